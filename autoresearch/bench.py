@@ -1,0 +1,147 @@
+"""What measures: corpus, device and trial server put together, and the yardstick they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from autoresearch.config import Settings
+from autoresearch.errors import ConfigError
+from autoresearch.memory import spare_bytes
+from autoresearch.policy import Policy
+from autoresearch.ports import Observer, Trial
+from autoresearch.records import Cfg, Yardstick
+from autoresearch.training.bpb import EVALUATOR_VERSION, choose_span
+from autoresearch.training.corpus import Corpus
+from autoresearch.training.estimate import Estimator
+from autoresearch.training.prepare import prepare
+from autoresearch.training.sources import Sources
+from autoresearch.training.spec import Device, Span, TrialSpec
+from autoresearch.training.tokenizer import TokenizerSpec
+from autoresearch.trajectory import Trajectory
+from autoresearch.trial import ChildRunner, ForkedTrial
+from autoresearch.trial_server import TrialServer
+from rails import ChoiceKnob, Limits, Verdict, gate
+
+STDLIB = "stdlib"
+
+
+class Watcher(Observer, Protocol):
+    """What the service tells beside the loop's events."""
+
+    def said(self, message: str) -> None: ...
+
+    def preparing(self, stage: str, fraction: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What measures: a trial behind its port, the yardstick it measures with, and what a candidate would cost."""
+
+    trial: Trial
+    yardstick: Yardstick
+    estimator: Estimator | None
+    free_accelerator_bytes: int | None = None
+    close: Callable[[], None] = lambda: None
+
+
+def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
+    """The gate with everything that this run knows filled in."""
+    free = spare_bytes() if bench.free_accelerator_bytes is None else bench.free_accelerator_bytes
+    cap = memory_cap_bytes(settings)
+    return gate(
+        raw,
+        policy.baseline,
+        policy.menu,
+        steps=policy.steps,
+        known=trajectory.known(),
+        estimate=bench.estimator,
+        limits=Limits(free if cap is None else min(free, cap), settings.limits.max_time_ratio),
+    )
+
+
+def real_bench(
+    settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], watcher: Watcher
+) -> Bench:
+    """Corpus, device and trial server. Raises ``CorpusError``, ``TrialServerError`` or ``ConfigError``."""
+    path = corpus_path(settings, run_dir, watcher)
+    corpus = Corpus.open(path, verify=True)
+    span = choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    watcher.said(f"starting the trial server (trainer {settings.trainer})")
+    server = TrialServer(settings.trainer, run_dir / "logs" / "trial-server.log")
+    runner = ChildRunner(server, aborted)
+    deadline_s = settings.limits.deadline_s
+    try:
+        device = runner.probe(settings.device, deadline_s)
+        estimator = Estimator(policy.baseline, corpus.vocab, settings.trainer, device, policy.budget, span.tokens)
+        if why := estimator.unsupported(policy.baseline):
+            raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.precision=...")
+    except BaseException:
+        server.close()
+        raise
+
+    def spec(cfg: Cfg, seed: int) -> TrialSpec:
+        return TrialSpec(
+            cfg=cfg,
+            seed=seed,
+            corpus=str(path.resolve()),
+            trainer=settings.trainer,
+            device=device.device,
+            threads=threads,
+            budget=policy.budget,
+            span=span,
+        )
+
+    trial = ForkedTrial(runner, spec, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
+    yardstick = yardstick_of(settings, corpus, span, device, threads)
+    return Bench(trial, yardstick, estimator, device.free_bytes, server.close)
+
+
+def longest_context(policy: Policy) -> int:
+    """Tokens of the longest sequence on the menu: the scored span begins behind that much text."""
+    knob = policy.menu.knobs.get("seq_len")
+    on_menu = knob.choices if isinstance(knob, ChoiceKnob) else ()
+    return max(int(v) for v in (*on_menu, getattr(knob, "high", 0), policy.baseline["seq_len"]))
+
+
+def memory_cap_bytes(settings: Settings) -> int | None:
+    """The configured cap on a trial's memory."""
+    return int(settings.limits.memory_gib * 2**30) if settings.limits.memory_gib else None
+
+
+def yardstick_of(settings: Settings, corpus: Corpus, span: Span, device: Device, threads: int) -> Yardstick:
+    """What every val_bpb of this run is measured with."""
+    return Yardstick(
+        corpus_sha256=corpus.sha256,
+        tokenizer_sha256=corpus.manifest.tokenizer.sha256,
+        span_start_token=span.start,
+        span_tokens=span.tokens,
+        span_bytes=span.bytes,
+        evaluator_version=EVALUATOR_VERSION,
+        trainer=settings.trainer,
+        versions=device.versions,
+        threads=threads,
+        device_kind=device.kind,
+        budget_kind=settings.budget.kind,
+        budget_size=settings.budget.size,
+    )
+
+
+def corpus_path(settings: Settings, run_dir: Path, watcher: Watcher) -> Path:
+    """The prepared corpus; ``stdlib`` is prepared once, inside the run directory."""
+    if settings.corpus is None:
+        hint = "autoresearch prepare SOURCE... --out CORPUS, then --corpus CORPUS; or --corpus stdlib"
+        raise ConfigError("corpus is not set", hint=hint)
+    if settings.corpus != STDLIB:
+        return Path(settings.corpus)
+    out = run_dir / "corpus"
+    if not (out / "manifest.json").exists():
+        watcher.said("preparing the corpus: this Python's own standard library")
+        sources = Sources(stdlib=True)
+        spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)
+        prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=watcher.preparing)
+    return out

@@ -1,0 +1,305 @@
+"""The command line: parse, call, print. The only place that turns errors into text and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoresearch import __version__
+from autoresearch.errors import AutoresearchError
+
+EXIT_CODES = """\
+exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged trajectory; 66 corpus;
+69 package missing; 70 baseline failed; 71 trial server; 74 cannot write; 75 another daemon holds the run;
+76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
+
+# Flag, setting, type, help. Every other setting is reached with --set.
+RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
+    ("--profile", "profile", str, "set of defaults: tiny (CPU, no download), gb10-354m"),
+    ("--dir", "dir", str, "the run's directory (default runs/PROFILE)"),
+    ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib'"),
+    ("--iters", "iters", int, "iterations of the whole run; raising it later continues"),
+    ("--proposer", "proposer", str, "tpe, random or replay"),
+    ("--replay-from", "replay_from", str, "trajectory that the replay proposer repeats"),
+    ("--trainer", "trainer", str, "torch"),
+    ("--device", "device", str, "auto, cpu or cuda"),
+    ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
+    ("--on-pause", "on_pause", str, "what pause.flag does: wait or exit"),
+    ("--until", "until", str, "end in good order at this local time, HH:MM"),
+    ("--max-hours", "max_hours", float, "end in good order after this many hours"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    args = build_parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except AutoresearchError as e:
+        print(f"autoresearch: {e}", file=sys.stderr)
+        return e.exit_code
+    except KeyboardInterrupt:
+        print("autoresearch: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `autoresearch report | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with its flags and help."""
+    parser = argparse.ArgumentParser(
+        prog="autoresearch", description=__doc_line__, epilog=EXIT_CODES, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _run_parser(commands)
+    _prepare_parser(commands)
+    for name, command, text in (
+        ("status", status, "where a run stands: best, counts, last iterations"),
+        ("report", report, "all that a run shows, one line per iteration"),
+    ):
+        sub = _command(commands, name, command, text)
+        sub.add_argument(
+            "path", nargs="?", metavar="RUN", help="run directory or trajectory.jsonl (default: the profile's)"
+        )
+        sub.add_argument("--json", action="store_true", help="print JSON")
+        if name == "report":
+            sub.add_argument("--out", metavar="FILE", help="write to FILE instead of printing")
+    for name, command, text in (
+        ("pause", pause, "pause a run after its running trial (touch pause.flag)"),
+        ("resume", resume, "let a paused run go on (remove pause.flag)"),
+    ):
+        sub = _command(commands, name, command, text)
+        sub.add_argument("path", nargs="?", metavar="RUN", help="run directory (default: the profile's)")
+    sub = _command(commands, "config", config, "the effective settings and where each comes from")
+    _setting_flags(sub)
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+__doc_line__ = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
+
+
+def run(args: argparse.Namespace) -> int:
+    """``autoresearch run``."""
+    from autoresearch import service
+    from autoresearch.console import Terminal
+
+    settings = _resolved(args).settings
+    replies = _recorded_replies(settings.replay_from) if settings.replay_from else []
+    terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
+    ending = service.run(settings, terminal, fresh=args.fresh, replies=replies)
+    _print_summary(settings.run_dir, args.json)
+    if not args.json:
+        print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
+        print(f"report      {settings.run_dir / service.REPORT}")
+        print(_how_to_go_on(settings, ending == "complete"))
+    return 0
+
+
+def _how_to_go_on(settings: Any, complete: bool) -> str:
+    words = ["autoresearch run", f"--profile {settings.profile}", f"--dir {settings.dir}" if settings.dir else ""]
+    words.append(f"--iters {2 * settings.iters}" if complete else "")
+    return f"to {'go further' if complete else 'continue'}: {' '.join(w for w in words if w)}"
+
+
+def prepare(args: argparse.Namespace) -> int:
+    """``autoresearch prepare``."""
+    from autoresearch.console import Terminal
+    from autoresearch.training.prepare import prepare as prepare_corpus
+    from autoresearch.training.sources import Sources
+    from autoresearch.training.tokenizer import TokenizerSpec
+
+    sources = Sources(tuple(Path(p) for p in args.sources), stdlib=args.stdlib, hf=args.hf)
+    file = Path(args.tokenizer_file) if args.tokenizer_file else None
+    spec = TokenizerSpec(args.tokenizer, args.vocab_size, file)
+    terminal = Terminal(0, sys.stderr)
+    manifest = prepare_corpus(
+        sources.documents(),
+        Path(args.out),
+        names=sources.names,
+        tokenizer=spec,
+        fractions=args.fractions,
+        progress=terminal.preparing,
+    )
+    if args.json:
+        print(json.dumps(manifest.model_dump(mode="json", exclude={"token_bytes"}), indent=2))
+        return 0
+    print(
+        f"{args.out}: {manifest.source.documents} documents,",
+        f"{manifest.source.bytes:,} bytes, split by {manifest.split_by}",
+    )
+    for name, split in manifest.splits.items():
+        print(f"  {name:<6}{split.documents:>8} documents {split.bytes:>14,} bytes {split.tokens:>14,} tokens")
+    print(f"  tokenizer {manifest.tokenizer.kind}, {manifest.tokenizer.vocab} ids; corpus {manifest.sha256[:16]}")
+    return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    """``autoresearch status``."""
+    return _look(args, "status")
+
+
+def report(args: argparse.Namespace) -> int:
+    """``autoresearch report``."""
+    return _look(args, "report")
+
+
+def pause(args: argparse.Namespace) -> int:
+    """``autoresearch pause``."""
+    from autoresearch.control import pause as put_flag
+
+    run_dir = _run_dir(args)
+    print(f"{run_dir} {'pauses after its running trial' if put_flag(run_dir) else 'is pausing already'}")
+    return 0
+
+
+def resume(args: argparse.Namespace) -> int:
+    """``autoresearch resume``."""
+    from autoresearch.control import resume as take_flag
+
+    run_dir = _run_dir(args)
+    print(f"{run_dir} {'goes on' if take_flag(run_dir) else 'was not paused'}")
+    return 0
+
+
+def config(args: argparse.Namespace) -> int:
+    """``autoresearch config``."""
+    from autoresearch.config import flat_settings
+
+    resolved = _resolved(args)
+    rows = flat_settings(resolved)
+    if args.json:
+        print(json.dumps({name: {"value": value, "from": origin} for name, value, origin, _ in rows}, indent=2))
+        return 0
+    for name, value, origin, about in rows:
+        print(f"{name + ' = ' + json.dumps(value):<44} # {origin}{': ' + about if about else ''}")
+    return 0
+
+
+def _look(args: argparse.Namespace, kind: str) -> int:
+    from autoresearch.files import atomic_write
+    from autoresearch.report import load, render_report, render_status, summarise, summary_json
+
+    path = Path(args.path) if args.path else _resolved(args).settings.run_dir
+    history = load(path)
+    summary = summarise(history)
+    if args.json:
+        text = summary_json(summary)
+    else:
+        text = (render_status if kind == "status" else render_report)(summary, history)
+        text = f"{_now_line(path)}{text}"
+    if getattr(args, "out", None):
+        try:
+            atomic_write(Path(args.out), f"{text.rstrip()}\n".encode())
+        except OSError as e:
+            raise AutoresearchError(f"cannot write {args.out}: {e.strerror}") from e
+    else:
+        print(text.rstrip())
+    return 0
+
+
+def _now_line(path: Path) -> str:
+    """What the records cannot know: whether a daemon lives, and whether a pause is asked for."""
+    from autoresearch.control import FLAG
+    from autoresearch.files import is_locked, lock_holder
+
+    run_dir = path if path.is_dir() else path.parent
+    lock = run_dir / "run.lock"
+    lines = []
+    if is_locked(lock):
+        lines.append(f"a daemon is at work here (pid {(lock_holder(lock) or {}).get('pid', 'unknown')})")
+    if os.path.lexists(run_dir / FLAG):
+        lines.append(f"{FLAG} is there: `autoresearch resume` removes it")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _print_summary(run_dir: Path, as_json: bool) -> None:
+    from autoresearch.report import load, render_status, summarise, summary_json
+
+    history = load(run_dir)
+    summary = summarise(history)
+    print(summary_json(summary) if as_json else f"\n{render_status(summary, history).rstrip()}")
+
+
+def _recorded_replies(path: Path) -> list[str]:
+    from autoresearch.report import load
+
+    rows = load(path).rows
+    keys = ("knob", "new_value", "reason")
+    return [json.dumps(dict(zip(keys, (r.knob, r.new_value, r.why or ""), strict=True))) for r in rows if r.knob]
+
+
+def _run_dir(args: argparse.Namespace) -> Path:
+    path = Path(args.path) if args.path else _resolved(args).settings.run_dir
+    run_dir = path if path.is_dir() else path.parent
+    if not run_dir.is_dir():
+        raise AutoresearchError(f"{path} is no run directory", hint="name it: autoresearch pause RUN")
+    return run_dir
+
+
+def _resolved(args: argparse.Namespace) -> Any:
+    from autoresearch.config import parse_assignment, resolve
+
+    flags = {name: getattr(args, f"flag_{name}", None) for _, name, _, _ in RUN_FLAGS}
+    given = {name: value for name, value in flags.items() if value is not None}
+    given |= dict(parse_assignment(text) for text in getattr(args, "assignments", None) or [])
+    file = getattr(args, "config", None)
+    return resolve(given, os.environ, Path(file) if file else None)
+
+
+def _command(
+    commands: Any, name: str, command: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _setting_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="your own TOML file of settings")
+    for flag, name, kind, text in RUN_FLAGS:
+        parser.add_argument(flag, dest=f"flag_{name}", type=kind, metavar=name.upper(), help=text)
+    parser.add_argument(
+        "--set",
+        dest="assignments",
+        action="append",
+        metavar="NAME=VALUE",
+        help="any other setting, as baseline.lr=1e-3",
+    )
+
+
+def _run_parser(commands: Any) -> None:
+    parser = _command(commands, "run", run, "begin or continue a run; a second Ctrl-C stops at once")
+    _setting_flags(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin anew; the old run is moved to archive/, not deleted"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end, progress to stderr")
+
+
+def _prepare_parser(commands: Any) -> None:
+    parser = _command(commands, "prepare", prepare, "turn text into a tokenized, split and hashed corpus directory")
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="files or folders of .txt .md .py .jsonl .parquet")
+    parser.add_argument("--out", required=True, metavar="CORPUS", help="the corpus directory to write")
+    parser.add_argument("--stdlib", action="store_true", help="this Python's own standard library sources")
+    parser.add_argument("--hf", metavar="NAME", help="a data set of the Hugging Face hub, NAME or NAME:CONFIG")
+    parser.add_argument("--tokenizer", choices=("byte", "bpe", "gpt2"), default="bpe", help="default: bpe")
+    parser.add_argument("--vocab-size", type=int, default=4096, help="ids of a bpe tokenizer (default: 4096)")
+    parser.add_argument("--tokenizer-file", metavar="FILE", help="a local tokenizer.json for gpt2")
+    parser.add_argument(
+        "--fractions", type=_fractions, default=(0.9, 0.05, 0.05), metavar="T,V,T", help="default: 0.9,0.05,0.05"
+    )
+    parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
+
+
+def _fractions(text: str) -> tuple[float, float, float]:
+    train, val, test = (float(part) for part in text.split(","))
+    return train, val, test

@@ -1,0 +1,176 @@
+"""How the records of an iteration are put together from what happened in it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autoresearch.decide import Decision
+from autoresearch.records import (
+    Attempt,
+    Blocked,
+    EstimateRecord,
+    EvalFailed,
+    Evaluated,
+    Failure,
+    LoopComplete,
+    Measurement,
+    ProposalRecord,
+    Proposed,
+    ProposerFailed,
+    TrialEnded,
+)
+from autoresearch.trajectory import Trajectory, measurements
+from rails import Rail, Verdict
+
+MAX_KEPT_REPLY_CHARS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Where an iteration's time went, in seconds; pauses are in none of them."""
+
+    wall_s: float
+    propose_s: float
+
+    def overhead_s(self, trials: Sequence[TrialEnded]) -> float:
+        """Wall time without proposing, training and validation. A failed trial counts as time well tried."""
+        spent = 0.0
+        for trial in trials:
+            match trial.outcome:
+                case Measurement(train_wall_s=train_s, val_wall_s=val_s):
+                    spent += train_s + val_s
+                case Failure(trial_wall_s=wall_s):
+                    spent += wall_s or 0.0
+        return max(0.0, self.wall_s - self.propose_s - spent)
+
+
+def attempt_of(raw: str, source: str, verdict: Verdict) -> Attempt:
+    """One attempt as it is kept: bounded, and free of lone surrogates, which UTF-8 cannot hold."""
+    kept = raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
+    return Attempt(
+        raw=kept,
+        source=source,
+        verdict_ok=verdict.ok,
+        rail=verdict.rail,
+        reason=verdict.reason,
+        proposal=_proposal(verdict),
+    )
+
+
+def proposed_of(verdict: Verdict, attempts: Sequence[Attempt], n: int, ts: str, propose_s: float) -> Proposed:
+    """The record that opens iteration ``n`` with a candidate that passed."""
+    proposal = _proposal(verdict)
+    if proposal is None or verdict.candidate is None or verdict.diff is None:
+        raise ValueError("only a verdict that passed opens an iteration")
+    cost = verdict.estimate
+    return Proposed(
+        ts=ts,
+        iter=n,
+        source=attempts[-1].source,
+        proposal=proposal,
+        diff=verdict.diff,
+        candidate_cfg=dict(verdict.candidate),
+        estimate=EstimateRecord(peak_bytes=cost.peak_bytes, time_ratio=cost.time_ratio) if cost else None,
+        attempts=tuple(attempts),
+        propose_wall_s=propose_s,
+    )
+
+
+def evaluated_of(proposed: Proposed, trajectory: Trajectory, decision: Decision, ts: str, times: Times) -> Evaluated:
+    """The record of a candidate that was measured and judged."""
+    measured = measurements(trajectory.outcomes)
+    lowest = min(m.val_bpb for m in measured)
+    return Evaluated(
+        **_candidate(proposed, trajectory.outcomes, ts, times),
+        reason=decision.reason,
+        eval_metrics=measured[0],
+        val_bpb=decision.val_bpb,
+        baseline_val_bpb=decision.baseline_val_bpb,
+        improvement_frac=decision.improvement_frac,
+        decision=decision.decision,
+        is_new_best=trajectory.lowest is None or lowest < trajectory.lowest,
+    )
+
+
+def eval_failed_of(proposed: Proposed, trajectory: Trajectory, failure: Failure, ts: str, times: Times) -> EvalFailed:
+    """The record of a candidate that could not be measured."""
+    common = _candidate(proposed, trajectory.outcomes, ts, times)
+    return EvalFailed(**common, reason=failure.detail, eval_metrics=failure, cause=failure.cause)
+
+
+def blocked_of(n: int, attempts: Sequence[Attempt], ts: str, times: Times) -> Blocked:
+    """The record of an iteration in which the rails refused every attempt."""
+    last = attempts[-1]
+    return Blocked(
+        **_without_candidate(n, attempts, ts, times),
+        rail=last.rail,
+        reason=last.reason,
+        source=last.source,
+        proposal=last.proposal,
+    )
+
+
+def proposer_failed_of(
+    n: int, source: str, error: Exception, attempts: Sequence[Attempt], ts: str, times: Times
+) -> ProposerFailed:
+    """The record of an iteration in which the proposer raised."""
+    rail = attempts[-1].rail if attempts else Rail.R1_SCHEMA
+    reason = ascii(f"{type(error).__name__}: {error}")[1:-1][:1000]
+    return ProposerFailed(**_without_candidate(n, attempts, ts, times), rail=rail, reason=reason, source=source)
+
+
+def loop_complete_of(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
+    """The record of a run in which every requested iteration is closed."""
+    evaluated = [r for r in trajectory.iterations if isinstance(r, Evaluated)]
+    best = trajectory.best
+    if trajectory.baseline is None:
+        raise ValueError("a run without a baseline is not complete")
+    return LoopComplete(
+        ts=ts,
+        iters_requested=iters,
+        accept_count=sum(r.decision == "keep" for r in evaluated),
+        revert_count=sum(r.decision == "revert" for r in evaluated),
+        blocked_count=sum(isinstance(r, Blocked) for r in trajectory.iterations),
+        failed_count=sum(isinstance(r, EvalFailed | ProposerFailed) for r in trajectory.iterations),
+        baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
+        best_val_bpb=best.val_bpb if best else None,
+        best_iter=best.iter if best else None,
+    )
+
+
+def _proposal(verdict: Verdict) -> ProposalRecord | None:
+    p = verdict.proposal
+    return ProposalRecord(knob=p.knob, new_value=p.new_value, reason=p.reason) if p else None
+
+
+def _candidate(proposed: Proposed, trials: Sequence[TrialEnded], ts: str, times: Times) -> dict[str, Any]:
+    return {
+        "ts": ts,
+        "iter": proposed.iter,
+        "verdict_ok": True,
+        "rail": Rail.PASSED,
+        "attempts": proposed.attempts,
+        "propose_wall_s": proposed.propose_wall_s,
+        "overhead_s": times.overhead_s(trials),
+        "iter_wall_s": times.wall_s,
+        "source": proposed.source,
+        "proposal": proposed.proposal,
+        "diff": proposed.diff,
+        "candidate_cfg": proposed.candidate_cfg,
+        "estimate": proposed.estimate,
+        "trials": tuple(t.trial for t in trials),
+    }
+
+
+def _without_candidate(n: int, attempts: Sequence[Attempt], ts: str, times: Times) -> dict[str, Any]:
+    return {
+        "ts": ts,
+        "iter": n,
+        "verdict_ok": False,
+        "attempts": tuple(attempts),
+        "propose_wall_s": times.propose_s,
+        "overhead_s": times.overhead_s([]),
+        "iter_wall_s": times.wall_s,
+    }

@@ -1,0 +1,276 @@
+"""Settings: profile TOML < the user's TOML < environment < flags; frozen, checked, and each with its origin.
+
+A setting is named by its dotted path (``budget.size``). In the environment it is ``AUTORESEARCH_BUDGET__SIZE``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from autoresearch.errors import ConfigError
+
+ENV_PREFIX = "AUTORESEARCH_"
+DEFAULT_PROFILE = "tiny"
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TokenizerSettings(Section):
+    """How ``--corpus stdlib`` is tokenized; a prepared corpus brings its own tokenizer."""
+
+    kind: Literal["byte", "bpe", "gpt2"] = Field(
+        "byte", description="tokenizer of a corpus that the run prepares itself"
+    )
+    vocab_size: Annotated[int, Field(ge=257, le=1 << 20)] = Field(2048, description="size of a bpe vocabulary")
+
+
+class BudgetSettings(Section):
+    """How long each trial trains."""
+
+    kind: Literal["steps", "tokens", "seconds"] = Field("steps", description="what the training budget counts")
+    size: Annotated[float, Field(gt=0)] = Field(60, description="how many of them")
+
+    @field_validator("size")
+    @classmethod
+    def _whole(cls, size: float, info: Any) -> float:
+        if info.data.get("kind") in ("steps", "tokens") and size != int(size):
+            raise ValueError(f"{size} {info.data['kind']}: a whole number is needed")
+        return size
+
+
+class EvalSettings(Section):
+    """The yardstick's span."""
+
+    bytes: Annotated[int, Field(ge=1024)] = Field(131072, description="bytes of validation text that are scored")
+
+
+class DecisionSettings(Section):
+    """Keep or revert."""
+
+    accept_delta_frac: Annotated[float, Field(ge=0, lt=1)] = Field(0.005, description="relative gain that a keep needs")
+
+
+class LimitSettings(Section):
+    """What a trial and a proposer may take."""
+
+    deadline_s: Annotated[float, Field(gt=0)] = Field(600, description="seconds after which a trial is killed")
+    max_time_ratio: Annotated[float, Field(gt=0)] = Field(3.0, description="R7: most time over the baseline's")
+    memory_gib: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="cap on a trial's memory, else what is free"
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(4, description="proposals asked for in one iteration")
+
+
+class Settings(Section):
+    """Everything that a run is told."""
+
+    profile: str = Field(DEFAULT_PROFILE, description="which set of defaults")
+    dir: Path | None = Field(None, description="the run's directory; runs/PROFILE if not given")
+    corpus: str | None = Field(None, description="a prepared corpus, or 'stdlib' to prepare that in the run directory")
+    iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
+    proposer: Literal["tpe", "random", "replay"] = Field("tpe", description="who suggests changes")
+    replay_from: Path | None = Field(None, description="trajectory whose proposals the replay proposer repeats")
+    trainer: Literal["torch"] = Field("torch", description="what trains the GPT")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it trains")
+    threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="CPU threads of a trial; 0 takes every usable core"
+    )
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
+        0, description="seed of initialisation, data order and proposer"
+    )
+    on_pause: Literal["wait", "exit"] = Field("wait", description="what pause.flag does to the process")
+    until: str | None = Field(None, description="end in good order at this local time, HH:MM")
+    max_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="end in good order after this many hours")
+    tokenizer: TokenizerSettings = TokenizerSettings()  # type: ignore[call-arg]
+    budget: BudgetSettings = BudgetSettings()  # type: ignore[call-arg]
+    eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
+    decision: DecisionSettings = DecisionSettings()  # type: ignore[call-arg]
+    limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    baseline: dict[str, int | float | str] = Field({}, description="the fixed configuration, one value per knob")
+    menu_file: Path | None = Field(None, description="a menu of your own instead of the package's")
+    menu: dict[str, Any] = Field({}, description="changes to entries of the menu, as menu.knobs.NAME.FIELD")
+
+    @field_validator("until")
+    @classmethod
+    def _clock_time(cls, until: str | None) -> str | None:
+        if until is not None and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", until):
+            raise ValueError(f"{until!r} is no time of day; give HH:MM, as in 06:30")
+        return until
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run lives."""
+        return self.dir or Path("runs") / self.profile
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings and, for each dotted name that was given, where it came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the package."""
+    files = (resources.files("autoresearch") / "profiles").iterdir()
+    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    default_profile: str = DEFAULT_PROFILE,
+) -> Resolved:
+    """Merge the four layers. Raises ``ConfigError`` naming field, value and origin, and the nearest valid name."""
+    upper = [(f"file {file}", _read_toml(file))] if file else []
+    upper += [(f"environment {name}", layer) for name, layer in _from_environment(environ)]
+    upper += [("flag", _nest(flags))]
+    profile = next((layer["profile"] for _, layer in reversed(upper) if "profile" in layer), default_profile)
+    layers = [(f"profile {profile}", {"profile": profile, **_profile(str(profile))}), *upper]
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        _check_names(layer, origin)
+        _merge(merged, layer)
+        origins |= dict.fromkeys(_dotted(layer), origin)
+    try:
+        return Resolved(Settings.model_validate(merged), origins)
+    except ValidationError as e:
+        raise _first_error(e, origins) from e
+
+
+def setting_names() -> list[str]:
+    """Every dotted name, for help and for the nearest match."""
+    names: list[str] = []
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        is_section = isinstance(section, type) and issubclass(section, Section)
+        names += [f"{name}.{inner}" for inner in section.model_fields] if is_section else [name]  # type: ignore[union-attr]
+    return names
+
+
+def flat_settings(resolved: Resolved) -> list[tuple[str, Any, str, str]]:
+    """Every setting as (dotted name, value, where it came from, what it is)."""
+    rows: list[tuple[str, Any, str, str]] = []
+    for name, value in _leaves(resolved.settings.model_dump(mode="json")):
+        rows.append((name, value, resolved.origins.get(name, "default"), _description(name)))
+    return rows
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _description(name: str) -> str:
+    section, _, inner = name.partition(".")
+    field = Settings.model_fields[section]
+    if inner and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        field = field.annotation.model_fields[inner]
+    return field.description or ""
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` of ``--set``: the value is TOML where it can be read as such, else a plain string."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: no '='", hint="write --set budget.size=300")
+    return name.strip(), _toml_value(value.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return text
+
+
+def _profile(name: str) -> dict[str, Any]:
+    if name not in profile_names():
+        raise ConfigError(
+            f"profile = {name!r} is not one of {', '.join(profile_names())}", hint=_nearest(name, profile_names())
+        )
+    return tomllib.loads((resources.files("autoresearch") / "profiles" / f"{name}.toml").read_text())
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as e:
+        raise ConfigError(f"cannot read {path}: {e.strerror}") from e
+    except ValueError as e:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise ConfigError(f"{path} is not TOML: {e}") from e
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in sorted(environ):
+        if name.startswith(ENV_PREFIX):
+            dotted = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+            yield name, _nest({dotted: _toml_value(environ[name])})
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"budget.size": 3}`` as ``{"budget": {"size": 3}}``."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        table = functools.reduce(lambda t, key: t.setdefault(key, {}), path, nested)
+        if not isinstance(table, dict):
+            raise ConfigError(f"{name} goes below a value", hint="see `autoresearch config`")
+        table[last] = value
+    return nested
+
+
+def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = json.loads(json.dumps(value, default=str)) if isinstance(value, Mapping) else value
+
+
+def _dotted(layer: Mapping[str, Any]) -> list[str]:
+    return [name for name, _ in _leaves(layer)]
+
+
+def _check_names(layer: Mapping[str, Any], origin: str) -> None:
+    known = setting_names()
+    for name in _dotted(layer):
+        free = name.startswith(("baseline.", "menu."))
+        if not free and name not in known:
+            raise ConfigError(f"unknown setting {name} ({origin})", hint=_nearest(name, known))
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else "`autoresearch config` lists every setting"
+
+
+def _first_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    parts = [str(p) for p in first["loc"]]
+    name = next(
+        (".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in origins), ".".join(parts)
+    )
+    why = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{name} = {first['input']!r} ({origins.get(name, 'default')}): {why}")

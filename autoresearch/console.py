@@ -1,0 +1,116 @@
+"""What a person sees of a running loop: a bar inside each trial on a terminal, a line per iteration everywhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from autoresearch import ports
+from autoresearch.records import (
+    Baseline,
+    Blocked,
+    Closer,
+    EvalFailed,
+    Evaluated,
+    Event,
+    LoopComplete,
+    Paused,
+    Proposed,
+    ProposerFailed,
+    Resumed,
+    Started,
+    Stopped,
+)
+
+
+class Terminal:
+    """Prints to ``stream``; the bar is drawn only where that is a terminal, by the loop's own events, no thread."""
+
+    def __init__(self, iters: int, stream: TextIO = sys.stdout) -> None:
+        self.iters = iters
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[speed]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,
+        )
+        self._task: TaskID | None = None
+        self._what = "baseline"
+
+    def said(self, message: str) -> None:
+        self._print(message)
+
+    def preparing(self, stage: str, fraction: float) -> None:
+        self._draw(stage, fraction, "")
+        if fraction >= 1:
+            self._clear()
+
+    def progressed(self, progress: ports.Progress) -> None:
+        speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
+        self._draw(f"{self._number(progress.iter)}  {self._what}: {progress.phase}", progress.fraction, speed)
+
+    def recorded(self, event: Event) -> None:
+        match event:
+            case Started(proposer=proposer, torn_bytes=torn):
+                repaired = (
+                    f"; {torn} torn bytes at the end of the trajectory were cut off and kept aside" if torn else ""
+                )
+                self._print(f"proposer {proposer}, {self.iters} iterations{repaired}")
+            case Proposed(proposal=p):
+                self._what = f"{p.knob} = {p.new_value}"
+            case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
+                self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
+            case _ if isinstance(event, Closer):
+                self._print(iteration_line(event, self._number(event.iter)))
+            case Paused(reason=reason):
+                self._print(f"paused: {reason}; `autoresearch resume` or removing the file goes on")
+            case Resumed(paused_s=paused_s):
+                self._print(f"resumed after {paused_s:.0f} s")
+            case Stopped(reason=reason):
+                self._print(f"stopped: {reason}")
+            case LoopComplete():
+                self._print("complete")
+
+    def _number(self, n: int) -> str:
+        return f"{n:>3}/{self.iters:<4}" if n else "baseline"
+
+    def _draw(self, description: str, fraction: float, speed: str) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._task is None:
+            self._task = self._bar.add_task(description, total=1.0, speed="")
+            self._bar.start()
+        self._bar.update(self._task, description=description, completed=fraction, speed=speed, refresh=True)
+
+    def _clear(self) -> None:
+        if self._task is not None:
+            self._bar.stop()
+            self._bar.remove_task(self._task)
+            self._task = None
+
+    def _print(self, line: str) -> None:
+        self._clear()
+        self._console.print(line)
+
+
+def iteration_line(record: Closer, number: str) -> str:
+    """One closed iteration on one line."""
+    match record:
+        case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
+            change = f"{p.knob} = {p.new_value}"
+            end = f"{record.iter_wall_s:6.1f} s"
+            return f"{number:>8}  {change:<28} {bpb:.4f} {100 * gain:+7.2f} %  {decision:<6} {end}"
+        case EvalFailed(proposal=p, cause=cause):
+            return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason})"
+        case Blocked(rail=rail):
+            return f"{number:>8}  blocked after {len(record.attempts)} attempts by {rail}: {record.reason}"
+        case ProposerFailed():
+            return f"{number:>8}  the proposer failed: {record.reason}"

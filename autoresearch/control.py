@@ -1,0 +1,137 @@
+"""The user's hand on a run: pause.flag, signals, and the times at which a night should end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from autoresearch.errors import AutoresearchError
+
+FLAG = "pause.flag"
+LOOK_AGAIN_S = 1.0  # where the kernel cannot watch the directory (network file systems, no inotify left)
+
+
+@dataclass(slots=True)
+class RunControl:
+    """Says when to pause and when to stop. The first signal lets the running trial finish, the second does not."""
+
+    flag: Path
+    until: datetime | None = None
+    max_hours: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = datetime.now
+    aborted: bool = False
+    _signal: str = ""
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    def stop_reason(self) -> str:
+        """Why to end now; empty to go on."""
+        if self._signal:
+            return self._signal
+        if self.until is not None and self.now() >= self.until:
+            return f"it is {self.until:%H:%M}"
+        if self.max_hours is not None and self.clock() - self._began >= 3600 * self.max_hours:
+            return f"{self.max_hours:g} hours are over"
+        return ""
+
+    def pause_reason(self) -> str:
+        """Anything called pause.flag pauses: a file, a directory, a dangling link."""
+        return f"{self.flag.name} is there" if os.path.lexists(self.flag) else ""
+
+    def wait_while_paused(self) -> None:
+        """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
+        with self._watching():
+            while self.pause_reason() and not self.stop_reason():
+                self._wake.wait(LOOK_AGAIN_S)
+                self._wake.clear()
+
+    def on_signal(self, number: int, _frame: FrameType | None = None) -> None:
+        """Signal handler: stop after the running trial; at the second signal, at once."""
+        self.aborted = bool(self._signal)
+        self._signal = self._signal or signal.Signals(number).name
+        self._wake.set()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """SIGINT, SIGTERM and SIGHUP come here; afterwards they go where they went before."""
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {s: signal.signal(s, self.on_signal) for s in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        observer = Observer()
+        try:
+            observer.schedule(_Waker(self._wake), str(self.flag.parent))
+            observer.start()
+        except OSError:
+            yield  # no inotify: LOOK_AGAIN_S does it alone
+            return
+        try:
+            yield
+        finally:
+            observer.stop()
+            observer.join()
+
+
+class _Waker(FileSystemEventHandler):
+    """Wakes the waiting loop when something in the directory goes or changes its name."""
+
+    def __init__(self, wake: threading.Event) -> None:
+        self._wake = wake
+
+    def on_deleted(self, event: FileSystemEvent) -> None:
+        self._wake.set()
+
+    def on_moved(self, event: FileSystemEvent) -> None:
+        self._wake.set()
+
+
+def next_time(clock_time: str, now: datetime) -> datetime:
+    """The next moment at which the local clock shows ``HH:MM``."""
+    hour, minute = map(int, clock_time.split(":"))
+    today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return today if today > now else today + timedelta(days=1)
+
+
+def pause(run_dir: Path) -> bool:
+    """Put pause.flag into the run directory; false if it was there already."""
+    flag = run_dir / FLAG
+    if os.path.lexists(flag):
+        return False
+    try:
+        flag.touch()
+    except OSError as e:
+        raise AutoresearchError(f"cannot create {flag}: {e.strerror}", hint="is it the run's directory?") from e
+    return True
+
+
+def resume(run_dir: Path) -> bool:
+    """Take pause.flag away; false if there was none. A directory of that name is removed only when empty."""
+    flag = run_dir / FLAG
+    try:
+        with suppress(FileNotFoundError):
+            flag.rmdir() if flag.is_dir() and not flag.is_symlink() else flag.unlink()
+            return True
+    except OSError as e:
+        raise AutoresearchError(f"cannot remove {flag}: {e.strerror}", hint="remove it by hand") from e
+    return False

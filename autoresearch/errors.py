@@ -1,0 +1,87 @@
+"""Everything that can go wrong and reach a person, with the exit code it ends in.
+
+    AutoresearchError                 1
+      ConfigError                    78   a setting, a flag, a menu: names the field and the value
+      MissingPackage                 69   an optional package is not installed
+      CorpusError                    66   a source or a prepared corpus is missing, damaged or unfit
+      LockHeld                       75   another daemon owns the run directory
+      YardstickMismatch              76   the run was measured with another yardstick, baseline, menu or rule
+      JournalError                   74   the trajectory cannot be written
+        JournalDamaged               65   the trajectory cannot be trusted
+      BaselineFailed                 70   the baseline could not be measured, so nothing can be compared
+      TrialServerError               71   the process that forks trials does not start
+
+The numbers follow sysexits.h where it has a fitting one. Only ``cli.py`` turns an error into text and an exit code.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AutoresearchError(Exception):
+    """Says what happened and with which value; ``hint`` says what to try next."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  try: {self.hint}" if self.hint else self.what
+
+
+class ConfigError(AutoresearchError):
+    """A setting that is unknown, of the wrong type or out of range."""
+
+    exit_code = 78
+
+
+class MissingPackage(AutoresearchError):
+    """An optional package that this command needs is not installed."""
+
+    exit_code = 69
+
+
+class CorpusError(AutoresearchError):
+    """A text source or a prepared corpus that is missing, damaged or unfit."""
+
+    exit_code = 66
+
+
+class LockHeld(AutoresearchError):
+    """Another process is the writer of this run directory."""
+
+    exit_code = 75
+
+
+class YardstickMismatch(AutoresearchError):
+    """Two measurements that must not be compared: the message names every field that differs."""
+
+    exit_code = 76
+
+
+class JournalError(AutoresearchError):
+    """The trajectory cannot be written: read-only directory, full disk, failed fsync."""
+
+    exit_code = 74
+
+
+class JournalDamaged(JournalError):
+    """A line before the tail is damaged: the message names the line. Nothing is repaired by guessing."""
+
+    exit_code = 65
+
+
+class BaselineFailed(AutoresearchError):
+    """The fixed baseline could not be measured, so there is nothing to compare with."""
+
+    exit_code = 70
+
+
+class TrialServerError(AutoresearchError):
+    """The warm process that forks trials does not start."""
+
+    exit_code = 71

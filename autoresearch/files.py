@@ -1,0 +1,102 @@
+"""Files that are either whole or not there, and the lock that makes one process the only writer."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autoresearch.errors import JournalError, LockHeld
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the directory entries of ``path`` durable: a rename is only safe once its directory is."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data``: temporary file beside it, fsync, rename, fsync of the directory.
+
+    A reader sees the old content or the new, never a mixture. Raises ``OSError`` and leaves the old file alone.
+    """
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(fd, 0o644)  # mkstemp makes it private; a log or a report is for its readers
+            os.fsync(fd)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    fsync_dir(path.parent)
+
+
+class DirectoryLock:
+    """The one writer of a run directory, by ``flock`` on a file in it; the kernel frees it however the holder dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def acquire(self, holder: Mapping[str, Any]) -> None:
+        """Take the lock and write ``holder`` (pid, host, start time) into it for whoever is refused.
+
+        Raises ``LockHeld`` naming the holder, ``JournalError`` if the directory is not writable.
+        """
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as e:
+            hint = f"choose a writable directory with --dir, or fix the permissions of {self.path.parent}"
+            raise JournalError(f"cannot write in {self.path.parent}: {e.strerror}", hint=hint) from e
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            os.close(fd)
+            who = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
+            hint = "stop that one first, or use another --dir; `autoresearch status` shows what it does"
+            raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({who})", hint=hint) from e
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
+        self._fd = fd
+
+    def release(self) -> None:
+        """Give the lock back. The file stays: removing it would let two processes lock two inodes."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def lock_holder(path: Path) -> dict[str, Any] | None:
+    """Who wrote the lock file last (not proof of life), or None if there is none or it is unreadable."""
+    try:
+        holder = json.loads(path.read_bytes()[:4096])
+    except (OSError, ValueError):
+        return None
+    return holder if isinstance(holder, dict) else None
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a live process holds the lock at ``path``; asks the kernel, and takes nothing."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,194 @@
+"""The iteration: propose, gate, measure, decide, record. Everything it needs comes in through ports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from autoresearch.closing import (
+    Times,
+    attempt_of,
+    blocked_of,
+    eval_failed_of,
+    evaluated_of,
+    loop_complete_of,
+    proposed_of,
+    proposer_failed_of,
+)
+from autoresearch.decide import decide, wanted_seed
+from autoresearch.errors import BaselineFailed
+from autoresearch.ports import Control, Exhausted, Interrupted, Journal, Observer, Progress, Proposer, Trial
+from autoresearch.records import (
+    Attempt,
+    Baseline,
+    Cause,
+    Cfg,
+    DecisionRule,
+    Event,
+    Failure,
+    Measurement,
+    Paused,
+    Proposed,
+    Resumed,
+    Stopped,
+    TrialEnded,
+    TrialStarted,
+    encode,
+)
+from autoresearch.trajectory import Trajectory, first_failure, measurements
+from rails import Verdict
+
+MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is tried once more, not for ever
+
+
+class EndOfRun(Exception):
+    """Leaves the iteration for a reason that is no failure: a stop, or a pause that should end the process."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """One run over its ports. ``judge`` is the gate with everything this run knows filled in."""
+
+    trajectory: Trajectory
+    journal: Journal
+    proposer: Proposer
+    judge: Callable[[str, Trajectory], Verdict]
+    trial: Trial
+    control: Control
+    observer: Observer
+    rule: DecisionRule
+    baseline_cfg: Cfg
+    iters: int
+    max_attempts: int
+    on_pause: Literal["wait", "exit"]
+    boot_id: str
+    utc: Callable[[], str]
+    clock: Callable[[], float] = time.monotonic
+    paused_s: float = 0.0
+
+    def run(self) -> str:
+        """Go on until every iteration is closed (answers "complete") or something ends the run (answers why)."""
+        try:
+            if self.trajectory.baseline is None:
+                self.measure_baseline()
+            while self.trajectory.next_iter <= self.iters:
+                self.iterate()
+        except (EndOfRun, Interrupted, Exhausted) as end:
+            done = len(self.trajectory.iterations)
+            self.record(Stopped(ts=self.utc(), reason=str(end), completed_iters=done, requested_iters=self.iters))
+            return str(end)
+        self.record(loop_complete_of(self.trajectory, self.iters, self.utc()))
+        return "complete"
+
+    def iterate(self) -> None:
+        """One iteration, or the rest of one that a restart had cut in two."""
+        self.checkpoint()
+        resumed = self.trajectory.proposed
+        began = self.active_s() - (spent_before(resumed, self.trajectory.outcomes) if resumed else 0.0)
+        proposed = resumed or self.propose(began)
+        if proposed is None:
+            return  # closed without a candidate: the rails refused, or the proposer raised
+        trials = self.measure(proposed.candidate_cfg, proposed.iter)
+        times = Times(self.active_s() - began, proposed.propose_wall_s)
+        if failure := first_failure(trials):
+            self.record(eval_failed_of(proposed, self.trajectory, failure, self.utc(), times))
+        else:
+            decision = decide(measurements(trials), measurements(self.trajectory.baseline_outcomes), self.rule)
+            self.record(evaluated_of(proposed, self.trajectory, decision, self.utc(), times))
+
+    def propose(self, began: float) -> Proposed | None:
+        """Ask until a reply passes the rails; ``None`` when the iteration was closed without a candidate."""
+        n, attempts, propose_s = self.trajectory.next_iter, list[Attempt](), 0.0
+        while len(attempts) < self.max_attempts:
+            asked = self.clock()
+            try:
+                reply = self.proposer.propose(self.trajectory, attempts)
+            except Exhausted:
+                raise
+            except Exception as e:  # whatever a proposer does, the night goes on
+                times = Times(self.active_s() - began, propose_s + self.clock() - asked)
+                self.record(proposer_failed_of(n, self.proposer.name, e, attempts, self.utc(), times))
+                return None
+            propose_s += self.clock() - asked
+            verdict = self.judge(reply.raw, self.trajectory)
+            attempts.append(attempt_of(reply.raw, reply.source, verdict))
+            if verdict.ok:
+                self.record(proposed_of(verdict, attempts, n, self.utc(), propose_s))
+                return self.trajectory.proposed
+        self.record(blocked_of(n, attempts, self.utc(), Times(self.active_s() - began, propose_s)))
+        return None
+
+    def measure_baseline(self) -> None:
+        """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
+        began = self.active_s()
+        trials = self.measure(self.baseline_cfg, 0)
+        if failure := first_failure(trials):
+            hint = "change the baseline or the machine's limits; `autoresearch config` shows both"
+            raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
+        measured = measurements(trials)
+        self.record(
+            Baseline(
+                ts=self.utc(),
+                baseline_cfg=self.baseline_cfg,
+                baseline_val_bpb=decide(measured, measured, self.rule).baseline_val_bpb,
+                trials=tuple(t.trial for t in trials),
+                eval_metrics=measured[0],
+                wall_s=self.active_s() - began,
+            )
+        )
+
+    def measure(self, cfg: Cfg, n: int) -> list[TrialEnded]:
+        """Every trial of ``cfg`` that the decision rule wants, those before a restart included; ends at a failure."""
+        while not first_failure(self.trajectory.outcomes):
+            seed = wanted_seed([t.seed for t in self.trajectory.outcomes], self.rule)
+            if seed is None:
+                break
+            self.checkpoint()
+            self.one_trial(cfg, seed, n)
+        return list(self.trajectory.outcomes)
+
+    def one_trial(self, cfg: Cfg, seed: int, n: int) -> None:
+        """A trial between its two records. One that took the machine down twice is not begun a third time."""
+        number = self.trajectory.trials_started + 1
+        lost = self.trajectory.host_losses
+        self.record(TrialStarted(ts=self.utc(), trial=number, iter=n, seed=seed, cfg=cfg, boot_id=self.boot_id))
+        if lost >= MAX_HOST_LOSSES:
+            detail = f"the machine went down {lost} times while this configuration ran"
+            outcome: Measurement | Failure = Failure(cause=Cause.HOST_LOST, detail=detail)
+        else:
+            outcome = self.trial.measure(cfg, seed, lambda *how: self.observer.progressed(Progress(n, *how)))
+        self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
+
+    def checkpoint(self) -> None:
+        """Where a pause or a stop takes hold: between trials, never inside one."""
+        self.end_if_wanted()
+        if reason := self.control.pause_reason():
+            done, began = len(self.trajectory.iterations), self.clock()
+            self.record(Paused(ts=self.utc(), reason=reason, completed_iters=done, requested_iters=self.iters))
+            if self.on_pause == "exit":
+                raise EndOfRun(f"paused ({reason})")
+            self.control.wait_while_paused()
+            self.paused_s += self.clock() - began
+            self.end_if_wanted()
+            self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
+
+    def end_if_wanted(self) -> None:
+        if reason := self.control.stop_reason():
+            raise EndOfRun(reason)
+
+    def active_s(self) -> float:
+        """The clock without the time spent paused."""
+        return self.clock() - self.paused_s
+
+    def record(self, event: Event) -> None:
+        """Durable first, then part of what is known, then shown."""
+        self.journal.append(encode(event))
+        self.trajectory.add(event)
+        self.observer.recorded(event)
+
+
+def spent_before(proposed: Proposed, outcomes: list[TrialEnded]) -> float:
+    """Seconds that an iteration cut in two by a restart had already taken, as far as they were recorded."""
+    return proposed.propose_wall_s + sum(t.outcome.trial_wall_s or 0.0 for t in outcomes)

@@ -1,0 +1,75 @@
+"""How much memory a trial may take without endangering the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def reserve_bytes(total: int) -> int:
+    """What is always left to the rest of the machine: a twentieth, at least 512 MiB, at most 4 GiB."""
+    return min(4 << 30, max(512 << 20, total // 20))
+
+
+def total_bytes() -> int:
+    """Physical memory (MemTotal)."""
+    return int(psutil.virtual_memory().total)
+
+
+def available_bytes() -> int:
+    """What can still be allocated: MemAvailable, or what is left of a tighter cgroup limit.
+
+    On unified memory (GB10) this is the only truth about the GPU's memory too; NVML does not know it.
+    """
+    left = int(psutil.virtual_memory().available)
+    for group in _own_cgroups():
+        limit, used = _number(group / "memory.max"), _number(group / "memory.current")
+        if limit is not None and used is not None:
+            left = min(left, limit - used + _reclaimable(group))
+    return max(0, left)
+
+
+def spare_bytes() -> int:
+    """What a trial may take: all that is available but the reserve."""
+    return max(0, available_bytes() - reserve_bytes(total_bytes()))
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process holds in RAM now, or 0 if it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _own_cgroups() -> list[Path]:
+    """This process's cgroup (v2) and its ancestors: the tightest of their limits binds."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    own = next((line[3:] for line in lines if line.startswith("0::")), None)
+    if own is None:
+        return []
+    group = CGROUP / own.lstrip("/")
+    return [p for p in (group, *group.parents) if p.is_relative_to(CGROUP)]
+
+
+def _reclaimable(group: Path) -> int:
+    """Page cache of the group that the kernel gives up on demand."""
+    try:
+        lines = (group / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,93 @@
+"""What the loop needs of the world, as Protocols; the implementations live at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from autoresearch.records import Attempt, Cfg, Event, Outcome
+from autoresearch.trajectory import Trajectory
+
+
+class Exhausted(Exception):
+    """Raised by a proposer that has nothing new to propose; the run then ends in good order."""
+
+
+class Interrupted(Exception):
+    """Raised by a trial that was ended at the user's wish: it counts neither as measured nor as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a proposer answered, unjudged, and who it was (``source`` goes into the record)."""
+
+    raw: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the running trial is. ``fraction`` is of its training budget; validation follows at 1."""
+
+    iter: int
+    phase: str  # "train" or "validate"
+    fraction: float
+    step: int
+    tokens_per_s: float | None
+
+
+class Proposer(Protocol):
+    """Suggests one change of one knob."""
+
+    @property
+    def name(self) -> str:
+        """What ``source`` and the ``started`` record call it."""
+        ...
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        """Answer for the trajectory's next iteration; ``refused`` are this iteration's attempts that a rail refused.
+
+        Raises ``Exhausted`` when nothing is left; anything else it raises closes the iteration as proposer_failed.
+        """
+        ...
+
+
+class Trial(Protocol):
+    """Measures one configuration with one seed, isolated from the caller."""
+
+    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
+        """Blocks until measured or failed; every way to fail is an outcome. Raises ``Interrupted`` only."""
+        ...
+
+
+class Journal(Protocol):
+    """Takes records for good."""
+
+    def append(self, payload: str) -> int:
+        """Durable on return. Raises ``JournalError``."""
+        ...
+
+
+class Control(Protocol):
+    """The user's hand on the run."""
+
+    def stop_reason(self) -> str:
+        """Why the run should end now, in good order; empty to go on."""
+        ...
+
+    def pause_reason(self) -> str:
+        """Why the run should pause now; empty to go on."""
+        ...
+
+    def wait_while_paused(self) -> None:
+        """Return when the pause is over or a stop is wanted."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told what happens, for a terminal or a log; nothing it does reaches the loop."""
+
+    def recorded(self, event: Event) -> None: ...
+
+    def progressed(self, progress: Progress) -> None: ...

@@ -1,0 +1,29 @@
+"""Proposer ``random``: a uniformly random open change; the control that every cleverer proposer must beat."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoresearch.ports import Exhausted, Reply
+from autoresearch.proposers.space import Space, reply
+from autoresearch.records import Attempt
+from autoresearch.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class RandomProposer:
+    """Deterministic in the seed, the iteration and the number of refusals."""
+
+    space: Space
+    seed: int
+    name: str = "random"
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        """See ``ports.Proposer``."""
+        rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        found = self.space.random_open(rng, trajectory, refused)
+        if found is None:
+            raise Exhausted("every value of the menu has been tried")
+        return reply(*found, "drawn at random", self.name)

@@ -1,0 +1,96 @@
+"""What can still be proposed: one-knob changes that are on the menu, keep its rules and are not known already."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from autoresearch.ports import Reply
+from autoresearch.records import Attempt
+from autoresearch.trajectory import Trajectory
+from rails import ChoiceKnob, Config, FloatKnob, IntKnob, Knob, Menu, Rail, Value, same_value
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The menu around one baseline. ``steps`` is the run's step budget, as the cross constraints know it."""
+
+    menu: Menu
+    baseline: Config
+    steps: int | None
+
+    def is_open(self, knob: str, value: Value, trajectory: Trajectory, refused: Sequence[Attempt]) -> bool:
+        """Whether proposing this would neither break a rule nor repeat what is known or was refused for its cost."""
+        candidate = {**self.baseline, knob: value}
+        if self.menu.knobs[knob].accept(value)[1] or self.menu.broken_rule(candidate, self.steps):
+            return False
+        if trajectory.known().find(candidate):
+            return False
+        return not any(_is_refusal_of(a, knob, value) for a in (*trajectory.too_dear, *refused))
+
+    def neighbours(self, knob: Knob) -> list[Value]:
+        """The nearest sensible values on either side of the baseline's, upward first."""
+        value = self.baseline[knob.name]
+        match knob:
+            case ChoiceKnob(choices=choices):
+                at = choices.index(value)  # the baseline was checked against the menu
+                steps: list[Value] = [choices[i] for i in (at + 1, at - 1) if 0 <= i < len(choices)]
+            case IntKnob(low=low, high=high):
+                stride = max(1, (high - low) // 8)
+                steps = [min(int(value) + stride, high), max(int(value) - stride, low)]
+            case FloatKnob(low=low, high=high, log=True):
+                steps = [min(_round(float(value) * 2), high), max(_round(float(value) / 2), low)]
+            case FloatKnob(low=low, high=high):
+                stride_f = (high - low) / 10
+                steps = [min(_round(float(value) + stride_f), high), max(_round(float(value) - stride_f), low)]
+        return [s for s in steps if not same_value(s, value)]
+
+    def draw(self, knob: Knob, rng: random.Random) -> Value:
+        """A value of the knob's range, uniform, or log-uniform where the menu says so."""
+        match knob:
+            case ChoiceKnob(choices=choices):
+                return rng.choice(choices)
+            case IntKnob(low=low, high=high):
+                return rng.randint(low, high)
+            case FloatKnob(low=low, high=high, log=True):
+                return min(high, max(low, _round(math.exp(rng.uniform(math.log(low), math.log(high))))))
+            case FloatKnob(low=low, high=high):
+                return min(high, max(low, _round(rng.uniform(low, high))))
+
+    def random_open(
+        self, rng: random.Random, trajectory: Trajectory, refused: Sequence[Attempt]
+    ) -> tuple[str, Value] | None:
+        """A random change that is open, or ``None`` when the whole menu is known. Knobs are equally likely."""
+        for knob in rng.sample(list(self.menu.knobs.values()), len(self.menu.knobs)):
+            for value in self._tries(knob, rng):
+                if self.is_open(knob.name, value, trajectory, refused):
+                    return knob.name, value
+        return None
+
+    def _tries(self, knob: Knob, rng: random.Random) -> Iterator[Value]:
+        """Every value of a small range in random order, else a bounded number of draws."""
+        if isinstance(knob, ChoiceKnob):
+            yield from rng.sample(knob.choices, len(knob.choices))
+        elif isinstance(knob, IntKnob) and knob.high - knob.low < 1000:
+            yield from rng.sample(range(knob.low, knob.high + 1), knob.high - knob.low + 1)
+        else:
+            yield from (self.draw(knob, rng) for _ in range(100))
+
+
+def reply(knob: str, value: Value, reason: str, source: str) -> Reply:
+    """A proposal as the raw text that the rails read."""
+    return Reply(json.dumps({"knob": knob, "new_value": value, "reason": reason}), source)
+
+
+def _is_refusal_of(attempt: Attempt, knob: str, value: Value) -> bool:
+    proposal = attempt.proposal
+    is_final = attempt.rail is not Rail.R1_SCHEMA
+    return is_final and proposal is not None and proposal.knob == knob and same_value(proposal.new_value, value)
+
+
+def _round(value: float) -> float:
+    """Four significant digits: nobody reads more, and the noise hides more."""
+    return float(f"{value:.4g}")

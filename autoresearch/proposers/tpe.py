@@ -1,0 +1,129 @@
+"""Proposer ``tpe``: Optuna's tree-structured Parzen estimator over "which knob, and which value".
+
+The trajectory is the only memory: a study in RAM is told every record by ask-and-tell's own means. A failed
+configuration is told as a pruned trial without a value, which TPE ranks behind every measured one: it learns to stay
+away without an invented penalty (docs/decisions.md).
+The first proposals are the baseline's neighbours, one per knob, in place of random draws.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState, create_trial
+
+from autoresearch.ports import Exhausted, Reply
+from autoresearch.proposers.space import Space, reply
+from autoresearch.records import Attempt, Closer, EvalFailed, Evaluated
+from autoresearch.trajectory import Trajectory
+from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
+
+KNOB = "knob"
+DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
+
+
+@dataclass(slots=True)
+class TpeProposer:
+    """Deterministic in the seed and the trajectory."""
+
+    space: Space
+    seed: int
+    name: str = "tpe"
+    _study: optuna.Study | None = None
+    _told: list[Closer] = field(default_factory=list)
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        """See ``ports.Proposer``."""
+        rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        if neighbour := self._untouched_neighbour(trajectory, refused):
+            return reply(*neighbour, "a step from the baseline: nothing is known of this knob yet", self.name)
+        study = self._study_of(trajectory)
+        for _ in range(DRAWS):
+            knob, value = self._ask(study, rng)
+            if self.space.is_open(knob, value, trajectory, refused):
+                return reply(knob, value, f"TPE expects it to do well after {len(self._told)} results", self.name)
+        found = self.space.random_open(rng, trajectory, refused)
+        if found is None:
+            raise Exhausted("every value of the menu has been tried")
+        return reply(*found, f"{DRAWS} suggestions of TPE were known already: drawn at random", self.name)
+
+    def _untouched_neighbour(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> tuple[str, Value] | None:
+        """One step up or down for a knob that nobody has touched, knobs and directions in an order of the seed's."""
+        touched = {r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed)}
+        order = random.Random(f"{self.seed}:order")
+        for knob in order.sample(list(self.space.menu.knobs.values()), len(self.space.menu.knobs)):
+            upward = order.random() < 0.5
+            if knob.name in touched:
+                continue
+            neighbours = self.space.neighbours(knob)
+            for value in neighbours if upward else reversed(neighbours):
+                if self.space.is_open(knob.name, value, trajectory, refused):
+                    return knob.name, value
+        return None
+
+    def _study_of(self, trajectory: Trajectory) -> optuna.Study:
+        """The study that has been told this trajectory: the new records are added, anything else starts it afresh."""
+        known = len(self._told)
+        if self._study is None or trajectory.iterations[:known] != self._told:
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            self._study, self._told, known = optuna.create_study(direction="minimize"), [], 0
+        for record in trajectory.iterations[known:]:
+            if isinstance(record, Evaluated | EvalFailed):
+                self._study.add_trial(self._as_trial(record))
+        self._told = list(trajectory.iterations)
+        return self._study
+
+    def _as_trial(self, record: Evaluated | EvalFailed) -> optuna.trial.FrozenTrial:
+        knob = self.space.menu.knobs[record.proposal.knob]
+        params: dict[str, Any] = {KNOB: knob.name, knob.name: _coordinate(knob, record.proposal.new_value)}
+        distributions = {KNOB: self._knobs(), knob.name: _distribution(knob)}
+        if isinstance(record, Evaluated):
+            return create_trial(params=params, distributions=distributions, value=record.val_bpb)
+        return create_trial(params=params, distributions=distributions, state=TrialState.PRUNED)
+
+    def _ask(self, study: optuna.Study, rng: random.Random) -> tuple[str, Value]:
+        """One suggestion; the asked trial is told as failed, which TPE ignores, so that asking leaves no trace."""
+        study.sampler = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=0)
+        trial = study.ask()
+        knob = self.space.menu.knobs[trial.suggest_categorical(KNOB, list(self.space.menu.knobs))]
+        value = _suggest(trial, knob)
+        study.tell(trial, state=TrialState.FAIL)
+        return knob.name, value
+
+    def _knobs(self) -> CategoricalDistribution:
+        return CategoricalDistribution(list(self.space.menu.knobs))
+
+
+def _distribution(knob: Knob) -> BaseDistribution:
+    """Ordered choices are searched by their place in the row: 768 lies between 512 and 1024."""
+    match knob:
+        case IntKnob(low=low, high=high):
+            return IntDistribution(low, high)
+        case FloatKnob(low=low, high=high, log=log):
+            return FloatDistribution(low, high, log=log)
+        case ChoiceKnob(choices=choices):
+            return IntDistribution(0, len(choices) - 1)
+
+
+def _coordinate(knob: Knob, value: Value) -> Value:
+    return knob.choices.index(value) if isinstance(knob, ChoiceKnob) else value
+
+
+def _suggest(trial: optuna.Trial, knob: Knob) -> Value:
+    match knob:
+        case IntKnob(low=low, high=high):
+            return trial.suggest_int(knob.name, low, high)
+        case FloatKnob(low=low, high=high, log=log):
+            return min(high, max(low, float(f"{trial.suggest_float(knob.name, low, high, log=log):.4g}")))
+        case ChoiceKnob(choices=choices):
+            return choices[trial.suggest_int(knob.name, 0, len(choices) - 1)]

@@ -1,0 +1,380 @@
+"""The records of trajectory.jsonl: one frozen type per ``stage``, strict when written and when read.
+
+Names that the field already tails are kept from the origin's log: ``iter, ts, stage, verdict_ok, rail, reason,
+proposal, diff, candidate_cfg, eval_metrics, val_bpb, baseline_val_bpb, improvement_frac, decision, is_new_best,
+iter_wall_s``. What was not measured is ``null``, never 0. Every time span is in seconds, every size in bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from autoresearch.errors import JournalDamaged
+from rails import Rail
+
+SCHEMA_VERSION = 1
+
+KnobValue = int | float | str
+Cfg = dict[str, KnobValue]
+
+
+class Plain(BaseModel):
+    """A frozen value: unknown fields, wrong types, NaN and infinities are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Cause(StrEnum):
+    """Why a trial has no measurement."""
+
+    NON_FINITE_LOSS = "non_finite_loss"  # the loss became NaN or infinite; ``step`` says when
+    OUT_OF_MEMORY = "out_of_memory"  # the allocator, the memory guard or the kernel said no
+    TIMEOUT = "timeout"  # past its deadline
+    CRASHED = "crashed"  # ended by a signal of its own making, a segmentation fault for example
+    KILLED = "killed"  # SIGKILL or SIGTERM from outside
+    ERROR = "error"  # an exception in the trainer
+    EXITED = "exited"  # the process ended without an answer
+    GARBAGE = "garbage"  # the answer was no measurement
+    HOST_LOST = "host_lost"  # the machine went down during this trial, twice
+
+
+# Bad luck rather than a property of the configuration: tried once more if it is proposed again.
+RETRYABLE = frozenset({Cause.TIMEOUT, Cause.KILLED})
+
+
+class Measurement(Plain):
+    """What one trial measured."""
+
+    ok: Literal[True] = True
+    val_bpb: float
+    val_nats_per_token: float
+    val_tokens: int
+    val_bytes: int
+    train_loss_first: float
+    train_loss_last: float
+    train_steps: int
+    train_tokens: int
+    train_flops: int
+    params: int
+    mean_step_ms: float
+    tokens_per_s: float
+    train_wall_s: float  # first forward to last step
+    val_wall_s: float
+    trial_wall_s: float  # as the daemon saw it, process start and end included
+    peak_bytes: int
+    device: str
+    energy_j: float | None = None
+
+
+class Failure(Plain):
+    """Why one trial measured nothing."""
+
+    ok: Literal[False] = False
+    cause: Cause
+    detail: str
+    step: int | None = None
+    exit_code: int | None = None  # negative: the signal that ended it
+    stderr_tail: str = ""
+    trial_wall_s: float | None = None
+    train_wall_s: float | None = None
+    peak_bytes: int | None = None
+    energy_j: float | None = None
+
+
+Outcome = Measurement | Failure
+
+
+class Yardstick(Plain):
+    """What makes two val_bpb comparable. Two runs that differ in any field are not compared."""
+
+    corpus_sha256: str
+    tokenizer_sha256: str
+    span_start_token: int
+    span_tokens: int
+    span_bytes: int
+    evaluator_version: int
+    trainer: str
+    versions: dict[str, str]  # torch, and whatever else computes
+    threads: int
+    device_kind: str
+    budget_kind: Literal["steps", "tokens", "seconds"]
+    budget_size: float
+
+
+class DecisionRule(Plain):
+    """How a candidate's trials are judged against the baseline's."""
+
+    kind: Literal["threshold"] = "threshold"
+    accept_delta_frac: float
+    seed: int
+
+
+class ProposalRecord(Plain):
+    """One change of one knob, in the proposer's words."""
+
+    knob: str
+    new_value: KnobValue
+    reason: str
+
+
+class EstimateRecord(Plain):
+    """What R7 expected of the candidate before it ran."""
+
+    peak_bytes: int
+    time_ratio: float
+
+
+class Attempt(Plain):
+    """One raw reply of a proposer and what the gate made of it."""
+
+    raw: str
+    source: str
+    verdict_ok: bool
+    rail: Rail
+    reason: str
+    proposal: ProposalRecord | None = None
+
+
+class Event(Plain):
+    """What every record has beside the journal's own ``seq`` and ``crc``."""
+
+    ts: str  # UTC, for people; order and durations never come from it
+
+
+class Meta(Event):
+    """The first record: everything that is fixed for the whole run."""
+
+    stage: Literal["meta"] = "meta"
+    schema_version: int
+    run_id: str
+    autoresearch_version: str
+    profile: str
+    yardstick: Yardstick
+    yardstick_sha256: str
+    baseline_cfg: Cfg
+    menu: dict[str, Any]
+    policy_sha256: str  # of baseline, effective menu and decision rule
+    decision_rule: DecisionRule
+
+
+class Started(Event):
+    """A daemon begins or continues the run."""
+
+    stage: Literal["started"] = "started"
+    pid: int
+    host: str
+    boot_id: str
+    autoresearch_version: str
+    proposer: str
+    iters_requested: int
+    torn_bytes: int = 0  # what a crash had left of a half-written line, cut off and kept aside
+
+
+class TrialStarted(Event):
+    """Durable before a trial begins, so that one that takes the machine down is remembered."""
+
+    stage: Literal["trial_started"] = "trial_started"
+    trial: int
+    iter: int  # 0 for the baseline
+    seed: int
+    cfg: Cfg
+    boot_id: str
+
+
+class TrialEnded(Event):
+    """A trial's measurement or failure."""
+
+    stage: Literal["trial"] = "trial"
+    trial: int
+    iter: int
+    seed: int
+    outcome: Outcome
+
+
+class Baseline(Event):
+    """The fixed baseline, measured."""
+
+    stage: Literal["baseline"] = "baseline"
+    baseline_cfg: Cfg
+    baseline_val_bpb: float
+    trials: tuple[int, ...]
+    eval_metrics: Measurement
+    wall_s: float
+
+
+class Proposed(Event):
+    """A candidate passed the gate: from here on its iteration survives a restart."""
+
+    stage: Literal["proposed"] = "proposed"
+    iter: int
+    source: str
+    proposal: ProposalRecord
+    diff: str
+    candidate_cfg: Cfg
+    estimate: EstimateRecord | None
+    attempts: tuple[Attempt, ...]
+    propose_wall_s: float
+
+
+class Iteration(Event):
+    """What the four records that close an iteration share."""
+
+    iter: int
+    verdict_ok: bool
+    rail: Rail
+    reason: str
+    attempts: tuple[Attempt, ...]
+    propose_wall_s: float
+    overhead_s: float  # iter_wall_s without proposing, training and validation
+    iter_wall_s: float
+
+
+class Evaluated(Iteration):
+    """A candidate was measured and judged. ``is_new_best``: the lowest single measurement so far."""
+
+    stage: Literal["evaluated"] = "evaluated"
+    source: str
+    proposal: ProposalRecord
+    diff: str
+    candidate_cfg: Cfg
+    estimate: EstimateRecord | None
+    trials: tuple[int, ...]
+    eval_metrics: Measurement
+    val_bpb: float
+    baseline_val_bpb: float
+    improvement_frac: float
+    decision: Literal["keep", "revert"]
+    is_new_best: bool
+
+
+class EvalFailed(Iteration):
+    """A candidate could not be measured."""
+
+    stage: Literal["eval_failed"] = "eval_failed"
+    source: str
+    proposal: ProposalRecord
+    diff: str
+    candidate_cfg: Cfg
+    estimate: EstimateRecord | None
+    trials: tuple[int, ...]
+    eval_metrics: Failure
+    cause: Cause
+    val_bpb: None = None
+
+
+class Blocked(Iteration):
+    """The rails refused every attempt up to the bound."""
+
+    stage: Literal["blocked"] = "blocked"
+    source: str
+    proposal: ProposalRecord | None
+
+
+class ProposerFailed(Iteration):
+    """The proposer raised instead of answering."""
+
+    stage: Literal["proposer_failed"] = "proposer_failed"
+    source: str
+
+
+class Paused(Event):
+    """pause.flag was seen. Consumes no iteration number."""
+
+    stage: Literal["paused"] = "paused"
+    reason: str
+    completed_iters: int
+    requested_iters: int
+
+
+class Resumed(Event):
+    """pause.flag is gone."""
+
+    stage: Literal["resumed"] = "resumed"
+    paused_s: float
+
+
+class Stopped(Event):
+    """The daemon ended in good order before the last requested iteration."""
+
+    stage: Literal["stopped"] = "stopped"
+    reason: str
+    completed_iters: int
+    requested_iters: int
+
+
+class LoopComplete(Event):
+    """Every requested iteration is closed. Raising ``--iters`` continues after it."""
+
+    stage: Literal["loop_complete"] = "loop_complete"
+    iters_requested: int
+    accept_count: int
+    revert_count: int
+    blocked_count: int
+    failed_count: int
+    baseline_val_bpb: float
+    best_val_bpb: float | None  # of the best keep
+    best_iter: int | None
+
+
+Closer = Evaluated | EvalFailed | Blocked | ProposerFailed
+Record = Annotated[
+    Meta
+    | Started
+    | TrialStarted
+    | TrialEnded
+    | Baseline
+    | Proposed
+    | Evaluated
+    | EvalFailed
+    | Blocked
+    | ProposerFailed
+    | Paused
+    | Resumed
+    | Stopped
+    | LoopComplete,
+    Field(discriminator="stage"),
+]
+_RECORD: TypeAdapter[Any] = TypeAdapter(Record)
+OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+
+
+def encode(record: Event) -> str:
+    """One line of ASCII JSON, no newline: nothing a model wrote can move a cursor in the terminal of a reader."""
+    fields = record.model_dump(mode="json")
+    ordered = {"stage": fields.pop("stage"), "ts": fields.pop("ts"), **fields}
+    return json.dumps(ordered, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+
+
+def decode(payload: bytes | str) -> Any:
+    """A record from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
+    try:
+        return _RECORD.validate_json(payload)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the record"
+        raise JournalDamaged(f"{where}: {first['msg']}") from e
+
+
+def file_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of one line of trajectory.jsonl, the journal's ``seq`` and ``crc`` included."""
+    schema = _RECORD.json_schema(mode="serialization")
+    envelope = {
+        "seq": {"type": "integer", "minimum": 0, "description": "Line number, from 0, without gap."},
+        "crc": {"type": "string", "pattern": "^[0-9a-f]{8}$", "description": "CRC-32 of the line before this field."},
+    }
+    for name in {ref.rsplit("/", 1)[1] for ref in schema["discriminator"]["mapping"].values()}:
+        schema["$defs"][name]["properties"] |= envelope
+        schema["$defs"][name]["required"] = ["seq", "crc", *schema["$defs"][name].get("required", [])]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "trajectory.jsonl, one line", **schema}
+
+
+def sha256_of(value: Plain | Mapping[str, Any]) -> str:
+    """Hash of a value's canonical JSON."""
+    plain = value.model_dump(mode="json") if isinstance(value, Plain) else dict(value)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

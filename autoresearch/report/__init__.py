@@ -1,0 +1,23 @@
+"""Looking at a run: its trajectory as text and JSON. Reads files, changes nothing, needs neither torch nor numpy.
+
+>>> history = load(Path("runs/tonight"))  # doctest: +SKIP
+>>> print(render_status(summarise(history), history))  # doctest: +SKIP
+"""
+
+from autoresearch.report.history import History, OpenTrial, Row
+from autoresearch.report.load import load
+from autoresearch.report.summary import PairCount, Summary, summarise, summary_json
+from autoresearch.report.text import render_report, render_status
+
+__all__ = [
+    "History",
+    "OpenTrial",
+    "PairCount",
+    "Row",
+    "Summary",
+    "load",
+    "render_report",
+    "render_status",
+    "summarise",
+    "summary_json",
+]

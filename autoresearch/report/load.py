@@ -1,0 +1,75 @@
+"""Read a trajectory to look at it: live or finished, a run directory or a bare file, our format or the origin's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autoresearch import journal
+from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.records import Event, Meta, decode
+from autoresearch.report import native, origin
+from autoresearch.report.history import History
+
+FILE_NAME = "trajectory.jsonl"
+SEALED = b'{"seq":'  # how each of our lines begins; none of the origin's does
+HEAD_BYTES = 1 << 20
+WAIT = "wait for the first record, or name another run"
+NAME_ONE = f"give a run directory or a {FILE_NAME}; `autoresearch run` makes one"
+
+
+def load(path: Path) -> History:
+    """What the trajectory at ``path`` tells, without changing or locking anything.
+
+    A torn last line is passed over: its writer may be in the middle of it. Raises ``JournalError`` for what is
+    missing, empty, unreadable or something else, and ``JournalDamaged`` naming the line for damage before the tail.
+    """
+    file = _file_of(path)
+    data = _read(file, HEAD_BYTES)
+    if not data:
+        raise JournalError(f"{file} is empty", hint=WAIT)
+    if data.startswith(SEALED) or b"\n" + SEALED in data:
+        return native.history_of(_records(file))
+    data = _read(file, origin.MAX_BYTES + 1)
+    if len(data) > origin.MAX_BYTES:
+        what = f"{file} is no trajectory of this version, and too large ({origin.MAX_BYTES >> 20} MiB) for the origin's"
+        raise JournalError(what, hint=NAME_ONE)
+    return origin.history_of(origin.parse(data, str(file)))
+
+
+def _file_of(path: Path) -> Path:
+    try:
+        is_dir = path.is_dir()
+        file = path / FILE_NAME if is_dir else path
+        if file.is_file():
+            return file
+        exists = file.exists()
+    except OSError as e:
+        raise JournalError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+    if exists:
+        raise JournalError(f"{file} is not a regular file", hint=NAME_ONE)
+    if is_dir:
+        raise JournalError(f"{path} has no {FILE_NAME}: nothing has run there", hint=NAME_ONE)
+    raise JournalError(f"there is no {path}", hint=NAME_ONE)
+
+
+def _read(file: Path, limit: int) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(limit)
+    except OSError as e:
+        raise JournalError(f"cannot read {file}: {e.strerror}", hint="see its permissions") from e
+
+
+def _records(file: Path) -> list[Event]:
+    records: list[Event] = []
+    for number, payload in enumerate(journal.read(file).payloads, 1):
+        try:
+            records.append(decode(payload))
+        except JournalDamaged as e:
+            hint = "its checksum is right, so another version of autoresearch wrote it: read it with that one"
+            raise JournalDamaged(f"{file}: line {number}: {e.what}", hint=hint) from e
+    if not records:
+        raise JournalError(f"{file} holds no whole record", hint=WAIT)
+    if not isinstance(records[0], Meta):
+        raise JournalDamaged(f"{file}: line 1 is no meta record", hint="take the file from its run directory again")
+    return records

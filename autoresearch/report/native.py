@@ -1,0 +1,155 @@
+"""Our own trajectory.jsonl as a ``History``. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from autoresearch.records import (
+    Attempt,
+    Baseline,
+    Closer,
+    EvalFailed,
+    Evaluated,
+    Event,
+    Failure,
+    LoopComplete,
+    Measurement,
+    Meta,
+    Outcome,
+    Paused,
+    ProposalRecord,
+    ProposerFailed,
+    Resumed,
+    Started,
+    Stopped,
+    TrialEnded,
+)
+from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
+from autoresearch.trajectory import Trajectory
+
+
+def history_of(records: Sequence[Event]) -> History:
+    """The history of a run's records. Raises ``ValueError`` if they do not begin with ``meta``."""
+    if not records or not isinstance(records[0], Meta):
+        raise ValueError("the first record is not meta")
+    meta, trajectory = records[0], Trajectory.fold(records)
+    outcomes = {r.trial: r.outcome for r in records if isinstance(r, TrialEnded)}
+    state, why = state_of(records)
+    running = trajectory.running if state == "running" else None  # an interrupted trial is over, though it has no end
+    started = _last(records, Started)
+    return History(
+        log_format="autoresearch",
+        knobs=tuple(meta.menu.get("knobs", {})),
+        baseline=_baseline_row(trajectory.baseline, outcomes) if trajectory.baseline else None,
+        baseline_cfg=meta.baseline_cfg,
+        accept_delta_frac=meta.decision_rule.accept_delta_frac,
+        rows=tuple(_row(record, outcomes) for record in trajectory.iterations),
+        iters_requested=started.iters_requested if started else None,
+        state=state,
+        stop_reason=why,
+        open_trial=OpenTrial(running.iter, running.ts) if running else None,
+        energy_j=trajectory.energy_j,
+        run_id=meta.run_id,
+        profile=meta.profile,
+        proposer=started.proposer if started else None,
+        yardstick=meta.yardstick,
+    )
+
+
+def state_of(records: Sequence[Event]) -> tuple[State, str | None]:
+    """What the last record that begins or ends something says, and why if it says so."""
+    for record in reversed(records):
+        match record:
+            case Started() | Resumed():
+                return "running", None
+            case Paused(reason=reason):
+                return "paused", reason
+            case Stopped(reason=reason):
+                return "stopped", reason
+            case LoopComplete():
+                return "complete", None
+    return "open", None
+
+
+def _last(records: Sequence[Event], kind: type[Started]) -> Started | None:
+    return next((r for r in reversed(records) if isinstance(r, kind)), None)
+
+
+def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:
+    trials = _trials(record.trials, record.eval_metrics, outcomes)
+    measured = _measured(trials)
+    spent = total(measured["train_s"], measured["eval_s"], measured["failed_s"]) or 0.0
+    return Row(
+        iter=0,
+        stage="baseline",
+        ts=record.ts,
+        val_bpb=record.baseline_val_bpb,
+        overhead_s=max(0.0, record.wall_s - spent),
+        wall_s=record.wall_s,
+        **measured,
+    )
+
+
+def _row(record: Closer, outcomes: Mapping[int, Outcome]) -> Row:
+    common: dict[str, Any] = {
+        "iter": record.iter,
+        "stage": record.stage,
+        "ts": record.ts,
+        "rail": None if isinstance(record, ProposerFailed) else str(record.rail),
+        "reason": record.reason,
+        "source": record.source,
+        "propose_s": record.propose_wall_s,
+        "overhead_s": record.overhead_s,
+        "wall_s": record.iter_wall_s,
+        "refused": refused_by_rail(record.attempts),
+    }
+    match record:
+        case ProposerFailed():
+            return Row(**common)
+        case Evaluated():
+            verdict: dict[str, Any] = {
+                "val_bpb": record.val_bpb,
+                "improvement_frac": record.improvement_frac,
+                "decision": record.decision,
+                "is_new_best": record.is_new_best,
+            }
+            trials = _trials(record.trials, record.eval_metrics, outcomes)
+            return Row(**common, **_proposed(record.proposal), **verdict, **_measured(trials))
+        case EvalFailed():
+            trials = _trials(record.trials, record.eval_metrics, outcomes)
+            return Row(**common, **_proposed(record.proposal), cause=str(record.cause), **_measured(trials))
+        case _:
+            return Row(**common, **_proposed(record.proposal))
+
+
+def refused_by_rail(attempts: Iterable[Attempt]) -> dict[str, int]:
+    """How many of ``attempts`` each rail refused."""
+    return dict(Counter(str(a.rail) for a in attempts if not a.verdict_ok))
+
+
+def _proposed(proposal: ProposalRecord | None) -> dict[str, Any]:
+    if proposal is None:
+        return {}
+    return {"knob": proposal.knob, "new_value": plain_value(proposal.new_value), "why": proposal.reason}
+
+
+def _trials(numbers: Iterable[int], closing: Outcome, outcomes: Mapping[int, Outcome]) -> list[Outcome]:
+    """The outcomes of a record's trials; the one that the record itself carries where the log has no more."""
+    return [outcomes[n] for n in numbers if n in outcomes] or [closing]
+
+
+def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:
+    ok = [t for t in trials if isinstance(t, Measurement)]
+    failed = [t for t in trials if isinstance(t, Failure)]
+    return {
+        "trials": len(ok),
+        "lowest_val_bpb": min((m.val_bpb for m in ok), default=None),
+        "train_s": total(*(m.train_wall_s for m in ok)),
+        "eval_s": total(*(m.val_wall_s for m in ok)),
+        "failed_s": total(*(f.trial_wall_s for f in failed)),
+        "tokens": sum(m.train_tokens for m in ok) if ok else None,
+        "peak_bytes": max((t.peak_bytes for t in trials if t.peak_bytes is not None), default=None),
+        "energy_j": total(*(t.energy_j for t in trials)),
+    }

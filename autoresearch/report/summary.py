@@ -1,0 +1,206 @@
+"""A run in numbers: what `autoresearch status --json` and `report --json` print. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+from typing import Any, Literal
+
+from autoresearch.records import KnobValue, Plain, Yardstick
+from autoresearch.report.history import History, Row, State, total
+from autoresearch.report.pairs import pair_numbers
+
+TOP_PAIRS = 10
+JOULES_PER_KWH = 3.6e6
+
+
+class PairCount(Plain):
+    """How many iterations proposed one value for one knob."""
+
+    knob: str
+    new_value: KnobValue
+    count: int
+
+
+class Summary(Plain):
+    """What a run adds up to. ``None`` is "not known"; seconds, bytes and kWh as the names say.
+
+    An iteration counts once it is closed, in exactly one of four ways, so that
+    ``iterations = keeps + reverts + sum(blocked_by_rail) + failed``. A proposal counts when its iteration is closed,
+    also one that a rail refused: ``sum(knob_counts) = unique_pairs + repeat_count``.
+    """
+
+    log_format: Literal["autoresearch", "origin"]
+    run_id: str | None
+    profile: str | None
+    proposer: str | None  # of the last start
+    yardstick: Yardstick | None
+    state: State  # from the records alone, see History
+    stop_reason: str | None
+    iters_requested: int | None
+
+    iterations: int  # closed
+    evaluated: int  # measured and judged: keeps + reverts
+    keeps: int
+    reverts: int
+    keep_iters: list[int]
+    blocked_by_rail: dict[str, int]  # iterations in which every attempt was refused, by the rail that refused the last
+    refused_attempts_by_rail: dict[str, int]  # every refused attempt, also where a later one passed
+    failed: int  # no measurement (failed_by_cause) or no proposal (proposer_failed)
+    failed_by_cause: dict[str, int]  # iterations with a failed trial
+    proposer_failed: int  # iterations whose proposer raised
+
+    knobs_total: int  # on the menu
+    knobs_touched: list[str]  # those of the menu that were proposed at least once, in its order
+    knobs_untouched: list[str]  # the others
+    knob_counts: dict[str, int]  # proposals by knob, those off the menu last; none with 0
+    repeat_count: int  # proposals whose (knob, value) an earlier iteration had proposed
+    repeat_rate: float | None  # of all proposals
+    unique_pairs: int
+    top_pairs: list[PairCount]  # the most frequent first, at most 10
+
+    accept_delta_frac: float | None
+    baseline_val_bpb: float | None
+    best_val_bpb: float | None  # of the best keep: the lowest mean; None without a keep
+    best_iter: int | None
+    best_knob: str | None
+    best_value: KnobValue | None
+    best_improvement_frac: float | None  # (baseline - best) / baseline
+    lowest_val_bpb: float | None  # of any single trial, the baseline's included; not a verdict
+    lowest_iter: int | None  # 0: the baseline's
+
+    wall_s: float | None  # iterations and baseline, without pauses: the sum of the next five where all are known
+    train_s: float | None  # in trials that were measured
+    eval_s: float | None
+    failed_s: float | None  # in trials that were not
+    propose_s: float | None
+    overhead_s: float | None
+    overhead_mean_s: float | None  # an evaluated iteration's: one without a trial has next to none
+    overhead_median_s: float | None
+    tokens: int | None  # trained on
+    peak_bytes: int | None
+    energy_kwh: float | None  # of the trials that were metered
+
+
+def summarise(history: History) -> Summary:
+    """Count and add up; every definition stands at its field in ``Summary``."""
+    return Summary(
+        log_format=history.log_format,
+        run_id=history.run_id,
+        profile=history.profile,
+        proposer=history.proposer,
+        yardstick=history.yardstick,
+        state=history.state,
+        stop_reason=history.stop_reason,
+        iters_requested=history.iters_requested,
+        accept_delta_frac=history.accept_delta_frac,
+        **_counts(history.rows),
+        **_coverage(history),
+        **_repeats(history.rows),
+        **_results(history),
+        **_costs(history),
+    )
+
+
+def summary_json(summary: Summary) -> str:
+    """Indented JSON, ASCII only: nothing that a model wrote can move a reader's cursor."""
+    return json.dumps(summary.model_dump(mode="json"), indent=2, allow_nan=False)
+
+
+def best_keep(rows: Iterable[Row]) -> Row | None:
+    """The keep with the lowest mean val_bpb; of equal ones the first."""
+    kept = [row for row in rows if row.decision == "keep" and row.val_bpb is not None]
+    return min(kept, key=lambda row: row.val_bpb or 0.0, default=None)
+
+
+def _counts(rows: Sequence[Row]) -> dict[str, Any]:
+    stages = Counter(row.stage for row in rows)
+    refused: Counter[str] = Counter()
+    for row in rows:
+        refused.update(row.refused)
+    return {
+        "iterations": len(rows),
+        "evaluated": stages["evaluated"],
+        "keeps": sum(row.decision == "keep" for row in rows),
+        "reverts": sum(row.decision == "revert" for row in rows),
+        "keep_iters": [row.iter for row in rows if row.decision == "keep"],
+        "blocked_by_rail": _sorted(Counter(row.rail or "unknown" for row in rows if row.stage == "blocked")),
+        "refused_attempts_by_rail": _sorted(refused),
+        "failed": stages["eval_failed"] + stages["proposer_failed"],
+        "failed_by_cause": _sorted(Counter(row.cause or "unknown" for row in rows if row.stage == "eval_failed")),
+        "proposer_failed": stages["proposer_failed"],
+    }
+
+
+def _coverage(history: History) -> dict[str, Any]:
+    counts = Counter(row.knob for row in history.rows if row.knob is not None)
+    touched = [name for name in history.knobs if name in counts]
+    off_menu = sorted(set(counts) - set(history.knobs))
+    return {
+        "knobs_total": len(history.knobs),
+        "knobs_touched": touched,
+        "knobs_untouched": [name for name in history.knobs if name not in counts],
+        "knob_counts": {name: counts[name] for name in [*touched, *off_menu]},
+    }
+
+
+def _repeats(rows: Sequence[Row]) -> dict[str, Any]:
+    proposals = [(row.knob, row.new_value) for row in rows if row.knob is not None and row.new_value is not None]
+    numbers = pair_numbers(proposals)
+    counts = Counter(numbers)
+    first = dict(reversed(list(zip(numbers, proposals, strict=True))))
+    repeats = len(proposals) - len(counts)
+    return {
+        "repeat_count": repeats,
+        "repeat_rate": repeats / len(proposals) if proposals else None,
+        "unique_pairs": len(counts),
+        "top_pairs": [
+            PairCount(knob=first[number][0], new_value=first[number][1], count=count)
+            for number, count in counts.most_common(TOP_PAIRS)  # of equal ones the first proposed
+        ],
+    }
+
+
+def _results(history: History) -> dict[str, Any]:
+    best = best_keep(history.rows)
+    measured = [row for row in _all(history) if row.lowest_val_bpb is not None]
+    lowest = min(measured, key=lambda row: row.lowest_val_bpb or 0.0, default=None)
+    return {
+        "baseline_val_bpb": history.baseline_val_bpb,
+        "best_val_bpb": best.val_bpb if best else None,
+        "best_iter": best.iter if best else None,
+        "best_knob": best.knob if best else None,
+        "best_value": best.new_value if best else None,
+        "best_improvement_frac": best.improvement_frac if best else None,
+        "lowest_val_bpb": lowest.lowest_val_bpb if lowest else None,
+        "lowest_iter": lowest.iter if lowest else None,
+    }
+
+
+def _costs(history: History) -> dict[str, Any]:
+    rows = _all(history)
+    overheads = [row.overhead_s for row in rows if row.stage == "evaluated" and row.overhead_s is not None]
+    trained = [row.tokens for row in rows if row.tokens is not None]
+    return {
+        "wall_s": total(*(row.wall_s for row in rows)),
+        "train_s": total(*(row.train_s for row in rows)),
+        "eval_s": total(*(row.eval_s for row in rows)),
+        "failed_s": total(*(row.failed_s for row in rows)),
+        "propose_s": total(*(row.propose_s for row in rows)),
+        "overhead_s": total(*(row.overhead_s for row in rows)),
+        "overhead_mean_s": fmean(overheads) if overheads else None,
+        "overhead_median_s": median(overheads) if overheads else None,
+        "tokens": sum(trained) if trained else None,
+        "peak_bytes": max((row.peak_bytes for row in rows if row.peak_bytes is not None), default=None),
+        "energy_kwh": history.energy_j / JOULES_PER_KWH if history.energy_j is not None else None,
+    }
+
+
+def _all(history: History) -> list[Row]:
+    return [*([history.baseline] if history.baseline else []), *history.rows]
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return {name: counts[name] for name in sorted(counts)}

@@ -1,0 +1,217 @@
+"""What `autoresearch status` and `autoresearch report` print. Pure: values in, text out, no clock and no terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from autoresearch.report.history import History, Row
+from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
+from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.table import paint, table
+from autoresearch.report.words import bpb, change, count, safe, span
+
+MIN_WIDTH = 40
+LABEL_CELLS = 12
+NAME_CELLS = 40  # at most, of a name that came out of a file
+LAST_ROWS = 5
+MAX_LISTED = 20
+
+
+def render_status(
+    summary: Summary, history: History, *, width: int = 80, color: bool = False, writer_alive: bool | None = None
+) -> str:
+    """The run on one screen, with its last iterations. No newline at the end.
+
+    ``writer_alive`` says whether a process holds the run's lock; ``None`` where nobody asked. ``color`` adds ANSI
+    colours; nothing else but newlines is ever a control character, whatever the log contains.
+    """
+    blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
+    rows = history.rows[-LAST_ROWS:]
+    return "\n\n".join([*blocks, *_rows_block("The last iterations", rows, width, color)])
+
+
+def render_report(
+    summary: Summary, history: History, *, width: int = 80, color: bool = False, writer_alive: bool | None = None
+) -> str:
+    """As ``render_status``, with a line for every iteration."""
+    blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
+    return "\n\n".join([*blocks, *_rows_block("Every iteration", history.rows, width, color)])
+
+
+def _overview(s: Summary, history: History, width: int, color: bool, writer_alive: bool | None) -> list[str]:
+    head = [paint(line, "bold", color) for line in textwrap.wrap(headline(s, history, writer_alive), width)]
+    best = [line for sentence in findings(s, history) for line in textwrap.wrap(sentence, width)]
+    blocks = [[*head, *textwrap.wrap(identity(s), width)], best]
+    blocks.append([line for label, text in facts(s) for line in _labelled(label, text, width)])
+    blocks.append(curve(s, history, width))
+    return ["\n".join(block) for block in blocks if block]
+
+
+def _rows_block(title: str, rows: Sequence[Row], width: int, color: bool) -> list[str]:
+    return ["\n".join([f"{title}:", *table(rows, max(width, MIN_WIDTH), color)])] if rows else []
+
+
+def _labelled(label: str, text: str, width: int) -> list[str]:
+    indent = " " * LABEL_CELLS
+    return textwrap.wrap(text, width, initial_indent=label.ljust(LABEL_CELLS), subsequent_indent=indent)
+
+
+def headline(s: Summary, history: History, writer_alive: bool | None) -> str:
+    """Where the run stands. The records cannot say that a daemon died; the lock can."""
+    of = f" of {s.iters_requested}" if s.iters_requested is not None else ""
+    done = f"{s.iterations}{of} iterations closed" + (f", {span(s.wall_s)} of work" if s.wall_s is not None else "")
+    why = f" ({safe(s.stop_reason, NAME_CELLS)})" if s.stop_reason else ""
+    match s.state:
+        case "running" | "paused" if writer_alive is False and s.log_format == "autoresearch":
+            return f"Interrupted: {done}. Nobody writes this run; starting it again continues it."
+        case "running":
+            known = "" if writer_alive else " (as far as the log tells)"
+            return f"Running{known}: {done}{_underway(history)}."
+        case "open":
+            return f"No ending in the log: {done}."
+        case state:
+            return f"{state.capitalize()}{why}: {done}."
+
+
+def _underway(history: History) -> str:
+    if history.open_trial is None:
+        return ""
+    what = f"iteration {history.open_trial.iter}" if history.open_trial.iter else "the baseline"
+    return f", {what} under way since {safe(history.open_trial.ts, NAME_CELLS)}"
+
+
+def identity(s: Summary) -> str:
+    """Which run it is, as far as the log says."""
+    named = {"run": s.run_id, "profile": s.profile, "proposer": s.proposer}
+    parts = [f"{word} {safe(name, NAME_CELLS)}" for word, name in named.items() if name]
+    if y := s.yardstick:
+        parts.append(f"trainer {safe(y.trainer, NAME_CELLS)} on {safe(y.device_kind, NAME_CELLS)}")
+        parts.append(f"{y.budget_size:g} {y.budget_kind} a trial")
+    if s.log_format == "origin":
+        return "A log in the origin's format: its val_bpb is bits per token of one batch, comparable with no other log."
+    return ", ".join(parts)
+
+
+def findings(s: Summary, history: History) -> Iterator[str]:
+    """The best keep in sentences that claim no more than was measured."""
+    if s.baseline_val_bpb is None:
+        yield "The baseline is not measured yet, so there is nothing to compare with."
+    elif best := best_keep(history.rows):
+        yield from _best(s, history, best)
+    elif s.evaluated == 0:
+        yield f"The baseline has val_bpb {bpb(s.baseline_val_bpb)}. No candidate is measured yet."
+    else:
+        needed = "enough" if s.accept_delta_frac is None else f"the {100 * s.accept_delta_frac:g}% that a keep needs"
+        where = f"in iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
+        yield (
+            f"No keep: none of {count(s.evaluated, 'candidate')} beat the baseline's {bpb(s.baseline_val_bpb)} by "
+            f"{needed}. The lowest single measurement is {bpb(s.lowest_val_bpb)}, {where}."
+        )
+
+
+def _best(s: Summary, history: History, best: Row) -> Iterator[str]:
+    was = history.baseline_cfg.get(best.knob or "")
+    instead = f" instead of {safe(str(was), NAME_CELLS)}" if was is not None else ""
+    gain = f"{100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else "against"
+    yield (
+        f"Best keep: iteration {best.iter}, {change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
+        f"val_bpb {bpb(best.val_bpb)}, {gain} the baseline's {bpb(s.baseline_val_bpb)}."
+    )
+    baseline_trials = history.baseline.trials if history.baseline else 0
+    if best.trials <= 1 or baseline_trials <= 1:
+        yield (
+            f"It is the best of {count(s.evaluated, 'candidate')}, each measured with a single seed: part of the "
+            "difference may be luck, and only more seeds can tell."
+        )
+    else:
+        yield f"Means of {best.trials} trials against {baseline_trials} of the baseline."
+    if best.why:
+        yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
+
+
+def facts(s: Summary) -> Iterator[tuple[str, str]]:
+    """Label and text of what there is to count."""
+    yield "verdicts", _verdicts(s)
+    if s.refused_attempts_by_rail:
+        attempts = sum(s.refused_attempts_by_rail.values())
+        yield "refused", f"{count(attempts, 'attempt')}: {listed(s.refused_attempts_by_rail)}"
+    if s.knobs_touched or s.knob_counts:
+        never = f"; never: {', '.join(safe(k, NAME_CELLS) for k in s.knobs_untouched)}" if s.knobs_untouched else ""
+        proposed = f"{len(s.knobs_touched)} of {s.knobs_total} proposed"
+        yield "knobs", f"{proposed}: {listed(s.knob_counts)}{never}"
+    if s.top_pairs and s.repeat_rate is not None:
+        top = s.top_pairs[0]
+        most = f"; most often {change(top.knob, top.new_value, NAME_CELLS)}, {top.count} times" if top.count > 1 else ""
+        proposals = count(s.unique_pairs + s.repeat_count, "proposal")
+        repeats = f"{s.repeat_count} of {proposals} ({100 * s.repeat_rate:.0f}%)"
+        yield "repeats", f"{repeats}, {s.unique_pairs} distinct{most}"
+    if s.wall_s is not None:
+        yield "time", _times(s)
+    if s.peak_bytes is not None:
+        yield "memory", f"{s.peak_bytes / 2**30:.2f} GiB at the peak of the largest trial"
+    if s.energy_kwh is not None:
+        yield "energy", f"{s.energy_kwh:.4f} kWh in the trials that were metered"
+
+
+def _verdicts(s: Summary) -> str:
+    failures = dict(s.failed_by_cause) | ({"no proposal": s.proposer_failed} if s.proposer_failed else {})
+    blocked = sum(s.blocked_by_rail.values())
+    return ", ".join(
+        [
+            count(s.keeps, "keep"),
+            count(s.reverts, "revert"),
+            f"{blocked} blocked" + (f" ({listed(s.blocked_by_rail)})" if blocked else ""),
+            f"{s.failed} failed" + (f" ({listed(failures)})" if s.failed else ""),
+        ]
+    )
+
+
+def _times(s: Summary) -> str:
+    parts = {
+        "training": s.train_s,
+        "validation": s.eval_s,
+        "failed trials": s.failed_s,
+        "proposer": s.propose_s,
+        "overhead": s.overhead_s,
+    }
+    each = f" (median {span(s.overhead_median_s)} an iteration)" if s.overhead_median_s is not None else ""
+    known = ", ".join(f"{name} {span(value)}" for name, value in parts.items() if value is not None)
+    return f"{known or span(s.wall_s)}{each}"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Names with their counts, the most frequent first, bounded."""
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    more = f" and {len(ranked) - MAX_LISTED} more" if len(ranked) > MAX_LISTED else ""
+    return ", ".join(f"{safe(name, NAME_CELLS)} {n}" for name, n in ranked[:MAX_LISTED]) + more
+
+
+def curve(s: Summary, history: History, width: int) -> list[str]:
+    """The sparkline of val_bpb over the iterations, and in words what it shows; empty before the first iteration."""
+    if not history.rows:
+        return []
+    points = [_point(row) for row in history.rows]
+    measured = [p for p in points if not isinstance(p, str)]
+    scale = Scale.of([*measured, *([] if s.baseline_val_bpb is None else [s.baseline_val_bpb])])
+    room = width - LABEL_CELLS
+    return ["val_bpb".ljust(LABEL_CELLS) + sparkline(points, room, scale), *_legend(s, points, scale, room, width)]
+
+
+def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int, width: int) -> list[str]:
+    parts = []
+    if scale:
+        above = " and above" if scale.clipped else ""
+        parts.append(f"{bpb(scale.low)} {scale.bar(scale.low)} to {bpb(scale.high)} {scale.bar(scale.high)}{above}")
+    if scale and s.baseline_val_bpb is not None:
+        parts.append(f"the baseline, {bpb(s.baseline_val_bpb)}, is {scale.bar(s.baseline_val_bpb)}")
+    parts += [f"{glyph} {word}" for glyph, word in ((FAILED, "failed"), (BLOCKED, "blocked")) if glyph in points]
+    if len(points) > room:
+        parts.append(f"each glyph the lowest of about {len(points) / room:.1f} iterations")
+    return _labelled("", "; ".join(parts), width)
+
+
+def _point(row: Row) -> Point:
+    if row.val_bpb is not None:
+        return row.val_bpb
+    return BLOCKED if row.stage == "blocked" else FAILED

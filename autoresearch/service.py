@@ -1,0 +1,226 @@
+"""The composition root: from settings to a running loop, and the checks that make continuing a run honest."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from autoresearch import __version__
+from autoresearch.bench import Bench, Watcher, judge, real_bench
+from autoresearch.config import Settings
+from autoresearch.control import FLAG, RunControl, next_time
+from autoresearch.errors import ConfigError, JournalDamaged, JournalError
+from autoresearch.files import DirectoryLock
+from autoresearch.journal import Journal
+from autoresearch.loop import Loop
+from autoresearch.policy import Policy, check_policy, check_yardstick, policy_of
+from autoresearch.ports import Proposer
+from autoresearch.proposers.random import RandomProposer
+from autoresearch.proposers.replay import ReplayProposer
+from autoresearch.proposers.space import Space
+from autoresearch.records import (
+    SCHEMA_VERSION,
+    Meta,
+    Started,
+    Yardstick,
+    decode,
+    sha256_of,
+)
+from autoresearch.trajectory import Trajectory
+
+TRAJECTORY = "trajectory.jsonl"
+LOCK = "run.lock"
+ARCHIVE = "archive"
+REPORT = "report.txt"
+REPORT_DEADLINE_S = 120.0
+STDLIB = "stdlib"
+
+
+# How a bench is made; tests pass one whose trial is a fake.
+MakeBench = Callable[[Settings, Policy, Path, Callable[[], bool], Watcher], Bench]
+
+
+def run(
+    settings: Settings,
+    watcher: Watcher,
+    *,
+    fresh: bool = False,
+    replies: Sequence[str] = (),
+    make_bench: MakeBench | None = None,
+) -> str:
+    """Begin or continue the run in ``settings.run_dir`` and stay until it ends; answers how ("complete", or why not).
+
+    Raises an ``AutoresearchError`` for everything that a person must decide or mend.
+    """
+    policy = policy_of(settings)
+    run_dir = make_run_dir(settings.run_dir)
+    lock = DirectoryLock(run_dir / LOCK)
+    lock.acquire({"pid": os.getpid(), "host": socket.gethostname(), "since": utc()})
+    try:
+        if fresh:
+            set_aside(run_dir, watcher)
+        journal = Journal(run_dir / TRAJECTORY)
+        trajectory = Trajectory.fold(decode_all(journal))
+        check_policy(trajectory, policy)
+        if trajectory.baseline and trajectory.next_iter > settings.iters:
+            return "complete"
+        control = control_of(settings, run_dir)
+        bench = (make_bench or real_bench)(settings, policy, run_dir, lambda: control.aborted, watcher)
+        try:
+            with control.listening():
+                return go_on(settings, policy, bench, journal, trajectory, control, watcher, replies)
+        finally:
+            bench.close()
+    finally:
+        lock.release()
+
+
+def go_on(
+    settings: Settings,
+    policy: Policy,
+    bench: Bench,
+    journal: Journal,
+    trajectory: Trajectory,
+    control: RunControl,
+    watcher: Watcher,
+    replies: Sequence[str],
+) -> str:
+    """Everything is there: fix or check the yardstick, then loop."""
+    check_yardstick(trajectory, bench.yardstick)
+    proposer = proposer_of(settings, policy, replies)
+    loop = Loop(
+        trajectory=trajectory,
+        journal=journal,
+        proposer=proposer,
+        judge=partial(judge, policy, bench, settings),
+        trial=bench.trial,
+        control=control,
+        observer=watcher,
+        rule=policy.rule,
+        baseline_cfg=policy.baseline,
+        iters=settings.iters,
+        max_attempts=settings.limits.max_attempts,
+        on_pause=settings.on_pause,
+        boot_id=boot_id(),
+        utc=utc,
+    )
+    if trajectory.meta is None:
+        loop.record(meta_of(settings, policy, bench.yardstick))
+    loop.record(
+        Started(
+            ts=utc(),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            boot_id=loop.boot_id,
+            autoresearch_version=__version__,
+            proposer=proposer.name,
+            iters_requested=settings.iters,
+            torn_bytes=journal.torn_bytes,
+        )
+    )
+    ending = loop.run()
+    write_report(journal.path.parent, watcher)
+    return ending
+
+
+def proposer_of(settings: Settings, policy: Policy, replies: Sequence[str]) -> Proposer:
+    """The proposer that the settings name. Raises ``ConfigError`` or ``MissingPackage``."""
+    space = Space(policy.menu, policy.baseline, policy.steps)
+    if settings.proposer == "random":
+        return RandomProposer(space, settings.seed)
+    if settings.proposer == "replay":
+        if not replies:
+            raise ConfigError("proposer = 'replay' has nothing to replay", hint="give --replay-from TRAJECTORY")
+        return ReplayProposer(tuple(replies))
+    from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
+
+    return TpeProposer(space, settings.seed)
+
+
+def decode_all(journal: Journal) -> list[Any]:
+    """Every record of the journal. Raises ``JournalDamaged`` with the line number."""
+    records = []
+    for number, payload in enumerate(journal, 1):
+        try:
+            records.append(decode(payload))
+        except JournalDamaged as e:
+            hint = "was it written by a newer version? `autoresearch run --fresh` begins anew and keeps it aside"
+            raise JournalDamaged(f"{journal.path}: line {number}: {e.what}", hint=hint) from e
+    return records
+
+
+def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
+    """The run's first record."""
+    return Meta(
+        ts=utc(),
+        schema_version=SCHEMA_VERSION,
+        run_id=uuid.uuid4().hex[:12],
+        autoresearch_version=__version__,
+        profile=settings.profile,
+        yardstick=yardstick,
+        yardstick_sha256=sha256_of(yardstick),
+        baseline_cfg=policy.baseline,
+        menu=dict(policy.menu.source),
+        policy_sha256=sha256_of(policy.parts),
+        decision_rule=policy.rule,
+    )
+
+
+def control_of(settings: Settings, run_dir: Path) -> RunControl:
+    until = next_time(settings.until, datetime.now()) if settings.until else None
+    return RunControl(run_dir / FLAG, until, settings.max_hours)
+
+
+def make_run_dir(run_dir: Path) -> Path:
+    """The run's directory, made if it is not there. Raises ``JournalError``."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise JournalError(f"cannot make {run_dir}: {e.strerror}", hint="choose another --dir") from e
+    return run_dir
+
+
+def set_aside(run_dir: Path, watcher: Watcher) -> None:
+    """``--fresh``: move what belongs to the old run into archive/; nothing is deleted, and the corpus stays."""
+    old = [p for p in (run_dir / TRAJECTORY, *run_dir.glob("report.*"), run_dir / "logs") if p.exists()]
+    old += list(run_dir.glob(f"{TRAJECTORY}.torn-*"))
+    if not old:
+        return
+    target = run_dir / ARCHIVE / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target.mkdir(parents=True)
+    for path in old:
+        path.rename(target / path.name)
+    watcher.said(f"the old run is kept in {target}")
+
+
+def write_report(run_dir: Path, watcher: Watcher) -> None:
+    """Have a child write the report: whatever is wrong with it cannot hurt the run."""
+    command = [sys.executable, "-m", "autoresearch", "report", str(run_dir), "--out", str(run_dir / REPORT)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True)
+        problem = done.stderr.strip() if done.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as e:
+        problem = str(e)
+    if problem:
+        watcher.said(f"no report was written: {problem.splitlines()[-1]}")
+
+
+def boot_id() -> str:
+    """Changes with every boot of the machine; tells a lost machine from a lost process."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def utc() -> str:
+    """Now, as records carry it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

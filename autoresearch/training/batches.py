@@ -1,0 +1,27 @@
+"""The order of the training data, decided by the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+DATA_STREAM = 1  # keeps the data's random stream apart from the initialisation's
+
+
+def batches(tokens: NDArray[np.integer], seed: int, batch_size: int, seq_len: int) -> Iterator[NDArray[np.int64]]:
+    """Endless batches ``(batch_size, seq_len + 1)`` of contiguous crops drawn uniformly from ``tokens``.
+
+    The k-th sequence of a seed begins at the same place of the corpus whatever batch_size and seq_len are (to within
+    the crop's own length), so that a candidate and its baseline with one seed read as much of the same text as they
+    can. Raises ``ValueError`` if the split is shorter than one crop.
+    """
+    last = len(tokens) - seq_len - 1
+    if last < 0:
+        raise ValueError(f"the training split has {len(tokens)} tokens, fewer than one sequence of {seq_len} + 1")
+    rng = np.random.Generator(np.random.PCG64([seed, DATA_STREAM]))
+    within = np.arange(seq_len + 1)
+    while True:
+        starts = (rng.random(batch_size) * (last + 1)).astype(np.int64)
+        yield tokens[starts[:, None] + within].astype(np.int64)

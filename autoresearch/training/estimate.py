@@ -1,0 +1,79 @@
+"""What a trial will need, before it runs: memory in bytes and time over the baseline's. Arithmetic, no torch.
+
+Memory counts the tensors that plain autograd keeps alive at the end of a forward pass, per token; measured peaks
+stay below it (tests/integration/test_estimate.py). R7 refuses by it, so it errs on the high side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoresearch.training.bpb import TOKENS_PER_FORWARD
+from autoresearch.training.shape import Shape
+from autoresearch.training.spec import Budget, Device
+from rails import Config, Estimate
+
+MARGIN = 1.15
+PROCESS_BYTES = 450 << 20  # interpreter, torch and its libraries, the allocator's slack
+PARAMETER_BYTES = 16  # fp32 weight and gradient, AdamW's two moments
+TRAINER_PRECISIONS = {"torch": ("fp32", "bf16")}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Prices a configuration against the baseline for one trainer, device and budget."""
+
+    baseline: Config
+    vocab: int
+    trainer: str
+    device: Device
+    budget: Budget
+    span_tokens: int
+
+    def __call__(self, cfg: Config) -> Estimate:
+        return Estimate(
+            peak_bytes=peak_bytes(cfg, self.vocab),
+            time_ratio=self._work(cfg) / self._work(self.baseline),
+            unsupported=self.unsupported(cfg),
+        )
+
+    def unsupported(self, cfg: Config) -> str:
+        """What this trainer cannot do on this device, or an empty string."""
+        precision = cfg["precision"]
+        if precision not in TRAINER_PRECISIONS[self.trainer]:
+            able = " and ".join(TRAINER_PRECISIONS[self.trainer])
+            return f"trainer {self.trainer} cannot train in {precision}, only in {able}"
+        if precision not in self.device.precisions:
+            return f"{self.device.kind} cannot compute in {precision}, only in {' and '.join(self.device.precisions)}"
+        return ""
+
+    def _work(self, cfg: Config) -> float:
+        """Floating-point operations of training and validation; a budget in seconds trains equally long for all.
+
+        Validation is a forward pass, a third of a training step's work, over each token of the span twice.
+        """
+        shape = Shape.of(cfg, self.vocab)
+        validation = 2 * self.span_tokens / 3
+        if self.budget.kind == "seconds":
+            return self.budget.size * Shape.of(self.baseline, self.vocab).flops_per_token
+        per_step = int(cfg["batch_size"]) * shape.seq_len
+        steps = self.budget.steps(int(cfg["batch_size"]), shape.seq_len) or 0
+        return (steps * per_step + validation) * shape.flops_per_token
+
+
+def peak_bytes(cfg: Config, vocab: int) -> int:
+    """Most memory that one trial holds at once, in bytes, process included.
+
+    Per token and layer autograd keeps, in elements: two LayerNorm outputs, qkv, attention output and its transpose,
+    two residual sums and the two projections' outputs (11 d), and the MLP before and after GELU (2 f). Logits live
+    three times (logits, their softmax, their gradient), in fp32.
+    """
+    shape = Shape.of(cfg, vocab)
+    width = 2 if cfg["precision"] in ("bf16", "fp8") else 4
+    per_layer = (11 * shape.d_model + 2 * shape.d_ff) * width
+    per_token = shape.n_layer * per_layer + 12 * vocab + 4 * shape.d_model * width
+    train = int(cfg["batch_size"]) * shape.seq_len * per_token
+    windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
+    validate = windows * ((12 * shape.d_model + 3 * shape.d_ff) * width + 6 * vocab)
+    autocast_copies = 2 * shape.params if cfg["precision"] != "fp32" else 0
+    return int(MARGIN * (max(train, validate) + PARAMETER_BYTES * shape.params + autocast_copies)) + PROCESS_BYTES

@@ -1,0 +1,48 @@
+"""Learning-rate schedule and training budget: linear warmup, then cosine to zero at the end of the budget."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from autoresearch.training.spec import Budget
+
+
+@dataclass(slots=True)
+class Clockwork:
+    """Counts optimizer steps against a budget. ``steps`` is ``None`` for a budget in seconds."""
+
+    budget: Budget
+    steps: int | None
+    warmup: int
+    clock: Callable[[], float] = time.monotonic
+    step: int = 0
+    _began: float | None = None
+    _warm_fraction: float = field(default=0.0)
+
+    def fraction(self) -> float:
+        """How much of the budget is spent, from 0 to 1. The clock of a budget in seconds starts at the first call."""
+        if self.steps is not None:
+            return min(1.0, self.step / self.steps)
+        if self._began is None:
+            self._began = self.clock()
+        return min(1.0, (self.clock() - self._began) / self.budget.size)
+
+    def lr_factor(self) -> float:
+        """The share of the peak learning rate for the step that comes next."""
+        fraction = self.fraction()
+        if self.step < self.warmup:
+            self._warm_fraction = fraction
+            return (self.step + 1) / self.warmup
+        if self.step == self.warmup:
+            self._warm_fraction = fraction
+        rest = 1.0 - self._warm_fraction
+        decayed = (fraction - self._warm_fraction) / rest if rest > 0 else 1.0
+        return 0.5 * (1.0 + math.cos(math.pi * decayed))
+
+    def advance(self) -> bool:
+        """Count a step; false when the budget is spent."""
+        self.step += 1
+        return self.step < self.steps if self.steps is not None else self.fraction() < 1.0

@@ -1,0 +1,39 @@
+"""The size of a GPT: parameters, floating-point operations and bytes, by arithmetic alone (no torch)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides the size of the model: the architecture knobs and the vocabulary."""
+
+    n_layer: int
+    n_head: int
+    d_model: int
+    d_ff: int
+    seq_len: int
+    vocab: int
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any], vocab: int) -> Shape:
+        """The shape of one configuration of the menu's knobs over a tokenizer of ``vocab`` ids."""
+        return cls(**{k: int(cfg[k]) for k in ("n_layer", "n_head", "d_model", "d_ff", "seq_len")}, vocab=vocab)
+
+    @property
+    def params(self) -> int:
+        """Parameters, the tied embedding counted once (354.60 M for the origin's baseline)."""
+        per_layer = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff + 4 * self.d_model
+        return self.n_layer * per_layer + (self.vocab + self.seq_len + 2) * self.d_model
+
+    @property
+    def flops_per_token(self) -> int:
+        """Training FLOPs per token, forward and backward: 6 N + 12 L d T (PaLM, Chowdhery et al. 2022, appendix B).
+
+        N leaves out the position table, which is looked up, never multiplied.
+        """
+        matmul = self.params - self.seq_len * self.d_model
+        return 6 * matmul + 12 * self.n_layer * self.d_model * self.seq_len

@@ -1,0 +1,56 @@
+"""What one trial is asked to do, and on what: plain values that travel to and from its process as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from autoresearch.records import Cfg, Plain
+
+BudgetKind = Literal["steps", "tokens", "seconds"]
+
+
+class Budget(Plain):
+    """How long a trial trains: a number of optimizer steps, of tokens, or of seconds."""
+
+    kind: BudgetKind
+    size: float
+
+    def steps(self, batch_size: int, seq_len: int) -> int | None:
+        """Optimizer steps of a configuration under this budget; ``None`` where only the clock knows."""
+        if self.kind == "steps":
+            return int(self.size)
+        if self.kind == "tokens":
+            return max(1, -int(-self.size // (batch_size * seq_len)))  # rounded up: at least that many tokens
+        return None
+
+
+class Span(Plain):
+    """The part of the validation split that is scored: tokens [start, start + tokens), ``bytes`` of UTF-8 text."""
+
+    start: int
+    tokens: int
+    bytes: int
+
+
+class TrialSpec(Plain):
+    """One configuration with one seed, on one corpus, under one budget."""
+
+    cfg: Cfg
+    seed: int
+    corpus: str
+    trainer: str
+    device: str  # "cpu" or "cuda"
+    threads: int
+    budget: Budget
+    span: Span
+    memory_limit_bytes: int | None = None
+
+
+class Device(Plain):
+    """The device that trials run on, as the yardstick and R7 need it."""
+
+    device: str  # "cpu" or "cuda"
+    kind: str  # the chip's name: val_bpb is only bitwise the same on the same kind
+    precisions: tuple[str, ...]
+    free_bytes: int | None  # on the accelerator, what other processes (an LLM server) hold already taken off
+    versions: dict[str, str]

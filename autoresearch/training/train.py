@@ -1,0 +1,118 @@
+"""One training run and its validation, whatever computes the model: budget, schedule, data order and yardstick."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoresearch.records import Measurement
+from autoresearch.training.batches import batches
+from autoresearch.training.bpb import score
+from autoresearch.training.corpus import Corpus
+from autoresearch.training.schedule import Clockwork
+from autoresearch.training.shape import Shape
+from autoresearch.training.spec import TrialSpec
+
+REPORT_EVERY_S = 0.1
+
+# phase, fraction of the budget, step, tokens per second
+Report = Callable[[str, float, int, float | None], None]
+
+
+class NonFiniteLossError(Exception):
+    """The loss became NaN or infinite; ``step`` counts from 1, ``where`` is "train" or "validate"."""
+
+    def __init__(self, step: int, where: str, loss: float) -> None:
+        super().__init__(f"the loss became {loss} in step {step} ({where})")
+        self.step = step
+
+
+class Model(Protocol):
+    """A GPT with its optimizer on a device."""
+
+    @property
+    def device_name(self) -> str:
+        """The chip, for the record."""
+        ...
+
+    def step(self, batch: NDArray[np.int64], lr: float) -> float:
+        """One optimizer step on ``(batch_size, seq_len + 1)`` ids; the mean loss in nats before the update."""
+        ...
+
+    def nats(self, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Cross-entropy ``(n, scored)`` of the last ``scored`` positions; free where the target is -1."""
+        ...
+
+    def synchronise(self) -> None:
+        """Return when the device has done all that was asked of it."""
+        ...
+
+    def peak_bytes(self) -> int:
+        """The most memory that this trial held at once, on the device that holds the model."""
+        ...
+
+
+def train_and_measure(spec: TrialSpec, corpus: Corpus, model: Model, report: Report) -> Measurement:
+    """Train ``model`` under the spec's budget and score the span. Raises ``NonFiniteLossError``.
+
+    ``trial_wall_s`` is left at 0: only the process that waits for this one knows it.
+    """
+    batch_size, seq_len = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"])
+    shape = Shape.of(spec.cfg, corpus.vocab)
+    began = time.monotonic()
+    first, last, steps = _train(spec, corpus, model, report)
+    model.synchronise()
+    train_s = time.monotonic() - began
+    tokens = steps * batch_size * seq_len
+    report("validate", 1.0, steps, tokens / train_s)
+    began = time.monotonic()
+    result = score(model.nats, corpus.split("val"), spec.span, corpus.token_bytes, seq_len)
+    if not math.isfinite(result.nats):
+        raise NonFiniteLossError(steps, "validate", result.nats)
+    return Measurement(
+        val_bpb=result.bits_per_byte,
+        val_nats_per_token=result.nats_per_token,
+        val_tokens=result.tokens,
+        val_bytes=result.bytes,
+        train_loss_first=first,
+        train_loss_last=last,
+        train_steps=steps,
+        train_tokens=tokens,
+        train_flops=tokens * shape.flops_per_token,
+        params=shape.params,
+        mean_step_ms=1000 * train_s / steps,
+        tokens_per_s=tokens / train_s,
+        train_wall_s=train_s,
+        val_wall_s=time.monotonic() - began,
+        trial_wall_s=0.0,
+        peak_bytes=model.peak_bytes(),
+        device=model.device_name,
+    )
+
+
+def _train(spec: TrialSpec, corpus: Corpus, model: Model, report: Report) -> tuple[float, float, int]:
+    """The optimizer steps: first loss, last loss and how many."""
+    cfg = spec.cfg
+    batch_size, seq_len, lr = int(cfg["batch_size"]), int(cfg["seq_len"]), float(cfg["lr"])
+    clockwork = Clockwork(spec.budget, spec.budget.steps(batch_size, seq_len), int(cfg["lr_warmup"]))
+    began = reported = time.monotonic()
+    first = loss = math.nan
+    for batch in batches(corpus.split("train"), spec.seed, batch_size, seq_len):
+        loss = model.step(batch, lr * clockwork.lr_factor())
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(clockwork.step + 1, "train", loss)
+        first = loss if clockwork.step == 0 else first
+        going_on = clockwork.advance()
+        now = time.monotonic()
+        if now - reported >= REPORT_EVERY_S:
+            speed = clockwork.step * batch_size * seq_len / (now - began)
+            report("train", clockwork.fraction(), clockwork.step, speed)
+            reported = now
+        if not going_on:
+            break
+    return first, loss, clockwork.step

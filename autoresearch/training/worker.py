@@ -1,0 +1,63 @@
+"""Inside the trial's own process: run one spec, say how it goes, and name whatever went wrong.
+
+Messages to the daemon are JSON lines: ``{"progress": [...]}`` while it trains, then one of ``{"measured": {...}}``,
+``{"failed": {...}}`` or ``{"device": {...}}``. Imports torch only when called.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from autoresearch.records import Cause, Failure
+from autoresearch.training.spec import TrialSpec
+
+Send = Callable[[dict[str, Any]], None]
+
+# What the warm server imports before it forks, by trainer.
+PRELOAD = {"torch": ("autoresearch.training.trainer_torch", "autoresearch.training.device")}
+
+
+def handle(request: dict[str, Any], send: Send) -> None:
+    """Answer one request of the daemon: probe the device, or run a trial."""
+    if "probe" in request:
+        from autoresearch.training.device import probe
+
+        try:
+            send({"device": probe(request["probe"]).model_dump(mode="json")})
+        except ValueError as e:
+            send({"no_device": str(e)})
+        return
+    spec = TrialSpec.model_validate_json(json.dumps(request["trial"]))
+    send(run(spec, lambda *how: send({"progress": how})))
+
+
+def run(spec: TrialSpec, report: Callable[[str, float, int, float | None], None]) -> dict[str, Any]:
+    """One trial, start to end: the message that ends it."""
+    from autoresearch.training.corpus import Corpus
+    from autoresearch.training.train import NonFiniteLossError, train_and_measure
+    from autoresearch.training.trainer_torch import TorchModel
+
+    try:
+        corpus = Corpus.open(Path(spec.corpus))
+        model = TorchModel(spec, corpus.vocab)
+        measured = train_and_measure(spec, corpus, model, report)
+    except NonFiniteLossError as e:
+        return _failed(Cause.NON_FINITE_LOSS, e, step=e.step)
+    except MemoryError as e:
+        return _failed(Cause.OUT_OF_MEMORY, e)
+    except Exception as e:
+        return _failed(Cause.OUT_OF_MEMORY if _is_out_of_memory(e) else Cause.ERROR, e)
+    return {"measured": measured.model_dump(mode="json")}
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch has a type for CUDA; the CPU allocator raises a RuntimeError that says so."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
+def _failed(cause: Cause, error: BaseException, step: int | None = None) -> dict[str, Any]:
+    detail = ascii(f"{type(error).__name__}: {error}")[1:-1][:2000]
+    return {"failed": Failure(cause=cause, detail=detail, step=step).model_dump(mode="json")}

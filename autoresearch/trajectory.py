@@ -1,0 +1,133 @@
+"""What the records add up to: the fold that the loop, the proposers and the reports read. No file, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from autoresearch.records import (
+    RETRYABLE,
+    Attempt,
+    Baseline,
+    Closer,
+    EvalFailed,
+    Evaluated,
+    Event,
+    Failure,
+    Measurement,
+    Meta,
+    Proposed,
+    Started,
+    TrialEnded,
+    TrialStarted,
+)
+from rails import Rail, Tried
+
+
+@dataclass(slots=True)
+class Trajectory:
+    """A fold of records in their order; ``add`` is its only way to change, and depends on nothing but the record."""
+
+    meta: Meta | None = None
+    baseline: Baseline | None = None
+    iterations: list[Closer] = field(default_factory=list)
+    proposed: Proposed | None = None  # the iteration that is open, if one is
+    running: TrialStarted | None = None  # the trial that began and has not ended
+    outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
+    baseline_outcomes: list[TrialEnded] = field(default_factory=list)
+    host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
+    trials_started: int = 0
+    starts: int = 0
+    best: Evaluated | None = None  # the keep with the lowest mean
+    lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
+    energy_j: float | None = None
+    too_dear: list[Attempt] = field(default_factory=list)  # what R7 refused: known without having been measured
+    tried: Tried | None = None
+
+    @classmethod
+    def fold(cls, records: Iterable[Event]) -> Trajectory:
+        """The trajectory after ``records``."""
+        trajectory = cls()
+        for record in records:
+            trajectory.add(record)
+        return trajectory
+
+    @property
+    def next_iter(self) -> int:
+        """The number of the iteration that is open or comes next."""
+        return len(self.iterations) + 1
+
+    @property
+    def keeps(self) -> list[Evaluated]:
+        return [r for r in self.iterations if isinstance(r, Evaluated) and r.decision == "keep"]
+
+    def known(self) -> Tried:
+        """What R6 asks. Raises ``ValueError`` before the run has a baseline."""
+        if self.tried is None:
+            raise ValueError("the trajectory has no meta record yet")
+        return self.tried
+
+    def add(self, record: Event) -> None:
+        """Take one more record into account."""
+        match record:
+            case Meta():
+                self.meta = record
+                self.tried = Tried(record.baseline_cfg)
+            case Started():
+                self._start(record)
+            case TrialStarted():
+                self.running = record
+                self.trials_started += 1
+            case TrialEnded():
+                self._end_trial(record)
+            case Baseline():
+                self.baseline = record
+                self._lower()
+                self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
+            case Proposed():
+                self.proposed = record
+            case Evaluated() | EvalFailed():
+                self._close(record)
+            case _ if isinstance(record, Closer):
+                self._close(record)
+
+    def _start(self, record: Started) -> None:
+        self.starts += 1
+        if self.running is not None:  # it began and never ended: lost with its daemon, or with the whole machine
+            self.host_losses += self.running.boot_id != record.boot_id
+            self.running = None
+        if self.baseline is None:  # a baseline that failed is measured afresh
+            self.outcomes = [t for t in self.outcomes if isinstance(t.outcome, Measurement)]
+
+    def _end_trial(self, record: TrialEnded) -> None:
+        self.running = None
+        self.outcomes.append(record)
+        if record.outcome.energy_j is not None:
+            self.energy_j = (self.energy_j or 0.0) + record.outcome.energy_j
+
+    def _lower(self) -> None:
+        measured = [m.val_bpb for m in measurements(self.outcomes)]
+        self.lowest = min([*measured, *([] if self.lowest is None else [self.lowest])], default=None)
+
+    def _close(self, record: Closer) -> None:
+        self.iterations.append(record)
+        self.too_dear += [a for a in record.attempts if a.rail is Rail.R7_BUDGET]
+        self._lower()
+        self.proposed, self.running, self.outcomes, self.host_losses = None, None, [], 0
+        if isinstance(record, Evaluated):
+            self.known().add(record.candidate_cfg, "measured")
+            if record.decision == "keep" and (self.best is None or record.val_bpb < self.best.val_bpb):
+                self.best = record
+        elif isinstance(record, EvalFailed):
+            retryable = record.cause in RETRYABLE
+            self.known().add(record.candidate_cfg, f"failed ({record.cause})", retryable=retryable)
+
+
+def measurements(trials: Iterable[TrialEnded]) -> list[Measurement]:
+    """The successful ones among ``trials``."""
+    return [t.outcome for t in trials if isinstance(t.outcome, Measurement)]
+
+
+def first_failure(trials: Iterable[TrialEnded]) -> Failure | None:
+    """The first failed one among ``trials``, if any."""
+    return next((t.outcome for t in trials if isinstance(t.outcome, Failure)), None)

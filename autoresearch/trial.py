@@ -1,0 +1,254 @@
+"""One measurement in a process of its own: whatever that process does, the answer is a Measurement or a Failure."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from autoresearch.errors import TrialServerError
+from autoresearch.memory import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes
+from autoresearch.ports import Interrupted
+from autoresearch.records import OUTCOME, Cause, Cfg, Failure, Measurement, Outcome
+from autoresearch.training.spec import Device, TrialSpec
+from autoresearch.trial_server import ServerLost, TrialServer
+
+GUARD_INTERVAL_S = 0.1
+KEPT_STDERR_BYTES = 1 << 16
+MAX_MESSAGE_BYTES = 1 << 20
+RECORDED_STDERR_CHARS = 2000
+
+OnProgress = Callable[[str, float, int, float | None], None]
+
+
+@dataclass(slots=True)
+class Said:
+    """What a running child has said so far, and why it was killed, if it was."""
+
+    on_progress: OnProgress
+    messages: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+    answer: dict[str, Any] | None = None
+    garbage: str = ""
+    killed_for: tuple[Cause, str] | None = None
+
+    def hear(self, data: bytes) -> None:
+        """Take in bytes of the result pipe: JSON lines."""
+        self.messages += data
+        *lines, rest = self.messages.split(b"\n")
+        self.messages = rest
+        for line in lines:
+            self._message(bytes(line))
+        if len(rest) > MAX_MESSAGE_BYTES:
+            self.garbage = f"a message of more than {MAX_MESSAGE_BYTES} bytes"
+            self.messages.clear()
+
+    def note_stderr(self, data: bytes) -> None:
+        """Keep the last of what it wrote to stdout and stderr."""
+        self.stderr += data
+        del self.stderr[:-KEPT_STDERR_BYTES]
+
+    def _message(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+            if "progress" in message:
+                phase, fraction, step, speed = message["progress"]
+                self.on_progress(str(phase), float(fraction), int(step), None if speed is None else float(speed))
+            else:
+                self.answer = dict(message)
+        except (ValueError, TypeError, RecursionError):
+            self.garbage = ascii(line[:200])
+
+
+@dataclass(slots=True)
+class ForkedTrial:
+    """The real thing behind the ``Trial`` port: a child of the warm server per measurement."""
+
+    runner: ChildRunner
+    spec: Callable[[Cfg, int], TrialSpec]
+    deadline_s: float
+    logs: Path
+    memory_cap_bytes: int | None = None
+
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress) -> Outcome:
+        """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
+        limit = self.memory_limit()
+        spec = self.spec(cfg, seed)
+        rlimit = limit if spec.device == "cpu" else None
+        request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit}
+        began = time.monotonic()
+        said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s)
+        outcome = judge_end(said, exit_code, peak, time.monotonic() - began)
+        self._keep_stderr(said)
+        return outcome
+
+    def memory_limit(self) -> int:
+        """Bytes that a trial may take now: all that is available but the reserve, or the configured cap."""
+        free = spare_bytes()
+        return free if self.memory_cap_bytes is None else min(free, self.memory_cap_bytes)
+
+    def _keep_stderr(self, said: Said) -> None:
+        """What the child printed stays readable after it: one file per trial that printed anything, best effort."""
+        if not said.stderr:
+            return
+        with contextlib.suppress(OSError):
+            self.logs.mkdir(parents=True, exist_ok=True)
+            (self.logs / f"trial-{time.time_ns()}.stderr").write_bytes(said.stderr)
+
+
+@dataclass(slots=True)
+class ChildRunner:
+    """Forks one child for a request and follows it to its end. ``aborted`` is asked ten times a second."""
+
+    server: TrialServer
+    aborted: Callable[[], bool]
+
+    def probe(self, device: str, deadline_s: float) -> Device:
+        """What a child sees of the device. Raises ``TrialServerError``."""
+        said, exit_code, _peak = self.run({"probe": device}, lambda *_: None, None, deadline_s)
+        answer = said.answer or {}
+        if "device" in answer:
+            return Device.model_validate_json(json.dumps(answer["device"]))
+        why = answer.get("no_device") or said.stderr.decode(errors="replace")[-500:]
+        raise TrialServerError(f"the device cannot be used (exit code {exit_code}): {why}", hint="try --device cpu")
+
+    def run(
+        self, request: dict[str, Any], on_progress: OnProgress, limit: int | None, deadline_s: float
+    ) -> tuple[Said, int | None, int | None]:
+        """Fork, follow and reap one child: what it said, its exit code (``None``: lost with the server), its peak."""
+        result_r, result_w = os.pipe()
+        stderr_r, stderr_w = os.pipe()
+        with contextlib.ExitStack() as stack:
+            for fd in (result_r, stderr_r):
+                stack.callback(os.close, fd)
+                os.set_blocking(fd, False)
+            try:
+                pid = self._fork(request, result_w, stderr_w)
+            finally:
+                os.close(result_w)
+                os.close(stderr_w)
+            said = Said(on_progress)
+            guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit)
+            try:
+                exit_code, peak = self._follow(said, guard, result_r, stderr_r)
+            except ServerLost:
+                exit_code, peak = None, None
+            drain(result_r, said.hear)
+            drain(stderr_r, said.note_stderr)
+            return said, exit_code, peak
+
+    def _fork(self, request: dict[str, Any], result: int, stderr: int) -> int:
+        try:
+            return self.server.fork(request, result, stderr)
+        except ServerLost:  # it had died since the last trial; one fresh start
+            return self.server.fork(request, result, stderr)
+
+    def _follow(self, said: Said, guard: Guard, result: int, stderr: int) -> tuple[int, int]:
+        """Until the child has ended: listen, and watch deadline, memory and the user's wish. Raises ``Interrupted``."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(result, selectors.EVENT_READ, said.hear)
+            selector.register(stderr, selectors.EVENT_READ, said.note_stderr)
+            selector.register(self.server, selectors.EVENT_READ)
+            while True:
+                for key, _events in selector.select(GUARD_INTERVAL_S):
+                    if key.data is None:
+                        return self.server.child_exit()
+                    if not drain(key.fd, key.data):
+                        selector.unregister(key.fd)
+                if self.aborted():
+                    guard.kill()
+                    self.server.child_exit()
+                    raise Interrupted("stopped at once")
+                if said.killed_for is None and (why := guard.reason()):
+                    said.killed_for = why
+                    guard.kill()
+
+
+@dataclass(slots=True)
+class Guard:
+    """Why a child must be killed now: its deadline, its memory, or the machine's."""
+
+    pid: int
+    deadline: float
+    deadline_s: float
+    limit: int | None
+
+    def reason(self) -> tuple[Cause, str] | None:
+        if time.monotonic() > self.deadline:
+            return Cause.TIMEOUT, f"not finished after {self.deadline_s:g} s"
+        held = resident_bytes(self.pid)
+        if self.limit is not None and held > self.limit:
+            return Cause.OUT_OF_MEMORY, f"it held {held >> 20} MiB, {self.limit >> 20} MiB were allowed"
+        left, floor = available_bytes(), reserve_bytes(total_bytes()) // 2
+        if left < floor:
+            return Cause.OUT_OF_MEMORY, f"only {left >> 20} MiB were left to the machine while it held {held >> 20} MiB"
+        return None
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def judge_end(said: Said, exit_code: int | None, peak: int | None, wall_s: float) -> Outcome:
+    """Name how a child ended. A measurement counts only from a process that then exited with 0."""
+    failure = _named_end(said, exit_code)
+    if isinstance(failure, Measurement):
+        return failure.model_copy(update={"trial_wall_s": wall_s})
+    tail = said.stderr.decode(errors="replace")[-RECORDED_STDERR_CHARS:]
+    known = {"trial_wall_s": wall_s, "peak_bytes": peak, "exit_code": exit_code, "stderr_tail": tail}
+    return failure.model_copy(update=known)
+
+
+def _named_end(said: Said, exit_code: int | None) -> Outcome:
+    if said.killed_for is not None:
+        cause, detail = said.killed_for
+        return Failure(cause=cause, detail=detail)
+    if exit_code is None:
+        return Failure(cause=Cause.KILLED, detail="the trial server was killed, and the trial with it")
+    if exit_code < 0:
+        return _signalled(-exit_code)
+    if said.garbage:
+        return Failure(cause=Cause.GARBAGE, detail=f"it answered {said.garbage}")
+    if said.answer is None:
+        return Failure(cause=Cause.EXITED, detail=f"it ended with exit code {exit_code} and without an answer")
+    return _parsed(said.answer, exit_code)
+
+
+def _signalled(number: int) -> Failure:
+    name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
+    if number in (signal.SIGKILL, signal.SIGTERM):
+        return Failure(
+            cause=Cause.KILLED, detail=f"ended from outside by {name} (the kernel's OOM killer uses SIGKILL)"
+        )
+    return Failure(cause=Cause.CRASHED, detail=f"ended by {name}")
+
+
+def _parsed(answer: dict[str, Any], exit_code: int) -> Outcome:
+    try:
+        outcome = OUTCOME.validate_json(json.dumps(answer.get("measured", answer.get("failed"))))
+    except (ValidationError, ValueError) as e:
+        return Failure(cause=Cause.GARBAGE, detail=f"its answer is no measurement: {str(e).splitlines()[0]}")
+    if isinstance(outcome, Measurement) and exit_code != 0:
+        return Failure(cause=Cause.EXITED, detail=f"it measured, then ended with exit code {exit_code}")
+    return outcome
+
+
+def drain(fd: int, take: Callable[[bytes], None]) -> bool:
+    """Read what is there without waiting; false once the other end is closed."""
+    while True:
+        try:
+            data = os.read(fd, 1 << 16)
+        except BlockingIOError:
+            return True
+        if not data:
+            return False
+        take(data)

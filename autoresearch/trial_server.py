@@ -1,0 +1,121 @@
+"""The daemon's end of the warm trial server: start it, ask it for a child, hear how the child ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from autoresearch.errors import TrialServerError
+
+START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
+MAX_REPLY_BYTES = 1 << 16
+
+
+class ServerLost(Exception):
+    """The server's process ended; its child ended with it."""
+
+
+class TrialServer:
+    """A warm process that forks trials (``training.warm``); started when first needed, and again if lost."""
+
+    def __init__(self, trainer: str, log: Path) -> None:
+        self.trainer = trainer
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, if one runs."""
+        return self._process.pid if self._process else None
+
+    def fork(self, request: dict[str, Any], result: int, stderr: int) -> int:
+        """A child for ``request`` that writes to the two descriptors; its pid. Starts the server if none is there.
+
+        Raises ``TrialServerError`` if it does not start, ``ServerLost`` if it ends before the fork.
+        """
+        link = self._connected()
+        try:
+            socket.send_fds(link, [json.dumps(request).encode()], [result, stderr])
+            return int(self._receive()["pid"])
+        except OSError as e:
+            raise ServerLost("the trial server is gone") from e
+
+    def fileno(self) -> int:
+        """Readable when the child's exit is known or the server is lost."""
+        return self._connected().fileno()
+
+    def child_exit(self) -> tuple[int, int]:
+        """How the child ended (negative: by that signal) and its peak memory in bytes. Raises ``ServerLost``."""
+        reply = self._receive()
+        return int(reply["exit"]), int(reply["peak_bytes"])
+
+    def close(self) -> None:
+        """End the server and whatever child it has; quiet if there is none."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._start()
+        assert self._socket is not None
+        return self._socket
+
+    def _start(self) -> None:
+        """A session of its own keeps a Ctrl-C at the terminal away from the running trial."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # NumPy's BLAS starts its thread pool at import otherwise
+        module = "autoresearch.training.warm"
+        command = [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
+        with self.log.open("wb") as log, theirs:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                start_new_session=True,
+            )
+        self._socket = ours
+        self._await_ready()
+
+    def _await_ready(self) -> None:
+        assert self._socket is not None
+        deadline = time.monotonic() + START_DEADLINE_S
+        with contextlib.suppress(ServerLost):
+            if select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                ready = self._receive()
+                if ready["threads"] == 1:
+                    return
+                self.close()
+                raise TrialServerError(f"the trial server has {ready['threads']} threads after its imports, not 1")
+        tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        self.close()
+        raise TrialServerError(
+            f"the trial server for trainer {self.trainer} did not start: {tail[0]}",
+            hint=f"see {self.log}; is torch installed? (pip install 'autoresearch[torch]')",
+        )
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._socket is not None
+        data = self._socket.recv(MAX_REPLY_BYTES)
+        if not data:
+            self.close()
+            raise ServerLost("the trial server is gone")
+        reply: dict[str, Any] = json.loads(data)
+        return reply

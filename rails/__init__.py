@@ -1,0 +1,35 @@
+"""Policy: which change to a training configuration may be tried. Deterministic, judged by no model.
+
+>>> from rails import gate, default_menu
+>>> verdict = gate('{"knob": "d_model", "new_value": 768, "reason": "smaller"}', default_menu().defaults)
+>>> verdict.ok, verdict.rail
+(True, <Rail.PASSED: 'passed'>)
+"""
+
+from rails.gate import gate
+from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, same_value
+from rails.menu import Menu, MenuError, default_menu, load_menu, parse_menu
+from rails.novelty import Tried
+from rails.verdict import Config, Estimate, Limits, Proposal, Rail, Verdict
+
+__all__ = [
+    "ChoiceKnob",
+    "Config",
+    "Estimate",
+    "FloatKnob",
+    "IntKnob",
+    "Knob",
+    "Limits",
+    "Menu",
+    "MenuError",
+    "Proposal",
+    "Rail",
+    "Tried",
+    "Value",
+    "Verdict",
+    "default_menu",
+    "gate",
+    "load_menu",
+    "parse_menu",
+    "same_value",
+]

@@ -1,0 +1,153 @@
+"""The seven rails, one function each: ``None`` to let pass, a reason to refuse."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from rails.knobs import Value, show
+from rails.menu import Menu
+from rails.novelty import Tried
+from rails.verdict import Config, Estimate, Limits
+
+MAX_REPLY_BYTES = 4096
+MAX_REASON_CHARS = 500
+FIELDS = ("knob", "new_value", "reason")
+# Control characters, lone surrogates, line and paragraph separators: they forge lines in a log.
+FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+# Bidirectional overrides: they show a reader another text than the one that stands there.
+BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Refused(Exception):
+    """Carries the reason out of a nested parse; never leaves this package."""
+
+
+def schema(raw: object) -> dict[str, Any]:
+    """R1: exactly one JSON object with exactly ``knob, new_value, reason``. Raises ``Refused``."""
+    text = _text(raw)
+    try:
+        reply = json.loads(
+            text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite_float
+        )
+    except json.JSONDecodeError as e:
+        raise Refused(f"not one JSON object: {e.msg} at character {e.pos}") from e
+    except (ValueError, RecursionError) as e:
+        raise Refused("not one JSON object: a number too long or nesting too deep") from e
+    if not isinstance(reply, dict):
+        raise Refused(f"a JSON object is expected, not {show(reply)}")
+    if extra := [k for k in reply if k not in FIELDS]:
+        raise Refused(f"unexpected key {show(extra[0])}; exactly {', '.join(FIELDS)} are expected")
+    if missing := [k for k in FIELDS if k not in reply]:
+        raise Refused(f"missing key {missing[0]}; exactly {', '.join(FIELDS)} are expected")
+    if not isinstance(reply["knob"], str):
+        raise Refused(f"knob must be a string, not {show(reply['knob'])}")
+    _check_reason(reply["reason"])
+    return reply
+
+
+def menu_entry(knob: str, menu: Menu, baseline: object) -> str | None:
+    """R2: the knob is on the menu (and the baseline is a configuration that has it)."""
+    if knob not in menu.knobs:
+        near = difflib.get_close_matches(knob[:40], menu.knobs, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(menu.knobs)}"
+        return f"{show(knob)} is no knob of the menu; {hint}"
+    if not isinstance(baseline, Mapping):
+        return f"the baseline is no configuration: {show(baseline)}"
+    for name in menu.knobs:
+        value = baseline.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return f"the baseline has no usable value for {name}: {show(value)}"
+    return None
+
+
+def diff_line(knob: str, baseline: Config, candidate: Config) -> tuple[str, str | None]:
+    """R5: the change as a one-line unified diff, and why it is not one (or ``None``).
+
+    The proof does not trust the code that made the diff: it patches the baseline's text with it and compares the
+    result with the candidate's text, and it compares every other field.
+    """
+    before, after = _lines(baseline), _lines(candidate)
+    names = list(baseline)
+    at = names.index(knob)
+    header = f"--- a/cfg.py\n+++ b/cfg.py\n@@ -{at + 1} +{at + 1} @@\n"
+    diff = f"{header}-{before[at]}\n+{after[at]}\n"
+    if list(candidate) != names or [*before[:at], diff.splitlines()[-1][1:], *before[at + 1 :]] != after:
+        touched = [n for n in names if candidate.get(n) != baseline[n]]
+        return diff, f"the change touches {', '.join(touched) or 'another set of fields'}, not {knob} alone"
+    return diff, None
+
+
+def novelty(candidate: Config, known: Tried) -> str | None:
+    """R6: neither the baseline itself nor anything this run knows already."""
+    return known.find(candidate) or None
+
+
+def budget(estimate: Estimate, limits: Limits) -> str | None:
+    """R7: what cannot fit this machine, takes too long or cannot be done at all is refused before anything starts."""
+    if estimate.unsupported:
+        return estimate.unsupported
+    if limits.memory_bytes is not None and estimate.peak_bytes > limits.memory_bytes:
+        need, have = estimate.peak_bytes / 2**30, limits.memory_bytes / 2**30
+        return f"needs about {need:.2f} GiB of memory, {have:.2f} GiB are available"
+    if not estimate.time_ratio <= limits.max_time_ratio:  # also refuses NaN
+        allowed = f"at most {limits.max_time_ratio:g} x is allowed"
+        return f"takes about {estimate.time_ratio:.1f} x the baseline's time, {allowed}"
+    return None
+
+
+def _text(raw: object) -> str:
+    if isinstance(raw, str):
+        if len(raw) > MAX_REPLY_BYTES or len(raw.encode("utf-8", "surrogatepass")) > MAX_REPLY_BYTES:
+            raise Refused(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
+        return raw
+    if not isinstance(raw, bytes):
+        raise Refused(f"a reply is text, not {show(type(raw).__name__)}")
+    if len(raw) > MAX_REPLY_BYTES:
+        raise Refused(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as e:
+        raise Refused(f"the reply is not UTF-8: byte {e.start}") from e
+
+
+def _check_reason(reason: object) -> None:
+    if not isinstance(reason, str):
+        raise Refused(f"reason must be a string, not {show(reason)}")
+    if len(reason) > MAX_REASON_CHARS:
+        raise Refused(f"reason has {len(reason)} characters, at most {MAX_REASON_CHARS} are allowed")
+    for char in reason:
+        if unicodedata.category(char) in FORBIDDEN_CATEGORIES or char in BIDI:
+            raise Refused(f"reason holds the control character {show(char)}")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in table:
+            raise Refused(f"key {show(key)} is written twice")
+        table[key] = value
+    return table
+
+
+def _no_constant(name: str) -> Any:
+    raise Refused(f"{name} is not a number")
+
+
+def _finite_float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise Refused(f"{show(digits)} is too large a number")
+    return value
+
+
+def _lines(cfg: Config) -> list[str]:
+    return [f"{name} = {_literal(value)}" for name, value in cfg.items()]
+
+
+def _literal(value: Value) -> str:
+    return json.dumps(value)

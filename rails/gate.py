@@ -1,0 +1,67 @@
+"""The gate: seven rails in order; the first that refuses is named, and nothing that comes in raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from rails import checks
+from rails.checks import Refused
+from rails.menu import Menu, default_menu
+from rails.novelty import Tried
+from rails.verdict import Config, Estimate, Limits, Proposal, Rail, Verdict
+
+DEFAULT_STEPS = 60
+
+
+def gate(
+    raw: object,
+    baseline_cfg: Config,
+    menu: Menu | None = None,
+    *,
+    steps: int | None = DEFAULT_STEPS,
+    known: Tried | None = None,
+    estimate: Callable[[Config], Estimate] | None = None,
+    limits: Limits = Limits(),
+) -> Verdict:
+    """Judge one raw reply against the fixed baseline.
+
+    ``steps`` is the run's step budget (``None`` where it has none: rules that use it are skipped), ``known`` what the
+    run has tried, ``estimate`` what a configuration would cost on this machine; R6 and R7 pass where these are absent.
+    Deterministic, and total in ``raw`` and ``baseline_cfg``: whatever they are, the answer is a ``Verdict``.
+    """
+    menu = menu or default_menu()
+    try:
+        reply = checks.schema(raw)
+    except Refused as e:
+        return Verdict(False, Rail.R1_SCHEMA, str(e))
+    if why := checks.menu_entry(reply["knob"], menu, baseline_cfg):
+        return Verdict(False, Rail.R2_MENU, why)
+    knob = menu.knobs[reply["knob"]]
+    value, why = knob.accept(reply["new_value"])
+    if value is None:
+        return Verdict(False, Rail.R3_RANGE, why)
+    proposal = Proposal(knob.name, value, reply["reason"])
+    candidate = {**baseline_cfg, knob.name: value}
+    if why := menu.broken_rule(candidate, steps):
+        return Verdict(False, Rail.R4_CROSS, why, proposal)
+    diff, lint = checks.diff_line(knob.name, baseline_cfg, candidate)
+    if lint:
+        return Verdict(False, Rail.R5_DIFF_LINT, lint, proposal)
+    return _worth_trying(proposal, diff, candidate, known or Tried(baseline_cfg), estimate, limits)
+
+
+def _worth_trying(
+    proposal: Proposal,
+    diff: str,
+    candidate: Mapping[str, int | float | str],
+    known: Tried,
+    estimate: Callable[[Config], Estimate] | None,
+    limits: Limits,
+) -> Verdict:
+    """R6 and R7: a valid change that is also new and fits."""
+    if seen := checks.novelty(candidate, known):
+        return Verdict(False, Rail.R6_NOVELTY, seen, proposal, diff)
+    cost = estimate(candidate) if estimate else None
+    if cost and (dear := checks.budget(cost, limits)):
+        return Verdict(False, Rail.R7_BUDGET, dear, proposal, diff, estimate=cost)
+    return Verdict(True, Rail.PASSED, "", proposal, diff, candidate, cost)

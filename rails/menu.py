@@ -1,0 +1,225 @@
+"""The menu: the declarative allowlist of knobs and cross constraints, parsed strictly, hashed, and overridable."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rails.expr import Rule, RuleError
+from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob
+from rails.verdict import Config
+
+DEFAULT_PATH = Path(__file__).with_name("perturbation_menu.json")
+VERSION = 1
+STEPS = "steps"  # the one name besides the knobs that a rule may use
+FIELDS = {
+    "int": {"low", "high", "default"},
+    "float": {"low", "high", "default"},
+    "choice": {"choices", "default"},
+}
+OPTIONAL = {"int": {"doc"}, "float": {"doc", "log"}, "choice": {"doc"}}
+
+
+class MenuError(ValueError):
+    """A menu that cannot be used; the message names the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A rule over several knobs that every candidate must satisfy."""
+
+    name: str
+    rule: Rule
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The knobs by name, in the menu's order, and the cross constraints."""
+
+    knobs: Mapping[str, Knob]
+    constraints: tuple[Constraint, ...]
+    source: Mapping[str, Any]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The menu's own baseline: every knob at its default."""
+        return {name: knob.default for name, knob in self.knobs.items()}
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what the menu says, whatever its file's layout."""
+        canonical = json.dumps(self.source, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def broken_rule(self, cfg: Config, steps: int | None) -> str:
+        """Why ``cfg`` breaks a cross constraint, or an empty string. ``steps`` None skips the rules that use it."""
+        env = {**cfg, STEPS: steps}
+        for constraint in self.constraints:
+            if steps is None and STEPS in constraint.rule.names:
+                continue
+            try:
+                held = constraint.rule.holds(env)
+            except RuleError as e:
+                return f"{constraint.name}: {e}"
+            if not held:
+                values = ", ".join(f"{n} = {env[n]}" for n in sorted(constraint.rule.names))
+                return f"{constraint.name}: {constraint.rule.text} does not hold with {values}"
+        return ""
+
+    def check_config(self, cfg: Config, steps: int | None) -> str:
+        """Why ``cfg`` is no valid configuration of this menu, or an empty string."""
+        for name, knob in self.knobs.items():
+            if name not in cfg:
+                return f"{name} is missing"
+            if (why := knob.accept(cfg[name])[1]) != "":
+                return why
+        return self.broken_rule(cfg, steps)
+
+    def override(self, changes: Mapping[str, Any], defaults: Config | None = None) -> Menu:
+        """A menu with entries narrowed or extended: ``{"knobs": {"d_model": {"choices": [...]}}, ...}``.
+
+        A knob's fields replace those of the same name; ``constraints``, when given, replace the list; ``defaults``
+        (a run's baseline) replaces every default. Raises ``MenuError`` for a knob that this menu does not have.
+        """
+        _only(changes, {"knobs", "constraints"}, "the override")
+        knobs = {name: dict(entry) for name, entry in self.source["knobs"].items()}
+        for name, fields in _table(changes.get("knobs", {}), "knobs").items():
+            if name not in knobs:
+                raise MenuError(f"knobs.{name}: there is no such knob; there are {', '.join(knobs)}")
+            if not isinstance(fields, Mapping):
+                raise MenuError(f"knobs.{name}: a table of fields is expected, not {fields!r}")
+            if fields.get("type", knobs[name]["type"]) != knobs[name]["type"]:
+                knobs[name] = {"doc": knobs[name].get("doc", "")}  # another kind shares no other field
+            knobs[name].update(fields)
+        for name, entry in knobs.items():
+            if defaults is not None and name in defaults:
+                entry["default"] = defaults[name]
+        constraints = changes.get("constraints", self.source["constraints"])
+        return parse_menu({"version": VERSION, "knobs": knobs, "constraints": constraints})
+
+
+def load_menu(path: Path = DEFAULT_PATH) -> Menu:
+    """Read a menu file. Raises ``MenuError`` naming file and entry."""
+    try:
+        text = path.read_bytes()[: 1 << 20].decode()
+        return parse_menu(json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant))
+    except OSError as e:
+        raise MenuError(f"{path}: {e.strerror}") from e
+    except RecursionError as e:
+        raise MenuError(f"{path}: nested too deeply") from e
+    except ValueError as e:
+        raise MenuError(f"{path}: {e}") from e
+
+
+@functools.cache
+def default_menu() -> Menu:
+    """The menu that comes with the package."""
+    return load_menu()
+
+
+def parse_menu(raw: object) -> Menu:
+    """A menu from plain JSON values. Raises ``MenuError`` naming the first bad entry."""
+    top = _table(raw, "the menu")
+    _only(top, {"version", "knobs", "constraints"}, "the menu")
+    if top.get("version") != VERSION:
+        raise MenuError(f"version: {top.get('version')!r} is not {VERSION}")
+    entries = _table(top.get("knobs"), "knobs")
+    if not entries:
+        raise MenuError("knobs: there must be at least one")
+    knobs = {name: _knob(name, entry) for name, entry in entries.items()}
+    listed = top.get("constraints", [])
+    if not isinstance(listed, list | tuple):
+        raise MenuError(f"constraints: a list is expected, not {listed!r}")
+    constraints = tuple(_constraint(i, entry, set(knobs)) for i, entry in enumerate(listed))
+    return Menu(knobs, constraints, {"version": VERSION, "knobs": dict(entries), "constraints": list(listed)})
+
+
+def _knob(name: str, raw: object) -> Knob:
+    where = f"knobs.{name}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or name == STEPS:
+        raise MenuError(f"{where}: not a usable name (lower-case letters, digits and _; not {STEPS!r})")
+    entry = _table(raw, where)
+    kind = entry.get("type")
+    if kind not in FIELDS:
+        raise MenuError(f"{where}.type: {kind!r} is not one of {', '.join(FIELDS)}")
+    _only(entry, {"type"} | FIELDS[kind] | OPTIONAL[kind], where)
+    for field in sorted(FIELDS[kind] - set(entry)):
+        raise MenuError(f"{where}.{field}: missing")
+    doc = entry.get("doc", "")
+    if not isinstance(doc, str):
+        raise MenuError(f"{where}.doc: a string is expected, not {doc!r}")
+    knob = _choice_knob(name, entry, doc) if kind == "choice" else _range_knob(name, kind, entry, doc)
+    if why := knob.accept(knob.default)[1]:
+        raise MenuError(f"{where}.default: {why}")
+    return knob
+
+
+def _choice_knob(name: str, entry: Mapping[str, Any], doc: str) -> ChoiceKnob:
+    choices = entry["choices"]
+    ok = isinstance(choices, list | tuple) and choices and all(type(c) is type(choices[0]) for c in choices)
+    if not ok or type(choices[0]) not in (int, str) or len(set(choices)) != len(choices):
+        raise MenuError(f"knobs.{name}.choices: different whole numbers, or different strings, not {choices!r}")
+    return ChoiceKnob(name, tuple(sorted(choices) if type(choices[0]) is int else choices), entry["default"], doc)
+
+
+def _range_knob(name: str, kind: str, entry: Mapping[str, Any], doc: str) -> IntKnob | FloatKnob:
+    low, high, log = entry["low"], entry["high"], entry.get("log", False)
+    allowed = (int,) if kind == "int" else (int, float)
+    for field, value in (("low", low), ("high", high)):
+        if type(value) not in allowed or not math.isfinite(value):
+            raise MenuError(f"knobs.{name}.{field}: {value!r} is not a finite {kind}")
+    if low > high:
+        raise MenuError(f"knobs.{name}: low = {low} is above high = {high}")
+    if type(log) is not bool or (log and low <= 0):
+        raise MenuError(f"knobs.{name}.log: true or false, and true only where low is above 0, not {log!r}")
+    if kind == "int":
+        return IntKnob(name, low, high, entry["default"], doc)
+    default = entry["default"]
+    return FloatKnob(name, float(low), float(high), float(default) if type(default) is int else default, log, doc)
+
+
+def _constraint(index: int, raw: object, knobs: set[str]) -> Constraint:
+    where = f"constraints[{index}]"
+    entry = _table(raw, where)
+    _only(entry, {"name", "rule", "doc"}, where)
+    name, text, doc = entry.get("name"), entry.get("rule"), entry.get("doc", "")
+    if not (isinstance(name, str) and name and isinstance(text, str) and isinstance(doc, str)):
+        raise MenuError(f"{where}: name and rule are strings, and both are needed")
+    try:
+        rule = Rule.parse(text)
+    except RuleError as e:
+        raise MenuError(f"{where} ({name}): {e}") from e
+    if unknown := sorted(rule.names - knobs - {STEPS}):
+        raise MenuError(f"{where} ({name}): {', '.join(unknown)} is neither a knob nor {STEPS!r}")
+    return Constraint(name, rule, doc)
+
+
+def _table(raw: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping) or not all(isinstance(k, str) for k in raw):
+        raise MenuError(f"{where}: a table is expected, not {raw!r:.80}")
+    return raw
+
+
+def _only(table: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    if extra := sorted(set(table) - allowed):
+        raise MenuError(f"{where}: unknown field {extra[0]!r}; known are {', '.join(sorted(allowed))}")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        twice = next(k for i, (k, _) in enumerate(pairs) if k in dict(pairs[:i]))
+        raise MenuError(f"{twice}: written twice")
+    return table
+
+
+def _no_constant(name: str) -> Any:
+    raise MenuError(f"{name} is not a number")
