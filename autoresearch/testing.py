@@ -1,0 +1,119 @@
+"""Fakes that ship beside the real things: a trial that answers at once, by arithmetic, and the bench around it.
+
+``fake_bench`` goes where ``bench.real_bench`` goes (``service.run(make_bench=fake_bench)``), so that everything else
+of a test is the product itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoresearch.bench import Bench, Watcher
+from autoresearch.config import Settings
+from autoresearch.policy import Policy
+from autoresearch.ports import Interrupted, Progress
+from autoresearch.records import Cfg, Event, Failure, Measurement, Outcome, Yardstick, sha256_of
+
+STEP_S = 0.001
+
+
+@dataclass(slots=True)
+class FakeTrial:
+    """A bowl around one best learning rate, with noise of the seed's; failures and delays as told.
+
+    ``fail`` answers a ``Failure`` for configurations that should fail, else ``None``; a trial takes ``takes_s``.
+    """
+
+    fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
+    takes_s: float = 0.0
+    aborted: Callable[[], bool] = lambda: False
+    measured: list[tuple[Cfg, int]] = field(default_factory=list)
+
+    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
+        """See ``ports.Trial``; the same configuration and seed always measure the same."""
+        self.measured.append((cfg, seed))
+        deadline = time.monotonic() + self.takes_s
+        while time.monotonic() < deadline:
+            if self.aborted():
+                raise Interrupted("stopped at once")
+            on_progress("train", 0.5, 1, None)
+            time.sleep(STEP_S)
+        return self.fail(cfg) or measurement(fake_bpb(cfg, seed))
+
+
+def fake_bpb(cfg: Cfg, seed: int) -> float:
+    """About 2 bits per byte, best at lr = 3e-3, with 0.1% of noise that depends on configuration and seed only."""
+    digest = hashlib.sha256(f"{sha256_of(cfg)}:{seed}".encode()).digest()
+    noise = int.from_bytes(digest[:4], "little") / 2**32 - 0.5
+    return 2.0 + 0.05 * math.log10(float(cfg["lr"]) / 3e-3) ** 2 + 0.004 * noise
+
+
+def measurement(val_bpb: float) -> Measurement:
+    """A whole measurement around one val_bpb."""
+    return Measurement(
+        val_bpb=val_bpb,
+        val_nats_per_token=val_bpb * math.log(2),
+        val_tokens=1000,
+        val_bytes=1000,
+        train_loss_first=8.0,
+        train_loss_last=2.0,
+        train_steps=10,
+        train_tokens=1000,
+        train_flops=10**9,
+        params=10**6,
+        mean_step_ms=1.0,
+        tokens_per_s=1000.0,
+        train_wall_s=0.0,
+        val_wall_s=0.0,
+        trial_wall_s=0.0,
+        peak_bytes=10**6,
+        device="fake",
+    )
+
+
+YARDSTICK = Yardstick(
+    corpus_sha256="0" * 64,
+    tokenizer_sha256="0" * 64,
+    span_start_token=256,
+    span_tokens=1000,
+    span_bytes=1000,
+    evaluator_version=1,
+    trainer="fake",
+    versions={"fake": "1"},
+    threads=1,
+    device_kind="fake",
+    budget_kind="steps",
+    budget_size=10,
+)
+
+
+def fake_bench(
+    settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], watcher: Watcher
+) -> Bench:
+    """A bench without corpus, device or process."""
+    return Bench(FakeTrial(aborted=aborted), YARDSTICK, None)
+
+
+@dataclass(slots=True)
+class SilentWatcher:
+    """Remembers what it was told."""
+
+    events: list[Event] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+    def recorded(self, event: Event) -> None:
+        self.events.append(event)
+
+    def progressed(self, progress: Progress) -> None:
+        pass
+
+    def said(self, message: str) -> None:
+        self.messages.append(message)
+
+    def preparing(self, stage: str, fraction: float) -> None:
+        pass

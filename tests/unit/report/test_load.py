@@ -1,0 +1,133 @@
+"""Reading a trajectory to look at it: what is found, what is passed over, what is refused and in which words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.journal import seal
+from autoresearch.records import encode
+from autoresearch.report import load, origin, summarise
+
+
+def test_a_directory_and_its_bare_file_tell_the_same(night, tmp_path):
+    run = night.save(tmp_path / "run")
+    assert load(run) == load(run / "trajectory.jsonl")
+    assert load(run).run_id == "night-1"
+
+
+def test_looking_changes_nothing(night, tmp_path):
+    run = night.save(tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in run.iterdir()}
+    load(run)
+    assert {p.name: p.read_bytes() for p in run.iterdir()} == before
+
+
+def test_a_line_that_is_being_written_is_passed_over_at_every_byte(night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    whole = file.read_bytes()
+    last = whole.rindex(b"\n", 0, -1) + 1
+    file.write_bytes(whole[:last])
+    without = load(file)
+    for cut in range(last + 1, len(whole)):
+        file.write_bytes(whole[:cut])
+        assert load(file) == without
+    assert len(without.rows) == 6
+
+
+def test_damage_before_the_tail_is_refused_with_its_line(night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b"tpe", b"tpx").replace(b"trial", b"trjal")
+    file.write_bytes(b"".join(lines))
+    with pytest.raises(JournalDamaged, match="line 3 is damaged"):
+        load(file)
+
+
+def test_a_first_line_of_zeros_is_damage_not_another_format(night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    first, rest = file.read_bytes().split(b"\n", 1)
+    file.write_bytes(b"\0" * len(first) + b"\n" + rest)
+    with pytest.raises(JournalDamaged, match="line 1 is damaged"):
+        load(file)
+
+
+def test_a_sealed_line_of_another_version_is_refused_with_its_line(night, tmp_path):
+    run = night.save(tmp_path / "run")
+    file = run / "trajectory.jsonl"
+    count = len(night.records)
+    file.write_bytes(file.read_bytes() + seal(count, '{"stage":"resumed","ts":"now","mood":"good","paused_s":1.0}'))
+    with pytest.raises(JournalDamaged, match=rf"line {count + 1}: .*mood.*(?s:.*)another version"):
+        load(run)
+
+
+def test_a_run_that_does_not_begin_with_its_meta_record_is_refused(new_run, tmp_path):
+    run = new_run().paused().save(tmp_path / "run")
+    with pytest.raises(JournalDamaged, match="line 1 is no meta record"):
+        load(run)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b'{"seq":0,"ts":"20', b'{"_meta": "traj', b"hello"])
+def test_a_file_without_a_whole_record_says_so(content, tmp_path):
+    file = tmp_path / "trajectory.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(JournalError, match=r"is empty|no whole record") as refused:
+        load(tmp_path)
+    assert refused.value.hint
+    assert str(file) in refused.value.what
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(JournalError, match=r"there is no .*nowhere"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(JournalError, match=r"has no trajectory\.jsonl"):
+        load(tmp_path)
+    with pytest.raises(JournalError, match="there is no "):
+        load(tmp_path / "nul\0byte")
+    with pytest.raises(JournalError, match="cannot read"):
+        load(tmp_path / ("x" * 5000))
+
+
+def test_what_is_no_file_is_not_read(tmp_path):
+    (tmp_path / "trajectory.jsonl").mkdir()
+    with pytest.raises(JournalError, match="not a regular file"):
+        load(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(JournalError, match="not a regular file"):
+        load(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_named(night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    file.chmod(0)
+    with pytest.raises(JournalError, match=r"cannot read .*trajectory\.jsonl"):
+        load(file)
+
+
+def test_a_file_that_vanishes_while_it_is_looked_at_is_an_error_of_ours(tmp_path, monkeypatch):
+    gone = tmp_path / "trajectory.jsonl"
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    with pytest.raises(JournalError, match="cannot read"):
+        load(gone)
+
+
+def test_a_large_file_of_something_else_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(origin, "MAX_BYTES", 1 << 20)
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"\1" * (2 << 20))
+    with pytest.raises(JournalError, match="too large"):
+        load(file)
+
+
+def test_a_run_of_ten_thousand_iterations_is_read_and_summed_up(new_run, tmp_path):
+    run = new_run().begin(10_000)
+    for n in range(10_000):
+        run.evaluated("lr", 1e-5 + n % 5000 * 1e-6, 3.35 + n % 7 / 100)
+    file = tmp_path / "trajectory.jsonl"
+    file.write_bytes(b"".join(seal(n, encode(record)) for n, record in enumerate(run.records)))
+    summary = summarise(load(file))
+    assert (summary.iterations, summary.repeat_count, summary.unique_pairs) == (10_000, 5000, 5000)

@@ -1,0 +1,181 @@
+"""What a person sees: true sentences, a line per iteration, and nothing that acts on the terminal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoresearch.report import load, render_report, render_status, summarise
+from autoresearch.report.native import history_of
+from autoresearch.report.sparkline import FAILED
+from autoresearch.report.words import width_of
+from rails import Rail
+
+
+def status(run, **options):
+    history = history_of(run.records)
+    return render_status(summarise(history), history, **options)
+
+
+def flat(text):
+    """Without the line breaks that depend on the width."""
+    return " ".join(text.split())
+
+
+def test_a_status_tells_the_night(night):
+    text = flat(status(night))
+    for part in (
+        "Running (as far as the log tells): 7 of 10 iterations closed",
+        "run night-1, profile tiny, proposer tpe, trainer torch on cpu, 200 steps a trial",
+        "Best keep: iteration 6, d_model = 768 instead of 1024: val_bpb 3.3000, 2.94% below the baseline's 3.4000.",
+        "It is the best of 4 candidates, each measured with a single seed",
+        "2 keeps, 2 reverts, 1 blocked (R3_range 1), 2 failed (out_of_memory 1, no proposal 1)",
+        "refused 4 attempts: R3_range 2, R2_menu 1, R6_novelty 1",
+        "4 of 13 proposed: lr 3, n_layer 1, d_model 1, beta2 1; never: n_head,",
+        "1 of 6 proposals (17%), 5 distinct; most often lr = 0.001, 2 times",
+        "training 1 min 40 s, validation 10 s, failed trials 7.00 s, proposer 3.50 s, overhead 2.00 s",
+        "the baseline, 3.4000, is",
+    ):
+        assert part in text
+    curve = re.search(r"^val_bpb +(\S+)$", status(night), re.MULTILINE)
+    assert curve is not None
+    assert re.fullmatch(f"▅▇·{FAILED * 2}▁█", curve[1])
+
+
+def test_a_status_ends_with_the_last_iterations_and_a_report_has_them_all(night):
+    history = history_of(night.records)
+    summary = summarise(history)
+    short, long = render_status(summary, history), render_report(summary, history)
+    assert [line.split()[0] for line in short.splitlines()[-5:]] == ["3", "4", "5", "6", "7"]
+    assert [line.split()[0] for line in long.splitlines()[-7:]] == [str(n) for n in range(1, 8)]
+    assert re.search(r"^6 +d_model = 768 +3\.3000 +\+2\.94% +keep +23 s$", long, re.MULTILINE)
+    assert re.search(r"^4 +n_layer = 48 +- +- +out_of_memory +7\.75 s$", long, re.MULTILINE)
+    assert re.search(r"^5 +- +- +- +no proposal +0\.75 s$", long, re.MULTILINE)
+    assert re.search(r"^3 +lr = 0\.5 +- +- +R3_range +0\.75 s$", long, re.MULTILINE)
+
+
+def test_a_wide_terminal_shows_the_reasons(night):
+    history = history_of(night.records)
+    wide = render_report(summarise(history), history, width=140)
+    assert "a higher rate" in wide
+    assert "it went wrong" in wide
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_prose_and_facts_stay_within_the_width(night, width):
+    overview = status(night, width=width).split("\n\nThe last iterations")[0]
+    assert max(width_of(line) for line in overview.splitlines()) <= width
+
+
+@pytest.mark.parametrize(
+    ("end", "alive", "words"),
+    [
+        ("", True, "Running: 7 of 10"),
+        ("", None, "Running (as far as the log tells): 7 of 10"),
+        ("", False, "Interrupted: 7 of 10"),
+        ("paused", True, "Paused (pause.flag): 7 of 10"),
+        ("paused", False, "Interrupted: 7 of 10"),
+        ("stopped", False, "Stopped (SIGTERM): 7 of 10"),
+        ("complete", False, "Complete: 7 of 10"),
+    ],
+)
+def test_the_headline_says_where_the_run_stands(night, end, alive, words):
+    if end:
+        getattr(night, end)()
+    assert status(night, writer_alive=alive).startswith(words)
+
+
+def test_a_trial_under_way_is_named(night, new_run):
+    text = flat(status(night.begin_trial(8), writer_alive=True))
+    assert "iteration 8 under way since 2026-11-20T22:00:00Z" in text
+    fresh = flat(status(new_run().meta().start().begin_trial(0)))
+    assert "the baseline under way" in fresh
+    assert "The baseline is not measured yet" in fresh
+
+
+def test_before_the_first_candidate_and_without_a_keep_nothing_is_claimed(new_run):
+    run = new_run().begin()
+    assert "No candidate is measured yet" in status(run)
+    assert "val_bpb " not in status(run).split("No candidate is measured yet.")[1]
+    text = flat(status(run.evaluated("lr", 0.001, 3.39)))
+    assert "No keep: none of 1 candidate beat the baseline's 3.4000 by the 0.5% that a keep needs." in text
+    assert "The lowest single measurement is 3.3900, in iteration 1." in text
+    worse = flat(status(new_run().begin().evaluated("lr", 0.001, 3.5)))
+    assert "The lowest single measurement is 3.4000, the baseline's own." in worse
+    assert "Best keep" not in text
+
+
+def test_several_trials_are_called_means(new_run):
+    history = history_of(new_run().begin().evaluated("lr", 0.001, 3.3, 3.31).records)
+    assert history.baseline is not None
+    history = replace(history, baseline=replace(history.baseline, trials=2))
+    text = flat(render_status(summarise(history), history))
+    assert "Means of 2 trials against 2 of the baseline." in text
+    assert "single seed" not in text
+
+
+def test_what_is_unknown_is_left_out(new_run):
+    bare = new_run().begin().evaluated("lr", 0.001, 3.3)
+    assert "kWh" not in status(bare)
+    assert "kWh" in status(bare.evaluated("lr", 0.002, 3.3, energy_j=9.0))
+    assert "refused" not in status(bare)
+
+
+def test_a_long_run_says_what_a_glyph_stands_for(new_run):
+    run = new_run().begin()
+    for n in range(200):
+        run.evaluated("lr_warmup", n, 3.4)
+    assert "each glyph the lowest of about 2.9 iterations" in flat(status(run))
+
+
+def test_a_run_in_which_nothing_was_measured_has_marks_only(new_run):
+    history = history_of(new_run().meta().start().blocked(Rail.R1_SCHEMA).proposer_failed().records)
+    text = render_status(summarise(history), history)
+    assert re.search(f"^val_bpb +·{FAILED}$", text, re.MULTILINE)
+
+
+def test_the_origins_log_is_called_what_it_is(origin_log):
+    history = load(origin_log)
+    text = flat(render_status(summarise(history), history, writer_alive=False))
+    assert text.startswith("Complete: 9 of 10 iterations closed, 7 min 40 s of work.")
+    assert "its val_bpb is bits per token" in text
+    paused = replace(history, state="paused", stop_reason="pause flag")
+    assert render_status(summarise(paused), paused, writer_alive=False).startswith("Paused (pause flag)")
+    going = replace(history, state="open", accept_delta_frac=None)
+    assert render_status(summarise(going), going).startswith("No ending in the log: 9 of 10")
+
+
+def test_many_names_are_bounded(origin_log):
+    history = load(origin_log)
+    rows = tuple(replace(history.rows[0], iter=n, knob=f"knob{n}") for n in range(1, 31))
+    many = replace(history, rows=rows)
+    assert "and 10 more" in flat(render_status(summarise(many), many))
+
+
+def test_colour_is_escape_sequences_around_the_same_text(night):
+    history = history_of(night.records)
+    summary = summarise(history)
+    colored = render_report(summary, history, color=True)
+    assert "\x1b[32m" in colored
+    assert re.sub(r"\x1b\[\d+m", "", colored) == render_report(summary, history)
+
+
+@given(st.text(st.characters(), max_size=300), st.sampled_from([10, 80, 160]))
+def test_nothing_that_a_proposer_says_acts_on_the_terminal(new_run, words, width):
+    run = new_run().begin().evaluated("lr", 0.001, 3.3)
+    history = history_of(run.records)
+    said = replace(history.rows[0], why=words, knob=words, new_value=words, cause=words, rail=words, reason=words)
+    rows = (said, replace(said, iter=2, stage="eval_failed"), replace(said, iter=3, stage="blocked"))
+    spoken = replace(history, rows=rows, stop_reason=words, run_id=words, state="stopped")
+    safe_words = words.encode("utf-8", "replace").decode()  # a Summary holds no lone surrogates, a row may
+    summary = summarise(replace(spoken, rows=tuple(clean(row, safe_words) for row in rows), run_id=safe_words))
+    for text in (render_status(summary, spoken, width=width), render_report(summary, spoken, width=width)):
+        assert all(char == "\n" or char.isprintable() for char in text)
+
+
+def clean(row, words):
+    return replace(row, knob=words, new_value=words, cause=words, rail=words)
