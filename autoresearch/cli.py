@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -194,8 +195,8 @@ def _look(args: argparse.Namespace, kind: str) -> int:
     if args.json:
         text = summary_json(summary)
     else:
-        text = (render_status if kind == "status" else render_report)(summary, history)
-        text = f"{_now_line(path)}{text}"
+        render = render_status if kind == "status" else render_report
+        text = render(summary, history, **_looks(path, bool(getattr(args, "out", None)))) + _flag_line(path)
     if getattr(args, "out", None):
         try:
             atomic_write(Path(args.out), f"{text.rstrip()}\n".encode())
@@ -206,19 +207,24 @@ def _look(args: argparse.Namespace, kind: str) -> int:
     return 0
 
 
-def _now_line(path: Path) -> str:
-    """What the records cannot know: whether a daemon lives, and whether a pause is asked for."""
-    from autoresearch.control import FLAG
-    from autoresearch.files import is_locked, lock_holder
+def _looks(path: Path, to_file: bool) -> dict[str, Any]:
+    """How wide and how colourful, and what the records cannot know: whether a daemon is at work on them."""
+    from autoresearch.files import is_locked
 
-    run_dir = path if path.is_dir() else path.parent
-    lock = run_dir / "run.lock"
-    lines = []
-    if is_locked(lock):
-        lines.append(f"a daemon is at work here (pid {(lock_holder(lock) or {}).get('pid', 'unknown')})")
-    if os.path.lexists(run_dir / FLAG):
-        lines.append(f"{FLAG} is there: `autoresearch resume` removes it")
-    return "".join(f"{line}\n" for line in lines)
+    lock = path / "run.lock"
+    on_terminal = sys.stdout.isatty() and not to_file
+    return {
+        "width": shutil.get_terminal_size((100, 24)).columns if on_terminal else 100,
+        "color": on_terminal and "NO_COLOR" not in os.environ,
+        "writer_alive": is_locked(lock) if path.is_dir() else None,
+    }
+
+
+def _flag_line(path: Path) -> str:
+    from autoresearch.control import FLAG
+
+    asked = path.is_dir() and os.path.lexists(path / FLAG)
+    return f"\n{FLAG} is there: `autoresearch resume` removes it\n" if asked else ""
 
 
 def _print_summary(run_dir: Path, as_json: bool) -> None:
@@ -226,7 +232,9 @@ def _print_summary(run_dir: Path, as_json: bool) -> None:
 
     history = load(run_dir)
     summary = summarise(history)
-    print(summary_json(summary) if as_json else f"\n{render_status(summary, history).rstrip()}")
+    print(
+        summary_json(summary) if as_json else f"\n{render_status(summary, history, **_looks(run_dir, False)).rstrip()}"
+    )
 
 
 def _recorded_replies(path: Path) -> list[str]:

@@ -21,7 +21,13 @@ SERVER_ENV = {
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS starts its thread pool at import otherwise
     # Keep and reuse the tensors of a step instead of mapping them afresh from the kernel each time, on huge pages where
     # the kernel gives them: a fifth more tokens/s on the CPU (benchmarks/RESULTS.md).
-    "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1",
+    "GLIBC_TUNABLES": ":".join(
+        (
+            "glibc.malloc.mmap_threshold=33554432",
+            "glibc.malloc.trim_threshold=4294967296",
+            "glibc.malloc.hugetlb=1",
+        )
+    ),
 }
 
 

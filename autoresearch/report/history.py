@@ -101,8 +101,8 @@ def plain_value(value: object) -> KnobValue:
         return value
     try:
         text = value if isinstance(value, str) else json.dumps(value)
-    except ValueError:  # an integer of more digits than Python prints
-        text = "a very large number"
+    except (ValueError, RecursionError):  # an integer of more digits than Python prints, a bottomless list
+        text = "a value too large to show"
     return encodable(text if len(text) <= MAX_VALUE_CHARS else f"{text[: MAX_VALUE_CHARS - 3]}...")
 
 

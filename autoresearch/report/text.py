@@ -23,6 +23,7 @@ def render_status(
 ) -> str:
     """The run on one screen, with its last iterations. No newline at the end.
 
+    Prose keeps to ``width`` (at least 40); a line per iteration takes 78 cells, and the reasons what is left beyond.
     ``writer_alive`` says whether a process holds the run's lock; ``None`` where nobody asked. ``color`` adds ANSI
     colours; nothing else but newlines is ever a control character, whatever the log contains.
     """
@@ -83,13 +84,13 @@ def _underway(history: History) -> str:
 
 def identity(s: Summary) -> str:
     """Which run it is, as far as the log says."""
+    if s.log_format == "origin":
+        return "A log in the origin's format: its val_bpb is bits per token of one batch, comparable with no other log."
     named = {"run": s.run_id, "profile": s.profile, "proposer": s.proposer}
     parts = [f"{word} {safe(name, NAME_CELLS)}" for word, name in named.items() if name]
     if y := s.yardstick:
         parts.append(f"trainer {safe(y.trainer, NAME_CELLS)} on {safe(y.device_kind, NAME_CELLS)}")
         parts.append(f"{y.budget_size:g} {y.budget_kind} a trial")
-    if s.log_format == "origin":
-        return "A log in the origin's format: its val_bpb is bits per token of one batch, comparable with no other log."
     return ", ".join(parts)
 
 

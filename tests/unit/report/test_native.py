@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autoresearch.records import Cause
+from autoresearch.report.history import plain_value
 from autoresearch.report.native import history_of
 from rails import Rail, default_menu
 
@@ -122,3 +123,10 @@ def test_a_huge_refused_value_is_kept_as_text(new_run):
     value = history_of(run.records).rows[0].new_value
     assert isinstance(value, str)
     assert len(value) <= 80
+
+
+def test_a_value_that_cannot_even_be_printed_is_named_as_such():
+    bottomless: list[object] = []
+    for _ in range(100_000):
+        bottomless = [bottomless]
+    assert plain_value(10**5000) == plain_value(bottomless) == "a value too large to show"
