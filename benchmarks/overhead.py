@@ -27,7 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / "run"
         command = [sys.executable, "-m", "autoresearch", "run", "--dir", str(run_dir), "--iters", str(args.iters)]
-        quick = ("budget.size=4", "baseline.lr_warmup=0", "menu.knobs.lr_warmup.high=1", "eval.bytes=8192")
+        quick = ("budget.size=12", "baseline.lr_warmup=0", "menu.knobs.lr_warmup.high=1", "eval.bytes=8192")
         subprocess.run([*command, *(f"--set={s}" for s in quick)], check=True, stdout=subprocess.DEVNULL)
         records = [decode(p) for p in read(run_dir / "trajectory.jsonl").payloads]
     overheads = [r.overhead_s for r in records if isinstance(r, Evaluated)]

@@ -31,9 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     pairs = parser.parse_args().pairs
-    settings = resolve(
-        {"profile": "tiny", "budget.size": STEPS, "baseline.lr_warmup": 40, "menu.knobs.lr_warmup.high": 40}, {}
-    ).settings
+    short = {"budget.size": STEPS, "baseline.lr_warmup": 40, "menu.knobs.lr_warmup.high": 40}
+    settings = resolve({"profile": "tiny", **short}, {}).settings
     policy = policy_of(settings)
     threads = len(os.sched_getaffinity(0))
     ours, theirs = [], []
@@ -56,9 +55,8 @@ def main() -> None:
         bench.close()
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     print(f"### Trainer torch on the CPU against a nanoGPT-style loop\n\n{describe()}\n")
-    print(
-        f"`python -m benchmarks.throughput --pairs {pairs}`: profile tiny's baseline, {threads} threads, {STEPS} steps each\n"
-    )
+    command_line = f"`python -m benchmarks.throughput --pairs {pairs}`"
+    print(f"{command_line}: profile tiny's baseline, {threads} threads, {STEPS} steps each\n")
     print("| tokens/s | median | min | max |\n|---|---|---|---|")
     for name, figures in (("trainer torch, in a trial", ours), ("nanoGPT-style loop", theirs)):
         print(f"| {name} | {statistics.median(figures):,.0f} | {min(figures):,.0f} | {max(figures):,.0f} |")

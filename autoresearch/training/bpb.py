@@ -48,7 +48,8 @@ def choose_span(val: Tokens, token_bytes: NDArray[np.integer], context: int, wan
 
     Raises ``CorpusError`` if the split holds less than a tenth of ``want_bytes`` behind the context.
     """
-    sizes = np.cumsum(token_bytes[val[context : context + want_bytes + 1]]) if len(val) > context else np.array([])
+    enough = 2 * want_bytes + 2  # tokens: no document is empty, so at most every second one is a separator
+    sizes = np.cumsum(token_bytes[val[context : context + enough]])
     if not len(sizes) or sizes[-1] * 10 < want_bytes:
         have = int(token_bytes[val].sum())
         hint = "prepare a larger corpus, give validation a larger share, or lower eval.bytes"

@@ -26,9 +26,10 @@ class Clockwork:
         """How much of the budget is spent, from 0 to 1. The clock of a budget in seconds starts at the first call."""
         if self.steps is not None:
             return min(1.0, self.step / self.steps)
+        now = self.clock()
         if self._began is None:
-            self._began = self.clock()
-        return min(1.0, (self.clock() - self._began) / self.budget.size)
+            self._began = now
+        return min(1.0, (now - self._began) / self.budget.size)
 
     def lr_factor(self) -> float:
         """The share of the peak learning rate for the step that comes next."""
