@@ -247,7 +247,7 @@ def _recorded_replies(path: Path) -> list[str]:
 
 def _run_dir(args: argparse.Namespace) -> Path:
     path = Path(args.path) if args.path else _resolved(args).settings.run_dir
-    run_dir = path if path.is_dir() else path.parent
+    run_dir = path.parent if path.is_file() else path
     if not run_dir.is_dir():
         raise AutoresearchError(f"{path} is no run directory", hint="name it: autoresearch pause RUN")
     return run_dir

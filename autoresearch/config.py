@@ -6,7 +6,6 @@ A setting is named by its dotted path (``budget.size``). In the environment it i
 from __future__ import annotations
 
 import difflib
-import functools
 import json
 import re
 import tomllib
@@ -16,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from autoresearch.errors import ConfigError
 
@@ -24,10 +23,21 @@ ENV_PREFIX = "AUTORESEARCH_"
 DEFAULT_PROFILE = "tiny"
 
 
+def _meant(value: Any) -> Any:
+    """Refuse what would be taken for something else: true for 1, and no text for the current directory."""
+    if isinstance(value, bool):
+        raise ValueError("true and false are no value of any setting")
+    if value == "":
+        raise ValueError("it is empty; leave it out to take the default")
+    return value
+
+
 class Section(BaseModel):
     """Frozen; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    _every_field = field_validator("*", mode="before")(_meant)
 
 
 class TokenizerSettings(Section):
@@ -101,7 +111,9 @@ class Settings(Section):
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     decision: DecisionSettings = DecisionSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
-    baseline: dict[str, int | float | str] = Field({}, description="the fixed configuration, one value per knob")
+    baseline: dict[str, Annotated[int | float | str, BeforeValidator(_meant)]] = Field(
+        {}, description="the fixed configuration, one value per knob"
+    )
     menu_file: Path | None = Field(None, description="a menu of your own instead of the package's")
     menu: dict[str, Any] = Field({}, description="changes to entries of the menu, as menu.knobs.NAME.FIELD")
 
@@ -143,7 +155,10 @@ def resolve(
     upper += [(f"environment {name}", layer) for name, layer in _from_environment(environ)]
     upper += [("flag", _nest(flags))]
     profile = next((layer["profile"] for _, layer in reversed(upper) if "profile" in layer), default_profile)
-    layers = [(f"profile {profile}", {"profile": profile, **_profile(str(profile))}), *upper]
+    defaults = {"profile": profile, **_profile(str(profile))}
+    if any("menu_file" in layer for _, layer in upper):
+        defaults.pop("menu", None)  # a menu of one's own replaces the package's and what the profile changes in that
+    layers = [(f"profile {profile}", defaults), *upper]
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in layers:
@@ -218,7 +233,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as e:
         raise ConfigError(f"cannot read {path}: {e.strerror}") from e
-    except ValueError as e:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError) as e:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path} is not TOML: {e}") from e
 
 
@@ -234,9 +249,11 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split(".")
-        table = functools.reduce(lambda t, key: t.setdefault(key, {}), path, nested)
-        if not isinstance(table, dict):
-            raise ConfigError(f"{name} goes below a value", hint="see `autoresearch config`")
+        table = nested
+        for key in path:
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{name} goes below a value", hint="see `autoresearch config`")
         table[last] = value
     return nested
 
@@ -255,8 +272,9 @@ def _dotted(layer: Mapping[str, Any]) -> list[str]:
 
 def _check_names(layer: Mapping[str, Any], origin: str) -> None:
     known = setting_names()
-    for name in _dotted(layer):
-        free = name.startswith(("baseline.", "menu."))
+    sections = {name.partition(".")[0] for name in known}
+    for name, value in _leaves(layer):
+        free = name.startswith(("baseline.", "menu.")) or (value == {} and name in sections)
         if not free and name not in known:
             raise ConfigError(f"unknown setting {name} ({origin})", hint=_nearest(name, known))
 

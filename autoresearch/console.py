@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -26,12 +27,32 @@ from autoresearch.records import (
 )
 
 
+class Patient:
+    """A stream whose reader may go away (a closed terminal, a broken pipe): the run goes on without one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # ValueError: it was closed, or cannot encode the text
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
 class Terminal:
     """Prints to ``stream``; the bar is drawn only where that is a terminal, by the loop's own events, no thread."""
 
     def __init__(self, iters: int, stream: TextIO = sys.stdout) -> None:
         self.iters = iters
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        file = cast(TextIO, Patient(stream))
+        self._console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -55,7 +76,8 @@ class Terminal:
 
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
-        self._draw(f"{self._number(progress.iter)}  {self._what}: {progress.phase}", progress.fraction, speed)
+        what = harmless(f"{self._number(progress.iter)}  {self._what}: {progress.phase}")
+        self._draw(what, progress.fraction, speed)
 
     def recorded(self, event: Event) -> None:
         match event:
@@ -98,7 +120,12 @@ class Terminal:
 
     def _print(self, line: str) -> None:
         self._clear()
-        self._console.print(line)
+        self._console.print(harmless(line))
+
+
+def harmless(text: str) -> str:
+    """One line that can only be read: what is not printable, whoever wrote it, is shown as its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def iteration_line(record: Closer, number: str) -> str:

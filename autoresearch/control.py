@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -33,7 +33,7 @@ class RunControl:
     now: Callable[[], datetime] = datetime.now
     aborted: bool = False
     _signal: str = ""
-    _wake: threading.Event = field(default_factory=threading.Event)
+    _wake: SimpleQueue[None] = field(default_factory=SimpleQueue)  # unlike an Event, a signal handler may touch it
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,14 +57,14 @@ class RunControl:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
-                self._wake.wait(LOOK_AGAIN_S)
-                self._wake.clear()
+                with suppress(Empty):
+                    self._wake.get(timeout=LOOK_AGAIN_S)
 
     def on_signal(self, number: int, _frame: FrameType | None = None) -> None:
         """Signal handler: stop after the running trial; at the second signal, at once."""
         self.aborted = bool(self._signal)
         self._signal = self._signal or signal.Signals(number).name
-        self._wake.set()
+        self._wake.put(None)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -96,14 +96,14 @@ class RunControl:
 class _Waker(FileSystemEventHandler):
     """Wakes the waiting loop when something in the directory goes or changes its name."""
 
-    def __init__(self, wake: threading.Event) -> None:
+    def __init__(self, wake: SimpleQueue[None]) -> None:
         self._wake = wake
 
     def on_deleted(self, event: FileSystemEvent) -> None:
-        self._wake.set()
+        self._wake.put(None)
 
     def on_moved(self, event: FileSystemEvent) -> None:
-        self._wake.set()
+        self._wake.put(None)
 
 
 def next_time(clock_time: str, now: datetime) -> datetime:

@@ -6,12 +6,16 @@ import contextlib
 import fcntl
 import json
 import os
+import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import JournalError, LockHeld
+
+# A write lock over a whole file, as the 64-bit ``struct flock`` of fcntl(2).
+_WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def fsync_dir(path: Path) -> None:
@@ -44,7 +48,11 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 class DirectoryLock:
-    """The one writer of a run directory, by ``flock`` on a file in it; the kernel frees it however the holder dies."""
+    """The one writer of a run directory, by a lock on a file in it; the kernel frees it however the holder dies.
+
+    It is a lock of the open file description (fcntl(2), F_OFD_SETLK): unlike flock(2), the kernel answers who asks
+    whether it is held without taking it, so that a look at a run can never refuse its daemon.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,22 +61,23 @@ class DirectoryLock:
     def acquire(self, holder: Mapping[str, Any]) -> None:
         """Take the lock and write ``holder`` (pid, host, start time) into it for whoever is refused.
 
-        Raises ``LockHeld`` naming the holder, ``JournalError`` if the directory is not writable.
+        Raises ``LockHeld`` naming the holder, ``JournalError`` if the directory cannot be written.
         """
-        try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as e:
-            hint = f"choose a writable directory with --dir, or fix the permissions of {self.path.parent}"
-            raise JournalError(f"cannot write in {self.path.parent}: {e.strerror}", hint=hint) from e
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            os.close(fd)
-            who = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
-            hint = "stop that one first, or use another --dir; `autoresearch status` shows what it does"
-            raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({who})", hint=hint) from e
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
+        with contextlib.ExitStack() as on_failure:
+            try:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                on_failure.callback(os.close, fd)
+                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
+            except BlockingIOError as e:
+                who = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
+                hint = "stop that one first, or use another --dir; `autoresearch status` shows what it does"
+                raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({who})", hint=hint) from e
+            except OSError as e:
+                hint = f"choose a writable directory with --dir, or see the permissions and space of {self.path.parent}"
+                raise JournalError(f"cannot write in {self.path.parent}: {e.strerror}", hint=hint) from e
+            on_failure.pop_all()
         self._fd = fd
 
     def release(self) -> None:
@@ -91,12 +100,10 @@ def is_locked(path: Path) -> bool:
     """Whether a live process holds the lock at ``path``; asks the kernel, and takes nothing."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+        finally:
+            os.close(fd)
     except OSError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)

@@ -17,22 +17,29 @@ from pathlib import Path
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.files import fsync_dir
 
-_LINE = re.compile(rb'\{"seq":(\d+),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
+_LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
+_BEGIN = re.compile(rb'\{"seq":')
+_OBJECT = re.compile(r"\{[^\n]+\}")
 
 
 def seal(seq: int, payload: str) -> bytes:
-    """The line for one JSON object: sequence number in front, checksum behind, newline last."""
+    """The line for one JSON object: sequence number in front, checksum behind, newline last.
+
+    Raises ``ValueError`` for a payload that would not come back: an empty object, or one on several lines.
+    """
+    if not _OBJECT.fullmatch(payload):
+        raise ValueError(f"a payload is a JSON object with a field, on one line, not {payload[:80]!r}")
     body = f'{{"seq":{seq},{payload[1:-1]}'.encode()
     return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
-def unseal(line: bytes, seq: int) -> bytes | None:
-    """The payload of a line (without its newline), or ``None`` if it is not whole or not number ``seq``."""
+def unseal(line: bytes) -> tuple[int, bytes] | None:
+    """Number and payload of a line (without its newline), or ``None`` if it is not whole."""
     match = _LINE.fullmatch(line)
-    if match is None or int(match[1]) != seq:
+    if match is None:
         return None
     body = line[: match.start(3) - len(b',"crc":"')]
-    return b"{" + match[2] + b"}" if zlib.crc32(body) == int(match[3], 16) else None
+    return (int(match[1]), b"{" + match[2] + b"}") if zlib.crc32(body) == int(match[3], 16) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,8 @@ class Contents:
 def read(path: Path) -> Contents:
     """Read without changing anything; a torn tail is reported, not repaired. An absent file is empty.
 
-    Raises ``JournalDamaged`` naming the first line that is damaged and is not the tail: a crash can only have torn
-    the last append, so anything else is damage that a person must look at.
+    Raises ``JournalDamaged`` naming the first line that is damaged and is not the tail, or is whole and not the one
+    that comes next: a crash can only have torn the last append, so anything else is for a person to look at.
     """
     try:
         data = path.read_bytes()
@@ -59,16 +66,29 @@ def read(path: Path) -> Contents:
     payloads: list[bytes] = []
     at = 0
     while (end := data.find(b"\n", at)) >= 0:
-        payload = unseal(data[at:end], len(payloads))
-        if payload is None:
+        line = unseal(data[at:end])
+        if line is None:
             break
+        seq, payload = line
+        if seq != len(payloads):
+            raise _damaged(path, len(payloads), f"has number {seq} where {len(payloads)} comes next")
         payloads.append(payload)
         at = end + 1
     torn = data[at:]
-    if b"\n" in torn[:-1]:
-        hint = f"keep a copy of {path.name}; cut it before that line by hand to go on from there, or start --fresh"
-        raise JournalDamaged(f"{path}: line {len(payloads) + 1} is damaged and is not the last", hint=hint)
+    if b"\n" in torn[:-1] or _ends_in_a_line(torn):
+        raise _damaged(path, len(payloads), "is damaged and is not the last")
     return Contents(payloads, at, torn)
+
+
+def _ends_in_a_line(torn: bytes) -> bool:
+    """Whether a whole line follows the damage: then it was the newline between two that was lost, and no crash."""
+    starts = (match.start() for match in _BEGIN.finditer(torn, 1))
+    return any(unseal(torn[start:].removesuffix(b"\n")) for start in starts)
+
+
+def _damaged(path: Path, lines_before: int, how: str) -> JournalDamaged:
+    hint = f"keep a copy of {path.name}; cut it before that line by hand to go on from there, or start --fresh"
+    return JournalDamaged(f"{path}: line {lines_before + 1} {how}", hint=hint)
 
 
 class Journal:

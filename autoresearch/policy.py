@@ -11,7 +11,7 @@ from autoresearch.errors import ConfigError, YardstickMismatch
 from autoresearch.records import Cfg, DecisionRule, Yardstick
 from autoresearch.training.spec import Budget
 from autoresearch.trajectory import Trajectory
-from rails import FloatKnob, Menu, MenuError, default_menu, load_menu
+from rails import FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def _plain(name: str, value: int | float | str) -> int | float | str:
-    """A TOML file may write 1 for 1.0."""
+    """A TOML file may write 1 for 1.0; a whole number that no float can hold is left to the menu to refuse."""
     is_float_knob = isinstance(default_menu().knobs[name], FloatKnob)
-    return float(value) if is_float_knob and isinstance(value, int) else value
+    return float(value) if is_float_knob and isinstance(value, int) and is_finite(value) else value
 
 
 def check_policy(trajectory: Trajectory, policy: Policy) -> None:

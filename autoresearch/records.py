@@ -345,10 +345,20 @@ OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 
 def encode(record: Event) -> str:
-    """One line of ASCII JSON, no newline: nothing a model wrote can move a cursor in the terminal of a reader."""
+    """One line of ASCII JSON, no newline: nothing a model wrote can move a cursor in the terminal of a reader.
+
+    What is written can be read again: half a surrogate pair, which no decoder takes, becomes a question mark.
+    """
     fields = record.model_dump(mode="json")
     ordered = {"stage": fields.pop("stage"), "ts": fields.pop("ts"), **fields}
-    return json.dumps(ordered, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    line = _dump(ordered)
+    if "\\ud" not in line:
+        return line
+    return _dump(json.loads(json.dumps(ordered, ensure_ascii=False).encode("utf-8", "replace")))
+
+
+def _dump(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
 
 
 def decode(payload: bytes | str) -> Any:
@@ -370,7 +380,7 @@ def file_schema() -> dict[str, Any]:
     }
     for name in {ref.rsplit("/", 1)[1] for ref in schema["discriminator"]["mapping"].values()}:
         schema["$defs"][name]["properties"] |= envelope
-        schema["$defs"][name]["required"] = ["seq", "crc", *schema["$defs"][name].get("required", [])]
+        schema["$defs"][name]["required"] = ["seq", "crc", "stage", *schema["$defs"][name].get("required", [])]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "trajectory.jsonl, one line", **schema}
 
 
@@ -378,3 +388,7 @@ def sha256_of(value: Plain | Mapping[str, Any]) -> str:
     """Hash of a value's canonical JSON."""
     plain = value.model_dump(mode="json") if isinstance(value, Plain) else dict(value)
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    print(json.dumps(file_schema(), indent=2))

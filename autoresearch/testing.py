@@ -1,7 +1,7 @@
 """Fakes that ship beside the real things: a trial that answers at once, by arithmetic, and the bench around it.
 
 ``fake_bench`` goes where ``bench.real_bench`` goes (``service.run(make_bench=fake_bench)``), so that everything else
-of a test is the product itself.
+of a test is the product itself. ``fake_loop`` is the real loop and the real gate around a proposer, all in memory.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from autoresearch.bench import Bench, Watcher
+from autoresearch.bench import Bench, Watcher, judge
 from autoresearch.config import Settings
-from autoresearch.policy import Policy
-from autoresearch.ports import Interrupted, Progress
+from autoresearch.loop import Loop
+from autoresearch.policy import Policy, policy_of
+from autoresearch.ports import Interrupted, Progress, Proposer
 from autoresearch.records import Cfg, Event, Failure, Measurement, Outcome, Yardstick, sha256_of
+from autoresearch.service import meta_of, utc
+from autoresearch.training.estimate import Estimator
+from autoresearch.trajectory import Trajectory
 
 STEP_S = 0.001
 
@@ -117,3 +122,57 @@ class SilentWatcher:
 
     def preparing(self, stage: str, fraction: float) -> None:
         pass
+
+
+@dataclass(slots=True)
+class MemoryJournal:
+    """Keeps what it is given in a list."""
+
+    payloads: list[str] = field(default_factory=list)
+
+    def append(self, payload: str) -> int:
+        self.payloads.append(payload)
+        return len(self.payloads) - 1
+
+
+class HandsOff:
+    """A user who never pauses and never stops."""
+
+    def stop_reason(self) -> str:
+        return ""
+
+    def pause_reason(self) -> str:
+        return ""
+
+    def wait_while_paused(self) -> None:
+        pass
+
+
+def fake_loop(
+    settings: Settings,
+    proposer: Proposer,
+    trial: FakeTrial | None = None,
+    estimator: Estimator | None = None,
+    trajectory: Trajectory | None = None,
+) -> Loop:
+    """The loop of a run that begins, or of one that goes on with ``trajectory``."""
+    policy = policy_of(settings)
+    loop = Loop(
+        trajectory=Trajectory() if trajectory is None else trajectory,
+        journal=MemoryJournal(),
+        proposer=proposer,
+        judge=partial(judge, policy, Bench(trial or FakeTrial(), YARDSTICK, estimator), settings),
+        trial=trial or FakeTrial(),
+        control=HandsOff(),
+        observer=SilentWatcher(),
+        rule=policy.rule,
+        baseline_cfg=policy.baseline,
+        iters=settings.iters,
+        max_attempts=settings.limits.max_attempts,
+        on_pause=settings.on_pause,
+        boot_id="boot",
+        utc=utc,
+    )
+    if trajectory is None:
+        loop.record(meta_of(settings, policy, YARDSTICK))
+    return loop

@@ -18,6 +18,7 @@ from autoresearch.errors import TrialServerError
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
 MAX_REPLY_BYTES = 1 << 16
 SERVER_ENV = {
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it torch refuses deterministic matrix products on CUDA
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS starts its thread pool at import otherwise
     # Keep and reuse the tensors of a step instead of mapping them afresh from the kernel each time, on huge pages where
     # the kernel gives them: a fifth more tokens/s on the CPU (benchmarks/RESULTS.md).

@@ -7,7 +7,7 @@
 """
 
 from rails.gate import gate
-from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, same_value
+from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, is_finite, same_value
 from rails.menu import Menu, MenuError, default_menu, load_menu, parse_menu
 from rails.novelty import Tried
 from rails.verdict import Config, Estimate, Limits, Proposal, Rail, Verdict
@@ -29,6 +29,7 @@ __all__ = [
     "Verdict",
     "default_menu",
     "gate",
+    "is_finite",
     "load_menu",
     "parse_menu",
     "same_value",

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from rails.knobs import Value, show
+from rails.knobs import Value, is_finite, show
 from rails.menu import Menu
 from rails.novelty import Tried
 from rails.verdict import Config, Estimate, Limits
@@ -58,10 +58,11 @@ def menu_entry(knob: str, menu: Menu, baseline: object) -> str | None:
         return f"{show(knob)} is no knob of the menu; {hint}"
     if not isinstance(baseline, Mapping):
         return f"the baseline is no configuration: {show(baseline)}"
-    for name in menu.knobs:
-        value = baseline.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return f"the baseline has no usable value for {name}: {show(value)}"
+    if missing := [name for name in menu.knobs if name not in baseline]:
+        return f"the baseline has no value for {missing[0]}"
+    for name, value in baseline.items():  # those that are no knobs too: R5 writes down and R6 compares every field
+        if not isinstance(name, str) or not _is_plain(value):
+            return f"the baseline has no usable value for {show(name)}: {show(value)}"
     return None
 
 
@@ -91,13 +92,20 @@ def budget(estimate: Estimate, limits: Limits) -> str | None:
     """R7: what cannot fit this machine, takes too long or cannot be done at all is refused before anything starts."""
     if estimate.unsupported:
         return estimate.unsupported
-    if limits.memory_bytes is not None and estimate.peak_bytes > limits.memory_bytes:
+    if limits.memory_bytes is not None and not estimate.peak_bytes <= limits.memory_bytes:
         need, have = estimate.peak_bytes / 2**30, limits.memory_bytes / 2**30
         return f"needs about {need:.2f} GiB of memory, {have:.2f} GiB are available"
-    if not estimate.time_ratio <= limits.max_time_ratio:  # also refuses NaN
+    if not estimate.time_ratio <= limits.max_time_ratio:  # "not" lets no NaN pass
         allowed = f"at most {limits.max_time_ratio:g} x is allowed"
         return f"takes about {estimate.time_ratio:.1f} x the baseline's time, {allowed}"
     return None
+
+
+def _is_plain(value: object) -> bool:
+    """A string, or a number that is finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return isinstance(value, str)
+    return is_finite(value)
 
 
 def _text(raw: object) -> str:

@@ -7,6 +7,7 @@ whatever has no node here (calls, attributes, indexing, powers, lambdas) is refu
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ class Rule:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
             raise RuleError(f"not an expression: {text!r}") from e
         tree = _copy(body, 0)
-        if not isinstance(tree, Compare | Logic | Unary):
+        if not _is_condition(tree):
             raise RuleError(f"a rule is true or false, but {text!r} is a value: compare it with something")
         return cls(text, tree, frozenset(n.id for n in ast.walk(body) if isinstance(n, ast.Name)))
 
@@ -152,6 +153,17 @@ class Rule:
             raise RuleError(f"{self.text} cannot be computed: {type(e).__name__}: {e}") from e
 
 
+def _is_condition(node: Node) -> bool:
+    match node:
+        case Compare():
+            return True
+        case Logic(parts=parts):
+            return all(_is_condition(part) for part in parts)
+        case Unary(negate=False, part=part):
+            return _is_condition(part)
+    return False
+
+
 def _copy(node: ast.expr, depth: int) -> Node:
     if depth > MAX_DEPTH:
         raise RuleError(f"a rule nests at most {MAX_DEPTH} deep")
@@ -160,6 +172,8 @@ def _copy(node: ast.expr, depth: int) -> Node:
         case ast.Constant(value=bool()):
             raise RuleError("True and False have no place in a rule")
         case ast.Constant(value=int() | float() | str() as value):
+            if value == math.inf:
+                raise RuleError("a number too large to be one")
             return Literal(value)
         case ast.Name(id=name):
             return Name(name)

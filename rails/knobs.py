@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 Value = int | float | str
@@ -11,12 +12,15 @@ FLOAT_RTOL = 1e-9  # two floats this close, relatively, are one configuration
 
 
 def same_value(a: object, b: object) -> bool:
-    """Whether two knob values are one: floats within 1e-9 relative, everything else exactly equal and of one kind."""
-    if isinstance(a, str) or isinstance(b, str):
-        return a == b
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b or math.isclose(a, b, rel_tol=FLOAT_RTOL, abs_tol=0.0)
-    return False
+    """Whether two knob values are one: floats within 1e-9 relative, whole numbers and strings exactly equal."""
+    if isinstance(a, int | float) and isinstance(b, int | float) and not (isinstance(a, int) and isinstance(b, int)):
+        return math.isclose(a, b, rel_tol=FLOAT_RTOL, abs_tol=0.0)
+    return isinstance(a, int | str) and a == b
+
+
+def is_finite(value: int | float) -> bool:
+    """Whether a float can hold ``value`` (an int of any size compares exactly; NaN is never below anything)."""
+    return abs(value) <= sys.float_info.max
 
 
 def show(value: object, limit: int = 60) -> str:

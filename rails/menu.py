@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rails.expr import Rule, RuleError
-from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob
+from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, is_finite, show
 from rails.verdict import Config
 
 DEFAULT_PATH = Path(__file__).with_name("perturbation_menu.json")
@@ -148,7 +147,7 @@ def _knob(name: str, raw: object) -> Knob:
         raise MenuError(f"{where}: not a usable name (lower-case letters, digits and _; not {STEPS!r})")
     entry = _table(raw, where)
     kind = entry.get("type")
-    if kind not in FIELDS:
+    if not isinstance(kind, str) or kind not in FIELDS:
         raise MenuError(f"{where}.type: {kind!r} is not one of {', '.join(FIELDS)}")
     _only(entry, {"type"} | FIELDS[kind] | OPTIONAL[kind], where)
     for field in sorted(FIELDS[kind] - set(entry)):
@@ -165,7 +164,8 @@ def _knob(name: str, raw: object) -> Knob:
 def _choice_knob(name: str, entry: Mapping[str, Any], doc: str) -> ChoiceKnob:
     choices = entry["choices"]
     ok = isinstance(choices, list | tuple) and choices and all(type(c) is type(choices[0]) for c in choices)
-    if not ok or type(choices[0]) not in (int, str) or len(set(choices)) != len(choices):
+    plain = ok and (type(choices[0]) is str or (type(choices[0]) is int and all(map(is_finite, choices))))
+    if not plain or len(set(choices)) != len(choices):
         raise MenuError(f"knobs.{name}.choices: different whole numbers, or different strings, not {choices!r}")
     return ChoiceKnob(name, tuple(sorted(choices) if type(choices[0]) is int else choices), entry["default"], doc)
 
@@ -174,8 +174,8 @@ def _range_knob(name: str, kind: str, entry: Mapping[str, Any], doc: str) -> Int
     low, high, log = entry["low"], entry["high"], entry.get("log", False)
     allowed = (int,) if kind == "int" else (int, float)
     for field, value in (("low", low), ("high", high)):
-        if type(value) not in allowed or not math.isfinite(value):
-            raise MenuError(f"knobs.{name}.{field}: {value!r} is not a finite {kind}")
+        if type(value) not in allowed or not is_finite(value):
+            raise MenuError(f"knobs.{name}.{field}: {show(value)} is not a finite {kind}")
     if low > high:
         raise MenuError(f"knobs.{name}: low = {low} is above high = {high}")
     if type(log) is not bool or (log and low <= 0):
@@ -183,7 +183,9 @@ def _range_knob(name: str, kind: str, entry: Mapping[str, Any], doc: str) -> Int
     if kind == "int":
         return IntKnob(name, low, high, entry["default"], doc)
     default = entry["default"]
-    return FloatKnob(name, float(low), float(high), float(default) if type(default) is int else default, log, doc)
+    if type(default) is int and low <= default <= high:
+        default = float(default)
+    return FloatKnob(name, float(low), float(high), default, log, doc)
 
 
 def _constraint(index: int, raw: object, knobs: set[str]) -> Constraint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 
 from rails.knobs import FLOAT_RTOL, Value, same_value
@@ -11,18 +11,11 @@ from rails.verdict import Config
 RETRIES = 1  # how often a failure that may have been bad luck (a deadline, a kill) is tried again
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
     values: tuple[Value, ...]
-    outcome: str = ""
-    unlucky: int = 0
-
-    def __lt__(self, other: _Entry) -> bool:
-        return _order(self.values[0]) < _order(other.values[0])
-
-
-def _order(value: Value) -> tuple[int, float, str]:
-    return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")
+    outcome: str
+    retryable: bool
 
 
 @dataclass(slots=True)
@@ -35,48 +28,37 @@ class Tried:
     def add(self, cfg: Config, outcome: str, *, retryable: bool = False) -> None:
         """Remember ``outcome`` ("measured", or a failure's cause). A retryable one counts as known the second time."""
         knobs, values = self._delta(cfg)
-        if not knobs:
-            return
-        entry = self._entry(knobs, values)
-        if entry is None:
-            entry = _Entry(values)
-            insort(self._by_knobs.setdefault(knobs, []), entry)
-        if retryable:
-            entry.unlucky += 1
-            if entry.unlucky <= RETRIES:
-                return
-        entry.outcome = entry.outcome or outcome
+        if knobs:
+            insort(self._by_knobs.setdefault(knobs, []), _Entry(values, outcome, retryable), key=_place)
 
     def find(self, cfg: Config) -> str:
         """Why ``cfg`` need not be tried again, or an empty string."""
         knobs, values = self._delta(cfg)
         if not knobs:
             return "it is the baseline itself"
-        entry = self._entry(knobs, values)
-        if entry is None or not entry.outcome:
+        same = self._same(knobs, values)
+        final = [e for e in same if not e.retryable]
+        if not final and len(same) <= RETRIES:
             return ""
         changes = ", ".join(f"{k} = {v}" for k, v in zip(knobs, values, strict=True))
-        return f"{changes} was tried before in this run: {entry.outcome}"
+        return f"{changes} was tried before in this run: {(final or same)[0].outcome}"
 
     def _delta(self, cfg: Config) -> tuple[tuple[str, ...], tuple[Value, ...]]:
         knobs = tuple(sorted(k for k in cfg if not same_value(cfg[k], self.baseline.get(k))))
         return knobs, tuple(cfg[k] for k in knobs)
 
-    def _entry(self, knobs: tuple[str, ...], values: tuple[Value, ...]) -> _Entry | None:
+    def _same(self, knobs: tuple[str, ...], values: tuple[Value, ...]) -> list[_Entry]:
+        """Every entry equal within the tolerance. There may be several that are not equal to each other."""
         entries = self._by_knobs.get(knobs, [])
-        low, high = 0, len(entries)
-        floor = _order(values[0])
-        if floor[0] == 0:  # a number: begin where a value equal within the tolerance could first stand
-            floor = (0, floor[1] - 2 * FLOAT_RTOL * abs(floor[1]), "")
-        while low < high:
-            middle = (low + high) // 2
-            if _order(entries[middle].values[0]) < floor:
-                low = middle + 1
-            else:
-                high = middle
-        for entry in entries[low:]:
-            if all(same_value(a, b) for a, b in zip(entry.values, values, strict=True)):
-                return entry
-            if not same_value(entry.values[0], values[0]) and _order(entry.values[0]) > _order(values[0]):
-                return None
-        return None
+        low = bisect_left(entries, _order(values[0], -2 * FLOAT_RTOL), key=_place)
+        high = bisect_right(entries, _order(values[0], 2 * FLOAT_RTOL), key=_place)
+        return [e for e in entries[low:high] if all(map(same_value, e.values, values))]
+
+
+def _place(entry: _Entry) -> tuple[int, float, str]:
+    return _order(entry.values[0])
+
+
+def _order(value: Value, slack: float = 0.0) -> tuple[int, float, str]:
+    """Numbers before strings; ``slack`` moves a number by that fraction of itself, down or up."""
+    return (1, 0.0, value) if isinstance(value, str) else (0, float(value) + slack * abs(float(value)), "")

@@ -17,7 +17,8 @@ from autoresearch.training.spec import TrialSpec
 Send = Callable[[dict[str, Any]], None]
 
 # What the warm server imports before it forks, by trainer.
-PRELOAD = {"torch": ("autoresearch.training.trainer_torch", "autoresearch.training.device")}
+COMMON = ("autoresearch.training.corpus", "autoresearch.training.device", "autoresearch.training.train")
+PRELOAD = {"torch": ("autoresearch.training.trainer_torch", *COMMON)}
 
 
 def handle(request: dict[str, Any], send: Send) -> None:

@@ -31,7 +31,7 @@ ALLOWED = {
     "bench": {"config", "memory", "policy", "ports", "records", "trajectory", "training", "trial", "trial_server", "rails"},
     "report": {"journal", "records", "trajectory", "rails"},
     "console": {"ports", "records"},
-    "testing": {"bench", "config", "policy", "ports", "records"},
+    "testing": {"bench", "config", "loop", "policy", "ports", "records", "service", "training", "trajectory"},
     "service": {
         "bench", "closing", "config", "control", "files", "journal", "loop", "memory", "policy", "ports", "proposers",
         "records", "trajectory", "training", "trial", "trial_server", "rails",

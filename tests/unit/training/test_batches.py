@@ -39,6 +39,13 @@ def test_a_candidate_reads_the_text_its_baseline_reads() -> None:
     assert (np.abs(longer - large) <= 32).all()
 
 
+def test_any_stretch_of_the_order_covers_the_whole_corpus() -> None:
+    starts = np.concatenate(first(25, seed=5, batch_size=4, seq_len=32))[:, 0]
+    per_tenth = np.bincount(starts * 10 // (len(TOKENS) - 32), minlength=10)
+    assert per_tenth.min() >= 9
+    assert per_tenth.max() <= 11
+
+
 def test_every_place_can_be_drawn_up_to_the_last() -> None:
     tiny = np.arange(6, dtype=np.uint16)
     starts = {int(b[0, 0]) for b in islice(batches(tiny, seed=0, batch_size=1, seq_len=3), 200)}

@@ -57,7 +57,9 @@ def test_logits_equal_the_independent_computation(ids: NDArray[np.int64]) -> Non
     model = GPT(SHAPE).initialise(0)
     with torch.no_grad():
         for parameter in model.parameters():  # weights far from their small initial values, biases and gains included
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())) * 0.2)
+            parameter.add_(
+                torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())) * 0.2
+            )
         got = model(torch.from_numpy(ids)).double().numpy()
     assert np.abs(got - numpy_logits(model, ids)).max() < 2e-4
 

@@ -1,0 +1,87 @@
+"""The Trial port: one suite, run by the fake that ships and by the real thing in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autoresearch.bench import Bench, real_bench
+from autoresearch.config import Settings, resolve
+from autoresearch.policy import policy_of
+from autoresearch.ports import Interrupted
+from autoresearch.records import Measurement
+from autoresearch.testing import SilentWatcher, fake_bench
+
+
+class Wish:
+    """The user's second signal."""
+
+    def __init__(self) -> None:
+        self.abort = False
+
+    def __call__(self) -> bool:
+        return self.abort
+
+
+@pytest.fixture(scope="module")
+def settings(small_corpus: Path) -> Settings:
+    small = {"baseline.d_model": 64, "baseline.n_layer": 1, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
+    flags = {"corpus": str(small_corpus), "budget.size": 12, "eval.bytes": 2048, "threads": 1}
+    return resolve({**small, **flags}, {}).settings
+
+
+@pytest.fixture(scope="module", params=[fake_bench, real_bench], ids=["fake", "forked"])
+def bench_and_wish(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Bench, Wish]]:
+    wish = Wish()
+    made = request.param(settings, policy_of(settings), tmp_path_factory.mktemp("run"), wish, SilentWatcher())
+    yield made, wish
+    made.close()
+
+
+def test_the_same_configuration_and_seed_measure_the_same(
+    bench_and_wish: tuple[Bench, Wish], settings: Settings
+) -> None:
+    bench, _ = bench_and_wish
+    cfg = policy_of(settings).baseline
+    first, other, again = (bench.trial.measure(cfg, seed, lambda *_: None) for seed in (0, 1, 0))
+    assert isinstance(first, Measurement)
+    assert isinstance(other, Measurement)
+    assert isinstance(again, Measurement)
+    assert first.val_bpb == again.val_bpb != other.val_bpb
+
+
+def test_another_configuration_measures_something_else(bench_and_wish: tuple[Bench, Wish], settings: Settings) -> None:
+    bench, _ = bench_and_wish
+    cfg = policy_of(settings).baseline
+    one, two = (bench.trial.measure({**cfg, "lr": lr}, 0, lambda *_: None) for lr in (1e-3, 1e-4))
+    assert isinstance(one, Measurement)
+    assert isinstance(two, Measurement)
+    assert one.val_bpb != two.val_bpb
+
+
+def test_what_is_not_known_is_null_and_times_are_not_negative(
+    bench_and_wish: tuple[Bench, Wish], settings: Settings
+) -> None:
+    outcome = bench_and_wish[0].trial.measure(policy_of(settings).baseline, 0, lambda *_: None)
+    assert isinstance(outcome, Measurement)
+    assert outcome.energy_j is None
+    assert min(outcome.train_wall_s, outcome.val_wall_s, outcome.trial_wall_s) >= 0
+    assert outcome.trial_wall_s >= outcome.train_wall_s + outcome.val_wall_s
+
+
+def test_a_trial_dropped_at_the_users_wish_is_neither_measured_nor_failed(
+    bench_and_wish: tuple[Bench, Wish], settings: Settings
+) -> None:
+    bench, wish = bench_and_wish
+    cfg = policy_of(settings).baseline
+    wish.abort = True
+    if hasattr(bench.trial, "takes_s"):
+        bench.trial.takes_s = 1.0
+    with pytest.raises(Interrupted):
+        bench.trial.measure({**cfg, "n_layer": 6, "batch_size": 16, "seq_len": 256}, 0, lambda *_: None)
+    wish.abort = False
+    assert isinstance(bench.trial.measure(cfg, 0, lambda *_: None), Measurement), "the next one is normal"

@@ -1,0 +1,47 @@
+"""R7's memory estimate never lies below what a trial then needs (CPU; on a GPU nobody has measured it yet)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.bench import Bench, real_bench
+from autoresearch.config import resolve
+from autoresearch.policy import policy_of
+from autoresearch.records import Measurement
+from autoresearch.testing import SilentWatcher
+
+# The corners of profile tiny's menu that need most, each in its own way.
+CORNERS: list[dict[str, Any]] = [
+    {},
+    {"n_layer": 6},
+    {"d_model": 256},
+    {"d_ff": 2048},
+    {"batch_size": 16},
+    {"seq_len": 256, "batch_size": 16},
+    {"n_layer": 6, "d_model": 256, "d_ff": 2048, "batch_size": 16, "seq_len": 256},
+    {"batch_size": 16, "precision": "bf16"},
+]
+
+
+@pytest.fixture(scope="module")
+def bench(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    flags = {"corpus": str(small_corpus), "budget.size": 12, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
+    settings = resolve({**flags, "eval.bytes": 4096, "threads": 2}, {}).settings
+    made = real_bench(settings, policy_of(settings), tmp_path_factory.mktemp("run"), lambda: False, SilentWatcher())
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", CORNERS, ids=lambda c: "+".join(f"{k}={v}" for k, v in c.items()) or "baseline")
+def test_the_estimate_is_not_below_the_measured_peak(bench: Bench, changes: dict[str, Any]) -> None:
+    assert bench.estimator is not None
+    cfg = {**bench.estimator.baseline, **changes}
+    outcome = bench.trial.measure(cfg, 0, lambda *_: None)
+    assert isinstance(outcome, Measurement), outcome
+    estimate = bench.estimator(cfg)
+    assert outcome.peak_bytes <= estimate.peak_bytes <= 3 * outcome.peak_bytes

@@ -1,0 +1,132 @@
+"""What a run remembers of the configurations it has tried."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rails import Tried
+
+BASELINE = {"n_layer": 24, "lr": 3e-4, "weight_decay": 0.0, "precision": "fp8"}
+
+
+def test_a_fresh_run_knows_only_its_baseline():
+    tried = Tried(BASELINE)
+    assert tried.find(BASELINE) == "it is the baseline itself"
+    assert tried.find(BASELINE | {"lr": 3e-4 * (1 + 1e-10)}) == "it is the baseline itself"
+    assert tried.find(BASELINE | {"lr": 1e-3}) == ""
+
+
+def test_a_measured_configuration_is_known_with_its_change():
+    tried = Tried(BASELINE)
+    tried.add(BASELINE | {"lr": 1e-3}, "measured")
+    assert tried.find(BASELINE | {"lr": 1e-3}) == "lr = 0.001 was tried before in this run: measured"
+    assert tried.find(BASELINE | {"lr": 1e-3, "n_layer": 12}) == ""
+    assert tried.find(BASELINE | {"precision": "bf16"}) == ""
+
+
+def test_floats_within_a_billionth_are_one_configuration():
+    tried = Tried(BASELINE)
+    tried.add(BASELINE | {"lr": 1e-3}, "measured")
+    assert tried.find(BASELINE | {"lr": 1e-3 * (1 + 5e-10)})
+    assert tried.find(BASELINE | {"lr": 1e-3 * (1 - 5e-10)})
+    assert not tried.find(BASELINE | {"lr": 1e-3 * (1 + 3e-9)})
+
+
+def test_whole_numbers_and_words_are_compared_exactly():
+    tried = Tried(BASELINE)
+    tried.add(BASELINE | {"n_layer": 10**12}, "measured")
+    tried.add(BASELINE | {"precision": "bf16"}, "measured")
+    assert tried.find(BASELINE | {"n_layer": 10**12})
+    assert not tried.find(BASELINE | {"n_layer": 10**12 + 1})
+    assert tried.find(BASELINE | {"precision": "bf16"})
+    assert not tried.find(BASELINE | {"precision": "bf"})
+
+
+def test_bad_luck_may_be_tried_once_more_and_then_it_is_known():
+    tried = Tried(BASELINE)
+    slow = BASELINE | {"n_layer": 48}
+    tried.add(slow, "failed (timeout)", retryable=True)
+    assert tried.find(slow) == ""
+    tried.add(slow, "failed (timeout)", retryable=True)
+    assert tried.find(slow).endswith("failed (timeout)")
+
+
+def test_a_retry_that_is_measured_counts_as_measured():
+    tried = Tried(BASELINE)
+    slow = BASELINE | {"n_layer": 48}
+    tried.add(slow, "failed (killed)", retryable=True)
+    tried.add(slow, "measured")
+    assert tried.find(slow).endswith("measured")
+
+
+def test_a_lasting_failure_is_known_at_once():
+    tried = Tried(BASELINE)
+    tried.add(BASELINE | {"lr": 1e-2}, "failed (non_finite_loss)")
+    assert tried.find(BASELINE | {"lr": 1e-2}).endswith("failed (non_finite_loss)")
+
+
+def test_a_neighbour_that_had_bad_luck_hides_no_measurement():
+    """Of three values in a row each equals the next, but the first does not equal the third."""
+    first = 1e-3
+    second = first * (1 + 0.9e-9)
+    third = second * (1 + 0.9e-9)
+    tried = Tried(BASELINE)
+    tried.add(BASELINE | {"lr": first}, "failed (timeout)", retryable=True)
+    tried.add(BASELINE | {"lr": third}, "measured")
+    assert tried.find(BASELINE | {"lr": second}).endswith("measured")
+    assert tried.find(BASELINE | {"lr": first}) == ""
+
+    tried = Tried(BASELINE)
+    tried.add(BASELINE | {"lr": first}, "failed (timeout)", retryable=True)
+    tried.add(BASELINE | {"lr": second}, "measured")
+    assert tried.find(BASELINE | {"lr": third}).endswith("measured")
+
+
+def test_what_is_added_about_the_baseline_changes_nothing():
+    tried = Tried(BASELINE)
+    tried.add(BASELINE, "measured")
+    assert tried.find(BASELINE) == "it is the baseline itself"
+
+
+# Values in crowds: steps of 0.3e-9 around a few centres, so that "the same" is not transitive.
+CROWD = st.builds(
+    lambda centre, steps: centre * (1 + steps * 0.3e-9), st.sampled_from([1e-3, 4e-4, 2.0, -1.0]), st.integers(-8, 8)
+)
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "lr": CROWD | st.just(0.0),
+        "weight_decay": CROWD | st.sampled_from([0, 1, 5e-324]),
+        "n_layer": st.sampled_from([24, 25, 10**12, 10**12 + 1]),
+        "precision": st.sampled_from(["fp8", "bf16", ""]),
+    },
+)
+NOTES = st.lists(st.tuples(CHANGES, st.sampled_from(["measured", "failed"]), st.booleans()), max_size=25)
+
+
+def plainly_same(a, b) -> bool:
+    return all(
+        math.isclose(a[k], b[k], rel_tol=1e-9, abs_tol=0.0) if isinstance(a[k], float) or isinstance(b[k], float)
+        else a[k] == b[k]
+        for k in BASELINE
+    )  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(NOTES, CHANGES)
+def test_it_finds_what_a_search_from_front_to_back_finds(notes, change):
+    tried = Tried(BASELINE)
+    for changes, outcome, retryable in notes:
+        tried.add(BASELINE | changes, outcome, retryable=retryable)
+
+    cfg = BASELINE | change
+    same = [(outcome, retryable) for changes, outcome, retryable in notes if plainly_same(BASELINE | changes, cfg)]
+    is_known = plainly_same(cfg, BASELINE) or any(not retryable for _, retryable in same) or len(same) > 1
+    found = tried.find(cfg)
+    assert bool(found) == is_known
+    if found and not plainly_same(cfg, BASELINE):
+        final = [outcome for outcome, retryable in same if not retryable]
+        assert found.rpartition(": ")[2] in (final or [outcome for outcome, _ in same])
