@@ -76,9 +76,11 @@ class Loop:
             while self.trajectory.next_iter <= self.iters:
                 self.iterate()
         except (EndOfRun, Interrupted, Exhausted) as end:
-            done = len(self.trajectory.iterations)
-            self.record(Stopped(ts=self.utc(), reason=str(end), completed_iters=done, requested_iters=self.iters))
+            self.record_stop(str(end))
             return str(end)
+        except BaselineFailed as e:
+            self.record_stop(e.what)
+            raise
         self.record(loop_complete_of(self.trajectory, self.iters, self.utc()))
         return "complete"
 
@@ -106,7 +108,9 @@ class Loop:
             try:
                 reply = self.proposer.propose(self.trajectory, attempts)
             except Exhausted:
-                raise
+                if not attempts:
+                    raise
+                break  # what was refused is recorded before the run ends
             except Exception as e:  # whatever a proposer does, the night goes on
                 times = Times(self.active_s() - began, propose_s + self.clock() - asked)
                 self.record(proposer_failed_of(n, self.proposer.name, e, attempts, self.utc(), times))
@@ -173,6 +177,10 @@ class Loop:
             self.paused_s += self.clock() - began
             self.end_if_wanted()
             self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
+
+    def record_stop(self, reason: str) -> None:
+        done = len(self.trajectory.iterations)
+        self.record(Stopped(ts=self.utc(), reason=reason, completed_iters=done, requested_iters=self.iters))
 
     def end_if_wanted(self) -> None:
         if reason := self.control.stop_reason():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,6 @@ LOCK = "run.lock"
 ARCHIVE = "archive"
 REPORT = "report.txt"
 REPORT_DEADLINE_S = 120.0
-STDLIB = "stdlib"
 
 
 # How a bench is made; tests pass one whose trial is a fake.
@@ -67,20 +67,33 @@ def run(
     try:
         if fresh:
             set_aside(run_dir, watcher)
-        journal = Journal(run_dir / TRAJECTORY)
-        trajectory = Trajectory.fold(decode_all(journal))
-        check_policy(trajectory, policy)
-        if trajectory.baseline and trajectory.next_iter > settings.iters:
-            return "complete"
-        control = control_of(settings, run_dir)
-        bench = (make_bench or real_bench)(settings, policy, run_dir, lambda: control.aborted, watcher)
-        try:
-            with control.listening():
-                return go_on(settings, policy, bench, journal, trajectory, control, watcher, replies)
-        finally:
-            bench.close()
+        with closing(Journal(run_dir / TRAJECTORY)) as journal:
+            return open_run(settings, policy, journal, watcher, replies, make_bench or real_bench)
     finally:
         lock.release()
+
+
+def open_run(
+    settings: Settings,
+    policy: Policy,
+    journal: Journal,
+    watcher: Watcher,
+    replies: Sequence[str],
+    make_bench: MakeBench,
+) -> str:
+    """Fold what is there, and put together what measures, unless nothing is left to do."""
+    trajectory = Trajectory.fold(decode_all(journal))
+    check_policy(trajectory, policy)
+    if trajectory.baseline and trajectory.next_iter > settings.iters:
+        return "complete"
+    run_dir = journal.path.parent
+    control = control_of(settings, run_dir)
+    bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
+    try:
+        with control.listening():  # not before: until there is a trial to finish, a signal should simply end it
+            return go_on(settings, policy, bench, journal, trajectory, control, watcher, replies)
+    finally:
+        bench.close()
 
 
 def go_on(

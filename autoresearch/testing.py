@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,8 @@ from autoresearch.bench import Bench, Watcher, judge
 from autoresearch.config import Settings
 from autoresearch.loop import Loop
 from autoresearch.policy import Policy, policy_of
-from autoresearch.ports import Interrupted, Progress, Proposer
-from autoresearch.records import Cfg, Event, Failure, Measurement, Outcome, Yardstick, sha256_of
+from autoresearch.ports import Exhausted, Interrupted, Progress, Proposer, Reply
+from autoresearch.records import Attempt, Cfg, Event, Failure, Measurement, Outcome, Yardstick, sha256_of
 from autoresearch.service import meta_of, utc
 from autoresearch.training.estimate import Estimator
 from autoresearch.trajectory import Trajectory
@@ -135,17 +135,43 @@ class MemoryJournal:
         return len(self.payloads) - 1
 
 
-class HandsOff:
-    """A user who never pauses and never stops."""
+@dataclass(slots=True)
+class FakeControl:
+    """The user's hand: set ``pause`` or ``stop`` to the reason; a pause ends as soon as it is waited for."""
+
+    stop: str = ""
+    pause: str = ""
 
     def stop_reason(self) -> str:
-        return ""
+        return self.stop
 
     def pause_reason(self) -> str:
-        return ""
+        return self.pause
 
     def wait_while_paused(self) -> None:
-        pass
+        self.pause = ""
+
+
+@dataclass(slots=True)
+class ScriptedProposer:
+    """Answers as told, one reply after the other; an exception is raised, the end of the script is ``Exhausted``.
+
+    ``asked`` remembers each question: the number of the iteration, and the attempts that had been refused.
+    """
+
+    replies: list[str | Exception]
+    name: str = "script"
+    asked: list[tuple[int, tuple[Attempt, ...]]] = field(default_factory=list)
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        """See ``ports.Proposer``."""
+        self.asked.append((trajectory.next_iter, tuple(refused)))
+        if not self.replies:
+            raise Exhausted("the script is over")
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return Reply(reply, self.name)
 
 
 def fake_loop(
@@ -163,7 +189,7 @@ def fake_loop(
         proposer=proposer,
         judge=partial(judge, policy, Bench(trial or FakeTrial(), YARDSTICK, estimator), settings),
         trial=trial or FakeTrial(),
-        control=HandsOff(),
+        control=FakeControl(),
         observer=SilentWatcher(),
         rule=policy.rule,
         baseline_cfg=policy.baseline,

@@ -82,7 +82,7 @@ class ForkedTrial:
     def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress) -> Outcome:
         """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
         limit = self.memory_limit()
-        spec = self.spec(cfg, seed)
+        spec = self.spec(cfg, seed).model_copy(update={"memory_limit_bytes": limit})
         rlimit = limit if spec.device == "cpu" else None
         request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit}
         began = time.monotonic()

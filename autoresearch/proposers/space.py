@@ -42,10 +42,10 @@ class Space:
                 stride = max(1, (high - low) // 8)
                 steps = [min(int(value) + stride, high), max(int(value) - stride, low)]
             case FloatKnob(low=low, high=high, log=True):
-                steps = [min(_round(float(value) * 2), high), max(_round(float(value) / 2), low)]
+                steps = [readable(float(value) * factor, low, high) for factor in (2, 0.5)]
             case FloatKnob(low=low, high=high):
                 stride_f = (high - low) / 10
-                steps = [min(_round(float(value) + stride_f), high), max(_round(float(value) - stride_f), low)]
+                steps = [readable(float(value) + change, low, high) for change in (stride_f, -stride_f)]
         return [s for s in steps if not same_value(s, value)]
 
     def draw(self, knob: Knob, rng: random.Random) -> Value:
@@ -56,9 +56,9 @@ class Space:
             case IntKnob(low=low, high=high):
                 return rng.randint(low, high)
             case FloatKnob(low=low, high=high, log=True):
-                return min(high, max(low, _round(math.exp(rng.uniform(math.log(low), math.log(high))))))
+                return readable(math.exp(rng.uniform(math.log(low), math.log(high))), low, high)
             case FloatKnob(low=low, high=high):
-                return min(high, max(low, _round(rng.uniform(low, high))))
+                return readable(rng.uniform(low, high), low, high)
 
     def random_open(
         self, rng: random.Random, trajectory: Trajectory, refused: Sequence[Attempt]
@@ -91,6 +91,6 @@ def _is_refusal_of(attempt: Attempt, knob: str, value: Value) -> bool:
     return is_final and proposal is not None and proposal.knob == knob and same_value(proposal.new_value, value)
 
 
-def _round(value: float) -> float:
-    """Four significant digits: nobody reads more, and the noise hides more."""
-    return float(f"{value:.4g}")
+def readable(value: float, low: float, high: float) -> float:
+    """``value`` within the range, to four significant digits: nobody reads more, and the noise hides more."""
+    return min(high, max(low, float(f"{value:.4g}")))

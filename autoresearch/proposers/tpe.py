@@ -23,7 +23,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from autoresearch.ports import Exhausted, Reply
-from autoresearch.proposers.space import Space, reply
+from autoresearch.proposers.space import Space, readable, reply
 from autoresearch.records import Attempt, Closer, EvalFailed, Evaluated
 from autoresearch.trajectory import Trajectory
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
@@ -124,6 +124,6 @@ def _suggest(trial: optuna.Trial, knob: Knob) -> Value:
         case IntKnob(low=low, high=high):
             return trial.suggest_int(knob.name, low, high)
         case FloatKnob(low=low, high=high, log=log):
-            return min(high, max(low, float(f"{trial.suggest_float(knob.name, low, high, log=log):.4g}")))
+            return readable(trial.suggest_float(knob.name, low, high, log=log), low, high)
         case ChoiceKnob(choices=choices):
             return choices[trial.suggest_int(knob.name, 0, len(choices) - 1)]

@@ -15,8 +15,8 @@ DATA_STREAM = 1  # keeps the data's random stream apart from the initialisation'
 def batches(tokens: NDArray[np.integer], seed: int, batch_size: int, seq_len: int) -> Iterator[NDArray[np.int64]]:
     """Endless batches ``(batch_size, seq_len + 1)`` of contiguous crops spread evenly over ``tokens``.
 
-    The places are a Kronecker sequence, frac(u + k * golden ratio), with u drawn from the seed: each stretch of it covers
-    the whole corpus as evenly as can be, so that seeds differ less than with independent draws (docs/decisions.md).
+    The places are a Kronecker sequence, frac(u + k * golden ratio), with u drawn from the seed: each stretch of it
+    covers the whole corpus as evenly as can be, so seeds differ less than with independent draws (docs/decisions.md).
     The k-th sequence of a seed begins at the same place of the corpus whatever batch_size and seq_len are (to within
     the crop's own length), so that a candidate and its baseline with one seed read as much of the same text as they
     can. Raises ``ValueError`` if the split is shorter than one crop.

@@ -43,7 +43,7 @@ class TrialSpec(Plain):
     threads: int
     budget: Budget
     span: Span
-    memory_limit_bytes: int | None = None
+    memory_limit_bytes: int | None = None  # of the host; binds the device too where the two share memory
 
 
 class Device(Plain):

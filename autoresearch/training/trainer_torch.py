@@ -24,7 +24,12 @@ def set_up_device(spec: TrialSpec) -> torch.device:
     torch.set_num_threads(spec.threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cuda.matmul.allow_tf32 = False
-    return torch.device(spec.device)
+    device = torch.device(spec.device)
+    if device.type == "cuda" and spec.memory_limit_bytes is not None:
+        properties = torch.cuda.get_device_properties(device)
+        if properties.is_integrated:  # unified memory (GB10): running out there can take the host down
+            torch.cuda.set_per_process_memory_fraction(min(1.0, spec.memory_limit_bytes / properties.total_memory))
+    return device
 
 
 class TorchModel:

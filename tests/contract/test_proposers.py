@@ -1,0 +1,212 @@
+"""What every proposer owes the loop. A new proposer is one more class at the end of this file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoresearch.closing import attempt_of
+from autoresearch.config import Settings
+from autoresearch.loop import Loop
+from autoresearch.policy import policy_of
+from autoresearch.ports import Exhausted, Proposer
+from autoresearch.proposers.random import RandomProposer
+from autoresearch.proposers.replay import ReplayProposer
+from autoresearch.proposers.space import Space, reply
+from autoresearch.proposers.tpe import TpeProposer
+from autoresearch.records import Attempt, Blocked, Cause, Closer, EvalFailed, Evaluated, Failure, ProposerFailed
+from autoresearch.testing import FakeTrial, fake_loop
+from autoresearch.trajectory import Trajectory
+from rails import Config, Estimate, Rail, Verdict, default_menu, gate
+
+BASELINE = default_menu().defaults
+TINY_MENU = {
+    "version": 1,
+    "knobs": {
+        "n_head": {"type": "choice", "choices": [4, 8, 16], "default": 16},
+        "batch_size": {"type": "choice", "choices": [8, 16], "default": 16},
+    },
+    "constraints": [],
+}
+TINY_CHANGES = {("n_head", 4), ("n_head", 8), ("batch_size", 8)}
+
+MakeProposer = Callable[[], Proposer]
+
+
+def change_of(raw: str) -> tuple[str, object]:
+    fields = json.loads(raw)
+    return fields["knob"], fields["new_value"]
+
+
+def raws(iteration: Closer) -> list[str]:
+    return [attempt.raw for attempt in iteration.attempts]
+
+
+def unlucky(cfg: Config) -> Failure | None:
+    """Deep models do not fit, half of the learning rates are too slow."""
+    if cfg["n_layer"] > 24 or cfg["n_head"] < 16:
+        return Failure(cause=Cause.OUT_OF_MEMORY, detail="too large")
+    return Failure(cause=Cause.TIMEOUT, detail="too slow") if cfg["lr"] < 3e-4 or cfg["beta2"] > 0.95 else None
+
+
+def only_small(cfg: Config) -> Estimate:
+    """What a machine with little memory answers."""
+    is_dear = cfg["d_model"] > 1024 or cfg["d_ff"] > 4096 or cfg["seq_len"] > 1024 or cfg["batch_size"] < 16
+    return Estimate(peak_bytes=1, time_ratio=9.0 if is_dear else 1.0)
+
+
+def nothing_at_all(cfg: Config) -> Estimate:
+    return Estimate(peak_bytes=1, time_ratio=1.0, unsupported="nothing can be trained here")
+
+
+class ProposerContract:
+    """``proposer_of`` makes the proposer as the service would, for a run that may ask it ``asks`` times."""
+
+    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def run(self) -> Callable[..., Loop]:
+        """Runs the real loop with this proposer over fakes, to its end."""
+
+        def run_it(iters: int, make: MakeProposer | None = None, **given: object) -> Loop:
+            settings = Settings(iters=iters, baseline=BASELINE, limits=given.pop("limits", {}))
+            make = make or self.maker(settings)
+            loop = fake_loop(settings, make(), **given)
+            loop.run()
+            return loop
+
+        return run_it
+
+    @pytest.fixture
+    def tiny(self, tmp_path: Path) -> Settings:
+        """Two knobs of few choices: three changes, and then there is nothing left."""
+        file = tmp_path / "menu.json"
+        file.write_text(json.dumps(TINY_MENU))
+        return Settings(iters=50, baseline=BASELINE, menu_file=file)
+
+    def maker(self, settings: Settings, seed: int = 0) -> MakeProposer:
+        policy = policy_of(settings)
+        return lambda: self.proposer_of(Space(policy.menu, policy.baseline, policy.steps), seed, asks=400)
+
+    def test_it_says_who_it_is(self, run):
+        loop = run(2)
+        name = loop.proposer.name
+        assert name
+        assert {attempt.source for record in loop.trajectory.iterations for attempt in record.attempts} == {name}
+
+    def test_its_first_reply_passes_the_rails_of_a_fresh_run(self):
+        settings = Settings(iters=1, baseline=BASELINE)
+        loop = fake_loop(settings, self.maker(settings)())
+        answer = loop.proposer.propose(loop.trajectory, [])
+        assert gate(answer.raw, BASELINE, default_menu()).rail == Rail.PASSED
+
+    def test_the_same_seed_and_trajectory_give_the_same_proposals(self, run):
+        first, second = run(18), run(18)
+        assert [raws(r) for r in first.trajectory.iterations] == [raws(r) for r in second.trajectory.iterations]
+
+    def test_asking_twice_changes_nothing(self, run):
+        loop = run(15)
+        before = list(loop.trajectory.iterations)
+        answers = [loop.proposer.propose(loop.trajectory, []) for _ in range(3)]
+        assert answers[0] == answers[1] == answers[2]
+        assert loop.trajectory.iterations == before
+
+    def test_it_never_proposes_what_the_run_knows(self, run):
+        loop = run(40)
+        attempts = [attempt for record in loop.trajectory.iterations for attempt in record.attempts]
+        assert len(loop.trajectory.iterations) == 40
+        assert {attempt.rail for attempt in attempts} == {Rail.PASSED}
+        assert len({change_of(attempt.raw) for attempt in attempts}) == 40
+
+    def test_it_answers_each_refusal_with_something_else(self, run):
+        loop = run(3)
+        refused: list[Attempt] = []
+        for _ in range(12):
+            answer = loop.proposer.propose(loop.trajectory, refused)
+            verdict = loop.judge(answer.raw, loop.trajectory)
+            too_dear = Verdict(False, Rail.R7_BUDGET, "too dear", verdict.proposal)
+            refused.append(attempt_of(answer.raw, answer.source, too_dear))
+        assert len({change_of(attempt.raw) for attempt in refused}) == 12
+
+    def test_a_used_up_menu_ends_the_run(self, tiny):
+        loop = fake_loop(tiny, self.maker(tiny)())
+        assert loop.run() != "complete"
+        assert {change_of(r.attempts[-1].raw) for r in loop.trajectory.iterations} == TINY_CHANGES
+        assert all(isinstance(r, Evaluated) for r in loop.trajectory.iterations)
+        with pytest.raises(Exhausted):
+            loop.proposer.propose(loop.trajectory, [])
+
+    def test_a_machine_that_can_do_nothing_ends_the_run(self, tiny):
+        one_each = tiny.model_copy(update={"limits": tiny.limits.model_copy(update={"max_attempts": 1})})
+        loop = fake_loop(one_each, self.maker(one_each)(), estimator=nothing_at_all)
+        assert loop.run() != "complete"
+        assert len(loop.trajectory.iterations) == len(TINY_CHANGES)
+        assert all(isinstance(r, Blocked) for r in loop.trajectory.iterations)
+
+    def test_it_survives_failures_and_blocked_iterations(self, run):
+        loop = run(30, trial=FakeTrial(fail=unlucky), estimator=only_small, limits={"max_attempts": 1})
+        iterations = loop.trajectory.iterations
+        assert len(iterations) == 30
+        assert not any(isinstance(r, ProposerFailed) for r in iterations)
+        assert {Evaluated, EvalFailed, Blocked} <= {type(r) for r in iterations}
+        dear = [change_of(r.attempts[-1].raw) for r in iterations if isinstance(r, Blocked)]
+        assert len(set(dear)) == len(dear)  # what R7 refused once is not proposed again
+        assert not any(r.rail is Rail.R6_NOVELTY for r in iterations)
+
+    def test_after_a_restart_it_proposes_what_it_would_have_proposed(self, run):
+        """At every point of the run a new proposer that only sees the trajectory says what the old one said."""
+        settings = Settings(iters=30, baseline=BASELINE)
+        loop = run(30, trial=FakeTrial(fail=unlucky), estimator=only_small)
+        so_far = Trajectory()
+        for event in loop.observer.events:
+            if isinstance(event, Closer):
+                fresh = self.maker(settings)()
+                for n, attempt in enumerate(event.attempts):
+                    assert fresh.propose(so_far, event.attempts[:n]).raw == attempt.raw
+            so_far.add(event)
+        assert len(so_far.iterations) == 30
+
+
+class Seeded(ProposerContract):
+    """Those that choose for themselves."""
+
+    def test_another_seed_proposes_something_else(self, run):
+        settings = Settings(iters=10, baseline=BASELINE)
+        loops = [run(10, self.maker(settings, seed)) for seed in range(3)]
+        nights = {tuple(change_of(r.attempts[-1].raw) for r in loop.trajectory.iterations) for loop in loops}
+        assert len(nights) == 3
+
+
+class TestTpe(Seeded):
+    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+        return TpeProposer(space, seed)
+
+
+class TestRandom(Seeded):
+    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+        return RandomProposer(space, seed)
+
+
+class TestReplay(ProposerContract):
+    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+        """The recorded night: every neighbour of the baseline, then ever finer learning rates."""
+        changes = [
+            (name, value)
+            for name, knob in space.menu.knobs.items()
+            for value in getattr(knob, "choices", ()) or space.neighbours(knob)
+        ]
+        if "lr" in space.menu.knobs:
+            changes += [("lr", 1e-3 + n * 1e-5) for n in range(asks)]
+        valid = [c for c in changes if c[1] != space.baseline[c[0]]]
+        fits = [c for c in valid if not space.menu.broken_rule({**space.baseline, c[0]: c[1]}, space.steps)]
+        return ReplayProposer(tuple(reply(*change, "as recorded", "replay").raw for change in fits))
+
+    def test_it_repeats_what_was_recorded_word_for_word(self, run):
+        said = ('{"knob": "lr", "new_value": 1e-3, "reason": "up"}', "nonsense", '{ "knob": "n_layer" }')
+        loop = run(5, lambda: ReplayProposer(said), limits={"max_attempts": 1})
+        assert [raw for r in loop.trajectory.iterations for raw in raws(r)] == list(said)
+        assert [r.rail for r in loop.trajectory.iterations] == [Rail.PASSED, Rail.R1_SCHEMA, Rail.R1_SCHEMA]

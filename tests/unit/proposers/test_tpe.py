@@ -1,0 +1,113 @@
+"""Proposer tpe: begins with the baseline's neighbours, learns from results and from failures, beats chance."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from autoresearch.config import Settings
+from autoresearch.policy import policy_of
+from autoresearch.proposers.random import RandomProposer
+from autoresearch.proposers.space import Space
+from autoresearch.proposers.tpe import TpeProposer
+from autoresearch.records import Cause, Cfg, Failure
+from autoresearch.testing import FakeTrial, fake_loop
+from autoresearch.trajectory import Trajectory
+from rails import Estimate, default_menu
+
+BASELINE = default_menu().defaults
+BEST_LR = 3e-3  # of testing.fake_bpb
+
+
+def settings_of(iters: int, **more: object) -> Settings:
+    return Settings(iters=iters, baseline=BASELINE, **more)
+
+
+def space_of(settings: Settings) -> Space:
+    policy = policy_of(settings)
+    return Space(policy.menu, policy.baseline, policy.steps)
+
+
+def night(settings: Settings, proposer: object, **given: object) -> Trajectory:
+    loop = fake_loop(settings, proposer, **given)
+    loop.run()
+    return loop.trajectory
+
+
+def changes(trajectory: Trajectory) -> list[tuple[str, object]]:
+    return [(r.proposal.knob, r.proposal.new_value) for r in trajectory.iterations if r.verdict_ok]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_begins_with_one_neighbour_of_the_baseline_per_knob(seed):
+    settings = settings_of(13)
+    space = space_of(settings)
+    first = changes(night(settings, TpeProposer(space, seed)))
+    assert sorted(knob for knob, _ in first) == sorted(BASELINE)
+    assert all(value in space.neighbours(space.menu.knobs[knob]) for knob, value in first)
+
+
+def test_a_neighbour_that_is_too_dear_is_replaced_by_the_one_on_the_other_side():
+    """Wider, deeper and longer are refused; the knobs still get their first look."""
+
+    def only_smaller(cfg: Cfg) -> Estimate:
+        larger = [k for k in ("n_layer", "d_model", "d_ff", "seq_len") if cfg[k] > BASELINE[k]]
+        return Estimate(peak_bytes=1, time_ratio=1.0, unsupported=f"{larger} too large" if larger else "")
+
+    settings = settings_of(13)
+    first = changes(night(settings, TpeProposer(space_of(settings), 0), estimator=only_smaller))
+    assert sorted(knob for knob, _ in first) == sorted(BASELINE)
+    assert {("n_layer", 19), ("d_model", 768), ("d_ff", 2048), ("seq_len", 512)} <= set(first)
+
+
+def test_a_failed_knob_counts_as_looked_at():
+    settings = settings_of(13)
+    fails = FakeTrial(fail=lambda cfg: None if cfg == BASELINE else Failure(cause=Cause.ERROR, detail="no"))
+    first = changes(night(settings, TpeProposer(space_of(settings), 0), trial=fails))
+    assert sorted(knob for knob, _ in first) == sorted(BASELINE)
+
+
+def only_lr(tmp_path, iters: int) -> Settings:
+    """A menu of one knob, to see where in its range TPE looks."""
+    file = tmp_path / "menu.json"
+    lr = {"type": "float", "low": 1e-5, "high": 1e-2, "log": True, "default": 3e-4}
+    file.write_text(json.dumps({"version": 1, "knobs": {"lr": lr}, "constraints": []}))
+    return settings_of(iters, menu_file=file)
+
+
+def below_baseline(settings: Settings, trajectory: Trajectory, asks: int = 24) -> int:
+    """How many of so many seeds would look below the baseline's learning rate next."""
+    space = space_of(settings)
+    raws = [TpeProposer(space, seed).propose(trajectory, []).raw for seed in range(asks)]
+    return sum(json.loads(raw)["new_value"] < 3e-4 for raw in raws)
+
+
+def test_it_stays_away_from_where_configurations_fail(tmp_path):
+    """Where everything above the baseline fails it looks below, though there is nothing good to be found there."""
+    settings = only_lr(tmp_path, 24)
+    fails = FakeTrial(fail=lambda cfg: Failure(cause=Cause.ERROR, detail="diverged") if cfg["lr"] > 3e-4 else None)
+    space = space_of(settings)
+    with_failures = night(settings, RandomProposer(space, 0), trial=fails)
+    without = night(settings, RandomProposer(space, 0))
+    assert changes(with_failures) == changes(without)
+    assert below_baseline(settings, with_failures) >= 20
+    assert below_baseline(settings, without) <= 4
+
+
+def within(trajectory: Trajectory, decades: float) -> bool:
+    """Whether the night's best keep is a learning rate that close to the best there is."""
+    best = trajectory.best
+    return best is not None and abs(math.log10(float(best.candidate_cfg["lr"]) / BEST_LR)) < decades
+
+
+def test_it_finds_a_better_learning_rate_more_reliably_than_chance():
+    """13 knobs, one of which matters, in 60 iterations. The fake's noise is 0.2% of the bits per byte."""
+    settings = settings_of(60)
+    space = space_of(settings)
+    tpe = [night(settings, TpeProposer(space, seed)) for seed in range(4)]
+    chance = [night(settings, RandomProposer(space, seed)) for seed in range(4)]
+    assert all(trajectory.best for trajectory in tpe)
+    assert sum(within(t, 0.25) for t in tpe) > sum(within(t, 0.25) for t in chance)
+    assert min(len(t.keeps) for t in tpe) > max(len(t.keeps) for t in chance)

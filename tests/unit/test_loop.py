@@ -1,0 +1,743 @@
+"""The loop's stories, told with the real gate, the real records and fakes at the edge; nothing touches the disk."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+from autoresearch.config import Settings
+from autoresearch.errors import BaselineFailed
+from autoresearch.journal import Journal, read
+from autoresearch.loop import Loop
+from autoresearch.ports import Interrupted, Progress
+from autoresearch.records import (
+    Attempt,
+    Baseline,
+    Blocked,
+    Cause,
+    Cfg,
+    EvalFailed,
+    Evaluated,
+    Event,
+    Failure,
+    LoopComplete,
+    Outcome,
+    Paused,
+    Proposed,
+    ProposerFailed,
+    Resumed,
+    Started,
+    Stopped,
+    TrialEnded,
+    TrialStarted,
+    decode,
+    encode,
+)
+from autoresearch.testing import (
+    FakeControl,
+    FakeTrial,
+    MemoryJournal,
+    ScriptedProposer,
+    SilentWatcher,
+    fake_loop,
+    measurement,
+)
+from autoresearch.trajectory import Trajectory
+from rails import Rail
+
+T = TypeVar("T")
+
+FAR = {"baseline.lr": 3e-4}  # the fake's best lr is 3e-3: from here that gains 2.5%
+OUT_OF_MEMORY = Failure(cause=Cause.OUT_OF_MEMORY, detail="it held too much", trial_wall_s=4.0)
+
+
+def say(knob: str, value: object, reason: str = "a hunch") -> str:
+    """A proposer's reply."""
+    return json.dumps({"knob": knob, "new_value": value, "reason": reason})
+
+
+BETTER = say("lr", 3e-3)
+NO_BETTER = say("weight_decay", 0.1)
+NOT_JSON = "I would try a higher learning rate."
+
+
+class Killed(BaseException):
+    """SIGKILL: nobody catches it, and nothing after it happens."""
+
+
+@dataclass
+class Clock:
+    """Moves only when told."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Reactions(SilentWatcher):
+    """A user who does something when a certain record shows up."""
+
+    react: Callable[[Event], None] = lambda _event: None
+
+    def recorded(self, event: Event) -> None:
+        self.events.append(event)
+        self.react(event)
+
+
+@dataclass
+class MortalJournal(MemoryJournal):
+    """The process dies right after the ``last``th record is durable, before anybody hears of it."""
+
+    last: int = 10**9
+
+    def append(self, payload: str) -> int:
+        seq = MemoryJournal.append(self, payload)
+        if len(self.payloads) >= self.last:
+            raise Killed
+        return seq
+
+
+def records(loop: Loop) -> list[Any]:
+    """What the journal holds, read back."""
+    assert isinstance(loop.journal, MemoryJournal)
+    return [decode(payload) for payload in loop.journal.payloads]
+
+
+def stages(loop: Loop) -> list[str]:
+    return [r.stage for r in records(loop)]
+
+
+def only(kind: type[T], loop: Loop) -> list[T]:
+    return [r for r in records(loop) if isinstance(r, kind)]
+
+
+def restarted(loop: Loop, settings: Settings, replies: Sequence[str], boot_id: str = "boot") -> Loop:
+    """Another daemon on the same journal: all it knows is what was recorded."""
+    assert isinstance(loop.journal, MemoryJournal)
+    assert isinstance(loop.trial, FakeTrial)
+    proposer = ScriptedProposer(list(replies))
+    again = fake_loop(settings, proposer, loop.trial, trajectory=Trajectory.fold(records(loop)))
+    again.journal = MemoryJournal(loop.journal.payloads)
+    again.boot_id = boot_id
+    again.record(
+        Started(
+            ts="now",
+            pid=2,
+            host="desk",
+            boot_id=boot_id,
+            autoresearch_version="0",
+            proposer=proposer.name,
+            iters_requested=settings.iters,
+        )
+    )
+    return again
+
+
+class TestJudging:
+    def test_one_change_is_kept_and_one_is_reverted(self, make_settings) -> None:
+        loop = fake_loop(make_settings(FAR, iters=2), ScriptedProposer([BETTER, NO_BETTER]))
+        assert loop.run() == "complete"
+        one_iteration = ["proposed", "trial_started", "trial", "evaluated"]
+        assert stages(loop) == [
+            *("meta", "trial_started", "trial", "baseline"),
+            *one_iteration,
+            *one_iteration,
+            "loop_complete",
+        ]
+        kept, reverted = only(Evaluated, loop)
+        assert (kept.iter, kept.decision, reverted.iter, reverted.decision) == (1, "keep", 2, "revert")
+        assert kept.improvement_frac == pytest.approx(0.025, abs=0.002)
+        assert "needs" in reverted.reason
+        (end,) = only(LoopComplete, loop)
+        assert (end.accept_count, end.revert_count, end.best_iter, end.best_val_bpb) == (1, 1, 1, kept.val_bpb)
+
+    def test_a_keep_changes_nothing_for_the_next_candidate(self, make_settings) -> None:
+        loop = fake_loop(make_settings(FAR, iters=2), ScriptedProposer([BETTER, NO_BETTER]))
+        loop.run()
+        kept, later = only(Evaluated, loop)
+        assert later.candidate_cfg == {**loop.baseline_cfg, "weight_decay": 0.1}
+        assert later.baseline_val_bpb == kept.baseline_val_bpb == only(Baseline, loop)[0].baseline_val_bpb
+
+    def test_the_lowest_measurement_is_said_even_where_it_is_not_kept(self, make_settings) -> None:
+        """``is_new_best`` keeps the origin's meaning: lowest so far, the baseline included."""
+        bpbs = iter([2.0, 1.999, 1.9995, 1.98, 1.99])
+        loop = fake_loop(make_settings(iters=4), ScriptedProposer([say("beta1", b) for b in (0.6, 0.7, 0.8, 0.95)]))
+        loop.trial = Measures(lambda _cfg: measurement(next(bpbs)))
+        loop.run()
+        assert [r.is_new_best for r in only(Evaluated, loop)] == [True, False, True, False]
+        assert [r.decision for r in only(Evaluated, loop)] == ["revert", "revert", "keep", "keep"]
+        assert only(LoopComplete, loop)[0].best_iter == 3
+
+    def test_a_record_is_durable_before_it_is_shown(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([BETTER, NO_BETTER]))
+        journal = loop.journal
+        assert isinstance(journal, MemoryJournal)
+        shown: list[bool] = []
+        loop.observer = Reactions(react=lambda event: shown.append(journal.payloads[-1] == encode(event)))
+        loop.run()
+        assert len(shown) == len(journal.payloads) - 1, "all but meta, which was there before"
+        assert all(shown)
+
+    def test_a_trial_is_on_record_before_it_begins(self, make_settings) -> None:
+        """A trial that takes the machine down must be remembered."""
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]))
+        began = []
+
+        def measure(cfg: Cfg) -> Outcome:
+            began.append((records(loop)[-1].stage, records(loop)[-1].cfg == cfg, records(loop)[-1].boot_id))
+            return measurement(2.0)
+
+        loop.trial = Measures(measure)
+        loop.run()
+        assert began == [("trial_started", True, "boot")] * 2
+
+    def test_candidate_and_baseline_are_measured_with_the_same_seed(self, make_settings) -> None:
+        trial = FakeTrial()
+        fake_loop(make_settings(iters=1, seed=17), ScriptedProposer([BETTER]), trial).run()
+        assert [seed for _, seed in trial.measured] == [17, 17]
+
+    def test_progress_says_of_which_iteration(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]))
+        seen: list[Progress] = []
+
+        class Watching(SilentWatcher):
+            def progressed(self, progress: Progress) -> None:
+                seen.append(progress)
+
+        def measure(_cfg: Cfg, on_progress: Callable[..., None]) -> Outcome:
+            on_progress("train", 0.5, 7, 1000.0)
+            return measurement(2.0)
+
+        loop.observer, loop.trial = Watching(), Measures(measure, with_progress=True)
+        loop.run()
+        assert seen == [Progress(0, "train", 0.5, 7, 1000.0), Progress(1, "train", 0.5, 7, 1000.0)]
+
+
+@dataclass
+class Measures:
+    """A trial that answers what a function says, and remembers what it was given."""
+
+    answer: Callable[..., Outcome]
+    with_progress: bool = False
+    measured: list[tuple[Cfg, int]] = field(default_factory=list)
+
+    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
+        self.measured.append((cfg, seed))
+        return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
+
+
+class TestRefused:
+    def test_it_is_asked_again_and_told_why_and_every_attempt_is_on_record(self, make_settings) -> None:
+        proposer = ScriptedProposer([NOT_JSON, say("lr", 99.0), BETTER])
+        loop = fake_loop(make_settings(iters=1), proposer)
+        assert loop.run() == "complete"
+        assert [[a.rail for a in told] for _, told in proposer.asked] == [
+            [],
+            [Rail.R1_SCHEMA],
+            [Rail.R1_SCHEMA, Rail.R3_RANGE],
+        ]
+        assert "outside" in proposer.asked[-1][1][-1].reason
+        (closed,) = only(Evaluated, loop)
+        assert [(a.raw, a.rail, a.verdict_ok) for a in closed.attempts] == [
+            (NOT_JSON, Rail.R1_SCHEMA, False),
+            (say("lr", 99.0), Rail.R3_RANGE, False),
+            (BETTER, Rail.PASSED, True),
+        ]
+        assert only(Proposed, loop)[0].attempts == closed.attempts
+
+    def test_at_the_bound_the_iteration_is_closed_as_blocked(self, make_settings) -> None:
+        settings = make_settings({"limits.max_attempts": 3}, iters=2)
+        proposer = ScriptedProposer([NOT_JSON, say("mood", 1), say("n_head", 3), BETTER])
+        loop = fake_loop(settings, proposer)
+        assert loop.run() == "complete"
+        (blocked,) = only(Blocked, loop)
+        assert [a.rail for a in blocked.attempts] == [Rail.R1_SCHEMA, Rail.R2_MENU, Rail.R3_RANGE]
+        assert (blocked.iter, blocked.rail, blocked.verdict_ok) == (1, Rail.R3_RANGE, False)
+        assert "n_head" in blocked.reason
+        assert only(Evaluated, loop)[0].iter == 2
+        assert proposer.asked[3] == (2, ()), "the next iteration begins with a clean slate"
+        assert only(LoopComplete, loop)[0].blocked_count == 1
+
+    def test_a_repeat_is_refused_as_known(self, make_settings) -> None:
+        settings = make_settings({"limits.max_attempts": 1}, iters=2)
+        loop = fake_loop(settings, ScriptedProposer([BETTER, BETTER]))
+        loop.run()
+        (blocked,) = only(Blocked, loop)
+        assert blocked.rail == Rail.R6_NOVELTY
+        assert blocked.proposal is not None
+        assert blocked.proposal.knob == "lr"
+
+    def test_the_longest_babble_is_kept_only_in_part(self, make_settings) -> None:
+        settings = make_settings({"limits.max_attempts": 1}, iters=1)
+        loop = fake_loop(settings, ScriptedProposer(["la\ud800la " * 10**6]))
+        loop.run()
+        (blocked,) = only(Blocked, loop)
+        assert len(blocked.attempts[0].raw) < 10_000
+
+
+class TestProposer:
+    def test_one_that_raises_closes_the_iteration_and_the_night_goes_on(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([ConnectionError("no server at :8000"), BETTER]))
+        assert loop.run() == "complete"
+        (failed,) = only(ProposerFailed, loop)
+        assert (failed.iter, failed.source, failed.reason) == (1, "script", "ConnectionError: no server at :8000")
+        assert only(Evaluated, loop)[0].iter == 2
+        assert only(LoopComplete, loop)[0].failed_count == 1
+
+    def test_what_it_said_before_it_raised_is_kept(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([NOT_JSON, TimeoutError("no answer in 60 s")]))
+        loop.run()
+        (failed,) = only(ProposerFailed, loop)
+        assert [a.raw for a in failed.attempts] == [NOT_JSON]
+        assert failed.rail == Rail.R1_SCHEMA
+
+    def test_its_error_cannot_write_on_a_terminal_or_fill_the_disk(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([RuntimeError("\x1b[2J\ud800" + "x" * 10**6)]))
+        loop.run()
+        (failed,) = only(ProposerFailed, loop)
+        assert failed.reason.startswith(r"RuntimeError: \x1b[2J\ud800xxx")
+        assert len(failed.reason) <= 1000
+
+    def test_with_nothing_left_to_propose_the_run_ends_in_good_order(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=5), ScriptedProposer([BETTER]))
+        assert loop.run() == "the script is over"
+        (stopped,) = only(Stopped, loop)
+        assert (stopped.reason, stopped.completed_iters, stopped.requested_iters) == ("the script is over", 1, 5)
+        assert records(loop)[-1] == stopped
+
+    def test_what_was_refused_before_nothing_was_left_is_on_record_too(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=5), ScriptedProposer([BETTER, NOT_JSON]))
+        assert loop.run() == "the script is over"
+        (blocked,) = only(Blocked, loop)
+        assert [a.raw for a in blocked.attempts] == [NOT_JSON]
+        assert stages(loop)[-2:] == ["blocked", "stopped"]
+
+
+class TestFailedTrial:
+    def test_it_closes_its_iteration_with_the_cause_and_the_loop_goes_on(self, make_settings) -> None:
+        trial = FakeTrial(fail=lambda cfg: OUT_OF_MEMORY if cfg["n_layer"] == 6 else None)
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([say("n_layer", 6), BETTER]), trial)
+        assert loop.run() == "complete"
+        (failed,) = only(EvalFailed, loop)
+        assert (failed.iter, failed.cause, failed.reason) == (1, Cause.OUT_OF_MEMORY, "it held too much")
+        assert failed.val_bpb is None
+        assert failed.eval_metrics == OUT_OF_MEMORY
+        assert only(Evaluated, loop)[0].iter == 2
+        assert only(LoopComplete, loop)[0].failed_count == 1
+
+    @pytest.mark.parametrize(
+        ("cause", "times"),
+        [(Cause.OUT_OF_MEMORY, 1), (Cause.NON_FINITE_LOSS, 1), (Cause.TIMEOUT, 2), (Cause.KILLED, 2)],
+    )
+    def test_bad_luck_is_tried_once_more_and_a_property_of_the_configuration_is_not(
+        self, make_settings, cause: Cause, times: int
+    ) -> None:
+        trial = FakeTrial(fail=lambda cfg: Failure(cause=cause, detail="no") if cfg["n_layer"] == 6 else None)
+        settings = make_settings({"limits.max_attempts": 1}, iters=4)
+        loop = fake_loop(settings, ScriptedProposer([say("n_layer", 6)] * 4), trial)
+        loop.run()
+        assert len(only(EvalFailed, loop)) == times
+        assert {r.rail for r in only(Blocked, loop)} == {Rail.R6_NOVELTY}
+
+    def test_without_a_baseline_there_is_nothing_to_compare_with(self, make_settings) -> None:
+        trial = FakeTrial(fail=lambda _cfg: OUT_OF_MEMORY)
+        proposer = ScriptedProposer([BETTER])
+        loop = fake_loop(make_settings(iters=1), proposer, trial)
+        with pytest.raises(BaselineFailed, match="out_of_memory: it held too much"):
+            loop.run()
+        assert stages(loop) == ["meta", "trial_started", "trial"]
+        assert proposer.asked == []
+
+    def test_a_baseline_that_failed_is_measured_afresh_by_the_next_daemon(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        trial = FakeTrial(fail=lambda _cfg: OUT_OF_MEMORY)
+        loop = fake_loop(settings, ScriptedProposer([]), trial)
+        with pytest.raises(BaselineFailed):
+            loop.run()
+        trial.fail = lambda _cfg: None  # somebody freed memory
+        again = restarted(loop, settings, [BETTER])
+        assert again.run() == "complete"
+        assert only(Baseline, again)[0].trials == (2,)
+
+
+class TestPause:
+    def test_it_waits_and_uses_up_no_iteration(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([BETTER, NO_BETTER]))
+        control = FakeControl()
+
+        def pause_after_the_first(event: Event) -> None:
+            if isinstance(event, Evaluated) and event.iter == 1:
+                control.pause = "pause.flag is there"
+
+        loop.control, loop.observer = control, Reactions(react=pause_after_the_first)
+        assert loop.run() == "complete"
+        assert stages(loop)[8:11] == ["paused", "resumed", "proposed"]
+        assert [r.iter for r in only(Evaluated, loop)] == [1, 2]
+        (paused,) = only(Paused, loop)
+        assert (paused.reason, paused.completed_iters, paused.requested_iters) == ("pause.flag is there", 1, 2)
+
+    def test_between_a_proposal_and_its_trial_too(self, make_settings) -> None:
+        """The GPU is wanted now: the trial that has not begun can wait."""
+        proposer = ScriptedProposer([BETTER])
+        loop = fake_loop(make_settings(iters=1), proposer)
+        control = FakeControl()
+
+        def pause_when_proposed(event: Event) -> None:
+            if isinstance(event, Proposed):
+                control.pause = "pause.flag is there"
+
+        loop.control, loop.observer = control, Reactions(react=pause_when_proposed)
+        assert loop.run() == "complete"
+        assert stages(loop)[4:8] == ["proposed", "paused", "resumed", "trial_started"]
+        assert len(proposer.asked) == 1
+
+    def test_on_pause_exit_ends_the_process_and_the_next_one_goes_on(self, make_settings) -> None:
+        settings = make_settings(iters=2, on_pause="exit")
+        loop = fake_loop(settings, ScriptedProposer([BETTER]))
+        control = FakeControl()
+
+        def pause_when_closed(event: Event) -> None:
+            control.pause = "pause.flag is there" if isinstance(event, Evaluated) else ""
+
+        loop.control, loop.observer = control, Reactions(react=pause_when_closed)
+        assert loop.run() == "paused (pause.flag is there)"
+        assert stages(loop)[-2:] == ["paused", "stopped"]
+        again = restarted(loop, settings, [NO_BETTER])
+        assert again.run() == "complete"
+        assert [r.iter for r in only(Evaluated, again)] == [1, 2]
+
+    def test_a_stop_ends_the_pause(self, make_settings) -> None:
+        class StopsWhilePaused(FakeControl):
+            def wait_while_paused(self) -> None:
+                self.stop = "SIGTERM"
+
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]))
+        loop.control = StopsWhilePaused(pause="pause.flag is there")
+        assert loop.run() == "SIGTERM"
+        assert stages(loop) == ["meta", "paused", "stopped"]
+
+
+class TestStop:
+    def test_the_running_trial_finishes_and_its_iteration_is_closed(self, make_settings) -> None:
+        control = FakeControl()
+
+        def measure(_cfg: Cfg) -> Outcome:
+            control.stop = "SIGTERM" if len(trial.measured) == 2 else ""
+            return measurement(2.0)
+
+        trial = Measures(measure)
+        loop = fake_loop(make_settings(iters=3), ScriptedProposer([BETTER, NO_BETTER]))
+        loop.trial, loop.control = trial, control
+        assert loop.run() == "SIGTERM"
+        assert stages(loop)[-3:] == ["trial", "evaluated", "stopped"]
+        assert (len(trial.measured), len(only(Evaluated, loop))) == (2, 1)
+
+    def test_before_the_first_trial_nothing_is_measured(self, make_settings) -> None:
+        trial = FakeTrial()
+        loop = fake_loop(make_settings(iters=3), ScriptedProposer([BETTER]), trial)
+        loop.control = FakeControl(stop="it is 06:30")
+        assert loop.run() == "it is 06:30"
+        assert stages(loop) == ["meta", "stopped"]
+        assert trial.measured == []
+
+    def test_at_once_loses_only_the_running_trial(self, make_settings) -> None:
+        def measure(_cfg: Cfg) -> Outcome:
+            if len(trial.measured) == 3:
+                raise Interrupted("stopped at once")
+            return measurement(2.0)
+
+        trial = Measures(measure)
+        settings = make_settings(iters=2)
+        loop = fake_loop(settings, ScriptedProposer([BETTER, NO_BETTER]))
+        loop.trial = trial
+        assert loop.run() == "stopped at once"
+        assert stages(loop)[-3:] == ["proposed", "trial_started", "stopped"]
+        loop.trial = FakeTrial()
+        again = restarted(loop, settings, [])
+        assert again.run() == "complete"
+        assert len(again.trial.measured) == 1
+        assert [r.iter for r in only(Evaluated, again)] == [1, 2]
+
+
+class TestRestart:
+    """Whatever the last daemon had recorded counts, and nothing else."""
+
+    SCRIPT = (BETTER, NOT_JSON, NO_BETTER, say("n_layer", 6), ConnectionError("gone"), say("beta1", 0.5))
+
+    def night(self, settings: Settings, journal: MortalJournal, played: int, trial: FakeTrial) -> Loop:
+        """A daemon that has its script from where the last one's proposer was."""
+        trajectory = Trajectory.fold(decode(p) for p in journal.payloads) if journal.payloads else None
+        loop = fake_loop(settings, ScriptedProposer(list(self.SCRIPT[played:])), trial, trajectory=trajectory)
+        if trajectory is None:
+            assert isinstance(loop.journal, MemoryJournal)
+            journal.payloads += loop.journal.payloads
+        loop.journal = journal
+        return loop
+
+    def heard(self, loop: Loop) -> int:
+        """How far the script is, by what is on record: an unrecorded reply is asked for again."""
+        known = loop.trajectory.iterations
+        open_attempts = len(loop.trajectory.proposed.attempts) if loop.trajectory.proposed else 0
+        raised = sum(isinstance(r, ProposerFailed) for r in known)
+        return sum(len(r.attempts) for r in known) + open_attempts + raised
+
+    def story(self, loop: Loop) -> list[tuple[Any, ...]]:
+        """What a night comes to: everything but times and the numbers of trials that were lost."""
+        return [
+            (
+                r.iter,
+                r.stage,
+                r.rail,
+                [a.raw for a in r.attempts],
+                getattr(r, "val_bpb", None),
+                getattr(r, "cause", None),
+            )
+            for r in Trajectory.fold(records(loop)).iterations
+        ]
+
+    def test_killed_after_any_record_the_night_comes_to_the_same(self, make_settings) -> None:
+        settings = make_settings(FAR, iters=5)
+        fail = lambda cfg: OUT_OF_MEMORY if cfg["n_layer"] == 6 else None  # noqa: E731
+        whole_trial = FakeTrial(fail=fail)
+        whole = self.night(settings, MortalJournal(), 0, whole_trial)
+        whole.run()
+        length = len(records(whole))
+        assert {r[1] for r in self.story(whole)} == {"evaluated", "eval_failed", "proposer_failed"}
+        for last in range(2, length):
+            trial, journal = FakeTrial(fail=fail), MortalJournal(last=last)
+            first = self.night(settings, journal, 0, trial)
+            with pytest.raises(Killed):
+                first.run()
+            journal.last = 10**9
+            survivor = Trajectory.fold(records(first))
+            first.trajectory = survivor
+            second = restarted_at(self.night(settings, journal, self.heard(first), trial))
+            assert second.run() == "complete"
+            assert self.story(second) == self.story(whole), f"killed after record {last}"
+            killed_in_trial = decode(journal.payloads[last - 1]).stage == "trial_started"
+            assert len(trial.measured) == len(whole_trial.measured), f"killed after record {last}"
+            assert len(only(TrialStarted, second)) == len(whole_trial.measured) + killed_in_trial
+
+    def test_a_proposal_is_not_asked_for_again(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        loop = fake_loop(settings, ScriptedProposer([BETTER]))
+        loop.control = control = FakeControl()
+
+        def stop_when_proposed(event: Event) -> None:
+            control.stop = "SIGTERM" if isinstance(event, Proposed) else ""
+
+        loop.observer = Reactions(react=stop_when_proposed)
+        assert loop.run() == "SIGTERM"
+        again = restarted(loop, settings, [])
+        assert again.run() == "complete"
+        assert again.proposer.asked == []
+        assert only(Evaluated, again)[0].attempts == only(Proposed, again)[0].attempts
+
+    def test_raising_iters_goes_on(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]))
+        assert loop.run() == "complete"
+        again = restarted(loop, make_settings(iters=2), [NO_BETTER])
+        assert again.run() == "complete"
+        assert [r.iter for r in only(Evaluated, again)] == [1, 2]
+        assert [r.iters_requested for r in only(LoopComplete, again)] == [1, 2]
+
+    def test_a_known_configuration_stays_known(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]))
+        loop.run()
+        again = restarted(loop, make_settings({"limits.max_attempts": 1}, iters=2), [BETTER])
+        again.run()
+        assert only(Blocked, again)[0].rail == Rail.R6_NOVELTY
+
+
+def restarted_at(loop: Loop) -> Loop:
+    """The same daemon, its start on record."""
+    started = {"pid": 2, "host": "desk", "boot_id": "boot", "autoresearch_version": "0", "proposer": "script"}
+    loop.record(Started(ts="now", iters_requested=loop.iters, **started))
+    return loop
+
+
+class TestLostMachine:
+    """A configuration that takes the machine down is tried once more, and then never again."""
+
+    def lost(self, loop: Loop) -> Loop:
+        """The machine goes down in the middle of the next trial."""
+
+        def down(_cfg: Cfg) -> Outcome:
+            raise Killed
+
+        intact, loop.trial = loop.trial, Measures(down)
+        with pytest.raises(Killed):
+            loop.run()
+        loop.trial = intact
+        return loop
+
+    def baseline_then_lost(self, settings: Settings) -> Loop:
+        loop = fake_loop(settings, ScriptedProposer([say("n_layer", 6)]), FakeTrial())
+        loop.measure_baseline()
+        return self.lost(loop)
+
+    def test_twice_is_host_lost_and_the_loop_goes_on(self, make_settings) -> None:
+        settings = make_settings(iters=2)
+        once = self.baseline_then_lost(settings)
+        twice = self.lost(restarted(once, settings, [], boot_id="second boot"))
+        third = restarted(twice, settings, [BETTER], boot_id="third boot")
+        measured_before = len(third.trial.measured)
+        assert third.run() == "complete"
+        (failed,) = only(EvalFailed, third)
+        assert (failed.iter, failed.cause) == (1, Cause.HOST_LOST)
+        assert "2 times" in failed.reason
+        assert len(third.trial.measured) == measured_before + 1, "only the next candidate, not a third time this one"
+        (evaluated,) = only(Evaluated, third)
+        assert evaluated.iter == 2
+
+    def test_once_is_tried_again(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        once = self.baseline_then_lost(settings)
+        again = restarted(once, settings, [], boot_id="second boot")
+        assert again.run() == "complete"
+        assert only(Evaluated, again)[0].proposal.knob == "n_layer"
+
+    def test_a_daemon_that_was_killed_on_a_machine_that_stayed_up_does_not_count(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        loop = self.baseline_then_lost(settings)
+        for _ in range(4):
+            loop = self.lost(restarted(loop, settings, []))
+        again = restarted(loop, settings, [])
+        assert again.run() == "complete"
+        assert len(only(Evaluated, again)) == 1
+
+    def test_what_was_lost_in_one_iteration_does_not_count_in_the_next(self, make_settings) -> None:
+        settings = make_settings(iters=2)
+        once = self.baseline_then_lost(settings)
+        second = restarted(once, settings, [BETTER], boot_id="second boot")
+        second.iters = 1
+        second.run()
+        lost_again = restarted(second, settings, [NO_BETTER], boot_id="second boot")
+        lost_again = self.lost(lost_again)
+        third = restarted(lost_again, settings, [], boot_id="third boot")
+        assert third.run() == "complete"
+        assert [r.stage for r in third.trajectory.iterations] == ["evaluated", "evaluated"]
+
+
+class TestTimes:
+    """Where an iteration's time went; the clock is the test's."""
+
+    def timed(self, settings: Settings, script: list[str | Exception], clock: Clock, outcome: Outcome) -> Loop:
+        """Proposing takes 2 s, the rails 0.25 s, a trial 10 s."""
+        loop = fake_loop(settings, ScriptedProposer(script))
+        judge, propose = loop.judge, loop.proposer.propose
+
+        def slow_judge(raw: str, trajectory: Trajectory) -> Any:
+            clock.now += 0.25
+            return judge(raw, trajectory)
+
+        class SlowProposer:
+            name = "slow"
+
+            def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Any:
+                clock.now += 2.0
+                return propose(trajectory, refused)
+
+        def measure(_cfg: Cfg) -> Outcome:
+            clock.now += 10.0
+            return outcome
+
+        loop.clock, loop.judge, loop.proposer, loop.trial = clock, slow_judge, SlowProposer(), Measures(measure)
+        return loop
+
+    MEASURED = measurement(2.0).model_copy(update={"train_wall_s": 7.0, "val_wall_s": 1.0, "trial_wall_s": 10.0})
+
+    def test_overhead_is_all_but_proposing_training_and_validation(self, make_settings) -> None:
+        loop = self.timed(make_settings(iters=1), [NOT_JSON, BETTER], Clock(), self.MEASURED)
+        loop.run()
+        (closed,) = only(Evaluated, loop)
+        assert closed.iter_wall_s == pytest.approx(14.5)
+        assert closed.propose_wall_s == pytest.approx(4.0)
+        assert closed.overhead_s == pytest.approx(14.5 - 4.0 - 8.0)
+        assert only(Baseline, loop)[0].wall_s == pytest.approx(10.0)
+
+    def test_a_failed_trial_is_no_overhead(self, make_settings) -> None:
+        clock = Clock()
+        loop = self.timed(make_settings(iters=1), [BETTER], clock, self.MEASURED)
+        loop.measure_baseline()
+
+        def fail(_cfg: Cfg) -> Outcome:
+            clock.now += 10.0
+            return Failure(cause=Cause.CRASHED, detail="SIGSEGV", trial_wall_s=9.5)
+
+        loop.trial = Measures(fail)
+        loop.run()
+        (closed,) = only(EvalFailed, loop)
+        assert closed.iter_wall_s == pytest.approx(12.25)
+        assert closed.overhead_s == pytest.approx(12.25 - 2.0 - 9.5)
+
+    def test_a_blocked_iteration_and_a_failed_proposer_took_their_time_too(self, make_settings) -> None:
+        settings = make_settings({"limits.max_attempts": 2}, iters=2)
+        loop = self.timed(settings, [NOT_JSON, NOT_JSON, NOT_JSON, TimeoutError()], Clock(), self.MEASURED)
+        loop.run()
+        (blocked,), (failed,) = only(Blocked, loop), only(ProposerFailed, loop)
+        assert (blocked.iter_wall_s, blocked.propose_wall_s, blocked.overhead_s) == pytest.approx((4.5, 4.0, 0.5))
+        assert (failed.iter_wall_s, failed.propose_wall_s, failed.overhead_s) == pytest.approx((4.25, 4.0, 0.25))
+
+    def test_a_pause_is_in_none_of_them(self, make_settings) -> None:
+        clock = Clock()
+
+        class LongBreak(FakeControl):
+            def wait_while_paused(self) -> None:
+                clock.now += 3600.0
+                self.pause = ""
+
+        loop = self.timed(make_settings(iters=1), [BETTER], clock, self.MEASURED)
+        loop.control = control = LongBreak(pause="lunch")
+
+        def pause_when_proposed(event: Event) -> None:
+            control.pause = "dinner" if isinstance(event, Proposed) else control.pause
+
+        loop.observer = Reactions(react=pause_when_proposed)
+        loop.run()
+        assert [r.paused_s for r in only(Resumed, loop)] == [3600.0, 3600.0]
+        assert only(Baseline, loop)[0].wall_s == pytest.approx(10.0)
+        (closed,) = only(Evaluated, loop)
+        assert closed.iter_wall_s == pytest.approx(12.25)
+        assert closed.overhead_s == pytest.approx(12.25 - 2.0 - 8.0)
+
+    def test_an_iteration_cut_in_two_counts_what_its_first_half_took(self, make_settings) -> None:
+        """Proposed by one daemon, measured by the next one hours later."""
+        settings = make_settings(iters=1)
+        first = self.timed(settings, [BETTER], Clock(), self.MEASURED)
+        first.measure_baseline()
+        first.propose(first.active_s())
+        second = self.timed(settings, [], Clock(now=90_000.0), self.MEASURED)
+        second.trajectory = Trajectory.fold(records(first))
+        second.journal = first.journal
+        second.run()
+        (closed,) = only(Evaluated, second)
+        assert closed.iter_wall_s == pytest.approx(2.0 + 10.0)
+        assert closed.overhead_s == pytest.approx(2.0 + 10.0 - 2.0 - 8.0)
+
+    def test_a_clock_that_goes_backwards_changes_no_order_and_no_duration(self, make_settings, tmp_path) -> None:
+        """NTP, or daylight saving in a badly set-up box: ``ts`` is for people, order is ``seq``."""
+        hours = itertools.count(23, -1)
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([BETTER, NO_BETTER]))
+        memory = loop.journal
+        assert isinstance(memory, MemoryJournal)
+        journal = Journal(tmp_path / "trajectory.jsonl")
+        for payload in memory.payloads:
+            journal.append(payload)
+        loop.journal, loop.utc = journal, lambda: f"2026-11-20T{next(hours):02}:00:00.000Z"
+        assert loop.run() == "complete"
+        journal.close()
+        found = [decode(p) for p in read(tmp_path / "trajectory.jsonl").payloads]
+        assert [r.ts for r in found[1:]] == sorted((r.ts for r in found[1:]), reverse=True)
+        assert [r.iter for r in found if isinstance(r, Evaluated)] == [1, 2]
+        assert all(r.iter_wall_s >= 0 and r.overhead_s >= 0 for r in found if isinstance(r, Evaluated))
+        assert Trajectory.fold(found) == loop.trajectory
+        trials = [r for r in found if isinstance(r, TrialStarted | TrialEnded)]
+        assert [(r.stage, r.trial) for r in trials] == [(s, n) for n in (1, 2, 3) for s in ("trial_started", "trial")]
