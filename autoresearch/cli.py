@@ -309,5 +309,8 @@ def _prepare_parser(commands: Any) -> None:
 
 
 def _fractions(text: str) -> tuple[float, float, float]:
-    train, val, test = (float(part) for part in text.split(","))
+    try:
+        train, val, test = (float(part) for part in text.split(","))
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers as in 0.9,0.05,0.05") from e
     return train, val, test

@@ -56,6 +56,7 @@ def attempt_of(raw: str, source: str, verdict: Verdict) -> Attempt:
         rail=verdict.rail,
         reason=verdict.reason,
         proposal=_proposal(verdict),
+        estimate=_estimate(verdict),
     )
 
 
@@ -64,7 +65,6 @@ def proposed_of(verdict: Verdict, attempts: Sequence[Attempt], n: int, ts: str, 
     proposal = _proposal(verdict)
     if proposal is None or verdict.candidate is None or verdict.diff is None:
         raise ValueError("only a verdict that passed opens an iteration")
-    cost = verdict.estimate
     return Proposed(
         ts=ts,
         iter=n,
@@ -72,7 +72,7 @@ def proposed_of(verdict: Verdict, attempts: Sequence[Attempt], n: int, ts: str, 
         proposal=proposal,
         diff=verdict.diff,
         candidate_cfg=dict(verdict.candidate),
-        estimate=EstimateRecord(peak_bytes=cost.peak_bytes, time_ratio=cost.time_ratio) if cost else None,
+        estimate=_estimate(verdict),
         attempts=tuple(attempts),
         propose_wall_s=propose_s,
     )
@@ -143,6 +143,11 @@ def loop_complete_of(trajectory: Trajectory, iters: int, ts: str) -> LoopComplet
 def _proposal(verdict: Verdict) -> ProposalRecord | None:
     p = verdict.proposal
     return ProposalRecord(knob=p.knob, new_value=p.new_value, reason=p.reason) if p else None
+
+
+def _estimate(verdict: Verdict) -> EstimateRecord | None:
+    cost = verdict.estimate
+    return EstimateRecord(peak_bytes=cost.peak_bytes, time_ratio=cost.time_ratio) if cost else None
 
 
 def _candidate(proposed: Proposed, trials: Sequence[TrialEnded], ts: str, times: Times) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Terminal:
             auto_refresh=False,
         )
         self._task: TaskID | None = None
-        self._what = "baseline"
+        self._what = ""  # the change under trial
 
     def said(self, message: str) -> None:
         self._print(message)
@@ -76,8 +76,8 @@ class Terminal:
 
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
-        what = harmless(f"{self._number(progress.iter)}  {self._what}: {progress.phase}")
-        self._draw(what, progress.fraction, speed)
+        words = (self._number(progress.iter), self._what if progress.iter else "", progress.phase)
+        self._draw(harmless("  ".join(w for w in words if w)), progress.fraction, speed)
 
     def recorded(self, event: Event) -> None:
         match event:

@@ -139,6 +139,7 @@ class Attempt(Plain):
     rail: Rail
     reason: str
     proposal: ProposalRecord | None = None
+    estimate: EstimateRecord | None = None
 
 
 class Event(Plain):

@@ -29,6 +29,7 @@ from autoresearch.proposers.replay import ReplayProposer
 from autoresearch.proposers.space import Space
 from autoresearch.records import (
     SCHEMA_VERSION,
+    LoopComplete,
     Meta,
     Started,
     Yardstick,
@@ -82,16 +83,20 @@ def open_run(
     make_bench: MakeBench,
 ) -> str:
     """Fold what is there, and put together what measures, unless nothing is left to do."""
-    trajectory = Trajectory.fold(decode_all(journal))
+    records = decode_all(journal)
+    trajectory = Trajectory.fold(records)
     check_policy(trajectory, policy)
-    if trajectory.baseline and trajectory.next_iter > settings.iters:
-        return "complete"
     run_dir = journal.path.parent
+    if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
+        if not (run_dir / REPORT).exists():  # a daemon was killed while it had the report written
+            write_report(run_dir, watcher)
+        return "complete"
     control = control_of(settings, run_dir)
+    proposer = proposer_of(settings, policy, replies)
     bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
     try:
         with control.listening():  # not before: until there is a trial to finish, a signal should simply end it
-            return go_on(settings, policy, bench, journal, trajectory, control, watcher, replies)
+            return go_on(settings, policy, bench, journal, trajectory, control, watcher, proposer)
     finally:
         bench.close()
 
@@ -104,11 +109,10 @@ def go_on(
     trajectory: Trajectory,
     control: RunControl,
     watcher: Watcher,
-    replies: Sequence[str],
+    proposer: Proposer,
 ) -> str:
     """Everything is there: fix or check the yardstick, then loop."""
     check_yardstick(trajectory, bench.yardstick)
-    proposer = proposer_of(settings, policy, replies)
     loop = Loop(
         trajectory=trajectory,
         journal=journal,

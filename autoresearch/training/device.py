@@ -14,7 +14,7 @@ def probe(wanted: str) -> Device:
     """Look at the device called ``wanted`` ("auto", "cpu", "cuda"). Raises ``ValueError`` if it is not there."""
     has_cuda = torch.cuda.is_available()
     if wanted == "cuda" and not has_cuda:
-        raise ValueError("device cuda is not there: torch sees no CUDA device (try --device cpu)")
+        raise ValueError("device cuda is not there: torch sees no CUDA device")
     versions = {"torch": str(torch.__version__)}
     if wanted == "cpu" or not has_cuda:
         return Device(device="cpu", kind=_cpu_name(), precisions=("fp32", "bf16"), free_bytes=None, versions=versions)

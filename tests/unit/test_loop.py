@@ -66,6 +66,12 @@ NO_BETTER = say("weight_decay", 0.1)
 NOT_JSON = "I would try a higher learning rate."
 
 
+@pytest.fixture
+def make_settings(make_settings):
+    """Settings whose baseline leaves room for a keep, however the profile is tuned."""
+    return lambda changes=None, **flags: make_settings(FAR | (changes or {}), **flags)
+
+
 class Killed(BaseException):
     """SIGKILL: nobody catches it, and nothing after it happens."""
 
@@ -78,6 +84,19 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@dataclass
+class Measures:
+    """A trial that answers what a function says, and remembers what it was given."""
+
+    answer: Callable[..., Outcome]
+    with_progress: bool = False
+    measured: list[tuple[Cfg, int]] = field(default_factory=list)
+
+    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
+        self.measured.append((cfg, seed))
+        return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 
 
 @dataclass
@@ -118,6 +137,11 @@ def only(kind: type[T], loop: Loop) -> list[T]:
     return [r for r in records(loop) if isinstance(r, kind)]
 
 
+def started(boot_id: str, iters: int) -> Started:
+    who = {"pid": 2, "host": "desk", "autoresearch_version": "0", "proposer": "script"}
+    return Started(ts="now", boot_id=boot_id, iters_requested=iters, **who)
+
+
 def restarted(loop: Loop, settings: Settings, replies: Sequence[str], boot_id: str = "boot") -> Loop:
     """Another daemon on the same journal: all it knows is what was recorded."""
     assert isinstance(loop.journal, MemoryJournal)
@@ -126,23 +150,13 @@ def restarted(loop: Loop, settings: Settings, replies: Sequence[str], boot_id: s
     again = fake_loop(settings, proposer, loop.trial, trajectory=Trajectory.fold(records(loop)))
     again.journal = MemoryJournal(loop.journal.payloads)
     again.boot_id = boot_id
-    again.record(
-        Started(
-            ts="now",
-            pid=2,
-            host="desk",
-            boot_id=boot_id,
-            autoresearch_version="0",
-            proposer=proposer.name,
-            iters_requested=settings.iters,
-        )
-    )
+    again.record(started(boot_id, settings.iters))
     return again
 
 
 class TestJudging:
     def test_one_change_is_kept_and_one_is_reverted(self, make_settings) -> None:
-        loop = fake_loop(make_settings(FAR, iters=2), ScriptedProposer([BETTER, NO_BETTER]))
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([BETTER, NO_BETTER]))
         assert loop.run() == "complete"
         one_iteration = ["proposed", "trial_started", "trial", "evaluated"]
         assert stages(loop) == [
@@ -159,7 +173,7 @@ class TestJudging:
         assert (end.accept_count, end.revert_count, end.best_iter, end.best_val_bpb) == (1, 1, 1, kept.val_bpb)
 
     def test_a_keep_changes_nothing_for_the_next_candidate(self, make_settings) -> None:
-        loop = fake_loop(make_settings(FAR, iters=2), ScriptedProposer([BETTER, NO_BETTER]))
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([BETTER, NO_BETTER]))
         loop.run()
         kept, later = only(Evaluated, loop)
         assert later.candidate_cfg == {**loop.baseline_cfg, "weight_decay": 0.1}
@@ -218,19 +232,6 @@ class TestJudging:
         loop.observer, loop.trial = Watching(), Measures(measure, with_progress=True)
         loop.run()
         assert seen == [Progress(0, "train", 0.5, 7, 1000.0), Progress(1, "train", 0.5, 7, 1000.0)]
-
-
-@dataclass
-class Measures:
-    """A trial that answers what a function says, and remembers what it was given."""
-
-    answer: Callable[..., Outcome]
-    with_progress: bool = False
-    measured: list[tuple[Cfg, int]] = field(default_factory=list)
-
-    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
-        self.measured.append((cfg, seed))
-        return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 
 
 class TestRefused:
@@ -352,7 +353,8 @@ class TestFailedTrial:
         loop = fake_loop(make_settings(iters=1), proposer, trial)
         with pytest.raises(BaselineFailed, match="out_of_memory: it held too much"):
             loop.run()
-        assert stages(loop) == ["meta", "trial_started", "trial"]
+        assert stages(loop) == ["meta", "trial_started", "trial", "stopped"]
+        assert only(Stopped, loop)[0].reason == "the baseline failed: out_of_memory: it held too much"
         assert proposer.asked == []
 
     def test_a_baseline_that_failed_is_measured_afresh_by_the_next_daemon(self, make_settings) -> None:
@@ -471,59 +473,50 @@ class TestRestart:
 
     SCRIPT = (BETTER, NOT_JSON, NO_BETTER, say("n_layer", 6), ConnectionError("gone"), say("beta1", 0.5))
 
-    def night(self, settings: Settings, journal: MortalJournal, played: int, trial: FakeTrial) -> Loop:
-        """A daemon that has its script from where the last one's proposer was."""
-        trajectory = Trajectory.fold(decode(p) for p in journal.payloads) if journal.payloads else None
+    def daemon(self, settings: Settings, journal: MortalJournal, trial: FakeTrial) -> Loop:
+        """One that begins, or goes on with the script from where the records say that it is."""
+        if not journal.payloads:
+            loop = fake_loop(settings, ScriptedProposer(list(self.SCRIPT)), trial)
+            journal.payloads += [encode(r) for r in records(loop)]
+            loop.journal = journal
+            return loop
+        trajectory = Trajectory.fold(decode(payload) for payload in journal.payloads)
+        closed = trajectory.iterations
+        heard = [*closed, trajectory.proposed] if trajectory.proposed else closed
+        played = sum(len(r.attempts) + isinstance(r, ProposerFailed) for r in heard)
         loop = fake_loop(settings, ScriptedProposer(list(self.SCRIPT[played:])), trial, trajectory=trajectory)
-        if trajectory is None:
-            assert isinstance(loop.journal, MemoryJournal)
-            journal.payloads += loop.journal.payloads
         loop.journal = journal
+        loop.record(started("boot", settings.iters))
         return loop
 
-    def heard(self, loop: Loop) -> int:
-        """How far the script is, by what is on record: an unrecorded reply is asked for again."""
-        known = loop.trajectory.iterations
-        open_attempts = len(loop.trajectory.proposed.attempts) if loop.trajectory.proposed else 0
-        raised = sum(isinstance(r, ProposerFailed) for r in known)
-        return sum(len(r.attempts) for r in known) + open_attempts + raised
-
     def story(self, loop: Loop) -> list[tuple[Any, ...]]:
-        """What a night comes to: everything but times and the numbers of trials that were lost."""
+        """What a night comes to: everything but times and the numbers of trials."""
+        closed = Trajectory.fold(records(loop)).iterations
         return [
-            (
-                r.iter,
-                r.stage,
-                r.rail,
-                [a.raw for a in r.attempts],
-                getattr(r, "val_bpb", None),
-                getattr(r, "cause", None),
-            )
-            for r in Trajectory.fold(records(loop)).iterations
+            (r.iter, r.stage, r.rail, [a.raw for a in r.attempts], getattr(r, "val_bpb", 0), getattr(r, "decision", ""))
+            for r in closed
         ]
 
     def test_killed_after_any_record_the_night_comes_to_the_same(self, make_settings) -> None:
-        settings = make_settings(FAR, iters=5)
-        fail = lambda cfg: OUT_OF_MEMORY if cfg["n_layer"] == 6 else None  # noqa: E731
-        whole_trial = FakeTrial(fail=fail)
-        whole = self.night(settings, MortalJournal(), 0, whole_trial)
-        whole.run()
-        length = len(records(whole))
-        assert {r[1] for r in self.story(whole)} == {"evaluated", "eval_failed", "proposer_failed"}
-        for last in range(2, length):
-            trial, journal = FakeTrial(fail=fail), MortalJournal(last=last)
-            first = self.night(settings, journal, 0, trial)
+        settings = make_settings(iters=5)
+
+        def fail(cfg: Cfg) -> Failure | None:
+            return OUT_OF_MEMORY if cfg["n_layer"] == 6 else None
+
+        undisturbed = self.daemon(settings, MortalJournal(), FakeTrial(fail=fail))
+        undisturbed.run()
+        assert {r[1] for r in self.story(undisturbed)} == {"evaluated", "eval_failed", "proposer_failed"}
+        for last in range(2, len(records(undisturbed))):
+            journal, trial = MortalJournal(last=last), FakeTrial(fail=fail)
             with pytest.raises(Killed):
-                first.run()
-            journal.last = 10**9
-            survivor = Trajectory.fold(records(first))
-            first.trajectory = survivor
-            second = restarted_at(self.night(settings, journal, self.heard(first), trial))
-            assert second.run() == "complete"
-            assert self.story(second) == self.story(whole), f"killed after record {last}"
-            killed_in_trial = decode(journal.payloads[last - 1]).stage == "trial_started"
-            assert len(trial.measured) == len(whole_trial.measured), f"killed after record {last}"
-            assert len(only(TrialStarted, second)) == len(whole_trial.measured) + killed_in_trial
+                self.daemon(settings, journal, trial).run()
+            last_stage, journal.last = decode(journal.payloads[-1]).stage, 10**9
+            survivor = self.daemon(settings, journal, trial)
+            assert survivor.run() == "complete"
+            assert self.story(survivor) == self.story(undisturbed), f"killed after record {last}, {last_stage}"
+            assert trial.measured == undisturbed.trial.measured, "no configuration was measured twice"
+            begun_in_vain = last_stage == "trial_started"
+            assert len(only(TrialStarted, survivor)) == len(trial.measured) + begun_in_vain
 
     def test_a_proposal_is_not_asked_for_again(self, make_settings) -> None:
         settings = make_settings(iters=1)
@@ -554,13 +547,6 @@ class TestRestart:
         again = restarted(loop, make_settings({"limits.max_attempts": 1}, iters=2), [BETTER])
         again.run()
         assert only(Blocked, again)[0].rail == Rail.R6_NOVELTY
-
-
-def restarted_at(loop: Loop) -> Loop:
-    """The same daemon, its start on record."""
-    started = {"pid": 2, "host": "desk", "boot_id": "boot", "autoresearch_version": "0", "proposer": "script"}
-    loop.record(Started(ts="now", iters_requested=loop.iters, **started))
-    return loop
 
 
 class TestLostMachine:

@@ -58,7 +58,7 @@ def knob_and_value(draw) -> tuple:
     return FloatKnob("k", low, high, low, kind == "log"), draw(st.floats(low, high))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(knob_and_value())
 def test_neighbours_are_on_the_menu_and_never_the_baseline(pair):
     knob, value = pair
@@ -70,7 +70,7 @@ def test_neighbours_are_on_the_menu_and_never_the_baseline(pair):
         assert not same_value(neighbour, value)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(knob_and_value(), st.integers())
 def test_draws_are_on_the_menu(pair, seed):
     knob, value = pair

@@ -77,23 +77,24 @@ def only_lr(tmp_path, iters: int) -> Settings:
     return settings_of(iters, menu_file=file)
 
 
-def below_baseline(settings: Settings, trajectory: Trajectory, asks: int = 24) -> int:
-    """How many of so many seeds would look below the baseline's learning rate next."""
+def looks_far_up(settings: Settings, trajectory: Trajectory) -> int:
+    """How many of 12 seeds would next look at a learning rate of more than twice the baseline's."""
     space = space_of(settings)
-    raws = [TpeProposer(space, seed).propose(trajectory, []).raw for seed in range(asks)]
-    return sum(json.loads(raw)["new_value"] < 3e-4 for raw in raws)
+    raws = [TpeProposer(space, seed).propose(trajectory, []).raw for seed in range(12)]
+    return sum(json.loads(raw)["new_value"] > 2 * BASELINE["lr"] for raw in raws)
 
 
-def test_it_stays_away_from_where_configurations_fail(tmp_path):
-    """Where everything above the baseline fails it looks below, though there is nothing good to be found there."""
+@pytest.mark.parametrize("seed", range(3))
+def test_it_stays_away_from_where_configurations_fail(seed, tmp_path):
+    """The best learning rate is ten times the baseline's; when all above the baseline fail, it is not sought there."""
     settings = only_lr(tmp_path, 24)
     fails = FakeTrial(fail=lambda cfg: Failure(cause=Cause.ERROR, detail="diverged") if cfg["lr"] > 3e-4 else None)
     space = space_of(settings)
-    with_failures = night(settings, RandomProposer(space, 0), trial=fails)
-    without = night(settings, RandomProposer(space, 0))
-    assert changes(with_failures) == changes(without)
-    assert below_baseline(settings, with_failures) >= 20
-    assert below_baseline(settings, without) <= 4
+    failing = night(settings, RandomProposer(space, seed), trial=fails)
+    healthy = night(settings, RandomProposer(space, seed))
+    assert changes(failing) == changes(healthy)
+    assert looks_far_up(settings, healthy) >= 10
+    assert looks_far_up(settings, failing) <= 2
 
 
 def within(trajectory: Trajectory, decades: float) -> bool:
@@ -103,8 +104,8 @@ def within(trajectory: Trajectory, decades: float) -> bool:
 
 
 def test_it_finds_a_better_learning_rate_more_reliably_than_chance():
-    """13 knobs, one of which matters, in 60 iterations. The fake's noise is 0.2% of the bits per byte."""
-    settings = settings_of(60)
+    """13 knobs, one of which matters, in 50 iterations. The fake's noise is 0.2% of the bits per byte."""
+    settings = settings_of(50)
     space = space_of(settings)
     tpe = [night(settings, TpeProposer(space, seed)) for seed in range(4)]
     chance = [night(settings, RandomProposer(space, seed)) for seed in range(4)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rails.expr import MAX_DEPTH, MAX_RULE_CHARS, Rule, RuleError
@@ -131,7 +131,6 @@ RULES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(RULES.filter(lambda text: len(text) <= MAX_RULE_CHARS), st.integers(0, 8))
 def test_a_rule_computes_what_python_would(text, n_head):
     env = ENV | {"n_head": n_head}
@@ -144,7 +143,6 @@ def test_a_rule_computes_what_python_would(text, n_head):
         assert Rule.parse(text).holds(env) is expected
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40) | st.text(alphabet="lr()[]{}<>=!+-*/%.,:;'\"0123456789 \n\\notadl@&|^~", max_size=60))
 def test_any_text_is_a_rule_or_refused(text):
     try:

@@ -482,7 +482,7 @@ WEIRD_BASELINES = (
 STEPS = st.none() | st.integers(-5, 200)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(RAW, st.just(BASELINE) | CONFIGS | WEIRD_BASELINES, STEPS)
 def test_whatever_comes_in_the_answer_is_a_verdict(raw, baseline, steps):
     verdict = gate(raw, baseline, steps=steps)
@@ -495,7 +495,7 @@ def test_whatever_comes_in_the_answer_is_a_verdict(raw, baseline, steps):
         assert list(verdict.candidate) == list(baseline)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(REPLIES, CONFIGS, STEPS)
 def test_a_pass_is_a_valid_configuration_and_changes_one_field_to_the_canonical_value(raw, baseline, steps):
     verdict = gate(raw, baseline, steps=steps)
@@ -512,7 +512,7 @@ def has_no_number(change: tuple[str, object]) -> bool:
     return "NaN" in written or "Infinity" in written
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(CHANGES.filter(lambda change: not has_no_number(change)), CONFIGS, STEPS)
 def test_the_gate_reads_the_menu_as_a_person_would(change, baseline, steps):
     """A second, naive reading of perturbation_menu.json comes to the same verdict."""
@@ -535,7 +535,6 @@ def test_the_gate_reads_the_menu_as_a_person_would(change, baseline, steps):
     assert gate(reply(*change), baseline, steps=steps).rail == expected()
 
 
-@settings(deadline=None)
 @given(RAW, st.just(BASELINE) | CONFIGS, st.lists(CHANGES, max_size=5))
 def test_the_same_question_gets_the_same_answer(raw, baseline, history):
     def known() -> Tried:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rails import ChoiceKnob, FloatKnob, IntKnob, same_value
@@ -96,7 +96,6 @@ def test_two_values(a, b):
     assert not same_value(b, a)
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.binary(), st.lists))
 def test_whatever_is_shown_is_short_printable_ascii(value):
     shown = show(value)

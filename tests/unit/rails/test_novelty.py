@@ -115,7 +115,7 @@ def plainly_same(a, b) -> bool:
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(NOTES, CHANGES)
 def test_it_finds_what_a_search_from_front_to_back_finds(notes, change):
     tried = Tried(BASELINE)

@@ -1,0 +1,246 @@
+"""The fold: what a daemon knows is what the records add up to, wherever it begins to read."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoresearch.config import resolve
+from autoresearch.errors import BaselineFailed
+from autoresearch.ports import Interrupted
+from autoresearch.records import (
+    Attempt,
+    Baseline,
+    Blocked,
+    Cause,
+    Cfg,
+    Evaluated,
+    Event,
+    Failure,
+    Outcome,
+    Paused,
+    Proposed,
+    Started,
+    TrialEnded,
+    TrialStarted,
+    decode,
+)
+from autoresearch.testing import FakeControl, FakeTrial, MemoryJournal, ScriptedProposer, fake_loop, measurement
+from autoresearch.trajectory import Trajectory, first_failure, measurements
+from rails import Rail
+
+TS = "2026-11-20T22:00:00.000Z"
+SETTINGS = resolve({"iters": 8, "baseline.lr": 3e-4, "limits.max_attempts": 2}, {}).settings
+REPLIES: list[str | Exception] = [
+    *(json.dumps({"knob": k, "new_value": v, "reason": "a hunch"}) for k, v in [("lr", 3e-3), ("lr", 1e-3)]),
+    *(json.dumps({"knob": "beta1", "new_value": v, "reason": "a hunch"}) for v in (0.6, 0.7, 0.8, 9.0)),
+    "no JSON at all",
+    ConnectionError("no server"),
+]
+CAUSES = [Cause.OUT_OF_MEMORY, Cause.TIMEOUT, Cause.KILLED, Cause.CRASHED]
+
+
+def started(boot_id: str = "boot") -> Started:
+    who = {"pid": 1, "host": "desk", "autoresearch_version": "0", "proposer": "script", "iters_requested": 8}
+    return Started(ts=TS, boot_id=boot_id, **who)
+
+
+def night(seed: int) -> list[Event]:
+    """The records of a real loop on a bad night: refusals, failures, pauses, interrupted trials, several daemons."""
+    dice, journal = random.Random(seed), MemoryJournal()
+
+    class Luck(FakeTrial):
+        def measure(self, cfg: Cfg, seed: int, on_progress: Any) -> Outcome:
+            match dice.randrange(6):
+                case 0:
+                    return Failure(cause=dice.choice(CAUSES), detail="bad luck", energy_j=dice.choice([None, 5.0]))
+                case 1:
+                    raise Interrupted("stopped at once")
+            return measurement(2.0 - dice.random() / 10).model_copy(update={"energy_j": dice.choice([None, 7.0])})
+
+    for daemon in range(6):
+        proposer = ScriptedProposer(dice.choices(REPLIES, k=6))
+        past = Trajectory.fold(decode(p) for p in journal.payloads) if daemon else None
+        loop = fake_loop(SETTINGS, proposer, Luck(), trajectory=past)
+        if daemon == 0:
+            assert isinstance(loop.journal, MemoryJournal)
+            journal = loop.journal
+        loop.journal, loop.control = journal, FakeControl(pause=dice.choice(["", "lunch"]))
+        loop.record(started(f"boot {dice.randrange(2)}"))
+        try:
+            loop.run()
+        except BaselineFailed:
+            continue
+    return [decode(p) for p in journal.payloads]
+
+
+NIGHTS = st.integers(0, 10**6).map(night)
+
+
+def of(kind: type[Event], records: Sequence[Event]) -> list[Any]:
+    return [r for r in records if isinstance(r, kind)]
+
+
+class TestLaws:
+    @given(NIGHTS, st.data())
+    @settings(max_examples=40)
+    def test_it_does_not_matter_where_the_fold_is_cut(self, records: list[Event], data: st.DataObject) -> None:
+        cut = data.draw(st.integers(0, len(records)))
+        trajectory = Trajectory.fold(records[:cut])
+        for record in records[cut:]:
+            trajectory.add(record)
+        assert trajectory == Trajectory.fold(records)
+
+    @given(NIGHTS)
+    @settings(max_examples=40)
+    def test_the_numbers_of_iterations_have_no_gap(self, records: list[Event]) -> None:
+        trajectory = Trajectory()
+        for record in records:
+            expected = trajectory.next_iter
+            trajectory.add(record)
+            closed = len(trajectory.iterations)
+            assert trajectory.next_iter == closed + 1
+            assert trajectory.next_iter in (expected, expected + 1)
+        assert [r.iter for r in trajectory.iterations] == list(range(1, closed + 1))
+
+    @given(NIGHTS)
+    @settings(max_examples=40)
+    def test_best_is_the_lowest_keep_and_lowest_the_lowest_measurement(self, records: list[Event]) -> None:
+        trajectory = Trajectory.fold(records)
+        evaluated = of(Evaluated, records)
+        keeps = [r for r in evaluated if r.decision == "keep"]
+        assert trajectory.keeps == keeps
+        assert trajectory.best == min(keeps, key=lambda r: r.val_bpb, default=None)
+        closed = [*of(Baseline, records), *evaluated]
+        assert trajectory.lowest == min((r.eval_metrics.val_bpb for r in closed), default=None)
+        said = [r.eval_metrics.val_bpb for r in evaluated if r.is_new_best]
+        assert said == sorted(said, reverse=True)
+        if said:
+            assert said[-1] == trajectory.lowest
+
+    @given(NIGHTS)
+    @settings(max_examples=40)
+    def test_trials_and_energy_are_counted_once(self, records: list[Event]) -> None:
+        trajectory = Trajectory.fold(records)
+        assert trajectory.trials_started == len(of(TrialStarted, records))
+        assert [r.trial for r in of(TrialStarted, records)] == list(range(1, trajectory.trials_started + 1))
+        joules = [r.outcome.energy_j for r in of(TrialEnded, records) if r.outcome.energy_j is not None]
+        assert trajectory.energy_j == (sum(joules) if joules else None), "nobody measured is not zero"
+
+
+def baseline_night() -> tuple[Trajectory, Proposed]:
+    """A run with its baseline measured and its first iteration open."""
+    loop = fake_loop(SETTINGS, ScriptedProposer([REPLIES[0]]))
+    loop.measure_baseline()
+    proposed = loop.propose(loop.active_s())
+    assert proposed is not None
+    return loop.trajectory, proposed
+
+
+def trial(number: int, boot_id: str = "boot") -> TrialStarted:
+    return TrialStarted(ts=TS, trial=number, iter=1, seed=0, cfg={"lr": 3e-3}, boot_id=boot_id)
+
+
+class TestOpenIteration:
+    def test_it_survives_a_restart_with_the_trials_it_has(self) -> None:
+        trajectory, proposed = baseline_night()
+        ended = TrialEnded(ts=TS, trial=2, iter=1, seed=0, outcome=measurement(1.9))
+        for record in (trial(2), ended, started()):
+            trajectory.add(record)
+        assert trajectory.proposed == proposed
+        assert trajectory.outcomes == [ended]
+        assert trajectory.next_iter == 1
+
+    def test_a_trial_that_never_ended_is_no_trial(self) -> None:
+        trajectory, _ = baseline_night()
+        trajectory.add(trial(2))
+        assert trajectory.running is not None
+        trajectory.add(started())
+        assert (trajectory.running, trajectory.outcomes, trajectory.trials_started) == (None, [], 2)
+
+    def test_a_failed_baseline_trial_is_forgotten_by_the_next_daemon(self) -> None:
+        failed = TrialEnded(ts=TS, trial=1, iter=0, seed=0, outcome=Failure(cause=Cause.TIMEOUT, detail=""))
+        trajectory = Trajectory.fold([trial(1), failed])
+        assert first_failure(trajectory.outcomes) == failed.outcome
+        trajectory.add(started())
+        assert trajectory.outcomes == []
+
+
+class TestHostLosses:
+    def lost(self, *boots: tuple[str, str]) -> int:
+        """Trials begun under one boot and found unfinished under another."""
+        trajectory, _ = baseline_night()
+        for number, (during, after) in enumerate(boots, 2):
+            trajectory.add(trial(number, during))
+            trajectory.add(started(after))
+        return trajectory.host_losses
+
+    def test_only_another_boot_is_a_lost_machine(self) -> None:
+        assert self.lost(("a", "a"), ("a", "a")) == 0
+        assert self.lost(("a", "b")) == 1
+        assert self.lost(("a", "b"), ("b", "b"), ("b", "c")) == 2
+
+    def test_a_machine_that_went_down_between_trials_is_not_the_trials_fault(self) -> None:
+        trajectory, _ = baseline_night()
+        ended = TrialEnded(ts=TS, trial=2, iter=1, seed=0, outcome=measurement(1.9))
+        for record in (trial(2, "a"), ended, started("b"), started("c")):
+            trajectory.add(record)
+        assert trajectory.host_losses == 0
+
+
+class TestKnown:
+    def test_before_the_first_record_nothing_is_known(self) -> None:
+        with pytest.raises(ValueError, match="meta"):
+            Trajectory().known()
+
+    def test_what_was_measured_is_known_and_what_is_open_is_not(self) -> None:
+        trajectory, proposed = baseline_night()
+        assert trajectory.known().find(proposed.candidate_cfg) == ""
+        loop = fake_loop(SETTINGS, ScriptedProposer([]), trajectory=trajectory)
+        loop.iterate()
+        assert "measured" in trajectory.known().find(proposed.candidate_cfg)
+
+    def test_what_r7_refused_is_remembered_without_having_been_measured(self) -> None:
+        trajectory, _ = baseline_night()
+        dear = Attempt(raw="{}", source="nim", verdict_ok=False, rail=Rail.R7_BUDGET, reason="needs 400 GiB")
+        other = Attempt(raw="?", source="nim", verdict_ok=False, rail=Rail.R1_SCHEMA, reason="no JSON")
+        trajectory.add(
+            Blocked(
+                ts=TS,
+                iter=1,
+                verdict_ok=False,
+                rail=Rail.R1_SCHEMA,
+                reason="no JSON",
+                attempts=(dear, other),
+                propose_wall_s=1.0,
+                overhead_s=0.0,
+                iter_wall_s=1.0,
+                source="nim",
+                proposal=None,
+            )
+        )
+        assert trajectory.too_dear == [dear]
+
+    def test_a_pause_changes_nothing(self) -> None:
+        trajectory, _ = baseline_night()
+        before = Trajectory.fold([])
+        before.add(Paused(ts=TS, reason="lunch", completed_iters=0, requested_iters=8))
+        assert before == Trajectory()
+        next_iter = trajectory.next_iter
+        trajectory.add(Paused(ts=TS, reason="lunch", completed_iters=0, requested_iters=8))
+        assert trajectory.next_iter == next_iter
+
+
+def test_outcomes_are_sorted_into_measured_and_failed() -> None:
+    failure = Failure(cause=Cause.TIMEOUT, detail="")
+    outcomes: list[Outcome] = [measurement(2.0), failure, measurement(1.9)]
+    ended = [TrialEnded(ts=TS, trial=n, iter=1, seed=0, outcome=o) for n, o in enumerate(outcomes)]
+    assert [m.val_bpb for m in measurements(ended)] == [2.0, 1.9]
+    assert first_failure(ended) == failure
+    assert first_failure(ended[:1]) is None
