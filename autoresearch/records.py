@@ -236,16 +236,21 @@ class Iteration(Event):
     iter_wall_s: float
 
 
-class Evaluated(Iteration):
-    """A candidate was measured and judged. ``is_new_best``: the lowest single measurement so far."""
+class CandidateTried(Iteration):
+    """What the two records of a candidate that was tried share."""
 
-    stage: Literal["evaluated"] = "evaluated"
     source: str
     proposal: ProposalRecord
     diff: str
     candidate_cfg: Cfg
     estimate: EstimateRecord | None
     trials: tuple[int, ...]
+
+
+class Evaluated(CandidateTried):
+    """A candidate was measured and judged. ``is_new_best``: the lowest single measurement so far."""
+
+    stage: Literal["evaluated"] = "evaluated"
     eval_metrics: Measurement
     val_bpb: float
     baseline_val_bpb: float
@@ -254,16 +259,10 @@ class Evaluated(Iteration):
     is_new_best: bool
 
 
-class EvalFailed(Iteration):
+class EvalFailed(CandidateTried):
     """A candidate could not be measured."""
 
     stage: Literal["eval_failed"] = "eval_failed"
-    source: str
-    proposal: ProposalRecord
-    diff: str
-    candidate_cfg: Cfg
-    estimate: EstimateRecord | None
-    trials: tuple[int, ...]
     eval_metrics: Failure
     cause: Cause
     val_bpb: None = None

@@ -76,7 +76,7 @@ def test_anything_called_pause_flag_pauses(flag, shape):
 def test_a_pause_ends_when_the_flag_is_taken_away(flag, shape):
     SHAPES[shape](flag)
     control = Waiting(flag)
-    with meanwhile(lambda: control.began.wait() and resume(flag.parent)):
+    with meanwhile(lambda: control.began.wait(30) and resume(flag.parent)):
         control.wait_while_paused()
     assert control.pause_reason() == ""
 
@@ -84,7 +84,7 @@ def test_a_pause_ends_when_the_flag_is_taken_away(flag, shape):
 def test_a_pause_ends_when_the_flag_is_renamed(flag):
     flag.touch()
     control = Waiting(flag)
-    with meanwhile(lambda: control.began.wait() and flag.rename(flag.with_name("pause.later"))):
+    with meanwhile(lambda: control.began.wait(30) and flag.rename(flag.with_name("pause.later"))):
         control.wait_while_paused()
     assert not flag.exists()
 
@@ -115,7 +115,7 @@ def test_a_pause_in_a_directory_that_is_gone_is_over(tmp_path):
     control.flag.touch()
 
     def remove() -> None:
-        control.began.wait()
+        control.began.wait(30)
         control.flag.unlink()
         run_dir.rmdir()
 
@@ -128,7 +128,7 @@ def test_a_pause_in_a_directory_that_is_gone_is_over(tmp_path):
 def test_a_signal_ends_the_waiting_though_the_flag_stays(flag, number):
     flag.touch()
     control = Waiting(flag)
-    with control.listening(), meanwhile(lambda: control.began.wait() and os.kill(os.getpid(), number)):
+    with control.listening(), meanwhile(lambda: control.began.wait(30) and os.kill(os.getpid(), number)):
         control.wait_while_paused()
     assert control.stop_reason() == number.name
     assert control.pause_reason()

@@ -1,0 +1,115 @@
+"""Record a night with one of everything: ``python tests/assets/make_trajectory.py tests/assets/trajectory_vN.jsonl``.
+
+Run once per schema version. What it wrote stays as it is for ever: later versions must read it (test_log_compatibility).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from autoresearch import control, service
+from autoresearch.bench import Bench, Watcher
+from autoresearch.config import Settings, resolve
+from autoresearch.journal import Journal
+from autoresearch.policy import Policy, policy_of
+from autoresearch.records import Cause, Cfg, EvalFailed, Evaluated, Event, Failure, Paused, ProposerFailed, TrialStarted
+from autoresearch.testing import YARDSTICK, FakeTrial, ScriptedProposer, SilentWatcher
+from autoresearch.training.estimate import Estimator
+from autoresearch.training.spec import Device
+from autoresearch.trajectory import Trajectory
+
+
+def say(knob: str, value: object, reason: str) -> str:
+    return json.dumps({"knob": knob, "new_value": value, "reason": reason})
+
+
+FIRST_NIGHT: list[str | Exception] = [
+    say("lr", 3e-3, "ten times the baseline's: the loss was still falling"),
+    "I would try a higher learning rate.",
+    say("mood", 1, "why not \u001b[2J"),
+    say("n_head", 3, "fewer heads"),
+    say("weight_decay", 0.1, "regularise \u6771\u4eac"),
+    say("d_model", 256, "wider"),
+    say("lr", 3e-3, "again"),
+    say("n_layer", 6, "deeper"),
+    ConnectionError("no server at 127.0.0.1:8000"),
+]
+SECOND_NIGHT: list[str | Exception] = [
+    say("beta1", 0.8, "less momentum"),
+    say("lr", 2e-3, "between the two"),
+    say("precision", "bf16", "half the bytes"),
+]
+
+
+def fails(cfg: Cfg) -> Failure | None:
+    """What cannot be measured that night."""
+    if cfg["d_model"] == 256:
+        return Failure(cause=Cause.NON_FINITE_LOSS, detail="the loss became nan in step 7 (train)", step=7, exit_code=0)
+    if cfg["n_layer"] == 6:
+        detail = "it held 9000 MiB, 8000 MiB were allowed"
+        return Failure(
+            cause=Cause.OUT_OF_MEMORY, detail=detail, exit_code=-9, stderr_tail="a warning\n", peak_bytes=9000
+        )
+    return None
+
+
+class User(SilentWatcher):
+    """Pauses, resumes and stops by what shows up; ``kill`` says during which trial the second signal comes."""
+
+    def __init__(self, run_dir: Path, stop_after: int, kill_in: int = 0) -> None:
+        super().__init__()
+        self.run_dir, self.stop_after, self.kill_in = run_dir, stop_after, kill_in
+
+    def recorded(self, event: Event) -> None:
+        match event:
+            case EvalFailed(cause=Cause.NON_FINITE_LOSS):
+                control.pause(self.run_dir)
+            case Paused():
+                control.resume(self.run_dir)
+            case TrialStarted(iter=n) if n == self.kill_in:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+            case Evaluated(iter=n) | ProposerFailed(iter=n) if n == self.stop_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+
+def bench(settings: Settings, policy: Policy, aborted: Callable[[], bool]) -> Bench:
+    device = Device(device="cpu", kind="fake", precisions=("fp32", "bf16"), free_bytes=None, versions={})
+    estimator = Estimator(policy.baseline, 257, "torch", device, policy.budget, 1000)
+    return Bench(FakeTrial(fails, takes_s=0.01, aborted=aborted), YARDSTICK, estimator)
+
+
+def daemon(settings: Settings, script: list[str | Exception], user: Watcher) -> None:
+    """``service.run`` with a proposer of our own."""
+    policy = policy_of(settings)
+    journal = Journal(settings.run_dir / service.TRAJECTORY)
+    trajectory = Trajectory.fold(service.decode_all(journal))
+    hand = service.control_of(settings, settings.run_dir)
+    with hand.listening():
+        measures = bench(settings, policy, lambda: hand.aborted)
+        service.go_on(settings, policy, measures, journal, trajectory, hand, user, ScriptedProposer(script))
+    journal.close()
+
+
+def main(out: Path) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        run_dir = Path(directory)
+        flags = {"dir": run_dir, "baseline.lr": 3e-4, "limits.max_attempts": 3, "limits.max_time_ratio": 9}
+        night = resolve({**flags, "iters": 8}, {}).settings
+        daemon(night, FIRST_NIGHT, User(run_dir, stop_after=6))
+        with (run_dir / service.TRAJECTORY).open("ab") as file:
+            file.write(b'{"seq":99,"stage":"tri')  # the machine lost power
+        daemon(night, SECOND_NIGHT, User(run_dir, stop_after=0, kill_in=7))
+        daemon(night, SECOND_NIGHT[1:2], User(run_dir, stop_after=0))
+        daemon(resolve({**flags, "iters": 9}, {}).settings, SECOND_NIGHT[2:], User(run_dir, stop_after=0))
+        out.write_bytes((run_dir / service.TRAJECTORY).read_bytes())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
