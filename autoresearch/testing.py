@@ -29,7 +29,7 @@ STEP_S = 0.001
 
 @dataclass(slots=True)
 class FakeTrial:
-    """A bowl around one best learning rate, with noise of the seed's; failures and delays as told.
+    """A bowl around one best learning rate, with noise of the seed's (or ``bpb``); failures and delays as told.
 
     ``fail`` answers a ``Failure`` for configurations that should fail, else ``None``; a trial takes ``takes_s``.
     """
@@ -38,6 +38,7 @@ class FakeTrial:
     takes_s: float = 0.0
     aborted: Callable[[], bool] = lambda: False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
+    bpb: Callable[[Cfg, int], float] | None = None
 
     def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
         """See ``ports.Trial``; the same configuration and seed always measure the same."""
@@ -48,7 +49,7 @@ class FakeTrial:
                 raise Interrupted("stopped at once")
             on_progress("train", 0.5, 1, None)
             time.sleep(STEP_S)
-        return self.fail(cfg) or measurement(fake_bpb(cfg, seed))
+        return self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
 
 
 def fake_bpb(cfg: Cfg, seed: int) -> float:

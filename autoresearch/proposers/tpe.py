@@ -3,11 +3,12 @@
 The trajectory is the only memory: a study in RAM is told every record by ask-and-tell's own means. A failed
 configuration is told as a pruned trial without a value, which TPE ranks behind every measured one: it learns to stay
 away without an invented penalty (docs/decisions.md).
-The first proposals are the baseline's neighbours, one per knob, in place of random draws.
+The first proposals are the baseline's neighbours in place of random draws (``opening.py``).
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,12 +24,14 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from autoresearch.ports import Exhausted, Reply
+from autoresearch.proposers.opening import opening_move
 from autoresearch.proposers.space import Space, readable, reply
 from autoresearch.records import Attempt, Closer, EvalFailed, Evaluated
 from autoresearch.trajectory import Trajectory
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
 
 KNOB = "knob"
+NEAR = 0.02  # of a range, on its own scale
 DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
 
 
@@ -45,31 +48,37 @@ class TpeProposer:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
-        if neighbour := self._untouched_neighbour(trajectory, refused):
-            return reply(*neighbour, "a step from the baseline: nothing is known of this knob yet", self.name)
+        if move := opening_move(self.space, self.seed, trajectory, refused):
+            return reply(*move, self.name)
         study = self._study_of(trajectory)
+        near: tuple[str, Value] | None = None
         for _ in range(DRAWS):
             knob, value = self._ask(study, rng)
-            if self.space.is_open(knob, value, trajectory, refused):
+            if not self.space.is_open(knob, value, trajectory, refused):
+                continue
+            if not self._is_near_known(knob, value, trajectory):
                 return reply(knob, value, f"TPE expects it to do well after {len(self._told)} results", self.name)
-        found = self.space.random_open(rng, trajectory, refused)
+            near = near or (knob, value)
+        found = near or self.space.random_open(rng, trajectory, refused)
         if found is None:
             raise Exhausted("every value of the menu has been tried")
-        return reply(*found, f"{DRAWS} suggestions of TPE were known already: drawn at random", self.name)
+        how = (
+            "close to what is known, and TPE sees nothing better"
+            if near
+            else "TPE knows all it suggests: drawn at random"
+        )
+        return reply(*found, how, self.name)
 
-    def _untouched_neighbour(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> tuple[str, Value] | None:
-        """One step up or down for a knob that nobody has touched, knobs and directions in an order of the seed's."""
-        touched = {r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed)}
-        order = random.Random(f"{self.seed}:order")
-        for knob in order.sample(list(self.space.menu.knobs.values()), len(self.space.menu.knobs)):
-            upward = order.random() < 0.5
-            if knob.name in touched:
-                continue
-            neighbours = self.space.neighbours(knob)
-            for value in neighbours if upward else reversed(neighbours):
-                if self.space.is_open(knob.name, value, trajectory, refused):
-                    return knob.name, value
-        return None
+    def _is_near_known(self, knob_name: str, value: Value, trajectory: Trajectory) -> bool:
+        """Whether a trial could hardly tell ``value`` from one of its knob that is known, the baseline's included."""
+        knob = self.space.menu.knobs[knob_name]
+        known = [
+            r.proposal.new_value
+            for r in trajectory.iterations
+            if isinstance(r, Evaluated | EvalFailed) and r.proposal.knob == knob_name
+        ]
+        place = _share(knob, value)
+        return any(abs(place - _share(knob, v)) < NEAR for v in (*known, self.space.baseline[knob_name]))
 
     def _study_of(self, trajectory: Trajectory) -> optuna.Study:
         """The study that has been told this trajectory: the new records are added, anything else starts it afresh."""
@@ -113,6 +122,17 @@ def _distribution(knob: Knob) -> BaseDistribution:
             return FloatDistribution(low, high, log=log)
         case ChoiceKnob(choices=choices):
             return IntDistribution(0, len(choices) - 1)
+
+
+def _share(knob: Knob, value: Value) -> float:
+    """Where ``value`` stands in the knob's range: 0 at its low end, 1 at its high end, in logarithms for a log knob."""
+    match knob:
+        case ChoiceKnob(choices=choices):
+            return float(choices.index(value)) if value in choices else -1.0  # choices are never near each other
+        case FloatKnob(low=low, high=high, log=True):
+            return math.log(float(value) / low) / math.log(high / low) if high > low else 0.0
+        case IntKnob(low=low, high=high) | FloatKnob(low=low, high=high):
+            return (float(value) - low) / (high - low) if high > low else 0.0
 
 
 def _coordinate(knob: Knob, value: Value) -> Value:

@@ -1,6 +1,6 @@
 """Record a night with one of everything: ``python tests/assets/make_trajectory.py tests/assets/trajectory_vN.jsonl``.
 
-Run once per schema version. What it wrote stays as it is for ever: later versions must read it (test_log_compatibility).
+Run once per schema version. What it wrote stays as it is: later versions must read it (test_log_compatibility.py).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fails(cfg: Cfg) -> Failure | None:
 class User(SilentWatcher):
     """Pauses, resumes and stops by what shows up; ``kill`` says during which trial the second signal comes."""
 
-    def __init__(self, run_dir: Path, stop_after: int, kill_in: int = 0) -> None:
+    def __init__(self, run_dir: Path, stop_after: int, kill_in: int = -1) -> None:
         super().__init__()
         self.run_dir, self.stop_after, self.kill_in = run_dir, stop_after, kill_in
 
@@ -93,7 +93,7 @@ def daemon(settings: Settings, script: list[str | Exception], user: Watcher) -> 
     hand = service.control_of(settings, settings.run_dir)
     with hand.listening():
         measures = bench(settings, policy, lambda: hand.aborted)
-        service.go_on(settings, policy, measures, journal, trajectory, hand, user, ScriptedProposer(script))
+        service.go_on(settings, policy, measures, journal, trajectory, hand, user, ScriptedProposer(list(script)))
     journal.close()
 
 

@@ -89,6 +89,10 @@ def test_a_pause_ends_when_the_flag_is_renamed(flag):
     assert not flag.exists()
 
 
+def test_where_nothing_can_be_watched_there_is_no_pause_to_wait_for(tmp_path):
+    RunControl(tmp_path / "nowhere" / FLAG).wait_while_paused()
+
+
 def test_a_pause_outlives_other_things_that_happen_in_the_directory(flag):
     """Other files come and go; only the flag's end, or a stop, ends the pause."""
     flag.touch()

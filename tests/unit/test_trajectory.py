@@ -88,6 +88,12 @@ def of(kind: type[Event], records: Sequence[Event]) -> list[Any]:
 
 
 class TestLaws:
+    def test_the_nights_have_something_of_everything(self) -> None:
+        """Or the laws below would say little."""
+        stages = {record.stage for seed in range(30) for record in night(seed)}
+        closers = {"evaluated", "eval_failed", "blocked", "proposer_failed"}
+        assert {*closers, "paused", "stopped", "loop_complete"} <= stages
+
     @given(NIGHTS, st.data())
     @settings(max_examples=40)
     def test_it_does_not_matter_where_the_fold_is_cut(self, records: list[Event], data: st.DataObject) -> None:

@@ -69,6 +69,46 @@ def test_a_failed_knob_counts_as_looked_at():
     assert sorted(knob for knob, _ in first) == sorted(BASELINE)
 
 
+def test_where_a_step_did_harm_the_other_way_comes_next_the_worst_first():
+    """Seed 0 steps down with lr; a bowl that is best above the baseline makes that the clearest loss of all."""
+    settings = settings_of(14)
+    thirteen = [r for r in night(settings, TpeProposer(space_of(settings), 0)).iterations if r.verdict_ok]
+    steps = {r.proposal.knob: r for r in thirteen[:13]}
+    worst = min(steps.values(), key=lambda r: r.improvement_frac)
+    assert worst.improvement_frac < -0.005
+    assert worst.proposal.new_value < BASELINE[worst.proposal.knob]
+    assert thirteen[13].proposal.knob == worst.proposal.knob == "lr"
+    assert thirteen[13].proposal.new_value > BASELINE["lr"]
+    assert "the other way" in thirteen[13].proposal.reason
+
+
+def test_harmless_steps_are_not_answered_with_their_opposite():
+    settings = settings_of(20)
+    flat = night(settings, TpeProposer(space_of(settings), 1), trial=FakeTrial(bpb=lambda _cfg, _seed: 2.0))
+    assert not [r for r in flat.iterations if r.verdict_ok and "the other way" in r.proposal.reason]
+
+
+def test_no_trial_is_spent_on_what_could_not_be_told_apart(tmp_path):
+    """Unless TPE sees nothing better, and then the reason says so."""
+    settings = only_lr(tmp_path, 30)
+    places, near = [math.log10(BASELINE["lr"])], 0
+    for record in night(settings, TpeProposer(space_of(settings), 0)).iterations:
+        place = math.log10(record.proposal.new_value)
+        is_near = min(abs(place - p) for p in places) < 0.02 * 3  # of the three decades of the range
+        assert is_near == ("close to what is known" in record.proposal.reason)
+        near += is_near
+        places.append(place)
+    assert near < 20
+
+
+def test_after_a_step_that_did_harm_it_tries_the_other_way():
+    """The fake wants a higher learning rate: seeds that first step down are seen to turn round at once."""
+    settings = settings_of(14)
+    nights = [changes(night(settings, TpeProposer(space_of(settings), seed))) for seed in range(6)]
+    after_a_step_down = [moves[13] for moves in nights if ("lr", 1.5e-4) in moves[:13]]
+    assert set(after_a_step_down) == {("lr", 6e-4)}
+
+
 def only_lr(tmp_path, iters: int) -> Settings:
     """A menu of one knob, to see where in its range TPE looks."""
     file = tmp_path / "menu.json"
@@ -104,8 +144,8 @@ def within(trajectory: Trajectory, decades: float) -> bool:
 
 
 def test_it_finds_a_better_learning_rate_more_reliably_than_chance():
-    """13 knobs, one of which matters, in 50 iterations. The fake's noise is 0.2% of the bits per byte."""
-    settings = settings_of(50)
+    """13 knobs, one of which matters, in 40 iterations. The fake's noise is 0.2% of the bits per byte."""
+    settings = settings_of(40)
     space = space_of(settings)
     tpe = [night(settings, TpeProposer(space, seed)) for seed in range(4)]
     chance = [night(settings, RandomProposer(space, seed)) for seed in range(4)]

@@ -1,0 +1,119 @@
+"""SIGKILL at random moments: whatever was acknowledged is there once, and the run comes to its end without a gap."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from autoresearch.journal import read
+from autoresearch.records import Evaluated, LoopComplete, Meta, Proposed, TrialEnded, TrialStarted, decode
+from autoresearch.trajectory import Trajectory
+
+DAEMON = Path(__file__).with_name("fake_daemon.py")
+
+
+def check_whole(run_dir: Path, iters: int, acknowledged: list[str]) -> list[Any]:
+    """The laws of a run that was killed and restarted until it was complete; its records."""
+    contents = read(run_dir / "trajectory.jsonl")
+    assert contents.torn == b""
+    payloads = [payload.decode() for payload in contents.payloads]
+    times = Counter(payloads)
+    assert {payload: times[payload] for payload in acknowledged if times[payload] != 1} == {}
+    assert [p for p in payloads if p in set(acknowledged)] == acknowledged, "in the order in which they were made"
+    records = [decode(payload) for payload in payloads]
+    trajectory = Trajectory.fold(records)
+    closed = [r.iter for r in trajectory.iterations]
+    assert closed == list(range(1, iters + 1))
+    assert [r.iter for r in records if isinstance(r, Proposed)] == closed, "no iteration was proposed twice"
+    assert sum(isinstance(r, Meta) for r in records) == 1
+    assert isinstance(records[-1], LoopComplete)
+    begun = [r.trial for r in records if isinstance(r, TrialStarted)]
+    assert begun == list(range(1, len(begun) + 1))
+    measured = [r for r in records if isinstance(r, TrialEnded)]
+    assert len(measured) == iters + 1, "the baseline and each candidate once"
+    judged = [r for r in records if isinstance(r, Evaluated)]
+    assert len({json.dumps(r.candidate_cfg) for r in judged}) == iters, "nothing was tried twice"
+    return records
+
+
+def left_over(session: int) -> list[int]:
+    """Processes of a session whose leader has ended."""
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            if os.getsid(pid) == session:
+                found.append(pid)
+        except ProcessLookupError:
+            continue
+    return found
+
+
+def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
+    iters, seed = 180, 20261120
+    command = [sys.executable, DAEMON, "storm", tmp_path / "run", str(iters), str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        output, _ = process.communicate()
+    assert process.returncode == 0
+    told = json.loads(output)
+    assert told["kills"] >= 200
+    assert told["torn"] >= 20
+    check_whole(tmp_path / "run", iters, told["acknowledged"])
+    assert list((tmp_path / "run").glob("trajectory.jsonl.torn-*")), "what was cut off is kept"
+    assert left_over(process.pid) == []
+
+
+WARM = "autoresearch.training.warm"
+
+
+def heard_until_killed(daemon: subprocess.Popen[str], trials: int, lines: int) -> tuple[list[str], list[str]]:
+    """Kill it some lines after the beginning of its ``trials``th trial; what it said, and who was alive with it."""
+    assert daemon.stdout is not None
+    heard: list[str] = []
+    for line in daemon.stdout:
+        heard.append(line)
+        begun = [n for n, said in enumerate(heard) if said.startswith('record {"stage":"trial_started"')]
+        if len(begun) >= trials and len(heard) > begun[trials - 1] + lines:
+            break
+    children = psutil.Process(daemon.pid).children(recursive=True)
+    commands = [" ".join(child.cmdline()) for child in children]
+    ends = [os.pidfd_open(child.pid) for child in children]
+    daemon.kill()
+    heard += list(daemon.stdout)
+    for end in ends:
+        assert select.select([end], [], [], 60)[0], f"one of {commands} outlived its daemon"
+        os.close(end)
+    return [said.removeprefix("record ").rstrip("\n") for said in heard if said.startswith("record ")], commands
+
+
+@pytest.mark.slow
+def test_ten_kills_in_real_trials_lose_nothing_and_leave_no_process(
+    tmp_path: Path, small_corpus: Path, quick_trials: dict[str, Any]
+) -> None:
+    iters, dice = 6, random.Random(20261120)
+    settings = json.dumps({**quick_trials, "corpus": str(small_corpus)})
+    command = [sys.executable, str(DAEMON), "real", str(tmp_path / "run"), str(iters), settings]
+    acknowledged: list[str] = []
+    daemons = []
+    for _ in range(10):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
+            heard, commands = heard_until_killed(daemon, trials=dice.choice([1, 1, 2]), lines=dice.randrange(4))
+            daemons.append(daemon.pid)
+        acknowledged += heard
+        assert len([c for c in commands if WARM in c]) in (1, 2), "the warm server, and the trial if it was running"
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    acknowledged += [s.removeprefix("record ") for s in done.stdout.splitlines() if s.startswith("record ")]
+    records = check_whole(tmp_path / "run", iters, acknowledged)
+    assert len({r.outcome.val_bpb for r in records if isinstance(r, TrialEnded)}) == iters + 1
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        assert not (WARM in words and set(map(str, daemons)) & set(words)), f"{words} outlived its daemon"

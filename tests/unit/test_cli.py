@@ -1,0 +1,374 @@
+"""The command line: help, exit codes, and what each command says, in and out of JSON."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autoresearch import __version__, errors, service
+from autoresearch.cli import main
+from autoresearch.config import setting_names
+from autoresearch.control import FLAG
+from autoresearch.errors import AutoresearchError
+from autoresearch.files import DirectoryLock
+from autoresearch.journal import read
+from autoresearch.testing import SilentWatcher, fake_bench
+
+COMMANDS = ("run", "prepare", "status", "report", "pause", "resume", "config")
+HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets")
+
+
+def kinds_of_error(kind: type[AutoresearchError] = AutoresearchError) -> Iterator[type[AutoresearchError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from kinds_of_error(child)
+
+
+@pytest.fixture(autouse=True)
+def empty_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory without runs, and no setting in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [n for n in os.environ if n.startswith("AUTORESEARCH_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]):
+    """Runs a command in this process; its exit code, output and error output."""
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(argv)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def finished(make_settings) -> Path:
+    """The directory of a finished run of three iterations, measured by a fake."""
+    settings = make_settings()
+    assert service.run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"
+    return settings.run_dir
+
+
+def run_flags(run_dir: Path, iters: int = 3) -> list[str]:
+    return ["run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)]
+
+
+# Help.
+
+
+def test_help_lists_every_command_and_every_exit_code(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert tuple(re.findall(r"^    (\w+)  +\S", text, re.MULTILINE)) == COMMANDS
+    for kind in kinds_of_error():
+        assert re.search(rf"\b{kind.exit_code} ", text), kind.__name__
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert text.startswith(f"usage: autoresearch {command}")
+    flags = re.findall(r"^  (--?\w[\w-]*)(.*(?:\n {10,}.*)*)", text, re.MULTILINE)
+    assert flags
+    assert all(re.search(r"  +\S|\n +\S", rest) for _, rest in flags), "a flag without a word of help"
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert (end.value.code, capsys.readouterr().out.strip()) == (0, __version__)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["fly"],
+        ["run", "--iters", "many"],
+        ["run", "--no-such-flag"],
+        ["prepare"],
+        ["prepare", "x", "--out", "y", "--fractions", "0.9,0.1"],
+        ["prepare", "x", "--out", "y", "--tokenizer", "words"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2
+    assert "usage: autoresearch" in capsys.readouterr().err
+
+
+# Exit codes.
+
+
+def test_every_kind_of_error_has_an_exit_code_of_its_own_and_a_line_in_the_tree():
+    kinds = list(kinds_of_error())
+    codes = [kind.exit_code for kind in kinds]
+    assert len(set(codes)) == len(codes)
+    assert not set(codes) & {0, 2, 130}
+    for kind in kinds:
+        assert re.search(rf"^ +{kind.__name__} +{kind.exit_code}\b", errors.__doc__, re.MULTILINE)
+
+
+def test_an_error_says_what_happened_and_what_to_try(cli):
+    code, out, err = cli("config", "--set", "budget.sise=3")
+    assert (code, out) == (78, "")
+    assert err == "autoresearch: unknown setting budget.sise (flag)\n  try: did you mean budget.size?\n"
+
+
+def test_a_wrong_setting_is_78(cli):
+    assert cli("run", "--iters", "0")[0] == 78
+    assert cli("run", "--set", "baseline.lr=7")[0] == 78
+    assert cli("run", "--set", "iters")[0] == 78
+    assert cli("run", "--config", "nowhere.toml")[0] == 78
+
+
+def test_a_corpus_that_is_not_there_is_66(cli, tmp_path):
+    code, _, err = cli("run", "--corpus", str(tmp_path / "nowhere"))
+    assert code == 66
+    assert "nowhere" in err
+
+
+def test_a_source_that_is_not_there_is_66(cli, tmp_path):
+    code, _, err = cli("prepare", str(tmp_path / "nowhere.txt"), "--out", str(tmp_path / "corpus"))
+    assert code == 66
+    assert "nowhere.txt" in err
+
+
+def test_a_run_that_belongs_to_another_daemon_is_75(cli, finished):
+    lock = DirectoryLock(finished / service.LOCK)
+    lock.acquire({"pid": 4711, "host": "desk"})
+    try:
+        code, _, err = cli(*run_flags(finished, iters=9))
+    finally:
+        lock.release()
+    assert code == 75
+    assert "pid 4711" in err
+
+
+def test_status_knows_a_run_that_goes_on_from_one_that_was_lost(cli, finished):
+    """The log of both ends alike, in the middle of a trial; only one of them has a daemon."""
+    file = finished / service.TRAJECTORY
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:7]))
+    lost = cli("status", str(finished))[1].splitlines()[0]
+    lock = DirectoryLock(finished / service.LOCK)
+    lock.acquire({"pid": 4711})
+    try:
+        at_work = cli("status", str(finished))[1].splitlines()[0]
+    finally:
+        lock.release()
+    assert at_work.startswith("Running")
+    assert lost.startswith("Interrupted")
+
+
+def test_a_run_that_was_begun_differently_is_76(cli, finished):
+    code, _, err = cli(*run_flags(finished, iters=9), "--set", "baseline.lr=1e-3")
+    assert code == 76
+    assert "baseline_cfg.lr: 0.002 then, 0.001 now" in err
+    assert "--fresh" in err
+
+
+@pytest.mark.parametrize("command", [["status"], ["report"], ["status", "--json"]])
+def test_a_damaged_trajectory_is_65(command, cli, finished):
+    file = finished / service.TRAJECTORY
+    lines = file.read_bytes().split(b"\n")
+    lines[3] = lines[3].replace(b"2", b"3")
+    file.write_bytes(b"\n".join(lines))
+    code, out, err = cli(*command, str(finished))
+    assert (code, out) == (65, "")
+    assert "line 4" in err
+    assert cli(*run_flags(finished, iters=9))[0] == 65
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_looking_at_a_run_that_is_not_there_says_what_to_do(command, cli):
+    code, out, err = cli(command)
+    assert (code, out) == (74, "")
+    assert "there is no runs/tiny" in err
+    assert "`autoresearch run` makes one" in err
+
+
+def test_a_place_that_cannot_be_written_is_74(cli, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = cli("run", "--dir", str(tmp_path / "file" / "run"))
+    assert code == 74
+    assert "choose another --dir" in err
+
+
+def test_a_package_that_is_missing_is_69(cli, tmp_path):
+    if importlib.util.find_spec("datasets"):
+        pytest.skip("the datasets library is installed here")
+    code, _, err = cli("prepare", "--hf", "no-such-data-set", "--out", str(tmp_path / "corpus"))
+    assert code == 69
+    assert "datasets" in err
+
+
+# config.
+
+
+def test_config_is_valid_json_with_value_and_origin_of_every_setting(cli, monkeypatch):
+    monkeypatch.setenv("AUTORESEARCH_SEED", "7")
+    code, out, _ = cli("config", "--json", "--iters", "12", "--set", "budget.size=300")
+    shown = json.loads(out)
+    assert code == 0
+    assert shown["iters"] == {"value": 12, "from": "flag"}
+    assert shown["budget.size"] == {"value": 300, "from": "flag"}
+    assert shown["seed"] == {"value": 7, "from": "environment AUTORESEARCH_SEED"}
+    assert shown["corpus"] == {"value": "stdlib", "from": "profile tiny"}
+    assert shown["max_hours"] == {"value": None, "from": "default"}
+
+
+def test_config_reads_the_users_file(cli, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[baseline]\nlr = 0.001\n")
+    _, out, _ = cli("config", "--json", "--config", str(file))
+    assert json.loads(out)["baseline.lr"] == {"value": 0.001, "from": f"file {file}"}
+
+
+def test_config_for_people_says_what_each_setting_is(cli):
+    code, out, _ = cli("config", "--profile", "gb10-354m")
+    assert code == 0
+    line = next(line for line in out.splitlines() if line.startswith("limits.deadline_s = "))
+    assert line.split("# ")[1] == "profile gb10-354m: seconds after which a trial is killed"
+    assert [name for name in setting_names() if f"\n{name} = " not in f"\n{out}"] == ["baseline"]
+    assert "\nbaseline.d_model = 1024 " in out
+
+
+# A run, and looking at it.
+
+
+def test_status_and_report_of_a_finished_run_as_json(cli, finished):
+    for command in ("status", "report"):
+        code, out, err = cli(command, str(finished), "--json")
+        summary = json.loads(out)
+        assert (code, err) == (0, "")
+        assert summary["iterations"] == 3
+        assert summary["evaluated"] == summary["keeps"] + summary["reverts"] == 3
+        assert summary["knobs_total"] == 13
+
+
+def test_a_bare_trajectory_file_can_be_looked_at_too(cli, finished, tmp_path):
+    copy = tmp_path / "elsewhere.jsonl"
+    copy.write_bytes((finished / service.TRAJECTORY).read_bytes())
+    assert cli("status", str(copy), "--json")[1] == cli("status", str(finished), "--json")[1]
+
+
+def test_a_report_for_people_names_every_iteration_and_can_go_to_a_file(cli, finished, tmp_path):
+    code, out, _ = cli("report", str(finished))
+    assert code == 0
+    proposals = [
+        (fields["proposal"]["knob"], fields["iter"])
+        for fields in map(json.loads, read(finished / service.TRAJECTORY).payloads)
+        if fields["stage"] == "evaluated"
+    ]
+    assert len(proposals) == 3
+    for knob, number in proposals:
+        assert re.search(rf"^ *{number} .*{knob}", out, re.MULTILINE)
+
+    file = tmp_path / "report.txt"
+    assert cli("report", str(finished), "--out", str(file))[:2] == (0, "")
+    assert file.read_text() == out
+    code, _, err = cli("report", str(finished), "--out", str(tmp_path / "nowhere" / "report.txt"))
+    assert code == 1
+    assert "cannot write" in err
+
+
+def test_the_run_leaves_a_report_beside_its_trajectory(cli, finished):
+    assert (finished / service.REPORT).read_text() == cli("report", str(finished))[1]
+
+
+def test_running_a_finished_run_again_shows_it_and_how_to_go_further(cli, finished):
+    before = (finished / service.TRAJECTORY).read_bytes()
+    code, out, err = cli(*run_flags(finished))
+    assert (code, err) == (0, "")
+    assert str(finished / service.TRAJECTORY) in out
+    assert str(finished / service.REPORT) in out
+    assert f"to go further: autoresearch run --profile tiny --dir {finished} --iters 6" in out
+    assert (finished / service.TRAJECTORY).read_bytes() == before
+
+    code, out, _ = cli(*run_flags(finished), "--json")
+    assert (code, json.loads(out)["iterations"]) == (0, 3)
+
+
+def test_replaying_a_trajectory_that_is_not_there_is_refused(cli, tmp_path):
+    code, _, err = cli("run", "--proposer", "replay", "--replay-from", str(tmp_path / "nowhere"))
+    assert code == 74
+    assert "nowhere" in err
+    assert not (tmp_path / "runs").exists()  # nothing was begun
+
+
+# pause and resume.
+
+
+def test_pause_and_resume_are_said_twice_without_harm(cli, finished):
+    said = [cli(command, str(finished))[:2] for command in ("pause", "pause", "resume", "resume")]
+    assert said == [
+        (0, f"{finished} pauses after its running trial\n"),
+        (0, f"{finished} is pausing already\n"),
+        (0, f"{finished} goes on\n"),
+        (0, f"{finished} was not paused\n"),
+    ]
+
+
+def test_the_trajectory_names_its_run_too(cli, finished):
+    assert cli("pause", str(finished / service.TRAJECTORY))[0] == 0
+    assert (finished / FLAG).exists()
+    assert "pause.flag is there: `autoresearch resume` removes it" in cli("status", str(finished))[1]
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_a_misspelt_run_is_not_taken_for_its_parent(command, cli, finished):
+    code, _, err = cli(command, str(finished.parent / "rnu"))
+    assert code == 1
+    assert "rnu is no run directory" in err
+    assert not (finished.parent / FLAG).exists()
+
+
+# In a process of its own.
+
+
+def fresh_python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=True)
+
+
+def test_help_and_looking_need_neither_torch_nor_numpy_nor_optuna(finished):
+    """They answer at once, and where the heavy packages are not installed."""
+    program = f"""
+import contextlib, io, sys
+from autoresearch.cli import main
+from autoresearch.config import setting_names
+
+with contextlib.redirect_stdout(io.StringIO()):
+    for argv in (["status", "."], ["report", "."], ["status", "--json", "."], ["config"], ["pause", "."], ["--help"]):
+        with contextlib.suppress(SystemExit):
+            assert main(argv) == 0
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    assert fresh_python(program, finished).stdout.strip() == "[]"
+
+
+def test_a_reader_who_leaves_early_is_no_error(finished):
+    """As in ``autoresearch report | head -1``."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "autoresearch", "report", str(finished)]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
