@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -60,13 +61,21 @@ class Said:
     def _message(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-            if "progress" in message:
-                phase, fraction, step, speed = message["progress"]
-                self.on_progress(str(phase), float(fraction), int(step), None if speed is None else float(speed))
-            else:
+            if "progress" not in message:
                 self.answer = dict(message)
-        except (ValueError, TypeError, RecursionError):
+                return
+            progress = _progress(*message["progress"])
+        except (ValueError, TypeError, OverflowError, RecursionError):
             self.garbage = ascii(line[:200])
+            return
+        self.on_progress(*progress)
+
+
+def _progress(phase: str, fraction: float, step: int, speed: float | None) -> tuple[str, float, int, float | None]:
+    """What a child says of its progress, made into what it should be. Raises for what cannot be shown."""
+    if not (math.isfinite(fraction) and (speed is None or math.isfinite(speed))):
+        raise ValueError("progress is finite")
+    return str(phase), float(fraction), int(step), speed
 
 
 @dataclass(slots=True)
@@ -147,10 +156,13 @@ class ChildRunner:
             return said, exit_code, peak
 
     def _fork(self, request: dict[str, Any], result: int, stderr: int) -> int:
+        with contextlib.suppress(ServerLost):  # it had died since the last trial; one fresh start
+            return self.server.fork(request, result, stderr)
         try:
             return self.server.fork(request, result, stderr)
-        except ServerLost:  # it had died since the last trial; one fresh start
-            return self.server.fork(request, result, stderr)
+        except ServerLost as e:
+            hint = f"see {self.server.log}, and the system log for the OOM killer"
+            raise TrialServerError("the trial server starts and is killed at once", hint=hint) from e
 
     def _follow(self, said: Said, guard: Guard, result: int, stderr: int) -> tuple[int, int]:
         """Until the child has ended: listen, and watch deadline, memory and the user's wish. Raises ``Interrupted``."""

@@ -20,6 +20,9 @@ MAX_REPLY_BYTES = 1 << 16
 SERVER_ENV = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it torch refuses deterministic matrix products on CUDA
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS starts its thread pool at import otherwise
+    # A waiting thread sleeps instead of spinning. Spinning makes a trial ten times slower as soon as anything else wants
+    # a core, and a desk machine always runs something else (docs/decisions.md).
+    "OMP_WAIT_POLICY": "PASSIVE",
     # Keep and reuse the tensors of a step instead of mapping them afresh from the kernel each time, on huge pages where
     # the kernel gives them: a fifth more tokens/s on the CPU (benchmarks/RESULTS.md).
     "GLIBC_TUNABLES": ":".join(
@@ -60,6 +63,7 @@ class TrialServer:
             socket.send_fds(link, [json.dumps(request).encode()], [result, stderr])
             return int(self._receive()["pid"])
         except OSError as e:
+            self.close()  # so that the next fork starts a new one
             raise ServerLost("the trial server is gone") from e
 
     def fileno(self) -> int:

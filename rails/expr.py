@@ -71,7 +71,7 @@ class Binary:
     def value_in(self, env: Env) -> Any:
         left, right = self.left.value_in(env), self.right.value_in(env)
         if isinstance(left, str) or isinstance(right, str):
-            raise RuleError("arithmetic on a string")
+            raise TypeError("arithmetic on a string")
         return self.apply(left, right)
 
 
@@ -116,7 +116,7 @@ class Unary:
         if not self.negate:
             return not value
         if isinstance(value, str):
-            raise RuleError("arithmetic on a string")
+            raise TypeError("arithmetic on a string")
         return -value
 
 

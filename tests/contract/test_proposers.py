@@ -116,11 +116,11 @@ class ProposerContract:
         assert loop.trajectory.iterations == before
 
     def test_it_never_proposes_what_the_run_knows(self, run):
-        loop = run(40)
+        loop = run(30)
         attempts = [attempt for record in loop.trajectory.iterations for attempt in record.attempts]
-        assert len(loop.trajectory.iterations) == 40
+        assert len(loop.trajectory.iterations) == 30
         assert {attempt.rail for attempt in attempts} == {Rail.PASSED}
-        assert len({change_of(attempt.raw) for attempt in attempts}) == 40
+        assert len({change_of(attempt.raw) for attempt in attempts}) == 30
 
     def test_it_answers_each_refusal_with_something_else(self, run):
         loop = run(3)
@@ -159,8 +159,8 @@ class ProposerContract:
 
     def test_after_a_restart_it_proposes_what_it_would_have_proposed(self, run):
         """At every point of the run a new proposer that only sees the trajectory says what the old one said."""
-        settings = Settings(iters=30, baseline=BASELINE)
-        loop = run(30, trial=FakeTrial(fail=unlucky), estimator=only_small)
+        settings = Settings(iters=22, baseline=BASELINE)
+        loop = run(22, trial=FakeTrial(fail=unlucky), estimator=only_small)
         so_far = Trajectory()
         for event in loop.observer.events:
             if isinstance(event, Closer):
@@ -168,7 +168,7 @@ class ProposerContract:
                 for n, attempt in enumerate(event.attempts):
                     assert fresh.propose(so_far, event.attempts[:n]).raw == attempt.raw
             so_far.add(event)
-        assert len(so_far.iterations) == 30
+        assert len(so_far.iterations) == 22
 
 
 class Seeded(ProposerContract):

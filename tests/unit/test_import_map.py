@@ -28,7 +28,10 @@ ALLOWED = {
     "trial": {"ports", "records", "training", "memory", "trial_server"},
     "loop": {"ports", "records", "trajectory", "decide", "closing", "rails"},
     "policy": {"config", "records", "trajectory", "training", "rails"},
-    "bench": {"config", "memory", "policy", "ports", "records", "trajectory", "training", "trial", "trial_server", "rails"},
+    "bench": {
+        "config", "memory", "policy", "ports", "records", "trajectory", "training", "trial",
+        "trial_server", "rails",
+    },
     "report": {"journal", "records", "trajectory", "rails"},
     "console": {"ports", "records"},
     "testing": {"bench", "config", "loop", "policy", "ports", "records", "service", "training", "trajectory"},

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 
 from autoresearch import control, service
 from autoresearch.bench import Bench
-from autoresearch.config import Settings
+from autoresearch.config import Settings, resolve
 from autoresearch.errors import (
     BaselineFailed,
     ConfigError,
@@ -62,6 +63,15 @@ class User(SilentWatcher):
     def recorded(self, event: Event) -> None:
         self.events.append(event)
         self.react(event)
+
+
+@dataclass(slots=True)
+class EndlessInSecond(FakeTrial):
+    """Its third trial (the second iteration's) ends only when the user wants it to."""
+
+    def measure(self, cfg, seed, on_progress) -> Any:
+        self.takes_s = 600.0 if len(self.measured) == 2 else 0.0
+        return FakeTrial.measure(self, cfg, seed, on_progress)
 
 
 def run(settings: Settings, react: Callable[[Event], None] = lambda _event: None, **how: Any) -> str:
@@ -146,15 +156,11 @@ class TestBegin:
 
 
 class TestContinue:
-    def test_a_finished_run_is_left_exactly_as_it_is(self, make_settings) -> None:
-        settings = make_settings(iters=2)
-        run(settings)
-        (settings.run_dir / service.LOCK).unlink()
-        before = tree(settings.run_dir)
+    def test_a_finished_run_is_left_exactly_as_it_is(self, make_settings, finished: Path) -> None:
+        before = tree(finished)
         trial = FakeTrial()
-        assert run(settings, make_bench=bench_with(trial)) == "complete"
-        (settings.run_dir / service.LOCK).unlink()
-        assert tree(settings.run_dir) == before
+        assert run(make_settings(BEGUN), make_bench=bench_with(trial)) == "complete"
+        assert tree(finished) | {service.LOCK: b""} == before | {service.LOCK: b""}, "all but who looked last"
         assert trial.measured == []
 
     def test_fewer_iterations_than_are_there_is_finished_too(self, make_settings) -> None:
@@ -241,18 +247,30 @@ class TestContinue:
         assert [r.iter for r in closed if isinstance(r, Blocked)] == [2]
 
 
-@dataclass(slots=True)
-class EndlessInSecond(FakeTrial):
-    """Its third trial (the second iteration's) ends only when the user wants it to."""
+BEGUN = {"baseline.lr": 5e-4, "iters": 1}
 
-    def measure(self, cfg, seed, on_progress) -> Any:
-        self.takes_s = 600.0 if len(self.measured) == 2 else 0.0
-        return FakeTrial.measure(self, cfg, seed, on_progress)
+
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("finished") / "run"
+    run(resolve({**BEGUN, "dir": run_dir, "proposer": "random"}, {}).settings)
+    return run_dir
+
+
+@pytest.fixture
+def finished(finished_once: Path, tmp_path: Path) -> Path:
+    """The directory of a run of one iteration, begun with the settings ``BEGUN``."""
+    return Path(shutil.copytree(finished_once, tmp_path / "run"))
 
 
 class TestRefuseToContinue:
     """Two val_bpb of one run must be comparable: what is fixed stays fixed, and the refusal names what changed."""
 
+    def test_the_same_settings_go_on(self, make_settings, finished: Path) -> None:
+        assert run(make_settings(BEGUN, iters=1)) == "complete"
+        assert run(make_settings({**BEGUN, "iters": 2})) == "complete"
+
+    @pytest.mark.parametrize("iters", [1, 2], ids=["finished", "unfinished"])
     @pytest.mark.parametrize(
         ("change", "names"),
         [
@@ -263,20 +281,16 @@ class TestRefuseToContinue:
             ({"seed": 1}, r"decision_rule\.seed: 0 then, 1 now"),
         ],
     )
-    def test_another_baseline_menu_or_rule(self, make_settings, change: dict[str, object], names: str) -> None:
-        run(make_settings({"baseline.lr": 5e-4}, iters=1))
-        settings = make_settings({"baseline.lr": 5e-4} | change, iters=2)
-        before = tree(settings.run_dir)
+    def test_another_baseline_menu_or_rule(
+        self, make_settings, finished: Path, change: dict[str, object], names: str, iters: int
+    ) -> None:
+        before = (finished / service.TRAJECTORY).read_bytes()
         with pytest.raises(YardstickMismatch) as refusal:
-            run(settings)
+            run(make_settings({**BEGUN, "iters": iters, **change}))
         assert re.search(names, refusal.value.what)
         assert "--fresh" in refusal.value.hint
-        assert tree(settings.run_dir)[service.TRAJECTORY] == before[service.TRAJECTORY]
-
-    def test_it_is_refused_even_where_nothing_is_left_to_do(self, make_settings) -> None:
-        run(make_settings(iters=1))
-        with pytest.raises(YardstickMismatch):
-            run(make_settings({"decision.accept_delta_frac": 0.02}, iters=1))
+        assert (finished / service.TRAJECTORY).read_bytes() == before
+        assert not is_locked(finished / service.LOCK)
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -290,19 +304,16 @@ class TestRefuseToContinue:
             ("budget_size", 20.0),
         ],
     )
-    def test_another_yardstick(self, make_settings, field: str, value: object) -> None:
-        run(make_settings(iters=1))
-        settings = make_settings(iters=2)
-        before = (settings.run_dir / service.TRAJECTORY).read_bytes()
+    def test_another_yardstick(self, make_settings, finished: Path, field: str, value: object) -> None:
+        before = (finished / service.TRAJECTORY).read_bytes()
         with pytest.raises(YardstickMismatch, match=rf"{field}(\.fake)?: .* then, .* now"):
-            run(settings, make_bench=bench_with(FakeTrial(), **{field: value}))
-        assert (settings.run_dir / service.TRAJECTORY).read_bytes() == before
-        assert not is_locked(settings.run_dir / service.LOCK)
+            run(make_settings({**BEGUN, "iters": 2}), make_bench=bench_with(FakeTrial(), **{field: value}))
+        assert (finished / service.TRAJECTORY).read_bytes() == before
+        assert not is_locked(finished / service.LOCK)
 
-    def test_what_may_change_does_not_hinder(self, make_settings) -> None:
-        run(make_settings(iters=1))
-        changes = {"limits.max_attempts": 2, "on_pause": "exit", "max_hours": 5.0, "proposer": "random"}
-        assert run(make_settings(changes, iters=2)) == "complete"
+    def test_what_may_change_does_not_hinder(self, make_settings, finished: Path) -> None:
+        changes = {"iters": 2, "limits.max_attempts": 2, "on_pause": "exit", "max_hours": 5.0}
+        assert run(make_settings(BEGUN | changes)) == "complete"
 
 
 class TestFresh:
@@ -344,26 +355,23 @@ class TestFresh:
         assert run(settings, fresh=True) == "complete"
         assert not (settings.run_dir / service.ARCHIVE).exists()
 
-    def test_it_is_the_way_out_of_a_damaged_log(self, make_settings) -> None:
-        settings = make_settings(iters=1)
-        run(settings)
-        log = settings.run_dir / service.TRAJECTORY
+    def test_it_is_the_way_out_of_a_damaged_log(self, make_settings, finished: Path) -> None:
+        settings = make_settings(BEGUN)
+        log = finished / service.TRAJECTORY
         log.write_bytes(log.read_bytes().replace(b'"seq":3,', b'"seq":9,'))
         with pytest.raises(JournalDamaged, match="line 4") as refusal:
-            run(make_settings(iters=2))
+            run(settings)
         assert "--fresh" in refusal.value.hint
         assert run(settings, fresh=True) == "complete"
 
-    def test_it_does_not_take_a_run_from_its_daemon(self, make_settings) -> None:
-        settings = make_settings(iters=1)
-        run(settings)
-        before = tree(settings.run_dir)[service.TRAJECTORY]
-        lock = DirectoryLock(settings.run_dir / service.LOCK)
+    def test_it_does_not_take_a_run_from_its_daemon(self, make_settings, finished: Path) -> None:
+        before = (finished / service.TRAJECTORY).read_bytes()
+        lock = DirectoryLock(finished / service.LOCK)
         lock.acquire({"pid": 1})
         with pytest.raises(LockHeld):
-            run(settings, fresh=True)
+            run(make_settings(BEGUN), fresh=True)
         lock.release()
-        assert tree(settings.run_dir)[service.TRAJECTORY] == before
+        assert (finished / service.TRAJECTORY).read_bytes() == before
 
 
 class TestSecondDaemon:
@@ -418,15 +426,13 @@ class TestUnusablePlaces:
             run(settings)
         assert (settings.run_dir / service.TRAJECTORY).read_text() == '{"iter": 1}\n{"iter": 2}\n'
 
-    def test_a_record_of_a_newer_version(self, make_settings) -> None:
-        settings = make_settings(iters=1)
-        run(settings)
-        journal = Journal(settings.run_dir / service.TRAJECTORY)
+    def test_a_record_of_a_newer_version(self, make_settings, finished: Path) -> None:
+        journal = Journal(finished / service.TRAJECTORY)
         journal.append('{"stage":"dreamt","ts":"tomorrow"}')
         journal.close()
         line = len(read(journal.path).payloads)
         with pytest.raises(JournalDamaged, match=f"line {line}: .*dreamt") as refusal:
-            run(settings)
+            run(make_settings(BEGUN))
         assert "newer version" in refusal.value.hint
 
 
@@ -473,15 +479,14 @@ class TestPauseFlag:
 
     def test_on_pause_wait_it_goes_on_when_the_flag_is_gone(self, make_settings, flag: Path) -> None:
         settings = make_settings(iters=2)
-        resumed = []
+        colleague = threading.Thread(target=control.resume, args=[flag.parent])
 
         def resume_later(event: Event) -> None:
             if isinstance(event, Paused):
-                helper = threading.Thread(target=lambda: resumed.append(control.resume(flag.parent)))
-                helper.start()
+                colleague.start()
 
         assert run(settings, resume_later) == "complete"
-        assert resumed == [True]
+        colleague.join()
         assert [r.stage for r in records(settings)[:5]] == ["meta", "started", "paused", "resumed", "trial_started"]
         assert iterations(settings) == [1, 2]
 

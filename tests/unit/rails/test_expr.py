@@ -38,11 +38,18 @@ def test_a_rule_knows_the_names_it_uses():
 
 @pytest.mark.parametrize(
     "text",
-    ["d_model % (n_head - 16) == 0", "lr / 0 > 1", "precision * 3 == 'fp8fp8fp8'", "-precision == 1", "precision < 3",
-     "unknown > 1"],
-)  # fmt: skip
+    [
+        "d_model % (n_head - 16) == 0",
+        "lr / 0 > 1",
+        "precision * 3 == 'fp8fp8fp8'",
+        "3 * precision == 'fp8fp8fp8'",
+        "-precision == 1",
+        "precision < 3",
+        "unknown > 1",
+    ],
+)
 def test_what_cannot_be_computed_is_an_error_that_names_the_rule(text):
-    with pytest.raises(RuleError):
+    with pytest.raises(RuleError, match="cannot be computed"):
         Rule.parse(text).holds(ENV)
 
 

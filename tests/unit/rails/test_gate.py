@@ -81,6 +81,7 @@ NOT_THE_SCHEMA = {
     "delete in the reason": (reply(reason="\x7f"), "control character '\\x7f'"),
     "a C1 control in the reason": (reply(reason="\x9b2J"), "control character '\\x9b'"),
     "a line separator in the reason": (reply(reason="a\u2028b"), "control character '\\u2028'"),
+    "a paragraph separator in the reason": (reply(reason="a\u2029b"), "control character '\\u2029'"),
     "an override of direction": (reply(reason="\u202egood"), "control character '\\u202e'"),
     "half a surrogate pair": (reply(reason="\ud800"), "control character '\\ud800'"),
     "a raw new line": ('{"knob": "lr", "new_value": 1, "reason": "a\nb"}', "Invalid control character"),

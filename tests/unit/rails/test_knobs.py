@@ -59,6 +59,11 @@ def test_a_choice_is_taken_as_it_is_written_or_not_at_all(knob, value):
     assert knob.describe() in why
 
 
+def test_true_is_not_the_choice_1():
+    assert ChoiceKnob("n_head", choices=(1, 2, 4), default=2).accept(True)[0] is None
+    assert ChoiceKnob("n_head", choices=(0, 1), default=1).accept(False)[0] is None
+
+
 def test_a_refusal_says_the_value_and_the_range():
     assert LAYERS.accept(96) == (None, "n_layer = 96 is outside [4, 48]")
     assert DECAY.accept("high") == (None, "weight_decay takes a number, not 'high'")
@@ -96,7 +101,11 @@ def test_two_values(a, b):
     assert not same_value(b, a)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.binary(), st.lists))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.binary(), st.lists, max_leaves=20
+    )
+)
 def test_whatever_is_shown_is_short_printable_ascii(value):
     shown = show(value)
     assert shown.isascii()

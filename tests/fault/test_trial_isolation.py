@@ -1,0 +1,250 @@
+"""Real trials that misbehave: each becomes a failure with its cause, and the next trial is normal to the last bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import select
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from autoresearch import service
+from autoresearch.bench import real_bench
+from autoresearch.config import resolve
+from autoresearch.journal import read
+from autoresearch.policy import policy_of
+from autoresearch.records import Cause, EvalFailed, Evaluated, Failure, Measurement, decode
+from autoresearch.testing import SilentWatcher
+from autoresearch.training.spec import Budget, TrialSpec
+from autoresearch.trial import ForkedTrial
+
+ENDLESS = Budget(kind="steps", size=10**9)
+SMALL = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "baseline.n_head": 2}
+
+
+@dataclasses.dataclass
+class Lab:
+    """The real thing, its baseline, and what that measures while all is well."""
+
+    trial: ForkedTrial
+    baseline: dict[str, Any]
+    normal: float
+    corpus: Path
+
+    @property
+    def server_pid(self) -> int:
+        pid = self.trial.runner.server.pid
+        assert pid is not None
+        return pid
+
+    def failed(self, spec: dict[str, Any] | None = None, on_progress: Any = lambda *_: None, **changes: Any) -> Failure:
+        """The failure of a trial with another ``spec`` or other fields of the ``ForkedTrial``; ``cfg`` for knobs."""
+        cfg = self.baseline | changes.pop("cfg", {})
+
+        def hostile(cfg: dict[str, Any], seed: int) -> TrialSpec:
+            return self.trial.spec(cfg, seed).model_copy(update=spec or {})
+
+        outcome = dataclasses.replace(self.trial, spec=hostile, **changes).measure(cfg, 0, on_progress)
+        assert isinstance(outcome, Failure)
+        return outcome
+
+    def child(self) -> psutil.Process:
+        (only,) = psutil.Process(self.server_pid).children()
+        return only
+
+    def logs(self) -> set[Path]:
+        return set(self.trial.logs.glob("trial-*.stderr"))
+
+
+@pytest.fixture(scope="module")
+def lab_for_all(
+    small_corpus: Path, quick_trials: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    run_dir = tmp_path_factory.mktemp("run")
+    settings = resolve({**quick_trials, **SMALL, "corpus": str(small_corpus), "dir": run_dir}, {}).settings
+    policy = policy_of(settings)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONFAULTHANDLER", "1")  # Python then says on stderr what signal ended it
+        bench = real_bench(settings, policy, run_dir, lambda: False, SilentWatcher())
+        assert isinstance(bench.trial, ForkedTrial)
+        outcome = bench.trial.measure(policy.baseline, 0, lambda *_: None)
+        assert isinstance(outcome, Measurement)
+        yield Lab(bench.trial, policy.baseline, outcome.val_bpb, small_corpus)
+        bench.close()
+
+
+@pytest.fixture
+def lab(lab_for_all: Lab) -> Iterator[Lab]:
+    """Whatever a test does in it: afterwards the next trial is normal, and nothing of the last one is left."""
+    files = len(os.listdir("/proc/self/fd"))
+    yield lab_for_all
+    outcome = lab_for_all.trial.measure(lab_for_all.baseline, 0, lambda *_: None)
+    assert isinstance(outcome, Measurement)
+    assert outcome.val_bpb.hex() == lab_for_all.normal.hex()
+    assert psutil.Process(lab_for_all.server_pid).children() == []
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+def gone(process: psutil.Process) -> Callable[[], bool]:
+    """Asks, and waits for it, whether a process that is not our child has ended."""
+    end = os.pidfd_open(process.pid)
+
+    def ended() -> bool:
+        found = bool(select.select([end], [], [], 60)[0])
+        os.close(end)
+        return found
+
+    return ended
+
+
+class TestMemory:
+    def test_more_than_there_can_be(self, lab: Lab) -> None:
+        outcome = lab.failed(cfg={"d_ff": 1 << 36})
+        assert outcome.cause == Cause.OUT_OF_MEMORY
+        assert "allocate" in outcome.detail
+
+    def test_more_than_was_allowed(self, lab: Lab) -> None:
+        outcome = lab.failed(cfg={"d_model": 1024, "d_ff": 4096, "n_layer": 8}, memory_cap_bytes=300 << 20)
+        assert outcome.cause == Cause.OUT_OF_MEMORY
+        assert outcome.peak_bytes is not None
+        assert outcome.peak_bytes < 600 << 20
+
+    def test_less_than_it_takes_to_begin(self, lab: Lab) -> None:
+        assert lab.failed(memory_cap_bytes=20 << 20).cause == Cause.OUT_OF_MEMORY
+
+
+class TestLoss:
+    def test_one_that_explodes_is_ended_in_the_step_in_which_it_does(self, lab: Lab) -> None:
+        outcome = lab.failed({"budget": ENDLESS}, cfg={"lr": 1e30, "lr_warmup": 0})
+        assert (outcome.cause, outcome.step) == (Cause.NON_FINITE_LOSS, 2)
+        assert "step 2 (train)" in outcome.detail
+
+
+class TestDeadline:
+    def test_a_trial_that_takes_too_long(self, lab: Lab) -> None:
+        outcome = lab.failed({"budget": ENDLESS}, deadline_s=0.3)
+        assert (outcome.cause, outcome.exit_code) == (Cause.TIMEOUT, -signal.SIGKILL)
+        assert "0.3 s" in outcome.detail
+
+    def test_a_trial_that_hangs(self, lab: Lab) -> None:
+        def hang(*_: object) -> None:
+            lab.child().send_signal(signal.SIGSTOP)
+
+        assert lab.failed({"budget": ENDLESS}, hang, deadline_s=2.0).cause == Cause.TIMEOUT
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("number", "cause"),
+        [
+            (signal.SIGKILL, Cause.KILLED),
+            (signal.SIGTERM, Cause.KILLED),
+            (signal.SIGSEGV, Cause.CRASHED),
+            (signal.SIGABRT, Cause.CRASHED),
+            (signal.SIGBUS, Cause.CRASHED),
+        ],
+    )
+    def test_the_child_is_ended_by_one(self, lab: Lab, number: signal.Signals, cause: Cause) -> None:
+        outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.child().send_signal(number))
+        assert (outcome.cause, outcome.exit_code) == (cause, -number)
+        assert number.name in outcome.detail
+
+    def test_what_a_crash_wrote_is_kept(self, lab: Lab) -> None:
+        before = lab.logs()
+        outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.child().send_signal(signal.SIGSEGV))
+        (log,) = lab.logs() - before
+        assert "Fatal Python error: Segmentation fault" in log.read_text()
+        assert "_train" in outcome.stderr_tail, "the stack says where"
+
+    def test_the_server_is_killed_in_the_middle_of_a_trial(self, lab: Lab) -> None:
+        before = lab.server_pid
+        ends = []
+
+        def kill_the_server(*_: object) -> None:
+            if not ends:
+                ends.append(gone(lab.child()))
+                os.kill(before, signal.SIGKILL)
+
+        outcome = lab.failed({"budget": ENDLESS}, kill_the_server)
+        assert (outcome.cause, outcome.exit_code) == (Cause.KILLED, None)
+        assert "server" in outcome.detail
+        assert ends[0](), "the trial outlived its server"
+        assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
+        assert lab.server_pid != before
+
+    def test_the_server_is_killed_between_two_trials(self, lab: Lab) -> None:
+        before = lab.server_pid
+        ended = gone(psutil.Process(before))
+        os.kill(before, signal.SIGKILL)
+        assert ended()
+        outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None)
+        assert isinstance(outcome, Measurement), "nobody need notice"
+        assert lab.server_pid != before
+
+
+class TestCorpus:
+    @pytest.fixture
+    def copy(self, lab: Lab, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(lab.corpus, tmp_path / "corpus"))
+
+    def test_one_that_was_cut_short(self, lab: Lab, copy: Path) -> None:
+        with (copy / "val.bin").open("r+b") as file:
+            file.truncate(100)
+        outcome = lab.failed({"corpus": str(copy)})
+        assert outcome.cause == Cause.ERROR
+        assert "val.bin" in outcome.detail
+
+    def test_one_with_ids_that_no_tokenizer_made(self, lab: Lab, copy: Path) -> None:
+        size = (copy / "train.bin").stat().st_size
+        np.full(size // 2, 0xFFFF, "<u2").tofile(copy / "train.bin")
+        outcome = lab.failed({"corpus": str(copy)})
+        assert outcome.cause == Cause.ERROR
+        assert "IndexError" in outcome.detail
+
+    def test_one_that_is_gone(self, lab: Lab, copy: Path) -> None:
+        shutil.rmtree(copy)
+        outcome = lab.failed({"corpus": str(copy)})
+        assert outcome.cause == Cause.ERROR
+        assert "prepared corpus" in outcome.detail
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("cfg", "words"),
+        [
+            ({"precision": "fp8"}, "fp8"),
+            ({"n_head": 3}, "RuntimeError"),
+            ({"seq_len": 10**6}, "fewer than one sequence"),
+        ],
+    )
+    def test_one_that_the_rails_would_have_refused(self, lab: Lab, cfg: dict[str, Any], words: str) -> None:
+        outcome = lab.failed(cfg=cfg)
+        assert (outcome.cause, outcome.exit_code) == (Cause.ERROR, 0)
+        assert words in outcome.detail
+
+
+def test_the_loop_goes_on_after_a_candidate_that_explodes(
+    tmp_path: Path, small_corpus: Path, quick_trials: dict[str, Any]
+) -> None:
+    wide = {"menu.knobs.lr.high": 1e35, "baseline.lr_warmup": 0, "dir": tmp_path, "corpus": str(small_corpus)}
+    settings = resolve({**quick_trials, **SMALL, **wide, "proposer": "replay", "iters": 2}, {}).settings
+    replies = [
+        json.dumps({"knob": knob, "new_value": value, "reason": "boldly"})
+        for knob, value in (("lr", 1e30), ("lr", 1e-3))
+    ]
+    before = psutil.Process().children()
+    assert service.run(settings, SilentWatcher(), replies=replies) == "complete"
+    assert psutil.Process().children() == before
+    records = [decode(payload) for payload in read(tmp_path / service.TRAJECTORY).payloads]
+    (failed,) = [r for r in records if isinstance(r, EvalFailed)]
+    assert (failed.iter, failed.cause, failed.eval_metrics.step) == (1, Cause.NON_FINITE_LOSS, 2)
+    (evaluated,) = [r for r in records if isinstance(r, Evaluated)]
+    assert evaluated.iter == 2
