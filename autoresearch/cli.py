@@ -49,8 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("autoresearch: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `autoresearch report | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _show_nobody()
         return 0
+
+
+def _show_nobody() -> None:
+    """What is still to be written to stdout has no reader: let it go, so that the end of the process is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -97,11 +102,14 @@ def run(args: argparse.Namespace) -> int:
     replies = _recorded_replies(settings.replay_from) if settings.replay_from else []
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
     ending = service.run(settings, terminal, fresh=args.fresh, replies=replies)
-    _print_summary(settings.run_dir, args.json)
-    if not args.json:
-        print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
-        print(f"report      {settings.run_dir / service.REPORT}")
-        print(_how_to_go_on(settings, ending == "complete"))
+    try:
+        _print_summary(settings.run_dir, args.json)
+        if not args.json:
+            print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
+            print(f"report      {settings.run_dir / service.REPORT}")
+            print(_how_to_go_on(settings, ending == "complete"))
+    except OSError:  # the terminal was closed, and because of that the run has ended, in good order
+        _show_nobody()
     return 0
 
 

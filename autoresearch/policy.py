@@ -11,7 +11,7 @@ from autoresearch.errors import ConfigError, YardstickMismatch
 from autoresearch.records import Cfg, DecisionRule, Yardstick
 from autoresearch.training.spec import Budget
 from autoresearch.trajectory import Trajectory
-from rails import FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
+from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,9 @@ class Policy:
     rule: DecisionRule
     budget: Budget
 
-    @property
-    def steps(self) -> int | None:
-        """The step budget as the cross constraints know it."""
-        return self.budget.steps(int(self.baseline["batch_size"]), int(self.baseline["seq_len"]))
+    def steps(self, cfg: Config) -> int | None:
+        """The step budget of a configuration, as the cross constraints know it."""
+        return self.budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
 
     @property
     def parts(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@
 
 from rails.gate import gate
 from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, is_finite, same_value
-from rails.menu import Menu, MenuError, default_menu, load_menu, parse_menu
+from rails.menu import Menu, MenuError, Steps, default_menu, load_menu, parse_menu
 from rails.novelty import Tried
 from rails.verdict import Config, Estimate, Limits, Proposal, Rail, Verdict
 
@@ -24,6 +24,7 @@ __all__ = [
     "MenuError",
     "Proposal",
     "Rail",
+    "Steps",
     "Tried",
     "Value",
     "Verdict",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from rails import checks
 from rails.checks import Refused
-from rails.menu import Menu, default_menu
+from rails.menu import Menu, Steps, default_menu
 from rails.novelty import Tried
 from rails.verdict import Config, Estimate, Limits, Proposal, Rail, Verdict
 
@@ -18,15 +18,14 @@ def gate(
     baseline_cfg: Config,
     menu: Menu | None = None,
     *,
-    steps: int | None = DEFAULT_STEPS,
+    steps: Steps = DEFAULT_STEPS,
     known: Tried | None = None,
     estimate: Callable[[Config], Estimate] | None = None,
     limits: Limits = Limits(),
 ) -> Verdict:
     """Judge one raw reply against the fixed baseline.
 
-    ``steps`` is the run's step budget (``None`` where it has none: rules that use it are skipped), ``known`` what the
-    run has tried, ``estimate`` what a configuration would cost on this machine; R6 and R7 pass where these are absent.
+    ``steps`` is the run's step budget (see ``menu.Steps``), ``known`` what the run has tried, ``estimate`` what a configuration would cost on this machine; R6 and R7 pass where these are absent.
     Deterministic, and total in ``raw`` and ``baseline_cfg``: whatever they are, the answer is a ``Verdict``.
     """
     menu = menu or default_menu()

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from rails.verdict import Config
 DEFAULT_PATH = Path(__file__).with_name("perturbation_menu.json")
 VERSION = 1
 STEPS = "steps"  # the one name besides the knobs that a rule may use
+# The step budget: a number, one that depends on the configuration (a budget in tokens), or None where only the clock
+# knows (rules that use it are then skipped).
+Steps = int | None | Callable[[Config], int | None]
 FIELDS = {
     "int": {"low", "high", "default"},
     "float": {"low", "high", "default"},
@@ -58,8 +61,9 @@ class Menu:
         canonical = json.dumps(self.source, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    def broken_rule(self, cfg: Config, steps: int | None) -> str:
-        """Why ``cfg`` breaks a cross constraint, or an empty string. ``steps`` None skips the rules that use it."""
+    def broken_rule(self, cfg: Config, steps: Steps) -> str:
+        """Why ``cfg`` breaks a cross constraint, or an empty string."""
+        steps = steps(cfg) if callable(steps) else steps
         env = {**cfg, STEPS: steps}
         for constraint in self.constraints:
             if steps is None and STEPS in constraint.rule.names:
@@ -73,7 +77,7 @@ class Menu:
                 return f"{constraint.name}: {constraint.rule.text} does not hold with {values}"
         return ""
 
-    def check_config(self, cfg: Config, steps: int | None) -> str:
+    def check_config(self, cfg: Config, steps: Steps) -> str:
         """Why ``cfg`` is no valid configuration of this menu, or an empty string."""
         for name, knob in self.knobs.items():
             if name not in cfg:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from autoresearch.ports import Reply
 from autoresearch.records import Attempt
 from autoresearch.trajectory import Trajectory
-from rails import ChoiceKnob, Config, FloatKnob, IntKnob, Knob, Menu, Rail, Value, same_value
+from rails import ChoiceKnob, Config, FloatKnob, IntKnob, Knob, Menu, Rail, Steps, Value, same_value
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The menu around one baseline. ``steps`` is the run's step budget, as the cross constraints know it."""
+    """The menu around one baseline. ``steps`` is the run's step budget (see ``rails.Steps``)."""
 
     menu: Menu
     baseline: Config
-    steps: int | None
+    steps: Steps
 
     def is_open(self, knob: str, value: Value, trajectory: Trajectory, refused: Sequence[Attempt]) -> bool:
         """Whether proposing this would neither break a rule nor repeat what is known or was refused for its cost."""

@@ -113,7 +113,7 @@ def nobody_is_left(run_dir: Path) -> bool:
     return not is_locked(run_dir / "run.lock") and not any(mine in w for w in words)
 
 
-FINISHES = pytest.mark.parametrize("terminal", [60], indirect=True)
+FINISHES = pytest.mark.parametrize("terminal", [30], indirect=True)
 NEVER_FINISHES = pytest.mark.parametrize("terminal", [10**8], indirect=True)
 
 

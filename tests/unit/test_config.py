@@ -299,7 +299,7 @@ def test_every_profile_is_a_valid_policy(profile):
     policy = policy_of(settings)
     assert policy.menu.check_config(policy.baseline, policy.steps) == ""
     assert policy.menu.defaults == policy.baseline
-    assert policy.steps == settings.budget.size
+    assert policy.steps(policy.baseline) == settings.budget.size
 
 
 @pytest.mark.parametrize(

@@ -548,3 +548,18 @@ def test_the_same_question_gets_the_same_answer(raw, baseline, history):
     once = known()
     answers = [gate(raw, baseline, known=k, estimate=lambda _: Estimate(5, 2.0)) for k in (once, once, known())]
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_under_a_budget_in_tokens_each_candidate_has_its_own_steps():
+    """Half the batch makes twice the steps: a warmup that is too long for the baseline may fit there, and the reverse."""
+    steps_of = {16: 60, 8: 120, 4: 240, 2: 480}
+
+    def steps(cfg):
+        return steps_of[cfg["batch_size"]]
+
+    def say(knob, value):
+        return json.dumps({"knob": knob, "new_value": value, "reason": ""})
+
+    long_warmup = {**default_menu().defaults, "batch_size": 8, "lr_warmup": 40}
+    assert gate(say("batch_size", 4), long_warmup, steps=steps).ok
+    assert gate(say("batch_size", 16), long_warmup, steps=steps).rail == "R4_cross"
