@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Protocol
 
 from autoresearch.config import Settings
 from autoresearch.errors import ConfigError
-from autoresearch.memory import spare_bytes
+from autoresearch.memory import spare_bytes, usable_cpus
 from autoresearch.policy import Policy
 from autoresearch.ports import Observer, Trial
 from autoresearch.records import Cfg, Yardstick
@@ -24,7 +23,7 @@ from autoresearch.training.tokenizer import TokenizerSpec
 from autoresearch.trajectory import Trajectory
 from autoresearch.trial import ChildRunner, ForkedTrial
 from autoresearch.trial_server import TrialServer
-from rails import ChoiceKnob, Limits, Verdict, gate
+from rails import ChoiceKnob, Config, Limits, Verdict, gate, too_dear
 
 STDLIB = "stdlib"
 
@@ -50,8 +49,6 @@ class Bench:
 
 def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
     """The gate with everything that this run knows filled in."""
-    free = spare_bytes() if bench.free_accelerator_bytes is None else bench.free_accelerator_bytes
-    cap = memory_cap_bytes(settings)
     return gate(
         raw,
         policy.baseline,
@@ -59,8 +56,20 @@ def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory
         steps=policy.steps,
         known=trajectory.known(),
         estimate=bench.estimator,
-        limits=Limits(free if cap is None else min(free, cap), settings.limits.max_time_ratio),
+        limits=limits_now(bench, settings),
     )
+
+
+def limits_now(bench: Bench, settings: Settings) -> Limits:
+    """What a trial may take at this moment."""
+    free = spare_bytes() if bench.free_accelerator_bytes is None else bench.free_accelerator_bytes
+    cap = memory_cap_bytes(settings)
+    return Limits(free if cap is None else min(free, cap), settings.limits.max_time_ratio)
+
+
+def refusal_for_cost(bench: Bench, settings: Settings, cfg: Config) -> str:
+    """Why R7 would refuse ``cfg`` at this moment, or an empty string: proposers ask before they propose."""
+    return (too_dear(bench.estimator(cfg), limits_now(bench, settings)) or "") if bench.estimator else ""
 
 
 def real_bench(
@@ -70,7 +79,7 @@ def real_bench(
     path = corpus_path(settings, run_dir, watcher)
     corpus = Corpus.open(path, verify=True)
     span = choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
-    threads = settings.threads or len(os.sched_getaffinity(0))
+    threads = settings.threads or usable_cpus()
     watcher.said(f"starting the trial server (trainer {settings.trainer})")
     server = TrialServer(settings.trainer, run_dir / "logs" / "trial-server.log")
     runner = ChildRunner(server, aborted)
@@ -139,9 +148,15 @@ def corpus_path(settings: Settings, run_dir: Path, watcher: Watcher) -> Path:
     if settings.corpus != STDLIB:
         return Path(settings.corpus)
     out = run_dir / "corpus"
-    if not (out / "manifest.json").exists():
+    wanted = settings.tokenizer
+    if (out / "manifest.json").exists():
+        found = Corpus.open(out).manifest.tokenizer
+        if (found.kind, found.requested_vocab) != (wanted.kind, wanted.vocab_size if wanted.kind == "bpe" else None):
+            hint = f"undo the change of tokenizer.*, take another --dir, or move {out} away"
+            raise ConfigError(f"{out} was tokenized with {found.kind} of {found.vocab} ids", hint=hint)
+    else:
         watcher.said("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
-        spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)
+        spec = TokenizerSpec(wanted.kind, wanted.vocab_size)
         prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=watcher.preparing)
     return out

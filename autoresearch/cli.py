@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from autoresearch.errors import AutoresearchError
 
 EXIT_CODES = """\
 exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged trajectory; 66 corpus;
-69 package missing; 70 baseline failed; 71 trial server; 74 cannot write; 75 another daemon holds the run;
+69 package missing; 70 baseline failed; 71 trial server; 74 cannot read or write; 75 another daemon holds the run;
 76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
 
 # Flag, setting, type, help. Every other setting is reached with --set.
@@ -38,7 +39,8 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         return command(args)
@@ -97,9 +99,10 @@ def run(args: argparse.Namespace) -> int:
     """``autoresearch run``."""
     from autoresearch import service
     from autoresearch.console import Terminal
+    from autoresearch.report import raw_replies
 
     settings = _resolved(args).settings
-    replies = _recorded_replies(settings.replay_from) if settings.replay_from else []
+    replies = raw_replies(settings.replay_from) if settings.replay_from else []
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
     ending = service.run(settings, terminal, fresh=args.fresh, replies=replies)
     try:
@@ -107,16 +110,23 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
             print(f"report      {settings.run_dir / service.REPORT}")
-            print(_how_to_go_on(settings, ending == "complete"))
+            print(_how_to_go_on(args.argv, settings, ending == "complete"))
     except OSError:  # the terminal was closed, and because of that the run has ended, in good order
         _show_nobody()
     return 0
 
 
-def _how_to_go_on(settings: Any, complete: bool) -> str:
-    words = ["autoresearch run", f"--profile {settings.profile}", f"--dir {settings.dir}" if settings.dir else ""]
-    words.append(f"--iters {2 * settings.iters}" if complete else "")
-    return f"to {'go further' if complete else 'continue'}: {' '.join(w for w in words if w)}"
+def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool) -> str:
+    """The user's own command again, with more iterations if these are done."""
+    words, skip = [], False
+    for word in argv:
+        if skip or word in ("--fresh", "--iters") or word.startswith("--iters="):
+            skip = word == "--iters"
+            continue
+        words.append(word)
+    words += ["--iters", str(2 * settings.iters)] if complete else []
+    program = "autoresearch" if shutil.which("autoresearch") else sys.argv[0]
+    return f"to {'go further' if complete else 'continue'}: {shlex.join([program, *words])}"
 
 
 def prepare(args: argparse.Namespace) -> int:
@@ -243,14 +253,6 @@ def _print_summary(run_dir: Path, as_json: bool) -> None:
     print(
         summary_json(summary) if as_json else f"\n{render_status(summary, history, **_looks(run_dir, False)).rstrip()}"
     )
-
-
-def _recorded_replies(path: Path) -> list[str]:
-    from autoresearch.report import load
-
-    rows = load(path).rows
-    keys = ("knob", "new_value", "reason")
-    return [json.dumps(dict(zip(keys, (r.knob, r.new_value, r.why or ""), strict=True))) for r in rows if r.knob]
 
 
 def _run_dir(args: argparse.Namespace) -> Path:

@@ -116,7 +116,7 @@ def proposer_failed_of(
     n: int, source: str, error: Exception, attempts: Sequence[Attempt], ts: str, times: Times
 ) -> ProposerFailed:
     """The record of an iteration in which the proposer raised."""
-    rail = attempts[-1].rail if attempts else Rail.R1_SCHEMA
+    rail = attempts[-1].rail if attempts else None
     reason = ascii(f"{type(error).__name__}: {error}")[1:-1][:1000]
     return ProposerFailed(**_without_candidate(n, attempts, ts, times), rail=rail, reason=reason, source=source)
 

@@ -260,7 +260,8 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
     for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+        replaces = isinstance(value, Mapping) and "type" in value  # a knob of another kind shares no field
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict) and not replaces:
             _merge(into[key], value)
         else:
             into[key] = json.loads(json.dumps(value, default=str)) if isinstance(value, Mapping) else value

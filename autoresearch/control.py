@@ -61,8 +61,11 @@ class RunControl:
                     self._wake.get(timeout=LOOK_AGAIN_S)
 
     def on_signal(self, number: int, _frame: FrameType | None = None) -> None:
-        """Signal handler: stop after the running trial; at the second signal, at once."""
-        self.aborted = bool(self._signal)
+        """Signal handler: stop after the running trial; at the second signal, at once.
+
+        SIGHUP never counts as the second: a closing terminal sends it twice (the shell and the kernel do).
+        """
+        self.aborted = self.aborted or (bool(self._signal) and number != signal.SIGHUP)
         self._signal = self._signal or signal.Signals(number).name
         self._wake.put(None)
 

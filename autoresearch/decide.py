@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from autoresearch.records import DecisionRule, Measurement
+from autoresearch.records import DecisionRule, Measurement, TrialEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +21,31 @@ class Decision:
     reason: str
 
 
-def wanted_seed(measured_seeds: Sequence[int], rule: DecisionRule) -> int | None:
-    """The seed of the next trial that the rule needs before it can judge, or ``None`` when it has enough.
+def wanted_seed(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded], rule: DecisionRule) -> int | None:
+    """The seed of the next trial that the rule needs of a candidate, or ``None`` when it can judge.
 
-    The same rule asks for the baseline's trials, so that a candidate and its baseline are paired by seed.
+    It sees all trials so far of both sides. The baseline's own trials are asked for in the same way, with an empty
+    ``baseline``, so that a candidate and its baseline are paired by seed.
     """
-    return None if rule.seed in measured_seeds else rule.seed
+    return None if any(t.seed == rule.seed for t in candidate) else rule.seed
 
 
-def decide(candidate: Sequence[Measurement], baseline: Sequence[Measurement], rule: DecisionRule) -> Decision:
+def decide(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded], rule: DecisionRule) -> Decision:
     """Judge a candidate by the mean of all its trials against the mean of all the baseline's.
 
     Kept when the relative improvement is at least ``accept_delta_frac``. Raises ``ValueError`` without trials.
     """
-    if not candidate or not baseline:
-        raise ValueError("a decision needs at least one trial of the candidate and one of the baseline")
-    mean, reference = fmean(m.val_bpb for m in candidate), fmean(m.val_bpb for m in baseline)
+    mean, reference = mean_bpb(candidate), mean_bpb(baseline)
     gain = (reference - mean) / reference
     keep = gain >= rule.accept_delta_frac
     relation = "reaches" if keep else "is below"
     reason = f"improvement {100 * gain:+.2f}% {relation} the {100 * rule.accept_delta_frac:g}% that a keep needs"
     return Decision("keep" if keep else "revert", mean, reference, gain, reason)
+
+
+def mean_bpb(trials: Sequence[TrialEnded]) -> float:
+    """Mean val_bpb of the measured trials. Raises ``ValueError`` if there is none."""
+    measured = [t.outcome.val_bpb for t in trials if isinstance(t.outcome, Measurement)]
+    if not measured:
+        raise ValueError("a decision needs at least one measured trial on either side")
+    return fmean(measured)

@@ -116,6 +116,7 @@ class Journal:
             file.write(contents.torn)
             file.flush()
             os.fsync(file.fileno())
+        fsync_dir(self.path.parent)
         os.ftruncate(self._fd, contents.whole_bytes)
         os.fsync(self._fd)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from autoresearch.closing import (
@@ -17,7 +19,7 @@ from autoresearch.closing import (
     proposed_of,
     proposer_failed_of,
 )
-from autoresearch.decide import decide, wanted_seed
+from autoresearch.decide import decide, mean_bpb, wanted_seed
 from autoresearch.errors import BaselineFailed
 from autoresearch.ports import Control, Exhausted, Interrupted, Journal, Observer, Progress, Proposer, Trial
 from autoresearch.records import (
@@ -40,6 +42,7 @@ from autoresearch.records import (
 from autoresearch.trajectory import Trajectory, first_failure, measurements
 from rails import Verdict
 
+MAX_PROPOSER_FAILURES = 5
 MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is tried once more, not for ever
 
 
@@ -67,6 +70,7 @@ class Loop:
     utc: Callable[[], str]
     clock: Callable[[], float] = time.monotonic
     paused_s: float = 0.0
+    proposer_failures: int = 0  # in a row, in this process
 
     def run(self) -> str:
         """Go on until every iteration is closed (answers "complete") or something ends the run (answers why)."""
@@ -74,6 +78,7 @@ class Loop:
             if self.trajectory.baseline is None:
                 self.measure_baseline()
             while self.trajectory.next_iter <= self.iters:
+                self.end_if_proposer_is_broken()
                 self.iterate()
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
@@ -97,7 +102,7 @@ class Loop:
         if failure := first_failure(trials):
             self.record(eval_failed_of(proposed, self.trajectory, failure, self.utc(), times))
         else:
-            decision = decide(measurements(trials), measurements(self.trajectory.baseline_outcomes), self.rule)
+            decision = decide(trials, self.trajectory.baseline_outcomes, self.rule)
             self.record(evaluated_of(proposed, self.trajectory, decision, self.utc(), times))
 
     def propose(self, began: float) -> Proposed | None:
@@ -107,6 +112,8 @@ class Loop:
             asked = self.clock()
             try:
                 reply = self.proposer.propose(self.trajectory, attempts)
+            except Interrupted:
+                raise
             except Exhausted:
                 if not attempts:
                     raise
@@ -114,8 +121,10 @@ class Loop:
             except Exception as e:  # whatever a proposer does, the night goes on
                 times = Times(self.active_s() - began, propose_s + self.clock() - asked)
                 self.record(proposer_failed_of(n, self.proposer.name, e, attempts, self.utc(), times))
+                self.proposer_failures += 1
                 return None
             propose_s += self.clock() - asked
+            self.proposer_failures = 0
             verdict = self.judge(reply.raw, self.trajectory)
             attempts.append(attempt_of(reply.raw, reply.source, verdict))
             if verdict.ok:
@@ -126,19 +135,18 @@ class Loop:
 
     def measure_baseline(self) -> None:
         """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
-        began = self.active_s()
+        began = self.active_s() - trials_before(self.trajectory.outcomes)
         trials = self.measure(self.baseline_cfg, 0)
         if failure := first_failure(trials):
             hint = "change the baseline or the machine's limits; `autoresearch config` shows both"
             raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
-        measured = measurements(trials)
         self.record(
             Baseline(
                 ts=self.utc(),
                 baseline_cfg=self.baseline_cfg,
-                baseline_val_bpb=decide(measured, measured, self.rule).baseline_val_bpb,
+                baseline_val_bpb=mean_bpb(trials),
                 trials=tuple(t.trial for t in trials),
-                eval_metrics=measured[0],
+                eval_metrics=measurements(trials)[0],
                 wall_s=self.active_s() - began,
             )
         )
@@ -146,7 +154,7 @@ class Loop:
     def measure(self, cfg: Cfg, n: int) -> list[TrialEnded]:
         """Every trial of ``cfg`` that the decision rule wants, those before a restart included; ends at a failure."""
         while not first_failure(self.trajectory.outcomes):
-            seed = wanted_seed([t.seed for t in self.trajectory.outcomes], self.rule)
+            seed = wanted_seed(self.trajectory.outcomes, self.trajectory.baseline_outcomes, self.rule)
             if seed is None:
                 break
             self.checkpoint()
@@ -162,8 +170,12 @@ class Loop:
             detail = f"the machine went down {lost} times while this configuration ran"
             outcome: Measurement | Failure = Failure(cause=Cause.HOST_LOST, detail=detail)
         else:
-            outcome = self.trial.measure(cfg, seed, lambda *how: self.observer.progressed(Progress(n, *how)))
+            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n))
         self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
+
+    def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
+        with suppress(Exception):
+            self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
 
     def checkpoint(self) -> None:
         """Where a pause or a stop takes hold: between trials, never inside one."""
@@ -182,6 +194,12 @@ class Loop:
         done = len(self.trajectory.iterations)
         self.record(Stopped(ts=self.utc(), reason=reason, completed_iters=done, requested_iters=self.iters))
 
+    def end_if_proposer_is_broken(self) -> None:
+        """A proposer that only raises must not use up the night's iterations in a second."""
+        if self.proposer_failures >= MAX_PROPOSER_FAILURES:
+            why = self.trajectory.iterations[-1].reason
+            raise EndOfRun(f"the proposer failed {MAX_PROPOSER_FAILURES} times in a row: {why}")
+
     def end_if_wanted(self) -> None:
         if reason := self.control.stop_reason():
             raise EndOfRun(reason)
@@ -194,9 +212,15 @@ class Loop:
         """Durable first, then part of what is known, then shown."""
         self.journal.append(encode(event))
         self.trajectory.add(event)
-        self.observer.recorded(event)
+        with suppress(Exception):  # whoever looks on cannot stop the run
+            self.observer.recorded(event)
 
 
 def spent_before(proposed: Proposed, outcomes: list[TrialEnded]) -> float:
     """Seconds that an iteration cut in two by a restart had already taken, as far as they were recorded."""
-    return proposed.propose_wall_s + sum(t.outcome.trial_wall_s or 0.0 for t in outcomes)
+    return proposed.propose_wall_s + trials_before(outcomes)
+
+
+def trials_before(outcomes: list[TrialEnded]) -> float:
+    """Seconds of trials that an earlier process had waited for."""
+    return sum(t.outcome.trial_wall_s or 0.0 for t in outcomes)

@@ -1,7 +1,12 @@
-"""How much memory a trial may take without endangering the machine."""
+"""How much of the machine a trial may take: memory, without endangering the rest, and cores.
+
+A cgroup's limits (v2) bind like the machine's own; cgroup v1 is not read.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 
 import psutil
@@ -15,8 +20,9 @@ def reserve_bytes(total: int) -> int:
 
 
 def total_bytes() -> int:
-    """Physical memory (MemTotal)."""
-    return int(psutil.virtual_memory().total)
+    """Memory of the machine (MemTotal), or of the tightest cgroup (v2) around this process."""
+    limits = [_number(group / "memory.max") for group in _own_cgroups()]
+    return min([int(psutil.virtual_memory().total), *(limit for limit in limits if limit is not None)])
 
 
 def available_bytes() -> int:
@@ -35,6 +41,19 @@ def available_bytes() -> int:
 def spare_bytes() -> int:
     """What a trial may take: all that is available but the reserve."""
     return max(0, available_bytes() - reserve_bytes(total_bytes()))
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use: its affinity, or a tighter cgroup quota (v2), at least one."""
+    cores = len(os.sched_getaffinity(0))
+    for group in _own_cgroups():
+        try:
+            quota, period = (group / "cpu.max").read_text().split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdigit():
+            cores = min(cores, max(1, math.ceil(int(quota) / int(period))))
+    return cores
 
 
 def resident_bytes(pid: int) -> int:

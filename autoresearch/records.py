@@ -21,6 +21,9 @@ from rails import Rail
 SCHEMA_VERSION = 1
 
 KnobValue = int | float | str
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
 Cfg = dict[str, KnobValue]
 
 
@@ -52,22 +55,22 @@ class Measurement(Plain):
     """What one trial measured."""
 
     ok: Literal[True] = True
-    val_bpb: float
-    val_nats_per_token: float
-    val_tokens: int
-    val_bytes: int
+    val_bpb: Positive
+    val_nats_per_token: Positive
+    val_tokens: PositiveInt
+    val_bytes: PositiveInt
     train_loss_first: float
     train_loss_last: float
-    train_steps: int
-    train_tokens: int
-    train_flops: int
-    params: int
-    mean_step_ms: float
-    tokens_per_s: float
-    train_wall_s: float  # first forward to last step
-    val_wall_s: float
-    trial_wall_s: float  # as the daemon saw it, process start and end included
-    peak_bytes: int
+    train_steps: PositiveInt
+    train_tokens: PositiveInt
+    train_flops: PositiveInt
+    params: PositiveInt
+    mean_step_ms: NotNegative
+    tokens_per_s: NotNegative
+    train_wall_s: NotNegative  # first forward to last step
+    val_wall_s: NotNegative
+    trial_wall_s: NotNegative  # as the daemon saw it, process start and end included
+    peak_bytes: PositiveInt
     device: str
     energy_j: float | None = None
 
@@ -228,7 +231,7 @@ class Iteration(Event):
 
     iter: int
     verdict_ok: bool
-    rail: Rail
+    rail: Rail | None  # null where no rail was asked
     reason: str
     attempts: tuple[Attempt, ...]
     propose_wall_s: float

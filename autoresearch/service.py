@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.bench import Bench, Watcher, judge, real_bench
+from autoresearch.bench import Bench, Watcher, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
-from autoresearch.errors import ConfigError, JournalDamaged, JournalError
+from autoresearch.errors import ConfigError, JournalDamaged, JournalError, MissingPackage
 from autoresearch.files import DirectoryLock
 from autoresearch.journal import Journal
 from autoresearch.loop import Loop
@@ -92,11 +92,12 @@ def open_run(
             write_report(run_dir, watcher)
         return "complete"
     control = control_of(settings, run_dir)
-    proposer = proposer_of(settings, policy, replies)
+    if settings.proposer == "replay" and not replies:
+        raise ConfigError("proposer = 'replay' has nothing to replay", hint="give --replay-from TRAJECTORY")
     bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
     try:
         with control.listening():  # not before: until there is a trial to finish, a signal should simply end it
-            return go_on(settings, policy, bench, journal, trajectory, control, watcher, proposer)
+            return go_on(settings, policy, bench, journal, trajectory, control, watcher, replies)
     finally:
         bench.close()
 
@@ -109,10 +110,12 @@ def go_on(
     trajectory: Trajectory,
     control: RunControl,
     watcher: Watcher,
-    proposer: Proposer,
+    replies: Sequence[str],
 ) -> str:
     """Everything is there: fix or check the yardstick, then loop."""
     check_yardstick(trajectory, bench.yardstick)
+    space = Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings))
+    proposer = proposer_of(settings, space, replies)
     loop = Loop(
         trajectory=trajectory,
         journal=journal,
@@ -148,16 +151,17 @@ def go_on(
     return ending
 
 
-def proposer_of(settings: Settings, policy: Policy, replies: Sequence[str]) -> Proposer:
-    """The proposer that the settings name. Raises ``ConfigError`` or ``MissingPackage``."""
-    space = Space(policy.menu, policy.baseline, policy.steps)
+def proposer_of(settings: Settings, space: Space, replies: Sequence[str]) -> Proposer:
+    """The proposer that the settings name. Raises ``MissingPackage``."""
     if settings.proposer == "random":
         return RandomProposer(space, settings.seed)
     if settings.proposer == "replay":
-        if not replies:
-            raise ConfigError("proposer = 'replay' has nothing to replay", hint="give --replay-from TRAJECTORY")
         return ReplayProposer(tuple(replies))
-    from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
+    try:
+        from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
+    except ImportError as e:
+        hint = "pip install 'autoresearch[tpe]', or take --proposer random"
+        raise MissingPackage(f"proposer tpe needs the package {e.name}", hint=hint) from e
 
     return TpeProposer(space, settings.seed)
 
@@ -212,15 +216,18 @@ def set_aside(run_dir: Path, watcher: Watcher) -> None:
     if not old:
         return
     target = run_dir / ARCHIVE / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    target.mkdir(parents=True)
-    for path in old:
-        path.rename(target / path.name)
+    try:
+        target.mkdir(parents=True)
+        for path in old:
+            path.rename(target / path.name)
+    except OSError as e:
+        raise JournalError(f"cannot move the old run to {target}: {e.strerror}", hint="move it by hand") from e
     watcher.said(f"the old run is kept in {target}")
 
 
 def write_report(run_dir: Path, watcher: Watcher) -> None:
     """Have a child write the report: whatever is wrong with it cannot hurt the run."""
-    command = [sys.executable, "-m", "autoresearch", "report", str(run_dir), "--out", str(run_dir / REPORT)]
+    command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), "--out", str(run_dir / REPORT)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True)
         problem = done.stderr.strip() if done.returncode else ""

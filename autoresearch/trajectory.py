@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from autoresearch.records import (
     RETRYABLE,
-    Attempt,
     Baseline,
     Closer,
     EvalFailed,
@@ -16,12 +15,14 @@ from autoresearch.records import (
     Failure,
     Measurement,
     Meta,
+    Outcome,
     Proposed,
     Started,
+    Stopped,
     TrialEnded,
     TrialStarted,
 )
-from rails import Rail, Tried
+from rails import Tried
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class Trajectory:
     best: Evaluated | None = None  # the keep with the lowest mean
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
     energy_j: float | None = None
-    too_dear: list[Attempt] = field(default_factory=list)  # what R7 refused: known without having been measured
+    baseline_bad_luck: int = 0  # failures of the baseline that may say nothing about it
     tried: Tried | None = None
 
     @classmethod
@@ -86,6 +87,8 @@ class Trajectory:
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
             case Proposed():
                 self.proposed = record
+            case Stopped():
+                self.running = None  # dropped at the user's wish: no loss to hold against the configuration
             case Evaluated() | EvalFailed():
                 self._close(record)
             case _ if isinstance(record, Closer):
@@ -96,14 +99,21 @@ class Trajectory:
         if self.running is not None:  # it began and never ended: lost with its daemon, or with the whole machine
             self.host_losses += self.running.boot_id != record.boot_id
             self.running = None
-        if self.baseline is None:  # a baseline that failed is measured afresh
-            self.outcomes = [t for t in self.outcomes if isinstance(t.outcome, Measurement)]
+        if self.baseline is None and first_failure(self.outcomes):  # it is measured afresh: somebody may have mended it
+            self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
     def _end_trial(self, record: TrialEnded) -> None:
         self.running = None
         self.outcomes.append(record)
+        if self.baseline is None and self._is_first_bad_luck(record.outcome):
+            self.outcomes = measured_only(self.outcomes)  # tried once more, as a candidate's would be
         if record.outcome.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + record.outcome.energy_j
+
+    def _is_first_bad_luck(self, outcome: Outcome) -> bool:
+        unlucky = isinstance(outcome, Failure) and outcome.cause in RETRYABLE
+        self.baseline_bad_luck += unlucky
+        return unlucky and self.baseline_bad_luck == 1
 
     def _lower(self) -> None:
         measured = [m.val_bpb for m in measurements(self.outcomes)]
@@ -111,7 +121,6 @@ class Trajectory:
 
     def _close(self, record: Closer) -> None:
         self.iterations.append(record)
-        self.too_dear += [a for a in record.attempts if a.rail is Rail.R7_BUDGET]
         self._lower()
         self.proposed, self.running, self.outcomes, self.host_losses = None, None, [], 0
         if isinstance(record, Evaluated):
@@ -126,6 +135,11 @@ class Trajectory:
 def measurements(trials: Iterable[TrialEnded]) -> list[Measurement]:
     """The successful ones among ``trials``."""
     return [t.outcome for t in trials if isinstance(t.outcome, Measurement)]
+
+
+def measured_only(trials: Iterable[TrialEnded]) -> list[TrialEnded]:
+    """``trials`` without the failed ones."""
+    return [t for t in trials if isinstance(t.outcome, Measurement)]
 
 
 def first_failure(trials: Iterable[TrialEnded]) -> Failure | None:

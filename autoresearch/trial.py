@@ -6,13 +6,14 @@ import contextlib
 import json
 import math
 import os
+import select
 import selectors
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -24,7 +25,9 @@ from autoresearch.training.spec import Device, TrialSpec
 from autoresearch.trial_server import ServerLost, TrialServer
 
 GUARD_INTERVAL_S = 0.1
+DROP_DEADLINE_S = 5.0
 KEPT_STDERR_BYTES = 1 << 16
+KEPT_STDERR_FILES = 100
 MAX_MESSAGE_BYTES = 1 << 20
 RECORDED_STDERR_CHARS = 2000
 
@@ -97,6 +100,9 @@ class ForkedTrial:
         began = time.monotonic()
         said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s)
         outcome = judge_end(said, exit_code, peak, time.monotonic() - began)
+        if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
+            detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
+            outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
         self._keep_stderr(said)
         return outcome
 
@@ -112,6 +118,8 @@ class ForkedTrial:
         with contextlib.suppress(OSError):
             self.logs.mkdir(parents=True, exist_ok=True)
             (self.logs / f"trial-{time.time_ns()}.stderr").write_bytes(said.stderr)
+            for old in sorted(self.logs.glob("trial-*.stderr"))[:-KEPT_STDERR_FILES]:
+                old.unlink()
 
 
 @dataclass(slots=True)
@@ -157,12 +165,24 @@ class ChildRunner:
 
     def _fork(self, request: dict[str, Any], result: int, stderr: int) -> int:
         with contextlib.suppress(ServerLost):  # it had died since the last trial; one fresh start
-            return self.server.fork(request, result, stderr)
+            return self.server.fork(request, result, stderr, self.aborted)
         try:
-            return self.server.fork(request, result, stderr)
+            return self.server.fork(request, result, stderr, self.aborted)
         except ServerLost as e:
             hint = f"see {self.server.log}, and the system log for the OOM killer"
             raise TrialServerError("the trial server starts and is killed at once", hint=hint) from e
+
+    def _drop(self, guard: Guard) -> NoReturn:
+        """End the child at the user's wish, and the server with it if that is not seen within a few seconds."""
+        guard.kill()
+        try:
+            if select.select([self.server], [], [], DROP_DEADLINE_S)[0]:
+                self.server.child_exit()
+            else:
+                self.server.close()
+        except ServerLost:
+            pass  # gone is gone
+        raise Interrupted("stopped at once")
 
     def _follow(self, said: Said, guard: Guard, result: int, stderr: int) -> tuple[int, int]:
         """Until the child has ended: listen, and watch deadline, memory and the user's wish. Raises ``Interrupted``."""
@@ -177,9 +197,7 @@ class ChildRunner:
                     if not drain(key.fd, key.data):
                         selector.unregister(key.fd)
                 if self.aborted():
-                    guard.kill()
-                    self.server.child_exit()
-                    raise Interrupted("stopped at once")
+                    self._drop(guard)
                 if said.killed_for is None and (why := guard.reason()):
                     said.killed_for = why
                     guard.kill()
@@ -202,12 +220,15 @@ class Guard:
             return Cause.OUT_OF_MEMORY, f"it held {held >> 20} MiB, {self.limit >> 20} MiB were allowed"
         left, floor = available_bytes(), reserve_bytes(total_bytes()) // 2
         if left < floor:
-            return Cause.OUT_OF_MEMORY, f"only {left >> 20} MiB were left to the machine while it held {held >> 20} MiB"
+            # Not its fault alone: another process may have grown. So it is tried once more if proposed again.
+            return Cause.KILLED, f"only {left >> 20} MiB were left to the machine while it held {held >> 20} MiB"
         return None
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        """End the child and what it started. The pid is its own until the server has told its exit."""
+        for end in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                end(self.pid, signal.SIGKILL)
 
 
 def judge_end(said: Said, exit_code: int | None, peak: int | None, wall_s: float) -> Outcome:
@@ -221,7 +242,7 @@ def judge_end(said: Said, exit_code: int | None, peak: int | None, wall_s: float
 
 
 def _named_end(said: Said, exit_code: int | None) -> Outcome:
-    if said.killed_for is not None:
+    if said.killed_for is not None and exit_code in (None, -signal.SIGKILL):
         cause, detail = said.killed_for
         return Failure(cause=cause, detail=detail)
     if exit_code is None:

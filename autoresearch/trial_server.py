@@ -10,21 +10,24 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import TrialServerError
 
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
+FORK_DEADLINE_S = 30.0
+LOOK_INTERVAL_S = 0.1
 MAX_REPLY_BYTES = 1 << 16
 SERVER_ENV = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it torch refuses deterministic matrix products on CUDA
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS starts its thread pool at import otherwise
-    # A waiting thread sleeps instead of spinning. Spinning makes a trial ten times slower as soon as anything else wants
-    # a core, and a desk machine always runs something else (docs/decisions.md).
+    # A waiting thread sleeps instead of spinning: spinning makes a trial ten times slower as soon as anything else
+    # wants a core, and a desk machine always runs something else (docs/decisions.md).
     "OMP_WAIT_POLICY": "PASSIVE",
     # Keep and reuse the tensors of a step instead of mapping them afresh from the kernel each time, on huge pages where
-    # the kernel gives them: a fifth more tokens/s on the CPU (benchmarks/RESULTS.md).
+    # the kernel gives them (benchmarks/RESULTS.md).
     "GLIBC_TUNABLES": ":".join(
         (
             "glibc.malloc.mmap_threshold=33554432",
@@ -53,16 +56,21 @@ class TrialServer:
         """The server's process, if one runs."""
         return self._process.pid if self._process else None
 
-    def fork(self, request: dict[str, Any], result: int, stderr: int) -> int:
+    def fork(self, request: dict[str, Any], result: int, stderr: int, aborted: Callable[[], bool]) -> int:
         """A child for ``request`` that writes to the two descriptors; its pid. Starts the server if none is there.
 
-        Raises ``TrialServerError`` if it does not start, ``ServerLost`` if it ends before the fork.
+        Raises ``TrialServerError`` if it does not start, ``ServerLost`` if it ends, hangs or is not wanted any more
+        before it has forked.
         """
         link = self._connected()
         try:
             socket.send_fds(link, [json.dumps(request).encode()], [result, stderr])
+            deadline = time.monotonic() + FORK_DEADLINE_S
+            while not select.select([link], [], [], LOOK_INTERVAL_S)[0]:
+                if aborted() or time.monotonic() > deadline:
+                    raise TimeoutError("the trial server does not answer")
             return int(self._receive()["pid"])
-        except OSError as e:
+        except OSError as e:  # TimeoutError is one
             self.close()  # so that the next fork starts a new one
             raise ServerLost("the trial server is gone") from e
 
@@ -94,12 +102,21 @@ class TrialServer:
     def _start(self) -> None:
         """A session of its own keeps a Ctrl-C at the terminal away from the running trial."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._process = self._launch(theirs)
+        except OSError as e:
+            ours.close()
+            raise TrialServerError(f"the trial server cannot be started: {e}", hint="see disk space and limits") from e
+        self._socket = ours
+        self._await_ready()
+
+    def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, **SERVER_ENV}
         module = "autoresearch.training.warm"
-        command = [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
-        with self.log.open("wb") as log, theirs:
-            self._process = subprocess.Popen(
+        command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
+        with self.log.open("ab") as log, theirs:
+            return subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -108,8 +125,6 @@ class TrialServer:
                 env=env,
                 start_new_session=True,
             )
-        self._socket = ours
-        self._await_ready()
 
     def _await_ready(self) -> None:
         assert self._socket is not None

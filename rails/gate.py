@@ -25,7 +25,8 @@ def gate(
 ) -> Verdict:
     """Judge one raw reply against the fixed baseline.
 
-    ``steps`` is the run's step budget (see ``menu.Steps``), ``known`` what the run has tried, ``estimate`` what a configuration would cost on this machine; R6 and R7 pass where these are absent.
+    ``steps`` is the run's step budget (see ``menu.Steps``), ``known`` what the run has tried, ``estimate`` what a
+    configuration would cost on this machine; R6 and R7 pass where these are absent.
     Deterministic, and total in ``raw`` and ``baseline_cfg``: whatever they are, the answer is a ``Verdict``.
     """
     menu = menu or default_menu()

@@ -63,7 +63,10 @@ class Menu:
 
     def broken_rule(self, cfg: Config, steps: Steps) -> str:
         """Why ``cfg`` breaks a cross constraint, or an empty string."""
-        steps = steps(cfg) if callable(steps) else steps
+        try:
+            steps = steps(cfg) if callable(steps) else steps
+        except (ValueError, TypeError, ArithmeticError, LookupError) as e:
+            return f"its number of steps cannot be computed: {type(e).__name__}: {e}"
         env = {**cfg, STEPS: steps}
         for constraint in self.constraints:
             if steps is None and STEPS in constraint.rule.names:

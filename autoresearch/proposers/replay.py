@@ -19,7 +19,8 @@ class ReplayProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        used = sum(len(r.attempts) for r in trajectory.iterations) + len(refused)
+        earlier = (a for r in trajectory.iterations for a in r.attempts)
+        used = sum(a.source == self.name for a in (*earlier, *refused))
         if used >= len(self.replies):
             raise Exhausted(f"all {len(self.replies)} recorded proposals have been replayed")
         return Reply(self.replies[used], self.name)

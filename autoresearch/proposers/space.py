@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch.ports import Reply
@@ -21,15 +21,16 @@ class Space:
     menu: Menu
     baseline: Config
     steps: Steps
+    too_dear: Callable[[Config], str] = lambda _cfg: ""  # why R7 would refuse a configuration now
 
     def is_open(self, knob: str, value: Value, trajectory: Trajectory, refused: Sequence[Attempt]) -> bool:
         """Whether proposing this would neither break a rule nor repeat what is known or was refused for its cost."""
         candidate = {**self.baseline, knob: value}
         if self.menu.knobs[knob].accept(value)[1] or self.menu.broken_rule(candidate, self.steps):
             return False
-        if trajectory.known().find(candidate):
+        if trajectory.known().find(candidate) or self.too_dear(candidate):
             return False
-        return not any(_is_refusal_of(a, knob, value) for a in (*trajectory.too_dear, *refused))
+        return not any(_is_refusal_of(a, knob, value) for a in refused)
 
     def neighbours(self, knob: Knob) -> list[Value]:
         """The nearest sensible values on either side of the baseline's, upward first."""

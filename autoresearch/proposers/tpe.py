@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,10 +50,10 @@ class TpeProposer:
         rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
         if move := opening_move(self.space, self.seed, trajectory, refused):
             return reply(*move, self.name)
-        study = self._study_of(trajectory)
+        draw = self._draws(self._study_of(trajectory), rng)
         near: tuple[str, Value] | None = None
         for _ in range(DRAWS):
-            knob, value = self._ask(study, rng)
+            knob, value = draw()
             if not self.space.is_open(knob, value, trajectory, refused):
                 continue
             if not self._is_near_known(knob, value, trajectory):
@@ -100,14 +100,20 @@ class TpeProposer:
             return create_trial(params=params, distributions=distributions, value=record.val_bpb)
         return create_trial(params=params, distributions=distributions, state=TrialState.PRUNED)
 
-    def _ask(self, study: optuna.Study, rng: random.Random) -> tuple[str, Value]:
-        """One suggestion; the asked trial is told as failed, which TPE ignores, so that asking leaves no trace."""
-        study.sampler = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=0)
-        trial = study.ask()
-        knob = self.space.menu.knobs[trial.suggest_categorical(KNOB, list(self.space.menu.knobs))]
-        value = _suggest(trial, knob)
-        study.tell(trial, state=TrialState.FAIL)
-        return knob.name, value
+    def _draws(self, study: optuna.Study, rng: random.Random) -> Callable[[], tuple[str, Value]]:
+        """Draws suggestions from TPE's belief, one after the other, and leaves no trace in the study.
+
+        Asking and telling each draw would keep thousands of trials that say nothing.
+        """
+        sampler = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=0)
+        nothing = create_trial(state=TrialState.RUNNING, params={}, distributions={})
+
+        def draw() -> tuple[str, Value]:
+            name = sampler.sample_independent(study, nothing, KNOB, self._knobs())
+            knob = self.space.menu.knobs[name]
+            return name, _value(knob, sampler.sample_independent(study, nothing, name, _distribution(knob)))
+
+        return draw
 
     def _knobs(self) -> CategoricalDistribution:
         return CategoricalDistribution(list(self.space.menu.knobs))
@@ -139,11 +145,11 @@ def _coordinate(knob: Knob, value: Value) -> Value:
     return knob.choices.index(value) if isinstance(knob, ChoiceKnob) else value
 
 
-def _suggest(trial: optuna.Trial, knob: Knob) -> Value:
+def _value(knob: Knob, coordinate: Any) -> Value:
     match knob:
-        case IntKnob(low=low, high=high):
-            return trial.suggest_int(knob.name, low, high)
-        case FloatKnob(low=low, high=high, log=log):
-            return readable(trial.suggest_float(knob.name, low, high, log=log), low, high)
+        case IntKnob():
+            return int(coordinate)
+        case FloatKnob(low=low, high=high):
+            return readable(float(coordinate), low, high)
         case ChoiceKnob(choices=choices):
-            return choices[trial.suggest_int(knob.name, 0, len(choices) - 1)]
+            return choices[int(coordinate)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from autoresearch import journal
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.records import Event, Meta, decode
+from autoresearch.records import Closer, Event, Meta, decode
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
 
@@ -27,13 +28,30 @@ def load(path: Path) -> History:
     data = _read(file, HEAD_BYTES)
     if not data:
         raise JournalError(f"{file} is empty", hint=WAIT)
-    if data.startswith(SEALED) or b"\n" + SEALED in data:
+    if _is_ours(data):
         return native.history_of(_records(file))
     data = _read(file, origin.MAX_BYTES + 1)
     if len(data) > origin.MAX_BYTES:
         what = f"{file} is no trajectory of this version, and too large ({origin.MAX_BYTES >> 20} MiB) for the origin's"
         raise JournalError(what, hint=NAME_ONE)
     return origin.history_of(origin.parse(data, str(file)))
+
+
+def raw_replies(path: Path) -> list[str]:
+    """What the proposer of a trajectory said, reply by reply, for a replay; errors as ``load``.
+
+    Ours word for word, the refused ones too; the origin kept no raw replies, so there its proposals are written anew.
+    """
+    history = load(path)
+    file = _file_of(path)
+    if _is_ours(_read(file, HEAD_BYTES)):
+        return [a.raw for r in _records(file) if isinstance(r, Closer) for a in r.attempts]
+    rows = [r for r in history.rows if r.knob]
+    return [json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}) for r in rows]
+
+
+def _is_ours(head: bytes) -> bool:
+    return head.startswith(SEALED) or b"\n" + SEALED in head
 
 
 def _file_of(path: Path) -> Path:

@@ -18,8 +18,10 @@ def probe(wanted: str) -> Device:
     versions = {"torch": str(torch.__version__)}
     if wanted == "cpu" or not has_cuda:
         return Device(device="cpu", kind=_cpu_name(), precisions=("fp32", "bf16"), free_bytes=None, versions=versions)
-    precisions = ("fp32", "bf16") if torch.cuda.is_bf16_supported() else ("fp32",)
-    free, _total = torch.cuda.mem_get_info()
+    precisions = ("fp32", "bf16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp32",)
+    free: int | None = torch.cuda.mem_get_info()[0]
+    if torch.cuda.get_device_properties().is_integrated:
+        free = None  # unified memory: only the host's MemAvailable is true there
     kind = torch.cuda.get_device_name()
     versions["cuda"] = str(torch.version.cuda)
     return Device(device="cuda", kind=kind, precisions=precisions, free_bytes=free, versions=versions)

@@ -38,6 +38,8 @@ def die_with(parent: int) -> None:
 def main() -> None:
     fd, parent, trainer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     die_with(parent)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the daemon, which lets a trial finish; it ends us by SIGKILL
     daemon = socket.socket(fileno=fd)
     for module in worker.PRELOAD[trainer]:
         importlib.import_module(module)
@@ -70,6 +72,7 @@ def child(server: int, request: dict[str, Any], result: int, stderr: int) -> NoR
     code = 1
     try:
         die_with(server)
+        os.setpgid(0, 0)  # so that whatever this process starts can be ended with it
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoresearch.records import Cause, Failure
 from autoresearch.training.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from autoresearch.training.train import Model
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -39,11 +42,10 @@ def run(spec: TrialSpec, report: Callable[[str, float, int, float | None], None]
     """One trial, start to end: the message that ends it."""
     from autoresearch.training.corpus import Corpus
     from autoresearch.training.train import NonFiniteLossError, train_and_measure
-    from autoresearch.training.trainer_torch import TorchModel
 
     try:
         corpus = Corpus.open(Path(spec.corpus))
-        model = TorchModel(spec, corpus.vocab)
+        model = make_model(spec, corpus.vocab)
         measured = train_and_measure(spec, corpus, model, report)
     except NonFiniteLossError as e:
         return _failed(Cause.NON_FINITE_LOSS, e, step=e.step)
@@ -52,6 +54,15 @@ def run(spec: TrialSpec, report: Callable[[str, float, int, float | None], None]
     except Exception as e:
         return _failed(Cause.OUT_OF_MEMORY if _is_out_of_memory(e) else Cause.ERROR, e)
     return {"measured": measured.model_dump(mode="json")}
+
+
+def make_model(spec: TrialSpec, vocab: int) -> Model:
+    """The model of the trainer that the spec names. Raises ``ValueError`` for one that is not there."""
+    if spec.trainer == "torch":
+        from autoresearch.training.trainer_torch import TorchModel
+
+        return TorchModel(spec, vocab)
+    raise ValueError(f"there is no trainer {spec.trainer}")
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -10,16 +10,26 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from autoresearch import control, service
-from autoresearch.bench import Bench, Watcher
+from autoresearch import __version__, control, service
 from autoresearch.config import Settings, resolve
 from autoresearch.journal import Journal
-from autoresearch.policy import Policy, policy_of
-from autoresearch.records import Cause, Cfg, EvalFailed, Evaluated, Event, Failure, Paused, ProposerFailed, TrialStarted
-from autoresearch.testing import YARDSTICK, FakeTrial, ScriptedProposer, SilentWatcher
+from autoresearch.policy import policy_of
+from autoresearch.records import (
+    Cause,
+    Cfg,
+    EvalFailed,
+    Evaluated,
+    Event,
+    Failure,
+    Paused,
+    ProposerFailed,
+    Started,
+    TrialStarted,
+    encode,
+)
+from autoresearch.testing import FakeTrial, ScriptedProposer, SilentWatcher, fake_loop
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.spec import Device
 from autoresearch.trajectory import Trajectory
@@ -79,22 +89,38 @@ class User(SilentWatcher):
                 os.kill(os.getpid(), signal.SIGTERM)
 
 
-def bench(settings: Settings, policy: Policy, aborted: Callable[[], bool]) -> Bench:
-    device = Device(device="cpu", kind="fake", precisions=("fp32", "bf16"), free_bytes=None, versions={})
-    estimator = Estimator(policy.baseline, 257, "torch", device, policy.budget, 1000)
-    return Bench(FakeTrial(fails, takes_s=0.01, aborted=aborted), YARDSTICK, estimator)
-
-
-def daemon(settings: Settings, script: list[str | Exception], user: Watcher) -> None:
-    """``service.run`` with a proposer of our own."""
-    policy = policy_of(settings)
+def daemon(settings: Settings, script: list[str | Exception], user: User) -> None:
+    """The real loop, journal and control around a proposer and a trial of our own."""
     journal = Journal(settings.run_dir / service.TRAJECTORY)
-    trajectory = Trajectory.fold(service.decode_all(journal))
+    known = service.decode_all(journal)
     hand = service.control_of(settings, settings.run_dir)
+    trial = FakeTrial(fails, takes_s=0.01, aborted=lambda: hand.aborted)
+    past = Trajectory.fold(known) if known else None
+    loop = fake_loop(settings, ScriptedProposer(list(script)), trial, estimator(settings), past)
+    loop.journal, loop.control, loop.observer = journal, hand, user
+    if loop.trajectory.meta and not known:
+        journal.append(encode(loop.trajectory.meta))
+    loop.record(
+        Started(
+            ts=service.utc(),
+            pid=os.getpid(),
+            host="desk",
+            boot_id=loop.boot_id,
+            autoresearch_version=__version__,
+            proposer=loop.proposer.name,
+            iters_requested=settings.iters,
+            torn_bytes=journal.torn_bytes,
+        )
+    )
     with hand.listening():
-        measures = bench(settings, policy, lambda: hand.aborted)
-        service.go_on(settings, policy, measures, journal, trajectory, hand, user, ScriptedProposer(list(script)))
+        loop.run()
     journal.close()
+
+
+def estimator(settings: Settings) -> Estimator:
+    device = Device(device="cpu", kind="fake", precisions=("fp32", "bf16"), free_bytes=None, versions={})
+    policy = policy_of(settings)
+    return Estimator(policy.baseline, 257, "torch", device, policy.budget, 1000)
 
 
 def main(out: Path) -> None:

@@ -21,6 +21,7 @@ from autoresearch.bench import real_bench
 from autoresearch.config import resolve
 from autoresearch.journal import read
 from autoresearch.policy import policy_of
+from autoresearch.ports import Interrupted
 from autoresearch.records import Cause, EvalFailed, Evaluated, Failure, Measurement, decode
 from autoresearch.testing import SilentWatcher
 from autoresearch.training.spec import Budget, TrialSpec
@@ -164,6 +165,29 @@ class TestSignals:
         assert "Fatal Python error: Segmentation fault" in log.read_text()
         assert "_train" in outcome.stderr_tail, "the stack says where"
 
+    def test_what_crashes_wrote_does_not_fill_the_disk(self, lab: Lab, tmp_path: Path) -> None:
+        old = [tmp_path / f"trajectory-{n}" for n in range(3)] + [
+            tmp_path / f"trial-{n:019}.stderr" for n in range(150)
+        ]
+        for path in old:
+            path.write_text("long ago")
+        lab.failed({"budget": ENDLESS}, lambda *_: lab.child().send_signal(signal.SIGSEGV), logs=tmp_path)
+        left = sorted(tmp_path.glob("trial-*.stderr"))
+        assert len(left) == 100
+        assert "Segmentation fault" in left[-1].read_text(), "the newest are kept"
+        assert len(list(tmp_path.glob("trajectory-*"))) == 3
+
+    def test_the_users_second_signal_is_obeyed_even_if_the_server_hangs(self, lab: Lab) -> None:
+        asked = []
+        runner = dataclasses.replace(lab.trial.runner, aborted=lambda: bool(asked))
+
+        def hang(*_: object) -> None:
+            psutil.Process(lab.server_pid).suspend()
+            asked.append("stop")
+
+        with pytest.raises(Interrupted):
+            dataclasses.replace(lab.trial, runner=runner).measure({**lab.baseline, "n_layer": 6}, 0, hang)
+
     def test_the_server_is_killed_in_the_middle_of_a_trial(self, lab: Lab) -> None:
         before = lab.server_pid
         ends = []
@@ -171,6 +195,7 @@ class TestSignals:
         def kill_the_server(*_: object) -> None:
             if not ends:
                 ends.append(gone(lab.child()))
+                lab.child().suspend()  # one that hangs cannot notice by itself
                 os.kill(before, signal.SIGKILL)
 
         outcome = lab.failed({"budget": ENDLESS}, kill_the_server)

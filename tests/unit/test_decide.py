@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autoresearch.decide import decide, wanted_seed
-from autoresearch.records import DecisionRule, Measurement
+from autoresearch.decide import decide, mean_bpb, wanted_seed
+from autoresearch.records import Cause, DecisionRule, Failure, Outcome, TrialEnded
 from autoresearch.testing import measurement
 
 BPB = st.floats(0.1, 20.0)
@@ -21,8 +21,15 @@ def rule(accept_delta_frac: float = 0.005) -> DecisionRule:
     return DecisionRule(accept_delta_frac=accept_delta_frac, seed=0)
 
 
-def trials(*val_bpbs: float) -> list[Measurement]:
-    return [measurement(bpb) for bpb in val_bpbs]
+def trials(*val_bpbs: float) -> list[TrialEnded]:
+    return [ended(seed, measurement(bpb)) for seed, bpb in enumerate(val_bpbs)]
+
+
+def ended(seed: int, outcome: Outcome) -> TrialEnded:
+    return TrialEnded(ts="", trial=seed + 1, iter=1, seed=seed, outcome=outcome)
+
+
+FAILED = ended(0, Failure(cause=Cause.TIMEOUT, detail="not finished after 5 s"))
 
 
 class TestThreshold:
@@ -64,9 +71,12 @@ class TestSeveralTrials:
         assert decide(trials(1.90, 2.08), unlucky, rule(0.01)).decision == "revert"
 
     def test_without_trials_there_is_no_verdict(self) -> None:
-        for candidate, baseline in (([], trials(2.0)), (trials(2.0), [])):
-            with pytest.raises(ValueError, match="at least one trial"):
+        for candidate, baseline in (([], trials(2.0)), (trials(2.0), []), ([FAILED], trials(2.0))):
+            with pytest.raises(ValueError, match="at least one measured trial"):
                 decide(candidate, baseline, rule())
+
+    def test_a_failed_one_is_in_no_mean(self) -> None:
+        assert mean_bpb([*trials(1.9), FAILED, *trials(2.1)]) == pytest.approx(2.0)
 
     @given(SEVERAL, SEVERAL, FRACS, st.randoms(use_true_random=False))
     def test_their_order_does_not_matter(self, candidate, baseline, frac, random) -> None:
@@ -109,6 +119,6 @@ class TestLaws:
 class TestWantedSeed:
     def test_the_rule_asks_for_its_seed_and_then_for_nothing(self) -> None:
         seventeen = DecisionRule(accept_delta_frac=0.005, seed=17)
-        assert wanted_seed([], seventeen) == 17
-        assert wanted_seed([3], seventeen) == 17
-        assert wanted_seed([17], seventeen) is None
+        assert wanted_seed([], [], seventeen) == 17
+        assert wanted_seed([ended(3, measurement(2.0))], [], seventeen) == 17
+        assert wanted_seed([ended(17, measurement(2.0))], [], seventeen) is None

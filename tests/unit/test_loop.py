@@ -142,7 +142,7 @@ def started(boot_id: str, iters: int) -> Started:
     return Started(ts="now", boot_id=boot_id, iters_requested=iters, **who)
 
 
-def restarted(loop: Loop, settings: Settings, replies: Sequence[str], boot_id: str = "boot") -> Loop:
+def restarted(loop: Loop, settings: Settings, replies: Sequence[str | Exception], boot_id: str = "boot") -> Loop:
     """Another daemon on the same journal: all it knows is what was recorded."""
     assert isinstance(loop.journal, MemoryJournal)
     assert isinstance(loop.trial, FakeTrial)
@@ -198,6 +198,18 @@ class TestJudging:
         loop.run()
         assert len(shown) == len(journal.payloads) - 1, "all but meta, which was there before"
         assert all(shown)
+
+    def test_whoever_looks_on_cannot_stop_the_run(self, make_settings) -> None:
+        class Broken(SilentWatcher):
+            def recorded(self, event: Event) -> None:
+                raise OSError("the terminal is gone")
+
+            def progressed(self, progress: Progress) -> None:
+                raise ZeroDivisionError
+
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]), FakeTrial(takes_s=0.002))
+        loop.observer = Broken()
+        assert loop.run() == "complete"
 
     def test_a_trial_is_on_record_before_it_begins(self, make_settings) -> None:
         """A trial that takes the machine down must be remembered."""
@@ -289,6 +301,7 @@ class TestProposer:
         assert loop.run() == "complete"
         (failed,) = only(ProposerFailed, loop)
         assert (failed.iter, failed.source, failed.reason) == (1, "script", "ConnectionError: no server at :8000")
+        assert failed.rail is None, "no rail was asked"
         assert only(Evaluated, loop)[0].iter == 2
         assert only(LoopComplete, loop)[0].failed_count == 1
 
@@ -298,6 +311,22 @@ class TestProposer:
         (failed,) = only(ProposerFailed, loop)
         assert [a.raw for a in failed.attempts] == [NOT_JSON]
         assert failed.rail == Rail.R1_SCHEMA
+
+    def test_one_that_only_raises_does_not_use_up_the_night(self, make_settings) -> None:
+        """The LLM server is down at 22:00: fifty iterations must not be gone at 22:01."""
+        settings = make_settings(iters=50)
+        loop = fake_loop(settings, ScriptedProposer([ConnectionError("refused")] * 50))
+        assert "5 times in a row: ConnectionError: refused" in loop.run()
+        assert len(only(ProposerFailed, loop)) == 5
+        assert records(loop)[-1].stage == "stopped"
+        again = restarted(loop, settings, [ConnectionError("refused"), BETTER])
+        assert again.run() == "the script is over"
+        assert [r.stage for r in again.trajectory.iterations] == ["proposer_failed"] * 6 + ["evaluated"]
+
+    def test_five_failures_that_are_not_in_a_row_are_no_reason_to_stop(self, make_settings) -> None:
+        script = [reply for _ in range(6) for reply in (ConnectionError("refused"), NOT_JSON)]
+        loop = fake_loop(make_settings({"limits.max_attempts": 1}, iters=12), ScriptedProposer(script))
+        assert loop.run() == "complete"
 
     def test_its_error_cannot_write_on_a_terminal_or_fill_the_disk(self, make_settings) -> None:
         loop = fake_loop(make_settings(iters=1), ScriptedProposer([RuntimeError("\x1b[2J\ud800" + "x" * 10**6)]))
@@ -356,6 +385,21 @@ class TestFailedTrial:
         assert stages(loop) == ["meta", "trial_started", "trial", "stopped"]
         assert only(Stopped, loop)[0].reason == "the baseline failed: out_of_memory: it held too much"
         assert proposer.asked == []
+
+    @pytest.mark.parametrize("cause", [Cause.KILLED, Cause.TIMEOUT])
+    def test_bad_luck_of_the_baseline_is_tried_once_more(self, make_settings, cause: Cause) -> None:
+        outcomes = iter([Failure(cause=cause, detail="bad luck"), None, None])
+        trial = FakeTrial(fail=lambda _cfg: next(outcomes))
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]), trial)
+        assert loop.run() == "complete"
+        assert only(Baseline, loop)[0].trials == (2,)
+
+    def test_bad_luck_of_the_baseline_twice_is_no_luck(self, make_settings) -> None:
+        trial = FakeTrial(fail=lambda _cfg: Failure(cause=Cause.TIMEOUT, detail="not finished after 600 s"))
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]), trial)
+        with pytest.raises(BaselineFailed, match="timeout"):
+            loop.run()
+        assert len(trial.measured) == 2
 
     def test_a_baseline_that_failed_is_measured_afresh_by_the_next_daemon(self, make_settings) -> None:
         settings = make_settings(iters=1)

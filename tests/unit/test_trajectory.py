@@ -15,9 +15,7 @@ from autoresearch.config import resolve
 from autoresearch.errors import BaselineFailed
 from autoresearch.ports import Interrupted
 from autoresearch.records import (
-    Attempt,
     Baseline,
-    Blocked,
     Cause,
     Cfg,
     Evaluated,
@@ -27,13 +25,13 @@ from autoresearch.records import (
     Paused,
     Proposed,
     Started,
+    Stopped,
     TrialEnded,
     TrialStarted,
     decode,
 )
 from autoresearch.testing import FakeControl, FakeTrial, MemoryJournal, ScriptedProposer, fake_loop, measurement
 from autoresearch.trajectory import Trajectory, first_failure, measurements
-from rails import Rail
 
 TS = "2026-11-20T22:00:00.000Z"
 SETTINGS = resolve({"iters": 8, "baseline.lr": 3e-4, "limits.max_attempts": 2}, {}).settings
@@ -171,11 +169,27 @@ class TestOpenIteration:
         assert (trajectory.running, trajectory.outcomes, trajectory.trials_started) == (None, [], 2)
 
     def test_a_failed_baseline_trial_is_forgotten_by_the_next_daemon(self) -> None:
-        failed = TrialEnded(ts=TS, trial=1, iter=0, seed=0, outcome=Failure(cause=Cause.TIMEOUT, detail=""))
+        failed = TrialEnded(ts=TS, trial=1, iter=0, seed=0, outcome=Failure(cause=Cause.ERROR, detail=""))
         trajectory = Trajectory.fold([trial(1), failed])
         assert first_failure(trajectory.outcomes) == failed.outcome
         trajectory.add(started())
         assert trajectory.outcomes == []
+
+    def test_bad_luck_of_the_baseline_is_tried_once_more_and_no_oftener(self) -> None:
+        unlucky = TrialEnded(ts=TS, trial=1, iter=0, seed=0, outcome=Failure(cause=Cause.KILLED, detail=""))
+        trajectory = Trajectory.fold([trial(1), unlucky])
+        assert trajectory.outcomes == []
+        trajectory.add(unlucky)
+        assert first_failure(trajectory.outcomes) == unlucky.outcome
+
+    def test_a_trial_dropped_by_the_user_is_no_loss_of_the_machine(self) -> None:
+        """A second Ctrl-C in the evening, then a reboot, twice: nothing speaks against the configuration."""
+        trajectory, _ = baseline_night()
+        for boot in ("evening", "next evening"):
+            trajectory.add(trial(2))
+            trajectory.add(Stopped(ts=TS, reason="SIGINT", completed_iters=0, requested_iters=8))
+            trajectory.add(started().model_copy(update={"boot_id": boot}))
+        assert trajectory.host_losses == 0
 
 
 class TestHostLosses:
@@ -191,6 +205,13 @@ class TestHostLosses:
         assert self.lost(("a", "a"), ("a", "a")) == 0
         assert self.lost(("a", "b")) == 1
         assert self.lost(("a", "b"), ("b", "b"), ("b", "c")) == 2
+
+    def test_a_trial_dropped_at_the_users_wish_is_not_held_against_it(self) -> None:
+        trajectory, _ = baseline_night()
+        stopped = Stopped(ts=TS, reason="stopped at once", completed_iters=0, requested_iters=8)
+        for record in (trial(2, "a"), stopped, started("b")):
+            trajectory.add(record)
+        assert trajectory.host_losses == 0
 
     def test_a_machine_that_went_down_between_trials_is_not_the_trials_fault(self) -> None:
         trajectory, _ = baseline_night()
@@ -211,27 +232,6 @@ class TestKnown:
         loop = fake_loop(SETTINGS, ScriptedProposer([]), trajectory=trajectory)
         loop.iterate()
         assert "measured" in trajectory.known().find(proposed.candidate_cfg)
-
-    def test_what_r7_refused_is_remembered_without_having_been_measured(self) -> None:
-        trajectory, _ = baseline_night()
-        dear = Attempt(raw="{}", source="nim", verdict_ok=False, rail=Rail.R7_BUDGET, reason="needs 400 GiB")
-        other = Attempt(raw="?", source="nim", verdict_ok=False, rail=Rail.R1_SCHEMA, reason="no JSON")
-        trajectory.add(
-            Blocked(
-                ts=TS,
-                iter=1,
-                verdict_ok=False,
-                rail=Rail.R1_SCHEMA,
-                reason="no JSON",
-                attempts=(dear, other),
-                propose_wall_s=1.0,
-                overhead_s=0.0,
-                iter_wall_s=1.0,
-                source="nim",
-                proposal=None,
-            )
-        )
-        assert trajectory.too_dear == [dear]
 
     def test_a_pause_changes_nothing(self) -> None:
         trajectory, _ = baseline_night()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch.errors import TrialServerError
 from autoresearch.ports import Interrupted
 from autoresearch.records import OUTCOME, Cause, Failure, Measurement, Outcome
 from autoresearch.testing import measurement
 from autoresearch.trial import MAX_MESSAGE_BYTES, ChildRunner, Guard, Said, judge_end
+from autoresearch.trial_server import ServerLost
 
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
 FAILED = b'{"failed": {"ok": false, "cause": "non_finite_loss", "detail": "the loss became nan", "step": 7}}\n'
@@ -87,6 +90,11 @@ class TestEnds:
         outcome = judge_end(late, -signal.SIGKILL, 123, 5.1)
         assert isinstance(outcome, Failure)
         assert (outcome.cause, outcome.detail) == (Cause.TIMEOUT, "not finished after 5 s")
+
+    def test_one_that_was_done_before_the_guard_struck_has_measured(self) -> None:
+        just_in_time = said(MEASURED)
+        just_in_time.killed_for = (Cause.TIMEOUT, "not finished after 5 s")
+        assert isinstance(judge_end(just_in_time, 0, 123, 5.0), Measurement)
 
     def test_the_end_of_its_stderr_is_on_record(self) -> None:
         loud = said()
@@ -171,8 +179,9 @@ class Forks:
         self.code = code
         self.process: subprocess.Popen[bytes] | None = None
 
-    def fork(self, _request: dict[str, Any], result: int, stderr: int) -> int:
-        self.process = subprocess.Popen([sys.executable, "-c", self.code], stdout=result, stderr=stderr)
+    def fork(self, _request: dict[str, Any], result: int, stderr: int, _aborted: Callable[[], bool]) -> int:
+        command = [sys.executable, "-c", self.code]
+        self.process = subprocess.Popen(command, stdout=result, stderr=stderr, process_group=0)
         self.end = os.pidfd_open(self.process.pid)
         return self.process.pid
 
@@ -223,6 +232,38 @@ class TestFollow:
         outcome = follow(FLOOD.format(fd=fd), deadline_s=0.5)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.TIMEOUT
+
+    def test_what_it_started_ends_with_it(self) -> None:
+        code = """if True:
+            import subprocess, sys
+            helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            print(helper.pid, file=sys.stderr, flush=True)
+            helper.wait()
+        """
+        outcome = follow(code, deadline_s=1.0)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.TIMEOUT
+        try:
+            end = os.pidfd_open(int(outcome.stderr_tail))
+        except ProcessLookupError:
+            return  # gone, and reaped by whoever inherited it
+        assert select.select([end], [], [], 60)[0], "what the trial had started outlived it"
+        os.close(end)
+
+    def test_a_server_that_dies_as_soon_as_it_starts_ends_the_run_with_a_reason(self) -> None:
+        class Dies:
+            log = "trial-server.log"
+            forks = 0
+
+            def fork(self, *_: object) -> int:
+                self.forks += 1
+                raise ServerLost("gone")
+
+        server = Dies()
+        with pytest.raises(TrialServerError, match="killed at once") as refusal:
+            ChildRunner(server, lambda: False).run({}, NOBODY_LOOKS, None, 60.0)  # type: ignore[arg-type]
+        assert server.forks == 2, "one fresh start, not a loop"
+        assert "trial-server.log" in refusal.value.hint
 
     def test_one_that_never_stops_talking_can_be_interrupted(self) -> None:
         with pytest.raises(Interrupted):

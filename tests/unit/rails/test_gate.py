@@ -551,7 +551,7 @@ def test_the_same_question_gets_the_same_answer(raw, baseline, history):
 
 
 def test_under_a_budget_in_tokens_each_candidate_has_its_own_steps():
-    """Half the batch makes twice the steps: a warmup that is too long for the baseline may fit there, and the reverse."""
+    """Half the batch makes twice the steps: a warmup that is too long for one batch size fits another."""
     steps_of = {16: 60, 8: 120, 4: 240, 2: 480}
 
     def steps(cfg):
