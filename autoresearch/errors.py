@@ -6,7 +6,7 @@
       CorpusError                    66   a source or a prepared corpus is missing, damaged or unfit
       LockHeld                       75   another daemon owns the run directory
       YardstickMismatch              76   the run was measured with another yardstick, baseline, menu or rule
-      JournalError                   74   the trajectory cannot be written
+      JournalError                   74   the trajectory cannot be read or written
         JournalDamaged               65   the trajectory cannot be trusted
       BaselineFailed                 70   the baseline could not be measured, so nothing can be compared
       TrialServerError               71   the process that forks trials does not start
