@@ -1,6 +1,6 @@
 """A prepared corpus: tokenized, split, hashed, in a directory that needs nothing else.
 
-    manifest.json                 what it is made of, and its hash: a function of the texts, their names and the settings
+    manifest.json                 what it is made of, and its hash (of the texts, their names and the settings)
     tokenizer.json                the complete definition of the tokenizer
     train.bin  val.bin  test.bin  token ids, little-endian, the separator before each document
 
