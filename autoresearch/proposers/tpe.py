@@ -32,6 +32,7 @@ from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
 
 KNOB = "knob"
 NEAR = 0.02  # of a range, on its own scale
+KNOB_CANDIDATES = 4
 DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
 
 
@@ -105,13 +106,17 @@ class TpeProposer:
 
         Asking and telling each draw would keep thousands of trials that say nothing.
         """
-        sampler = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=0)
+        # The knob is the best of few draws from the density of the good trials: the best of many, as for the value,
+        # would name the best trial's knob each time, until chance has to choose.
+        few = {"n_startup_trials": 0, "n_ei_candidates": KNOB_CANDIDATES}
+        knobs = optuna.samplers.TPESampler(seed=rng.getrandbits(32), **few)
+        values = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=0)
         nothing = create_trial(state=TrialState.RUNNING, params={}, distributions={})
 
         def draw() -> tuple[str, Value]:
-            name = sampler.sample_independent(study, nothing, KNOB, self._knobs())
+            name = knobs.sample_independent(study, nothing, KNOB, self._knobs())
             knob = self.space.menu.knobs[name]
-            return name, _value(knob, sampler.sample_independent(study, nothing, name, _distribution(knob)))
+            return name, _value(knob, values.sample_independent(study, nothing, name, _distribution(knob)))
 
         return draw
 

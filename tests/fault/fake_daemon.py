@@ -29,7 +29,7 @@ from autoresearch.records import Event, encode
 from autoresearch.testing import YARDSTICK, FakeTrial, SilentWatcher
 
 STORM_TRIAL_S = 0.003
-LONGEST_LIFE = 8  # records
+LONGEST_LIFE = 6  # records
 STARTING_S = 0.03  # about what a daemon needs before its first record
 
 

@@ -59,7 +59,7 @@ def left_over(session: int) -> list[int]:
 
 
 def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
-    iters, seed = 180, 20261120
+    iters, seed = 150, 20261120
     command = [sys.executable, DAEMON, "storm", tmp_path / "run", str(iters), str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         output, _ = process.communicate()

@@ -144,8 +144,8 @@ def within(trajectory: Trajectory, decades: float) -> bool:
 
 
 def test_it_finds_a_better_learning_rate_more_reliably_than_chance():
-    """13 knobs, one of which matters, in 40 iterations. The fake's noise is 0.2% of the bits per byte."""
-    settings = settings_of(40)
+    """13 knobs, one of which matters, in 60 iterations. The fake's noise is 0.2% of the bits per byte."""
+    settings = settings_of(60)
     space = space_of(settings)
     tpe = [night(settings, TpeProposer(space, seed)) for seed in range(3)]
     chance = [night(settings, RandomProposer(space, seed)) for seed in range(3)]
