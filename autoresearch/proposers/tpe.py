@@ -108,9 +108,9 @@ class TpeProposer:
         """
         # The knob is the best of few draws from the density of the good trials: the best of many, as for the value,
         # would name the best trial's knob each time, until chance has to choose.
-        few = {"n_startup_trials": 0, "n_ei_candidates": KNOB_CANDIDATES}
-        knobs = optuna.samplers.TPESampler(seed=rng.getrandbits(32), **few)
-        values = optuna.samplers.TPESampler(seed=rng.getrandbits(32), n_startup_trials=0)
+        seeds = rng.getrandbits(32), rng.getrandbits(32)
+        knobs = optuna.samplers.TPESampler(seed=seeds[0], n_startup_trials=0, n_ei_candidates=KNOB_CANDIDATES)
+        values = optuna.samplers.TPESampler(seed=seeds[1], n_startup_trials=0)
         nothing = create_trial(state=TrialState.RUNNING, params={}, distributions={})
 
         def draw() -> tuple[str, Value]:

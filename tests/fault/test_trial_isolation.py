@@ -70,7 +70,9 @@ def lab_for_all(
     small_corpus: Path, quick_trials: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
     run_dir = tmp_path_factory.mktemp("run")
-    settings = resolve({**quick_trials, **SMALL, "corpus": str(small_corpus), "dir": run_dir}, {}).settings
+    settings = resolve(
+        {**quick_trials, **SMALL, "limits.deadline_s": 60, "corpus": str(small_corpus), "dir": run_dir}, {}
+    ).settings
     policy = policy_of(settings)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONFAULTHANDLER", "1")  # Python then says on stderr what signal ended it
@@ -147,7 +149,6 @@ class TestSignals:
         ("number", "cause"),
         [
             (signal.SIGKILL, Cause.KILLED),
-            (signal.SIGTERM, Cause.KILLED),
             (signal.SIGSEGV, Cause.CRASHED),
             (signal.SIGABRT, Cause.CRASHED),
             (signal.SIGBUS, Cause.CRASHED),
@@ -157,6 +158,20 @@ class TestSignals:
         outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.child().send_signal(number))
         assert (outcome.cause, outcome.exit_code) == (cause, -number)
         assert number.name in outcome.detail
+
+    def test_a_polite_request_to_stop_is_the_daemons_to_answer(self, lab: Lab) -> None:
+        """An impatient `kill`, or a systemd that asks the whole group: the trial finishes, as the daemon wants it."""
+        asked = []
+
+        def ask_everyone(*_: object) -> None:
+            for process in (psutil.Process(lab.server_pid), lab.child()):
+                process.terminate()
+                asked.append(process.pid)
+
+        outcome = lab.trial.measure(lab.baseline, 0, ask_everyone)
+        assert isinstance(outcome, Measurement)
+        assert outcome.val_bpb == lab.normal
+        assert asked
 
     def test_what_a_crash_wrote_is_kept(self, lab: Lab) -> None:
         before = lab.logs()
