@@ -58,6 +58,18 @@ def left_over(session: int) -> list[int]:
     return found
 
 
+def ends(pid: int) -> bool:
+    """Wait for the end of a process that is not our child."""
+    try:
+        end = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([end], [], [], 60)[0])
+    finally:
+        os.close(end)
+
+
 def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
     iters, seed = 150, 20261120
     command = [sys.executable, DAEMON, "storm", tmp_path / "run", str(iters), str(seed)]
@@ -69,7 +81,8 @@ def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
     assert told["torn"] >= 20
     check_whole(tmp_path / "run", iters, told["acknowledged"])
     assert list((tmp_path / "run").glob("trajectory.jsonl.torn-*")), "what was cut off is kept"
-    assert left_over(process.pid) == []
+    for pid in left_over(process.pid):  # at most the writer of a report whose daemon was killed meanwhile
+        assert ends(pid), f"process {pid} outlived its daemon"
 
 
 WARM = "autoresearch.training.warm"
@@ -86,12 +99,10 @@ def heard_until_killed(daemon: subprocess.Popen[str], trials: int, lines: int) -
             break
     children = psutil.Process(daemon.pid).children(recursive=True)
     commands = [" ".join(child.cmdline()) for child in children]
-    ends = [os.pidfd_open(child.pid) for child in children]
     daemon.kill()
     heard += list(daemon.stdout)
-    for end in ends:
-        assert select.select([end], [], [], 60)[0], f"one of {commands} outlived its daemon"
-        os.close(end)
+    for child in children:
+        assert ends(child.pid), f"one of {commands} outlived its daemon"
     return [said.removeprefix("record ").rstrip("\n") for said in heard if said.startswith("record ")], commands
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -60,6 +61,12 @@ class Lab:
     def child(self) -> psutil.Process:
         (only,) = psutil.Process(self.server_pid).children()
         return only
+
+    def strike(self, number: signal.Signals) -> None:
+        """Send the running trial a signal; it may be gone already."""
+        for child in psutil.Process(self.server_pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.send_signal(number)
 
     def logs(self) -> set[Path]:
         return set(self.trial.logs.glob("trial-*.stderr"))
@@ -138,10 +145,8 @@ class TestDeadline:
         assert "0.3 s" in outcome.detail
 
     def test_a_trial_that_hangs(self, lab: Lab) -> None:
-        def hang(*_: object) -> None:
-            lab.child().send_signal(signal.SIGSTOP)
-
-        assert lab.failed({"budget": ENDLESS}, hang, deadline_s=2.0).cause == Cause.TIMEOUT
+        outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.strike(signal.SIGSTOP), deadline_s=2.0)
+        assert outcome.cause == Cause.TIMEOUT
 
 
 class TestSignals:
@@ -155,7 +160,7 @@ class TestSignals:
         ],
     )
     def test_the_child_is_ended_by_one(self, lab: Lab, number: signal.Signals, cause: Cause) -> None:
-        outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.child().send_signal(number))
+        outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.strike(number))
         assert (outcome.cause, outcome.exit_code) == (cause, -number)
         assert number.name in outcome.detail
 
@@ -164,18 +169,18 @@ class TestSignals:
         asked = []
 
         def ask_everyone(*_: object) -> None:
-            for process in (psutil.Process(lab.server_pid), lab.child()):
-                process.terminate()
-                asked.append(process.pid)
+            os.kill(lab.server_pid, signal.SIGTERM)
+            lab.strike(signal.SIGTERM)
+            asked.append(True)
 
         outcome = lab.trial.measure(lab.baseline, 0, ask_everyone)
+        assert asked
         assert isinstance(outcome, Measurement)
         assert outcome.val_bpb == lab.normal
-        assert asked
 
     def test_what_a_crash_wrote_is_kept(self, lab: Lab) -> None:
         before = lab.logs()
-        outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.child().send_signal(signal.SIGSEGV))
+        outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.strike(signal.SIGSEGV))
         (log,) = lab.logs() - before
         assert "Fatal Python error: Segmentation fault" in log.read_text()
         assert "_train" in outcome.stderr_tail, "the stack says where"
@@ -186,7 +191,7 @@ class TestSignals:
         ]
         for path in old:
             path.write_text("long ago")
-        lab.failed({"budget": ENDLESS}, lambda *_: lab.child().send_signal(signal.SIGSEGV), logs=tmp_path)
+        lab.failed({"budget": ENDLESS}, lambda *_: lab.strike(signal.SIGSEGV), logs=tmp_path)
         left = sorted(tmp_path.glob("trial-*.stderr"))
         assert len(left) == 100
         assert "Segmentation fault" in left[-1].read_text(), "the newest are kept"

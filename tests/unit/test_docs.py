@@ -68,3 +68,15 @@ def test_every_module_is_on_the_map() -> None:
     architecture = (ROOT / "docs/architecture.md").read_text()
     rooms = {p.stem if p.suffix else p.name for p in (ROOT / "autoresearch").iterdir() if not p.name.startswith("__")}
     assert all(re.search(rf"`{room}(\.py|/)`", architecture) for room in rooms), rooms
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS += sorted((ROOT / "evidence").rglob("*.md"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_link_is_dead_and_nothing_waits_to_be_filled_in(document: Path) -> None:
+    text = document.read_text()
+    assert "@@" not in text.replace("@@ -", "")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert "://" in target or (document.parent / target).exists(), target

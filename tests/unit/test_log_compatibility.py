@@ -52,7 +52,7 @@ def test_every_iteration_is_what_it_was(trajectory: Trajectory) -> None:
         (3, "evaluated", Rail.PASSED, "revert"),
         (4, "eval_failed", Rail.PASSED, None),
         (5, "eval_failed", Rail.PASSED, None),
-        (6, "proposer_failed", Rail.R1_SCHEMA, None),
+        (6, "proposer_failed", None, None),
         (7, "evaluated", Rail.PASSED, "revert"),
         (8, "evaluated", Rail.PASSED, "keep"),
         (9, "evaluated", Rail.PASSED, "revert"),
