@@ -125,7 +125,8 @@ def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool) -> str:
             continue
         words.append(word)
     words += ["--iters", str(2 * settings.iters)] if complete else []
-    program = "autoresearch" if shutil.which("autoresearch") else sys.argv[0]
+    as_module = sys.argv[0].endswith("__main__.py")
+    program = "autoresearch" if shutil.which("autoresearch") or as_module else sys.argv[0]
     return f"to {'go further' if complete else 'continue'}: {shlex.join([program, *words])}"
 
 
