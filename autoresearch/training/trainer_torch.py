@@ -23,7 +23,8 @@ def set_up_device(spec: TrialSpec) -> torch.device:
     """Make every sum come out the same each time: a fixed number of threads and deterministic kernels only."""
     torch.set_num_threads(spec.threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # or every new tensor is written twice
+    # Or deterministic mode writes every new tensor twice, first with NaN.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device(spec.device)
     if device.type == "cuda" and spec.memory_limit_bytes is not None:
