@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
     command: Callable[[argparse.Namespace], int] = args.command
     try:
-        return command(args)
+        code = command(args)
+        sys.stdout.flush()  # so that a reader who has left is noticed here and not at exit
+        return code
     except AutoresearchError as e:
         print(f"autoresearch: {e}", file=sys.stderr)
         return e.exit_code

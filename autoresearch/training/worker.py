@@ -6,6 +6,7 @@ Messages to the daemon are JSON lines: ``{"progress": [...]}`` while it trains, 
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,10 @@ def make_model(spec: TrialSpec, vocab: int) -> Model:
 
 def _is_out_of_memory(error: Exception) -> bool:
     """torch has a type for CUDA; the CPU allocator raises a RuntimeError that says so."""
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    words = ("can't allocate memory", "Cannot allocate memory", "failed to map segment", "bad_alloc")
+    return type(error).__name__ == "OutOfMemoryError" or any(w in str(error) for w in words)
 
 
 def _failed(cause: Cause, error: BaseException, step: int | None = None) -> dict[str, Any]:
