@@ -85,8 +85,16 @@ def real_bench(
     runner = ChildRunner(server, aborted)
     deadline_s = settings.limits.deadline_s
     try:
-        device = runner.probe(settings.device, deadline_s)
-        estimator = Estimator(policy.baseline, corpus.vocab, settings.trainer, device, policy.budget, span.tokens)
+        device = runner.probe(settings.device, settings.trainer, deadline_s)
+        estimator = Estimator(
+            policy.baseline,
+            corpus.vocab,
+            settings.trainer,
+            device,
+            policy.budget,
+            span.tokens,
+            (settings.parallel.data, settings.parallel.tensor),
+        )
         if why := estimator.unsupported(policy.baseline):
             raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.precision=...")
     except BaseException:
@@ -103,6 +111,9 @@ def real_bench(
             threads=threads,
             budget=policy.budget,
             span=span,
+            data_parallel=settings.parallel.data,
+            tensor_parallel=settings.parallel.tensor,
+            fp8_recipe=settings.megatron.fp8_recipe,
         )
 
     trial = ForkedTrial(runner, spec, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
@@ -137,6 +148,9 @@ def yardstick_of(settings: Settings, corpus: Corpus, span: Span, device: Device,
         device_kind=device.kind,
         budget_kind=settings.budget.kind,
         budget_size=settings.budget.size,
+        data_parallel=settings.parallel.data,
+        tensor_parallel=settings.parallel.tensor,
+        fp8_recipe=settings.megatron.fp8_recipe if "fp8" in device.precisions else None,
     )
 
 

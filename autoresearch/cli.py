@@ -28,7 +28,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--iters", "iters", int, "iterations of the whole run; raising it later continues"),
     ("--proposer", "proposer", str, "tpe, random or replay"),
     ("--replay-from", "replay_from", str, "trajectory that the replay proposer repeats"),
-    ("--trainer", "trainer", str, "torch"),
+    ("--trainer", "trainer", str, "torch or megatron"),
     ("--device", "device", str, "auto, cpu or cuda"),
     ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
     ("--on-pause", "on_pause", str, "what pause.flag does: wait or exit"),

@@ -86,6 +86,21 @@ class LimitSettings(Section):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(4, description="proposals asked for in one iteration")
 
 
+class ParallelSettings(Section):
+    """The ranks that train one model together; a rank is a process, on a GPU box one per GPU."""
+
+    data: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="ranks that share out each batch")
+    tensor: Annotated[int, Field(ge=1, le=64)] = Field(1, description="ranks that share out each matrix (megatron)")
+
+
+class MegatronSettings(Section):
+    """What only trainer megatron knows."""
+
+    fp8_recipe: Literal["tensorwise", "delayed", "blockwise", "mxfp8"] = Field(
+        "tensorwise", description="how fp8 values are scaled: mxfp8 needs Blackwell, blockwise Hopper"
+    )
+
+
 class Settings(Section):
     """Everything that a run is told."""
 
@@ -95,7 +110,7 @@ class Settings(Section):
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
     proposer: Literal["tpe", "random", "replay"] = Field("tpe", description="who suggests changes")
     replay_from: Path | None = Field(None, description="trajectory whose proposals the replay proposer repeats")
-    trainer: Literal["torch"] = Field("torch", description="what trains the GPT")
+    trainer: Literal["torch", "megatron"] = Field("torch", description="what trains the GPT")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it trains")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="CPU threads of a trial; 0 takes every usable core"
@@ -111,6 +126,8 @@ class Settings(Section):
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     decision: DecisionSettings = DecisionSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
+    megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(_meant)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )

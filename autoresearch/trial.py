@@ -129,9 +129,9 @@ class ChildRunner:
     server: TrialServer
     aborted: Callable[[], bool]
 
-    def probe(self, device: str, deadline_s: float) -> Device:
+    def probe(self, device: str, trainer: str, deadline_s: float) -> Device:
         """What a child sees of the device. Raises ``TrialServerError``."""
-        said, exit_code, _peak = self.run({"probe": device}, lambda *_: None, None, deadline_s)
+        said, exit_code, _peak = self.run({"probe": device, "trainer": trainer}, lambda *_: None, None, deadline_s)
         answer = said.answer or {}
         if "device" in answer:
             return Device.model_validate_json(json.dumps(answer["device"]))

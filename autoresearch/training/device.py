@@ -3,28 +3,60 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from autoresearch.training.spec import Device
 
+ARITHMETIC = "2"  # of our own trainer: raised with every change that changes what a trial computes
+FP8_CAPABILITY = (8, 9)
 
-def probe(wanted: str) -> Device:
+
+def probe(wanted: str, trainer: str) -> Device:
     """Look at the device called ``wanted`` ("auto", "cpu", "cuda"). Raises ``ValueError`` if it is not there."""
     has_cuda = torch.cuda.is_available()
     if wanted == "cuda" and not has_cuda:
         raise ValueError("device cuda is not there: torch sees no CUDA device")
-    versions = {"torch": str(torch.__version__)}
+    versions = {"torch": str(torch.__version__), "arithmetic": ARITHMETIC, **_megatron_versions(trainer)}
     if wanted == "cpu" or not has_cuda:
-        return Device(device="cpu", kind=_cpu_name(), precisions=("fp32", "bf16"), free_bytes=None, versions=versions)
-    precisions = ("fp32", "bf16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp32",)
+        without = {"fp8": "it needs a CUDA device"}
+        return Device(
+            device="cpu",
+            kind=_cpu_name(),
+            precisions=("fp32", "bf16"),
+            without=without,
+            free_bytes=None,
+            versions=versions,
+        )
+    precisions: tuple[str, ...] = ("fp32", "bf16")
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        precisions = ("fp32",)
+    without = {}
+    if torch.cuda.get_device_capability() < FP8_CAPABILITY:
+        without["fp8"] = "it needs compute capability 8.9"
+    elif "transformer-engine" not in versions:
+        without["fp8"] = "it needs trainer megatron with Transformer Engine: pip install transformer-engine[pytorch]"
+    else:
+        precisions = (*precisions, "fp8")
     free: int | None = torch.cuda.mem_get_info()[0]
     if torch.cuda.get_device_properties().is_integrated:
         free = None  # unified memory: only the host's MemAvailable is true there
     kind = torch.cuda.get_device_name()
     versions["cuda"] = str(torch.version.cuda)
-    return Device(device="cuda", kind=kind, precisions=precisions, free_bytes=free, versions=versions)
+    return Device(device="cuda", kind=kind, precisions=precisions, without=without, free_bytes=free, versions=versions)
+
+
+def _megatron_versions(trainer: str) -> dict[str, str]:
+    if trainer != "megatron":
+        return {}
+    from autoresearch.training.gpt_megatron import has_transformer_engine
+
+    versions = {"megatron-core": version("megatron-core")}
+    if has_transformer_engine():
+        versions["transformer-engine"] = version("transformer-engine")
+    return versions
 
 
 def _cpu_name() -> str:

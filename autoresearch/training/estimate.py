@@ -16,7 +16,8 @@ from rails import Config, Estimate
 MARGIN = 1.15
 PROCESS_BYTES = 450 << 20  # interpreter, torch and its libraries, the allocator's slack
 PARAMETER_BYTES = 16  # fp32 weight and gradient, AdamW's two moments
-TRAINER_PRECISIONS = {"torch": ("fp32", "bf16")}
+TRAINER_PRECISIONS = {"torch": ("fp32", "bf16"), "megatron": ("fp32", "bf16", "fp8")}
+FP8_MULTIPLE = 16  # cuBLAS multiplies fp8 matrices only of such dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Estimator:
     device: Device
     budget: Budget
     span_tokens: int
+    parallel: tuple[int, int] = (1, 1)  # data and tensor ranks
 
     def __call__(self, cfg: Config) -> Estimate:
         return Estimate(
@@ -39,12 +41,13 @@ class Estimator:
 
     def unsupported(self, cfg: Config) -> str:
         """What this trainer cannot do on this device, or an empty string."""
-        precision = cfg["precision"]
-        if precision not in TRAINER_PRECISIONS[self.trainer]:
-            able = " and ".join(TRAINER_PRECISIONS[self.trainer])
-            return f"trainer {self.trainer} cannot train in {precision}, only in {able}"
+        if why := unsupported(self.trainer, cfg, *self.parallel):
+            return why
+        precision = str(cfg["precision"])
         if precision not in self.device.precisions:
-            return f"{self.device.kind} cannot compute in {precision}, only in {' and '.join(self.device.precisions)}"
+            able = " and ".join(self.device.precisions)
+            why = self.device.without.get(precision, "")
+            return f"{self.device.kind} cannot compute in {precision}, only in {able}{why and f' ({why})'}"
         return ""
 
     def _work(self, cfg: Config) -> float:
@@ -59,6 +62,23 @@ class Estimator:
         per_step = int(cfg["batch_size"]) * shape.seq_len
         steps = self.budget.steps(int(cfg["batch_size"]), shape.seq_len) or 0
         return (steps * per_step + validation) * shape.flops_per_token
+
+
+def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
+    """What a trainer cannot do on any device, split over so many ranks, or an empty string."""
+    if cfg["precision"] not in TRAINER_PRECISIONS[trainer]:
+        return (
+            f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(TRAINER_PRECISIONS[trainer])}"
+        )
+    if trainer == "torch" and data * tensor > 1:
+        return "trainer torch trains on one rank; take trainer megatron for parallel.data and parallel.tensor"
+    parts = [("batch_size", data), ("n_head", tensor), ("d_ff", tensor)]
+    if cfg["precision"] == "fp8":
+        parts += [("d_model", FP8_MULTIPLE), ("d_ff", FP8_MULTIPLE * tensor)]
+    for name, ranks in parts:
+        if int(cfg[name]) % ranks:
+            return f"{name} = {cfg[name]} is no multiple of {ranks}, as its ranks and precision need"
+    return ""
 
 
 def peak_bytes(cfg: Config, vocab: int) -> int:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autoresearch.training.network import Network
 from autoresearch.training.shape import Shape
 
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019), and Megatron-core's default
@@ -46,8 +47,8 @@ class Block(nn.Module):
         return x + self.down(F.gelu(self.up(self.norm_mlp(x))))  # type: ignore[no-any-return]
 
 
-class GPT(nn.Module):
-    """Token ids ``(batch, seq)`` to next-token logits ``(batch, seq, vocab)``."""
+class GPT(Network):
+    """The GPT that trainer ``torch`` trains, and whose initial weights every trainer begins with."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -57,21 +58,37 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
         self.norm = nn.LayerNorm(shape.d_model)
 
+    @classmethod
+    def drawn(cls, shape: Shape, seed: int, device: torch.device) -> GPT:
+        """A GPT with the initial weights of ``seed``, built where it will be: torch's own initialisation is skipped."""
+        with torch.device("meta"):
+            empty = cls(shape)
+        return empty.to_empty(device=device).initialise(seed)
+
     def initialise(self, seed: int) -> GPT:
-        """Draw every weight from ``seed`` alone: normal(0, 0.02), residual outputs scaled by 1/sqrt(2 n_layer)."""
+        """Draw the weights: normal(0, 0.02), those that write to the residual stream scaled by 1/sqrt(2 n_layer)."""
         generator = torch.Generator(device=self.tokens.weight.device).manual_seed(seed)
         residual_std = INIT_STD / math.sqrt(2 * self.shape.n_layer)
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
                 into_residual = name.endswith(("attn.proj.weight", "down.weight"))
                 nn.init.normal_(weight, 0.0, residual_std if into_residual else INIT_STD, generator=generator)
+            else:
+                nn.init.constant_(weight, 0.0 if name.endswith("bias") else 1.0)
         return self
 
-    def forward(self, ids: Tensor, last: int | None = None) -> Tensor:
-        """Logits of every position, or of the ``last`` ones only: ``(batch, last, vocab)``."""
+    def hidden(self, ids: Tensor, last: int | None = None) -> Tensor:
         x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]  # (batch, seq, d_model)
         for block in self.blocks:
             x = block(x)
         if last is not None:
             x = x[:, -last:]
-        return F.linear(self.norm(x), self.tokens.weight)  # tied embeddings
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    @property
+    def embedding(self) -> Tensor:
+        return self.tokens.weight
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.blocks

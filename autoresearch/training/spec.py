@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from autoresearch.records import Cfg, Plain
 
 BudgetKind = Literal["steps", "tokens", "seconds"]
@@ -43,6 +45,9 @@ class TrialSpec(Plain):
     threads: int
     budget: Budget
     span: Span
+    data_parallel: int = 1
+    tensor_parallel: int = 1
+    fp8_recipe: str = "tensorwise"
     memory_limit_bytes: int | None = None  # of the host; binds the device too where the two share memory
 
 
@@ -51,6 +56,7 @@ class Device(Plain):
 
     device: str  # "cpu" or "cuda"
     kind: str  # the chip's name: val_bpb is only bitwise the same on the same kind
-    precisions: tuple[str, ...]
+    precisions: tuple[str, ...]  # that it and the installed packages can compute in
+    without: dict[str, str] = Field(default_factory=dict)  # what else there is, and why not here
     free_bytes: int | None  # on the accelerator, what other processes (an LLM server) hold already taken off
     versions: dict[str, str]

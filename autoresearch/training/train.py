@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -40,16 +41,23 @@ class Model(Protocol):
         """The chip, for the record."""
         ...
 
-    def step(self, batch: NDArray[np.int64], lr: float) -> float:
-        """One optimizer step on ``(batch_size, seq_len + 1)`` ids; the mean loss in nats before the update."""
+    def warm_up(self, batch: NDArray[np.int64]) -> None:
+        """Do outside the budget what only the first step needs, compiling above all; trains nothing."""
+        ...
+
+    def step(self, batch: NDArray[np.int64], lr: float) -> None:
+        """Ask the device for one optimizer step on ``(batch_size, seq_len + 1)`` ids."""
+        ...
+
+    def losses(self, wait_for_all: bool = False) -> list[float]:
+        """Mean losses in nats, before the update, of the steps done since this was last asked; in order.
+
+        Waits until the device is at most a few steps behind, or has done them all.
+        """
         ...
 
     def nats(self, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.floating]:
         """Cross-entropy ``(n, scored)`` of the last ``scored`` positions; free where the target is -1."""
-        ...
-
-    def synchronise(self) -> None:
-        """Return when the device has done all that was asked of it."""
         ...
 
     def peak_bytes(self) -> int:
@@ -64,9 +72,9 @@ def train_and_measure(spec: TrialSpec, corpus: Corpus, model: Model, report: Rep
     """
     batch_size, seq_len = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"])
     shape = Shape.of(spec.cfg, corpus.vocab)
+    model.warm_up(next(batches(corpus.split("train"), spec.seed, batch_size, seq_len)))
     began = time.monotonic()
     first, last, steps = _train(spec, corpus, model, report)
-    model.synchronise()
     train_s = time.monotonic() - began
     tokens = steps * batch_size * seq_len
     report("validate", 1.0, steps, tokens / train_s)
@@ -100,13 +108,11 @@ def _train(spec: TrialSpec, corpus: Corpus, model: Model, report: Report) -> tup
     cfg = spec.cfg
     batch_size, seq_len, lr = int(cfg["batch_size"]), int(cfg["seq_len"]), float(cfg["lr"])
     clockwork = Clockwork(spec.budget, spec.budget.steps(batch_size, seq_len), int(cfg["lr_warmup"]))
+    losses = Losses()
     began = reported = time.monotonic()
-    first = loss = math.nan
     for batch in batches(corpus.split("train"), spec.seed, batch_size, seq_len):
-        loss = model.step(batch, lr * clockwork.lr_factor())
-        if not math.isfinite(loss):
-            raise NonFiniteLossError(clockwork.step + 1, "train", loss)
-        first = loss if clockwork.step == 0 else first
+        model.step(batch, lr * clockwork.lr_factor())
+        losses.add(model.losses())
         going_on = clockwork.advance()
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S:
@@ -115,4 +121,22 @@ def _train(spec: TrialSpec, corpus: Corpus, model: Model, report: Report) -> tup
             reported = now
         if not going_on:
             break
-    return first, loss, clockwork.step
+    losses.add(model.losses(wait_for_all=True))
+    return losses.first, losses.last, clockwork.step
+
+
+@dataclass(slots=True)
+class Losses:
+    """The training losses as they come in. Raises ``NonFiniteLossError`` at the first that is none."""
+
+    steps: int = 0
+    first: float = math.nan
+    last: float = math.nan
+
+    def add(self, losses: Sequence[float]) -> None:
+        for loss in losses:
+            self.steps += 1
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(self.steps, "train", loss)
+            self.first = loss if self.steps == 1 else self.first
+            self.last = loss

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.records import Cause, Failure
+from autoresearch.training.estimate import unsupported
+from autoresearch.training.shape import Shape
 from autoresearch.training.spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 Send = Callable[[dict[str, Any]], None]
 
 # What the warm server imports before it forks, by trainer.
-COMMON = ("autoresearch.training.corpus", "autoresearch.training.device", "autoresearch.training.train")
-PRELOAD = {"torch": ("autoresearch.training.trainer_torch", *COMMON)}
+COMMON = tuple(f"autoresearch.training.{name}" for name in ("corpus", "device", "train", "trainer"))
+PRELOAD = {
+    "torch": ("autoresearch.training.gpt_torch", *COMMON),
+    "megatron": ("autoresearch.training.gpt_megatron", *COMMON),
+}
 
 
 def handle(request: dict[str, Any], send: Send) -> None:
@@ -31,7 +36,7 @@ def handle(request: dict[str, Any], send: Send) -> None:
         from autoresearch.training.device import probe
 
         try:
-            send({"device": probe(request["probe"]).model_dump(mode="json")})
+            send({"device": probe(request["probe"], request["trainer"]).model_dump(mode="json")})
         except ValueError as e:
             send({"no_device": str(e)})
         return
@@ -58,12 +63,22 @@ def run(spec: TrialSpec, report: Callable[[str, float, int, float | None], None]
 
 
 def make_model(spec: TrialSpec, vocab: int) -> Model:
-    """The model of the trainer that the spec names. Raises ``ValueError`` for one that is not there."""
-    if spec.trainer == "torch":
-        from autoresearch.training.trainer_torch import TorchModel
+    """The model of the trainer that the spec names. Raises ``ValueError`` for what that trainer cannot do."""
+    from autoresearch.training.trainer import Trainer, set_up_device
 
-        return TorchModel(spec, vocab)
-    raise ValueError(f"there is no trainer {spec.trainer}")
+    if why := unsupported(spec.trainer, spec.cfg, spec.data_parallel, spec.tensor_parallel):
+        raise ValueError(why)
+    device, shape = set_up_device(spec), Shape.of(spec.cfg, vocab)
+    if spec.trainer == "torch":
+        from autoresearch.training.gpt_torch import GPT
+
+        return Trainer(spec, GPT.drawn(shape, spec.seed, device), device)
+    from autoresearch.training.gpt_megatron import MegatronGPT
+    from autoresearch.training.ranks import join_megatron
+
+    ranks = join_megatron(spec.data_parallel, spec.tensor_parallel, spec.seed, device)
+    network = MegatronGPT(shape, str(spec.cfg["precision"]), device, ranks, spec.fp8_recipe).initialise(spec.seed)
+    return Trainer(spec, network, device, ranks)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

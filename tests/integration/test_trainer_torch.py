@@ -14,7 +14,7 @@ from autoresearch.training.bpb import choose_span
 from autoresearch.training.corpus import Corpus
 from autoresearch.training.spec import Budget, TrialSpec
 from autoresearch.training.train import NonFiniteLossError, train_and_measure
-from autoresearch.training.trainer_torch import TorchModel
+from autoresearch.training.worker import make_model
 
 CFG: dict[str, Any] = {
     "n_layer": 1,
@@ -61,7 +61,7 @@ def trial(corpus: Path, steps: float = 12, kind: Any = "steps", seed: int = 0, *
         budget=Budget(kind=kind, size=steps),
         span=span,
     )
-    return train_and_measure(spec, opened, TorchModel(spec, opened.vocab), lambda *_: None)
+    return train_and_measure(spec, opened, make_model(spec, opened.vocab), lambda *_: None)
 
 
 def result(m: Measurement) -> tuple[float, float, float]:

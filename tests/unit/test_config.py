@@ -147,7 +147,7 @@ BAD = [
     ("proposer", "llm"),
     ("device", "tpu"),
     ("on_pause", "sleep"),
-    ("trainer", "megatron"),
+    ("trainer", "jax"),
     ("until", "24:00"),
     ("until", "6.30"),
     ("until", "06:60"),

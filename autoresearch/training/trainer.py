@@ -1,0 +1,116 @@
+"""A network with its optimizer on a device: what both trainers share (see ``train.Model``)."""
+
+from __future__ import annotations
+
+import resource
+from collections import deque
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autoresearch.training.network import Network
+from autoresearch.training.optimizer import MasterAdamW
+from autoresearch.training.ranks import Ranks
+from autoresearch.training.spec import TrialSpec
+
+ONE_RANK = Ranks()
+STEPS_AHEAD = 2  # how far the host may run ahead of the device: enough to keep it busy, no more work than that is lost
+
+
+def set_up_device(spec: TrialSpec) -> torch.device:
+    """Make every sum come out the same each time: a fixed number of threads and deterministic kernels only."""
+    torch.set_num_threads(spec.threads)
+    torch.use_deterministic_algorithms(True)
+    # Or deterministic mode writes every new tensor twice, first with NaN.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.allow_tf32 = False
+    device = torch.device(spec.device)
+    if device.type == "cuda" and spec.memory_limit_bytes is not None:
+        properties = torch.cuda.get_device_properties(device)
+        if properties.is_integrated:  # unified memory (GB10): running out there can take the host down
+            torch.cuda.set_per_process_memory_fraction(min(1.0, spec.memory_limit_bytes / properties.total_memory))
+    return device
+
+
+class Trainer:
+    """Trains one configuration. fp32 weights always; bf16 and fp8 compute with a bf16 copy of them."""
+
+    def __init__(self, spec: TrialSpec, network: Network, device: torch.device, ranks: Ranks = ONE_RANK) -> None:
+        """``network`` is in fp32 on ``device`` with its initial weights."""
+        self.device = device
+        self.network = network
+        dtype = torch.float32 if spec.cfg["precision"] == "fp32" else torch.bfloat16
+        self.ranks = ranks
+        self.optimizer = MasterAdamW(network, spec.cfg, dtype, ranks)
+        self._losses = LossQueue(device)
+
+    @property
+    def device_name(self) -> str:
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    def warm_up(self, batch: NDArray[np.int64]) -> None:
+        """One forward and backward pass that trains nothing: libraries load and kernels are chosen outside the budget.
+
+        Left out on the CPU, where there is nothing of the kind.
+        """
+        if self.device.type == "cuda":
+            self.network.mean_nats(self._to_device(batch)).backward()  # type: ignore[no-untyped-call]
+            self.network.zero_grad(set_to_none=True)
+            torch.cuda.synchronize(self.device)
+
+    def step(self, batch: NDArray[np.int64], lr: float) -> None:
+        loss = self.network.mean_nats(self._to_device(batch))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step(lr)
+        self._losses.put(loss.detach())
+
+    def losses(self, wait_for_all: bool = False) -> list[float]:
+        return self._losses.take(0 if wait_for_all else STEPS_AHEAD)
+
+    def nats(self, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.floating]:
+        return self.network.token_nats(self._to_device(inputs), self._to_device(targets)).cpu().numpy()
+
+    def peak_bytes(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+
+    def _to_device(self, array: NDArray[np.int64]) -> Tensor:
+        host = torch.from_numpy(array)
+        if self.device.type == "cpu":
+            return host
+        return host.pin_memory().to(self.device, non_blocking=True)
+
+
+class LossQueue:
+    """Losses on their way from the device, oldest first; to put one in waits for nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_cuda = device.type == "cuda"
+        self._waiting: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
+
+    def put(self, loss: Tensor) -> None:
+        """Start to copy a scalar to the host."""
+        if not self._on_cuda:
+            self._waiting.append((loss, None))
+            return
+        host = torch.empty((), dtype=loss.dtype, pin_memory=True)
+        host.copy_(loss, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+        self._waiting.append((host, copied))
+
+    def take(self, leave: int) -> list[float]:
+        """Those that have arrived, in order, after waiting until at most ``leave`` are still on their way."""
+        arrived = []
+        while self._waiting:
+            loss, copied = self._waiting[0]
+            if copied is not None and not copied.query():  # type: ignore[no-untyped-call]
+                if len(self._waiting) <= leave:
+                    break
+                copied.synchronize()
+            arrived.append(loss.item())
+            self._waiting.popleft()
+        return arrived
