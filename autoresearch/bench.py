@@ -76,6 +76,10 @@ def real_bench(
     settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], watcher: Watcher
 ) -> Bench:
     """Corpus, device and trial server. Raises ``CorpusError``, ``TrialServerError`` or ``ConfigError``."""
+    world = settings.parallel.data * settings.parallel.tensor
+    if world > 1 and settings.budget.kind == "seconds":
+        hint = "take budget.kind = 'steps' or 'tokens': the clocks of several ranks would not stop at the same step"
+        raise ConfigError(f"budget.kind = 'seconds' with {world} ranks", hint=hint)
     path = corpus_path(settings, run_dir, watcher)
     corpus = Corpus.open(path, verify=True)
     span = choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)

@@ -34,7 +34,7 @@ class Estimator:
 
     def __call__(self, cfg: Config) -> Estimate:
         return Estimate(
-            peak_bytes=peak_bytes(cfg, self.vocab),
+            peak_bytes=self._peak_bytes(cfg),
             time_ratio=self._work(cfg) / self._work(self.baseline),
             unsupported=self.unsupported(cfg),
         )
@@ -49,6 +49,12 @@ class Estimator:
             why = self.device.without.get(precision, "")
             return f"{self.device.kind} cannot compute in {precision}, only in {able}{why and f' ({why})'}"
         return ""
+
+    def _peak_bytes(self, cfg: Config) -> int:
+        """On the CPU of all ranks together; on GPUs, one per rank, of each. What tensor ranks save is not counted."""
+        data, tensor = self.parallel
+        rank = peak_bytes({**cfg, "batch_size": int(cfg["batch_size"]) // data}, self.vocab)
+        return rank * (data * tensor if self.device.device == "cpu" else 1)
 
     def _work(self, cfg: Config) -> float:
         """Floating-point operations of training and validation; a budget in seconds trains equally long for all.

@@ -14,6 +14,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoresearch.training.launch import STORE
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
@@ -29,11 +31,6 @@ class Ranks:
     @property
     def world(self) -> int:
         return self.data * self.tensor
-
-    @property
-    def is_first(self) -> bool:
-        """The one that speaks for all."""
-        return self.data_rank == 0 and self.tensor_rank == 0
 
     def share(self, batch: NDArray[np.int64]) -> NDArray[np.int64]:
         """This data rank's sequences of a batch."""
@@ -59,13 +56,13 @@ class Ranks:
         dist.all_reduce(of_split, group=self.tensor_group)
         return (of_split + squares[~is_split].sum()).sqrt()
 
-    def total(self, values: Sequence[float], op: Any = dist.ReduceOp.SUM) -> list[float]:
-        """Sums (or maxima) over all ranks, in float64."""
-        if self.world == 1:
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Sums over the data ranks, in float64."""
+        if self.data == 1:
             return list(values)
         device = torch.cuda.current_device() if dist.get_backend() == "nccl" else "cpu"
         sums = torch.tensor(values, dtype=torch.float64, device=device)
-        dist.all_reduce(sums, op=op)
+        dist.all_reduce(sums, group=self.data_group)
         return sums.tolist()
 
 
@@ -99,8 +96,10 @@ def _init_process_group(world: int, device: torch.device) -> None:
         return
     if world == 1:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
+    elif path := os.environ.get(STORE):
+        store = dist.FileStore(path, world)  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=int(os.environ["RANK"]), world_size=world)
     else:
-        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")  # Megatron's order of compute and communication
-        dist.init_process_group(backend)
+        dist.init_process_group(backend)  # under torchrun
     if dist.get_world_size() != world:
         raise ValueError(f"torchrun started {dist.get_world_size()} ranks, the settings ask for {world}")

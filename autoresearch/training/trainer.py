@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -27,6 +29,12 @@ def set_up_device(spec: TrialSpec) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device(spec.device)
+    if device.type == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        if index >= torch.cuda.device_count():
+            raise ValueError(f"rank {index} has no CUDA device: torch sees {torch.cuda.device_count()}")
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
     if device.type == "cuda" and spec.memory_limit_bytes is not None:
         properties = torch.cuda.get_device_properties(device)
         if properties.is_integrated:  # unified memory (GB10): running out there can take the host down
@@ -56,21 +64,30 @@ class Trainer:
         Left out on the CPU, where there is nothing of the kind.
         """
         if self.device.type == "cuda":
-            self.network.mean_nats(self._to_device(batch)).backward()  # type: ignore[no-untyped-call]
+            self.network.mean_nats(self._to_device(self.ranks.share(batch))).backward()  # type: ignore[no-untyped-call]
             self.network.zero_grad(set_to_none=True)
             torch.cuda.synchronize(self.device)
 
     def step(self, batch: NDArray[np.int64], lr: float) -> None:
-        loss = self.network.mean_nats(self._to_device(batch))
+        loss = self.network.mean_nats(self._to_device(self.ranks.share(batch)))
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(lr)
-        self._losses.put(loss.detach())
+        loss = loss.detach()
+        self.ranks.average([loss])
+        self._losses.put(loss)
 
     def losses(self, wait_for_all: bool = False) -> list[float]:
         return self._losses.take(0 if wait_for_all else STEPS_AHEAD)
 
     def nats(self, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.floating]:
         return self.network.token_nats(self._to_device(inputs), self._to_device(targets)).cpu().numpy()
+
+    @property
+    def part(self) -> tuple[int, int]:
+        return self.ranks.data_rank, self.ranks.data
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        return self.ranks.total(values)
 
     def peak_bytes(self) -> int:
         if self.device.type == "cuda":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.records import Cause, Failure
 from autoresearch.training.estimate import unsupported
+from autoresearch.training.launch import run_forked
 from autoresearch.training.shape import Shape
 from autoresearch.training.spec import TrialSpec
 
@@ -41,18 +42,19 @@ def handle(request: dict[str, Any], send: Send) -> None:
             send({"no_device": str(e)})
         return
     spec = TrialSpec.model_validate_json(json.dumps(request["trial"]))
-    send(run(spec, lambda *how: send({"progress": how})))
+    several = spec.data_parallel * spec.tensor_parallel > 1
+    send(run_forked(spec, run_rank, send) if several else run_rank(spec, send))
 
 
-def run(spec: TrialSpec, report: Callable[[str, float, int, float | None], None]) -> dict[str, Any]:
-    """One trial, start to end: the message that ends it."""
+def run_rank(spec: TrialSpec, send: Send) -> dict[str, Any]:
+    """One trial, start to end, or one rank's part in it: the message that ends it."""
     from autoresearch.training.corpus import Corpus
     from autoresearch.training.train import NonFiniteLossError, train_and_measure
 
     try:
         corpus = Corpus.open(Path(spec.corpus))
         model = make_model(spec, corpus.vocab)
-        measured = train_and_measure(spec, corpus, model, report)
+        measured = train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}))
     except NonFiniteLossError as e:
         return _failed(Cause.NON_FINITE_LOSS, e, step=e.step)
     except MemoryError as e:
