@@ -76,8 +76,8 @@ def join_megatron(data: int, tensor: int, seed: int, device: torch.device) -> Ra
         from megatron.core import parallel_state, tensor_parallel
 
     _init_process_group(data * tensor, device)
-    parallel_state.destroy_model_parallel()
-    parallel_state.initialize_model_parallel(tensor_model_parallel_size=tensor, create_gloo_process_groups=False)
+    if not parallel_state.model_parallel_is_initialized():  # a process has one set of groups, whatever it trains
+        parallel_state.initialize_model_parallel(tensor_model_parallel_size=tensor, create_gloo_process_groups=False)
     if device.type == "cuda":
         tensor_parallel.model_parallel_cuda_manual_seed(seed)
     return Ranks(

@@ -41,6 +41,13 @@ def handle(request: dict[str, Any], send: Send) -> None:
         except ValueError as e:
             send({"no_device": str(e)})
         return
+    if "compile_times" in request:
+        from autoresearch.training.compiling import measure
+
+        send(
+            {"compile_times": measure(TrialSpec.model_validate_json(json.dumps(request["compile_times"]))).model_dump()}
+        )
+        return
     spec = TrialSpec.model_validate_json(json.dumps(request["trial"]))
     several = spec.data_parallel * spec.tensor_parallel > 1
     send(run_forked(spec, run_rank, send) if several else run_rank(spec, send))
