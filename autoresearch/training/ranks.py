@@ -47,14 +47,13 @@ class Ranks:
 
     def norm(self, gradients: Sequence[Tensor], split: Sequence[bool]) -> Tensor:
         """L2 norm of all gradients together; those that are ``split`` over tensor ranks count on each of them."""
-        norms = torch.stack(torch._foreach_norm(list(gradients)))
+        norms = torch._foreach_norm(list(gradients))
         if self.tensor == 1:
-            return torch.linalg.vector_norm(norms)  # type: ignore[no-any-return]
-        squares = norms.square()
-        is_split = torch.tensor(split, device=squares.device)
-        of_split = squares[is_split].sum()
-        dist.all_reduce(of_split, group=self.tensor_group)
-        return (of_split + squares[~is_split].sum()).sqrt()
+            return torch.linalg.vector_norm(torch.stack(norms))  # type: ignore[no-any-return]
+        here = torch.stack([n for n, is_split in zip(norms, split, strict=True) if is_split]).square().sum()
+        everywhere = torch.stack([n for n, is_split in zip(norms, split, strict=True) if not is_split]).square().sum()
+        dist.all_reduce(here, group=self.tensor_group)
+        return (here + everywhere).sqrt()
 
     def total(self, values: Sequence[float]) -> list[float]:
         """Sums over the data ranks, in float64."""
