@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Everything that only a GPU can show, in one command and under ten minutes, on one machine without network:
+# the tests that need CUDA, the speed of both trainers, where a step's time goes, the envelope, and eight iterations of
+# the loop at profile h100-354m.
+#
+#     benchmarks/gpu_all.sh [OUT]
+#
+# Needs a python with torch. What else it needs (pydantic, psutil, rich, watchdog, optuna, tokenizers, megatron-core,
+# pytest, hypothesis ...) is taken from a folder of wheels, WHEELS=DIR, if they are not installed. Rehearsal on a CPU:
+#     PROFILE=tiny benchmarks/gpu_all.sh /tmp/rehearsal
+set -uo pipefail
+cd "$(dirname "$0")/.."
+OUT=${1:-gpu-results}
+PROFILE=${PROFILE:-h100-354m}
+PYTHON=${PYTHON:-python3}
+ITERS=${ITERS:-8}
+mkdir -p "$OUT"
+if [ -n "${WHEELS:-}" ]; then
+    site=$(mktemp -d)
+    "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" "$WHEELS"/*.whl || exit 1
+    export PYTHONPATH="$PWD:$site${PYTHONPATH:+:$PYTHONPATH}"
+else
+    export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+fi
+began=$SECONDS
+failed=()
+
+step() { # NAME SECONDS COMMAND...: keeps its output, goes on if it fails, and never takes longer than it may
+    local name=$1 limit=$2
+    shift 2
+    local from=$SECONDS
+    echo "== $name ($((SECONDS - began)) s)"
+    if ! timeout "$limit" "$@" >"$OUT/$name.txt" 2>"$OUT/$name.log"; then
+        failed+=("$name")
+        tail -n 5 "$OUT/$name.log"
+    fi
+    echo "   $((SECONDS - from)) s"
+}
+
+
+{
+    date -u +%Y-%m-%dT%H:%M:%SZ
+    git log -1 --format=%H 2>/dev/null
+    uname -srm
+    nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv 2>/dev/null
+    "$PYTHON" -m pip list 2>/dev/null | grep -i -E '^(torch|triton|megatron|transformer.engine|numpy|optuna) '
+} >"$OUT/machine.txt"
+
+# GPT-2's vocabulary size, learned from the standard library, so that the model has the origin's 354.6 M parameters.
+tokenizer=(--tokenizer bpe --vocab-size 50257)
+[ "$PROFILE" = tiny ] && tokenizer=(--tokenizer bpe --vocab-size 4096)
+step corpus 120 "$PYTHON" -m autoresearch prepare --stdlib --out "$OUT/corpus" "${tokenizer[@]}" --json
+with=(--profile "$PROFILE" --corpus "$OUT/corpus")
+
+step tests-gpu 150 "$PYTHON" -m pytest -q tests/gpu
+step trainers 150 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40
+step loop 240 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set "eval.bytes=262144"
+step report 30 "$PYTHON" -m autoresearch report "$OUT/run"
+for trainer in torch megatron; do
+    step "kernels-$trainer" 60 "$PYTHON" -m benchmarks.kernels "${with[@]}" --trainer "$trainer"
+done
+step envelope 120 "$PYTHON" -m autoresearch envelope "${with[@]}" --dir "$OUT/envelope" --batch-size 8,16 \
+    --seq-len 512,1024 --plot "$OUT/envelope.png"
+
+cp "$OUT"/run/trajectory.jsonl "$OUT"/run/report.* "$OUT"/ 2>/dev/null
+cp "$OUT"/envelope/envelope.jsonl "$OUT"/ 2>/dev/null
+echo "all of it took $((SECONDS - began)) s; results in $OUT"
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "failed: ${failed[*]} (see $OUT/NAME.log)"
+    exit 1
+fi
