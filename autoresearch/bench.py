@@ -10,18 +10,20 @@ from typing import Protocol
 from autoresearch.config import Settings
 from autoresearch.errors import ConfigError
 from autoresearch.memory import spare_bytes, usable_cpus
+from autoresearch.points import step_seconds
 from autoresearch.policy import Policy
 from autoresearch.ports import Observer, Trial
-from autoresearch.records import Cfg, Yardstick
+from autoresearch.records import Cfg, Failure, Yardstick
 from autoresearch.training.bpb import EVALUATOR_VERSION, choose_span
 from autoresearch.training.corpus import Corpus
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.prepare import prepare
 from autoresearch.training.sources import Sources
 from autoresearch.training.spec import Device, Span, TrialSpec
+from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.training.tokenizer import TokenizerSpec
 from autoresearch.trajectory import Trajectory
-from autoresearch.trial import ChildRunner, ForkedTrial
+from autoresearch.trial import ChildRunner, ForkedTrial, OnProgress
 from autoresearch.trial_server import TrialServer
 from rails import ChoiceKnob, Config, Limits, Verdict, gate, too_dear
 
@@ -36,6 +38,14 @@ class Watcher(Observer, Protocol):
     def preparing(self, stage: str, fraction: float) -> None: ...
 
 
+class Timer(Protocol):
+    """Measures how fast a configuration trains, isolated from the caller. Raises ``Interrupted`` only."""
+
+    def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure: ...
+
+    def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What measures: a trial behind its port, the yardstick it measures with, and what a candidate would cost."""
@@ -45,6 +55,7 @@ class Bench:
     estimator: Estimator | None
     free_accelerator_bytes: int | None = None
     close: Callable[[], None] = lambda: None
+    timer: Timer | None = None
 
 
 def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -86,6 +97,7 @@ def real_bench(
     deadline_s = settings.limits.deadline_s
     try:
         device = runner.probe(settings.device, settings.trainer, deadline_s)
+        yardstick = yardstick_of(settings, corpus, span, device, threads)
         estimator = Estimator(
             policy.baseline,
             corpus.vocab,
@@ -94,9 +106,8 @@ def real_bench(
             policy.budget,
             span.tokens,
             (settings.parallel.data, settings.parallel.tensor),
+            step_seconds(run_dir, yardstick, policy.baseline, watcher.said),
         )
-        if why := estimator.unsupported(policy.baseline):
-            raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.precision=...")
     except BaseException:
         server.close()
         raise
@@ -117,8 +128,13 @@ def real_bench(
         )
 
     trial = ForkedTrial(runner, spec, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
-    yardstick = yardstick_of(settings, corpus, span, device, threads)
-    return Bench(trial, yardstick, estimator, device.free_bytes, server.close)
+    return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial)
+
+
+def check_baseline(bench: Bench, policy: Policy) -> None:
+    """Raises ``ConfigError`` for a baseline that the trainer or the device cannot do."""
+    if bench.estimator and (why := bench.estimator.unsupported(policy.baseline)):
+        raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.precision=...")
 
 
 def longest_context(policy: Policy) -> int:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.records import Cause, Failure
+from autoresearch.records import Cause, Failure, Measurement, Plain
 from autoresearch.training.estimate import unsupported
 from autoresearch.training.shape import Shape
 from autoresearch.training.spec import TrialSpec
+from autoresearch.training.speed import MatmulPeak, Speed, Timing, measure_speed
 
 if TYPE_CHECKING:
+    from autoresearch.training.corpus import Corpus
     from autoresearch.training.train import Model
 
 Send = Callable[[dict[str, Any]], None]
@@ -31,7 +33,7 @@ PRELOAD = {
 
 
 def handle(request: dict[str, Any], send: Send) -> None:
-    """Answer one request of the daemon: probe the device, or run a trial."""
+    """Answer one request of the daemon: probe the device, run a trial, or time its steps or a matrix product."""
     if "probe" in request:
         from autoresearch.training.device import probe
 
@@ -41,18 +43,57 @@ def handle(request: dict[str, Any], send: Send) -> None:
             send({"no_device": str(e)})
         return
     spec = TrialSpec.model_validate_json(json.dumps(request["trial"]))
-    send(run(spec, lambda *how: send({"progress": how})))
+
+    def report(*how: Any) -> None:
+        send({"progress": how})
+
+    if "timing" in request:
+        send(answer(lambda: _speed(spec, Timing.model_validate_json(json.dumps(request["timing"])), report)))
+    elif "peak_of" in request:
+        send(answer(lambda: _matmul_peak(spec, request["peak_of"])))
+    else:
+        send(run(spec, report))
 
 
 def run(spec: TrialSpec, report: Callable[[str, float, int, float | None], None]) -> dict[str, Any]:
     """One trial, start to end: the message that ends it."""
+    from autoresearch.training.train import train_and_measure
+
+    def trial() -> Measurement:
+        corpus, model = _open(spec)
+        return train_and_measure(spec, corpus, model, report)
+
+    return answer(trial)
+
+
+def _speed(spec: TrialSpec, timing: Timing, report: Callable[[str, float, int, float | None], None]) -> Speed:
+    from autoresearch.training.power import energy_counter_of
+
+    corpus, model = _open(spec)
+    one_rank = spec.data_parallel * spec.tensor_parallel == 1  # of several, each sees its own GPU only
+    return measure_speed(spec, corpus, model, timing, report, energy_counter_of(spec.device if one_rank else "several"))
+
+
+def _matmul_peak(spec: TrialSpec, precision: str) -> MatmulPeak:
+    from autoresearch.training.peak import matmul_flops_per_s
+    from autoresearch.training.trainer import set_up_device
+
+    return MatmulPeak(flops_per_s=matmul_flops_per_s(set_up_device(spec), precision))
+
+
+def _open(spec: TrialSpec) -> tuple[Corpus, Model]:
     from autoresearch.training.corpus import Corpus
-    from autoresearch.training.train import NonFiniteLossError, train_and_measure
+
+    corpus = Corpus.open(Path(spec.corpus))
+    return corpus, make_model(spec, corpus.vocab)
+
+
+def answer(work: Callable[[], Plain]) -> dict[str, Any]:
+    """The message that ends it: what ``work`` measured, or what went wrong with it, named."""
+    from autoresearch.training.train import NonFiniteLossError
 
     try:
-        corpus = Corpus.open(Path(spec.corpus))
-        model = make_model(spec, corpus.vocab)
-        measured = train_and_measure(spec, corpus, model, report)
+        measured = work()
     except NonFiniteLossError as e:
         return _failed(Cause.NON_FINITE_LOSS, e, step=e.step)
     except MemoryError as e:
