@@ -25,10 +25,12 @@ from autoresearch.points import (
     Conditions,
     Peak,
     Point,
+    Record,
     conditions_of,
     decode_all,
     latest_peaks,
     latest_points,
+    step_seconds,
 )
 from autoresearch.policy import Policy, policy_of
 from autoresearch.ports import Interrupted
@@ -55,18 +57,13 @@ class Envelope:
     """What a sweep found: the points asked for, in order, as far as it came."""
 
     path: Path
-    conditions_sha256: str
     conditions: dict[str, Any]
     baseline: Swept
     planned: int
     points: tuple[Point, ...]
     peaks: dict[str, float]  # FLOP/s by precision
+    feeds_r7: bool  # whether R7 now prices time by measured points: every ratio needs the baseline's own
     ended: str = ""  # the signal that ended it early
-
-    @property
-    def feeds_r7(self) -> bool:
-        """Whether R7 can price time by these points: every ratio needs the baseline's own."""
-        return any(p.speed and p.swept == self.baseline for p in self.points)
 
 
 def sweep(
@@ -86,27 +83,34 @@ def sweep(
     policy = policy_of(settings)
     cfgs = points_of(policy, axes)
     with hold(settings.run_dir) as run_dir:
-        path = run_dir / ENVELOPE
         if fresh:
-            old = [p for p in (path, *run_dir.glob(f"{ENVELOPE}.torn-*")) if p.exists()]
+            old = [p for p in (run_dir / ENVELOPE, *run_dir.glob(f"{ENVELOPE}.torn-*")) if p.exists()]
             set_aside(run_dir, old, watcher, "the old envelope")
-        with closing(Journal(path)) as journal:
+        with closing(Journal(run_dir / ENVELOPE)) as journal:
+            records = decode_all(journal.path, journal)  # before anything slow: it may be damaged
             control = RunControl(run_dir / FLAG)
-            records = decode_all(path, journal)  # before anything slow, since it may be damaged
-            bench = (make_bench or real_bench)(settings, policy, run_dir, lambda: bool(control.stop_reason()), watcher)
+
+            def stopped() -> bool:
+                return bool(control.stop_reason())
+
+            bench = (make_bench or real_bench)(settings, policy, run_dir, stopped, watcher)
             try:
-                conditions = conditions_of(bench.yardstick, policy.baseline)
-                sha = sha256_of(conditions)
-                log = Log(journal, sha, latest_points(records, sha, timing.steps), latest_peaks(records, sha))
-                if not any(isinstance(r, Conditions) and r.conditions_sha256 == sha for r in records):
-                    log.append(Conditions(ts=utc(), conditions_sha256=sha, conditions=conditions))
+                log = Log(journal, conditions_of(bench.yardstick, policy.baseline), timing.steps)
+                log.take_up(records)
                 with control.listening():
                     measure_all(cfgs, Lab(settings, bench, timing, log, watcher, control, on_point))
             finally:
                 bench.close()
-    found = [log.points[swept(cfg)] for cfg in cfgs if swept(cfg) in log.points]
-    base = swept(policy.baseline)
-    return Envelope(path, sha, conditions, base, len(cfgs), tuple(found), log.peaks, control.stop_reason())
+    return Envelope(
+        path=journal.path,
+        conditions=log.conditions,
+        baseline=swept(policy.baseline),
+        planned=len(cfgs),
+        points=tuple(log.points[swept(cfg)] for cfg in cfgs if swept(cfg) in log.points),
+        peaks=log.peaks,
+        feeds_r7=bool(step_seconds(run_dir, bench.yardstick, policy.baseline, watcher.said)),
+        ended=control.stop_reason(),
+    )
 
 
 def points_of(policy: Policy, axes: Axes) -> list[Cfg]:
@@ -140,10 +144,23 @@ class Log:
     """envelope.jsonl while a sweep goes on: what counts under its conditions, and the way to add to it."""
 
     journal: Journal
-    conditions_sha256: str
-    points: dict[Swept, Point]
-    peaks: dict[str, float]
+    conditions: dict[str, Any]
+    steps: int
+    conditions_sha256: str = field(init=False)
+    points: dict[Swept, Point] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
     without_peak: set[str] = field(default_factory=set)  # asked for in this sweep, in vain
+
+    def __post_init__(self) -> None:
+        self.conditions_sha256 = sha256_of(self.conditions)
+
+    def take_up(self, records: Sequence[Record]) -> None:
+        """What counts of earlier sweeps; conditions that are new are written down."""
+        sha = self.conditions_sha256
+        self.points = latest_points(records, sha, self.steps)
+        self.peaks = latest_peaks(records, sha)
+        if not any(isinstance(r, Conditions) and r.conditions_sha256 == sha for r in records):
+            self.append(Conditions(ts=utc(), conditions_sha256=sha, conditions=self.conditions))
 
     def append(self, record: Plain) -> None:
         """Durable on return. Raises ``JournalError``."""

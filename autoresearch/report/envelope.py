@@ -37,7 +37,7 @@ def line(point: Point, widths: Mapping[str, int] = WIDTHS, width: int = 80) -> s
     cells = list(widths.values())
     head = "".join(text.rjust(room) for text, room in zip(where, cells[:3], strict=True))
     if (s := point.speed) is None:
-        why = f"{point.failure.cause}: {point.failure.detail}" if point.failure else f"refused: {point.refused}"
+        why = f"{point.failure.cause}: {point.failure.detail}" if point.failure else f"R7: {point.refused}"
         return f"{head}  {safe(why, max(20, width - len(head) - 2))}"
     return head + "".join(text.rjust(room) for text, room in zip(_figures(s, point.mfu), cells[3:], strict=False))
 

@@ -23,6 +23,7 @@ STYLES: dict[str, tuple[str, Any]] = {
     "fp8": ("#b03a2e", (0, (2, 2))),
 }
 MARKERS = "os^Dvp*"
+MAX_LEVEL_TICKS = 8
 HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markersize": 10, "markeredgewidth": 0.9}
 
 
@@ -85,7 +86,7 @@ def _dress(above: Axes, below: Axes, points: Sequence[Point]) -> None:
     above.plot([], [], color="black", linestyle="none", marker="o", label="hollow: random tokens", **HOLLOW)
     ticks = sorted({p.tokens_per_step for p in points})
     below.set_xscale("log", base=2)
-    below.set_xticks(ticks, [f"{t:,}" for t in ticks])
+    below.set_xticks(ticks, [f"{t:,}" for t in ticks], rotation=45 if len(ticks) > MAX_LEVEL_TICKS else 0)
     below.minorticks_off()
     below.set_xlabel("tokens in a step (batch_size x seq_len)")
     above.set_ylabel("tokens/s")

@@ -14,8 +14,8 @@ import torch
 
 CUDA_SIZE = 8192  # large enough that launch and edges do not count: 1.1 TFLOP a product
 CPU_SIZE = 1024
-REPEATS = 10
-CUDA_PRODUCTS = 5  # in one repeat: the clock of CUDA events then has milliseconds to measure
+CUDA_PRODUCTS = 5  # timed together: the clock of CUDA events then has milliseconds to measure
+MIN_REPEATS, MIN_S = 10, 1.0  # long enough for a moment in which nothing else wants the cores
 MAX_S = 20.0  # a slow device has shown what it can after fewer repeats
 
 
@@ -29,12 +29,10 @@ def matmul_flops_per_s(device: torch.device, precision: str, size: int | None = 
     multiply = _product(device, precision, n)
     timed = _timed_on_cuda if device.type == "cuda" else _timed_on_cpu
     timed(multiply)  # picks kernels, wakes threads, raises clocks
-    best_s, stop = float("inf"), time.monotonic() + MAX_S
-    for _ in range(REPEATS):
-        best_s = min(best_s, timed(multiply))
-        if time.monotonic() > stop:
-            break
-    return 2 * n**3 / best_s
+    began, taken_s = time.monotonic(), [timed(multiply)]
+    while (passed_s := time.monotonic() - began) < MAX_S and (passed_s < MIN_S or len(taken_s) < MIN_REPEATS):
+        taken_s.append(timed(multiply))
+    return 2 * n**3 / min(taken_s)
 
 
 def _product(device: torch.device, precision: str, n: int) -> Callable[[], object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -32,5 +31,7 @@ def energy_counter_of(device: str) -> Callable[[], float | None]:
 
         uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
         with contextlib.suppress(ImportError):
-            return energy_counter(f"GPU-{uuid}", importlib.import_module("pynvml"))
+            import pynvml
+
+            return energy_counter(f"GPU-{uuid}", pynvml)
     return lambda: None

@@ -33,6 +33,7 @@ RANDOM_BATCHES = 8  # made beforehand and repeated: enough not to train on one, 
 RANDOM_STREAM = 2  # keeps this random stream apart from the data order's and the initialisation's
 LR = 0.0  # an update by nothing costs what any update costs, and no loss can explode
 REPORT_EVERY_S = 0.1
+MIN_ENERGY_S = 2.0  # NVML's counter moves up to ten times a second: over less, its steps are more than a few per cent
 
 ReadEnergy = Callable[[], float | None]  # joules since some fixed moment, or None where nobody counts them
 
@@ -54,7 +55,9 @@ class Speed(Plain):
     flops_per_token: PositiveInt
     peak_bytes: PositiveInt
     device: str
-    energy_j: Positive | None = None  # of all timed steps, by the GPU's own counter; null where there is none
+    energy_j: Positive | None = (
+        None  # of all timed steps, by the GPU's own counter; null without one, or in too short a time
+    )
     watts: Positive | None = None
     tokens_per_joule: Positive | None = None
     trial_wall_s: NotNegative = 0.0  # as the daemon saw it, process start and end included
@@ -145,8 +148,8 @@ def measure_speed(
     wall_s, energy_after = time.perf_counter() - began, read_energy()
     shape = Shape.of(spec.cfg, corpus.vocab)
     speed = compared(watch, timing.steps, batch_size * seq_len, shape.flops_per_token)
-    if energy_before is None or energy_after is None or energy_after <= energy_before:
-        return speed  # nobody counts, or the counter did not move in so short a time
+    if energy_before is None or energy_after is None or energy_after <= energy_before or wall_s < MIN_ENERGY_S:
+        return speed
     energy_j = energy_after - energy_before
     per_joule = 2 * timing.steps * batch_size * seq_len / energy_j
     return speed.model_copy(update={"energy_j": energy_j, "watts": energy_j / wall_s, "tokens_per_joule": per_joule})
