@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from autoresearch.compiled import decide_compiled
 from autoresearch.config import Settings
 from autoresearch.errors import ConfigError
 from autoresearch.memory import spare_bytes, usable_cpus
@@ -87,54 +88,68 @@ def real_bench(
     settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], watcher: Watcher
 ) -> Bench:
     """Corpus, device and trial server. Raises ``CorpusError``, ``TrialServerError`` or ``ConfigError``."""
+    refuse_clocks_of_several_ranks(settings)
     path = corpus_path(settings, run_dir, watcher)
     corpus = Corpus.open(path, verify=True)
     span = choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
-    threads = settings.threads or usable_cpus()
     watcher.said(f"starting the trial server (trainer {settings.trainer})")
     server = TrialServer(settings.trainer, run_dir / "logs" / "trial-server.log")
     runner = ChildRunner(server, aborted)
     deadline_s = settings.limits.deadline_s
     try:
         device = runner.probe(settings.device, settings.trainer, deadline_s)
-        yardstick = yardstick_of(settings, corpus, span, device, threads)
+        ranks = (settings.parallel.data, settings.parallel.tensor)
         estimator = Estimator(
-            policy.baseline,
-            corpus.vocab,
-            settings.trainer,
-            device,
-            policy.budget,
-            span.tokens,
-            (settings.parallel.data, settings.parallel.tensor),
-            step_seconds(run_dir, yardstick, policy.baseline, watcher.said),
+            policy.baseline, corpus.vocab, settings.trainer, device, policy.budget, span.tokens, ranks
         )
+        spec = baseline_spec(settings, policy, str(path.resolve()), span, device)
+        cannot_be_asked = settings.compile == "auto" and estimator.unsupported(policy.baseline)
+        wanted = "off" if cannot_be_asked else settings.compile
+        compiled = decide_compiled(wanted, spec, device, runner, deadline_s, watcher.said)
+        spec = spec.model_copy(update={"compiled": compiled})
+        yardstick = yardstick_of(spec, corpus, device)
+        speeds = step_seconds(run_dir, yardstick, policy.baseline, watcher.said)
+        estimator = replace(estimator, compiled=compiled, speeds=speeds)
     except BaseException:
         server.close()
         raise
 
-    def spec(cfg: Cfg, seed: int) -> TrialSpec:
-        return TrialSpec(
-            cfg=cfg,
-            seed=seed,
-            corpus=str(path.resolve()),
-            trainer=settings.trainer,
-            device=device.device,
-            threads=threads,
-            budget=policy.budget,
-            span=span,
-            data_parallel=settings.parallel.data,
-            tensor_parallel=settings.parallel.tensor,
-            fp8_recipe=settings.megatron.fp8_recipe,
-        )
+    def spec_of(cfg: Cfg, seed: int) -> TrialSpec:
+        return spec.model_copy(update={"cfg": cfg, "seed": seed})
 
-    trial = ForkedTrial(runner, spec, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
+    trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
     return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial)
 
 
 def check_baseline(bench: Bench, policy: Policy) -> None:
     """Raises ``ConfigError`` for a baseline that the trainer or the device cannot do."""
     if bench.estimator and (why := bench.estimator.unsupported(policy.baseline)):
-        raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.precision=...")
+        raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.NAME=VALUE, or the trainer")
+
+
+def refuse_clocks_of_several_ranks(settings: Settings) -> None:
+    """Raise ``ConfigError`` for a budget in seconds that several ranks would each end at another step."""
+    ranks = settings.parallel.data * settings.parallel.tensor
+    if ranks > 1 and settings.budget.kind == "seconds":
+        hint = "take budget.kind = 'steps' or 'tokens': the clocks of several ranks would not stop at the same step"
+        raise ConfigError(f"budget.kind = 'seconds' with {ranks} ranks", hint=hint)
+
+
+def baseline_spec(settings: Settings, policy: Policy, corpus: str, span: Span, device: Device) -> TrialSpec:
+    """The baseline's trial, not compiled; every other differs from it in ``cfg`` and ``seed`` alone."""
+    return TrialSpec(
+        cfg=policy.baseline,
+        seed=settings.seed,
+        corpus=corpus,
+        trainer=settings.trainer,
+        device=device.device,
+        threads=settings.threads or usable_cpus(),
+        budget=policy.budget,
+        span=span,
+        data_parallel=settings.parallel.data,
+        tensor_parallel=settings.parallel.tensor,
+        fp8_recipe=settings.megatron.fp8_recipe,
+    )
 
 
 def longest_context(policy: Policy) -> int:
@@ -149,24 +164,25 @@ def memory_cap_bytes(settings: Settings) -> int | None:
     return int(settings.limits.memory_gib * 2**30) if settings.limits.memory_gib else None
 
 
-def yardstick_of(settings: Settings, corpus: Corpus, span: Span, device: Device, threads: int) -> Yardstick:
-    """What every val_bpb of this run is measured with."""
+def yardstick_of(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstick:
+    """What every val_bpb of this run is measured with; ``spec`` is any of its trials."""
     return Yardstick(
         corpus_sha256=corpus.sha256,
         tokenizer_sha256=corpus.manifest.tokenizer.sha256,
-        span_start_token=span.start,
-        span_tokens=span.tokens,
-        span_bytes=span.bytes,
+        span_start_token=spec.span.start,
+        span_tokens=spec.span.tokens,
+        span_bytes=spec.span.bytes,
         evaluator_version=EVALUATOR_VERSION,
-        trainer=settings.trainer,
+        trainer=spec.trainer,
         versions=device.versions,
-        threads=threads,
+        threads=spec.threads,
         device_kind=device.kind,
-        budget_kind=settings.budget.kind,
-        budget_size=settings.budget.size,
-        data_parallel=settings.parallel.data,
-        tensor_parallel=settings.parallel.tensor,
-        fp8_recipe=settings.megatron.fp8_recipe if "fp8" in device.precisions else None,
+        budget_kind=spec.budget.kind,
+        budget_size=spec.budget.size,
+        compiled=spec.compiled,
+        data_parallel=spec.data_parallel,
+        tensor_parallel=spec.tensor_parallel,
+        fp8_recipe=spec.fp8_recipe if "fp8" in device.precisions else None,
     )
 
 

@@ -22,7 +22,7 @@ exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged tr
 
 # Flag, setting, type, help. Every other setting is reached with --set.
 RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
-    ("--profile", "profile", str, "set of defaults: tiny (CPU, no download), gb10-354m"),
+    ("--profile", "profile", str, "set of defaults: tiny (CPU, no download), gb10-354m, h100-354m"),
     ("--dir", "dir", str, "the run's directory (default runs/PROFILE)"),
     ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib'"),
     ("--iters", "iters", int, "iterations of the whole run; raising it later continues"),

@@ -111,6 +111,9 @@ class Settings(Section):
     proposer: Literal["tpe", "random", "replay"] = Field("tpe", description="who suggests changes")
     replay_from: Path | None = Field(None, description="trajectory whose proposals the replay proposer repeats")
     trainer: Literal["torch", "megatron"] = Field("torch", description="what trains the GPT")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto", description="torch.compile the layers; auto: where measured times say that each trial earns it back"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it trains")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="CPU threads of a trial; 0 takes every usable core"

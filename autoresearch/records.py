@@ -108,6 +108,7 @@ class Yardstick(Plain):
     device_kind: str
     budget_kind: Literal["steps", "tokens", "seconds"]
     budget_size: float
+    compiled: bool = False
     data_parallel: int = 1
     tensor_parallel: int = 1
     fp8_recipe: str | None = None  # null where nothing is computed in fp8

@@ -101,6 +101,8 @@ def open_run(
     control = control_of(settings, run_dir)
     if settings.proposer == "replay" and not replies:
         raise ConfigError("proposer = 'replay' has nothing to replay", hint="give --replay-from TRAJECTORY")
+    if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
+        settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
     bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
     try:
         check_baseline(bench, policy)

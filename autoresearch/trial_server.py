@@ -20,12 +20,15 @@ START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
 FORK_DEADLINE_S = 30.0
 LOOK_INTERVAL_S = 0.1
 MAX_REPLY_BYTES = 1 << 16
+CACHE_ENV = "TORCHINDUCTOR_CACHE_DIR"
 SERVER_ENV = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it torch refuses deterministic matrix products on CUDA
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS starts its thread pool at import otherwise
     # A waiting thread sleeps instead of spinning: spinning makes a trial ten times slower as soon as anything else
     # wants a core, and a desk machine always runs something else (docs/decisions.md).
     "OMP_WAIT_POLICY": "PASSIVE",
+    # Ask the driver's library, not the driver: a server that has asked that holds a context, which no fork survives.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # Keep and reuse the tensors of a step instead of mapping them afresh from the kernel each time, on huge pages where
     # the kernel gives them (benchmarks/RESULTS.md).
     "GLIBC_TUNABLES": ":".join(
@@ -36,6 +39,12 @@ SERVER_ENV = {
         )
     ),
 }
+
+
+def compile_cache() -> Path:
+    """Where compiled layers survive trials, processes and reboots."""
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoresearch" / "inductor"
+    return Path(os.environ.get(CACHE_ENV) or own)
 
 
 class ServerLost(Exception):
@@ -112,7 +121,7 @@ class TrialServer:
 
     def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        env = {**os.environ, **SERVER_ENV}
+        env = {CACHE_ENV: str(compile_cache()), **os.environ, **SERVER_ENV}
         module = "autoresearch.training.warm"
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
         with self.log.open("ab") as log, theirs:

@@ -8,8 +8,9 @@ separators are conditioned on, never scored (they stand for no bytes).
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,14 +77,27 @@ def windows(val: Tokens, span: Span, seq_len: int) -> Iterator[tuple[NDArray[np.
         yield inputs, targets
 
 
-def score(nats_of: NatsOf, val: Tokens, span: Span, token_bytes: NDArray[np.integer], seq_len: int) -> Score:
-    """Sum the nats of the span in float64. ``nats_of`` may return anything where the target is -1."""
-    nats, tokens, size = 0.0, 0, 0
-    for inputs, targets in windows(val, span, seq_len):
+def score(
+    nats_of: NatsOf,
+    val: Tokens,
+    span: Span,
+    token_bytes: NDArray[np.integer],
+    seq_len: int,
+    *,
+    part: tuple[int, int] = (0, 1),
+    total: Callable[[Sequence[float]], Sequence[float]] = list,
+) -> Score:
+    """Sum the nats of the span in float64. ``nats_of`` may return anything where the target is -1.
+
+    ``part`` (which, of how many) shares out the work over processes, whose sums ``total`` then adds up. Raises
+    ``CorpusError`` if the span does not have the bytes it should have.
+    """
+    sums = np.zeros(3)
+    for inputs, targets in itertools.islice(windows(val, span, seq_len), part[0], None, part[1]):
         scored = (targets >= 0) & (token_bytes[np.maximum(targets, 0)] > 0)
-        nats += float(nats_of(inputs, targets)[scored].astype(np.float64).sum())
-        tokens += int(scored.sum())
-        size += int(token_bytes[targets[scored]].sum())
+        nats = nats_of(inputs, targets)[scored].astype(np.float64).sum()
+        sums += (nats, scored.sum(), token_bytes[targets[scored]].sum())
+    nats, tokens, size = total(sums.tolist())
     if size != span.bytes:
-        raise CorpusError(f"scored {size} bytes of a span of {span.bytes}: the corpus changed under the run")
-    return Score(nats, tokens, size)
+        raise CorpusError(f"scored {size:.0f} bytes of a span of {span.bytes}: the corpus changed under the run")
+    return Score(nats, int(tokens), int(size))

@@ -12,10 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Logits of one chunk: what stays in a CPU's cache, or half a GiB in fp32 on a GPU. At least so many tokens, because
-# each chunk passes once over the gradient of the vocabulary's weights.
-CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 27}
-MIN_CHUNK_TOKENS = 256
+from autoresearch.training.shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS
 
 
 def mean_nats(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

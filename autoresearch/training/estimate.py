@@ -1,7 +1,7 @@
 """What a trial will need, before it runs: memory in bytes and time over the baseline's. Arithmetic, no torch.
 
-Memory counts the tensors that plain autograd keeps alive at the end of a forward pass, per token; measured peaks
-stay below it (tests/integration/test_estimate.py). R7 refuses by it, so it errs on the high side.
+Memory counts the tensors that autograd keeps alive at the end of a forward pass, per token; measured peaks stay below
+it (tests/integration/test_estimate.py). R7 refuses by it, so it errs on the high side.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autoresearch.training.bpb import TOKENS_PER_FORWARD
-from autoresearch.training.shape import Shape
+from autoresearch.training.shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, Shape
 from autoresearch.training.spec import Budget, Device
 from rails import Config, Estimate
 
 MARGIN = 1.15
-PROCESS_BYTES = 450 << 20  # interpreter, torch and its libraries, the allocator's slack
+# Interpreter, libraries, the allocator's slack, as measured on the CPU; on a GPU the context and cuBLAS's workspaces.
+PROCESS_BYTES = {"torch": 340 << 20, "megatron": 420 << 20, "cuda": 700 << 20}
+COMPILER_BYTES = 120 << 20
 PARAMETER_BYTES = 16  # fp32 weight and gradient, AdamW's two moments
+MIXED_PARAMETER_BYTES = 22  # and a bf16 weight with its gradient, in fp8 that weight's copy
 TRAINER_PRECISIONS = {"torch": ("fp32", "bf16"), "megatron": ("fp32", "bf16", "fp8")}
 FP8_MULTIPLE = 16  # cuBLAS multiplies fp8 matrices only of such dimensions
 
@@ -43,11 +46,12 @@ class Estimator:
     budget: Budget
     span_tokens: int
     parallel: tuple[int, int] = (1, 1)  # data and tensor ranks
+    compiled: bool = False
     speeds: Mapping[Swept, float] = field(default_factory=dict)
 
     def __call__(self, cfg: Config) -> Estimate:
         return Estimate(
-            peak_bytes=peak_bytes(cfg, self.vocab),
+            peak_bytes=self._peak_bytes(cfg),
             time_ratio=self._work(cfg) / self._work(self.baseline) / self._relative_speed(cfg),
             unsupported=self.unsupported(cfg),
         )
@@ -80,6 +84,13 @@ class Estimator:
         knobs = {"batch_size": batch_size, "seq_len": seq_len, "precision": precision}
         return batch_size * seq_len * Shape.of({**self.baseline, **knobs}, self.vocab).flops_per_token
 
+    def _peak_bytes(self, cfg: Config) -> int:
+        """On the CPU of all ranks together; on GPUs, one per rank, of each. What tensor ranks save is not counted."""
+        data, tensor = self.parallel
+        share = {**cfg, "batch_size": max(1, int(cfg["batch_size"]) // data)}
+        rank = peak_bytes(share, self.vocab, self.trainer, self.device.device, self.compiled)
+        return rank * (data * tensor if self.device.device == "cpu" else 1)
+
     def _work(self, cfg: Config) -> float:
         """Floating-point operations of training and validation; a budget in seconds trains equally long for all.
 
@@ -111,19 +122,22 @@ def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
     return ""
 
 
-def peak_bytes(cfg: Config, vocab: int) -> int:
-    """Most memory that one trial holds at once, in bytes, process included.
+def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "cpu", compiled: bool = False) -> int:
+    """Most memory that one trial on one rank holds at once, in bytes: of the process on a CPU, of the device on CUDA.
 
-    Per token and layer autograd keeps, in elements: two LayerNorm outputs, qkv, attention output and its transpose,
-    two residual sums and the two projections' outputs (11 d), and the MLP before and after GELU (2 f). Logits live
-    three times (logits, their softmax, their gradient), in fp32.
+    Per token and layer autograd keeps, in elements: the inputs and outputs of two LayerNorms, qkv, the attention's
+    output and its transpose (9 d), and the MLP before and after GELU (2 f). On top come the temporaries of one layer
+    and of one chunk of the cross-entropy.
     """
     shape = Shape.of(cfg, vocab)
-    width = 2 if cfg["precision"] in ("bf16", "fp8") else 4
-    per_layer = (11 * shape.d_model + 2 * shape.d_ff) * width
-    per_token = shape.n_layer * per_layer + 12 * vocab + 4 * shape.d_model * width
-    train = int(cfg["batch_size"]) * shape.seq_len * per_token
+    d, f, mixed = shape.d_model, shape.d_ff, cfg["precision"] != "fp32"
+    width = 2 if mixed else 4
+    tokens = int(cfg["batch_size"]) * shape.seq_len
+    chunk = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[device] // vocab)
+    train = tokens * (shape.n_layer * (9 * d + 2 * f) + 6 * d + 3 * f) * width
+    train += min(tokens, chunk) * vocab * (12 if mixed else 8) + 4 * vocab * d
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
-    validate = windows * ((12 * shape.d_model + 3 * shape.d_ff) * width + 6 * vocab)
-    autocast_copies = 2 * shape.params if cfg["precision"] != "fp32" else 0
-    return int(MARGIN * (max(train, validate) + PARAMETER_BYTES * shape.params + autocast_copies)) + PROCESS_BYTES
+    validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
+    weights = shape.params * (MIXED_PARAMETER_BYTES if mixed else PARAMETER_BYTES)
+    process = PROCESS_BYTES[device if device == "cuda" else trainer] + (COMPILER_BYTES if compiled else 0)
+    return int(MARGIN * (max(train, validate) + weights)) + process

@@ -8,6 +8,7 @@ the whole matrix of scores.
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -103,7 +104,7 @@ class MegatronGPT(Network):
         self.config = config_of(
             shape, precision=precision, on_cuda=on_cuda, tensor_parallel=ranks.tensor, fp8_recipe=fp8_recipe
         )
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), device if on_cuda else nullcontext():
             warnings.simplefilter("ignore")
             self.gpt = GPTModel(
                 self.config,
@@ -114,7 +115,6 @@ class MegatronGPT(Network):
                 share_embeddings_and_output_weights=True,
                 parallel_output=True,
             )
-        self.gpt.to(device)
 
     def initialise(self, seed: int) -> MegatronGPT:
         """The plain GPT's weights of ``seed``, so that both trainers begin with the same model."""

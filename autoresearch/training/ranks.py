@@ -14,6 +14,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoresearch.training.launch import STORE
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
@@ -30,11 +32,6 @@ class Ranks:
     def world(self) -> int:
         return self.data * self.tensor
 
-    @property
-    def is_first(self) -> bool:
-        """The one that speaks for all."""
-        return self.data_rank == 0 and self.tensor_rank == 0
-
     def share(self, batch: NDArray[np.int64]) -> NDArray[np.int64]:
         """This data rank's sequences of a batch."""
         return batch[self.data_rank :: self.data]
@@ -50,22 +47,21 @@ class Ranks:
 
     def norm(self, gradients: Sequence[Tensor], split: Sequence[bool]) -> Tensor:
         """L2 norm of all gradients together; those that are ``split`` over tensor ranks count on each of them."""
-        norms = torch.stack(torch._foreach_norm(list(gradients)))
+        norms = torch._foreach_norm(list(gradients))
         if self.tensor == 1:
-            return torch.linalg.vector_norm(norms)  # type: ignore[no-any-return]
-        squares = norms.square()
-        is_split = torch.tensor(split, device=squares.device)
-        of_split = squares[is_split].sum()
-        dist.all_reduce(of_split, group=self.tensor_group)
-        return (of_split + squares[~is_split].sum()).sqrt()
+            return torch.linalg.vector_norm(torch.stack(norms))  # type: ignore[no-any-return]
+        here = torch.stack([n for n, is_split in zip(norms, split, strict=True) if is_split]).square().sum()
+        everywhere = torch.stack([n for n, is_split in zip(norms, split, strict=True) if not is_split]).square().sum()
+        dist.all_reduce(here, group=self.tensor_group)
+        return (here + everywhere).sqrt()
 
-    def total(self, values: Sequence[float], op: Any = dist.ReduceOp.SUM) -> list[float]:
-        """Sums (or maxima) over all ranks, in float64."""
-        if self.world == 1:
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Sums over the data ranks, in float64."""
+        if self.data == 1:
             return list(values)
         device = torch.cuda.current_device() if dist.get_backend() == "nccl" else "cpu"
         sums = torch.tensor(values, dtype=torch.float64, device=device)
-        dist.all_reduce(sums, op=op)
+        dist.all_reduce(sums, group=self.data_group)
         return sums.tolist()
 
 
@@ -79,8 +75,8 @@ def join_megatron(data: int, tensor: int, seed: int, device: torch.device) -> Ra
         from megatron.core import parallel_state, tensor_parallel
 
     _init_process_group(data * tensor, device)
-    parallel_state.destroy_model_parallel()
-    parallel_state.initialize_model_parallel(tensor_model_parallel_size=tensor, create_gloo_process_groups=False)
+    if not parallel_state.model_parallel_is_initialized():  # a process has one set of groups, whatever it trains
+        parallel_state.initialize_model_parallel(tensor_model_parallel_size=tensor, create_gloo_process_groups=False)
     if device.type == "cuda":
         tensor_parallel.model_parallel_cuda_manual_seed(seed)
     return Ranks(
@@ -99,8 +95,10 @@ def _init_process_group(world: int, device: torch.device) -> None:
         return
     if world == 1:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
+    elif path := os.environ.get(STORE):
+        store = dist.FileStore(path, world)  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=int(os.environ["RANK"]), world_size=world)
     else:
-        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")  # Megatron's order of compute and communication
-        dist.init_process_group(backend)
+        dist.init_process_group(backend)  # under torchrun
     if dist.get_world_size() != world:
         raise ValueError(f"torchrun started {dist.get_world_size()} ranks, the settings ask for {world}")

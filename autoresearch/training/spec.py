@@ -45,6 +45,7 @@ class TrialSpec(Plain):
     threads: int
     budget: Budget
     span: Span
+    compiled: bool = False
     data_parallel: int = 1
     tensor_parallel: int = 1
     fp8_recipe: str = "tensorwise"

@@ -60,6 +60,15 @@ class Model(Protocol):
         """Cross-entropy ``(n, scored)`` of the last ``scored`` positions; free where the target is -1."""
         ...
 
+    @property
+    def part(self) -> tuple[int, int]:
+        """Which part of the validation this process computes, of how many: (0, 1) is all of it."""
+        ...
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sums of what the parts found."""
+        ...
+
     def peak_bytes(self) -> int:
         """The most memory that this trial held at once, on the device that holds the model."""
         ...
@@ -79,7 +88,8 @@ def train_and_measure(spec: TrialSpec, corpus: Corpus, model: Model, report: Rep
     tokens = steps * batch_size * seq_len
     report("validate", 1.0, steps, tokens / train_s)
     began = time.monotonic()
-    result = score(model.nats, corpus.split("val"), spec.span, corpus.token_bytes, seq_len)
+    val = corpus.split("val")
+    result = score(model.nats, val, spec.span, corpus.token_bytes, seq_len, part=model.part, total=model.total)
     if not math.isfinite(result.nats):
         raise NonFiniteLossError(steps, "validate", result.nats)
     return Measurement(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections import deque
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
+import torch._inductor.config as inductor
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,6 +31,12 @@ def set_up_device(spec: TrialSpec) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device(spec.device)
+    if device.type == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        if index >= torch.cuda.device_count():
+            raise ValueError(f"rank {index} has no CUDA device: torch sees {torch.cuda.device_count()}")
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
     if device.type == "cuda" and spec.memory_limit_bytes is not None:
         properties = torch.cuda.get_device_properties(device)
         if properties.is_integrated:  # unified memory (GB10): running out there can take the host down
@@ -41,6 +51,12 @@ class Trainer:
         """``network`` is in fp32 on ``device`` with its initial weights."""
         self.device = device
         self.network = network
+        self.compiled = spec.compiled
+        if spec.compiled:  # layer by layer: all have the same code, so it is compiled once, whatever n_layer
+            if hasattr(inductor, "deterministic"):  # no choice of kernels by timing them (torch 2.9)
+                inductor.deterministic = True
+            for layer in network.layers:
+                layer.compile(dynamic=False)
         dtype = torch.float32 if spec.cfg["precision"] == "fp32" else torch.bfloat16
         self.ranks = ranks
         self.optimizer = MasterAdamW(network, spec.cfg, dtype, ranks)
@@ -51,26 +67,38 @@ class Trainer:
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
 
     def warm_up(self, batch: NDArray[np.int64]) -> None:
-        """One forward and backward pass that trains nothing: libraries load and kernels are chosen outside the budget.
+        """One forward and backward pass that trains nothing: layers are compiled, libraries load, kernels are chosen.
 
-        Left out on the CPU, where there is nothing of the kind.
+        Left out where there is nothing of the kind, which is on the CPU without compiling.
         """
-        if self.device.type == "cuda":
-            self.network.mean_nats(self._to_device(batch)).backward()  # type: ignore[no-untyped-call]
+        if self.device.type == "cuda" or self.compiled:
+            self.network.mean_nats(self._to_device(self.ranks.share(batch))).backward()  # type: ignore[no-untyped-call]
             self.network.zero_grad(set_to_none=True)
-            torch.cuda.synchronize(self.device)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
 
     def step(self, batch: NDArray[np.int64], lr: float) -> None:
-        loss = self.network.mean_nats(self._to_device(batch))
+        loss = self.network.mean_nats(self._to_device(self.ranks.share(batch)))
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(lr)
-        self._losses.put(loss.detach())
+        loss = loss.detach()
+        self.ranks.average([loss])
+        self._losses.put(loss)
 
     def losses(self, wait_for_all: bool = False) -> list[float]:
         return self._losses.take(0 if wait_for_all else STEPS_AHEAD)
 
     def nats(self, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.floating]:
-        return self.network.token_nats(self._to_device(inputs), self._to_device(targets)).cpu().numpy()
+        # Validation has other shapes than training, the last batch again another: none is worth a compile.
+        with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
+            return self.network.token_nats(self._to_device(inputs), self._to_device(targets)).cpu().numpy()
+
+    @property
+    def part(self) -> tuple[int, int]:
+        return self.ranks.data_rank, self.ranks.data
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        return self.ranks.total(values)
 
     def peak_bytes(self) -> int:
         if self.device.type == "cuda":

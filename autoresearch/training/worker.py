@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.records import Cause, Failure, Measurement, Plain
 from autoresearch.training.estimate import unsupported
+from autoresearch.training.launch import RunRank, run_forked
 from autoresearch.training.shape import Shape
 from autoresearch.training.spec import TrialSpec
 from autoresearch.training.speed import MatmulPeak, Speed, Timing, measure_speed
@@ -42,36 +44,47 @@ def handle(request: dict[str, Any], send: Send) -> None:
         except ValueError as e:
             send({"no_device": str(e)})
         return
+    if "compile_times" in request:
+        from autoresearch.training.compiling import measure
+
+        send(
+            {"compile_times": measure(TrialSpec.model_validate_json(json.dumps(request["compile_times"]))).model_dump()}
+        )
+        return
     spec = TrialSpec.model_validate_json(json.dumps(request["trial"]))
-
-    def report(*how: Any) -> None:
-        send({"progress": how})
-
-    if "timing" in request:
-        send(answer(lambda: _speed(spec, Timing.model_validate_json(json.dumps(request["timing"])), report)))
-    elif "peak_of" in request:
+    if "peak_of" in request:
         send(answer(lambda: _matmul_peak(spec, request["peak_of"])))
-    else:
-        send(run(spec, report))
+        return
+    work: RunRank = run_rank
+    if "timing" in request:
+        work = partial(time_rank, Timing.model_validate_json(json.dumps(request["timing"])))
+    several = spec.data_parallel * spec.tensor_parallel > 1
+    send(run_forked(spec, work, send) if several else work(spec, send))
 
 
-def run(spec: TrialSpec, report: Callable[[str, float, int, float | None], None]) -> dict[str, Any]:
-    """One trial, start to end: the message that ends it."""
+def run_rank(spec: TrialSpec, send: Send) -> dict[str, Any]:
+    """One trial, start to end, or one rank's part in it: the message that ends it."""
     from autoresearch.training.train import train_and_measure
 
     def trial() -> Measurement:
         corpus, model = _open(spec)
-        return train_and_measure(spec, corpus, model, report)
+        return train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}))
 
     return answer(trial)
 
 
-def _speed(spec: TrialSpec, timing: Timing, report: Callable[[str, float, int, float | None], None]) -> Speed:
+def time_rank(timing: Timing, spec: TrialSpec, send: Send) -> dict[str, Any]:
+    """How fast a trial's steps are, or one rank's part in that: the message that ends it."""
     from autoresearch.training.power import energy_counter_of
 
-    corpus, model = _open(spec)
-    one_rank = spec.data_parallel * spec.tensor_parallel == 1  # of several, each sees its own GPU only
-    return measure_speed(spec, corpus, model, timing, report, energy_counter_of(spec.device if one_rank else "several"))
+    one = spec.data_parallel * spec.tensor_parallel == 1  # of several ranks each sees its own GPU only
+    read_energy = energy_counter_of(spec.device if one else "several")
+
+    def speed() -> Speed:
+        corpus, model = _open(spec)
+        return measure_speed(spec, corpus, model, timing, lambda *how: send({"progress": how}), read_energy)
+
+    return answer(speed)
 
 
 def _matmul_peak(spec: TrialSpec, precision: str) -> MatmulPeak:

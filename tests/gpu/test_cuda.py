@@ -2,48 +2,206 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from autoresearch.bench import Bench, real_bench
 from autoresearch.config import Settings, resolve
 from autoresearch.policy import policy_of
-from autoresearch.records import Measurement
+from autoresearch.records import Cfg, Measurement
 from autoresearch.testing import SilentWatcher
+from autoresearch.training.gpt_megatron import MegatronGPT, has_transformer_engine
+from autoresearch.training.gpt_torch import GPT
+from autoresearch.training.network import Network
+from autoresearch.training.optimizer import MasterAdamW
+from autoresearch.training.ranks import join_megatron
+from autoresearch.training.shape import Shape
+from autoresearch.training.spec import Budget, Span, TrialSpec
+from autoresearch.training.trainer import Trainer, set_up_device
+from autoresearch.training.weights import to_megatron
+from autoresearch.trial import ForkedTrial
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
 ]
+NEEDS_FP8 = pytest.mark.skipif(
+    not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 9) or not has_transformer_engine(),
+    reason="fp8 needs Transformer Engine and compute capability 8.9",
+)
+TWO_GPUS = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+SHAPE = Shape(n_layer=4, n_head=4, d_model=256, d_ff=1024, seq_len=256, vocab=50257)
+CFG = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.1, "grad_clip": 1.0}
+Make = Callable[..., Bench]
 
 
 @pytest.fixture(scope="module")
-def settings(small_corpus: Path) -> Settings:
-    flags = {"corpus": str(small_corpus), "device": "cuda", "budget.size": 40, "baseline.lr_warmup": 5}
-    return resolve({**flags, "menu.knobs.lr_warmup.high": 15, "eval.bytes": 4096}, {}).settings
+def make(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    """A bench with a small model on the device; ``settings`` by dotted name."""
+    made = []
+
+    def bench(**changes: Any) -> Bench:
+        settings = settings_of(small_corpus, changes)
+        folder = tmp_path_factory.mktemp("run")
+        made.append(real_bench(settings, policy_of(settings), folder, lambda: False, SilentWatcher()))
+        return made[-1]
+
+    yield bench
+    for each in made:
+        each.close()
 
 
-@pytest.fixture(scope="module")
-def bench(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    made = real_bench(settings, policy_of(settings), tmp_path_factory.mktemp("run"), lambda: False, SilentWatcher())
-    yield made
-    made.close()
+def settings_of(corpus: Path, changes: dict[str, Any]) -> Settings:
+    flags: dict[str, Any] = {"corpus": str(corpus), "device": "cuda", "budget.size": 40, "eval.bytes": 4096}
+    flags |= {"baseline.lr_warmup": 5, "menu.knobs.lr_warmup.high": 15, "compile": "off"}
+    return resolve({**flags, **{k.replace("__", "."): v for k, v in changes.items()}}, {}).settings
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_trial_trains_on_the_device_and_repeats_to_the_bit(bench: Bench, settings: Settings, precision: str) -> None:
-    cfg = {**policy_of(settings).baseline, "precision": precision}
-    one, two = (bench.trial.measure(cfg, 0, lambda *_: None) for _ in range(2))
-    assert isinstance(one, Measurement), one
-    assert isinstance(two, Measurement), two
+def measured(bench: Bench, cfg: Cfg) -> Measurement:
+    outcome = bench.trial.measure(cfg, 0, lambda *_: None)
+    assert isinstance(outcome, Measurement), outcome
+    return outcome
+
+
+@pytest.mark.parametrize("trainer", ["torch", "megatron"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", pytest.param("fp8", marks=NEEDS_FP8)])
+def test_a_trial_trains_on_the_device_and_repeats_to_the_bit(make: Make, trainer: str, precision: str) -> None:
+    if (trainer, precision) == ("torch", "fp8"):
+        pytest.skip("trainer torch has no fp8")
+    bench = make(trainer=trainer)
+    assert bench.estimator is not None
+    cfg = {**bench.estimator.baseline, "precision": precision}
+    one, two = measured(bench, cfg), measured(bench, cfg)
     assert one.val_bpb == two.val_bpb
     assert one.train_loss_last < one.train_loss_first
 
 
-def test_the_estimate_knows_what_other_processes_hold(bench: Bench) -> None:
+def test_both_trainers_measure_the_same(make: Make) -> None:
+    ours, theirs = (make(trainer=t) for t in ("torch", "megatron"))
+    assert ours.estimator is not None
+    for precision, tolerance in (("fp32", 1e-4), ("bf16", 5e-3)):
+        cfg = {**ours.estimator.baseline, "precision": precision}
+        assert measured(theirs, cfg).val_bpb == pytest.approx(measured(ours, cfg).val_bpb, rel=tolerance)
+
+
+def test_compiled_layers_measure_nearly_the_same_and_repeat_to_the_bit(make: Make) -> None:
+    eager, compiled = make(compile="off"), make(compile="on")
+    assert eager.estimator is not None
+    cfg = {**eager.estimator.baseline, "precision": "bf16"}
+    one, two = measured(compiled, cfg), measured(compiled, cfg)
+    assert one.val_bpb == two.val_bpb
+    assert one.val_bpb == pytest.approx(measured(eager, cfg).val_bpb, rel=5e-3)
+
+
+@pytest.mark.parametrize("trainer", ["torch", "megatron"])
+@pytest.mark.parametrize("changes", [{}, {"n_layer": 6, "d_model": 256, "batch_size": 16, "seq_len": 256}], ids=str)
+def test_the_memory_estimate_is_not_below_the_measured_peak(make: Make, trainer: str, changes: dict[str, Any]) -> None:
+    bench = make(trainer=trainer)
+    assert bench.estimator is not None
+    for precision in ("fp32", "bf16"):
+        cfg = {**bench.estimator.baseline, **changes, "precision": precision}
+        assert measured(bench, cfg).peak_bytes <= bench.estimator(cfg).peak_bytes
+
+
+def test_the_estimate_knows_what_other_processes_hold(make: Make) -> None:
     _free, total = torch.cuda.mem_get_info()
-    assert bench.free_accelerator_bytes is not None
-    assert 0 < bench.free_accelerator_bytes <= total
+    free = make().free_accelerator_bytes
+    assert free is not None
+    assert 0 < free <= total
+
+
+@TWO_GPUS
+@pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2)])
+def test_two_gpus_measure_what_one_measures(make: Make, data: int, tensor: int) -> None:
+    bench = make(trainer="megatron")
+    trial = bench.trial
+    assert isinstance(trial, ForkedTrial)
+    assert bench.estimator is not None
+    spec = trial.spec(bench.estimator.baseline, 0)
+    spec = spec.model_copy(update={"data_parallel": data, "tensor_parallel": tensor})
+    one = measured(bench, bench.estimator.baseline)
+    trial.spec = lambda *_: spec
+    assert measured(bench, bench.estimator.baseline).val_bpb == pytest.approx(one.val_bpb, rel=1e-4)
+
+
+class TestHere:
+    """In this process, on the device."""
+
+    @pytest.fixture
+    def device(self) -> torch.device:
+        return set_up_device(spec())
+
+    def networks(self, device: torch.device, precision: str) -> tuple[GPT, MegatronGPT]:
+        ranks = join_megatron(1, 1, 0, device)
+        plain, theirs = GPT.drawn(SHAPE, 1, device), MegatronGPT(SHAPE, precision, device, ranks, "tensorwise")
+        to_megatron(plain, theirs.gpt)
+        return plain, theirs
+
+    def test_copied_weights_give_the_same_logits(self, device: torch.device) -> None:
+        plain, theirs = self.networks(device, "fp32")
+        ids = torch.randint(SHAPE.vocab, (2, SHAPE.seq_len), device=device)
+        with torch.no_grad():
+            assert torch.allclose(plain(ids), theirs(ids), atol=1e-4, rtol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.03), pytest.param("fp8", 0.15, marks=NEEDS_FP8)]
+    )
+    def test_losses_stay_together(self, device: torch.device, precision: str, tolerance: float) -> None:
+        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        ours, theirs = (losses(n, dtype) for n in self.networks(device, precision))
+        assert np.abs(np.array(ours) - np.array(theirs)).max() < tolerance
+
+    @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+    def test_a_step_waits_for_nothing(self, device: torch.device, precision: str) -> None:
+        trainer = Trainer(spec(precision), GPT.drawn(SHAPE, 0, device), device)
+        batch = np.random.default_rng(0).integers(0, SHAPE.vocab, (4, SHAPE.seq_len + 1))
+        trainer.warm_up(batch)
+        trainer.step(batch, 1e-3)  # the optimizer makes its moments
+        trainer.losses(wait_for_all=True)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(3):
+                trainer.step(batch, 1e-3)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert len(trainer.losses(wait_for_all=True)) == 3
+
+    def test_the_warm_server_holds_no_context(self, make: Make) -> None:
+        """Or its forks could not use the device at all; the trials above show that they can, this says why."""
+        bench = make()
+        assert isinstance(bench.trial, ForkedTrial)
+        pid = bench.trial.runner.server.pid
+        open_files = {str(path.resolve()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+        assert not any("nvidia-uvm" in name for name in open_files)
+
+
+def spec(precision: str = "fp32") -> TrialSpec:
+    return TrialSpec(
+        cfg={**CFG, "precision": precision},
+        seed=0,
+        corpus="",
+        trainer="torch",
+        device="cuda",
+        threads=4,
+        budget=Budget(kind="steps", size=1),
+        span=Span(start=0, tokens=1, bytes=1),
+    )
+
+
+def losses(network: Network, dtype: torch.dtype) -> list[float]:
+    device = network.embedding.device
+    optimizer = MasterAdamW(network, CFG, dtype, join_megatron(1, 1, 0, device))
+    found = []
+    for step in range(20):
+        generator = torch.Generator().manual_seed(step % 5)
+        ids = torch.randint(SHAPE.vocab, (4, SHAPE.seq_len + 1), generator=generator).to(device)
+        loss = network.mean_nats(ids)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step(1e-3)
+        found.append(loss.item())
+    return found

@@ -25,12 +25,13 @@ ALLOWED = {
     "proposers": {"ports", "records", "trajectory", "rails"},
     "training": {"rails", "records", "files", "config"},
     "trial_server": {"ports"},
+    "compiled": {"files", "records", "training", "trial", "trial_server"},
     "trial": {"ports", "records", "training", "memory", "trial_server"},
     "loop": {"ports", "records", "trajectory", "decide", "closing", "rails"},
     "points": {"journal", "records", "training"},
     "policy": {"config", "records", "trajectory", "training", "rails"},
     "bench": {
-        "config", "memory", "points", "policy", "ports", "records", "trajectory", "training", "trial",
+        "compiled", "config", "memory", "points", "policy", "ports", "records", "trajectory", "training", "trial",
         "trial_server", "rails",
     },
     "envelope": {

@@ -55,7 +55,8 @@ class TestConditions:
         "change",
         [
             {"trainer": "megatron"}, {"device_kind": "H200"}, {"versions": {"torch": "3"}}, {"threads": 7},
-            {"data_parallel": 2}, {"tensor_parallel": 2}, {"fp8_recipe": "mxfp8"}, {"corpus_sha256": "1" * 64},
+            {"data_parallel": 2}, {"tensor_parallel": 2}, {"fp8_recipe": "mxfp8"}, {"compiled": True},
+            {"corpus_sha256": "1" * 64},
         ],
     )  # fmt: skip
     def test_another_machine_or_trainer_is_another_envelope(self, change: dict[str, Any]) -> None:

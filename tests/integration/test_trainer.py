@@ -1,8 +1,10 @@
-"""Trainer torch on real text: deterministic to the bit, every knob honoured, and better than what can be counted."""
+"""Both trainers on real text: deterministic to the bit, every knob honoured, and better than what can be counted."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +50,24 @@ OTHER = {
 }
 
 
-def trial(corpus: Path, steps: float = 12, kind: Any = "steps", seed: int = 0, **changes: Any) -> Measurement:
+Trial = Callable[..., Measurement]
+
+
+@pytest.fixture(params=["torch", "megatron"])
+def trial(request: pytest.FixtureRequest, small_corpus: Path) -> Trial:
+    return partial(measure, small_corpus, request.param)
+
+
+def measure(
+    corpus: Path, trainer: str, steps: float = 12, kind: Any = "steps", seed: int = 0, **changes: Any
+) -> Measurement:
     opened = Corpus.open(corpus)
     span = choose_span(opened.split("val"), opened.token_bytes, 64, 4096)
     spec = TrialSpec(
         cfg=CFG | changes,
         seed=seed,
         corpus=str(corpus),
-        trainer="torch",
+        trainer=trainer,
         device="cpu",
         threads=2,
         budget=Budget(kind=kind, size=steps),
@@ -68,41 +80,41 @@ def result(m: Measurement) -> tuple[float, float, float]:
     return m.val_bpb, m.train_loss_first, m.train_loss_last
 
 
-def test_the_same_trial_is_bitwise_the_same_after_any_other(small_corpus: Path) -> None:
-    first = trial(small_corpus)
-    trial(small_corpus, seed=9, d_model=64, precision="bf16")
-    assert result(trial(small_corpus)) == result(first)
-    assert trial(small_corpus, seed=1).val_bpb != first.val_bpb
+def test_the_same_trial_is_bitwise_the_same_after_any_other(trial: Trial) -> None:
+    first = trial()
+    trial(seed=9, d_model=64, precision="bf16")
+    assert result(trial()) == result(first)
+    assert trial(seed=1).val_bpb != first.val_bpb
 
 
 @pytest.mark.parametrize("knob", sorted(OTHER))
-def test_every_knob_changes_the_training(small_corpus: Path, knob: str) -> None:
-    assert trial(small_corpus, **{knob: OTHER[knob]}).val_bpb != trial(small_corpus).val_bpb
+def test_every_knob_changes_the_training(trial: Trial, knob: str) -> None:
+    assert trial(**{knob: OTHER[knob]}).val_bpb != trial().val_bpb
 
 
-def test_batch_size_does_not_change_what_is_scored(small_corpus: Path) -> None:
+def test_batch_size_does_not_change_what_is_scored(trial: Trial) -> None:
     """An untrained model of one seed scores the same span to the bit, whatever the batch size of its training."""
-    scores = [trial(small_corpus, steps=1, lr=1e-30, batch_size=b) for b in (2, 4, 16)]
+    scores = [trial(steps=1, lr=1e-30, batch_size=b) for b in (2, 4, 16)]
     assert len({(m.val_bpb, m.val_bytes, m.val_tokens) for m in scores}) == 1
-    assert trial(small_corpus, steps=1, lr=1e-30, seq_len=32).val_bytes == scores[0].val_bytes
+    assert trial(steps=1, lr=1e-30, seq_len=32).val_bytes == scores[0].val_bytes
 
 
-def test_budgets_in_tokens_and_seconds(small_corpus: Path) -> None:
-    in_tokens = trial(small_corpus, steps=1000, kind="tokens")
+def test_budgets_in_tokens_and_seconds(trial: Trial) -> None:
+    in_tokens = trial(steps=1000, kind="tokens")
     assert (in_tokens.train_steps, in_tokens.train_tokens) == (4, 1024)
-    in_seconds = trial(small_corpus, steps=0.2, kind="seconds")
+    in_seconds = trial(steps=0.2, kind="seconds")
     assert in_seconds.train_steps >= 1
     assert in_seconds.train_wall_s >= 0.2
 
 
-def test_a_diverging_loss_ends_the_trial_with_its_step(small_corpus: Path) -> None:
+def test_a_diverging_loss_ends_the_trial_with_its_step(trial: Trial) -> None:
     with pytest.raises(NonFiniteLossError, match=r"step \d+ \(") as caught:
-        trial(small_corpus, steps=50, lr=1e30, lr_warmup=0, grad_clip=5.0)
+        trial(steps=50, lr=1e30, lr_warmup=0, grad_clip=5.0)
     assert 1 < caught.value.step < 50
 
 
-def test_what_was_computed_is_accounted_for(small_corpus: Path) -> None:
-    m = trial(small_corpus)
+def test_what_was_computed_is_accounted_for(trial: Trial) -> None:
+    m = trial()
     assert m.train_steps == 12
     assert m.train_tokens == 12 * 4 * 64
     assert m.train_flops > 6 * 10_000 * m.train_tokens
@@ -111,7 +123,7 @@ def test_what_was_computed_is_accounted_for(small_corpus: Path) -> None:
     assert m.val_bpb == pytest.approx(m.val_nats_per_token * m.val_tokens / math.log(2) / m.val_bytes)
 
 
-def test_a_trained_model_beats_byte_counting(small_corpus: Path) -> None:
+def test_a_trained_model_beats_byte_counting(trial: Trial, small_corpus: Path) -> None:
     """A unigram and an order-1 model, fitted on the same training bytes with add-one smoothing, on the same span."""
     corpus = Corpus.open(small_corpus)
     train, val = np.asarray(corpus.split("train"), np.int64), np.asarray(corpus.split("val"), np.int64)
@@ -124,5 +136,21 @@ def test_a_trained_model_beats_byte_counting(small_corpus: Path) -> None:
     unigram = pairs.sum(0) / pairs.sum()
     unigram_bpb = -np.log2(unigram[val[here]]).mean()
     order_1_bpb = -np.log2(order_1[val[here - 1], val[here]]).mean()
-    trained = trial(small_corpus, steps=500, n_layer=2, d_model=64, d_ff=256, batch_size=8, lr=6e-3, lr_warmup=50)
+    trained = trial(steps=500, n_layer=2, d_model=64, d_ff=256, batch_size=8, lr=6e-3, lr_warmup=50)
     assert trained.val_bpb < order_1_bpb < unigram_bpb
+
+
+def test_both_trainers_measure_the_same(small_corpus: Path) -> None:
+    """Not to the bit: Megatron multiplies the same matrices in another order of memory."""
+    ours, theirs = (measure(small_corpus, trainer, steps=40) for trainer in ("torch", "megatron"))
+    assert theirs.val_bpb == pytest.approx(ours.val_bpb, rel=1e-5)
+    assert theirs.params == ours.params
+
+
+@pytest.mark.parametrize(
+    ("trainer", "changes", "why"),
+    [("torch", {"precision": "fp8"}, "cannot train in fp8"), ("megatron", {"d_ff": 100, "precision": "fp8"}, "16")],
+)
+def test_what_a_trainer_cannot_do_it_says(small_corpus: Path, trainer: str, changes: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        measure(small_corpus, trainer, **changes)

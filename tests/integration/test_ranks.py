@@ -1,0 +1,181 @@
+"""One trial on several ranks: the result of one rank, and a rank that fails takes its trial with it, nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from autoresearch.bench import Bench, real_bench
+from autoresearch.config import Settings, resolve
+from autoresearch.errors import ConfigError
+from autoresearch.policy import policy_of
+from autoresearch.records import Cause, Failure, Measurement
+from autoresearch.testing import SilentWatcher
+from autoresearch.training.spec import Budget, TrialSpec
+from autoresearch.trial import ForkedTrial
+
+ENDLESS = Budget(kind="steps", size=10**9)
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(scope="module")
+def make(small_corpus: Path, quick_trials: dict[str, Any]) -> MakeSettings:
+    def settings(**changes: Any) -> Settings:
+        base = {"corpus": str(small_corpus), "trainer": "megatron", **quick_trials, "baseline.d_model": 64}
+        return resolve({**base, **{k.replace("__", "."): v for k, v in changes.items()}}, {}).settings
+
+    return settings
+
+
+@pytest.fixture(scope="module")
+def bench(make: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    settings = make()
+    made = real_bench(settings, policy_of(settings), tmp_path_factory.mktemp("run"), lambda: False, SilentWatcher())
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def baseline(make: MakeSettings) -> dict[str, Any]:
+    return policy_of(make()).baseline
+
+
+def split(bench: Bench, data: int, tensor: int, **spec: Any) -> ForkedTrial:
+    """The bench's trial on so many ranks, with other fields of the spec."""
+    trial = bench.trial
+    assert isinstance(trial, ForkedTrial)
+
+    def several(cfg: dict[str, Any], seed: int) -> TrialSpec:
+        return trial.spec(cfg, seed).model_copy(update={"data_parallel": data, "tensor_parallel": tensor, **spec})
+
+    return dataclasses.replace(trial, spec=several)
+
+
+def measured(trial: Any, cfg: dict[str, Any]) -> Measurement:
+    outcome = trial.measure(cfg, 0, lambda *_: None)
+    assert isinstance(outcome, Measurement), outcome
+    return outcome
+
+
+@pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2), (2, 2)])
+def test_several_ranks_measure_what_one_measures(
+    bench: Bench, baseline: dict[str, Any], data: int, tensor: int
+) -> None:
+    """The vocabulary of 257 ids is no multiple of 2: what fills it up must not be scored."""
+    one, several = measured(bench.trial, baseline), measured(split(bench, data, tensor), baseline)
+    assert several.val_bpb == pytest.approx(one.val_bpb, rel=1e-5)
+    assert several.train_loss_last == pytest.approx(one.train_loss_last, rel=1e-5)
+    assert (several.train_tokens, several.val_bytes) == (one.train_tokens, one.val_bytes)
+
+
+def test_the_same_trial_on_two_ranks_is_bitwise_the_same(bench: Bench, baseline: dict[str, Any]) -> None:
+    first, second = (measured(split(bench, 2, 1), baseline) for _ in range(2))
+    assert first.val_bpb == second.val_bpb
+
+
+def test_progress_is_told_once_not_by_every_rank(bench: Bench, baseline: dict[str, Any]) -> None:
+    seen: list[str] = []
+    outcome = split(bench, 2, 1).measure(baseline, 0, lambda phase, *_: seen.append(phase))
+    assert isinstance(outcome, Measurement)
+    assert seen.count("validate") == 1
+
+
+class TestARankThatFails:
+    """... fails its trial with the cause; no process is left, and the next trial is normal."""
+
+    @pytest.mark.parametrize("victim", [0, 1])
+    @pytest.mark.parametrize(
+        ("number", "cause"), [(signal.SIGKILL, Cause.KILLED), (signal.SIGSEGV, Cause.CRASHED)], ids=["kill", "segv"]
+    )
+    def test_by_a_signal(
+        self, bench: Bench, baseline: dict[str, Any], victim: int, number: signal.Signals, cause: Cause
+    ) -> None:
+        trial, left = split(bench, 2, 1, budget=ENDLESS), []
+
+        def strike(*_: Any) -> None:
+            if not left:
+                left.extend(self.ranks(trial))
+                left[victim].send_signal(number)
+
+        outcome = trial.measure(baseline, 0, strike)
+        assert isinstance(outcome, Failure)
+        assert (outcome.cause, outcome.detail) == (cause, f"rank {victim} was ended by signal {int(number)}")
+        assert not [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        measured(bench.trial, baseline)
+
+    def test_by_a_loss_that_is_none(self, bench: Bench, baseline: dict[str, Any]) -> None:
+        cfg = {**baseline, "lr": 1e30, "lr_warmup": 0, "grad_clip": 5.0}
+        outcome = split(bench, 2, 1, budget=Budget(kind="steps", size=200)).measure(cfg, 0, lambda *_: None)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.NON_FINITE_LOSS
+        assert outcome.step is not None
+
+    def test_before_it_begins(self, bench: Bench, baseline: dict[str, Any], tmp_path: Path) -> None:
+        outcome = split(bench, 2, 1, corpus=str(tmp_path / "none")).measure(baseline, 0, lambda *_: None)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.ERROR
+        assert "none" in outcome.detail
+
+    def test_with_the_whole_trial_past_its_deadline(self, bench: Bench, baseline: dict[str, Any]) -> None:
+        trial, seen = split(bench, 2, 1, budget=ENDLESS), []
+
+        def look(*_: Any) -> None:
+            seen[:] = seen or self.ranks(trial)
+
+        outcome = dataclasses.replace(trial, deadline_s=3.0).measure(baseline, 0, look)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.TIMEOUT
+        gone, alive = psutil.wait_procs(seen, timeout=10)
+        assert len(gone) == 2
+        assert not alive
+
+    @staticmethod
+    def ranks(trial: ForkedTrial) -> list[psutil.Process]:
+        (child,) = psutil.Process(trial.runner.server.pid).children()
+        return sorted(child.children(), key=lambda p: p.pid)
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_before_it_runs(make: MakeSettings, tmp_path: Path) -> None:
+    settings = make(parallel__data=4, baseline__batch_size=2)
+    with pytest.raises(ConfigError, match="batch_size = 2 is no multiple of 4"):
+        real_bench(settings, policy_of(settings), tmp_path, lambda: False, SilentWatcher())
+
+
+def test_a_budget_in_seconds_needs_one_clock(make: MakeSettings, tmp_path: Path) -> None:
+    settings = make(parallel__data=2, budget__kind="seconds", budget__size=1.5)
+    with pytest.raises(ConfigError, match="seconds"):
+        real_bench(settings, policy_of(settings), tmp_path, lambda: False, SilentWatcher())
+
+
+def test_trainer_torch_says_that_it_has_one_rank(make: MakeSettings, tmp_path: Path) -> None:
+    settings = make(trainer="torch", parallel__data=2)
+    with pytest.raises(ConfigError, match="take trainer megatron"):
+        real_bench(settings, policy_of(settings), tmp_path, lambda: False, SilentWatcher())
+
+
+def test_torchrun_starts_the_same_trial_by_hand(bench: Bench, baseline: dict[str, Any], tmp_path: Path) -> None:
+    spec = split(bench, 2, 1).spec(baseline, 0)
+    file = tmp_path / "spec.json"
+    file.write_text(spec.model_dump_json())
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "-m", "autoresearch.training.launch", str(file)],
+        capture_output=True,
+        text=True,
+        env=env,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)["measured"]
+    assert outcome["val_bpb"] == pytest.approx(measured(bench.trial, baseline).val_bpb, rel=1e-5)
