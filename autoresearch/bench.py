@@ -11,18 +11,20 @@ from autoresearch.compiled import decide_compiled
 from autoresearch.config import Settings
 from autoresearch.errors import ConfigError
 from autoresearch.memory import spare_bytes, usable_cpus
+from autoresearch.points import step_seconds
 from autoresearch.policy import Policy
 from autoresearch.ports import Observer, Trial
-from autoresearch.records import Cfg, Yardstick
+from autoresearch.records import Cfg, Failure, Yardstick
 from autoresearch.training.bpb import EVALUATOR_VERSION, choose_span
 from autoresearch.training.corpus import Corpus
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.prepare import prepare
 from autoresearch.training.sources import Sources
 from autoresearch.training.spec import Device, Span, TrialSpec
+from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.training.tokenizer import TokenizerSpec
 from autoresearch.trajectory import Trajectory
-from autoresearch.trial import ChildRunner, ForkedTrial
+from autoresearch.trial import ChildRunner, ForkedTrial, OnProgress
 from autoresearch.trial_server import TrialServer
 from rails import ChoiceKnob, Config, Limits, Verdict, gate, too_dear
 
@@ -37,6 +39,14 @@ class Watcher(Observer, Protocol):
     def preparing(self, stage: str, fraction: float) -> None: ...
 
 
+class Timer(Protocol):
+    """Measures how fast a configuration trains, isolated from the caller. Raises ``Interrupted`` only."""
+
+    def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure: ...
+
+    def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What measures: a trial behind its port, the yardstick it measures with, and what a candidate would cost."""
@@ -46,6 +56,7 @@ class Bench:
     estimator: Estimator | None
     free_accelerator_bytes: int | None = None
     close: Callable[[], None] = lambda: None
+    timer: Timer | None = None
 
 
 def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -91,12 +102,14 @@ def real_bench(
         estimator = Estimator(
             policy.baseline, corpus.vocab, settings.trainer, device, policy.budget, span.tokens, ranks
         )
-        if why := estimator.unsupported(policy.baseline):
-            raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.NAME=VALUE, or the trainer")
         spec = baseline_spec(settings, policy, str(path.resolve()), span, device)
-        compiled = decide_compiled(settings.compile, spec, device, runner, deadline_s, watcher.said)
+        cannot_be_asked = settings.compile == "auto" and estimator.unsupported(policy.baseline)
+        wanted = "off" if cannot_be_asked else settings.compile
+        compiled = decide_compiled(wanted, spec, device, runner, deadline_s, watcher.said)
         spec = spec.model_copy(update={"compiled": compiled})
-        estimator = replace(estimator, compiled=compiled)
+        yardstick = yardstick_of(spec, corpus, device)
+        speeds = step_seconds(run_dir, yardstick, policy.baseline, watcher.said)
+        estimator = replace(estimator, compiled=compiled, speeds=speeds)
     except BaseException:
         server.close()
         raise
@@ -105,7 +118,13 @@ def real_bench(
         return spec.model_copy(update={"cfg": cfg, "seed": seed})
 
     trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
-    return Bench(trial, yardstick_of(spec, corpus, device), estimator, device.free_bytes, server.close)
+    return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial)
+
+
+def check_baseline(bench: Bench, policy: Policy) -> None:
+    """Raises ``ConfigError`` for a baseline that the trainer or the device cannot do."""
+    if bench.estimator and (why := bench.estimator.unsupported(policy.baseline)):
+        raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.NAME=VALUE, or the trainer")
 
 
 def refuse_clocks_of_several_ranks(settings: Settings) -> None:

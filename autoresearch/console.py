@@ -74,6 +74,10 @@ class Terminal:
         if fraction >= 1:
             self._clear()
 
+    def done(self) -> None:
+        """Take the bar away, whatever it was at."""
+        self._clear()
+
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
         words = (self._number(progress.iter), self._what if progress.iter else "", progress.phase)

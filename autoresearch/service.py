@@ -7,21 +7,22 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.bench import Bench, Watcher, judge, real_bench, refusal_for_cost
+from autoresearch.bench import Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
 from autoresearch.errors import ConfigError, JournalDamaged, JournalError, MissingPackage
 from autoresearch.files import DirectoryLock
 from autoresearch.journal import Journal
 from autoresearch.loop import Loop
+from autoresearch.points import ENVELOPE
 from autoresearch.policy import Policy, check_policy, check_yardstick, policy_of
 from autoresearch.ports import Proposer
 from autoresearch.proposers.random import RandomProposer
@@ -62,14 +63,20 @@ def run(
     Raises an ``AutoresearchError`` for everything that a person must decide or mend.
     """
     policy = policy_of(settings)
-    run_dir = make_run_dir(settings.run_dir)
-    lock = DirectoryLock(run_dir / LOCK)
-    lock.acquire({"pid": os.getpid(), "host": socket.gethostname(), "since": utc()})
-    try:
+    with hold(settings.run_dir) as run_dir:
         if fresh:
-            set_aside(run_dir, watcher)
+            set_aside(run_dir, old_run(run_dir), watcher)
         with closing(Journal(run_dir / TRAJECTORY)) as journal:
             return open_run(settings, policy, journal, watcher, replies, make_bench or real_bench)
+
+
+@contextmanager
+def hold(run_dir: Path) -> Iterator[Path]:
+    """Be the one writer of a run directory, made if need be. Raises ``LockHeld`` or ``JournalError``."""
+    lock = DirectoryLock(make_run_dir(run_dir) / LOCK)
+    lock.acquire({"pid": os.getpid(), "host": socket.gethostname(), "since": utc()})
+    try:
+        yield run_dir
     finally:
         lock.release()
 
@@ -98,6 +105,9 @@ def open_run(
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
     bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
     try:
+        check_baseline(bench, policy)
+        if bench.estimator and bench.estimator.speeds:
+            watcher.said(f"R7 prices time by {len(bench.estimator.speeds)} measured speeds in {run_dir / ENVELOPE}")
         with control.listening():  # not before: until there is a trial to finish, a signal should simply end it
             return go_on(settings, policy, bench, journal, trajectory, control, watcher, replies)
     finally:
@@ -211,10 +221,14 @@ def make_run_dir(run_dir: Path) -> Path:
     return run_dir
 
 
-def set_aside(run_dir: Path, watcher: Watcher) -> None:
-    """``--fresh``: move what belongs to the old run into archive/; nothing is deleted, and the corpus stays."""
+def old_run(run_dir: Path) -> list[Path]:
+    """What belongs to a run; the corpus and the measured speeds of the device do not."""
     old = [p for p in (run_dir / TRAJECTORY, *run_dir.glob("report.*"), run_dir / "logs") if p.exists()]
-    old += list(run_dir.glob(f"{TRAJECTORY}.torn-*"))
+    return old + list(run_dir.glob(f"{TRAJECTORY}.torn-*"))
+
+
+def set_aside(run_dir: Path, old: Sequence[Path], watcher: Watcher, what: str = "the old run") -> None:
+    """``--fresh``: move what is old into archive/; nothing is deleted."""
     if not old:
         return
     target = run_dir / ARCHIVE / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -223,8 +237,8 @@ def set_aside(run_dir: Path, watcher: Watcher) -> None:
         for path in old:
             path.rename(target / path.name)
     except OSError as e:
-        raise JournalError(f"cannot move the old run to {target}: {e.strerror}", hint="move it by hand") from e
-    watcher.said(f"the old run is kept in {target}")
+        raise JournalError(f"cannot move {what} to {target}: {e.strerror}", hint="move it by hand") from e
+    watcher.said(f"{what} is kept in {target}")
 
 
 def write_report(run_dir: Path, watcher: Watcher) -> None:

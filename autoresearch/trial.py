@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from autoresearch.errors import TrialServerError
 from autoresearch.memory import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes
 from autoresearch.ports import Interrupted
 from autoresearch.records import OUTCOME, Cause, Cfg, Failure, Measurement, Outcome
 from autoresearch.training.spec import Device, TrialSpec
+from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.trial_server import ServerLost, TrialServer
 
 GUARD_INTERVAL_S = 0.1
@@ -31,6 +32,10 @@ KEPT_STDERR_FILES = 100
 MAX_MESSAGE_BYTES = 1 << 20
 RECORDED_STDERR_CHARS = 2000
 
+SPEED: TypeAdapter[Speed | Failure] = TypeAdapter(Speed | Failure)
+PEAK: TypeAdapter[MatmulPeak | Failure] = TypeAdapter(MatmulPeak | Failure)
+
+T = TypeVar("T", Measurement, Speed, MatmulPeak)
 OnProgress = Callable[[str, float, int, float | None], None]
 
 
@@ -93,18 +98,32 @@ class ForkedTrial:
 
     def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress) -> Outcome:
         """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
-        limit = self.memory_limit()
-        spec = self.spec(cfg, seed).model_copy(update={"memory_limit_bytes": limit})
-        rlimit = limit if spec.device == "cpu" else None
-        request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit}
-        began = time.monotonic()
-        said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s)
-        outcome = judge_end(said, exit_code, peak, time.monotonic() - began)
+        spec = self.spec(cfg, seed)
+        outcome = self._in_child(spec, {}, OUTCOME, on_progress)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
             detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
             outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
-        self._keep_stderr(said)
         return outcome
+
+    def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
+        """How fast ``cfg`` trains, isolated as a trial is. Raises ``Interrupted``."""
+        return self._in_child(self.spec(cfg, 0), {"timing": timing.model_dump(mode="json")}, SPEED, on_progress)
+
+    def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure:
+        """The device's peak in the precision of ``cfg``. Raises ``Interrupted``."""
+        return self._in_child(self.spec(cfg, 0), {"peak_of": cfg["precision"]}, PEAK, lambda *_: None)
+
+    def _in_child(
+        self, spec: TrialSpec, request: dict[str, Any], answers: TypeAdapter[T | Failure], on_progress: OnProgress
+    ) -> T | Failure:
+        limit = self.memory_limit()
+        spec = spec.model_copy(update={"memory_limit_bytes": limit})
+        rlimit = limit if spec.device == "cpu" else None
+        request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit, **request}
+        began = time.monotonic()
+        said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s)
+        self._keep_stderr(said)
+        return judge_end(said, exit_code, peak, time.monotonic() - began, answers)
 
     def memory_limit(self) -> int:
         """Bytes that a trial may take now: all that is available but the reserve, or the configured cap."""
@@ -231,17 +250,19 @@ class Guard:
                 end(self.pid, signal.SIGKILL)
 
 
-def judge_end(said: Said, exit_code: int | None, peak: int | None, wall_s: float) -> Outcome:
-    """Name how a child ended. A measurement counts only from a process that then exited with 0."""
-    failure = _named_end(said, exit_code)
-    if isinstance(failure, Measurement):
-        return failure.model_copy(update={"trial_wall_s": wall_s})
+def judge_end(
+    said: Said, exit_code: int | None, peak: int | None, wall_s: float, answers: TypeAdapter[T | Failure]
+) -> T | Failure:
+    """Name how a child ended; ``answers`` reads what it measured, which counts only if it then exited with 0."""
+    end = _named_end(said, exit_code, answers)
+    if not isinstance(end, Failure):
+        return end.model_copy(update={"trial_wall_s": wall_s})
     tail = said.stderr.decode(errors="replace")[-RECORDED_STDERR_CHARS:]
     known = {"trial_wall_s": wall_s, "peak_bytes": peak, "exit_code": exit_code, "stderr_tail": tail}
-    return failure.model_copy(update=known)
+    return end.model_copy(update=known)
 
 
-def _named_end(said: Said, exit_code: int | None) -> Outcome:
+def _named_end(said: Said, exit_code: int | None, answers: TypeAdapter[T | Failure]) -> T | Failure:
     if said.killed_for is not None and exit_code in (None, -signal.SIGKILL):
         cause, detail = said.killed_for
         return Failure(cause=cause, detail=detail)
@@ -253,7 +274,7 @@ def _named_end(said: Said, exit_code: int | None) -> Outcome:
         return Failure(cause=Cause.GARBAGE, detail=f"it answered {said.garbage}")
     if said.answer is None:
         return Failure(cause=Cause.EXITED, detail=f"it ended with exit code {exit_code} and without an answer")
-    return _parsed(said.answer, exit_code)
+    return _parsed(said.answer, exit_code, answers)
 
 
 def _signalled(number: int) -> Failure:
@@ -265,14 +286,14 @@ def _signalled(number: int) -> Failure:
     return Failure(cause=Cause.CRASHED, detail=f"ended by {name}")
 
 
-def _parsed(answer: dict[str, Any], exit_code: int) -> Outcome:
+def _parsed(answer: dict[str, Any], exit_code: int, answers: TypeAdapter[T | Failure]) -> T | Failure:
     try:
-        outcome = OUTCOME.validate_json(json.dumps(answer.get("measured", answer.get("failed"))))
+        end = answers.validate_json(json.dumps(answer.get("measured", answer.get("failed"))))
     except (ValidationError, ValueError) as e:
         return Failure(cause=Cause.GARBAGE, detail=f"its answer is no measurement: {str(e).splitlines()[0]}")
-    if isinstance(outcome, Measurement) and exit_code != 0:
+    if not isinstance(end, Failure) and exit_code != 0:
         return Failure(cause=Cause.EXITED, detail=f"it measured, then ended with exit code {exit_code}")
-    return outcome
+    return end
 
 
 def drain(fd: int, take: Callable[[bytes], None]) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoresearch.bench import Bench, real_bench
+from autoresearch.bench import Bench, check_baseline, real_bench
 from autoresearch.config import parse_assignment, resolve
 from autoresearch.errors import AutoresearchError
 from autoresearch.policy import policy_of
@@ -93,8 +93,10 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
     def bench_of(kind: Kind) -> Bench:
         changes = {"trainer": kind.trainer, "compile": kind.compiled, "baseline.precision": kind.precision}
         settings = resolve({**flags, **changes}, {}).settings
-        made = real_bench(settings, policy_of(settings), folder, lambda: False, SilentWatcher())
+        policy = policy_of(settings)
+        made = real_bench(settings, policy, folder, lambda: False, SilentWatcher())
         benches.append(made)
+        check_baseline(made, policy)
         return made
 
     settings = resolve(flags, {}).settings

@@ -6,7 +6,8 @@ it (tests/integration/test_estimate.py). R7 refuses by it, so it errs on the hig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from autoresearch.training.bpb import TOKENS_PER_FORWARD
 from autoresearch.training.shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, Shape
@@ -22,10 +23,21 @@ MIXED_PARAMETER_BYTES = 22  # and a bf16 weight with its gradient, in fp8 that w
 TRAINER_PRECISIONS = {"torch": ("fp32", "bf16"), "megatron": ("fp32", "bf16", "fp8")}
 FP8_MULTIPLE = 16  # cuBLAS multiplies fp8 matrices only of such dimensions
 
+Swept = tuple[int, int, str]  # batch_size, seq_len, precision: what `autoresearch envelope` sweeps
+
+
+def swept(cfg: Config) -> Swept:
+    """Where a configuration lies on the sweep."""
+    return int(cfg["batch_size"]), int(cfg["seq_len"]), str(cfg["precision"])
+
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """Prices a configuration against the baseline for one trainer, device and budget."""
+    """Prices a configuration against the baseline for one trainer, device and budget.
+
+    Time follows the floating-point work, at the speed that was measured where it was: ``speeds`` are seconds per step
+    with every other knob at the baseline's value (`autoresearch envelope`).
+    """
 
     baseline: Config
     vocab: int
@@ -35,11 +47,12 @@ class Estimator:
     span_tokens: int
     parallel: tuple[int, int] = (1, 1)  # data and tensor ranks
     compiled: bool = False
+    speeds: Mapping[Swept, float] = field(default_factory=dict)
 
     def __call__(self, cfg: Config) -> Estimate:
         return Estimate(
             peak_bytes=self._peak_bytes(cfg),
-            time_ratio=self._work(cfg) / self._work(self.baseline),
+            time_ratio=self._work(cfg) / self._work(self.baseline) / self._relative_speed(cfg),
             unsupported=self.unsupported(cfg),
         )
 
@@ -53,6 +66,23 @@ class Estimator:
             why = self.device.without.get(precision, "")
             return f"{self.device.kind} cannot compute in {precision}, only in {able}{why and f' ({why})'}"
         return ""
+
+    def _relative_speed(self, cfg: Config) -> float:
+        """FLOP/s at the candidate's batch_size, seq_len and precision over the baseline's; 1 where not measured.
+
+        So a measured step time is scaled by the FLOPs of the other knobs, which the sweep left alone. It holds for the
+        validation too, a small part, though that depends on precision more than on batch_size.
+        """
+        points = swept(cfg), swept(self.baseline)
+        if self.budget.kind == "seconds" or not all(point in self.speeds for point in points):
+            return 1.0
+        here, at_baseline = (self._flops_per_step(point) / self.speeds[point] for point in points)
+        return here / at_baseline
+
+    def _flops_per_step(self, point: Swept) -> int:
+        batch_size, seq_len, precision = point
+        knobs = {"batch_size": batch_size, "seq_len": seq_len, "precision": precision}
+        return batch_size * seq_len * Shape.of({**self.baseline, **knobs}, self.vocab).flops_per_token
 
     def _peak_bytes(self, cfg: Config) -> int:
         """On the CPU of all ranks together; on GPUs, one per rank, of each. What tensor ranks save is not counted."""

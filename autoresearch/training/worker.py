@@ -9,16 +9,19 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.records import Cause, Failure
+from autoresearch.records import Cause, Failure, Measurement, Plain
 from autoresearch.training.estimate import unsupported
-from autoresearch.training.launch import run_forked
+from autoresearch.training.launch import RunRank, run_forked
 from autoresearch.training.shape import Shape
 from autoresearch.training.spec import TrialSpec
+from autoresearch.training.speed import MatmulPeak, Speed, Timing, measure_speed
 
 if TYPE_CHECKING:
+    from autoresearch.training.corpus import Corpus
     from autoresearch.training.train import Model
 
 Send = Callable[[dict[str, Any]], None]
@@ -32,7 +35,7 @@ PRELOAD = {
 
 
 def handle(request: dict[str, Any], send: Send) -> None:
-    """Answer one request of the daemon: probe the device, or run a trial."""
+    """Answer one request of the daemon: probe the device, run a trial, or time its steps or a matrix product."""
     if "probe" in request:
         from autoresearch.training.device import probe
 
@@ -49,19 +52,61 @@ def handle(request: dict[str, Any], send: Send) -> None:
         )
         return
     spec = TrialSpec.model_validate_json(json.dumps(request["trial"]))
+    if "peak_of" in request:
+        send(answer(lambda: _matmul_peak(spec, request["peak_of"])))
+        return
+    work: RunRank = run_rank
+    if "timing" in request:
+        work = partial(time_rank, Timing.model_validate_json(json.dumps(request["timing"])))
     several = spec.data_parallel * spec.tensor_parallel > 1
-    send(run_forked(spec, run_rank, send) if several else run_rank(spec, send))
+    send(run_forked(spec, work, send) if several else work(spec, send))
 
 
 def run_rank(spec: TrialSpec, send: Send) -> dict[str, Any]:
     """One trial, start to end, or one rank's part in it: the message that ends it."""
+    from autoresearch.training.train import train_and_measure
+
+    def trial() -> Measurement:
+        corpus, model = _open(spec)
+        return train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}))
+
+    return answer(trial)
+
+
+def time_rank(timing: Timing, spec: TrialSpec, send: Send) -> dict[str, Any]:
+    """How fast a trial's steps are, or one rank's part in that: the message that ends it."""
+    from autoresearch.training.power import energy_counter_of
+
+    one = spec.data_parallel * spec.tensor_parallel == 1  # of several ranks each sees its own GPU only
+    read_energy = energy_counter_of(spec.device if one else "several")
+
+    def speed() -> Speed:
+        corpus, model = _open(spec)
+        return measure_speed(spec, corpus, model, timing, lambda *how: send({"progress": how}), read_energy)
+
+    return answer(speed)
+
+
+def _matmul_peak(spec: TrialSpec, precision: str) -> MatmulPeak:
+    from autoresearch.training.peak import matmul_flops_per_s
+    from autoresearch.training.trainer import set_up_device
+
+    return MatmulPeak(flops_per_s=matmul_flops_per_s(set_up_device(spec), precision))
+
+
+def _open(spec: TrialSpec) -> tuple[Corpus, Model]:
     from autoresearch.training.corpus import Corpus
-    from autoresearch.training.train import NonFiniteLossError, train_and_measure
+
+    corpus = Corpus.open(Path(spec.corpus))
+    return corpus, make_model(spec, corpus.vocab)
+
+
+def answer(work: Callable[[], Plain]) -> dict[str, Any]:
+    """The message that ends it: what ``work`` measured, or what went wrong with it, named."""
+    from autoresearch.training.train import NonFiniteLossError
 
     try:
-        corpus = Corpus.open(Path(spec.corpus))
-        model = make_model(spec, corpus.vocab)
-        measured = train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}))
+        measured = work()
     except NonFiniteLossError as e:
         return _failed(Cause.NON_FINITE_LOSS, e, step=e.step)
     except MemoryError as e:

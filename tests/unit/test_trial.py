@@ -36,7 +36,7 @@ def said(*parts: bytes) -> Said:
 
 
 def judged(*parts: bytes, exit_code: int | None = 0) -> Outcome:
-    return judge_end(said(*parts), exit_code, peak=123, wall_s=4.5)
+    return judge_end(said(*parts), exit_code, peak=123, wall_s=4.5, answers=OUTCOME)
 
 
 class TestEnds:
@@ -87,19 +87,19 @@ class TestEnds:
     def test_what_it_was_killed_for_comes_first(self) -> None:
         late = said(MEASURED)
         late.killed_for = (Cause.TIMEOUT, "not finished after 5 s")
-        outcome = judge_end(late, -signal.SIGKILL, 123, 5.1)
+        outcome = judge_end(late, -signal.SIGKILL, 123, 5.1, OUTCOME)
         assert isinstance(outcome, Failure)
         assert (outcome.cause, outcome.detail) == (Cause.TIMEOUT, "not finished after 5 s")
 
     def test_one_that_was_done_before_the_guard_struck_has_measured(self) -> None:
         just_in_time = said(MEASURED)
         just_in_time.killed_for = (Cause.TIMEOUT, "not finished after 5 s")
-        assert isinstance(judge_end(just_in_time, 0, 123, 5.0), Measurement)
+        assert isinstance(judge_end(just_in_time, 0, 123, 5.0, OUTCOME), Measurement)
 
     def test_the_end_of_its_stderr_is_on_record(self) -> None:
         loud = said()
         loud.note_stderr(b"x" * 10**6 + b"\xff the last words\n")
-        outcome = judge_end(loud, -signal.SIGSEGV, None, 1.0)
+        outcome = judge_end(loud, -signal.SIGSEGV, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)
         assert outcome.stderr_tail.endswith("the last words\n")
         assert len(outcome.stderr_tail) <= 2000
@@ -120,7 +120,7 @@ class TestHear:
         for begin, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
             heard.hear(whole[begin:end])
         assert seen == [("train", 0.5, 10, 1000.0)] * 3
-        assert isinstance(judge_end(heard, 0, None, 1.0), Measurement)
+        assert isinstance(judge_end(heard, 0, None, 1.0, OUTCOME), Measurement)
 
     @pytest.mark.parametrize(
         "progress",
@@ -135,7 +135,7 @@ class TestHear:
         heard = Said(lambda *how: seen.append(how))
         heard.hear(b'{"progress": %s}\n' % progress.encode())
         assert seen == []
-        outcome = judge_end(heard, 0, None, 1.0)
+        outcome = judge_end(heard, 0, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.GARBAGE
 
@@ -204,7 +204,7 @@ def follow(code: str, deadline_s: float = 60.0, aborted: bool = False) -> Outcom
     runner = ChildRunner(server, lambda: aborted)  # type: ignore[arg-type]
     with server.closing():
         heard, exit_code, peak = runner.run({}, NOBODY_LOOKS, None, deadline_s)
-    return judge_end(heard, exit_code, peak, 1.0)
+    return judge_end(heard, exit_code, peak, 1.0, OUTCOME)
 
 
 FLOOD = "import os\nwhile True: os.write({fd}, b'x' * 65536)"
