@@ -75,7 +75,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", dest="assignments", action="append", default=[])
     args = parser.parse_args()
-    flags: dict[str, Any] = {"profile": args.profile, **dict(parse_assignment(a) for a in args.assignments)}
+    flags: dict[str, Any] = {"profile": args.profile, "baseline.lr_warmup": 5, "menu.knobs.lr_warmup.high": 10}
+    flags |= dict(parse_assignment(a) for a in args.assignments)
     if args.corpus:
         flags["corpus"] = args.corpus
     with tempfile.TemporaryDirectory() as folder:
@@ -110,6 +111,8 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
                 kinds.append(kind)
             except AutoresearchError as e:
                 print(f"left out: {kind.name} in {kind.precision}: {e.what}", file=sys.stderr)
+        if not kinds:
+            sys.exit("nothing could be trained here")
         trial = kinds[0].bench.trial if kinds[0].bench else None
         assert isinstance(trial, ForkedTrial)
         spec = trial.spec(policy_of(settings).baseline, 0)
