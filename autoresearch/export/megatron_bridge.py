@@ -40,7 +40,11 @@ def script(recipe: Recipe) -> str:
     fields = fields_of(recipe)
     sections = [_section(name, fields.get(name, {})) for name in SECTIONS]
     return TEMPLATE.format(
-        header=header(recipe, UNSEEN), world=recipe.world, impl=recipe.impl, sections="\n".join(sections)
+        header=header(recipe, UNSEEN),
+        world=recipe.world,
+        impl=recipe.impl,
+        sections="\n".join(sections),
+        local=ONLY_TE if recipe.precision == "fp8" else LOCAL,
     )
 
 
@@ -89,6 +93,12 @@ def _value(node: ast.expr) -> Any:
         return ast.unparse(node)
 
 
+LOCAL = """\
+config.model.gradient_accumulation_fusion = False  # these three would need Apex
+    config.model.persist_layer_norm = False
+    config.model.masked_softmax_fusion = False"""
+ONLY_TE = 'raise SystemExit("fp8 needs IMPL=transformer_engine")'
+
 TEMPLATE = """\
 {header}
 #
@@ -124,6 +134,8 @@ SPECS = {{"transformer_engine": transformer_engine_layer_spec, "local": local_la
 config = ConfigContainer(
 {sections}
 )
+if IMPL == "local":
+    {local}
 
 if __name__ == "__main__":
     from megatron.bridge.training.gpt_step import forward_step
