@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ Progress = Callable[[str, float], None]
 FILE = "dataset.json"
 SPLITS = ("train", "val")
 CHUNK = 1 << 22  # tokens looked through for separators at a time
-SAY_EVERY = 100
 
 
 def export_dataset(corpus: Corpus, out: Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -80,17 +79,18 @@ def _write(corpus: Corpus, name: str, prefix: Path, library: Any, tell: Progress
     separator = corpus.manifest.tokenizer.separator
     tokens = corpus.split(name)
     dtype = library.DType.optimal_dtype(corpus.vocab)
+    tell(f"write {name}", 0.0)
     builder = library.IndexedDatasetBuilder(library.get_bin_path(str(prefix)), dtype=dtype)
     written = count = told = 0
-    tell(f"write {name}", 0.0)
-    for document in documents(tokens, separator):
-        ended = np.append(document, separator).astype(dtype)
-        builder.add_document(ended, [len(ended)])
-        written, count = written + len(ended), count + 1
-        if written * SAY_EVERY // len(tokens) > told:
-            told = written * SAY_EVERY // len(tokens)
-            tell(f"write {name}", min(1.0, written / len(tokens)))
-    builder.finalize(library.get_idx_path(str(prefix)))
+    with closing(builder.data_file):
+        for document in documents(tokens, separator):
+            ended = np.append(document, separator).astype(dtype)
+            builder.add_document(ended, [len(ended)])
+            written, count = written + len(ended), count + 1
+            if written * 100 // len(tokens) > told:
+                told = written * 100 // len(tokens)
+                tell(f"write {name}", min(1.0, written / len(tokens)))
+        builder.finalize(library.get_idx_path(str(prefix)))
     for path in (library.get_bin_path(str(prefix)), library.get_idx_path(str(prefix))):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
