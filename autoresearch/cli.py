@@ -242,6 +242,9 @@ def _check_script(arguments: Any, params: int) -> tuple[bool, str]:
         built = sum(map(prod, weights_of(arguments).values()))
     except MissingPackage as e:
         return False, f"not checked: {e.what}"
+    except (ValueError, TypeError, AssertionError) as e:
+        what = f"Megatron-core builds no model of the script: {e}"
+        raise AutoresearchError(what, hint="--no-check writes it all the same") from e
     if built != params:
         raise AutoresearchError(f"the script describes a model of {built:,} parameters, the trial's has {params:,}")
     return True, f"checked: Megatron-core builds GPTModel of it, with the trial's {params:,} parameters"

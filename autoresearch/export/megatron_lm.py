@@ -76,6 +76,8 @@ def model_arguments(text: str) -> dict[str, Any]:
     """
     flags = parsed(text)
     vocab = re.search(r"^VOCAB=(\d+)$", text, re.MULTILINE)
+    if not vocab:
+        raise ConfigError("the script has no VOCAB=...", hint="export it again")
     try:
         tensor_parallel = int(str(flags["tensor-model-parallel-size"]))
         divisor = int(str(flags["make-vocab-size-divisible-by"])) * tensor_parallel
@@ -87,7 +89,7 @@ def model_arguments(text: str) -> dict[str, Any]:
             "bias_activation_fusion": "no-bias-gelu-fusion" not in flags,
             "bf16": "bf16" in flags,
             "share_embeddings_and_output_weights": "untie-embeddings-and-output-weights" not in flags,
-            "vocab_size": -(-int(vocab[1]) // divisor) * divisor if vocab else 0,
+            "vocab_size": -(-int(vocab[1]) // divisor) * divisor,
         }
     except (KeyError, ValueError, TypeError) as e:
         raise ConfigError(f"the script's flags make no model: {e!r}", hint="export it again") from e

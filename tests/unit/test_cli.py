@@ -436,6 +436,14 @@ def test_a_script_that_describes_another_model_is_refused(cli, measured, monkeyp
     assert "a model of 6 parameters" in err
     assert not (tmp_path / "recipe").exists()
 
+    def refuse(_: object) -> None:
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr("autoresearch.training.exported_model.weights_of", refuse)
+    code, out, err = cli("export", "recipe", str(measured))
+    assert (code, out) == (1, "")
+    assert "builds no model of the script: no such layer\n  try: --no-check" in err
+
 
 def test_an_origins_log_is_no_run_to_export(cli):
     origin = Path(__file__).parents[1] / "assets" / "origin_trajectory.jsonl"

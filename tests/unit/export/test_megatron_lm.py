@@ -71,6 +71,8 @@ def test_every_flag_comes_back_out_of_the_script(make_recipe, cfg, vocab, steps,
 def test_a_text_that_is_no_such_script_is_refused(make_recipe):
     with pytest.raises(ConfigError, match="no FLAGS"):
         parsed("#!/bin/sh\necho hello\n")
+    with pytest.raises(ConfigError, match="no VOCAB"):
+        model_arguments(script(make_recipe()).replace("VOCAB=50257", "VOCAB=many"))
     text = script(make_recipe()).replace("--hidden-size", "--hiden-size")
     with pytest.raises(ConfigError, match="hidden-size"):
         model_arguments(text)
