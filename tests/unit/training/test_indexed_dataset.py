@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -113,6 +115,26 @@ def test_one_that_fails_leaves_nothing(corpus, tmp_path):
     with pytest.raises(Gone):
         export_dataset(corpus, tmp_path / "set", tell)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_is_killed_leaves_nothing_that_looks_whole(corpus, tmp_path):
+    out = tmp_path / "set"
+    program = f"""
+import os, signal
+from pathlib import Path
+from autoresearch.training.corpus import Corpus
+from autoresearch.training.indexed_dataset import export_dataset
+
+def tell(stage, fraction):
+    if stage == "write val" and fraction > 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+export_dataset(Corpus.open(Path({str(corpus.path)!r})), Path({str(out)!r}), tell)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert not out.exists()
+    export_dataset(corpus, out)
+    assert len(megatrons(out / "val")) == corpus.manifest.splits["val"].documents
 
 
 def test_a_place_that_cannot_be_written_is_named(corpus, tmp_path):
