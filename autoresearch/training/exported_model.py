@@ -15,7 +15,8 @@ def weights_of(arguments: Mapping[str, Any]) -> Weights:
     """Name and size of every parameter of the GPTModel that ``arguments`` describe, unsplit.
 
     ``arguments`` are fields of ``TransformerConfig`` with GPTModel's own ``vocab_size``, ``seq_length``,
-    ``position_embedding_type`` and ``share_embeddings_and_output_weights``. Takes no memory for weights. Raises
+    ``position_embedding_type`` and ``share_embeddings_and_output_weights``. Takes no memory for weights. In a process
+    that has joined Megatron's process groups already, these must be of one rank. Raises
     ``MissingPackage`` without megatron-core, and whatever Megatron raises for arguments that it refuses.
     """
     try:
@@ -23,6 +24,7 @@ def weights_of(arguments: Mapping[str, Any]) -> Weights:
             warnings.simplefilter("ignore")  # that Apex and Transformer Engine are optional
             import torch
             import torch.nn.functional as F
+            from megatron.core import parallel_state
             from megatron.core.models.gpt import GPTModel
             from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
             from megatron.core.transformer.transformer_config import TransformerConfig
@@ -32,7 +34,8 @@ def weights_of(arguments: Mapping[str, Any]) -> Weights:
     from autoresearch.training.gpt_megatron import SDPA
     from autoresearch.training.ranks import join_megatron
 
-    join_megatron(1, 1, 0, torch.device("cpu"))
+    if not parallel_state.model_parallel_is_initialized():  # each set of process groups keeps a dozen sockets open
+        join_megatron(1, 1, 0, torch.device("cpu"))
     rest = dict(arguments)
     own = {name: rest.pop(name) for name in ("position_embedding_type", "share_embeddings_and_output_weights")}
     vocab, seq_len = rest.pop("vocab_size"), rest.pop("seq_length")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from math import prod
@@ -15,7 +16,7 @@ from autoresearch.export import FORMATS
 from autoresearch.export.recipe import Origin, Recipe, checked
 from autoresearch.training.exported_model import weights_of
 from autoresearch.training.gpt_megatron import MegatronGPT, TransformerConfig, config_of
-from autoresearch.training.ranks import join_megatron
+from autoresearch.training.ranks import Ranks
 from autoresearch.training.spec import Budget
 
 ORIGIN = {
@@ -55,8 +56,8 @@ def test_it_has_the_trials_parameters(form, precision, cfg, vocab):
 def test_its_weights_have_the_names_and_sizes_of_the_trials(form, cfg, vocab):
     recipe = recipe_of(cfg, vocab)
     device = torch.device("cpu")
-    ours = MegatronGPT(recipe.shape, "fp32", device, join_megatron(1, 1, 0, device), "tensorwise")
-    built = weights_of(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
+    built = weights_of(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))  # it joins the one rank that is
+    ours = MegatronGPT(recipe.shape, "fp32", device, Ranks(), "tensorwise")
     assert built == {name: tuple(w.shape) for name, w in ours.gpt.named_parameters()}
 
 
@@ -91,6 +92,16 @@ def test_its_configuration_is_the_trials_in_every_field(form, precision, fp8_rec
     functions = {name for name, value in trial.items() if callable(value) and name != "activation_func"}
     differing = {name for name in trial if exported[name] != trial[name]} - HOW_IT_IS_RUN - functions
     assert not differing, {name: (exported[name], trial[name]) for name in differing}
+
+
+def test_checking_again_and_again_opens_nothing_more():
+    recipe = recipe_of(SMALL, 257)
+    arguments = FORMATS["megatron-lm"].model_arguments(FORMATS["megatron-lm"].script(recipe))
+    weights_of(arguments)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        weights_of(arguments)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_without_megatron_the_extra_is_named(monkeypatch):
