@@ -91,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub = _command(commands, name, command, text)
         sub.add_argument("path", nargs="?", metavar="RUN", help="run directory (default: the profile's)")
     _envelope_parser(commands)
+    _export_parser(commands)
     sub = _command(commands, "config", config, "the effective settings and where each comes from")
     _setting_flags(sub)
     sub.add_argument("--json", action="store_true", help="print JSON")
@@ -255,6 +256,79 @@ def _where_it_is(found: Any, plot: Path | None, stream: Any) -> None:
         print(f"ended by {found.ended}, {left} of {found.planned} points to go: the same command goes on", file=stream)
 
 
+def export_recipe(args: argparse.Namespace) -> int:
+    """``autoresearch export recipe``."""
+    from autoresearch.export import FORMATS, facts, recipe_of
+    from autoresearch.report import load_records
+
+    records = load_records(Path(args.path) if args.path else _resolved(args).settings.run_dir)
+    vocab = _vocab_of(Path(args.corpus), records) if args.corpus else None
+    recipe, form = recipe_of(records, steps=args.steps, vocab=vocab), FORMATS[args.format]
+    text = form.script(recipe)
+    checked, said = _check_script(form.model_arguments(text), recipe.shape.params) if args.check else (False, "")
+    if args.out:
+        _write_file(Path(args.out), f"{text.rstrip()}\n", form.mode)
+    if args.json:
+        where = {"out": args.out} if args.out else {"script": text}
+        print(json.dumps({"format": args.format, **facts(recipe), "checked": checked, **where}, indent=2))
+        return 0
+    if args.out:
+        what = f"iteration {recipe.origin.iter}" if recipe.origin.iter else "the baseline: nothing was kept"
+        print(f"{args.out}: {args.format}, {what}, val_bpb {recipe.origin.val_bpb:.4f}, {recipe.steps} steps")
+    else:
+        print(text.rstrip())
+    if said:
+        print(said, file=sys.stdout if args.out else sys.stderr)
+    return 0
+
+
+def _vocab_of(path: Path, records: Sequence[Any]) -> int:
+    """The vocabulary of the run's own corpus."""
+    from autoresearch.errors import CorpusError
+    from autoresearch.training.corpus import Corpus
+
+    corpus, measured_on = Corpus.open(path), records[0].yardstick.corpus_sha256
+    if corpus.sha256 != measured_on:
+        what = f"{path} is corpus {corpus.sha256[:16]}, the run was measured on {measured_on[:16]}"
+        raise CorpusError(what, hint="name the run's own corpus, or leave --corpus out")
+    return corpus.vocab
+
+
+def _check_script(arguments: Any, params: int) -> tuple[bool, str]:
+    """Whether the model that the script describes was built, and what to say of it."""
+    from math import prod
+
+    from autoresearch.errors import MissingPackage
+    from autoresearch.training.exported_model import weights_of
+
+    try:
+        built = sum(map(prod, weights_of(arguments).values()))
+    except MissingPackage as e:
+        return False, f"not checked: {e.what}"
+    except (ValueError, TypeError, AssertionError) as e:
+        what = f"Megatron-core builds no model of the script: {e}"
+        raise AutoresearchError(what, hint="--no-check writes it all the same") from e
+    if built != params:
+        raise AutoresearchError(f"the script describes a model of {built:,} parameters, the trial's has {params:,}")
+    return True, f"checked: Megatron-core builds GPTModel of it, with the trial's {params:,} parameters"
+
+
+def export_dataset(args: argparse.Namespace) -> int:
+    """``autoresearch export dataset``."""
+    from autoresearch.console import Terminal
+    from autoresearch.training.corpus import Corpus
+    from autoresearch.training.indexed_dataset import export_dataset as write
+
+    terminal = Terminal(0, sys.stderr)
+    about = write(Corpus.open(Path(args.corpus), verify=True), Path(args.out), terminal.preparing)
+    if args.json:
+        print(json.dumps(about, indent=2))
+        return 0
+    for name, split in about["splits"].items():
+        print(f"{args.out}/{name}: {split['documents']:,} documents, {split['tokens']:,} tokens")
+    return 0
+
+
 def config(args: argparse.Namespace) -> int:
     """``autoresearch config``."""
     from autoresearch.config import flat_settings
@@ -270,7 +344,6 @@ def config(args: argparse.Namespace) -> int:
 
 
 def _look(args: argparse.Namespace, kind: str) -> int:
-    from autoresearch.files import atomic_write
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
 
     path = Path(args.path) if args.path else _resolved(args).settings.run_dir
@@ -282,13 +355,20 @@ def _look(args: argparse.Namespace, kind: str) -> int:
         render = render_status if kind == "status" else render_report
         text = render(summary, history, **_looks(path, bool(getattr(args, "out", None)))) + _flag_line(path)
     if getattr(args, "out", None):
-        try:
-            atomic_write(Path(args.out), f"{text.rstrip()}\n".encode())
-        except OSError as e:
-            raise AutoresearchError(f"cannot write {args.out}: {e.strerror}") from e
+        _write_file(Path(args.out), f"{text.rstrip()}\n")
     else:
         print(text.rstrip())
     return 0
+
+
+def _write_file(path: Path, text: str, mode: int = 0o644) -> None:
+    from autoresearch.files import atomic_write
+
+    try:
+        atomic_write(path, text.encode())
+        path.chmod(mode)
+    except OSError as e:
+        raise AutoresearchError(f"cannot write {path}: {e.strerror}") from e
 
 
 def _looks(path: Path, to_file: bool) -> dict[str, Any]:
@@ -420,6 +500,36 @@ def _prepare_parser(commands: Any) -> None:
         "--fractions", type=_fractions, default=(0.9, 0.05, 0.05), metavar="T,V,T", help="default: 0.9,0.05,0.05"
     )
     parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
+
+
+def _export_parser(commands: Any) -> None:
+    text = "the best configuration, or a corpus, for NVIDIA's own trainers"
+    parser = commands.add_parser("export", help=text, description=text[0].upper() + text[1:] + ".")
+    kinds = parser.add_subparsers(title="what to export", required=True, metavar="KIND")
+    sub = _command(kinds, "recipe", export_recipe, "the best configuration of a run as a training script")
+    sub.add_argument(
+        "path", nargs="?", metavar="RUN", help="run directory or trajectory.jsonl (default: the profile's)"
+    )
+    sub.add_argument(
+        "--format",
+        choices=("megatron-lm", "megatron-bridge"),
+        default="megatron-lm",
+        help="a bash script around pretrain_gpt.py (default), or a Python script for Megatron-Bridge",
+    )
+    sub.add_argument("--out", metavar="FILE", help="write to FILE instead of printing")
+    sub.add_argument("--steps", type=int, metavar="N", help="optimizer steps (default: as many as the trial made)")
+    sub.add_argument("--corpus", metavar="CORPUS", help="take the vocabulary from it (default: from the records)")
+    sub.add_argument(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="do not build the model of the script with Megatron-core where that is installed",
+    )
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub = _command(kinds, "dataset", export_dataset, "a prepared corpus as Megatron's indexed data set")
+    sub.add_argument("corpus", metavar="CORPUS", help="a prepared corpus")
+    sub.add_argument("--out", required=True, metavar="DIR", help="the directory to write: train and val, .bin and .idx")
+    sub.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _fractions(text: str) -> tuple[float, float, float]:

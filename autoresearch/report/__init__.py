@@ -5,7 +5,7 @@
 """
 
 from autoresearch.report.history import History, OpenTrial, Row
-from autoresearch.report.load import load, raw_replies
+from autoresearch.report.load import load, load_records, raw_replies
 from autoresearch.report.summary import PairCount, Summary, summarise, summary_json
 from autoresearch.report.text import render_report, render_status
 
@@ -16,6 +16,7 @@ __all__ = [
     "Row",
     "Summary",
     "load",
+    "load_records",
     "raw_replies",
     "render_report",
     "render_status",

@@ -37,6 +37,15 @@ def load(path: Path) -> History:
     return origin.history_of(origin.parse(data, str(file)))
 
 
+def load_records(path: Path) -> list[Event]:
+    """The records of one of our own trajectories, whole; errors as ``load``, and ``JournalError`` for the origin's."""
+    file = _file_of(path)
+    if not _is_ours(_read(file, HEAD_BYTES)):
+        hint = "name a run of autoresearch's own; `autoresearch report` reads the origin's log too"
+        raise JournalError(f"{file} is empty or no trajectory of this program", hint=hint)
+    return _records(file)
+
+
 def raw_replies(path: Path) -> list[str]:
     """What the proposer of a trajectory said, reply by reply, for a replay; errors as ``load``.
 

@@ -38,13 +38,17 @@ ALLOWED = {
         "bench", "config", "control", "journal", "points", "policy", "ports", "records", "service", "training", "rails",
     },
     "report": {"files", "journal", "points", "records", "training", "trajectory", "rails"},
+    "export": {"records", "report", "trajectory", "training"},
     "console": {"ports", "records"},
     "testing": {"bench", "config", "loop", "policy", "ports", "records", "service", "training", "trajectory", "trial"},
     "service": {
         "bench", "closing", "config", "control", "files", "journal", "loop", "memory", "points", "policy", "ports",
         "proposers", "records", "trajectory", "training", "trial", "trial_server", "rails",
     },
-    "cli": {"config", "console", "control", "envelope", "files", "report", "service", "training", "journal", "records"},
+    "cli": {
+        "config", "console", "control", "envelope", "export", "files", "report", "service", "training", "journal",
+        "records",
+    },
     "__main__": {"cli"},
     "__init__": set(),
     "profiles": set(),
