@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from autoresearch.bench import Bench, real_bench
+from autoresearch.bench import Bench, check_baseline, real_bench
 from autoresearch.config import Settings, resolve
 from autoresearch.errors import ConfigError
 from autoresearch.policy import policy_of
@@ -147,8 +148,7 @@ class TestARankThatFails:
 
 def test_a_batch_that_cannot_be_shared_out_is_refused_before_it_runs(make: MakeSettings, tmp_path: Path) -> None:
     settings = make(parallel__data=4, baseline__batch_size=2)
-    with pytest.raises(ConfigError, match="batch_size = 2 is no multiple of 4"):
-        real_bench(settings, policy_of(settings), tmp_path, lambda: False, SilentWatcher())
+    refuse(settings, tmp_path, "batch_size = 2 is no multiple of 4")
 
 
 def test_a_budget_in_seconds_needs_one_clock(make: MakeSettings, tmp_path: Path) -> None:
@@ -159,8 +159,14 @@ def test_a_budget_in_seconds_needs_one_clock(make: MakeSettings, tmp_path: Path)
 
 def test_trainer_torch_says_that_it_has_one_rank(make: MakeSettings, tmp_path: Path) -> None:
     settings = make(trainer="torch", parallel__data=2)
-    with pytest.raises(ConfigError, match="take trainer megatron"):
-        real_bench(settings, policy_of(settings), tmp_path, lambda: False, SilentWatcher())
+    refuse(settings, tmp_path, "take trainer megatron")
+
+
+def refuse(settings: Settings, folder: Path, why: str) -> None:
+    policy = policy_of(settings)
+    made = real_bench(settings, policy, folder, lambda: False, SilentWatcher())
+    with closing(made), pytest.raises(ConfigError, match=why):
+        check_baseline(made, policy)
 
 
 def test_torchrun_starts_the_same_trial_by_hand(bench: Bench, baseline: dict[str, Any], tmp_path: Path) -> None:
