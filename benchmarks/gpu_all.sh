@@ -47,20 +47,20 @@ step() { # NAME SECONDS COMMAND...: keeps its output, goes on if it fails, and n
 } >"$OUT/machine.txt"
 
 # GPT-2's vocabulary size, learned from the standard library, so that the model has the origin's 354.6 M parameters.
-tokenizer=(--tokenizer bpe --vocab-size 50257)
-[ "$PROFILE" = tiny ] && tokenizer=(--tokenizer bpe --vocab-size 4096)
-step corpus 120 "$PYTHON" -m autoresearch prepare --stdlib --out "$OUT/corpus" "${tokenizer[@]}" --json
+vocab=50257 seq_lens=512,1024
+[ "$PROFILE" = tiny ] && vocab=4096 seq_lens=64,128
+step corpus 120 "$PYTHON" -m autoresearch prepare --stdlib --out "$OUT/corpus" --tokenizer bpe --vocab-size $vocab --json
 with=(--profile "$PROFILE" --corpus "$OUT/corpus")
 
 step tests-gpu 150 "$PYTHON" -m pytest -q tests/gpu
-step trainers 150 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40
+step trainers 150 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 \
+    --set budget.size=40 --set eval.bytes=65536
 step loop 240 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set "eval.bytes=262144"
-step report 30 "$PYTHON" -m autoresearch report "$OUT/run"
 for trainer in torch megatron; do
     step "kernels-$trainer" 60 "$PYTHON" -m benchmarks.kernels "${with[@]}" --trainer "$trainer"
 done
 step envelope 120 "$PYTHON" -m autoresearch envelope "${with[@]}" --dir "$OUT/envelope" --batch-size 8,16 \
-    --seq-len 512,1024 --plot "$OUT/envelope.png"
+    --seq-len $seq_lens --plot "$OUT/envelope.png"
 
 cp "$OUT"/run/trajectory.jsonl "$OUT"/run/report.* "$OUT"/ 2>/dev/null
 cp "$OUT"/envelope/envelope.jsonl "$OUT"/ 2>/dev/null
