@@ -105,7 +105,8 @@ def real_bench(
         spec = baseline_spec(settings, policy, str(path.resolve()), span, device)
         cannot_be_asked = settings.compile == "auto" and estimator.unsupported(policy.baseline)
         wanted = "off" if cannot_be_asked else settings.compile
-        compiled = decide_compiled(wanted, spec, device, runner, deadline_s, watcher.said)
+        capped = spec.model_copy(update={"memory_limit_bytes": spare_bytes()})
+        compiled = decide_compiled(wanted, capped, corpus.vocab, device, runner, deadline_s, watcher.said)
         spec = spec.model_copy(update={"compiled": compiled})
         yardstick = yardstick_of(spec, corpus, device)
         speeds = step_seconds(run_dir, yardstick, policy.baseline, watcher.said)

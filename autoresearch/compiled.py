@@ -21,7 +21,13 @@ SHAPE = ("n_layer", "n_head", "d_model", "d_ff", "batch_size", "seq_len", "preci
 
 
 def decide_compiled(
-    wanted: str, spec: TrialSpec, device: Device, runner: ChildRunner, deadline_s: float, say: Callable[[str], None]
+    wanted: str,
+    spec: TrialSpec,
+    vocab: int,
+    device: Device,
+    runner: ChildRunner,
+    deadline_s: float,
+    say: Callable[[str], None],
 ) -> bool:
     """Whether this run's trials compile their layers. ``spec`` is the baseline's trial. Raises ``ConfigError``."""
     if spec.trainer != "torch":
@@ -31,34 +37,34 @@ def decide_compiled(
         return False
     if wanted != "auto":
         return wanted == "on"
-    times = known_times(spec, device)
+    times = known_times(spec, vocab, device)
     if times is None:
-        said, exit_code, _peak = runner.run(
-            {"compile_times": spec.model_dump(mode="json")}, lambda *_: None, None, deadline_s
-        )
+        limit = spec.memory_limit_bytes
+        request = {"compile_times": spec.model_dump(mode="json")}
+        said, exit_code, _peak = runner.run(request, lambda *_: None, limit, deadline_s)
         try:
             times = CompileTimes.model_validate((said.answer or {}).get("compile_times"))
         except ValidationError:
             tail = said.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {exit_code}"]
             say(f"not compiled: torch.compile cannot be tried here ({tail[0]})")
             return False
-        keep_times(spec, device, times)
+        keep_times(spec, vocab, device, times)
     steps = steps_of(spec, times.eager_step_s)
     say(times.explain(steps))
     return times.pays(steps)
 
 
-def known_times(spec: TrialSpec, device: Device) -> CompileTimes | None:
+def known_times(spec: TrialSpec, vocab: int, device: Device) -> CompileTimes | None:
     """What was measured before for this shape on this machine, if it answers the question."""
     try:
-        times = CompileTimes.model_validate(json.loads(_file().read_text())[_key(spec, device)])
+        times = CompileTimes.model_validate(json.loads(_file().read_text())[_key(spec, vocab, device)])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     untried = times.compiled_step_s is None and could_pay(times.eager_step_s, steps_of(spec, times.eager_step_s))
     return None if untried else times
 
 
-def keep_times(spec: TrialSpec, device: Device, times: CompileTimes) -> None:
+def keep_times(spec: TrialSpec, vocab: int, device: Device, times: CompileTimes) -> None:
     """Remember for the next run; a full disk costs only the memory."""
     try:
         kept = dict(json.loads(_file().read_text()))
@@ -66,7 +72,7 @@ def keep_times(spec: TrialSpec, device: Device, times: CompileTimes) -> None:
         kept = {}
     try:
         _file().parent.mkdir(parents=True, exist_ok=True)
-        kept[_key(spec, device)] = times.model_dump()
+        kept[_key(spec, vocab, device)] = times.model_dump()
         atomic_write(_file(), json.dumps(kept, indent=1).encode())
     except OSError:
         pass
@@ -76,7 +82,7 @@ def _file() -> Path:
     return compile_cache() / TIMES
 
 
-def _key(spec: TrialSpec, device: Device) -> str:
+def _key(spec: TrialSpec, vocab: int, device: Device) -> str:
     shape = {knob: spec.cfg[knob] for knob in SHAPE}
     machine = {"kind": device.kind, "versions": device.versions, "threads": spec.threads}
-    return sha256_of({"shape": shape, "corpus": spec.corpus, **machine})[:16]
+    return sha256_of({"shape": shape, "vocab": vocab, **machine})[:16]

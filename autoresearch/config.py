@@ -97,7 +97,7 @@ class MegatronSettings(Section):
     """What only trainer megatron knows."""
 
     fp8_recipe: Literal["tensorwise", "delayed", "blockwise", "mxfp8"] = Field(
-        "tensorwise", description="how fp8 values are scaled: mxfp8 needs Blackwell, blockwise Hopper"
+        "tensorwise", description="how fp8 values are scaled; mxfp8 needs a B200 (not GB10), blockwise CUDA 12.9"
     )
 
 

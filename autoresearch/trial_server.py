@@ -29,6 +29,7 @@ SERVER_ENV = {
     "OMP_WAIT_POLICY": "PASSIVE",
     # Ask the driver's library, not the driver: a server that has asked that holds a context, which no fork survives.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "TORCH_WARM_POOL": "0",  # older torch starts compile workers, and a thread, when it is imported
     # Keep and reuse the tensors of a step instead of mapping them afresh from the kernel each time, on huge pages where
     # the kernel gives them (benchmarks/RESULTS.md).
     "GLIBC_TUNABLES": ":".join(
@@ -141,10 +142,14 @@ class TrialServer:
         with contextlib.suppress(ServerLost):
             if select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 ready = self._receive()
-                if ready["threads"] == 1:
+                if ready["threads"] == 1 and not ready["on_gpu"]:
                     return
                 self.close()
-                raise TrialServerError(f"the trial server has {ready['threads']} threads after its imports, not 1")
+                has = "a CUDA context" if ready["on_gpu"] else f"{ready['threads']} threads, not 1,"
+                hint = "a package that torch or Megatron loads does more than load; try without it"
+                raise TrialServerError(
+                    f"the trial server has {has} after its imports: no trial can be forked", hint=hint
+                )
         tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
         self.close()
         raise TrialServerError(

@@ -5,15 +5,20 @@
 #
 #     benchmarks/gpu_all.sh [OUT]
 #
-# Needs a python with torch. What else it needs (pydantic, psutil, rich, watchdog, optuna, tokenizers, megatron-core,
-# pytest, hypothesis ...) is taken from a folder of wheels, WHEELS=DIR, if they are not installed. Rehearsal on a CPU:
+# Needs a python with torch. Whatever else is missing there is taken from a folder of wheels, WHEELS=DIR, filled on a
+# machine with network and the same Python by
+#     pip download --no-deps -d DIR annotated-types alembic colorlog hypothesis iniconfig Mako markdown-it-py MarkupSafe \
+#         mdurl megatron-core numpy nvidia-ml-py optuna packaging pluggy psutil pydantic pydantic-core Pygments pytest \
+#         PyYAML rich sortedcontainers SQLAlchemy tokenizers tqdm typing-extensions typing-inspection watchdog
+# (matplotlib and what it needs only for the envelope's picture). Rehearsal on a CPU:
 #     PROFILE=tiny benchmarks/gpu_all.sh /tmp/rehearsal
 set -uo pipefail
+OUT=$(realpath -m "${1:-gpu-results}")
 cd "$(dirname "$0")/.."
-OUT=${1:-gpu-results}
 PROFILE=${PROFILE:-h100-354m}
 PYTHON=${PYTHON:-python3}
 ITERS=${ITERS:-8}
+TOTAL_S=${TOTAL_S:-570}
 mkdir -p "$OUT"
 if [ -n "${WHEELS:-}" ]; then
     site=$(mktemp -d)
@@ -25,12 +30,12 @@ fi
 began=$SECONDS
 failed=()
 
-step() { # NAME SECONDS COMMAND...: keeps its output, goes on if it fails, and never takes longer than it may
+step() { # NAME SECONDS COMMAND...: keeps its output, goes on if it fails, takes neither longer than it may nor than is left
     local name=$1 limit=$2
     shift 2
-    local from=$SECONDS
-    echo "== $name ($((SECONDS - began)) s)"
-    if ! timeout "$limit" "$@" >"$OUT/$name.txt" 2>"$OUT/$name.log"; then
+    local from=$SECONDS left=$((TOTAL_S - SECONDS + began))
+    echo "== $name (after $((SECONDS - began)) s)"
+    if ! timeout -k 15 "$((limit < left ? limit : left > 5 ? left : 5))" "$@" >"$OUT/$name.txt" 2>"$OUT/$name.log"; then
         failed+=("$name")
         tail -n 5 "$OUT/$name.log"
     fi
@@ -52,14 +57,14 @@ vocab=50257 seq_lens=512,1024
 step corpus 120 "$PYTHON" -m autoresearch prepare --stdlib --out "$OUT/corpus" --tokenizer bpe --vocab-size $vocab --json
 with=(--profile "$PROFILE" --corpus "$OUT/corpus")
 
-step tests-gpu 150 "$PYTHON" -m pytest -q tests/gpu
-step trainers 150 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 \
-    --set budget.size=40 --set eval.bytes=65536
-step loop 240 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set "eval.bytes=262144"
+# What matters most comes first: what does not fit into the time is cut short.
+step trainers 180 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40 --set eval.bytes=65536
+step loop 220 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set eval.bytes=262144
 for trainer in torch megatron; do
-    step "kernels-$trainer" 60 "$PYTHON" -m benchmarks.kernels "${with[@]}" --trainer "$trainer"
+    step "kernels-$trainer" 40 "$PYTHON" -m benchmarks.kernels "${with[@]}" --trainer "$trainer"
 done
-step envelope 120 "$PYTHON" -m autoresearch envelope "${with[@]}" --dir "$OUT/envelope" --batch-size 8,16 \
+step tests-gpu 150 "$PYTHON" -m pytest -v -W default tests/gpu
+step envelope 100 "$PYTHON" -m autoresearch envelope "${with[@]}" --dir "$OUT/envelope" --batch-size 8,16 \
     --seq-len $seq_lens --plot "$OUT/envelope.png"
 
 cp "$OUT"/run/trajectory.jsonl "$OUT"/run/report.* "$OUT"/ 2>/dev/null

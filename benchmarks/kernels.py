@@ -12,8 +12,10 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from autoresearch.bench import baseline_spec, corpus_path
@@ -61,8 +63,9 @@ def main() -> None:
                 model.step(next(stream), 1e-4)
             model.losses(wait_for_all=True)
     by_device = "self_device_time_total" if on_cuda else "self_cpu_time_total"
-    events = sorted(recorded.key_averages(), key=lambda e: -getattr(e, by_device))
-    total = sum(getattr(e, by_device) for e in events)
+    events = [e for e in recorded.key_averages() if not on_cuda or is_kernel(e)]
+    events.sort(key=lambda e: -getattr(e, by_device))
+    total = sum(getattr(e, by_device) for e in events) or 1  # none where the driver does not let profilers look
     compiled = " with compiled layers" if spec.compiled else ""
     print(f"#### Kernels: trainer {spec.trainer} in {spec.cfg['precision']}{compiled}\n")
     print(f"{describe()}{', ' + torch.cuda.get_device_name() if on_cuda else ''}\n")
@@ -72,6 +75,11 @@ def main() -> None:
         spent = getattr(event, by_device)
         name = event.key.replace("|", "/")[:110]
         print(f"| {100 * spent / total:.1f}% | {spent / STEPS / 1000:.2f} | {event.count / STEPS:.0f} | `{name}` |")
+
+
+def is_kernel(event: Any) -> bool:
+    """An operator carries its kernels' time as well: count only these."""
+    return event.device_type == DeviceType.CUDA and not event.is_user_annotation
 
 
 if __name__ == "__main__":

@@ -121,13 +121,13 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
                 assert kind.bench is not None
                 assert kind.bench.estimator is not None
                 outcome = kind.bench.trial.measure(kind.bench.estimator.baseline, 0, lambda *_: None)
+                print(f"{kind.name} {kind.precision}: {outcome!r}", file=sys.stderr, flush=True)
                 if isinstance(outcome, Measurement):
                     kind.found.append(outcome)
-                else:
-                    print(f"{kind.name} in {kind.precision}: {outcome.cause}: {outcome.detail}", file=sys.stderr)
             words = (spec.corpus, json.dumps(spec.cfg), spec.device, spec.threads, ORIGIN_WARM_STEPS, ORIGIN_STEPS)
             command = [sys.executable, "-m", "benchmarks.origin_loop", *map(str, words)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
+            print(f"{ORIGIN}: {done.stdout.strip()}", file=sys.stderr, flush=True)
             if done.returncode == 0:
                 origin.append(float(done.stdout))
             else:
@@ -155,7 +155,7 @@ def show(kinds: list[Kind], origin: list[float], device: str) -> None:
             kind.name,
             kind.precision,
             f"{kind.tokens_per_s:,.0f}",
-            f"{100 * flops / peak:.1f}%" if peak else "unknown",
+            f"{100 * flops / peak:.1f}%{' of bf16' if kind.precision == 'fp8' else ''}" if peak else "unknown",
             f"{kind.outside_s[0]:.2f} s, {others}",
             f"{max(m.peak_bytes for m in kind.found) / 2**30:.2f} GiB",
         ]

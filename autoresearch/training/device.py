@@ -41,7 +41,7 @@ def probe(wanted: str, trainer: str) -> Device:
     else:
         precisions = (*precisions, "fp8")
     free: int | None = torch.cuda.mem_get_info()[0]
-    if torch.cuda.get_device_properties().is_integrated:
+    if torch.cuda.get_device_properties(torch.cuda.current_device()).is_integrated:
         free = None  # unified memory: only the host's MemAvailable is true there
     kind = torch.cuda.get_device_name()
     versions["cuda"] = str(torch.version.cuda)
@@ -51,11 +51,11 @@ def probe(wanted: str, trainer: str) -> Device:
 def _megatron_versions(trainer: str) -> dict[str, str]:
     if trainer != "megatron":
         return {}
-    from autoresearch.training.gpt_megatron import has_transformer_engine
+    from autoresearch.training.gpt_megatron import transformer_engine_version
 
     versions = {"megatron-core": version("megatron-core")}
-    if has_transformer_engine():
-        versions["transformer-engine"] = version("transformer-engine")
+    if found := transformer_engine_version():
+        versions["transformer-engine"] = found
     return versions
 
 

@@ -26,12 +26,11 @@ def weights_of(arguments: Mapping[str, Any]) -> Weights:
             import torch.nn.functional as F
             from megatron.core import parallel_state
             from megatron.core.models.gpt import GPTModel
-            from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
             from megatron.core.transformer.transformer_config import TransformerConfig
     except ImportError as e:
         what = f"the check needs Megatron-core: {e}"
         raise MissingPackage(what, hint="pip install 'autoresearch[megatron]'") from e
-    from autoresearch.training.gpt_megatron import SDPA
+    from autoresearch.training.gpt_megatron import block_spec
     from autoresearch.training.ranks import join_megatron
 
     if not parallel_state.model_parallel_is_initialized():  # each set of process groups keeps a dozen sockets open
@@ -44,7 +43,6 @@ def weights_of(arguments: Mapping[str, Any]) -> Weights:
         config = TransformerConfig(
             **rest, activation_func=F.gelu, perform_initialization=False, use_cpu_initialization=True
         )
-        spec = get_gpt_layer_local_spec()
-        spec.submodules.self_attention.submodules.core_attention = SDPA  # Megatron's own insists on CUDA
+        spec = block_spec(config.num_layers, with_transformer_engine=False)
         model = GPTModel(config, spec, vocab_size=vocab, max_sequence_length=seq_len, parallel_output=True, **own)
     return {name: tuple(weight.shape) for name, weight in model.named_parameters()}

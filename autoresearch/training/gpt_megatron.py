@@ -1,8 +1,8 @@
 """The same GPT out of Megatron-core's parts: ``GPTModel`` on one rank or split over several.
 
-With a CUDA device and Transformer Engine it is built of that's layers, which alone can compute in fp8; otherwise of
-Megatron's own ("local") ones, with torch's attention in the place of Megatron's, which insists on CUDA and writes out
-the whole matrix of scores.
+With a CUDA device and Transformer Engine it is built of that's layers, which alone can compute in fp8; otherwise, and
+in fp32, of Megatron's own ("local") ones. Torch's attention takes the place of both's: Megatron's insists on CUDA and
+writes out the whole matrix of scores, Transformer Engine's does so where its fused one is not deterministic (GB10).
 """
 
 from __future__ import annotations
@@ -31,18 +31,30 @@ with warnings.catch_warnings():
     )
     from megatron.core.tensor_parallel import vocab_parallel_cross_entropy
     from megatron.core.transformer.module import MegatronModule
-    from megatron.core.transformer.spec_utils import ModuleSpec
+    from megatron.core.transformer.torch_norm import WrappedTorchNorm
+    from megatron.core.transformer.transformer_block import TransformerBlockSubmodules
     from megatron.core.transformer.transformer_config import TransformerConfig
+
+    try:
+        from megatron.core.extensions.transformer_engine import TENorm
+    except ImportError:
+        TENorm = None
 
 
 @cache
 def has_transformer_engine() -> bool:
     """Whether Transformer Engine can be imported; it needs CUDA."""
+    return transformer_engine_version() is not None
+
+
+@cache
+def transformer_engine_version() -> str | None:
+    """Of what can be imported, not of what is installed under one of its several names."""
     try:
-        import transformer_engine.pytorch  # noqa: F401
+        import transformer_engine.pytorch
     except (ImportError, OSError, RuntimeError):
-        return False
-    return True
+        return None
+    return str(transformer_engine.__version__)
 
 
 class SDPA(MegatronModule):  # type: ignore[misc]
@@ -79,17 +91,26 @@ def config_of(shape: Shape, *, precision: str, on_cuda: bool, tensor_parallel: i
             bf16=precision != "fp32",
             tensor_model_parallel_size=tensor_parallel,
             deterministic_mode=True,
+            # Or Transformer Engine multiplies by the fp8 weights of the first forward pass for ever: only Megatron's
+            # own schedules tell it that a new batch, and with it new weights, have come.
+            disable_parameter_transpose_cache=True,
             **fp8,
         )
 
 
-def layer_spec(on_cuda: bool) -> ModuleSpec:
-    """Transformer Engine's layers where they run, else Megatron's own with torch's attention."""
-    if on_cuda and has_transformer_engine():
-        return get_gpt_layer_with_transformer_engine_spec()
-    spec = get_gpt_layer_local_spec()
-    spec.submodules.self_attention.submodules.core_attention = SDPA
-    return spec
+def block_spec(n_layer: int, *, with_transformer_engine: bool) -> TransformerBlockSubmodules:
+    """Transformer Engine's layers, or Megatron's own; torch's attention in both, which is deterministic everywhere.
+
+    Megatron's own get torch's LayerNorm: left alone they take what is installed, Transformer Engine's too, and that
+    runs on CUDA only.
+    """
+    make = get_gpt_layer_with_transformer_engine_spec if with_transformer_engine else get_gpt_layer_local_spec
+    layer = make()
+    layer.submodules.self_attention.submodules.core_attention = SDPA
+    if with_transformer_engine:
+        return TransformerBlockSubmodules([layer] * n_layer, layer_norm=TENorm)
+    layer.submodules.input_layernorm = layer.submodules.pre_mlp_layernorm = WrappedTorchNorm
+    return TransformerBlockSubmodules([layer] * n_layer, layer_norm=WrappedTorchNorm)
 
 
 class MegatronGPT(Network):
@@ -108,7 +129,11 @@ class MegatronGPT(Network):
             warnings.simplefilter("ignore")
             self.gpt = GPTModel(
                 self.config,
-                layer_spec(on_cuda),
+                # In fp32 Transformer Engine multiplies in TF32.
+                block_spec(
+                    shape.n_layer,
+                    with_transformer_engine=on_cuda and precision != "fp32" and has_transformer_engine(),
+                ),
                 vocab_size=-(-shape.vocab // ranks.tensor) * ranks.tensor,
                 max_sequence_length=shape.seq_len,
                 position_embedding_type="learned_absolute",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Logits of one chunk: what stays in a CPU's cache, or half a GiB in fp32 on a GPU. At least so many tokens, because
-# each chunk passes once over the gradient of the vocabulary's weights.
-CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 27}
+# Logits of one chunk: what stays in a CPU's cache, or a quarter of a GiB in fp32 on a GPU. At least so many tokens,
+# because each chunk passes once over the gradient of the vocabulary's weights.
+CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 26}
 MIN_CHUNK_TOKENS = 256
 
 

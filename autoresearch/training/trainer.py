@@ -25,6 +25,7 @@ STEPS_AHEAD = 2  # how far the host may run ahead of the device: enough to keep 
 
 def set_up_device(spec: TrialSpec) -> torch.device:
     """Make every sum come out the same each time: a fixed number of threads and deterministic kernels only."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or older torch refuses; read when cuBLAS first runs
     torch.set_num_threads(spec.threads)
     torch.use_deterministic_algorithms(True)
     # Or deterministic mode writes every new tensor twice, first with NaN.

@@ -41,16 +41,28 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the daemon, which lets a trial finish; it ends us by SIGKILL
     daemon = socket.socket(fileno=fd)
-    for module in worker.PRELOAD[trainer]:
+    for module in worker.preload(trainer):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a child's garbage collector need not touch (and so copy) the pages of what is imported
-    _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task"))})
+    _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": holds_gpu()})
     while True:
         data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 2)
         if not data:
             return  # the daemon closed its end
         serve(daemon, json.loads(data), *fds)
+
+
+def holds_gpu() -> bool:
+    """Whether this process has a CUDA context, which no fork of it could then use.
+
+    NVML, which may be asked how many GPUs there are, opens other devices than the one for unified memory.
+    """
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return any("nvidia-uvm" in link for link in links)
 
 
 def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: int) -> None:

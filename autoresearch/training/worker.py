@@ -10,6 +10,7 @@ import errno
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,16 @@ PRELOAD = {
     "torch": ("autoresearch.training.gpt_torch", *COMMON),
     "megatron": ("autoresearch.training.gpt_megatron", *COMMON),
 }
+
+
+def preload(trainer: str) -> tuple[str, ...]:
+    """What the warm server may import, so that its forks can still use CUDA.
+
+    Beside flash-attn, Transformer Engine asks the driver what chip there is while it is imported (Megatron imports it).
+    There each trial imports Megatron itself, which takes it some seconds.
+    """
+    asks_the_driver = all(find_spec(package) for package in ("transformer_engine", "flash_attn"))
+    return PRELOAD["torch"] if trainer == "megatron" and asks_the_driver else PRELOAD[trainer]
 
 
 def handle(request: dict[str, Any], send: Send) -> None:

@@ -69,7 +69,13 @@ def test_ranks_that_share_the_vocabulary_fill_it_up(form):
     assert sum(map(prod, built.values())) == recipe.shape.params
 
 
-HOW_IT_IS_RUN = {"perform_initialization", "use_cpu_initialization", "deterministic_mode", "tensor_model_parallel_size"}
+HOW_IT_IS_RUN = {
+    "perform_initialization",
+    "use_cpu_initialization",
+    "deterministic_mode",
+    "tensor_model_parallel_size",
+    "disable_parameter_transpose_cache",
+}
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -53,7 +53,7 @@ def spec(trainer: str = "torch", steps: int = 60, **changes: Any) -> TrialSpec:
 
 def decide(runner: Any, wanted: str = "auto", **of: Any) -> tuple[bool, list[str]]:
     said: list[str] = []
-    return decide_compiled(wanted, spec(**of), DEVICE, runner, 1.0, said.append), said
+    return decide_compiled(wanted, spec(**of), 257, DEVICE, runner, 1.0, said.append), said
 
 
 def test_on_and_off_ask_nobody() -> None:
@@ -104,19 +104,19 @@ def test_megatrons_layers_are_not_compiled() -> None:
 def test_a_damaged_memory_is_only_forgotten(cache: Path, damage: str) -> None:
     cache.mkdir()
     (cache / "times.json").write_text(damage)
-    assert known_times(spec(), DEVICE) is None
-    keep_times(spec(), DEVICE, LONG)
-    assert known_times(spec(), DEVICE) == LONG
+    assert known_times(spec(), 257, DEVICE) is None
+    keep_times(spec(), 257, DEVICE, LONG)
+    assert known_times(spec(), 257, DEVICE) == LONG
 
 
 def test_a_place_that_cannot_be_written_is_no_failure(cache: Path) -> None:
     cache.write_text("a file, not a folder")
-    keep_times(spec(), DEVICE, LONG)
-    assert known_times(spec(), DEVICE) is None
+    keep_times(spec(), 257, DEVICE, LONG)
+    assert known_times(spec(), 257, DEVICE) is None
     assert decide(Runner({"compile_times": LONG.model_dump()}))[0] is True
 
 
 def test_what_is_remembered_can_be_read_by_others(cache: Path) -> None:
-    keep_times(spec(), DEVICE, LONG)
+    keep_times(spec(), 257, DEVICE, LONG)
     (only,) = json.loads((cache / "times.json").read_text()).values()
     assert only == {"eager_step_s": 1.0, "compiled_step_s": 0.5, "compile_s": 10.0}
