@@ -65,10 +65,10 @@ for trainer in torch megatron; do
 done
 step tests-gpu 150 "$PYTHON" -m pytest -v -W default tests/gpu
 step envelope 100 "$PYTHON" -m autoresearch envelope "${with[@]}" --dir "$OUT/envelope" --batch-size 8,16 \
-    --seq-len $seq_lens --plot "$OUT/envelope.png"
+    --seq-len $seq_lens
 
 cp "$OUT"/run/trajectory.jsonl "$OUT"/run/report.* "$OUT"/ 2>/dev/null
-cp "$OUT"/envelope/envelope.jsonl "$OUT"/ 2>/dev/null
+cp "$OUT"/envelope/envelope.{jsonl,png} "$OUT"/ 2>/dev/null
 echo "all of it took $((SECONDS - began)) s; results in $OUT"
 if [ ${#failed[@]} -gt 0 ]; then
     echo "failed: ${failed[*]} (see $OUT/NAME.log)"
