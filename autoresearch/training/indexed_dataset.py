@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from autoresearch.errors import CorpusError, MissingPackage
 from autoresearch.files import atomic_write, fsync_dir
 from autoresearch.training.corpus import Corpus
+from autoresearch.training.prepare import workplace
 
 Progress = Callable[[str, float], None]
 
@@ -52,7 +51,7 @@ def export_dataset(corpus: Corpus, out: Path, progress: Progress | None = None) 
         "separator": corpus.manifest.tokenizer.separator,
         "splits": {},
     }
-    with _workplace(out) as work:
+    with workplace(out, "the data set") as work:
         for name in SPLITS:
             about["splits"][name] = _write(corpus, name, work / name, library, tell)
         atomic_write(work / FILE, json.dumps(about, indent=2).encode() + b"\n")
@@ -125,18 +124,3 @@ def _existing(out: Path, corpus: Corpus) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise CorpusError(f"{out} is there and holds something else", hint="choose another --out, or remove it yourself")
-
-
-@contextmanager
-def _workplace(out: Path) -> Iterator[Path]:
-    """A directory beside ``out`` to build in; whatever is left of it at the end is removed."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except OSError as e:
-        hint = f"check the permissions of {out.parent} and the space on its disk"
-        raise CorpusError(f"cannot write the data set {out}: {e.strerror or e}", hint=hint) from e

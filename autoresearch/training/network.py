@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,28 +12,24 @@ from autoresearch.training import cross_entropy
 from autoresearch.training.shape import Shape
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A GPT with tied embeddings. Its kinds are ``gpt_torch.GPT`` and ``gpt_megatron.MegatronGPT``."""
 
     shape: Shape
 
-    def initialise(self, seed: int) -> Network:
-        """Draw every weight from ``seed`` alone, in fp32, where the weights are."""
-        raise NotImplementedError
-
+    @abstractmethod
     def hidden(self, ids: Tensor, last: int | None = None) -> Tensor:
         """Token ids ``(batch, seq)`` to normalised states ``(batch, seq or last, d_model)``."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def embedding(self) -> Tensor:
         """The embedding ``(vocab, d_model)``, which is the output layer as well."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def layers(self) -> nn.ModuleList:
         """The transformer layers: what is worth compiling."""
-        raise NotImplementedError
 
     def split_weights(self) -> list[bool]:
         """For each of ``parameters()``, whether tensor-parallel ranks hold a share of it rather than all."""

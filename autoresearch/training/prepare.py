@@ -68,7 +68,7 @@ def prepare(
     existing = _existing(out)
     ready = tokenizer.fixed()
     tell = progress or (lambda _stage, _fraction: None)
-    with _workplace(out) as work, tempfile.TemporaryFile(dir=work) as file:
+    with workplace(out, "the corpus") as work, tempfile.TemporaryFile(dir=work) as file:
         tell("read", 0.0)
         spool = Spool(file)
         source = _read(documents, names, spool)
@@ -233,8 +233,11 @@ def _describe(tokenizer: Tokenizer, spec: TokenizerSpec) -> TokenizerInfo:
 
 
 @contextmanager
-def _workplace(out: Path) -> Iterator[Path]:
-    """A directory beside ``out`` to build in; whatever is left of it at the end is removed."""
+def workplace(out: Path, what: str) -> Iterator[Path]:
+    """A directory beside ``out`` to build ``what`` in; whatever is left of it at the end is removed.
+
+    Raises ``CorpusError`` for every ``OSError`` on the way.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -244,7 +247,7 @@ def _workplace(out: Path) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
     except OSError as e:
         hint = f"check the permissions of {out.parent} and the space on its disk"
-        raise CorpusError(f"cannot write the corpus {out}: {e.strerror or e}", hint=hint) from e
+        raise CorpusError(f"cannot write {what} {out}: {e.strerror or e}", hint=hint) from e
 
 
 def _publish(work: Path, out: Path, manifest: Manifest, tokenizer: Tokenizer) -> None:
