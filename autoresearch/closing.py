@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from autoresearch.credit import credit_of
 from autoresearch.decide import Decision
+from autoresearch.exchange import LlmCall
 from autoresearch.records import (
     Attempt,
     Blocked,
@@ -19,6 +21,7 @@ from autoresearch.records import (
     ProposalRecord,
     Proposed,
     ProposerFailed,
+    Stopped,
     TrialEnded,
 )
 from autoresearch.trajectory import Trajectory, measurements
@@ -46,7 +49,22 @@ class Times:
         return max(0.0, self.wall_s - self.propose_s - spent)
 
 
-def attempt_of(raw: str, source: str, verdict: Verdict) -> Attempt:
+@dataclass(slots=True)
+class Asked:
+    """What asking for one iteration's candidate has come to so far. ``propose_s`` is in seconds, without pauses."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    calls: list[LlmCall] = field(default_factory=list)
+    replies: int = 0
+    propose_s: float = 0.0
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The fields of every record that is made of it."""
+        return {"attempts": tuple(self.attempts), "llm_calls": tuple(self.calls), "propose_wall_s": self.propose_s}
+
+
+def attempt_of(raw: str, source: str, verdict: Verdict, round: int = 1, spare: bool = False) -> Attempt:  # noqa: A002
     """One attempt as it is kept: bounded, and free of lone surrogates, which UTF-8 cannot hold."""
     kept = raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
     return Attempt(
@@ -57,24 +75,25 @@ def attempt_of(raw: str, source: str, verdict: Verdict) -> Attempt:
         reason=verdict.reason,
         proposal=_proposal(verdict),
         estimate=_estimate(verdict),
+        round=round,
+        spare=spare,
     )
 
 
-def proposed_of(verdict: Verdict, attempts: Sequence[Attempt], n: int, ts: str, propose_s: float) -> Proposed:
-    """The record that opens iteration ``n`` with a candidate that passed."""
+def proposed_of(verdict: Verdict, source: str, asked: Asked, n: int, ts: str) -> Proposed:
+    """The record that opens iteration ``n`` with a candidate that passed, which ``source`` proposed."""
     proposal = _proposal(verdict)
     if proposal is None or verdict.candidate is None or verdict.diff is None:
         raise ValueError("only a verdict that passed opens an iteration")
     return Proposed(
         ts=ts,
         iter=n,
-        source=attempts[-1].source,
+        source=source,
         proposal=proposal,
         diff=verdict.diff,
         candidate_cfg=dict(verdict.candidate),
         estimate=_estimate(verdict),
-        attempts=tuple(attempts),
-        propose_wall_s=propose_s,
+        **asked.kept,
     )
 
 
@@ -100,11 +119,11 @@ def eval_failed_of(proposed: Proposed, trajectory: Trajectory, failure: Failure,
     return EvalFailed(**common, reason=failure.detail, eval_metrics=failure, cause=failure.cause)
 
 
-def blocked_of(n: int, attempts: Sequence[Attempt], ts: str, times: Times) -> Blocked:
+def blocked_of(n: int, asked: Asked, ts: str, wall_s: float) -> Blocked:
     """The record of an iteration in which the rails refused every attempt."""
-    last = attempts[-1]
+    last = asked.attempts[-1]
     return Blocked(
-        **_without_candidate(n, attempts, ts, times),
+        **_without_candidate(n, asked, ts, wall_s),
         rail=last.rail,
         reason=last.reason,
         source=last.source,
@@ -112,13 +131,11 @@ def blocked_of(n: int, attempts: Sequence[Attempt], ts: str, times: Times) -> Bl
     )
 
 
-def proposer_failed_of(
-    n: int, source: str, error: Exception, attempts: Sequence[Attempt], ts: str, times: Times
-) -> ProposerFailed:
+def proposer_failed_of(n: int, source: str, error: Exception, asked: Asked, ts: str, wall_s: float) -> ProposerFailed:
     """The record of an iteration in which the proposer raised."""
-    rail = attempts[-1].rail if attempts else None
+    rail = asked.attempts[-1].rail if asked.attempts else None
     reason = ascii(f"{type(error).__name__}: {error}")[1:-1][:1000]
-    return ProposerFailed(**_without_candidate(n, attempts, ts, times), rail=rail, reason=reason, source=source)
+    return ProposerFailed(**_without_candidate(n, asked, ts, wall_s), rail=rail, reason=reason, source=source)
 
 
 def loop_complete_of(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
@@ -137,6 +154,18 @@ def loop_complete_of(trajectory: Trajectory, iters: int, ts: str) -> LoopComplet
         baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
         best_val_bpb=best.val_bpb if best else None,
         best_iter=best.iter if best else None,
+        credit=credit_of(trajectory.iterations),
+    )
+
+
+def stopped_of(trajectory: Trajectory, iters: int, reason: str, ts: str) -> Stopped:
+    """The record of a run that ends in good order before its last iteration."""
+    return Stopped(
+        ts=ts,
+        reason=reason,
+        completed_iters=len(trajectory.iterations),
+        requested_iters=iters,
+        credit=credit_of(trajectory.iterations),
     )
 
 
@@ -157,6 +186,7 @@ def _candidate(proposed: Proposed, trials: Sequence[TrialEnded], ts: str, times:
         "verdict_ok": True,
         "rail": Rail.PASSED,
         "attempts": proposed.attempts,
+        "llm_calls": proposed.llm_calls,
         "propose_wall_s": proposed.propose_wall_s,
         "overhead_s": times.overhead_s(trials),
         "iter_wall_s": times.wall_s,
@@ -169,13 +199,7 @@ def _candidate(proposed: Proposed, trials: Sequence[TrialEnded], ts: str, times:
     }
 
 
-def _without_candidate(n: int, attempts: Sequence[Attempt], ts: str, times: Times) -> dict[str, Any]:
-    return {
-        "ts": ts,
-        "iter": n,
-        "verdict_ok": False,
-        "attempts": tuple(attempts),
-        "propose_wall_s": times.propose_s,
-        "overhead_s": times.overhead_s([]),
-        "iter_wall_s": times.wall_s,
-    }
+def _without_candidate(n: int, asked: Asked, ts: str, wall_s: float) -> dict[str, Any]:
+    overhead_s = Times(wall_s, asked.propose_s).overhead_s([])
+    fixed = {"ts": ts, "iter": n, "verdict_ok": False, "overhead_s": overhead_s, "iter_wall_s": wall_s}
+    return fixed | asked.kept

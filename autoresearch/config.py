@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
@@ -83,7 +84,7 @@ class LimitSettings(Section):
     memory_gib: Annotated[float, Field(gt=0)] | None = Field(
         None, description="cap on a trial's memory, else what is free"
     )
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(4, description="proposals asked for in one iteration")
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(4, description="replies asked for in one iteration")
 
 
 class ParallelSettings(Section):
@@ -101,6 +102,34 @@ class MegatronSettings(Section):
     )
 
 
+class LlmSettings(Section):
+    """The LLM server that proposes. Its key is no setting: it would stand in logs (``llm.key``)."""
+
+    base_url: str = Field("http://localhost:8000/v1", description="OpenAI-compatible server: NIM, vLLM, llama.cpp, ...")
+    model: str | None = Field(None, description="its name on the server; the only or first one if not given")
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(60, description="seconds that one call may take in all")
+    share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.3, description="hybrid: share of the iterations that the LLM is asked for; TPE has the others"
+    )
+    rounds: Annotated[int, Field(ge=1, le=10)] = Field(3, description="replies asked for before the fallback proposes")
+    proposals: Annotated[int, Field(ge=1, le=10)] = Field(3, description="proposals asked for in one reply")
+    temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.7, description="of its sampling")
+    max_tokens: Annotated[int, Field(ge=0, le=1 << 20)] = Field(
+        0, description="most tokens of one reply, thinking included; 0 takes an eighth of the context, at most 8192"
+    )
+    system: str | None = Field(None, description="a system message, as /no_think for Nemotron Nano; none if not given")
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("give http://HOST:PORT/v1")
+        if parts.username or parts.password:
+            raise ValueError("a name or a password in it would be logged; the key has its own way in (README)")
+        return url.rstrip("/")
+
+
 class Settings(Section):
     """Everything that a run is told."""
 
@@ -108,8 +137,12 @@ class Settings(Section):
     dir: Path | None = Field(None, description="the run's directory; runs/PROFILE if not given")
     corpus: str | None = Field(None, description="a prepared corpus, or 'stdlib' to prepare that in the run directory")
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
-    proposer: Literal["tpe", "random", "replay"] = Field("tpe", description="who suggests changes")
-    replay_from: Path | None = Field(None, description="trajectory whose proposals the replay proposer repeats")
+    proposer: Literal["auto", "hybrid", "nim", "tpe", "random", "replay"] = Field(
+        "auto", description="who suggests changes; auto: hybrid where an LLM server answers, else tpe"
+    )
+    replay_from: Path | None = Field(
+        None, description="trajectory or exchanges.jsonl whose proposals the replay proposer repeats"
+    )
     trainer: Literal["torch", "megatron"] = Field("torch", description="what trains the GPT")
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="torch.compile the layers; auto: where measured times say that each trial earns it back"
@@ -131,6 +164,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
+    llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(_meant)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Literal
 
 from autoresearch.closing import (
+    Asked,
     Times,
     attempt_of,
     blocked_of,
@@ -18,12 +19,12 @@ from autoresearch.closing import (
     loop_complete_of,
     proposed_of,
     proposer_failed_of,
+    stopped_of,
 )
 from autoresearch.decide import decide, mean_bpb, wanted_seed
-from autoresearch.errors import BaselineFailed
-from autoresearch.ports import Control, Exhausted, Interrupted, Journal, Observer, Progress, Proposer, Trial
+from autoresearch.errors import BaselineFailed, JournalError
+from autoresearch.ports import Control, Exhausted, Interrupted, Journal, Observer, Progress, Proposer, Reply, Trial
 from autoresearch.records import (
-    Attempt,
     Baseline,
     Cause,
     Cfg,
@@ -34,7 +35,6 @@ from autoresearch.records import (
     Paused,
     Proposed,
     Resumed,
-    Stopped,
     TrialEnded,
     TrialStarted,
     encode,
@@ -107,31 +107,50 @@ class Loop:
 
     def propose(self, began: float) -> Proposed | None:
         """Ask until a reply passes the rails; ``None`` when the iteration was closed without a candidate."""
-        n, attempts, propose_s = self.trajectory.next_iter, list[Attempt](), 0.0
-        while len(attempts) < self.max_attempts:
-            asked = self.clock()
+        n, asked = self.trajectory.next_iter, Asked()
+        while asked.replies < self.max_attempts:
             try:
-                reply = self.proposer.propose(self.trajectory, attempts)
-            except Interrupted:
+                reply = self.ask(asked)
+            except (EndOfRun, JournalError):
                 raise
             except Exhausted:
-                if not attempts:
+                if not asked.attempts:
                     raise
                 break  # what was refused is recorded before the run ends
             except Exception as e:  # whatever a proposer does, the night goes on
-                times = Times(self.active_s() - began, propose_s + self.clock() - asked)
-                self.record(proposer_failed_of(n, self.proposer.name, e, attempts, self.utc(), times))
+                wall_s = self.active_s() - began
+                self.record(proposer_failed_of(n, self.proposer.name, e, asked, self.utc(), wall_s))
                 self.proposer_failures += 1
                 return None
-            propose_s += self.clock() - asked
             self.proposer_failures = 0
-            verdict = self.judge(reply.raw, self.trajectory)
-            attempts.append(attempt_of(reply.raw, reply.source, verdict))
-            if verdict.ok:
-                self.record(proposed_of(verdict, attempts, n, self.utc(), propose_s))
+            if passed := self.first_that_passes(reply, asked):
+                self.record(proposed_of(passed, reply.source, asked, n, self.utc()))
                 return self.trajectory.proposed
-        self.record(blocked_of(n, attempts, self.utc(), Times(self.active_s() - began, propose_s)))
+        self.record(blocked_of(n, asked, self.utc(), self.active_s() - began))
         return None
+
+    def ask(self, asked: Asked) -> Reply:
+        """One reply. A proposer that noticed a pause is asked again after it; a stop ends the run here."""
+        while True:
+            since = self.active_s()
+            try:
+                return self.proposer.propose(self.trajectory, asked.attempts)
+            except Interrupted:
+                pass
+            finally:
+                asked.propose_s += self.active_s() - since
+            self.checkpoint()
+
+    def first_that_passes(self, reply: Reply, asked: Asked) -> Verdict | None:
+        """Judge every proposal of a reply by itself and keep them all; the first that passes is the candidate."""
+        asked.replies += 1
+        asked.calls += reply.calls
+        passed: Verdict | None = None
+        for raw in (reply.raw, *reply.others):
+            verdict = self.judge(raw, self.trajectory)
+            asked.attempts.append(attempt_of(raw, reply.source, verdict, asked.replies, spare=passed is not None))
+            passed = passed or (verdict if verdict.ok else None)
+        return passed
 
     def measure_baseline(self) -> None:
         """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
@@ -191,8 +210,7 @@ class Loop:
             self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
 
     def record_stop(self, reason: str) -> None:
-        done = len(self.trajectory.iterations)
-        self.record(Stopped(ts=self.utc(), reason=reason, completed_iters=done, requested_iters=self.iters))
+        self.record(stopped_of(self.trajectory, self.iters, reason, self.utc()))
 
     def end_if_proposer_is_broken(self) -> None:
         """A proposer that only raises must not use up the night's iterations in a second."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from autoresearch.exchange import LlmCall
 from autoresearch.records import Attempt, Cfg, Event, Outcome
 from autoresearch.trajectory import Trajectory
 
@@ -15,15 +16,21 @@ class Exhausted(Exception):
 
 
 class Interrupted(Exception):
-    """Raised by a trial that was ended at the user's wish: it counts neither as measured nor as failed."""
+    """Raised by a trial or a proposer that was ended at the user's wish: it counts neither as done nor as failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a proposer answered, unjudged, and who it was (``source`` goes into the record)."""
+    """What a proposer answered, unjudged, and who it was (``source`` goes into the record).
+
+    ``others`` are further proposals of the same reply, in its order: the first that passes the rails is tried.
+    ``calls`` are the calls of an LLM server that it took, also those that came to nothing.
+    """
 
     raw: str
     source: str
+    others: tuple[str, ...] = ()
+    calls: tuple[LlmCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Proposer(Protocol):
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """Answer for the trajectory's next iteration; ``refused`` are this iteration's attempts that a rail refused.
 
-        Raises ``Exhausted`` when nothing is left; anything else it raises closes the iteration as proposer_failed.
+        Raises ``Exhausted`` when nothing is left, and ``Interrupted`` where it noticed that a pause or a stop is
+        wanted: it is asked again if the run goes on. Anything else it raises closes the iteration as proposer_failed.
         """
         ...
 

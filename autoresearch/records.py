@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from autoresearch.errors import JournalDamaged
+from autoresearch.exchange import LlmCall
+from autoresearch.plain import Plain as Plain
 from rails import Rail
 
 SCHEMA_VERSION = 1
@@ -25,12 +27,6 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Cfg = dict[str, KnobValue]
-
-
-class Plain(BaseModel):
-    """A frozen value: unknown fields, wrong types, NaN and infinities are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Cause(StrEnum):
@@ -147,6 +143,8 @@ class Attempt(Plain):
     reason: str
     proposal: ProposalRecord | None = None
     estimate: EstimateRecord | None = None
+    round: int = 1  # which of the iteration's replies it was part of
+    spare: bool = False  # another proposal of the same reply had passed before it: judged, kept, not tried
 
 
 class Event(Plain):
@@ -227,6 +225,7 @@ class Proposed(Event):
     candidate_cfg: Cfg
     estimate: EstimateRecord | None
     attempts: tuple[Attempt, ...]
+    llm_calls: tuple[LlmCall, ...] = ()
     propose_wall_s: float
 
 
@@ -238,6 +237,7 @@ class Iteration(Event):
     rail: Rail | None  # null where no rail was asked
     reason: str
     attempts: tuple[Attempt, ...]
+    llm_calls: tuple[LlmCall, ...] = ()
     propose_wall_s: float
     overhead_s: float  # iter_wall_s without proposing, training and validation
     iter_wall_s: float
@@ -306,6 +306,19 @@ class Resumed(Event):
     paused_s: float
 
 
+class SourceCredit(Plain):
+    """What the proposals of one source have come to."""
+
+    source: str
+    iterations: int  # closed with a candidate of this source
+    measured: int
+    failed: int
+    keeps: int
+    mean_improvement_frac: float | None  # over the measured ones
+    best_improvement_frac: float | None
+    best_iter: int | None
+
+
 class Stopped(Event):
     """The daemon ended in good order before the last requested iteration."""
 
@@ -313,6 +326,7 @@ class Stopped(Event):
     reason: str
     completed_iters: int
     requested_iters: int
+    credit: tuple[SourceCredit, ...] = ()
 
 
 class LoopComplete(Event):
@@ -327,6 +341,7 @@ class LoopComplete(Event):
     baseline_val_bpb: float
     best_val_bpb: float | None  # of the best keep
     best_iter: int | None
+    credit: tuple[SourceCredit, ...] = ()
 
 
 Closer = Evaluated | EvalFailed | Blocked | ProposerFailed
@@ -351,13 +366,13 @@ _RECORD: TypeAdapter[Any] = TypeAdapter(Record)
 OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 
-def encode(record: Event) -> str:
+def encode(record: BaseModel) -> str:
     """One line of ASCII JSON, no newline: nothing a model wrote can move a cursor in the terminal of a reader.
 
     What is written can be read again: half a surrogate pair, which no decoder takes, becomes a question mark.
     """
     fields = record.model_dump(mode="json")
-    ordered = {"stage": fields.pop("stage"), "ts": fields.pop("ts"), **fields}
+    ordered = {name: fields[name] for name in ("stage", "ts") if name in fields} | fields
     line = _dump(ordered)
     if "\\ud" not in line:
         return line

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from autoresearch.closing import (
     MAX_KEPT_REPLY_CHARS,
+    Asked,
     Times,
     attempt_of,
     blocked_of,
@@ -70,7 +71,7 @@ class TestAttempt:
     @given(ANY_TEXT)
     def test_whatever_a_model_answers_can_be_written_and_read(self, raw: str) -> None:
         attempt = attempt_of(raw, "nim", gate(raw, BASELINE))
-        blocked = blocked_of(1, [attempt], "now", Times(1.0, 0.5))
+        blocked = blocked_of(1, Asked([attempt], propose_s=0.5), "now", 1.0)
         assert decode(encode(blocked)) == blocked
 
     def test_a_reply_is_kept_up_to_a_bound(self) -> None:
@@ -82,7 +83,7 @@ class TestBlocked:
     def test_the_last_attempt_speaks_for_it_and_all_are_there(self) -> None:
         replies = ["no", '{"knob": "mood", "new_value": 1, "reason": ""}']
         attempts = [attempt_of(raw, "nim", gate(raw, BASELINE)) for raw in replies]
-        blocked = blocked_of(3, attempts, "now", Times(5.0, 4.0))
+        blocked = blocked_of(3, Asked(attempts, propose_s=4.0), "now", 5.0)
         assert (blocked.iter, blocked.rail, blocked.reason) == (3, Rail.R2_MENU, attempts[-1].reason)
         assert blocked.attempts == tuple(attempts)
         assert (blocked.iter_wall_s, blocked.propose_wall_s, blocked.overhead_s) == (5.0, 4.0, 1.0)
@@ -91,7 +92,7 @@ class TestBlocked:
 class TestProposerFailed:
     @given(ANY_TEXT)
     def test_whatever_the_error_says_can_be_written_and_read(self, message: str) -> None:
-        failed = proposer_failed_of(1, "nim", RuntimeError(message), [], "now", Times(1.0, 1.0))
+        failed = proposer_failed_of(1, "nim", RuntimeError(message), Asked(propose_s=1.0), "now", 1.0)
         assert decode(encode(failed)) == failed
         assert failed.reason.startswith("RuntimeError: ")
         assert failed.reason.isprintable()
@@ -101,11 +102,11 @@ class TestProposed:
     def test_only_a_verdict_that_passed_opens_an_iteration(self) -> None:
         verdict = gate("no", BASELINE)
         with pytest.raises(ValueError, match="passed"):
-            proposed_of(verdict, [attempt_of("no", "nim", verdict)], 1, "now", 1.0)
+            proposed_of(verdict, "nim", Asked([attempt_of("no", "nim", verdict)]), 1, "now")
 
     def test_it_carries_what_the_trial_needs(self) -> None:
         verdict = gate(GOOD, BASELINE)
-        proposed = proposed_of(verdict, [attempt_of(GOOD, "nim", verdict)], 4, "now", 1.5)
+        proposed = proposed_of(verdict, "nim", Asked([attempt_of(GOOD, "nim", verdict)], propose_s=1.5), 4, "now")
         assert proposed.candidate_cfg == {**BASELINE, "lr": 1e-3}
         assert (proposed.iter, proposed.source, proposed.propose_wall_s) == (4, "nim", 1.5)
         assert proposed.diff.splitlines()[-2:] == [f"-lr = {BASELINE['lr']}", "+lr = 0.001"]
