@@ -11,7 +11,7 @@
       BaselineFailed                 70   the baseline could not be measured, so nothing can be compared
       TrialServerError               71   the process that forks trials does not start
 
-The numbers follow sysexits.h where it has a fitting one. Only ``cli.py`` turns an error into text and an exit code.
+The numbers follow sysexits.h where it has a fitting one. Only ``cli/`` turns an error into text and an exit code.
 """
 
 from __future__ import annotations

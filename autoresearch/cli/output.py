@@ -1,0 +1,40 @@
+"""Where a command's text goes: to a terminal, to a file, or to nobody."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from autoresearch.errors import AutoresearchError
+
+
+def show_nobody() -> None:
+    """What is still to be written to stdout has no reader: let it go, so that the end of the process is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def write_file(path: Path, text: str, mode: int = 0o644) -> None:
+    """The file that ``--out`` names, whole or not at all."""
+    from autoresearch.files import atomic_write
+
+    try:
+        atomic_write(path, text.encode())
+        path.chmod(mode)
+    except OSError as e:
+        raise AutoresearchError(f"cannot write {path}: {e.strerror}") from e
+
+
+def looks(path: Path, to_file: bool) -> dict[str, Any]:
+    """How wide and how colourful, and what the records cannot know: whether a daemon is at work on them."""
+    from autoresearch.files import is_locked
+
+    lock = path / "run.lock"
+    on_terminal = sys.stdout.isatty() and not to_file
+    return {
+        "width": shutil.get_terminal_size((100, 24)).columns if on_terminal else 100,
+        "color": on_terminal and "NO_COLOR" not in os.environ,
+        "writer_alive": is_locked(lock) if path.is_dir() else None,
+    }

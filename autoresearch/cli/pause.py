@@ -1,0 +1,46 @@
+"""``autoresearch pause`` and ``autoresearch resume``: put pause.flag into a run's directory, and take it away."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from autoresearch.cli.parsing import add_command
+from autoresearch.cli.settings import add_run_path, run_path
+from autoresearch.errors import AutoresearchError
+
+
+def add(commands: Any) -> None:
+    """The commands ``pause`` and ``resume``."""
+    for name, command, text in (
+        ("pause", pause, "pause a run after its running trial (touch pause.flag)"),
+        ("resume", resume, "let a paused run go on (remove pause.flag)"),
+    ):
+        add_run_path(add_command(commands, name, command, text), "run directory")
+
+
+def pause(args: argparse.Namespace) -> int:
+    """``autoresearch pause``."""
+    from autoresearch.control import pause as put_flag
+
+    run_dir = _run_dir(args)
+    print(f"{run_dir} {'pauses after its running trial' if put_flag(run_dir) else 'is pausing already'}")
+    return 0
+
+
+def resume(args: argparse.Namespace) -> int:
+    """``autoresearch resume``."""
+    from autoresearch.control import resume as take_flag
+
+    run_dir = _run_dir(args)
+    print(f"{run_dir} {'goes on' if take_flag(run_dir) else 'was not paused'}")
+    return 0
+
+
+def _run_dir(args: argparse.Namespace) -> Path:
+    path = run_path(args)
+    run_dir = path.parent if path.is_file() else path
+    if not run_dir.is_dir():
+        raise AutoresearchError(f"{path} is no run directory", hint="name it: autoresearch pause RUN")
+    return run_dir

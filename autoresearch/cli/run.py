@@ -1,0 +1,70 @@
+"""``autoresearch run``: begin or continue a run, and say at its end how to go on."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autoresearch.cli.output import looks, show_nobody
+from autoresearch.cli.parsing import add_command
+from autoresearch.cli.settings import add_settings, resolved
+
+
+def add(commands: Any) -> None:
+    """The command ``run``."""
+    parser = add_command(commands, "run", run, "begin or continue a run; a second Ctrl-C stops at once")
+    add_settings(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin anew; the old run is moved to archive/, not deleted"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end, progress to stderr")
+
+
+def run(args: argparse.Namespace) -> int:
+    """``autoresearch run``."""
+    from autoresearch import service
+    from autoresearch.console import Terminal
+    from autoresearch.report import raw_replies
+
+    settings = resolved(args).settings
+    replies = raw_replies(settings.replay_from) if settings.replay_from else []
+    terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
+    ending = service.run(settings, terminal, fresh=args.fresh, replies=replies)
+    try:
+        _print_summary(settings.run_dir, args.json)
+        if not args.json:
+            print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
+            print(f"report      {settings.run_dir / service.REPORT}")
+            print(_how_to_go_on(args.argv, settings, ending == "complete"))
+    except OSError:  # the terminal was closed, and because of that the run has ended, in good order
+        show_nobody()
+    return 0
+
+
+def _print_summary(run_dir: Path, as_json: bool) -> None:
+    from autoresearch.report import load, render_status, summarise, summary_json
+
+    history = load(run_dir)
+    summary = summarise(history)
+    print(
+        summary_json(summary) if as_json else f"\n{render_status(summary, history, **looks(run_dir, False)).rstrip()}"
+    )
+
+
+def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool) -> str:
+    """The user's own command again, with more iterations if these are done."""
+    words, skip = [], False
+    for word in argv:
+        if skip or word in ("--fresh", "--iters") or word.startswith("--iters="):
+            skip = word == "--iters"
+            continue
+        words.append(word)
+    words += ["--iters", str(2 * settings.iters)] if complete else []
+    as_module = sys.argv[0].endswith("__main__.py")
+    program = "autoresearch" if shutil.which("autoresearch") or as_module else sys.argv[0]
+    return f"to {'go further' if complete else 'continue'}: {shlex.join([program, *words])}"

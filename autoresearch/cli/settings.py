@@ -1,0 +1,65 @@
+"""The settings on the command line: their flags, and the run that a command is about."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoresearch.config import Resolved
+
+# Flag, setting, type, help. Every other setting is reached with --set.
+RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
+    ("--profile", "profile", str, "set of defaults: tiny (CPU, no download), gb10-354m, h100-354m"),
+    ("--dir", "dir", str, "the run's directory (default runs/PROFILE)"),
+    ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib'"),
+    ("--iters", "iters", int, "iterations of the whole run; raising it later continues"),
+    ("--proposer", "proposer", str, "tpe, random or replay"),
+    ("--replay-from", "replay_from", str, "trajectory that the replay proposer repeats"),
+    ("--trainer", "trainer", str, "torch or megatron"),
+    ("--device", "device", str, "auto, cpu or cuda"),
+    ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
+    ("--on-pause", "on_pause", str, "what pause.flag does: wait or exit"),
+    ("--until", "until", str, "end in good order at this local time, HH:MM"),
+    ("--max-hours", "max_hours", float, "end in good order after this many hours"),
+)
+
+
+def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
+    """The flags of the settings, or of some of them."""
+    parser.add_argument("--config", metavar="FILE", help="your own TOML file of settings")
+    for flag, name, kind, text in RUN_FLAGS:
+        if only and name not in only:
+            continue
+        parser.add_argument(flag, dest=f"flag_{name}", type=kind, metavar=name.upper(), help=text)
+    parser.add_argument(
+        "--set",
+        dest="assignments",
+        action="append",
+        metavar="NAME=VALUE",
+        help="any other setting, as baseline.lr=1e-3",
+    )
+
+
+def resolved(args: argparse.Namespace) -> Resolved:
+    """The effective settings. A command without their flags gets the profile's and the environment's."""
+    from autoresearch.config import parse_assignment, resolve
+
+    flags = {name: getattr(args, f"flag_{name}", None) for _, name, _, _ in RUN_FLAGS}
+    given = {name: value for name, value in flags.items() if value is not None}
+    given |= dict(parse_assignment(text) for text in getattr(args, "assignments", None) or [])
+    file = getattr(args, "config", None)
+    return resolve(given, os.environ, Path(file) if file else None)
+
+
+def add_run_path(parser: argparse.ArgumentParser, what: str) -> None:
+    """The argument RUN of the commands that are about a run which is there."""
+    parser.add_argument("path", nargs="?", metavar="RUN", help=f"{what} (default: the profile's)")
+
+
+def run_path(args: argparse.Namespace) -> Path:
+    """What RUN names, or else the run directory of the settings."""
+    return Path(args.path) if args.path else resolved(args).settings.run_dir
