@@ -21,6 +21,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from autoresearch.errors import ConfigError
 
 ENV_PREFIX = "AUTORESEARCH_"
+SECRETS = frozenset(
+    {"AUTORESEARCH_LLM_KEY"}
+)  # read where it is used (``llm.key``): a setting would be shown and logged
 DEFAULT_PROFILE = "tiny"
 
 
@@ -116,6 +119,9 @@ class LlmSettings(Section):
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.7, description="of its sampling")
     max_tokens: Annotated[int, Field(ge=0, le=1 << 20)] = Field(
         0, description="most tokens of one reply, thinking included; 0 takes an eighth of the context, at most 8192"
+    )
+    max_model_len: Annotated[int, Field(ge=0, le=1 << 24)] = Field(
+        0, description="tokens of the server's context; 0 takes what /v1/models says, else 8192"
     )
     system: str | None = Field(None, description="a system message, as /no_think for Nemotron Nano; none if not given")
 
@@ -293,7 +299,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in sorted(environ):
-        if name.startswith(ENV_PREFIX):
+        if name.startswith(ENV_PREFIX) and name not in SECRETS:
             dotted = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
             yield name, _nest({dotted: _toml_value(environ[name])})
 

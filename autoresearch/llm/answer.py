@@ -28,3 +28,4 @@ class Answer:
     tries: int = 1
     retry_after_s: float | None = None
     structured: bool = False  # whether a schema was sent along
+    think_style: str = "none"  # see thinking.Style

@@ -1,0 +1,27 @@
+"""The key of the LLM server: from the environment or from systemd, and nowhere else, so that no file or log has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from autoresearch.errors import ConfigError
+
+VARIABLE = "AUTORESEARCH_LLM_KEY"  # not OPENAI_API_KEY: that one is for somebody else's server
+CREDENTIAL = "llm-key"  # systemd: LoadCredential=llm-key:/etc/autoresearch/llm-key
+MAX_KEY_BYTES = 4096
+
+
+def llm_key(environ: Mapping[str, str]) -> str | None:
+    """The key, or ``None`` where the server needs none. Raises ``ConfigError`` for one that no header can carry."""
+    key, origin = environ.get(VARIABLE, "").strip(), f"environment {VARIABLE}"
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not key and directory and (file := Path(directory) / CREDENTIAL).exists():
+        origin = f"credential {CREDENTIAL}"
+        try:
+            key = file.read_bytes()[: MAX_KEY_BYTES + 1].decode("utf-8", "replace").strip()
+        except OSError as e:
+            raise ConfigError(f"cannot read the {origin}: {e.strerror}", hint="see LoadCredential= of the unit") from e
+    if not (key.isascii() and (key.isprintable() or not key)) or len(key) > MAX_KEY_BYTES:
+        raise ConfigError(f"{origin}: it holds what no HTTP header can carry", hint="one line of printable ASCII")
+    return key or None

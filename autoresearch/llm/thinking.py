@@ -1,0 +1,37 @@
+"""A reasoning model's thinking, told apart from its answer. Thinking is never parsed: it is full of discarded drafts.
+
+The shapes that servers let through: ``<think>..</think>`` before the answer; only the closing tag, where the chat
+template had opened it; an opening tag alone, where the tokens ran out; or a field of its own beside the text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+Style = Literal["none", "tags", "closing tag", "unclosed", "field"]
+
+_TAG = r"(?:think|thinking|thought|reasoning)"
+_OPEN = re.compile(rf"<{_TAG}>|\[THINK\]", re.IGNORECASE)
+_CLOSE = re.compile(rf"</{_TAG}>|\[/THINK\]", re.IGNORECASE)
+
+
+class Separated(NamedTuple):
+    """The answer, the thinking, and in which shape that came; ``unclosed`` means that there is no answer after it."""
+
+    answer: str
+    thinking: str
+    style: Style
+
+
+def separate(text: str) -> Separated:
+    """Take the thinking out of ``text``. Everything before the last closing tag is thinking, whoever opened it."""
+    thought, rest = "", text
+    style: Style = "none"
+    for closing in _CLOSE.finditer(text):
+        thought, rest = text[: closing.start()], text[closing.end() :]
+    if thought or rest != text:
+        style = "tags" if _OPEN.search(thought) else "closing tag"
+    if opening := _OPEN.search(rest):
+        thought, rest, style = f"{thought}{rest[opening.end() :]}", rest[: opening.start()], "unclosed"
+    return Separated(rest.strip(), _OPEN.sub("", thought).strip(), style)
