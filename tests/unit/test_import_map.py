@@ -41,7 +41,7 @@ ALLOWED = {
     "envelope": {
         "bench", "config", "control", "journal", "points", "policy", "ports", "records", "service", "training", "rails",
     },
-    "report": {"files", "journal", "points", "records", "training", "trajectory", "rails"},
+    "report": {"exchange", "files", "journal", "plain", "points", "records", "training", "trajectory", "rails"},
     "export": {"records", "report", "trajectory", "training"},
     "console": {"ports", "records"},
     "testing": {"bench", "config", "loop", "policy", "ports", "records", "service", "training", "trajectory", "trial"},
