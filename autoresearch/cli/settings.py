@@ -18,7 +18,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib'"),
     ("--iters", "iters", int, "iterations of the whole run; raising it later continues"),
     ("--proposer", "proposer", str, "tpe, random or replay"),
-    ("--replay-from", "replay_from", str, "trajectory that the replay proposer repeats"),
+    ("--replay-from", "replay_from", str, "trajectory or exchanges.jsonl that the replay proposer repeats"),
     ("--trainer", "trainer", str, "torch or megatron"),
     ("--device", "device", str, "auto, cpu or cuda"),
     ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
