@@ -49,10 +49,8 @@ def proposer_of(settings: Settings, around: Surroundings, recording: Recording) 
                 yield RandomProposer(around.space, settings.seed)
             case "tpe":
                 yield tpe_of(settings, around.space)
-            case "replay" if isinstance(recording, Mapping):
-                yield ExchangeReplay(recording, fallback_of(settings, around.space))
             case "replay":
-                yield ReplayProposer(recording)
+                yield replay_of(settings, around.space, recording)
             case "auto":
                 yield auto(settings, around, stack)
             case "nim" | "hybrid":
@@ -151,6 +149,13 @@ def budget_left(settings: Settings, trajectory: Trajectory) -> str:
     left = settings.iters - trajectory.next_iter + 1
     until = f"; the run ends at {settings.until} at the latest" if settings.until else ""
     return f"{left} of {settings.iters} iterations{until}"
+
+
+def replay_of(settings: Settings, space: Space, recording: Recording) -> Proposer:
+    """A trajectory's replies in their order, or an LLM's by iteration with the fallback of that night beside it."""
+    if isinstance(recording, Mapping):
+        return ExchangeReplay(recording, fallback_of(settings, space))
+    return ReplayProposer(recording)
 
 
 def fallback_of(settings: Settings, space: Space) -> Proposer:

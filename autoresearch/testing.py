@@ -16,6 +16,7 @@ from pathlib import Path
 
 from autoresearch.bench import Bench, Watcher, judge
 from autoresearch.config import Settings
+from autoresearch.exchange import Classification, Exchange, Message
 from autoresearch.loop import Loop
 from autoresearch.policy import Policy, policy_of
 from autoresearch.ports import Exhausted, Interrupted, Progress, Proposer, Reply
@@ -96,6 +97,30 @@ def fake_speed(tokens_per_step: int, slower: float = 1.0, steps: int = 20) -> Sp
         peak_bytes=1 << 28,
         device="fake",
     )
+
+
+def fake_exchange(number: int, *slices: str, n: int = 1, round: int = 1, **changes: object) -> Exchange:  # noqa: A002
+    """The ``number``th exchange, in iteration ``n``, with these proposals in its answer; none where the call failed."""
+    fields: dict[str, object] = {
+        "ts": "2026-11-21T22:00:00.000Z",
+        "exchange": number,
+        "iter": n,
+        "round": round,
+        "model": "fake",
+        "messages": (Message(role="user", content="Propose one change."),),
+        "structured": True,
+        "classification": Classification.OK if slices else Classification.EMPTY,
+        "detail": "",
+        "raw": "\n".join(slices),
+        "thinking": "",
+        "slices": slices,
+        "finish_reason": "stop",
+        "prompt_tokens": 1000,
+        "completion_tokens": 100,
+        "latency_s": 1.0,
+        "tries": 1,
+    }
+    return Exchange.model_validate(fields | changes)
 
 
 def fake_bpb(cfg: Cfg, seed: int) -> float:

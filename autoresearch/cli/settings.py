@@ -20,7 +20,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--proposer", "proposer", str, "auto, hybrid, nim (any LLM server), tpe, random or replay"),
     ("--base-url", "llm.base_url", str, "the LLM server (default http://localhost:8000/v1)"),
     ("--model", "llm.model", str, "its model (default: the only or first one)"),
-    ("--replay-from", "replay_from", str, "trajectory that the replay proposer repeats"),
+    ("--replay-from", "replay_from", str, "trajectory or exchanges.jsonl that the replay proposer repeats"),
     ("--trainer", "trainer", str, "torch or megatron"),
     ("--device", "device", str, "auto, cpu or cuda"),
     ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
