@@ -54,7 +54,8 @@ def _show(check: Check, color: bool) -> None:
 
 
 def _verdict(checks: list[Check], failed: int) -> str:
-    warnings = sum(check.state == "warn" for check in checks)
     if failed:
         return f"The loop would not run: {failed} of {len(checks)} checks failed."
-    return f"The loop would run{f', with {warnings} warnings' if warnings else ''}."
+    warnings = sum(check.state == "warn" for check in checks)
+    noun = "warning" if warnings == 1 else "warnings"
+    return f"The loop would run, with {warnings} {noun}." if warnings else "The loop would run."

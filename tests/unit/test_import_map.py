@@ -59,7 +59,7 @@ ALLOWED = {
     },
     "service": {
         "bench", "closing", "config", "control", "exchange_log", "files", "journal", "loop", "memory", "points",
-        "policy", "proposers", "proposing", "records", "trajectory", "training", "rails",
+        "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
     },
     "cli": {
         "config", "console", "control", "doctor", "envelope", "export", "files", "journal", "records", "replaying",
