@@ -12,6 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch import journal
@@ -28,6 +29,22 @@ _SEGMENT = re.compile(r"exchanges-(\d{4,})\.jsonl\.gz")
 _NAME_ONE = f"give a run directory that an LLM proposed for, its {LIVE}, or one of its exchanges-NNNN.jsonl.gz"
 _NOT_TO_MEND = "take the file from a copy of the run directory, or start --fresh, which keeps what is there in archive/"
 _OTHER_VERSION = "its checksum is right, so another version of autoresearch wrote it: read it with that one"
+
+
+@dataclass(slots=True)
+class MemoryLog:
+    """Keeps exchanges only as long as it lives: for a look at a server that is to leave nothing behind."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    @property
+    def next_number(self) -> int:
+        """See ``ExchangeLog``."""
+        return len(self.exchanges) + 1
+
+    def append(self, exchange: Exchange) -> None:
+        """See ``ExchangeLog``."""
+        self.exchanges.append(exchange)
 
 
 class ExchangeLog:

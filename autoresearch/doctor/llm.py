@@ -6,13 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 from autoresearch.config import Settings
 from autoresearch.doctor.check import Check, fail, ok, warn
 from autoresearch.errors import AutoresearchError
 from autoresearch.exchange import Classification, Exchange
+from autoresearch.exchange_log import MemoryLog
 from autoresearch.llm.server import LlmServer
 from autoresearch.ports import Exhausted, Reply
 from autoresearch.proposers.nim import NimProposer
@@ -31,20 +32,6 @@ WAITS = {
     Classification.MODEL_GONE: "give the name that the server lists with --model",
     Classification.REQUEST_REJECTED: "see the address (it ends in /v1) and the key (AUTORESEARCH_LLM_KEY)",
 }
-
-
-@dataclass(slots=True)
-class Notebook:
-    """Keeps the exchanges in memory: a look at a run writes nothing into it."""
-
-    exchanges: list[Exchange] = field(default_factory=list)
-
-    @property
-    def next_number(self) -> int:
-        return len(self.exchanges) + 1
-
-    def append(self, exchange: Exchange) -> None:
-        self.exchanges.append(exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +60,7 @@ def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Ver
             found = f"{settings.llm.base_url}: {failed.classification} ({failed.detail})"
             hint = WAITS.get(failed.classification, "see the server's log; the run uses TPE meanwhile")
             return warn("LLM server", found, hint, base_url=settings.llm.base_url)
-        notes = Notebook()
+        notes = MemoryLog()
         began = time.monotonic()
         for _ in range(PROPOSALS):
             if time.monotonic() - began < ENOUGH_S:
@@ -87,7 +74,7 @@ def _one_reply(
     space: Space,
     judge: Callable[[str, Trajectory], Verdict],
     so_far: Trajectory,
-    notes: Notebook,
+    notes: MemoryLog,
 ) -> None:
     asked = NimProposer(
         llm=server,

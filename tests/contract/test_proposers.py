@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autoresearch.bench import Bench, refusal_for_cost
 from autoresearch.closing import attempt_of
 from autoresearch.config import Settings
+from autoresearch.exchange import Classification, Message
+from autoresearch.exchange_log import MemoryLog
+from autoresearch.llm.answer import Answer
 from autoresearch.loop import Loop
 from autoresearch.policy import policy_of
 from autoresearch.ports import Exhausted, Proposer
+from autoresearch.proposers.hybrid import HybridProposer
+from autoresearch.proposers.nim import NimProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer
 from autoresearch.proposers.space import Space, reply
 from autoresearch.proposers.tpe import TpeProposer
 from autoresearch.records import Attempt, Blocked, Cause, Closer, EvalFailed, Evaluated, Failure, ProposerFailed
-from autoresearch.testing import YARDSTICK, FakeTrial, fake_loop
+from autoresearch.testing import YARDSTICK, FakeTrial, ScriptedLlm, fake_loop
 from autoresearch.training.estimate import Estimator
 from autoresearch.trajectory import Trajectory
 from rails import Config, Estimate, Rail, Verdict, default_menu, gate
@@ -117,7 +124,7 @@ class ProposerContract:
         loop = run(15)
         before = list(loop.trajectory.iterations)
         answers = [loop.proposer.propose(loop.trajectory, []) for _ in range(3)]
-        assert answers[0] == answers[1] == answers[2]
+        assert len({(a.raw, a.others, a.source) for a in answers}) == 1
         assert loop.trajectory.iterations == before
 
     def test_it_never_proposes_what_the_run_knows(self, run):
@@ -262,3 +269,54 @@ class TestExchangeReplay(ProposerContract):
         third = loop.trajectory.iterations[2]
         so_far = Trajectory.fold(e for e in loop.observer.events if getattr(e, "iter", 0) < 3)
         assert make_fallback().propose(so_far, third.attempts[:1]).raw == third.attempts[1].raw  # it sees the refusal
+
+
+def obedient(messages: Sequence[Message], schema: Mapping[str, Any]) -> str:
+    """What a model could say that keeps to the schema: a choice where there is one, else a number within the range."""
+    rng = random.Random("".join(m.content for m in messages))
+    knobs = [e["properties"] for e in schema["properties"]["proposals"]["items"]["anyOf"]]
+    values = rng.choice([k for k in knobs if k["new_value"]["type"] != "integer" or "enum" in k["new_value"]])
+    value = values["new_value"]
+    chosen = rng.choice(value["enum"]) if "enum" in value else rng.uniform(value["minimum"], value["maximum"])
+    one = {"knob": values["knob"]["enum"][0], "new_value": chosen, "reason": "why not"}
+    return json.dumps({"proposals": [one]})
+
+
+def nim_proposer(space: Space, llm: ScriptedLlm, fallback: Proposer) -> NimProposer:
+    def judge(raw: str, trajectory: Trajectory) -> Verdict:
+        return gate(raw, space.baseline, space.menu, steps=space.steps, known=trajectory.known())
+
+    return NimProposer(llm, space, fallback, judge, MemoryLog(), lambda: "now", lambda _trajectory: "enough")
+
+
+class TestNim(ProposerContract):
+    """A model that keeps to its schema: whatever else models do is in tests/fault."""
+
+    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+        return nim_proposer(space, ScriptedLlm(obedient), TpeProposer(space, seed))
+
+
+class TestNimWithoutAServer(ProposerContract):
+    """Nobody answers: the night is the fallback's, under the fallback's name."""
+
+    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+        nobody = ScriptedLlm(obedient, unmet=Answer(Classification.UNREACHABLE, "connection refused"))
+        proposer = nim_proposer(space, nobody, TpeProposer(space, seed))
+        proposer.name = "tpe"
+        return proposer
+
+
+class TestHybrid(Seeded):
+    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+        tpe = TpeProposer(space, seed)
+        nim = nim_proposer(space, ScriptedLlm(obedient), tpe)
+        nim.beliefs = tpe.beliefs
+        return HybridProposer(tpe, nim, 0.3)
+
+    def test_it_says_who_it_is(self, run):
+        """The records say which of the two proposed: the model in three iterations of ten."""
+        loop = run(20)
+        sources = [record.source for record in loop.trajectory.iterations]
+        assert loop.proposer.name == "hybrid"
+        assert (sources.count("nim"), sources.count("tpe")) == (6, 14)
+        assert all((record.source == "nim") == bool(record.llm_calls) for record in loop.trajectory.iterations)

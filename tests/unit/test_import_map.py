@@ -23,8 +23,8 @@ ALLOWED = {
         "config", "exchange_log", "llm", "ports", "proposers", "trajectory", "rails",
     },
     "doctor": {
-        "bench", "config", "exchange", "files", "llm", "plain", "policy", "ports", "proposers", "proposing", "records",
-        "report", "service", "training", "trajectory", "trial", "trial_server", "rails",
+        "bench", "config", "exchange", "exchange_log", "files", "llm", "plain", "policy", "ports", "proposers",
+        "proposing", "records", "report", "service", "training", "trajectory", "trial", "trial_server", "rails",
     },
     "trajectory": {"records", "rails"},
     "decide": {"records"},
@@ -54,7 +54,7 @@ ALLOWED = {
     "export": {"records", "report", "trajectory", "training"},
     "console": {"ports", "records"},
     "testing": {
-        "bench", "config", "exchange", "loop", "policy", "ports", "records", "service", "training", "trajectory",
+        "bench", "config", "exchange", "llm", "loop", "policy", "ports", "records", "service", "training", "trajectory",
         "trial",
     },
     "service": {
