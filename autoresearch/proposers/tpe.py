@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from autoresearch.ports import Exhausted, Reply
+from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.opening import opening_move
 from autoresearch.proposers.space import Space, readable, reply
 from autoresearch.records import Attempt, Closer, EvalFailed, Evaluated
@@ -34,6 +36,8 @@ KNOB = "knob"
 NEAR = 0.02  # of a range, on its own scale
 KNOB_CANDIDATES = 4
 DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
+BELIEF_DRAWS = 32
+WIDE = 0.5  # of a range, on its own scale: draws that far apart agree on nothing
 
 
 @dataclass(slots=True)
@@ -69,6 +73,24 @@ class TpeProposer:
             else "TPE knows all it suggests: drawn at random"
         )
         return reply(*found, how, self.name)
+
+    def beliefs(self, trajectory: Trajectory) -> tuple[Belief, ...]:
+        """What TPE would suggest for each knob, in the menu's order; the same for the same seed and trajectory.
+
+        It is read off draws that are proposed to nobody: later proposals do not depend on whether this was asked.
+        Draws that are known already or break a rule are left out, the baseline's own values among them.
+        """
+        draw = self._draws(self._study_of(trajectory), random.Random(f"{self.seed}:{trajectory.next_iter}:beliefs"))
+        drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
+        for name, value in (draw() for _ in range(BELIEF_DRAWS)):
+            if self.space.is_open(name, value, trajectory, ()):
+                drawn[name].append(value)
+        results = Counter(r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed))
+        draws = max(1, sum(map(len, drawn.values())))
+        return tuple(
+            _belief(knob, drawn[name], len(drawn[name]) / draws, results[name])
+            for name, knob in self.space.menu.knobs.items()
+        )
 
     def _is_near_known(self, knob_name: str, value: Value, trajectory: Trajectory) -> bool:
         """Whether a trial could hardly tell ``value`` from one of its knob that is known, the baseline's included."""
@@ -122,6 +144,22 @@ class TpeProposer:
 
     def _knobs(self) -> CategoricalDistribution:
         return CategoricalDistribution(list(self.space.menu.knobs))
+
+
+def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> Belief:
+    """The draws that fell on one knob, in few numbers."""
+    row = sorted(values, key=lambda v: _coordinate(knob, v))
+    notes = ["only one result" if results else "no result yet"] if results < 2 else []
+    if row and _spread(knob, row[0], row[-1]) > WIDE:
+        notes.append("its guesses are spread over most of the range")
+    low, guess, high = (row[0], row[(len(row) - 1) // 2], row[-1]) if row else (None, None, None)
+    return Belief(knob.name, share, guess, low, high, results, "; ".join(notes))
+
+
+def _spread(knob: Knob, low: Value, high: Value) -> float:
+    """How much of the knob's range lies between two of its values: 0 to 1."""
+    whole = max(1, len(knob.choices) - 1) if isinstance(knob, ChoiceKnob) else 1
+    return (_share(knob, high) - _share(knob, low)) / whole
 
 
 def _distribution(knob: Knob) -> BaseDistribution:

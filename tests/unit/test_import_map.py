@@ -26,7 +26,7 @@ ALLOWED = {
     "journal": {"files"},
     "control": {"files"},
     "memory": set(),
-    "proposers": {"ports", "records", "trajectory", "rails"},
+    "proposers": {"credit", "exchange", "llm", "ports", "records", "trajectory", "rails"},
     "training": {"rails", "records", "files", "config"},
     "trial_server": {"ports"},
     "compiled": {"files", "records", "training", "trial", "trial_server"},
