@@ -20,7 +20,7 @@ TOO_HIGH = '{"knob": "lr", "new_value": 7, "reason": "high"}'
 
 
 def listed(*proposals: str) -> str:
-    return '{"proposals": [%s]}' % ", ".join(proposals)
+    return f'{{"proposals": [{", ".join(proposals)}]}}'
 
 
 def calls_a_tool(name: str = "propose") -> dict[str, Any]:
@@ -91,7 +91,7 @@ REFUSED = {
     "no such knob": (says(GOOD.replace('"lr"', '"rl"')), End.RAIL_BLOCKED),
     "out of range": (says(TOO_HIGH), End.RAIL_BLOCKED),
     "a word for a number": (says(GOOD.replace("0.002", '"high"')), End.RAIL_BLOCKED),
-    "as the baseline": (says(GOOD.replace("0.002", "0.0003")), End.RAIL_BLOCKED),
+    "as the baseline": (says(GOOD.replace("0.002", "0.0003")), End.DUPLICATE),
 }
 
 

@@ -18,7 +18,7 @@ ALLOWED = {
     "exchange": {"plain"},
     "records": {"exchange", "plain", "rails"},
     "credit": {"records"},
-    "llm": {"exchange"},
+    "llm": {"exchange", "ports"},
     "trajectory": {"records", "rails"},
     "decide": {"records"},
     "closing": {"credit", "decide", "exchange", "records", "trajectory", "rails"},
