@@ -48,9 +48,6 @@ ANSWERED = frozenset(
 )
 
 
-LLM_SOURCE = "nim"  # what ``source`` calls a language model, whichever server it runs on
-
-
 class LlmCall(Plain):
     """One call as the iteration's record carries it; ``exchange`` is its number in exchanges.jsonl."""
 

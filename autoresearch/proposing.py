@@ -78,7 +78,8 @@ def meet(llm: LlmServer, settings: Settings, around: Surroundings, stack: ExitSt
     url = settings.llm.base_url
     try:
         failed = llm.meet()
-    except Interrupted:  # a stop or a pause is wanted: the loop will see it
+    except Interrupted:  # the loop will see why
+        around.said(f"LLM server {url}: not asked yet, because a pause or a stop is wanted")
         return False
     if failed is None and llm.model is not None:
         schema = {"enforced": "it enforces a schema", "unknown": "whether it enforces a schema is not known yet"}
