@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -16,40 +16,43 @@ from autoresearch.llm.client import BodyRefused
 
 MAX_DETAIL_CHARS = 300
 
-# What servers say when prompt and answer do not fit: vLLM and NIM in two wordings, llama.cpp's two servers, OpenAI,
-# TGI. Not every 400 that speaks of length is one, so each pattern names the context.
+# What servers say when prompt and answer do not fit: vLLM and NIM in three wordings, llama.cpp's two servers, SGLang,
+# LM Studio, OpenAI, TGI. Not every 400 that speaks of length is one, so each pattern names the context.
 OVERFLOW = re.compile(
-    r"maximum context length|context length is only|context_length_exceeded|longest input is"
+    r"maximum context length|context length (is|of) only|context_length_exceeded|longest input is"
+    r"|(longer|greater) than the (model'?s )?(context length|maximum model length)"
     r"|exceeds? (the )?(model'?s? |available |maximum )*context (size|length|window)"
     r"|must be <= \d+\. given: \d+ .{0,20}inputs. tokens",
     re.IGNORECASE,
 )
 LENGTH = re.compile(
-    r"(?:context length is(?: only)?|context window of|context size \()\D{0,12}(\d{3,8})", re.IGNORECASE
+    r"(?:(?:context|model) length(?: is| of)?(?: only)?|context window of|context size|n_ctx\W{1,3})"
+    r"[ (]{0,3}(\d{3,8})\b",
+    re.IGNORECASE,
 )
 MODEL_GONE = re.compile(
-    r"model_not_found|model\b.{0,120}\b(not exist|not found|unknown|not loaded|not available)", re.I | re.S
+    r"model_not_found|model\b.{0,300}?\b(not exist|not found|unknown|not loaded|not available)", re.I | re.S
 )
+MAX_SEARCHED_CHARS = 1 << 14  # of an error's body
 OVERFLOW_STATUS = frozenset({400, 413, 422, 500})  # llama-cpp-python answers an overflow with 400 or 500
 MODEL_STATUS = frozenset({400, 404, 410, 422})
 
 
-def failure_of(error: Exception) -> Answer:
+def failure_of(error: Exception, without_key: Callable[[str], str] = str) -> Answer:
     """What ``error`` says of the call, as an ``Answer`` without text."""
     match error:
         case openai.APIStatusError():
-            body = error.response.text
-            kind = of_status(error.status_code, body)
-            return Answer(
-                kind, _brief(f"HTTP {error.status_code}: {body}"), retry_after_s=_wait(error.response.headers)
-            )
+            body = error.response.text[:MAX_SEARCHED_CHARS]
+            kind, detail = of_status(error.status_code, body), f"HTTP {error.status_code}: {body}"
         case TimeoutError() | openai.APITimeoutError():
-            return Answer(Classification.TIMEOUT, _brief(str(error)))
+            kind, detail = Classification.TIMEOUT, str(error)
         case openai.APIConnectionError():
             cause = error.__cause__ or error
-            return Answer(_of_connection(cause), _brief(f"{type(cause).__name__}: {cause}"))
+            kind, detail = _of_connection(cause), f"{type(cause).__name__}: {cause}"
         case _:
-            return Answer(Classification.MALFORMED_RESPONSE, _brief(f"{type(error).__name__}: {error}"))
+            kind, detail = Classification.MALFORMED_RESPONSE, f"{type(error).__name__}: {error}"
+    wait = _wait(error.response.headers) if isinstance(error, openai.APIStatusError) else None
+    return Answer(kind, _brief(without_key(detail)), retry_after_s=wait)  # before it is cut: half a key is one too
 
 
 def of_status(status: int, body: str) -> Classification:
@@ -81,16 +84,16 @@ def _of_connection(cause: BaseException) -> Classification:
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in seconds: a number, or a date (RFC 9110, 10.2.3). Nonsense and the past are no wait."""
+    """Retry-After in seconds: a number, or a date (RFC 9110, 10.2.3). Nonsense is no wish, and the past is no wait."""
     said = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", said):
         return float(said)
     try:
         until = parsedate_to_datetime(said)
-    except ValueError:
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def _brief(text: str) -> str:

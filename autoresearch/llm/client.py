@@ -6,14 +6,16 @@ or without choices must come out as what it is, not as an attribute error.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 from urllib.parse import urljoin
 
 import httpx2
 import openai
 
+from autoresearch.errors import ConfigError
 from autoresearch.exchange import Message
+from autoresearch.llm.key import without_key
 
 SchemaForm = Literal["json_schema", "json_object"]  # the standard's; llama-cpp-python's, which refuses the other
 MAX_BODY_BYTES = 4 << 20
@@ -26,14 +28,20 @@ class BodyRefused(Exception):
 
 
 class Client:
-    """What is sent, and the bytes that come back. Each method is to be awaited under a deadline (``waiting.py``)."""
+    """What is sent, and the bytes that come back. Each method is to be awaited under a deadline (``waiting.py``).
+
+    Whatever the server says, the key is not in it. Raises ``ConfigError`` for what is no URL.
+    """
 
     def __init__(self, base_url: str, key: str | None) -> None:
         self._base_url = base_url
-        http = httpx2.AsyncClient(transport=_BoundedTransport(limits=_ONE_BY_ONE), timeout=None, trust_env=False)
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url, api_key=key or NO_KEY, max_retries=0, timeout=None, http_client=http
-        )
+        http = httpx2.AsyncClient(transport=_BoundedTransport(key), timeout=None, trust_env=False)
+        try:
+            self._client = openai.AsyncOpenAI(
+                base_url=base_url, api_key=key or NO_KEY, max_retries=0, timeout=None, http_client=http
+            )
+        except httpx2.InvalidURL as e:
+            raise ConfigError(f"llm.base_url is no URL: {e}", hint="http://HOST:PORT/v1, for example") from e
 
     async def chat(
         self,
@@ -55,8 +63,7 @@ class Client:
         if schema is not None:
             named = {"json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}
             body["response_format"] = {"type": form, **(named if form == "json_schema" else {"schema": dict(schema)})}
-        response = await self._client.chat.completions.with_raw_response.create(**body)
-        return cast(bytes, response.content)
+        return (await self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)).content
 
     async def models(self) -> bytes:
         """The body of ``GET /v1/models``."""
@@ -73,33 +80,47 @@ class Client:
 
 # A connection per request: one that was kept may belong to a server that has been restarted since.
 _ONE_BY_ONE = httpx2.Limits(max_connections=4, max_keepalive_connections=0)
+# What the package takes from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS is for somebody else's server.
+_SENT_HEADERS = frozenset({"host", "accept", "content-type", "content-length", "user-agent"})
 
 
 class _BoundedTransport(httpx2.AsyncHTTPTransport):
-    """Refuses a body past ``MAX_BODY_BYTES``, and a compressed one: nobody asked for it, and it may be a bomb."""
+    """Reads a response whole, refuses one past ``MAX_BODY_BYTES``, and lets nothing through but what is read later.
+
+    A compressed body is refused: nobody asked for it, and it may be a bomb. Of the headers only Retry-After is kept: a
+    charset, for one, names any of Python's codecs, and some of those raise.
+    """
+
+    def __init__(self, key: str | None) -> None:
+        super().__init__(limits=_ONE_BY_ONE)
+        self._authorization = f"Bearer {key or NO_KEY}"
+        self._without_key = without_key(key)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.headers["Accept-Encoding"] = "identity"
+        request.headers = httpx2.Headers(
+            {
+                **{name: value for name, value in request.headers.items() if name in _SENT_HEADERS},
+                "authorization": self._authorization,
+                "accept-encoding": "identity",
+            }
+        )
         response = await super().handle_async_request(request)
-        encoding = response.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
+        try:
+            body = await _read(response)
+        finally:
             await response.aclose()
-            raise BodyRefused(f"the response is packed ({encoding[:40]}), which was not asked for")
-        response.stream = _BoundedStream(cast(httpx2.AsyncByteStream, response.stream))
-        return response
+        kept = {name: value for name, value in response.headers.items() if name == "retry-after"}
+        harmless = self._without_key(body.decode("latin-1")).encode("latin-1")  # byte for byte, whatever they mean
+        return httpx2.Response(response.status_code, headers=kept, content=harmless)
 
 
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        seen = 0
-        async for chunk in self._stream:
-            seen += len(chunk)
-            if seen > MAX_BODY_BYTES:
-                raise BodyRefused(f"the response is longer than {MAX_BODY_BYTES >> 20} MiB")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+async def _read(response: httpx2.Response) -> bytes:
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise BodyRefused(f"the response is packed ({encoding[:40]}), which was not asked for")
+    body = bytearray()
+    async for chunk in cast(httpx2.AsyncByteStream, response.stream):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyRefused(f"the response is longer than {MAX_BODY_BYTES >> 20} MiB")
+    return bytes(body)

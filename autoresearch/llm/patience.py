@@ -58,7 +58,7 @@ class Breaker:
         wanted = answer.retry_after_s or 0.0
         if self.failures < FAILURES_TO_REST and not self._rests and wanted <= FIRST_REST_S:
             return False
-        rest = min(LONGEST_REST_S, max(wanted, FIRST_REST_S * 2**self._rests))
+        rest = min(LONGEST_REST_S, max(wanted, FIRST_REST_S * 2 ** min(self._rests, 10)))  # 2**1024 is no float
         self._rests += 1
         self._until = self.clock() + rest
         return True

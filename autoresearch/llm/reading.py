@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,12 @@ from autoresearch.llm.answer import Answer
 from autoresearch.llm.thinking import separate
 
 MAX_TEXT_CHARS = 1 << 16  # of an answer or a thought, that is kept
-MAX_NAME_CHARS = 200
+MAX_NAME_CHARS = 4096  # a local model is named by its path
 THINKING_FIELDS = ("reasoning_content", "reasoning")  # vLLM before and since 0.11; SGLang and llama.cpp as the first
+
+# Of a response that cannot be read, the beginning is shown. ``repr`` would follow any nesting into a RecursionError.
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = 80
 
 
 class Malformed(Exception):
@@ -33,7 +38,7 @@ def completion_of(body: bytes) -> Answer:
     reply = _table(_parsed(body), "the response")
     choices = reply.get("choices")
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise Malformed(f"no choices in the response: {str(reply)[:200]}")
+        raise Malformed(f"no choices in the response: {_SHOWN.repr(reply)}")
     choice = _table(choices[0], "the first choice")
     message = _table(choice.get("message"), "its message")
     usage = reply.get("usage")
@@ -46,7 +51,7 @@ def completion_of(body: bytes) -> Answer:
         thinking=answer.thinking,
         think_style=answer.think_style,
         has_tool_call=answer.has_tool_call,
-        finish_reason=finish_reason[:MAX_NAME_CHARS] if isinstance(finish_reason, str) else None,
+        finish_reason=_name(finish_reason),
         model=_name(reply.get("model")),
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
@@ -67,13 +72,14 @@ def models_of(body: bytes) -> list[Model]:
     return found
 
 
-def choose(listed: Sequence[Model], wanted: str | None) -> Model | None:
-    """The wanted model, or the only or first one; ``None`` where that is not there.
+def choose(listed: Sequence[Model], wanted: str | None, known: Model | None = None) -> Model | None:
+    """The wanted model, or the one ``known`` from before, or the first; ``None`` where that is not there.
 
     llama.cpp lists its model by path and takes any name: the only model there is, wanted by a part of its name.
     """
     if wanted is None:
-        return listed[0] if listed else None
+        still = (m for m in listed if known and m.name == known.name)  # a list may come in another order each time
+        return next(still, listed[0] if listed else None)
     exact = next((m for m in listed if m.name == wanted), None)
     is_part = len(listed) == 1 and wanted in listed[0].name
     return exact or (listed[0] if is_part else None)
@@ -98,12 +104,12 @@ def _words(message: Mapping[str, Any]) -> Answer:
         content = "".join(str(p.get("text") or "") for p in content if isinstance(p, Mapping))
     if content is not None and not isinstance(content, str):
         raise Malformed(f"the message's content is {type(content).__name__}, not text")
-    text, thinking, style = separate(_clean(content or ""))
+    text, thinking, style = separate(_clean(content or ""))  # before it is cut: the answer comes last
     field = next((_clean(v) for name in THINKING_FIELDS if isinstance(v := message.get(name), str) and v), "")
     return Answer(
         Classification.OK,
-        text=text,
-        thinking=f"{field}{thinking}",
+        text=text[:MAX_TEXT_CHARS],
+        thinking=f"{field}{thinking}"[:MAX_TEXT_CHARS],
         think_style="field" if field and style == "none" else style,
         has_tool_call=bool(message.get("tool_calls") or message.get("function_call")),
     )
@@ -121,8 +127,8 @@ def _first_look(answer: Answer, finish_reason: object) -> Classification:
 
 
 def _clean(text: str) -> str:
-    """Bounded, and without lone surrogates, which JSON can bring and no request could carry back."""
-    return text[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode()
+    """Without lone surrogates, which JSON can bring and no request or record could carry on."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _parsed(body: bytes) -> Any:
@@ -134,12 +140,15 @@ def _parsed(body: bytes) -> Any:
 
 def _table(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise Malformed(f"{what} is no object: {str(value)[:120]!r}")
+        raise Malformed(f"{what} is no object: {_SHOWN.repr(value)}")
     return value
 
 
 def _name(value: object) -> str | None:
-    return value[:MAX_NAME_CHARS] if isinstance(value, str) and value else None
+    """A name as it stands, or none: one that was cut or mended would name nothing on the server."""
+    if not isinstance(value, str):
+        return None
+    return value if 0 < len(value) <= MAX_NAME_CHARS and value.isprintable() else None
 
 
 def _count(value: object) -> int | None:

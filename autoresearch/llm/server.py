@@ -6,29 +6,31 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, get_args
 
-import httpx2
-import openai
-
-from autoresearch.exchange import Classification, Message
+from autoresearch.exchange import ANSWERED, Classification, Message
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.classify import context_length_in, failure_of
-from autoresearch.llm.client import TOKENIZERS, BodyRefused, Client, SchemaForm
+from autoresearch.llm.client import TOKENIZERS, Client, SchemaForm
+from autoresearch.llm.key import without_key
 from autoresearch.llm.patience import Breaker, ask_patiently
-from autoresearch.llm.reading import Malformed, Model, choose, completion_of, models_of, token_count_of
+from autoresearch.llm.reading import Model, choose, completion_of, models_of, token_count_of
 from autoresearch.llm.waiting import Waiter
+from autoresearch.ports import Interrupted
 
+# ``unknown``: the model spent the probe's tokens on its thoughts, or there was no probe yet. A schema is sent.
 Structured = Literal["unknown", "enforced", "ignored", "rejected"]
 GREETING = (Message(role="user", content="Say hello."),)
 
 USUAL_CONTEXT = 8192  # where nobody says: the smallest that a current server is started with
+FLOOR, SHRUNK = 4096, 0.6  # what is taken for the context once the server says "too long" and not how long
 MAX_COMPLETION_TOKENS = 8192
 MEET_S = 10.0  # to list the models, and to count tokens
 PROBE_TOKENS = 512  # a reasoning model thinks before it greets
 SCHEMA_REFUSALS = frozenset({Classification.REQUEST_REJECTED, Classification.SERVER_ERROR})
-FAILURES = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, Malformed, BodyRefused)
+SHOWN_CHARS = 200  # of a server's words, to a person
 
 T = TypeVar("T")
 
@@ -69,33 +71,39 @@ class LlmServer:
 
         Cheap after the first time (one GET), so it is done before every conversation: a model may be swapped.
         """
-        chosen = self._choose(self._try(self.client.models(), models_of, MEET_S))
+        end = time.monotonic() + self.deadline_s
+        chosen = self._choose(self._try(self.client.models(), models_of, min(MEET_S, self.deadline_s)))
         if isinstance(chosen, Answer):
             return self._heard(chosen)
         self._settle(chosen)
-        if self._probed != chosen.name:
-            self.structured = self._probe(chosen.name)
-            self._probed = None if self.structured == "unknown" else chosen.name
-        return None
+        failed = None if self._probed == chosen.name else self._probe(chosen.name, end)
+        return self._heard(failed) if failed else None
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:
         """One call, retries included, over within ``deadline_s``; the schema goes along unless it is useless here."""
         if self.model is None:
             return Answer(Classification.UNREACHABLE, "the server has not been met")
-        name, end = self.model.name, time.monotonic() + self.deadline_s
+        name, began = self.model.name, time.monotonic()
+        end = began + self.deadline_s
         sent = schema if self.structured in ("enforced", "unknown") else None
-        answer = self._patiently(name, messages, sent, end)
+        answer = self._chat(name, messages, sent, self.form, self.completion_tokens, end)
+        tries = answer.tries
         if sent is not None and answer.classification in SCHEMA_REFUSALS:
-            without = self._patiently(name, messages, None, end)
-            if without.classification is Classification.OK:  # it was the schema: this server can do without
-                answer, sent, self.structured = without, None, "rejected"
+            without = self._chat(name, messages, None, self.form, self.completion_tokens, end)
+            tries += without.tries
+            if without.classification in ANSWERED:  # this server can do without
+                if answer.classification is Classification.REQUEST_REJECTED:  # 5xx may have been a moment's weakness
+                    self.structured = "rejected"
+                answer, sent = without, None
         if answer.classification is Classification.CONTEXT_LENGTH_EXCEEDED:
-            self._learned_context = context_length_in(answer.detail) or self._learned_context
+            self._learned_context = context_length_in(answer.detail) or max(FLOOR, int(SHRUNK * self.max_model_len))
         if answer.classification is Classification.MODEL_GONE:
             self.model = None
         if answer.text or answer.thinking:
             self.think_style = answer.think_style
-        return self._heard(replace(answer, structured=sent is not None, model=answer.model or name))
+        latency_s = time.monotonic() - began
+        said = replace(answer, structured=sent is not None, model=answer.model or name)
+        return self._heard(replace(said, tries=tries, latency_s=latency_s))
 
     @property
     def max_model_len(self) -> int:
@@ -111,9 +119,9 @@ class LlmServer:
 
     def count_tokens(self, text: str) -> int | None:
         """The model's own count, or ``None`` where the server has no tokenizer endpoint."""
-        name = self.model.name if self.model else ""
+        name, end = self.model.name if self.model else "", time.monotonic() + min(MEET_S, self.deadline_s)
         for path in self._tokenizers if name else ():
-            counted = self._try(self.client.tokenize(path, name, text), token_count_of, MEET_S)
+            counted = self._try(self.client.tokenize(path, name, text), token_count_of, end - time.monotonic())
             if not isinstance(counted, Answer):
                 self._tokenizers = (path,)
                 return counted
@@ -121,46 +129,41 @@ class LlmServer:
         return None
 
     def close(self) -> None:
-        """Give the connections back."""
-        self.waiter.run(self.client.close(), 1.0)
-        self.waiter.close()
-
-    def _patiently(
-        self, name: str, messages: Sequence[Message], schema: Mapping[str, Any] | None, end: float
-    ) -> Answer:
-        return ask_patiently(
-            lambda left_s: self._chat(name, messages, self.completion_tokens, schema, self.form, left_s),
-            max(0.0, end - time.monotonic()),
-            self.waiter.sleep,
-        )
+        """Give the connections back, also where the user's wish to stop is why."""
+        try:
+            with suppress(Exception):
+                self.waiter.run(self.client.close(), 1.0)
+        finally:
+            self.waiter.close()
 
     def _chat(
         self,
         name: str,
         messages: Sequence[Message],
-        tokens: int,
         schema: Mapping[str, Any] | None,
         form: SchemaForm,
-        left_s: float,
+        tokens: int,
+        end: float,
     ) -> Answer:
-        request = self.client.chat(
-            name, messages, max_tokens=tokens, temperature=self.temperature, schema=schema, form=form
-        )
-        answer = self._try(request, completion_of, left_s)
-        if not self.key:
-            return answer
-        text, thinking = (t.replace(self.key, "[key]") for t in (answer.text, answer.thinking))
-        return replace(answer, text=text, thinking=thinking)
+        """One chat, with patience until ``end``."""
+
+        def once(left_s: float) -> Answer:
+            request = self.client.chat(
+                name, messages, max_tokens=tokens, temperature=self.temperature, schema=schema, form=form
+            )
+            return self._try(request, completion_of, left_s)
+
+        return ask_patiently(once, max(0.0, end - time.monotonic()), self.waiter.sleep)
 
     def _try(self, request: Coroutine[Any, Any, bytes], read: Callable[[bytes], T], seconds: float) -> T | Answer:
-        """What ``read`` finds in the response, or the failure as an answer."""
+        """What ``read`` finds in the response, or the failure as an answer, whatever the packages below raise."""
         began = time.monotonic()
         try:
             return read(self.waiter.run(request, seconds))
-        except FAILURES as e:
-            failure = failure_of(e)
-            detail = failure.detail.replace(self.key, "[key]") if self.key else failure.detail
-            return replace(failure, detail=detail, latency_s=time.monotonic() - began)
+        except Interrupted:
+            raise
+        except Exception as e:
+            return replace(failure_of(e, without_key(self.key)), latency_s=time.monotonic() - began)
 
     def _choose(self, listed: list[Model] | Answer) -> Model | Answer:
         """The model to ask, or the failure that leaves none."""
@@ -171,41 +174,49 @@ class LlmServer:
                 return known
             hint = "; --model NAME does without the list of models" if is_alive else ""
             return replace(listed, detail=f"{listed.detail}{hint}")
-        if chosen := choose(listed, self.wanted_model):
+        if chosen := choose(listed, self.wanted_model, self._met):
             return chosen
         self.model = None
-        names = ", ".join(m.name for m in listed)[:200] or "none"
+        names = ", ".join(m.name for m in listed)[:SHOWN_CHARS] or "none"
         return Answer(Classification.MODEL_GONE, f"no model {self.wanted_model or ''}; the server has: {names}")
 
     def _settle(self, model: Model) -> None:
         """From now on ``model`` is asked; what was learned of another one is forgotten."""
-        if self.model is not None and model != self.model:
-            self.said(f"the LLM server has another model now: {model.name} in place of {self.model.name}")
+        if self._met is not None and model.name != self._met.name:
+            new, old = model.name[-SHOWN_CHARS:], self._met.name[-SHOWN_CHARS:]
+            self.said(f"the LLM server has another model now: {new} in place of {old}")
         if model != self._met:
             self._learned_context, self._probed, self._tokenizers, self.tokens_ratio = None, None, TOKENIZERS, 1.0
         self.model = self._met = model
 
-    def _probe(self, name: str) -> Structured:
-        """Whether, and how asked, the server enforces a schema: only then does the model say a word nobody told it."""
-        found: Structured = "unknown"
+    def _probe(self, name: str, end: float) -> Answer | None:
+        """Find out whether, and how asked, the server enforces a schema: only then does the model say a word that
+        nobody told it. A server that answers nothing at all is no server without schemas: its failure is returned.
+        """
+        found: Structured | None = None
+        word = secrets.token_hex(4)
         for form in get_args(SchemaForm):
-            word = secrets.token_hex(4)
-            answer = self._chat(name, GREETING, PROBE_TOKENS, _schema_of(word), form, self.deadline_s)
-            if answer.classification in SCHEMA_REFUSALS:
-                found = "rejected" if found == "unknown" else found
-            elif answer.classification is Classification.OK:
+            answer = self._chat(name, GREETING, _schema_of(word), form, PROBE_TOKENS, end)
+            if answer.classification in ANSWERED:
                 self.form = form
-                if _is_word(answer.text, word):
-                    return "enforced"
-                found = "ignored"
-            else:
-                return found  # busy or broken: it is asked again before the next conversation
-        return found
+                found = _obedience(answer, word)
+                if found != "ignored":
+                    break
+            elif answer.classification not in SCHEMA_REFUSALS and found is None:
+                return answer
+        if found is None:
+            plain = self._chat(name, GREETING, None, self.form, PROBE_TOKENS, end)
+            if plain.classification not in ANSWERED:
+                return plain
+            again = self._chat(name, GREETING, _schema_of(word), self.form, PROBE_TOKENS, end)
+            found = "rejected" if again.classification in SCHEMA_REFUSALS else "unknown"  # it was only starting up
+        self.structured, self._probed = found, name
+        return None
 
     def _heard(self, answer: Answer) -> Answer:
         if self.breaker.heard(answer):
             rest_s = self.breaker.resting_s()
-            why = f"{answer.classification}: {answer.detail}"[:200]
+            why = f"{answer.classification}: {answer.detail}"[:SHOWN_CHARS]
             self.said(f"the LLM server is left alone for {rest_s:.0f} s ({why})")
         return answer
 
@@ -215,8 +226,11 @@ def _schema_of(word: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": ["word"], "additionalProperties": False}
 
 
-def _is_word(text: str, word: str) -> bool:
+def _obedience(answer: Answer, word: str) -> Structured:
+    """What an answer to a probe shows; nothing, where the tokens ran out in thought."""
+    if answer.classification is not Classification.OK:
+        return "unknown"
     try:
-        return bool(json.loads(text) == {"word": word})
+        return "enforced" if json.loads(answer.text) == {"word": word} else "ignored"
     except (ValueError, RecursionError):
-        return False
+        return "ignored"

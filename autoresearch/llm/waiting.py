@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from autoresearch.ports import Interrupted
@@ -27,7 +28,12 @@ class Waiter:
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         """The coroutine's result. Raises ``TimeoutError`` past ``seconds``, and ``Interrupted`` at the user's wish."""
-        return self._loop.run_until_complete(self._bounded(coroutine, seconds))
+        helpers = ThreadPoolExecutor(1, "llm")  # names are looked up in a thread, which shall not outlive the call
+        self._loop.set_default_executor(helpers)
+        try:
+            return self._loop.run_until_complete(self._bounded(coroutine, seconds))
+        finally:
+            helpers.shutdown(wait=False, cancel_futures=True)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass. Raises ``Interrupted`` at the user's wish."""

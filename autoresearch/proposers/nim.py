@@ -28,6 +28,7 @@ from rails import Verdict
 SHRUNK = 0.6  # of the room, after a context overflow
 RECOUNT_FRAC = 0.05  # the model's own token count is worth another prompt from this difference on
 MARGIN_FRAC = 0.03
+LEAST_RATIO, MOST_RATIO = 0.25, 4.0  # of the model's count to the estimate: beyond them, the server counts nonsense
 
 
 class Llm(Protocol):
@@ -155,7 +156,7 @@ class NimProposer:
         prompt = build_prompt(situation, int(room / self.llm.tokens_ratio))
         counted = self.llm.count_tokens(prompt)
         if counted is not None:
-            ratio = counted / estimate_tokens(prompt) * (1 + MARGIN_FRAC)
+            ratio = min(MOST_RATIO, max(LEAST_RATIO, counted / estimate_tokens(prompt) * (1 + MARGIN_FRAC)))
             is_other = abs(ratio - self.llm.tokens_ratio) > RECOUNT_FRAC * self.llm.tokens_ratio
             self.llm.tokens_ratio = ratio
             prompt = build_prompt(situation, int(room / ratio)) if is_other else prompt

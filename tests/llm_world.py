@@ -1,0 +1,128 @@
+"""A run with a real ``NimProposer`` and a real ``LlmServer`` in front of a fake server: what the fault tests share."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from autoresearch.bench import Bench, judge
+from autoresearch.config import Settings
+from autoresearch.exchange import Classification, Exchange, decode_exchange
+from autoresearch.llm.client import Client
+from autoresearch.llm.server import LlmServer
+from autoresearch.llm.waiting import Waiter
+from autoresearch.loop import Loop
+from autoresearch.policy import policy_of
+from autoresearch.proposers.nim import NimProposer
+from autoresearch.proposers.random import RandomProposer
+from autoresearch.proposers.space import Space
+from autoresearch.records import Evaluated
+from autoresearch.testing import YARDSTICK, FakeTrial, fake_loop
+from rails import default_menu
+
+KEY = "sk-local/0123456789abcdef+Zz"
+PROMISED_S = 1.0  # past the deadline a call is over
+
+
+@dataclass
+class MemoryLog:
+    """Keeps exchanges as the file would: as JSON."""
+
+    payloads: list[str] = field(default_factory=list)
+
+    @property
+    def next_number(self) -> int:
+        return len(self.payloads) + 1
+
+    def append(self, exchange: Exchange) -> None:
+        self.payloads.append(exchange.model_dump_json())
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        return [decode_exchange(payload) for payload in self.payloads]
+
+
+class TimedServer(LlmServer):
+    """Checks of every call that it was over in time, whatever came of it."""
+
+    def timed(self, call: Callable[[], Any]) -> Any:
+        began = time.monotonic()
+        try:
+            return call()
+        finally:
+            assert time.monotonic() - began < self.deadline_s + PROMISED_S
+
+    def meet(self) -> Any:
+        return self.timed(super().meet)
+
+    def ask(self, *args: Any) -> Any:
+        return self.timed(partial(super().ask, *args))
+
+    def count_tokens(self, text: str) -> Any:
+        return self.timed(partial(super().count_tokens, text))
+
+
+@dataclass
+class World:
+    """The loop of a run and what can be seen from outside."""
+
+    loop: Loop
+    llm: LlmServer
+    log: MemoryLog
+    said: list[str]
+
+    def run(self) -> None:
+        """To the end, with what every fault owes the run: each iteration has its proposal, each call is on record."""
+        assert self.loop.run() == "complete"
+        iterations = self.loop.trajectory.iterations
+        assert all(isinstance(record, Evaluated) for record in iterations)
+        on_record = [call for record in iterations for call in record.llm_calls]
+        assert on_record == [exchange.call for exchange in self.log.exchanges]
+        assert [call.exchange for call in on_record] == list(range(1, len(on_record) + 1))
+        self.check_that_the_key_is_nowhere()
+
+    def check_that_the_key_is_nowhere(self) -> None:
+        written = "\n".join([*self.log.payloads, *self.loop.journal.payloads, *self.said])
+        assert KEY not in written
+        assert json.dumps(KEY)[1:-1] not in written
+        assert KEY[:12] not in written, "the beginning of the key was cut off with the text around it"
+
+    @property
+    def ends(self) -> list[Classification]:
+        """How the calls ended, in order."""
+        return [exchange.classification for exchange in self.log.exchanges]
+
+    @property
+    def sources(self) -> list[str]:
+        """Who proposed what was tried."""
+        return [record.attempts[-1].source for record in self.loop.trajectory.iterations]
+
+
+@contextmanager
+def world_of(base_url: str, *, iters: int = 1, key: str | None = KEY, **server: Any) -> Iterator[World]:
+    """``server`` are fields of ``LlmServer``; its deadline is short unless they say otherwise."""
+    settings = Settings(iters=iters, baseline=default_menu().defaults)
+    policy = policy_of(settings)
+    bench = Bench(FakeTrial(), YARDSTICK, None)
+    space = Space(policy.menu, policy.baseline, policy.steps)
+    said: list[str] = []
+    log = MemoryLog()
+    llm = TimedServer(Client(base_url, key), Waiter(), said.append, key=key, **{"deadline_s": 5.0, **server})
+    proposer = NimProposer(
+        llm=llm,
+        space=space,
+        fallback=RandomProposer(space, seed=1),
+        judge=partial(judge, policy, bench, settings),
+        log=log,
+        utc=lambda: "2026-01-01T00:00:00Z",
+        budget_left=lambda _trajectory: "an hour",
+    )
+    try:
+        yield World(fake_loop(settings, proposer), llm, log, said)
+    finally:
+        llm.close()
