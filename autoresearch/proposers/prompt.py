@@ -31,7 +31,7 @@ from rails.menu import STEPS
 
 BUDGET_CHARS = 200
 VALUE_TOKENS = 8  # a value with its effect takes no fewer: more values than that are not even tried
-INTRODUCTION = "A Bayesian optimizer (TPE) has seen the same results. Where it would look next, if it were asked:"
+INTRODUCTION = "An optimizer (TPE) that has seen the same results would look here next:"
 
 
 class PromptTooLong(ValueError):

@@ -35,9 +35,9 @@ def details(most_values: int) -> list[Detail]:
     levels = [Detail(0, 1, 0, docs=False, by_knob=False), Detail(0, 1, 0, docs=False, by_knob=True)]
     values = 1
     while True:
-        few = values < 4
-        levels.append(Detail(values, 1 if few else min(8, values // 2), 40 if few else 100, not few, by_knob=True))
-        if values >= most_values:
+        chars = 0 if values < 2 else 40 if values < 8 else 100
+        levels.append(Detail(values, max(1, min(8, values // 2)), chars, docs=values >= 4, by_knob=True))
+        if values >= max(most_values, 8):
             return levels
         values += max(1, values // 3)
 
@@ -47,7 +47,7 @@ def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
     if isinstance(knob, ChoiceKnob):
         kind = "one of " + ", ".join(value_text(c) for c in knob.choices)
     else:
-        noun = "number" if isinstance(knob, FloatKnob) else "whole number"
+        noun = "number" if isinstance(knob, FloatKnob) else "integer"
         scale = ", log scale" if isinstance(knob, FloatKnob) and knob.log else ""
         kind = f"{noun} {value_text(knob.low)} to {value_text(knob.high)}{scale}"
     doc = f". {one_line(knob.doc, DOC_CHARS)}" if detail.docs and knob.doc else ""
@@ -56,7 +56,7 @@ def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
 
 def measured_lines(results: Results, detail: Detail) -> str:
     """Every value measured, or what the values of a range have in common."""
-    lines = [f"- {name}: {_of_knob(knob, detail)}" for name, knob in results.measured.items()]
+    lines = [f"- {name} {_of_knob(knob, detail)}" for name, knob in results.measured.items()]
     return "\n".join(lines) or "Nothing yet."
 
 
@@ -65,11 +65,11 @@ def _of_knob(knob: KnobResults, detail: Detail) -> str:
     groups = _chunks([place for place in knob.by_value if place not in told], detail.ranges)
     told |= {group[0] for group in groups if len(group) == 1}
     ranges = [_range(knob, group) for group in groups if len(group) > 1]
-    if not told and len(ranges) == 1:
-        return ranges[0]
-    in_order = sorted(told, key=knob.values.__getitem__)
-    entries = "; ".join([*(_entry(knob, place) for place in in_order), *ranges])
-    return f"{counted(len(knob), 'result')}{_kept(sum(knob.kept))}. {entries}"
+    entries = [_entry(knob, place) for place in sorted(told, key=knob.values.__getitem__)]
+    head = f"({counted(len(knob), 'result')}{_kept(sum(knob.kept))})"
+    if not entries and len(ranges) == 1:
+        return f"{head}: {_in_all(knob, knob.by_value)}"
+    return f"{head}: {'; '.join([*entries, *ranges])}"
 
 
 def _told(knob: KnobResults, values: int) -> set[int]:
@@ -85,17 +85,20 @@ def _told(knob: KnobResults, values: int) -> set[int]:
 def _entry(knob: KnobResults, place: int) -> str:
     trials = f" x{knob.trials[place]}" if knob.trials[place] > 1 else ""
     kept = " kept" if knob.kept[place] else ""
-    return f"{value_text(knob.values[place])} {percent(knob.effects[place])}{trials}{kept}"
+    return f"{value_text(knob.values[place])}: {percent(knob.effects[place])}{trials}{kept}"
 
 
 def _range(knob: KnobResults, places: Sequence[int]) -> str:
-    """Several values in one: how many results, from where to where, what came of them."""
-    effects = [knob.effects[place] for place in places]
-    best, mean = max(effects), percent(sum(effects) / len(effects))
+    """Several neighbouring values in one."""
     ends = f"{value_text(knob.values[places[0]])} to {value_text(knob.values[places[-1]])}"
-    peak = f"{percent(best)} at {value_text(knob.values[places[effects.index(best)]])}"
     kept = _kept(sum([knob.kept[place] for place in places]))
-    return f"{counted(len(places), 'result')} {ends} mean {mean} best {peak}{kept}"
+    return f"{len(places)} values {ends}: {_in_all(knob, places)}{kept}"
+
+
+def _in_all(knob: KnobResults, places: Sequence[int]) -> str:
+    effects = [knob.effects[place] for place in places]
+    best, mean = max(effects), sum(effects) / len(effects)
+    return f"mean {percent(mean)}, best {percent(best)} at {value_text(knob.values[places[effects.index(best)]])}"
 
 
 def _kept(keeps: int) -> str:
@@ -139,7 +142,7 @@ def _refusals(refusals: Refusals, detail: Detail) -> str:
 
 
 def _subject(knob: str) -> str:
-    return "no knob of the menu" if knob == NO_KNOB else knob
+    return "no known knob" if knob == NO_KNOB else knob
 
 
 def _latest(text: str, detail: Detail) -> str:
@@ -155,11 +158,11 @@ def _totals(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def belief_lines(beliefs: Sequence[Belief], detail: Detail) -> str:
-    """What the optimizer would try next, the knobs it draws most first."""
+    """What the optimizer would try next, the knobs it draws most first; at the coarsest only the first three."""
     drawn = sorted((b for b in beliefs if b.share > 0), key=lambda b: -b.share)
-    idle = [b.knob for b in beliefs if b.share == 0]
-    lines = [_belief(b, detail) for b in drawn]
-    return "\n".join([*lines, *([f"- not drawn: {', '.join(idle)}"] if idle else [])])
+    lines = [_belief(b, detail) for b in (drawn if detail.by_knob else drawn[:3])]
+    others = [b.knob for b in beliefs if b.share == 0]
+    return "\n".join([*lines, *([f"- not drawn: {', '.join(others)}"] if others and detail.by_knob else [])])
 
 
 def _belief(belief: Belief, detail: Detail) -> str:
