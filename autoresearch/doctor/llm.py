@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 from autoresearch.config import Settings
 from autoresearch.doctor.check import Check, fail, ok, warn
-from autoresearch.errors import AutoresearchError
+from autoresearch.doctor.history import ASKS_LLM
+from autoresearch.errors import AutoresearchError, MissingPackage
 from autoresearch.exchange import Classification, Exchange
 from autoresearch.exchange_log import MemoryLog
-from autoresearch.llm.server import LlmServer
 from autoresearch.ports import Exhausted, Reply
 from autoresearch.proposers.nim import NimProposer
 from autoresearch.proposers.space import Space
@@ -23,6 +24,9 @@ from autoresearch.records import Attempt
 from autoresearch.service import utc
 from autoresearch.trajectory import Trajectory
 from rails import Verdict
+
+if TYPE_CHECKING:
+    from autoresearch.llm.server import LlmServer
 
 PROPOSALS = 3
 ENOUGH_S = 20.0  # after which no further proposal is asked for
@@ -46,15 +50,15 @@ class Nobody:
 
 def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Verdict], so_far: Trajectory) -> Check:
     """Reachable, which model, how much it reads, structured or not, how it thinks, how fast, and what it is worth."""
-    if settings.proposer not in ("auto", "hybrid", "nim"):
+    if settings.proposer not in ASKS_LLM:
         return ok("LLM server", f"not needed: proposer {settings.proposer}")
     said: list[str] = []
     try:
         server = llm_server_of(settings, lambda: False, said.append)
     except AutoresearchError as e:
-        if settings.proposer != "auto":
-            return fail("LLM server", e)
-        return warn("LLM server", f"{e.what}: tpe proposes alone", e.hint)
+        if settings.proposer == "auto" and isinstance(e, MissingPackage):
+            return warn("LLM server", f"{e.what}: tpe proposes alone", e.hint)
+        return fail("LLM server", e)
     with closing(server):
         if failed := server.meet():
             found = f"{settings.llm.base_url}: {failed.classification} ({failed.detail})"

@@ -23,8 +23,9 @@ ALLOWED = {
         "config", "exchange_log", "llm", "ports", "proposers", "trajectory", "rails",
     },
     "doctor": {
-        "bench", "config", "exchange", "exchange_log", "files", "llm", "plain", "policy", "ports", "proposers",
-        "proposing", "records", "report", "service", "training", "trajectory", "trial", "trial_server", "rails",
+        "bench", "compiled", "config", "control", "exchange", "exchange_log", "files", "journal", "llm", "plain",
+        "policy", "ports", "proposers", "proposing", "records", "replaying", "service", "training", "trajectory",
+        "trial", "trial_server", "rails",
     },
     "trajectory": {"records", "rails"},
     "decide": {"records"},
