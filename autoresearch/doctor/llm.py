@@ -67,8 +67,9 @@ def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Ver
         notes = MemoryLog()
         began = time.monotonic()
         for _ in range(PROPOSALS):
-            if time.monotonic() - began < ENOUGH_S:
-                _one_reply(settings, server, space, judge, so_far, notes)
+            _one_reply(settings, server, space, judge, so_far, notes)
+            if time.monotonic() - began > ENOUGH_S:
+                break
         return _judged(settings, server, notes.exchanges)
 
 

@@ -285,9 +285,9 @@ class TestRefused:
     @pytest.mark.parametrize("attempts", [2, 3])
     def test_rounds_that_leave_no_reply_to_the_fallback_are_78(self, with_server, made, setting, attempts) -> None:
         changes = {"llm.rounds": 3, "limits.max_attempts": attempts}
-        with pytest.raises(ConfigError, match=rf"llm\.rounds = 3 .* limits\.max_attempts = {attempts}") as refusal:
-            with made(with_server(setting, **changes)):
-                pass
+        words = rf"llm\.rounds = 3 .* limits\.max_attempts = {attempts}"
+        with pytest.raises(ConfigError, match=words) as refusal, made(with_server(setting, **changes)):
+            pass
         assert refusal.value.hint
         with made(with_server(setting, **changes | {"limits.max_attempts": 4})):
             pass
