@@ -133,6 +133,7 @@ RATE_LIMITED = {
     "429, retry tomorrow": says_no(429, **{"retry-after": formatdate(2e9, usegmt=True)}),
     "429, retry in seconds that are nonsense": says_no(429, **{"retry-after": "soon"}),
     "429, retry in a year that is none": says_no(429, **{"retry-after": "Mon, 1 Jan 99999999999999 00:00:00 GMT"}),
+    "429, retry in bytes": says_no(429, **{"retry-after": "\x80\xff"}),
     "429, retry in the past": says_no(429, **{"retry-after": formatdate(0, usegmt=True)}),
     "429, retry before now": says_no(429, **{"retry-after": "-5"}),
     "429 of a token budget": says_no(429, "maximum context length of your plan exceeded"),
