@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN_FLAGS ?=
 
-.PHONY: run test slow check bench schema clean
+.PHONY: run test slow llm-server check bench schema clean
 
 run: $(READY)
 	$(BIN)/autoresearch run --profile tiny $(RUN_FLAGS)
@@ -15,6 +15,10 @@ test: $(READY) check
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# A real LLM server for the slow tests, and for `make bench`; it is compiled, which takes some minutes.
+llm-server: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[llm-server]'
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -68,20 +68,21 @@ def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory
         steps=policy.steps,
         known=trajectory.known(),
         estimate=bench.estimator,
-        limits=limits_now(bench, settings),
+        limits=limits_now(bench.free_accelerator_bytes, settings),
     )
 
 
-def limits_now(bench: Bench, settings: Settings) -> Limits:
-    """What a trial may take at this moment."""
-    free = spare_bytes() if bench.free_accelerator_bytes is None else bench.free_accelerator_bytes
+def limits_now(free_accelerator_bytes: int | None, settings: Settings) -> Limits:
+    """What a trial may take at this moment; ``None`` is a device that shares the machine's own memory."""
+    free = spare_bytes() if free_accelerator_bytes is None else free_accelerator_bytes
     cap = memory_cap_bytes(settings)
     return Limits(free if cap is None else min(free, cap), settings.limits.max_time_ratio)
 
 
 def refusal_for_cost(bench: Bench, settings: Settings, cfg: Config) -> str:
     """Why R7 would refuse ``cfg`` at this moment, or an empty string: proposers ask before they propose."""
-    return (too_dear(bench.estimator(cfg), limits_now(bench, settings)) or "") if bench.estimator else ""
+    limits = limits_now(bench.free_accelerator_bytes, settings)
+    return (too_dear(bench.estimator(cfg), limits) or "") if bench.estimator else ""
 
 
 def real_bench(

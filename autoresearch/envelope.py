@@ -195,7 +195,7 @@ class Lab:
         """Why R7 would refuse ``cfg`` here, whatever its time: memory, or what the trainer cannot do."""
         if self.bench.estimator is None:
             return ""
-        limits = replace(limits_now(self.bench, self.settings), max_time_ratio=math.inf)
+        limits = replace(limits_now(self.bench.free_accelerator_bytes, self.settings), max_time_ratio=math.inf)
         return too_dear(self.bench.estimator(cfg), limits) or ""
 
 

@@ -9,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from autoresearch.errors import JournalDamaged
 from autoresearch.plain import Plain
 
+LLM_SOURCE = "nim"  # the `source` of what a model proposed, whichever proposer asked it
+
 
 class Classification(StrEnum):
     """How one call of an LLM server ended. Record, status and report share these names."""

@@ -63,6 +63,11 @@ def read(path: Path) -> Contents:
         return Contents([], 0, b"")
     except OSError as e:
         raise JournalError(f"cannot read {path}: {e.strerror}") from e
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> Contents:
+    """What a journal of these bytes holds; ``path`` is for the words of a refusal, which are those of ``read``."""
     payloads: list[bytes] = []
     at = 0
     while (end := data.find(b"\n", at)) >= 0:
@@ -120,12 +125,17 @@ class Journal:
         os.ftruncate(self._fd, contents.whole_bytes)
         os.fsync(self._fd)
 
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return os.fstat(self._fd).st_size
+
     def append(self, payload: str) -> int:
         """Write one JSON object durably and return its sequence number. Raises ``JournalError``."""
         if self._broken:
             raise JournalError(f"{self.path} takes no more records: {self._broken}")
         line = seal(self._next_seq, payload)
-        size_before = os.fstat(self._fd).st_size
+        size_before = self.size
         try:
             _write_all(self._fd, line)
         except OSError as e:

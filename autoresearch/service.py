@@ -18,16 +18,17 @@ from autoresearch import __version__
 from autoresearch.bench import Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
-from autoresearch.errors import ConfigError, JournalDamaged, JournalError, MissingPackage
+from autoresearch.errors import ConfigError, JournalDamaged, JournalError
+from autoresearch.exchange_log import FILES as EXCHANGE_FILES
 from autoresearch.files import DirectoryLock
 from autoresearch.journal import Journal
 from autoresearch.loop import Loop
 from autoresearch.points import ENVELOPE
 from autoresearch.policy import Policy, check_policy, check_yardstick, policy_of
 from autoresearch.ports import Proposer
-from autoresearch.proposers.random import RandomProposer
-from autoresearch.proposers.replay import ReplayProposer
+from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
+from autoresearch.proposing import Surroundings, proposer_of
 from autoresearch.records import (
     SCHEMA_VERSION,
     LoopComplete,
@@ -55,7 +56,7 @@ def run(
     watcher: Watcher,
     *,
     fresh: bool = False,
-    replies: Sequence[str] = (),
+    replies: Recording = (),
     make_bench: MakeBench | None = None,
 ) -> str:
     """Begin or continue the run in ``settings.run_dir`` and stay until it ends; answers how ("complete", or why not).
@@ -86,7 +87,7 @@ def open_run(
     policy: Policy,
     journal: Journal,
     watcher: Watcher,
-    replies: Sequence[str],
+    replies: Recording,
     make_bench: MakeBench,
 ) -> str:
     """Fold what is there, and put together what measures, unless nothing is left to do."""
@@ -100,7 +101,8 @@ def open_run(
         return "complete"
     control = control_of(settings, run_dir)
     if settings.proposer == "replay" and not replies:
-        raise ConfigError("proposer = 'replay' has nothing to replay", hint="give --replay-from TRAJECTORY")
+        hint = "give --replay-from a trajectory or an exchanges.jsonl that holds proposals"
+        raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
     if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
     bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
@@ -122,12 +124,35 @@ def go_on(
     trajectory: Trajectory,
     control: RunControl,
     watcher: Watcher,
-    replies: Sequence[str],
+    replies: Recording,
 ) -> str:
     """Everything is there: fix or check the yardstick, then loop."""
     check_yardstick(trajectory, bench.yardstick)
-    space = Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings))
-    proposer = proposer_of(settings, space, replies)
+    around = Surroundings(
+        space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings)),
+        judge=partial(judge, policy, bench, settings),
+        run_dir=journal.path.parent,
+        wish=lambda: bool(control.stop_reason() or control.pause_reason()),
+        said=watcher.said,
+        utc=utc,
+    )
+    with proposer_of(settings, around, replies) as proposer:
+        ending = loop_of(settings, policy, bench, journal, trajectory, control, watcher, proposer).run()
+    write_report(journal.path.parent, watcher)
+    return ending
+
+
+def loop_of(
+    settings: Settings,
+    policy: Policy,
+    bench: Bench,
+    journal: Journal,
+    trajectory: Trajectory,
+    control: RunControl,
+    watcher: Watcher,
+    proposer: Proposer,
+) -> Loop:
+    """The loop with its first words said: ``meta`` where the run is new, and ``started``."""
     loop = Loop(
         trajectory=trajectory,
         journal=journal,
@@ -158,24 +183,7 @@ def go_on(
             torn_bytes=journal.torn_bytes,
         )
     )
-    ending = loop.run()
-    write_report(journal.path.parent, watcher)
-    return ending
-
-
-def proposer_of(settings: Settings, space: Space, replies: Sequence[str]) -> Proposer:
-    """The proposer that the settings name. Raises ``MissingPackage``."""
-    if settings.proposer == "random":
-        return RandomProposer(space, settings.seed)
-    if settings.proposer == "replay":
-        return ReplayProposer(tuple(replies))
-    try:
-        from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
-    except ImportError as e:
-        hint = "pip install 'autoresearch[tpe]', or take --proposer random"
-        raise MissingPackage(f"proposer tpe needs the package {e.name}", hint=hint) from e
-
-    return TpeProposer(space, settings.seed)
+    return loop
 
 
 def decode_all(journal: Journal) -> list[Any]:
@@ -224,7 +232,7 @@ def make_run_dir(run_dir: Path) -> Path:
 def old_run(run_dir: Path) -> list[Path]:
     """What belongs to a run; the corpus and the measured speeds of the device do not."""
     old = [p for p in (run_dir / TRAJECTORY, *run_dir.glob("report.*"), run_dir / "logs") if p.exists()]
-    return old + list(run_dir.glob(f"{TRAJECTORY}.torn-*"))
+    return old + [p for pattern in (f"{TRAJECTORY}.torn-*", EXCHANGE_FILES) for p in run_dir.glob(pattern)]
 
 
 def set_aside(run_dir: Path, old: Sequence[Path], watcher: Watcher, what: str = "the old run") -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from autoresearch.bench import Bench, Watcher, judge
 from autoresearch.config import Settings
+from autoresearch.exchange import Classification, Exchange, Message
+from autoresearch.llm.answer import Answer
 from autoresearch.loop import Loop
 from autoresearch.policy import Policy, policy_of
 from autoresearch.ports import Exhausted, Interrupted, Progress, Proposer, Reply
@@ -96,6 +99,30 @@ def fake_speed(tokens_per_step: int, slower: float = 1.0, steps: int = 20) -> Sp
         peak_bytes=1 << 28,
         device="fake",
     )
+
+
+def fake_exchange(number: int, *slices: str, n: int = 1, round: int = 1, **changes: object) -> Exchange:  # noqa: A002
+    """The ``number``th exchange, in iteration ``n``, with these proposals in its answer; none where the call failed."""
+    fields: dict[str, object] = {
+        "ts": "2026-11-21T22:00:00.000Z",
+        "exchange": number,
+        "iter": n,
+        "round": round,
+        "model": "fake",
+        "messages": (Message(role="user", content="Propose one change."),),
+        "structured": True,
+        "classification": Classification.OK if slices else Classification.EMPTY,
+        "detail": "",
+        "raw": "\n".join(slices),
+        "thinking": "",
+        "slices": slices,
+        "finish_reason": "stop",
+        "prompt_tokens": 1000,
+        "completion_tokens": 100,
+        "latency_s": 1.0,
+        "tries": 1,
+    }
+    return Exchange.model_validate(fields | changes)
 
 
 def fake_bpb(cfg: Cfg, seed: int) -> float:
@@ -219,6 +246,37 @@ class ScriptedProposer:
         if isinstance(reply, Exception):
             raise reply
         return Reply(reply, self.name)
+
+
+@dataclass(slots=True)
+class ScriptedLlm:
+    """An LLM server that says what ``say`` makes of the messages and the schema: text, or a whole ``Answer``.
+
+    ``unmet`` is why it cannot be met, ``rest_s`` how long it is left alone; ``asked`` remembers the conversations.
+    """
+
+    say: Callable[[Sequence[Message], Mapping[str, Any]], str | Answer]
+    unmet: Answer | None = None
+    rest_s: float = 0.0
+    max_model_len: int = 8192
+    completion_tokens: int = 1024
+    tokens_ratio: float = 1.0
+    asked: list[tuple[Message, ...]] = field(default_factory=list)
+
+    def resting_s(self) -> float:
+        return self.rest_s
+
+    def meet(self) -> Answer | None:
+        return self.unmet
+
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:
+        """See ``proposers.nim.Llm``."""
+        self.asked.append(tuple(messages))
+        said = self.say(messages, schema)
+        return said if isinstance(said, Answer) else Answer(Classification.OK, text=said, model="scripted")
+
+    def count_tokens(self, text: str) -> int | None:
+        return None
 
 
 def fake_loop(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from autoresearch.records import (
     RETRYABLE,
+    Attempt,
     Baseline,
     Closer,
     EvalFailed,
@@ -130,6 +131,15 @@ class Trajectory:
         elif isinstance(record, EvalFailed):
             retryable = record.cause in RETRYABLE
             self.known().add(record.candidate_cfg, f"failed ({record.cause})", retryable=retryable)
+
+
+def replies_of(attempts: Sequence[Attempt]) -> list[tuple[Attempt, ...]]:
+    """An iteration's attempts, reply by reply. Records from before replies had rounds have none: one attempt each."""
+    rounds: dict[tuple[str, int], list[Attempt]] = {}
+    for place, attempt in enumerate(attempts):
+        number = ("round", attempt.round) if "round" in attempt.model_fields_set else ("place", place)
+        rounds.setdefault(number, []).append(attempt)
+    return [tuple(reply) for reply in rounds.values()]
 
 
 def measurements(trials: Iterable[TrialEnded]) -> list[Measurement]:

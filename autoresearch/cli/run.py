@@ -29,10 +29,10 @@ def run(args: argparse.Namespace) -> int:
     """``autoresearch run``."""
     from autoresearch import service
     from autoresearch.console import Terminal
-    from autoresearch.report import raw_replies
+    from autoresearch.replaying import recording_of
 
     settings = resolved(args).settings
-    replies = raw_replies(settings.replay_from) if settings.replay_from else []
+    replies = recording_of(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
     ending = service.run(settings, terminal, fresh=args.fresh, replies=replies)
     try:

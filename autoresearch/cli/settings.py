@@ -17,8 +17,10 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--dir", "dir", str, "the run's directory (default runs/PROFILE)"),
     ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib'"),
     ("--iters", "iters", int, "iterations of the whole run; raising it later continues"),
-    ("--proposer", "proposer", str, "tpe, random or replay"),
-    ("--replay-from", "replay_from", str, "trajectory that the replay proposer repeats"),
+    ("--proposer", "proposer", str, "auto, hybrid, nim (any LLM server), tpe, random or replay"),
+    ("--base-url", "llm.base_url", str, "the LLM server (default http://localhost:8000/v1)"),
+    ("--model", "llm.model", str, "its model (default: the only or first one)"),
+    ("--replay-from", "replay_from", str, "trajectory or exchanges.jsonl that the replay proposer repeats"),
     ("--trainer", "trainer", str, "torch or megatron"),
     ("--device", "device", str, "auto, cpu or cuda"),
     ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
@@ -34,7 +36,7 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> N
     for flag, name, kind, text in RUN_FLAGS:
         if only and name not in only:
             continue
-        parser.add_argument(flag, dest=f"flag_{name}", type=kind, metavar=name.upper(), help=text)
+        parser.add_argument(flag, dest=f"flag_{name}", type=kind, metavar=name.split(".")[-1].upper(), help=text)
     parser.add_argument(
         "--set",
         dest="assignments",

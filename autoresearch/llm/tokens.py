@@ -11,8 +11,8 @@ and never merges across a cut. So each class of characters can be bounded by its
 - a newline is one token, and so are up to four other white space characters side by side;
 - a character beyond ASCII is as many tokens as it has bytes in UTF-8: no tokenizer of this kind can need more.
 
-Letters in an order that no language uses (a hash, say) can be one token each: such text is underestimated. The prompt
-holds none but what the rails quote, and that is short.
+Letters in an order that no language uses (a hash, a list of acronyms) can be one token each: such text is
+underestimated. The prompt holds none but what is quoted from records, and that is short.
 """
 
 from __future__ import annotations

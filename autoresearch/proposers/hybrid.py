@@ -16,7 +16,7 @@ from autoresearch.records import Attempt
 from autoresearch.trajectory import Trajectory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HybridProposer:
     """Whose turn it is depends on the iteration's number alone, so that a restart changes nothing."""
 

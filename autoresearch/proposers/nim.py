@@ -80,7 +80,7 @@ class NimProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        talk = self._talk_about(trajectory.next_iter)
+        talk = self._talk_about(trajectory.next_iter, refused)
         talk.hear(refused)
         while not talk.is_over and talk.rounds < self.rounds and not self.llm.resting_s():
             exchange = self._exchange(talk, trajectory)
@@ -99,8 +99,9 @@ class NimProposer:
         talk.is_over = True
         return replace(self.fallback.propose(trajectory, refused), calls=talk.take_calls())
 
-    def _talk_about(self, n: int) -> Talk:
-        if self._talk is None or self._talk.iter != n:
+    def _talk_about(self, n: int, refused: Sequence[Attempt]) -> Talk:
+        """The conversation that goes on, or a new one: for another iteration, or this one asked for from the start."""
+        if self._talk is None or self._talk.iter != n or len(refused) < self._talk.heard:
             self._talk = Talk(n)
         return self._talk
 

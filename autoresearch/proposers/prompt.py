@@ -30,7 +30,8 @@ from rails import ChoiceKnob
 from rails.menu import STEPS
 
 BUDGET_CHARS = 200
-INTRODUCTION = "A Bayesian optimizer (TPE) has seen the same results. Where it would look next, if it were asked:"
+VALUE_TOKENS = 8  # a value with its effect takes no fewer: more values than that are not even tried
+INTRODUCTION = "An optimizer (TPE) that has seen the same results would look here next:"
 
 
 class PromptTooLong(ValueError):
@@ -59,22 +60,23 @@ def build_prompt(situation: Situation, max_tokens: int, count: Callable[[str], i
     """
     results = results_of(situation.trajectory, situation.space.menu)
     same_at_every_level = _fixed_sections(situation, results)
-    levels = details(_most_values(results))
+    levels = details(min(_most_values(results), max_tokens // VALUE_TOKENS))
 
     def text_at(level: int) -> str:
         return _template().substitute(same_at_every_level | _sections(situation, results, levels[level]))
 
-    fitting, text = 0, text_at(0)
-    if (needed := count(text)) > max_tokens:
-        raise PromptTooLong(needed, max_tokens)
-    too_long = len(levels)
+    text, needed = "", 0
+    fitting, too_long = -1, len(levels)  # levels; the first is not known to fit before it is the last one left
     while too_long - fitting > 1:
         middle = (fitting + too_long) // 2
         candidate = text_at(middle)
-        if count(candidate) <= max_tokens:
+        needed = count(candidate)
+        if needed <= max_tokens:
             fitting, text = middle, candidate
         else:
             too_long = middle
+    if not text:
+        raise PromptTooLong(needed, max_tokens)
     return text
 
 
@@ -85,7 +87,7 @@ def _template() -> Template:
 
 def _most_values(results: Results) -> int:
     """How many different values of one knob were measured or failed, at most."""
-    measured = [len(knob.tested) for knob in results.measured.values()]
+    measured = [len(knob) for knob in results.measured.values()]
     failed = [len(failures.values) for failures in results.failures.values()]
     return max([*measured, *failed], default=0)
 
@@ -95,9 +97,11 @@ def _sections(situation: Situation, results: Results, detail: Detail) -> dict[st
     space = situation.space
     return {
         "knobs": "\n".join(knob_line(knob, space.baseline[name], detail) for name, knob in space.menu.knobs.items()),
+        "constraints": _constraints(space, detail),
         "measured": measured_lines(results, detail),
         "failed": failed_lines(results, detail),
         "refused": refused_lines(results, detail),
+        "beliefs": _beliefs(situation.beliefs, detail),
     }
 
 
@@ -107,20 +111,19 @@ def _fixed_sections(situation: Situation, results: Results) -> dict[str, str]:
         raise ValueError("the trajectory has no meta record yet")
     return {
         "accept_percent": f"{100 * meta.decision_rule.accept_delta_frac:g}%",
-        "constraints": _constraints(situation.space),
         "baseline": _baseline(situation),
         "budget": f"{one_line(situation.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
         "still_open": _still_open(situation, results),
         "best": _best(situation.trajectory),
-        "beliefs": _beliefs(situation.beliefs),
         "proposals": str(situation.proposals),
         "reason_chars": str(MAX_REASON_CHARS),
     }
 
 
-def _constraints(space: Space) -> str:
+def _constraints(space: Space, detail: Detail) -> str:
     rules = space.menu.constraints
-    lines = [f"- {spaced(rule.rule.text)} ({one_line(rule.doc or rule.name, DOC_CHARS)})" for rule in rules]
+    docs = [f" ({one_line(rule.doc, DOC_CHARS)})" if detail.docs and rule.doc else "" for rule in rules]
+    lines = [f"- {spaced(rule.rule.text)}{doc}" for rule, doc in zip(rules, docs, strict=True)]
     steps = space.steps(space.baseline) if callable(space.steps) else space.steps
     if any(STEPS in rule.rule.names for rule in rules) and steps is not None:
         lines.append(f"- {STEPS} is {steps} at the baseline")
@@ -168,6 +171,6 @@ def _best(trajectory: Trajectory) -> str:
     return f"{change}: {percent(best.improvement_frac)}, val_bpb {best.val_bpb:.4f} (iteration {best.iter})"
 
 
-def _beliefs(beliefs: tuple[Belief, ...]) -> str:
+def _beliefs(beliefs: tuple[Belief, ...], detail: Detail) -> str:
     """A whole section with the empty lines around it, or nothing."""
-    return f"\n## The optimizer's state\n{INTRODUCTION}\n{belief_lines(beliefs)}\n" if beliefs else ""
+    return f"\n## The optimizer's state\n{INTRODUCTION}\n{belief_lines(beliefs, detail)}\n" if beliefs else ""

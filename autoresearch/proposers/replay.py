@@ -1,26 +1,59 @@
-"""Proposer ``replay``: the proposals of another trajectory, in their order, through this run's rails."""
+"""Proposer ``replay``: what was proposed in another night, through this run's rails."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoresearch.ports import Exhausted, Reply
+from autoresearch.ports import Exhausted, Proposer, Reply
 from autoresearch.records import Attempt
-from autoresearch.trajectory import Trajectory
+from autoresearch.trajectory import Trajectory, replies_of
+
+Replies = tuple[tuple[str, ...], ...]  # replies in their order, each of one or more raw proposals
+# A trajectory's replies, whoever gave them, or an LLM's alone: by the iteration that it was asked in.
+Recording = Replies | Mapping[int, Replies]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayProposer:
     """One recorded reply per question. How many are used up is read off the trajectory, so it survives restarts."""
 
-    replies: tuple[str, ...]
+    replies: Replies
     name: str = "replay"
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        earlier = (a for r in trajectory.iterations for a in r.attempts)
-        used = sum(a.source == self.name for a in (*earlier, *refused))
+        earlier = (r.attempts for r in trajectory.iterations)
+        used = sum(given_by(self.name, attempts) for attempts in (*earlier, refused))
         if used >= len(self.replies):
-            raise Exhausted(f"all {len(self.replies)} recorded proposals have been replayed")
-        return Reply(self.replies[used], self.name)
+            raise Exhausted(f"all {len(self.replies)} recorded replies have been replayed")
+        return reply_of(self.replies[used], self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeReplay:
+    """An LLM's answers in the iterations and rounds that they were given in; ``fallback`` has the rest, as it had then.
+
+    With the fallback, seed and rails of the recorded night the candidates are that night's, in its order.
+    """
+
+    answers: Mapping[int, Replies]
+    fallback: Proposer
+    name: str = "replay"
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        """See ``ports.Proposer``."""
+        answers, used = self.answers.get(trajectory.next_iter, ()), given_by(self.name, refused)
+        if used >= len(answers):
+            return self.fallback.propose(trajectory, refused)
+        return reply_of(answers[used], self.name)
+
+
+def given_by(source: str, attempts: Sequence[Attempt]) -> int:
+    """How many of an iteration's replies came from ``source``."""
+    return sum(reply[0].source == source for reply in replies_of(attempts))
+
+
+def reply_of(proposals: Sequence[str], source: str) -> Reply:
+    """A recorded reply, as it goes out again."""
+    return Reply(proposals[0], source, tuple(proposals[1:]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from autoresearch.records import Attempt, Blocked, Cause, Closer, EvalFailed, Evaluated
+from autoresearch.records import Attempt, Blocked, Cause, EvalFailed, Evaluated
 from autoresearch.trajectory import Trajectory
 from rails import Menu, Rail, Value
 
@@ -12,42 +13,33 @@ NO_KNOB = ""  # of refusals that name no knob of the menu
 
 
 @dataclass(slots=True)
-class Tested:
-    """One value of a knob. Effects are relative improvements over the baseline: 0.01 is 1% fewer bits per byte."""
-
-    value: Value
-    results: int = 0
-    keeps: int = 0
-    total_effect: float = 0.0
-    best_effect: float = float("-inf")
-    last_iter: int = 0
-
-    @property
-    def mean_effect(self) -> float:
-        return self.total_effect / self.results
-
-
-@dataclass(slots=True)
 class KnobResults:
-    """The values of one knob that were measured, in their order, and which of them to show first."""
+    """The values of one knob that were measured, in the order of the iterations; the rails let none come twice.
 
-    tested: list[Tested]
-    best_first: list[int] = field(default_factory=list)  # places in ``tested``
-    newest_first: list[int] = field(default_factory=list)
+    Columns rather than an object for each result: ten thousand new objects set the garbage collector on the whole run,
+    which takes it longer than all of the prompt.
+    """
 
-    def __post_init__(self) -> None:
-        self.tested.sort(key=lambda t: value_order(t.value))
-        places = range(len(self.tested))
-        self.best_first = sorted(places, key=lambda i: -self.tested[i].best_effect)
-        self.newest_first = sorted(places, key=lambda i: -self.tested[i].last_iter)
+    values: list[Value] = field(default_factory=list)
+    effects: list[float] = field(default_factory=list)  # relative improvements: 0.01 is 1% fewer bits per byte
+    trials: list[int] = field(default_factory=list)  # of which the effect is the mean
+    kept: list[bool] = field(default_factory=list)
+    by_value: list[int] = field(default_factory=list)  # places in the columns; filled in by ``sort``
+    best_first: list[int] = field(default_factory=list)
 
-    @property
-    def results(self) -> int:
-        return sum(t.results for t in self.tested)
+    def add(self, record: Evaluated) -> None:
+        self.values.append(record.proposal.new_value)
+        self.effects.append(record.improvement_frac)
+        self.trials.append(len(record.trials))
+        self.kept.append(record.decision == "keep")
 
-    @property
-    def keeps(self) -> int:
-        return sum(t.keeps for t in self.tested)
+    def sort(self) -> None:
+        """To be called once everything is there."""
+        self.by_value = sorted(range(len(self)), key=self.values.__getitem__)
+        self.best_first = sorted(range(len(self)), key=self.effects.__getitem__, reverse=True)
+
+    def __len__(self) -> int:
+        return len(self.values)
 
 
 @dataclass(slots=True)
@@ -80,7 +72,7 @@ class Results:
 
     @property
     def measured_count(self) -> int:
-        return sum(knob.results for knob in self.measured.values())
+        return sum(len(knob) for knob in self.measured.values())
 
     @property
     def failed_count(self) -> int:
@@ -95,48 +87,39 @@ class Results:
 def results_of(trajectory: Trajectory, menu: Menu) -> Results:
     """One pass over every closed iteration."""
     results = Results(iterations=len(trajectory.iterations))
-    tested: dict[str, dict[Value, Tested]] = {}
+    measured: dict[str, KnobResults] = {}
     for record in trajectory.iterations:
         if isinstance(record, Evaluated):
-            _add_measured(tested, record)
+            knob = record.proposal.knob
+            if knob not in measured:
+                measured[knob] = KnobResults()
+            measured[knob].add(record)
         elif isinstance(record, EvalFailed):
-            key = (record.proposal.knob, record.cause)
-            failures = results.failures.setdefault(key, Failures())
-            failures.values.append(record.proposal.new_value)
-            failures.count += 1
-            failures.detail = record.eval_metrics.detail
+            _add_failure(results, record)
         else:
             results.blocked += isinstance(record, Blocked)
             results.silent += not isinstance(record, Blocked)
-        _add_refusals(results.refusals, record, menu)
-    in_menu_order = [knob for knob in dict.fromkeys((*menu.knobs, *tested)) if knob in tested]
-    results.measured = {knob: KnobResults(list(tested[knob].values())) for knob in in_menu_order}
+        if len(record.attempts) > 1 or not record.verdict_ok:  # else its one attempt passed
+            _add_refusals(results, record.attempts, menu)
+    results.measured = {knob: measured[knob] for knob in dict.fromkeys((*menu.knobs, *measured)) if knob in measured}
+    for of_knob in measured.values():
+        of_knob.sort()
     for failures in results.failures.values():
-        failures.values = sorted(set(failures.values), key=value_order)
+        failures.values = sorted(set(failures.values))
     return results
 
 
-def value_order(value: Value) -> tuple[int, float, str]:
-    """Sorts numbers by size, and words behind them."""
-    return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")
+def _add_failure(results: Results, record: EvalFailed) -> None:
+    failures = results.failures.setdefault((record.proposal.knob, record.cause), Failures())
+    failures.values.append(record.proposal.new_value)
+    failures.count += 1
+    failures.detail = record.eval_metrics.detail
 
 
-def _add_measured(tested: dict[str, dict[Value, Tested]], record: Evaluated) -> None:
-    value = record.proposal.new_value
-    of_knob = tested.setdefault(record.proposal.knob, {})
-    if (one := of_knob.get(value)) is None:
-        one = of_knob[value] = Tested(value)
-    one.results += 1
-    one.keeps += record.decision == "keep"
-    one.total_effect += record.improvement_frac
-    one.best_effect = max(one.best_effect, record.improvement_frac)
-    one.last_iter = record.iter
-
-
-def _add_refusals(refusals: dict[tuple[str, Rail], Refusals], record: Closer, menu: Menu) -> None:
-    for attempt in record.attempts:
+def _add_refusals(results: Results, attempts: Sequence[Attempt], menu: Menu) -> None:
+    for attempt in attempts:
         if not attempt.verdict_ok:
-            one = refusals.setdefault((_knob_of(attempt, menu), attempt.rail), Refusals())
+            one = results.refusals.setdefault((_knob_of(attempt, menu), attempt.rail), Refusals())
             one.count += 1
             one.reason = attempt.reason
 

@@ -12,8 +12,6 @@ from autoresearch.proposers.results import (
     KnobResults,
     Refusals,
     Results,
-    Tested,
-    value_order,
 )
 from autoresearch.proposers.wording import counted, one_line, percent, quoted, times, value_text
 from rails import ChoiceKnob, FloatKnob, Knob, Value
@@ -27,8 +25,8 @@ class Detail:
 
     values: int  # of each knob, told one by one: half of them the best, half the newest
     ranges: int  # into which the other values of a knob are summarised
-    chars: int  # of a quoted reason; 0 for none
-    docs: bool  # what each knob means
+    chars: int  # of a quoted reason or a note; 0 for none
+    docs: bool  # what each knob and each constraint means
     by_knob: bool  # failures and refusals knob by knob; else only how many of each kind
 
 
@@ -37,11 +35,11 @@ def details(most_values: int) -> list[Detail]:
     levels = [Detail(0, 1, 0, docs=False, by_knob=False), Detail(0, 1, 0, docs=False, by_knob=True)]
     values = 1
     while True:
-        few = values < 4
-        levels.append(Detail(values, 1 if few else min(8, values // 2), 40 if few else 100, not few, by_knob=True))
-        if values >= most_values:
+        chars = 0 if values < 2 else 40 if values < 8 else 100
+        levels.append(Detail(values, max(1, min(8, values // 2)), chars, docs=values >= 4, by_knob=True))
+        if values >= max(most_values, 8):
             return levels
-        values += max(1, values // 4)
+        values += max(1, values // 3)
 
 
 def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
@@ -49,7 +47,7 @@ def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
     if isinstance(knob, ChoiceKnob):
         kind = "one of " + ", ".join(value_text(c) for c in knob.choices)
     else:
-        noun = "number" if isinstance(knob, FloatKnob) else "whole number"
+        noun = "number" if isinstance(knob, FloatKnob) else "integer"
         scale = ", log scale" if isinstance(knob, FloatKnob) and knob.log else ""
         kind = f"{noun} {value_text(knob.low)} to {value_text(knob.high)}{scale}"
     doc = f". {one_line(knob.doc, DOC_CHARS)}" if detail.docs and knob.doc else ""
@@ -58,49 +56,56 @@ def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
 
 def measured_lines(results: Results, detail: Detail) -> str:
     """Every value measured, or what the values of a range have in common."""
-    lines = [f"- {name}, {_of_knob(knob, detail)}" for name, knob in results.measured.items()]
+    lines = [f"- {name} {_of_knob(knob, detail)}" for name, knob in results.measured.items()]
     return "\n".join(lines) or "Nothing yet."
 
 
 def _of_knob(knob: KnobResults, detail: Detail) -> str:
-    told, rest = _told_and_rest(knob, detail.values)
-    groups = _chunks(rest, detail.ranges)
-    told = sorted([*told, *(g[0] for g in groups if len(g) == 1)], key=lambda one: value_order(one.value))
-    entries = [_entry(one) for one in told] + [_range(group) for group in groups if len(group) > 1]
-    return f"{counted(knob.results, 'result')}{_kept(knob.keeps)}: {'; '.join(entries)}"
+    told = _told(knob, detail.values)
+    groups = _chunks([place for place in knob.by_value if place not in told], detail.ranges)
+    told |= {group[0] for group in groups if len(group) == 1}
+    ranges = [_range(knob, group) for group in groups if len(group) > 1]
+    entries = [_entry(knob, place) for place in sorted(told, key=knob.values.__getitem__)]
+    head = f"({counted(len(knob), 'result')}{_kept(sum(knob.kept))})"
+    if not entries and len(ranges) == 1:
+        return f"{head}: {_in_all(knob, knob.by_value)}"
+    return f"{head}: {'; '.join([*entries, *ranges])}"
 
 
-def _told_and_rest(knob: KnobResults, values: int) -> tuple[list[Tested], list[Tested]]:
+def _told(knob: KnobResults, values: int) -> set[int]:
     """Half of ``values`` are the best, the others the newest among the rest."""
-    places = set(knob.best_first[: (values + 1) // 2])
-    for place in knob.newest_first:
-        if len(places) >= values:
+    told = set(knob.best_first[: (values + 1) // 2])
+    for place in range(len(knob) - 1, -1, -1):
+        if len(told) >= values:
             break
-        places.add(place)
-    rest = [one for place, one in enumerate(knob.tested) if place not in places]
-    return [knob.tested[place] for place in places], rest
+        told.add(place)
+    return told
 
 
-def _entry(one: Tested) -> str:
-    often = f" x{one.results}" if one.results > 1 else ""
-    return f"{value_text(one.value)} {percent(one.mean_effect)}{often}{' kept' if one.keeps else ''}"
+def _entry(knob: KnobResults, place: int) -> str:
+    trials = f" x{knob.trials[place]}" if knob.trials[place] > 1 else ""
+    kept = " kept" if knob.kept[place] else ""
+    return f"{value_text(knob.values[place])}: {percent(knob.effects[place])}{trials}{kept}"
 
 
-def _range(group: Sequence[Tested]) -> str:
-    """Several values in one: how many results, from where to where, what came of them."""
-    results = sum(one.results for one in group)
-    mean = sum(one.total_effect for one in group) / results
-    best = max(group, key=lambda one: one.best_effect)
-    ends = f"{value_text(group[0].value)} to {value_text(group[-1].value)}"
-    peak = f"{percent(best.best_effect)} at {value_text(best.value)}"
-    return f"{results} in {ends} mean {percent(mean)} best {peak}{_kept(sum(one.keeps for one in group))}"
+def _range(knob: KnobResults, places: Sequence[int]) -> str:
+    """Several neighbouring values in one."""
+    ends = f"{value_text(knob.values[places[0]])} to {value_text(knob.values[places[-1]])}"
+    kept = _kept(sum([knob.kept[place] for place in places]))
+    return f"{len(places)} values {ends}: {_in_all(knob, places)}{kept}"
+
+
+def _in_all(knob: KnobResults, places: Sequence[int]) -> str:
+    effects = [knob.effects[place] for place in places]
+    best, mean = max(effects), sum(effects) / len(effects)
+    return f"mean {percent(mean)}, best {percent(best)} at {value_text(knob.values[places[effects.index(best)]])}"
 
 
 def _kept(keeps: int) -> str:
     return f", {keeps} kept" if keeps else ""
 
 
-def _chunks(row: Sequence[Tested], most: int) -> list[Sequence[Tested]]:
+def _chunks(row: Sequence[int], most: int) -> list[Sequence[int]]:
     """``row`` cut into at most ``most`` neighbouring parts of about equal length."""
     size = -(-len(row) // most)
     return [row[i : i + size] for i in range(0, len(row), size)] if row else []
@@ -137,7 +142,7 @@ def _refusals(refusals: Refusals, detail: Detail) -> str:
 
 
 def _subject(knob: str) -> str:
-    return "no knob of the menu" if knob == NO_KNOB else knob
+    return "no known knob" if knob == NO_KNOB else knob
 
 
 def _latest(text: str, detail: Detail) -> str:
@@ -152,16 +157,16 @@ def _totals(counts: Iterable[tuple[str, int]]) -> str:
     return "; ".join(f"{kind} {times(count)}" for kind, count in sums.items())
 
 
-def belief_lines(beliefs: Sequence[Belief]) -> str:
-    """What the optimizer would try next, the knobs it draws most first."""
+def belief_lines(beliefs: Sequence[Belief], detail: Detail) -> str:
+    """What the optimizer would try next, the knobs it draws most first; at the coarsest only the first three."""
     drawn = sorted((b for b in beliefs if b.share > 0), key=lambda b: -b.share)
-    idle = [b.knob for b in beliefs if b.share == 0]
-    lines = [_belief(b) for b in drawn]
-    return "\n".join([*lines, *([f"- not drawn: {', '.join(idle)}"] if idle else [])])
+    lines = [_belief(b, detail) for b in (drawn if detail.by_knob else drawn[:3])]
+    others = [b.knob for b in beliefs if b.share == 0]
+    return "\n".join([*lines, *([f"- not drawn: {', '.join(others)}"] if others and detail.by_knob else [])])
 
 
-def _belief(belief: Belief) -> str:
+def _belief(belief: Belief, detail: Detail) -> str:
     ends = [value_text(v) for v in (belief.low, belief.guess, belief.high) if v is not None]
     where = f", around {ends[1]} ({ends[0]} to {ends[2]})" if len(ends) == 3 else ""
-    note = f"; uncertain: {one_line(belief.note, 80)}" if belief.note else ""
+    note = f"; uncertain: {one_line(belief.note, detail.chars)}" if belief.note and detail.chars else ""
     return f"- {belief.knob}: {100 * belief.share:.0f}% of its draws{where}, {counted(belief.results, 'result')}{note}"

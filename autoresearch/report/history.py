@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from autoresearch.exchange import LlmCall
 from autoresearch.records import Cfg, KnobValue, Yardstick
 
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
@@ -52,6 +53,8 @@ class Row:
     overhead_s: float | None = None
     wall_s: float | None = None
     refused: Mapping[str, int] = field(default_factory=dict)  # attempts that a rail refused, by rail
+    llm_calls: tuple[LlmCall, ...] = ()
+    llm_judged: Mapping[str, int] = field(default_factory=dict)  # the LLM's proposals, by their rail or "passed"
     tokens: int | None = None  # trained on
     peak_bytes: int | None = None
     energy_j: float | None = None

@@ -10,6 +10,7 @@ from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.records import Closer, Event, Meta, decode
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
+from autoresearch.trajectory import replies_of
 
 FILE_NAME = "trajectory.jsonl"
 SEALED = b'{"seq":'  # how each of our lines begins; none of the origin's does
@@ -46,17 +47,19 @@ def load_records(path: Path) -> list[Event]:
     return _records(file)
 
 
-def raw_replies(path: Path) -> list[str]:
-    """What the proposer of a trajectory said, reply by reply, for a replay; errors as ``load``.
+def raw_replies(path: Path) -> list[tuple[str, ...]]:
+    """What the proposer of a trajectory said for a replay, the proposals of one reply together; errors as ``load``.
 
-    Ours word for word, the refused ones too; the origin kept no raw replies, so there its proposals are written anew.
+    Ours word for word, the refused ones too; the origin kept no raw replies, so there each proposal is written anew and
+    is a reply of its own.
     """
     history = load(path)
     file = _file_of(path)
     if _is_ours(_read(file, HEAD_BYTES)):
-        return [a.raw for r in _records(file) if isinstance(r, Closer) for a in r.attempts]
+        closed = (r for r in _records(file) if isinstance(r, Closer))
+        return [tuple(a.raw for a in reply) for r in closed for reply in replies_of(r.attempts)]
     rows = [r for r in history.rows if r.knob]
-    return [json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}) for r in rows]
+    return [(json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}),) for r in rows]
 
 
 def _is_ours(head: bytes) -> bool:

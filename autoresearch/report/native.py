@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from autoresearch.exchange import LLM_SOURCE
 from autoresearch.records import (
     Attempt,
     Baseline,
@@ -104,6 +105,8 @@ def _row(record: Closer, outcomes: Mapping[int, Outcome]) -> Row:
         "overhead_s": record.overhead_s,
         "wall_s": record.iter_wall_s,
         "refused": refused_by_rail(record.attempts),
+        "llm_calls": record.llm_calls,
+        "llm_judged": dict(Counter(str(a.rail) for a in record.attempts if a.source == LLM_SOURCE)),
     }
     match record:
         case ProposerFailed():

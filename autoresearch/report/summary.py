@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from autoresearch.records import KnobValue, Plain, Yardstick
 from autoresearch.report.history import History, Row, State, total
+from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.pairs import pair_numbers
+from autoresearch.report.sources import SourceNumbers, source_numbers
 
 TOP_PAIRS = 10
 JOULES_PER_KWH = 3.6e6
@@ -61,6 +63,9 @@ class Summary(Plain):
     unique_pairs: int
     top_pairs: list[PairCount]  # the most frequent first, at most 10
 
+    sources: list[SourceNumbers]  # who proposed, in the order of their first proposals
+    llm: LlmNumbers | None  # None where no LLM was called
+
     accept_delta_frac: float | None
     baseline_val_bpb: float | None
     best_val_bpb: float | None  # of the best keep: the lowest mean; None without a keep
@@ -86,6 +91,7 @@ class Summary(Plain):
 
 def summarise(history: History) -> Summary:
     """Count and add up; every definition stands at its field in ``Summary``."""
+    costs = _costs(history)
     return Summary(
         log_format=history.log_format,
         run_id=history.run_id,
@@ -96,11 +102,13 @@ def summarise(history: History) -> Summary:
         stop_reason=history.stop_reason,
         iters_requested=history.iters_requested,
         accept_delta_frac=history.accept_delta_frac,
+        sources=source_numbers(history.rows),
+        llm=llm_numbers(history.rows, costs["wall_s"]),
         **_counts(history.rows),
         **_coverage(history),
         **_repeats(history.rows),
         **_results(history),
-        **_costs(history),
+        **costs,
     )
 
 

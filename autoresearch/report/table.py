@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autoresearch.report.history import Row
 from autoresearch.report.words import bpb, change, pad, percent, safe, span
 
 COLUMNS = {"iter": 6, "change": 24, "val_bpb": 9, "gain": 9, "verdict": 17, "time": 13}
+WITH_SOURCE = {"iter": 6, "change": 19, "source": 8, "val_bpb": 8, "gain": 9, "verdict": 16, "time": 12}
 MIN_WHY_CELLS = 20  # the proposer's words, or a failure's, where at least this much of the width is left
 COLORS = {"keep": "32", "bad": "31", "dim": "2", "bold": "1"}
 
@@ -17,19 +18,29 @@ def paint(text: str, kind: str, color: bool) -> str:
     return f"\x1b[{COLORS[kind]}m{text}\x1b[0m" if color and kind in COLORS else text
 
 
-def table(rows: Sequence[Row], width: int, color: bool) -> list[str]:
-    """A heading and a line per row: iteration, change, val_bpb, gain over the baseline, verdict, wall time, reason."""
-    heading = "".join(pad(name, cells) for name, cells in COLUMNS.items())
-    return [paint(heading.rstrip(), "dim", color), *(paint(line(row, width), _kind(row), color) for row in rows)]
+def table(rows: Sequence[Row], width: int, color: bool, *, with_source: bool = False) -> list[str]:
+    """A heading and a line per row: iteration, change, val_bpb, gain over the baseline, verdict, wall time, reason.
+
+    ``with_source`` adds who proposed, for a run of several sources, and takes its cells from the others.
+    """
+    columns = WITH_SOURCE if with_source else COLUMNS
+    heading = "".join(pad(name, cells) for name, cells in columns.items())
+    return [paint(heading.rstrip(), "dim", color), *(paint(line(r, width, columns), _kind(r), color) for r in rows)]
 
 
-def line(row: Row, width: int) -> str:
+def line(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
     """One row without colour; the reason only where ``width`` leaves room for it."""
-    cells = (str(row.iter), change(row.knob, row.new_value, 23), bpb(row.val_bpb), percent(row.improvement_frac))
-    fixed = "".join(
-        pad(text, room) for text, room in zip((*cells, verdict(row), span(row.wall_s)), COLUMNS.values(), strict=True)
-    )
-    left = width - sum(COLUMNS.values())
+    cells = {
+        "iter": str(row.iter),
+        "change": change(row.knob, row.new_value, columns["change"] - 1),
+        "source": safe(row.source or "-", WITH_SOURCE["source"] - 1),
+        "val_bpb": bpb(row.val_bpb),
+        "gain": percent(row.improvement_frac),
+        "verdict": verdict(row),
+        "time": span(row.wall_s),
+    }
+    fixed = "".join(pad(cells[name], room) for name, room in columns.items())
+    left = width - sum(columns.values())
     why = row.why if row.stage == "evaluated" else row.reason
     return (fixed + safe(why or "", left) if left >= MIN_WHY_CELLS else fixed).rstrip()
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from autoresearch.report.history import History, Row
+from autoresearch.report.llm import endings_table, llm_facts
+from autoresearch.report.sources import source_lines, source_table
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import paint, table
-from autoresearch.report.words import bpb, change, count, safe, span
+from autoresearch.report.words import NAME_CELLS, bpb, change, count, listed, safe, span
 
 MIN_WIDTH = 40
 LABEL_CELLS = 12
-NAME_CELLS = 40  # at most, of a name that came out of a file
 LAST_ROWS = 5
-MAX_LISTED = 20
 
 
 def render_status(
@@ -29,15 +29,20 @@ def render_status(
     """
     blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
     rows = history.rows[-LAST_ROWS:]
-    return "\n\n".join([*blocks, *_rows_block("The last iterations", rows, width, color)])
+    return "\n\n".join([*blocks, *_rows_block("The last iterations", rows, summary, width, color)])
 
 
 def render_report(
     summary: Summary, history: History, *, width: int = 80, color: bool = False, writer_alive: bool | None = None
 ) -> str:
-    """As ``render_status``, with a line for every iteration."""
+    """As ``render_status``, with tables of the sources and of the LLM's calls, and a line for every iteration."""
     blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
-    return "\n\n".join([*blocks, *_rows_block("Every iteration", history.rows, width, color)])
+    tables = {
+        "Where the proposals came from": source_table(summary.sources, color),
+        "How the calls of the LLM ended": endings_table(summary.llm, color),
+    }
+    blocks += ["\n".join([f"{title}:", *lines]) for title, lines in tables.items() if lines]
+    return "\n\n".join([*blocks, *_rows_block("Every iteration", history.rows, summary, width, color)])
 
 
 def _overview(s: Summary, history: History, width: int, color: bool, writer_alive: bool | None) -> list[str]:
@@ -49,8 +54,11 @@ def _overview(s: Summary, history: History, width: int, color: bool, writer_aliv
     return ["\n".join(block) for block in blocks if block]
 
 
-def _rows_block(title: str, rows: Sequence[Row], width: int, color: bool) -> list[str]:
-    return ["\n".join([f"{title}:", *table(rows, max(width, MIN_WIDTH), color)])] if rows else []
+def _rows_block(title: str, rows: Sequence[Row], s: Summary, width: int, color: bool) -> list[str]:
+    if not rows:
+        return []
+    several = len(s.sources) > 1
+    return ["\n".join([f"{title}:", *table(rows, max(width, MIN_WIDTH), color, with_source=several)])]
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
@@ -147,6 +155,10 @@ def facts(s: Summary) -> Iterator[tuple[str, str]]:
         proposals = count(s.unique_pairs + s.repeat_count, "proposal")
         repeats = f"{s.repeat_count} of {proposals} ({100 * s.repeat_rate:.0f}%)"
         yield "repeats", f"{repeats}, {s.unique_pairs} distinct{most}"
+    for n, text in enumerate(source_lines(s.sources)):
+        yield "" if n else "sources", text
+    if s.llm:
+        yield from llm_facts(s.llm)
     if s.wall_s is not None:
         yield "time", _times(s)
     if s.peak_bytes is not None:
@@ -179,13 +191,6 @@ def _times(s: Summary) -> str:
     each = f" (median {span(s.overhead_median_s)} an iteration)" if s.overhead_median_s is not None else ""
     known = ", ".join(f"{name} {span(value)}" for name, value in parts.items() if value is not None)
     return f"{known or span(s.wall_s)}{each}"
-
-
-def listed(counts: Mapping[str, int]) -> str:
-    """Names with their counts, the most frequent first, bounded."""
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
-    more = f" and {len(ranked) - MAX_LISTED} more" if len(ranked) > MAX_LISTED else ""
-    return ", ".join(f"{safe(name, NAME_CELLS)} {n}" for name, n in ranked[:MAX_LISTED]) + more
 
 
 def curve(s: Summary, history: History, width: int) -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
 from autoresearch.records import KnobValue
 
 ELLIPSIS = "…"
+NAME_CELLS = 40  # at most, of a name that came out of a file
+MAX_LISTED = 20
 
 
 def safe(text: str, cells: int) -> str:
@@ -84,3 +87,10 @@ def change(knob: str | None, value: KnobValue | None, cells: int) -> str:
 def count(number: int, noun: str) -> str:
     """``1 keep``, ``2 keeps``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Names with their counts, the most frequent first, bounded."""
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    more = f" and {len(ranked) - MAX_LISTED} more" if len(ranked) > MAX_LISTED else ""
+    return ", ".join(f"{safe(name, NAME_CELLS)} {n}" for name, n in ranked[:MAX_LISTED]) + more

@@ -19,7 +19,7 @@ def traced(code: str, directory: Path) -> list[tuple[str, str]]:
     if shutil.which("strace") is None:
         pytest.skip("no strace here")
     log = directory.parent / "calls"
-    which = "trace=write,fsync,fdatasync,ftruncate,rename,renameat,renameat2"
+    which = "trace=write,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat"
     command = ["strace", "-y", "-e", which, "-o", str(log), sys.executable, "-c", code, str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "PTRACE" in done.stderr or "ptrace" in done.stderr:
@@ -85,4 +85,33 @@ def test_a_file_is_whole_on_the_disk_before_it_takes_the_name(directory: Path) -
         ("fsync", ".report*"),
         ("rename", ".report*"),
         ("fsync", "."),
+    ]
+
+
+def test_a_segment_is_on_the_disk_before_the_live_file_goes_and_that_before_the_next_begins(
+    directory: Path,
+) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from autoresearch.exchange_log import ExchangeLog
+        from autoresearch.testing import fake_exchange
+        log = ExchangeLog(Path(sys.argv[1]), 1)
+        for number in (1, 2):
+            log.append(fake_exchange(number))
+    """
+    live, packed = "exchanges.jsonl", ".exchanges-0001.jsonl.gz*"
+    assert traced(code, directory) == [
+        ("fsync", "."),
+        ("write", live),
+        ("fsync", live),
+        ("write", packed),
+        ("fsync", packed),
+        ("rename", packed),
+        ("fsync", "."),
+        ("unlink", live),
+        ("fsync", "."),
+        ("fsync", "."),
+        ("write", live),
+        ("fsync", live),
     ]

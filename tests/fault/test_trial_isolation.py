@@ -282,10 +282,7 @@ def test_the_loop_goes_on_after_a_candidate_that_explodes(
 ) -> None:
     wide = {"menu.knobs.lr.high": 1e35, "baseline.lr_warmup": 0, "dir": tmp_path, "corpus": str(small_corpus)}
     settings = resolve({**quick_trials, **SMALL, **wide, "proposer": "replay", "iters": 2}, {}).settings
-    replies = [
-        json.dumps({"knob": knob, "new_value": value, "reason": "boldly"})
-        for knob, value in (("lr", 1e30), ("lr", 1e-3))
-    ]
+    replies = tuple((json.dumps({"knob": "lr", "new_value": value, "reason": "boldly"}),) for value in (1e30, 1e-3))
     before = psutil.Process().children()
     assert service.run(settings, SilentWatcher(), replies=replies) == "complete"
     assert psutil.Process().children() == before

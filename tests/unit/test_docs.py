@@ -11,6 +11,7 @@ from autoresearch import errors
 from autoresearch.cli import EXIT_CODES, build_parser
 from autoresearch.cli.settings import RUN_FLAGS
 from autoresearch.config import profile_names, resolve, setting_names
+from autoresearch.exchange import Classification, Exchange, LlmCall
 from autoresearch.records import Cause, file_schema
 from rails import Rail
 
@@ -38,6 +39,16 @@ def test_every_record_is_explained(stage: str) -> None:
 @pytest.mark.parametrize("cause", list(Cause))
 def test_every_cause_of_failure_is_listed(cause: Cause) -> None:
     assert f"`{cause}`" in TRAJECTORY
+
+
+@pytest.mark.parametrize("classification", list(Classification))
+def test_every_way_in_which_a_call_can_end_is_explained(classification: Classification) -> None:
+    assert re.search(rf"^\| `{classification}` \| \w", TRAJECTORY, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted({*Exchange.model_fields, *LlmCall.model_fields, "spare"}))
+def test_every_field_of_a_call_is_explained(name: str) -> None:
+    assert re.search(rf"[`\s]{name}\b", TRAJECTORY)
 
 
 @pytest.mark.parametrize("rail", [r for r in Rail if r is not Rail.PASSED])

@@ -155,6 +155,11 @@ class TestBegin:
             run(make_settings(proposer="replay"))
 
 
+def beta1(value: float) -> str:
+    """A proposal."""
+    return json.dumps({"knob": "beta1", "new_value": value, "reason": "as then"})
+
+
 class TestContinue:
     def test_a_finished_run_is_left_exactly_as_it_is(self, make_settings, finished: Path) -> None:
         before = tree(finished)
@@ -237,14 +242,29 @@ class TestContinue:
         assert aside.read_bytes() == b'{"seq":99,"sta'
 
     def test_replay_goes_on_where_it_was(self, make_settings) -> None:
-        replies = [json.dumps({"knob": "beta1", "new_value": v, "reason": "as then"}) for v in (0.6, 0.6, 0.7, 0.8)]
+        replies = tuple((beta1(v),) for v in (0.6, 0.6, 0.7, 0.8))
         limits = {"limits.max_attempts": 1, "proposer": "replay"}
         assert run(make_settings(limits, iters=2), replies=replies) == "complete"
         settings = make_settings(limits, iters=9)
-        assert run(settings, replies=replies) == "all 4 recorded proposals have been replayed"
+        assert run(settings, replies=replies) == "all 4 recorded replies have been replayed"
         closed = Trajectory.fold(records(settings)).iterations
         assert [r.proposal.new_value for r in closed if isinstance(r, Evaluated)] == [0.6, 0.7, 0.8]
         assert [r.iter for r in closed if isinstance(r, Blocked)] == [2]
+
+    def test_answers_of_an_llm_are_replayed_in_their_iterations_around_tpe(self, make_settings) -> None:
+        answers = {2: (("nonsense", beta1(0.6)),), 3: ((beta1(9.0),), (beta1(0.7),))}
+        assert run(make_settings(proposer="replay", iters=2), replies=answers) == "complete"
+        settings = make_settings(proposer="replay", iters=4)
+        assert run(settings, replies=answers) == "complete"
+        closed = Trajectory.fold(records(settings)).iterations
+        assert [r.source for r in closed] == ["tpe", "replay", "replay", "tpe"]
+        assert [r.proposal.new_value for r in closed[1:3]] == [0.6, 0.7]
+
+    def test_without_optuna_chance_is_the_fallback(self, make_settings, monkeypatch) -> None:
+        monkeypatch.setitem(sys.modules, "autoresearch.proposers.tpe", None)
+        settings = make_settings(proposer="replay", iters=2)
+        assert run(settings, replies={1: ((beta1(0.6),),)}) == "complete"
+        assert [r.source for r in Trajectory.fold(records(settings)).iterations] == ["replay", "random"]
 
 
 BEGUN = {"baseline.lr": 5e-4, "iters": 1}
@@ -324,6 +344,9 @@ class TestFresh:
         (run_dir / "logs").mkdir()
         (run_dir / "logs" / "trial-1.stderr").write_text("a warning")
         (run_dir / f"{service.TRAJECTORY}.torn-1").write_bytes(b"torn")
+        log = {"exchanges.jsonl": b"live", "exchanges.jsonl.torn-1": b"torn", "exchanges-0001.jsonl.gz": b"packed"}
+        for name, content in log.items():
+            (run_dir / name).write_bytes(content)
         (run_dir / "corpus").mkdir()
         (run_dir / "corpus" / "train.bin").write_bytes(b"ids")
         (run_dir / "notes.txt").write_text("mine")
@@ -336,6 +359,7 @@ class TestFresh:
         assert set(kept) == {
             *(service.TRAJECTORY, service.REPORT),
             *(f"{service.TRAJECTORY}.torn-1", "logs/trial-1.stderr"),
+            *log,
         }
         assert {name: old[name] for name in kept} == kept
         assert tree(run_dir / "corpus") == {"train.bin": b"ids"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.exchange import Classification, LlmCall
 from autoresearch.journal import Journal
 from autoresearch.records import (
     SCHEMA_VERSION,
@@ -50,6 +51,13 @@ class Run:
         self.records: list[Event] = []
         self.iter = 0
         self.trial = 0
+        self.source = "tpe"
+        self.calls: tuple[LlmCall, ...] = ()
+
+    def by(self, source: str, *calls: LlmCall) -> Run:
+        """From here on it is ``source`` that proposes, after ``calls`` in every iteration."""
+        self.source, self.calls = source, calls
+        return self
 
     def save(self, directory: Path) -> Path:
         """Write the records as real sealed lines; answers the run directory."""
@@ -160,10 +168,9 @@ class Run:
         """An iteration whose attempts were refused by ``rails``, one after the other."""
         self.iter += 1
         proposal = None if knob is None else ProposalRecord(knob=knob, new_value=value, reason="a hunch")
-        common = self._closed(tuple(attempt(r) for r in rails), 0.0)
-        self.records.append(
-            Blocked(**common, verdict_ok=False, rail=rails[-1], reason="refused", source="tpe", proposal=proposal)
-        )
+        common = self._closed(tuple(attempt(r, self.source) for r in rails), 0.0)
+        said = {"rail": rails[-1], "reason": "refused", "source": self.source, "proposal": proposal}
+        self.records.append(Blocked(**common, verdict_ok=False, **said))
         return self
 
     def proposer_failed(self) -> Run:
@@ -192,23 +199,25 @@ class Run:
         return self
 
     def _closed(self, attempts: tuple[Attempt, ...], trials_s: float) -> dict[str, object]:
+        propose_s = PROPOSE_S + sum(c.latency_s for c in self.calls)
         return {
             "ts": TS,
             "iter": self.iter,
             "attempts": attempts,
-            "propose_wall_s": PROPOSE_S,
+            "llm_calls": self.calls,
+            "propose_wall_s": propose_s,
             "overhead_s": OVERHEAD_S,
-            "iter_wall_s": PROPOSE_S + OVERHEAD_S + trials_s,
+            "iter_wall_s": propose_s + OVERHEAD_S + trials_s,
         }
 
     def _candidate(
         self, knob: str, value: KnobValue, why: str, refused: tuple[Rail, ...], trials: tuple[int, ...], trials_s: float
     ) -> dict[str, object]:
-        attempts = tuple(attempt(rail) for rail in (*refused, Rail.PASSED))
+        attempts = tuple(attempt(rail, self.source) for rail in (*refused, Rail.PASSED))
         return self._closed(attempts, trials_s) | {
             "verdict_ok": True,
             "rail": Rail.PASSED,
-            "source": "tpe",
+            "source": self.source,
             "proposal": ProposalRecord(knob=knob, new_value=value, reason=why),
             "diff": "one line",
             "candidate_cfg": default_menu().defaults | {knob: value},
@@ -240,8 +249,14 @@ def measurement(val_bpb: float, energy_j: float | None = None) -> Measurement:
     )
 
 
-def attempt(rail: Rail) -> Attempt:
-    return Attempt(raw="{}", source="tpe", verdict_ok=rail is Rail.PASSED, rail=rail, reason="as it says")
+def call(ended: Classification = Classification.OK, latency_s: float = 2.0, **changes: object) -> LlmCall:
+    """A call of an LLM server that ended as told."""
+    fields = {"exchange": 1, "round": 1, "model": "llama-3", "prompt_tokens": 1000, "completion_tokens": 50}
+    return LlmCall(**{"classification": ended, "latency_s": latency_s, **fields, **changes})
+
+
+def attempt(rail: Rail, source: str = "tpe") -> Attempt:
+    return Attempt(raw="{}", source=source, verdict_ok=rail is Rail.PASSED, rail=rail, reason="as it says")
 
 
 def _yardstick() -> Yardstick:
@@ -265,6 +280,25 @@ def _yardstick() -> Yardstick:
 def new_run() -> Callable[[], Run]:
     """Starts the record of another run."""
     return Run
+
+
+@pytest.fixture(scope="session")
+def make_call() -> Callable[..., LlmCall]:
+    """A call of an LLM server: one that ended well, unless told otherwise."""
+    return call
+
+
+@pytest.fixture
+def hybrid_night(new_run: Callable[[], Run]) -> Run:
+    """TPE in control, and a model asked now and then: it finds the best keep, is refused, is late, answers nothing."""
+    run = new_run().begin().evaluated("lr", 0.001, 3.36).evaluated("beta2", 0.99, 3.395)
+    run.by("nim", call(Classification.RAIL_BLOCKED, 4.0), call(latency_s=3.0, exchange=2, round=2))
+    run.evaluated("d_model", 768, 3.3, why="narrower", refused=(Rail.R3_RANGE, Rail.R6_NOVELTY))
+    run.by("tpe").failed("n_layer", 48)
+    run.by("tpe", call(Classification.TIMEOUT, 30.0, prompt_tokens=None, completion_tokens=None, model=None))
+    run.evaluated("lr", 0.002, 3.41)
+    run.by("nim", call(Classification.DUPLICATE, 1.0, model="qwen-3")).blocked(Rail.R6_NOVELTY, knob="lr", value=0.001)
+    return run.by("tpe")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.journal import seal
-from autoresearch.records import encode
-from autoresearch.report import load, origin, summarise
+from autoresearch.records import Closer, encode
+from autoresearch.report import load, load_records, origin, raw_replies, summarise
 
 
 def test_a_directory_and_its_bare_file_tell_the_same(night, tmp_path):
@@ -131,3 +132,20 @@ def test_a_run_of_ten_thousand_iterations_is_read_and_summed_up(new_run, tmp_pat
     file.write_bytes(b"".join(seal(n, encode(record)) for n, record in enumerate(run.records)))
     summary = summarise(load(file))
     assert (summary.iterations, summary.repeat_count, summary.unique_pairs) == (10_000, 5000, 5000)
+
+
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+def test_the_proposals_of_a_log_without_rounds_are_replies_of_their_own():
+    """That is how the first version asked: one proposal a reply."""
+    closed = [r for r in load_records(ASSETS / "trajectory_v1.jsonl") if isinstance(r, Closer)]
+    assert max(len(r.attempts) for r in closed) == 3
+    assert raw_replies(ASSETS / "trajectory_v1.jsonl") == [(a.raw,) for r in closed for a in r.attempts]
+
+
+def test_the_origins_proposals_are_replies_of_their_own():
+    replies = raw_replies(ASSETS / "origin_trajectory.jsonl")
+    assert replies
+    assert {len(reply) for reply in replies} == {1}
+    assert all(set(json.loads(raw)) == {"knob", "new_value", "reason"} for (raw,) in replies)

@@ -1,0 +1,82 @@
+"""The machine's side of a night: directory, disk, clock, energy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from autoresearch.doctor.check import Check, fail, ok, warn
+from autoresearch.errors import JournalError, LockHeld
+from autoresearch.files import is_locked, lock_holder
+from autoresearch.records import Event
+from autoresearch.service import LOCK
+
+FULL_BYTES = 64 << 20  # below this a night's records and logs may not find room
+TIGHT_BYTES = 1 << 30
+SET_IT = "set the clock: timedatectl shows it"
+SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
+
+
+def directory(run_dir: Path) -> Check:
+    """Whether this process could write there, and whether another one does. Takes and makes nothing."""
+    name = "run directory"
+    if is_locked(run_dir / LOCK):
+        who = ", ".join(f"{k} {v}" for k, v in (lock_holder(run_dir / LOCK) or {}).items())
+        hint = "it is running already: `autoresearch status` shows what it does"
+        return fail(name, LockHeld(f"{run_dir} belongs to a running autoresearch ({who})", hint=hint))
+    there = existing(run_dir)
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        return fail(name, JournalError(f"cannot write in {there}", hint="choose another --dir, or see its permissions"))
+    return ok(name, f"{run_dir}, nobody else runs there" if run_dir.exists() else f"{run_dir} will be made")
+
+
+def disk(run_dir: Path) -> Check:
+    """Room for records, logs and a prepared corpus."""
+    free = shutil.disk_usage(existing(run_dir)).free
+    found = f"{free / 2**30:.1f} GiB free at {existing(run_dir)}"
+    hint = "free some space, or choose another --dir"
+    if free < FULL_BYTES:
+        return fail("disk", JournalError(found, hint=hint))
+    return warn("disk", found, hint, free_bytes=free) if free < TIGHT_BYTES else ok("disk", found, free_bytes=free)
+
+
+def clock(records: Sequence[Event], now: datetime) -> Check:
+    """Order and durations never come from it, but people, `--until` and a certificate do."""
+    found = f"{now.isoformat(timespec='seconds')}"
+    last = datetime.fromisoformat(records[-1].ts) if records else None
+    if last is not None and last > now:
+        return warn(
+            "clock", f"{found}, before the run's last record ({last.isoformat()})", "set the clock: timedatectl"
+        )
+    if now.year < 2025:
+        return warn("clock", found, "set the clock: timedatectl")
+    synchronized = SYNCHRONIZED.exists()
+    return ok("clock", found + (", synchronized" if synchronized else ""), synchronized=synchronized)
+
+
+def energy() -> Check:
+    """Whether the joules of a trial can be counted."""
+    hint = "pip install 'autoresearch[nvidia]' on a machine with an NVIDIA GPU; without it energy_j is null"
+    try:
+        import pynvml
+    except ImportError:
+        return warn("energy", "no meter: nvidia-ml-py is not installed", hint)
+    try:
+        pynvml.nvmlInit()
+        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+        joules = pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000
+        return ok("energy", f"NVML's energy counter, at {joules:,.0f} J", source="nvml_energy", scope="gpu")
+    except pynvml.NVMLError as e:
+        return warn("energy", f"no meter: {e}", "energy_j is null for every trial; nothing else is missing")
+
+
+def existing(path: Path) -> Path:
+    """The nearest directory that is there."""
+    return next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,37 @@
+"""What ``--replay-from`` names: a trajectory, or the log of an LLM's exchanges."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from autoresearch.exchange import Exchange
+from autoresearch.exchange_log import read_exchanges
+from autoresearch.proposers.replay import Recording, Replies
+from autoresearch.report import raw_replies
+
+
+def recording_of(path: Path) -> Recording:
+    """The recorded proposals at ``path``: a file called exchanges* is such a log, all else a trajectory.
+
+    Raises ``JournalError`` and ``JournalDamaged`` as the readers of the two do.
+    """
+    if path.name.startswith("exchanges") and not os.path.isdir(path):
+        return answers_of(read_exchanges(path))
+    return tuple(raw_replies(path))
+
+
+def answers_of(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
+    """The replies that held proposals, by iteration and in the order of their rounds.
+
+    A conversation that begins again, because the daemon was killed in it, takes the place of what was said before:
+    only what came later can have become part of the trajectory.
+    """
+    rounds: dict[int, dict[int, tuple[str, ...]]] = {}
+    for exchange in exchanges:
+        before = rounds.get(exchange.iter, {})
+        kept = {number: slices for number, slices in before.items() if number < exchange.round}
+        rounds[exchange.iter] = kept | {exchange.round: exchange.slices}
+    answers = {n: tuple(slices for slices in said.values() if slices) for n, said in rounds.items()}
+    return {n: replies for n, replies in answers.items() if replies}

@@ -1,0 +1,133 @@
+"""What asking an LLM has come to: how its calls ended, what they cost, what its proposals were worth. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
+
+from autoresearch.exchange import ANSWERED, LLM_SOURCE, Classification, LlmCall
+from autoresearch.plain import Plain
+from autoresearch.report.history import Row, total
+from autoresearch.report.table import paint
+from autoresearch.report.words import NAME_CELLS, count, listed, pad, safe, span
+from rails import Rail
+
+INVALID = frozenset({Rail.R1_SCHEMA, Rail.R2_MENU, Rail.R3_RANGE, Rail.R4_CROSS, Rail.R5_DIFF_LINT})
+MAX_MODELS = 3  # named; the rest are counted
+ENDING_CELLS = 25
+
+
+class LlmNumbers(Plain):
+    """What the calls of closed iterations add up to. ``None`` is "not known", or a share of nothing.
+
+    A proposal is the LLM's if its source is (``exchange.LLM_SOURCE``): that of another source, tried because the LLM
+    gave none, is not, though it stands in the same iteration.
+    """
+
+    iterations: int  # in which the LLM was called
+    fell_back: int  # of those: another source's candidate was tried
+    calls: int
+    calls_by_classification: dict[str, int]  # how they ended, in the order of ``Classification``; none with 0
+    models: list[str]  # that answered or were asked, in the order of their first calls: untrusted text
+    prompt_tokens: int | None  # of the calls for which the server said so
+    completion_tokens: int | None  # likewise; thinking counts where the server counts it
+    latency_s: float  # of all calls together, failed ones, retries and the waits between them included
+    latency_mean_s: float  # of a call
+    latency_median_s: float
+    latency_max_s: float
+    wall_share: float | None  # latency_s / the run's wall_s
+    rounds_mean: float  # replies of the model (the calls in ``exchange.ANSWERED``) per iteration in which it was called
+    proposals: int  # raw ones that were judged, spares included
+    valid_share: float | None  # of the proposals: those that none of R1 to R5 refused
+    novel_share: float | None  # of the valid ones: those that R6 did not refuse either; R7 is about the machine
+
+
+def llm_numbers(rows: Sequence[Row], wall_s: float | None) -> LlmNumbers | None:
+    """The LLM's part in ``rows``, which took ``wall_s``; ``None`` where it was never called."""
+    asked = [row for row in rows if row.llm_calls]
+    if not asked:
+        return None
+    calls = [call for row in asked for call in row.llm_calls]
+    replies = sum(call.classification in ANSWERED for call in calls)
+    judged: Counter[str] = Counter()
+    for row in rows:
+        judged.update(row.llm_judged)
+    return LlmNumbers(
+        iterations=len(asked),
+        fell_back=sum(_fell_back(row) for row in asked),
+        rounds_mean=replies / len(asked),
+        **_calls(calls, wall_s),
+        **_worth(judged),
+    )
+
+
+def _fell_back(row: Row) -> bool:
+    return row.stage in ("evaluated", "eval_failed") and row.source != LLM_SOURCE
+
+
+def _calls(calls: Sequence[LlmCall], wall_s: float | None) -> dict[str, Any]:
+    ended = Counter(call.classification for call in calls)
+    latencies = [call.latency_s for call in calls]
+    latency_s = total(*latencies) or 0.0
+    sent = [call.prompt_tokens for call in calls if call.prompt_tokens is not None]
+    got = [call.completion_tokens for call in calls if call.completion_tokens is not None]
+    return {
+        "calls": len(calls),
+        "calls_by_classification": {str(kind): ended[kind] for kind in Classification if kind in ended},
+        "models": list(dict.fromkeys(call.model for call in calls if call.model is not None)),
+        "prompt_tokens": sum(sent) if sent else None,
+        "completion_tokens": sum(got) if got else None,
+        "latency_s": latency_s,
+        "latency_mean_s": fmean(latencies),
+        "latency_median_s": median(latencies),
+        "latency_max_s": max(latencies),
+        "wall_share": latency_s / wall_s if wall_s else None,
+    }
+
+
+def _worth(judged: Mapping[str, int]) -> dict[str, Any]:
+    proposals = sum(judged.values())
+    valid = proposals - sum(judged.get(rail, 0) for rail in INVALID)
+    novel = valid - judged.get(Rail.R6_NOVELTY, 0)
+    return {
+        "proposals": proposals,
+        "valid_share": valid / proposals if proposals else None,
+        "novel_share": novel / valid if valid else None,
+    }
+
+
+def llm_facts(n: LlmNumbers) -> Iterator[tuple[str, str]]:
+    """Label and text: the calls and what they cost, then what came of them."""
+    models = ", ".join(safe(name, NAME_CELLS) for name in n.models[:MAX_MODELS])
+    more = f" and {len(n.models) - MAX_MODELS} more" if len(n.models) > MAX_MODELS else ""
+    of = f" of {models}{more}" if models else ""
+    yield "LLM", f"{count(n.calls, 'call')}{of}: {listed(n.calls_by_classification)}; {_cost(n)}"
+    parts = [count(n.proposals, "proposal")]
+    if n.valid_share is not None:
+        parts.append(f"{100 * n.valid_share:.0f}% valid")
+    if n.novel_share is not None:
+        parts.append(f"{100 * n.novel_share:.0f}% of those new")
+    parts.append(f"fell back in {n.fell_back} of {n.iterations}")
+    yield "", ", ".join(parts)
+
+
+def _cost(n: LlmNumbers) -> str:
+    ways = {"in": n.prompt_tokens, "out": n.completion_tokens}
+    counted = " and ".join(f"{number:,} {way}" for way, number in ways.items() if number is not None)
+    tokens = [f"tokens {counted}"] if counted else []
+    share = [] if n.wall_share is None else [f"{100 * n.wall_share:.0f}% of the time"]
+    return ", ".join([f"median {span(n.latency_median_s)}", *share, *tokens])
+
+
+def endings_table(n: LlmNumbers | None, color: bool) -> list[str]:
+    """A heading and a line per way in which calls ended; empty without an LLM."""
+    if n is None:
+        return []
+    heading = pad("ending", ENDING_CELLS) + "calls".rjust(7) + "share".rjust(8)
+    lines = [
+        pad(kind, ENDING_CELLS) + f"{number}".rjust(7) + f"{100 * number / n.calls:.0f}%".rjust(8)
+        for kind, number in n.calls_by_classification.items()
+    ]
+    return [paint(heading, "dim", color), *lines]
