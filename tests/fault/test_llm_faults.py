@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
+import threading
 from email.utils import formatdate
 
 import pytest
@@ -208,9 +210,21 @@ def test_a_server_without_tls_is_unreachable_by_https():
         check_that_it_failed_once(world, End.UNREACHABLE)
 
 
-def test_a_name_that_does_not_exist_is_unreachable():
+def test_a_name_that_does_not_exist_is_unreachable(monkeypatch):
+    def no_such_name(*_args, **_flags):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
     with world_of("http://no-such-host.invalid:8000/v1") as world:
         check_that_it_failed_once(world, End.UNREACHABLE)
+
+
+def test_a_name_server_that_does_not_answer_is_a_timeout(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_flags: release.wait(60) and [])
+    with world_of("http://llm.example:8000/v1", deadline_s=SHORT_S) as world:
+        check_that_it_failed_once(world, End.TIMEOUT)
+    release.set()
 
 
 @pytest.mark.parametrize(
