@@ -18,11 +18,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from autoresearch.environment import KEY_VARIABLE, SECRETS
 from autoresearch.errors import ConfigError
 
 ENV_PREFIX = "AUTORESEARCH_"
-KEY_VARIABLE = "AUTORESEARCH_LLM_KEY"
-SECRETS = frozenset({KEY_VARIABLE})  # read where it is used (``llm.key``): a setting would be shown and logged
 DEFAULT_PROFILE = "tiny"
 
 

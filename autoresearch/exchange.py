@@ -89,6 +89,13 @@ class Exchange(Plain):
     tries: int  # 2 and more: the server failed first, and was asked again
 
     @property
+    def reply(self) -> tuple[str, ...]:
+        """What of it goes to the rails: its proposals, or the whole text where there is none in it, or nothing."""
+        if self.classification not in ANSWERED or not self.raw:
+            return ()
+        return self.slices or (self.raw,)
+
+    @property
     def call(self) -> LlmCall:
         """What the iteration's record keeps of it."""
         return LlmCall(

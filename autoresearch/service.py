@@ -18,6 +18,7 @@ from autoresearch import __version__
 from autoresearch.bench import Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
+from autoresearch.environment import without_secrets
 from autoresearch.errors import ConfigError, JournalDamaged, JournalError
 from autoresearch.exchange_log import FILES as EXCHANGE_FILES
 from autoresearch.files import DirectoryLock
@@ -259,7 +260,8 @@ def write_report(run_dir: Path, watcher: Watcher) -> None:
     """Have a child write the report: whatever is wrong with it cannot hurt the run."""
     command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), "--out", str(run_dir / REPORT)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True)
+        env = without_secrets(os.environ)
+        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True, env=env)
         problem = done.stderr.strip() if done.returncode else ""
     except (OSError, subprocess.TimeoutExpired) as e:
         problem = str(e)

@@ -19,7 +19,8 @@ from autoresearch.service import meta_of
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.spec import Device
 from autoresearch.trajectory import Trajectory
-from rails import Verdict, gate
+from rails import Config, Verdict, gate
+from rails import too_dear as dear
 
 # A question about a run that has not begun needs a meta record; nothing is measured with this and nothing kept of it.
 NOTHING_MEASURED = Yardstick(
@@ -84,5 +85,8 @@ def _llm(
             raw, policy.baseline, policy.menu, steps=policy.steps, known=known, estimate=estimator, limits=limits
         )
 
+    def too_dear(cfg: Config) -> str:
+        return (dear(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
+
     trajectory = Trajectory.fold(records or [meta_of(settings, policy, NOTHING_MEASURED)])
-    return llm(settings, Space(policy.menu, policy.baseline, policy.steps), judge, trajectory)
+    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, too_dear), judge, trajectory)

@@ -13,7 +13,7 @@ import pytest
 from autoresearch.config import Settings
 from autoresearch.doctor import Check
 from autoresearch.doctor import llm as llm_room
-from tests.fake_llm import Behaviour, FakeLlm, Wire, answers, refusing, reset, says, silence
+from tests.fake_llm import Behaviour, FakeLlm, Wire, answers, completion, refusing, reset, says, silence
 from tests.unit.doctor.conftest import Examined
 
 KEY = "sk-local/0123456789abcdef+Zz"
@@ -92,6 +92,22 @@ class TestAServerThatAnswers:
         server.schema = "ignored"
         check = look()
         assert (check.state, check.facts["structured"]) == ("ok", "ignored")
+
+
+class TestWhatAPersonShouldKnow:
+    def test_a_server_that_cuts_the_prompt_off_without_a_word(self, look: Look, server: FakeLlm) -> None:
+        change = json.dumps({"knob": "lr", "new_value": 1e-3, "reason": "a hunch"})
+        few = completion({"role": "assistant", "content": change}, usage={"prompt_tokens": 500, "completion_tokens": 9})
+        server.script[:] = [answers(few)]
+        check = look()
+        assert check.state == "warn"
+        assert "num_ctx" in check.hint
+
+    def test_thinking_without_an_end(self, look: Look, server: FakeLlm) -> None:
+        server.script[:] = [says("<think>on and on", "length")]
+        check = look()
+        assert (check.state, check.facts["classifications"]) == ("warn", {"think_truncated": 3})
+        assert "/no_think" in check.hint
 
 
 class TestAServerThatIsOfNoUse:
