@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from autoresearch.errors import JournalDamaged
-from autoresearch.plain import Plain
+from autoresearch.plain import Plain, decoded
 
 LLM_SOURCE = "nim"  # the `source` of what a model proposed, whichever proposer asked it
 
@@ -114,9 +113,4 @@ _EXCHANGE: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
 def decode_exchange(payload: bytes | str) -> Exchange:
     """An exchange from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
-    try:
-        return _EXCHANGE.validate_json(payload)
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise JournalDamaged(f"{where}: {first['msg']}") from e
+    return decoded(_EXCHANGE, payload)
