@@ -342,7 +342,7 @@ def test_ctrl_c_while_the_llm_is_waited_for_ends_it_without_noise(run_dir: Path,
             try:
                 assert asked.wait(60)
                 doctor.send_signal(signal.SIGINT)
-                out, err = doctor.communicate(timeout=10)
+                out, err = doctor.communicate(timeout=30)
             finally:
                 doctor.kill()
     assert doctor.returncode == 130
