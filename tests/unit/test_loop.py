@@ -14,7 +14,7 @@ from autoresearch.config import Settings
 from autoresearch.errors import BaselineFailed
 from autoresearch.journal import Journal, read
 from autoresearch.loop import Loop
-from autoresearch.ports import Interrupted, Progress
+from autoresearch.ports import Hold, Interrupted, OnProgress, Progress
 from autoresearch.records import (
     Attempt,
     Baseline,
@@ -94,7 +94,7 @@ class Measures:
     with_progress: bool = False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold) -> Outcome:
         self.measured.append((cfg, seed))
         return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 
