@@ -27,6 +27,7 @@ from autoresearch.service import meta_of, utc
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.trajectory import Trajectory
+from autoresearch.trial import with_earlier_parts
 
 STEP_S = 0.001
 
@@ -57,7 +58,8 @@ class FakeTrial:
             on_progress("train", 0.5, step, None)
             time.sleep(STEP_S)
             step += 1
-        return self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
+        outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
+        return with_earlier_parts(outcome, hold.before)
 
 
 @dataclass(slots=True)
