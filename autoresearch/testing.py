@@ -20,6 +20,7 @@ from autoresearch.config import Settings
 from autoresearch.exchange import Classification, Exchange, Message
 from autoresearch.llm.answer import Answer
 from autoresearch.loop import Loop
+from autoresearch.parts import with_earlier_parts
 from autoresearch.policy import Policy, policy_of
 from autoresearch.ports import NO_HOLD, Exhausted, Hold, Interrupted, OnProgress, Progress, Proposer, Reply
 from autoresearch.records import Attempt, Cfg, Event, Failure, Measurement, Outcome, Suspended, Yardstick, sha256_of
@@ -27,7 +28,6 @@ from autoresearch.service import meta_of, utc
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.trajectory import Trajectory
-from autoresearch.trial import with_earlier_parts
 
 STEP_S = 0.001
 

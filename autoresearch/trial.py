@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from autoresearch.brake import Brake, NotWaitedFor
 from autoresearch.errors import TrialServerError
 from autoresearch.memory import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes
+from autoresearch.parts import ended_before_its_checkpoint, with_earlier_parts
 from autoresearch.ports import NO_HOLD, Hold, Interrupted, OnProgress
 from autoresearch.records import OUTCOME_OR_SUSPENDED, Cause, Cfg, Failure, Measurement, Outcome, Suspended
 from autoresearch.training.spec import Device, TrialSpec
@@ -327,28 +328,6 @@ def _parsed(answer: dict[str, Any], exit_code: int, answers: TypeAdapter[T]) -> 
     if not isinstance(end, Failure) and exit_code != 0:
         return Failure(cause=Cause.EXITED, detail=f"it measured, then ended with exit code {exit_code}")
     return end
-
-
-def ended_before_its_checkpoint(end: NotWaitedFor, before: Suspended | None, wall_s: float) -> Suspended:
-    """What is left of a trial that could not be waited for: the checkpoint that it had gone on from, if any."""
-    return Suspended(
-        step=(before.step if before else 0) if end.step is None else end.step,
-        resumes_at=before.resumes_at if before else None,
-        problem=str(end),
-        train_wall_s=before.train_wall_s if before else 0.0,
-        val_wall_s=before.val_wall_s if before else 0.0,
-        trial_wall_s=wall_s,
-    )
-
-
-def with_earlier_parts(outcome: Outcome | Suspended, before: Suspended | None) -> Outcome | Suspended:
-    """The outcome of a whole trial; ``before`` is what its earlier parts took. Joules are known of all or not."""
-    if before is None:
-        return outcome
-    wall_s = (outcome.trial_wall_s or 0.0) + before.trial_wall_s
-    known = outcome.energy_j is not None and before.energy_j is not None
-    joules = (outcome.energy_j or 0.0) + (before.energy_j or 0.0) if known else None
-    return outcome.model_copy(update={"trial_wall_s": wall_s, "energy_j": joules})
 
 
 def drain(fd: int, take: Callable[[bytes], None]) -> bool:

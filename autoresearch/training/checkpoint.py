@@ -91,7 +91,7 @@ class Checkpoint:
             if _sha256(self.folder / name) != manifest.files.get(name):
                 raise Unusable(f"{name} is damaged")
             return manifest.so_far, torch.load(self.folder / name, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as e:
+        except (OSError, RuntimeError, ValueError, EOFError, MemoryError, pickle.UnpicklingError) as e:
             raise Unusable(f"{name}: {e}") from e
 
     def _manifest(self) -> Manifest:

@@ -73,6 +73,6 @@ def problem_of(work: Callable[[], object]) -> str:
     """Why ``work`` could not write, or an empty string; torch has no better name than RuntimeError for a full disk."""
     try:
         work()
-    except (OSError, RuntimeError) as e:
+    except (OSError, RuntimeError, MemoryError) as e:  # a pause makes no configuration too large
         return ascii(f"{type(e).__name__}: {e}")[1:-1][:500]
     return ""

@@ -124,6 +124,16 @@ def test_it_measures_what_it_measures_undisturbed(
     assert numbers(end) == numbers(whole)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_compiled_layers_too(small_corpus: Path, tmp_path: Path, precision: str) -> None:
+    spec = spec_of(small_corpus, "torch", precision=precision).model_copy(update={"compiled": True})
+    whole = part(spec, tmp_path / "other", goes_on=False)
+    assert isinstance(whole, Measurement)
+    _, end = in_parts(spec, tmp_path / "aside", [3, 4, 7])
+    assert numbers(end) == numbers(whole)
+
+
 def test_with_a_budget_in_tokens(make: Any, tmp_path: Path) -> None:
     spec = make(kind="tokens", size=2000)
     whole = part(spec, tmp_path / "other", goes_on=False)
