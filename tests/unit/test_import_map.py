@@ -53,6 +53,10 @@ ALLOWED = {
     "replaying": {"exchange", "exchange_log", "proposers", "report"},
     "export": {"records", "report", "trajectory", "training"},
     "console": {"ports", "records"},
+    "watchers": {"bench", "ports", "records"},
+    "progress": {"ports", "records"},
+    "hooks": {"config", "journal", "loop", "ports", "records", "report", "trajectory"},
+    "watch": {"control", "files", "journal", "progress", "records", "report"},
     "testing": {
         "bench", "config", "exchange", "llm", "loop", "policy", "ports", "records", "service", "training", "trajectory",
         "trial",
@@ -62,8 +66,8 @@ ALLOWED = {
         "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
     },
     "cli": {
-        "config", "console", "control", "doctor", "envelope", "export", "files", "journal", "records", "replaying",
-        "report", "service", "training",
+        "bench", "config", "console", "control", "doctor", "envelope", "export", "files", "hooks", "journal", "progress",
+        "records", "replaying", "report", "service", "training", "watch", "watchers",
     },
     "__main__": {"cli"},
     "__init__": set(),
