@@ -85,7 +85,7 @@ def read_progress(run_dir: Path) -> Shown | None:
     try:
         with (run_dir / FILE_NAME).open("rb") as file:
             return _shown(json.loads(file.read(MAX_BYTES)))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 

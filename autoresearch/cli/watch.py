@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+from contextlib import closing
 from typing import Any
 
 from autoresearch.cli.parsing import add_command
@@ -33,10 +34,10 @@ def watch(args: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without these letters still shows the words
     on_terminal = sys.stdout.isatty()
     console = Console(highlight=False, markup=False, emoji=False, width=None if on_terminal else WIDTH)
-    lookout = Lookout(run_path(args))
-    if on_terminal and not args.once and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-        Screen(console, lambda width, height: frame(lookout.look(), width, height)).stay()
-        return 0
-    sight = lookout.look()
+    with closing(Lookout(run_path(args))) as lookout:
+        if on_terminal and not args.once and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+            Screen(console, lambda width, height: frame(lookout.look(), width, height)).stay()
+            return 0
+        sight = lookout.look()
     console.print(group(frame(sight, console.width)))
     return sight.problem.exit_code if sight.problem else 0

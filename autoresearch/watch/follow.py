@@ -59,7 +59,7 @@ class Follower:
             self._refuse(identity, e)
             raise
         except OSError as e:
-            error = JournalError(f"cannot read {self.path}: {e.strerror}", hint="see its permissions")
+            error = JournalError(f"cannot read {self.path.name}: {e.strerror}", hint="see its permissions")
             self._refuse(identity, error)
             raise error from e
 
@@ -107,7 +107,7 @@ class Follower:
         if found is None:
             if number == 1 and not line.startswith(BEGINNING):
                 hint = "`autoresearch status` and `report` read the origin's log too"
-                raise JournalError(f"{self.path} is no trajectory of this program", hint=hint)
+                raise JournalError(f"{self.path.name} is no trajectory of this program", hint=hint)
             raise self._damaged(f"line {number} is damaged and is not the last")
         seq, payload = found
         if seq != number - 1:
@@ -121,4 +121,4 @@ class Follower:
         return record
 
     def _damaged(self, how: str) -> JournalDamaged:
-        return JournalDamaged(f"{self.path}: {how}", hint="`autoresearch run` says what to do about it")
+        return JournalDamaged(f"{self.path.name}: {how}", hint="`autoresearch run` says what to do about it")

@@ -10,7 +10,7 @@ from rich.text import Text
 from autoresearch.report.summary import best_keep
 from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, kind_of, line
 from autoresearch.report.text import LABEL_CELLS, curve, facts
-from autoresearch.report.words import NAME_CELLS, bpb, change, pad, safe, width_of
+from autoresearch.report.words import NAME_CELLS, bpb, change, clip, pad, safe, width_of
 from autoresearch.watch.now import headline, now_lines
 from autoresearch.watch.sight import Sight
 from autoresearch.watch.styles import STYLES
@@ -19,6 +19,7 @@ MIN_WIDTH = 40
 ROOMY = 36  # lines, from which on there is room for everything that a report counts
 ROWS_ONCE = 8  # in a frame that is not on a screen
 MIN_TABLE = 3  # lines: a heading and two iterations
+DISPENSABLE = ("time", "source", "val_bpb")  # columns, the first to go first
 FIRST = ("verdicts",)  # of the facts
 KEYS = "q leaves; the run goes on"
 
@@ -34,7 +35,7 @@ def frame(sight: Sight, width: int, height: int | None = None) -> Lines:
     blocks = [_head(sight, width), now_lines(sight, width), _numbers(sight, width, height), _curve(sight, width)]
     chosen: list[Lines] = []
     for block in blocks:
-        if block and (height is None or _height([*chosen, block]) <= height):
+        if block and (not chosen or height is None or _height([*chosen, block]) <= height):
             chosen.append(block)
     footer = [[Text(KEYS, "dim")]] if height is not None and _height([*chosen, [Text()]]) <= height else []
     room = ROWS_ONCE + 1 if height is None else height - _height([*chosen, *footer, []])
@@ -140,12 +141,21 @@ def _table(sight: Sight, width: int, room: int) -> Lines:
     """A heading and the last iterations, the newest at the bottom, in at most ``room`` lines."""
     if sight.history is None or sight.summary is None or not sight.history.rows or room < MIN_TABLE:
         return []
-    columns = WITH_SOURCE if len(sight.summary.sources) > 1 else COLUMNS
+    columns = _columns(len(sight.summary.sources) > 1, width)
     heading = "".join(pad(name, cells) for name, cells in columns.items())
     if width - sum(columns.values()) >= MIN_WHY_CELLS:
         heading += "why"
     rows = sight.history.rows[-(room - 1) :]
     return [
-        Text(heading.rstrip(), "dim"),
-        *(Text(line(row, width, columns), STYLES.get(kind_of(row), "")) for row in rows),
+        Text(clip(heading.rstrip(), width), "dim"),
+        *(Text(clip(line(row, width, columns), width), STYLES.get(kind_of(row), "")) for row in rows),
     ]
+
+
+def _columns(with_source: bool, width: int) -> dict[str, int]:
+    """Those for which there is room: in a narrow window a verdict is worth more than a time."""
+    columns = dict(WITH_SOURCE if with_source else COLUMNS)
+    for name in DISPENSABLE:
+        if sum(columns.values()) > width:
+            columns.pop(name, None)
+    return columns

@@ -9,7 +9,7 @@ from autoresearch.report import History, text
 from autoresearch.report.history import plain_value
 from autoresearch.report.text import LABEL_CELLS
 from autoresearch.report.words import NAME_CELLS, change, pad, safe, span
-from autoresearch.watch.pace import clock, elapsed_s, left_s
+from autoresearch.watch.pace import clock, elapsed_s, left_s, roughly
 from autoresearch.watch.sight import Sight
 from autoresearch.watch.styles import BAD, BAR, GOOD, PLAIN, REST, WARN
 
@@ -50,7 +50,7 @@ def _running(sight: Sight, history: History) -> str:
     if sight.pausing:
         return f"Running: {at}. {FLAG} is there: it pauses after this trial."
     left = left_s(history, sight.now)
-    pace = f", about {span(left)} to go, until {clock(sight.now, left)}" if left is not None else ""
+    pace = f", {roughly(left)} to go, until {clock(sight.now, left)}" if left is not None else ""
     return f"Running: {at}{pace}."
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from autoresearch.report import History
+from autoresearch.report.words import span
 
 LATEST = 50  # iterations: an early stretch of small or large models should not speak for the rest of the night
 
@@ -39,6 +40,13 @@ def elapsed_s(since: str | None, now: datetime) -> float | None:
     except (ValueError, TypeError, OverflowError):  # TypeError: a time without a zone
         return None
     return spent if spent >= 0 else None
+
+
+def roughly(seconds: float) -> str:
+    """An estimate, no finer than it deserves: it should not flicker."""
+    if seconds < 45:
+        return "less than a minute"
+    return f"about {span(seconds)}" if seconds >= 3600 else f"about {round(seconds / 60)} min"
 
 
 def clock(now: datetime, seconds: float) -> str:

@@ -66,8 +66,8 @@ ALLOWED = {
         "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
     },
     "cli": {
-        "bench", "config", "console", "control", "doctor", "envelope", "export", "files", "hooks", "journal", "progress",
-        "records", "replaying", "report", "service", "training", "watch", "watchers",
+        "bench", "config", "console", "control", "doctor", "envelope", "export", "files", "hooks", "journal",
+        "progress", "records", "replaying", "report", "service", "training", "watch", "watchers",
     },
     "__main__": {"cli"},
     "__init__": set(),
