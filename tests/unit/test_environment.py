@@ -12,7 +12,7 @@ from autoresearch.trial_server import TrialServer
 
 
 def test_everything_but_the_secrets():
-    environ = {"PATH": "/bin", KEY_VARIABLE: "sk-1", "CREDENTIALS_DIRECTORY": "/run/credentials/x"}
+    environ = {"PATH": "/bin", KEY_VARIABLE: "sk-1", "CREDENTIALS_DIRECTORY": "/c", "NOTIFY_SOCKET": "@n"}
     assert without_secrets(environ) == {"PATH": "/bin"}
 
 
@@ -28,6 +28,6 @@ def test_the_trial_server_does_not_know_the_key(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", Watched)
     server = TrialServer("torch", tmp_path / "log")
     with suppress(OSError, AutoresearchError):
-        server.fork({}, 0, 0, lambda: False)
+        server.fork({}, (0, 0, 0), lambda: False)
     assert started
     assert KEY_VARIABLE not in started[0]
