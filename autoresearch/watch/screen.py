@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -60,13 +60,19 @@ class Screen:
         with _keys(sys.stdin.fileno()) as keys, live:
             watched = [wake, *keys]
             while not (self._leaving or self._suspending):
-                live.update(group(self._draw(*self._console.size)), refresh=True)
+                live.update(group(self._draw(*self._size())), refresh=True)
                 ready, _, _ = select.select(watched, [], [], EVERY_S)
                 if wake in ready:
                     os.read(wake, 4096)
                 if any(key in ready for key in keys):
                     pressed = os.read(keys[0], 64)
                     self._leaving |= not pressed or any(key in pressed for key in QUIT)
+
+    def _size(self) -> ConsoleDimensions:
+        """Of the terminal as it is now: a COLUMNS in the environment is as old as the shell that exported it."""
+        width, height = os.get_terminal_size(self._console.file.fileno())
+        self._console.size = ConsoleDimensions(width or 80, height or 24)
+        return self._console.size
 
     @contextmanager
     def _signals(self) -> Iterator[int]:
