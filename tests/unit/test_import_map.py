@@ -34,6 +34,7 @@ ALLOWED = {
     "exchange_log": {"exchange", "files", "journal", "records"},
     "control": {"files"},
     "memory": set(),
+    "energy": set(),
     "proposers": {"credit", "exchange", "llm", "ports", "records", "trajectory", "rails"},
     "training": {"rails", "records", "files", "config"},
     "trial_server": {"ports"},
@@ -62,8 +63,8 @@ ALLOWED = {
         "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
     },
     "cli": {
-        "config", "console", "control", "doctor", "envelope", "export", "files", "journal", "records", "replaying",
-        "report", "service", "training",
+        "config", "console", "control", "doctor", "energy", "envelope", "export", "files", "journal", "records",
+        "replaying", "report", "service", "training",
     },
     "__main__": {"cli"},
     "__init__": set(),
