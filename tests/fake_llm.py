@@ -184,7 +184,7 @@ class FakeLlm:
         if request.path != "/tokenize" or self.tokens_of is None:
             return answers({"detail": "Not Found"}, status=404)
         count = self.tokens_of(request.body["prompt"])
-        return answers({"count": count, "max_model_len": self.max_model_len, "tokens": [0] * count})
+        return answers({"count": count, "max_model_len": self.max_model_len, "tokens": [0] * min(count, 1000)})
 
 
 def is_greeting(request: Request) -> bool:
@@ -198,6 +198,9 @@ def read_request(connection: socket.socket) -> Request | None:
         if not (more := connection.recv(1 << 16)):
             return None
         data += more
+        if not data[:1].isalpha():  # a TLS handshake, say
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return None
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -274,6 +277,11 @@ def reset(after: bytes = b"") -> Behaviour:
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return behave
+
+
+def says_no(status: int, message: str = "no", **headers: str) -> Behaviour:
+    """An error in OpenAI's shape."""
+    return answers({"error": {"message": message, "type": "error", "code": status}}, status, **headers)
 
 
 def not_found_as_vllm(model: str) -> Behaviour:

@@ -35,6 +35,6 @@ def without_key(key: str | None) -> Callable[[str], str]:
     """What takes the key out of a server's words, also where JSON spells it with escapes."""
     if not key or len(key) < SECRET_FROM:
         return lambda words: words
-    spelled = "".join(rf"(?:\\?{re.escape(c)}|\\u00(?i:{ord(c):02x}))" for c in key)
+    spelled = "".join(rf"(?:\\u00(?i:{ord(c):02x})|\\?{re.escape(c)})" for c in key)
     pattern = re.compile(spelled)
     return lambda words: pattern.sub("[key]", words)

@@ -28,6 +28,9 @@ class Waiter:
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         """The coroutine's result. Raises ``TimeoutError`` past ``seconds``, and ``Interrupted`` at the user's wish."""
+        if self._loop.is_closed():
+            coroutine.close()  # else Python complains that it was never awaited
+            raise RuntimeError("the waiter is closed")
         helpers = ThreadPoolExecutor(1, "llm")  # names are looked up in a thread, which shall not outlive the call
         self._loop.set_default_executor(helpers)
         try:

@@ -152,7 +152,8 @@ class NimProposer:
             self.space, trajectory, self.budget_left(trajectory), self.proposals, self.beliefs(trajectory)
         )
         talk_tokens = min(1024, self.llm.max_model_len // 8)  # for the rounds that follow
-        room = scale * (self.llm.max_model_len - self.llm.completion_tokens - talk_tokens)
+        others = self.llm.completion_tokens + talk_tokens + estimate_tokens(self.system or "")
+        room = scale * (self.llm.max_model_len - others)
         prompt = build_prompt(situation, int(room / self.llm.tokens_ratio))
         counted = self.llm.count_tokens(prompt)
         if counted is not None:

@@ -53,7 +53,7 @@ ALLOWED = {
     "report": {"exchange", "files", "journal", "plain", "points", "records", "training", "trajectory", "rails"},
     "replaying": {"exchange", "exchange_log", "proposers", "report"},
     "export": {"records", "report", "trajectory", "training"},
-    "console": {"ports", "records"},
+    "console": {"exchange", "ports", "records"},
     "testing": {
         "bench", "config", "exchange", "llm", "loop", "policy", "ports", "records", "service", "training", "trajectory",
         "trial",
