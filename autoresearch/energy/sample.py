@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MAX_W = 20_000.0  # no box that stands on a desk or in one rack unit takes more: a sensor that says so is mistaken
@@ -24,6 +25,7 @@ class Sample:
     temp_c: float | None = None
     clock_mhz: float | None = None
     slowdowns: tuple[str, ...] | None = None  # why the device runs below its clocks now; empty: it does not
+    others_util_pct: float | None = None  # what of the device other processes use
     asleep_s: float = 0.0
 
     @property
@@ -44,3 +46,29 @@ class Sample:
 
 def _plausible(value: float, most: float) -> bool:
     return math.isfinite(value) and 0 <= value <= most
+
+
+def together(samples: Sequence[Sample], t: float) -> Sample:
+    """Several devices as one. What one of them does not say is not known of all."""
+
+    def fold(how: Callable[[list[float]], float], name: str) -> float | None:
+        known = [value for s in samples if (value := getattr(s, name)) is not None]
+        return how(known) if known and len(known) == len(samples) else None
+
+    slowed = [s.slowdowns for s in samples if s.slowdowns is not None]
+    memory = fold(sum, "mem_used_bytes")
+    return Sample(
+        t,
+        power_w=fold(sum, "watts"),
+        counter_j=fold(sum, "joules"),
+        util_pct=fold(_mean, "util_pct"),
+        mem_used_bytes=None if memory is None else int(memory),
+        temp_c=fold(max, "temp_c"),
+        clock_mhz=fold(min, "clock_mhz"),
+        slowdowns=tuple(sorted({n for names in slowed for n in names})) if len(slowed) == len(samples) else None,
+        others_util_pct=fold(_mean, "others_util_pct"),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
