@@ -136,6 +136,18 @@ class LlmSettings(Section):
         return url.rstrip("/")
 
 
+class EnergySettings(Section):
+    """Joules, and what they cost."""
+
+    meter: Literal["auto", "off"] = Field("auto", description="auto: by the best sensor of power or energy there is")
+    sensor: Path | None = Field(None, description="a file with the microwatts of the whole system, better than any")
+    price_per_kwh: Annotated[float, Field(ge=0)] | None = Field(None, description="what a kWh costs, for the report")
+    currency: Annotated[str, Field(max_length=8)] | None = Field(None, description="of that price, as EUR")
+    max_kwh: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="end in good order after this much, of what the sensor sees; the whole run counts"
+    )
+
+
 class Settings(Section):
     """Everything that a run is told."""
 
@@ -171,6 +183,7 @@ class Settings(Section):
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
+    energy: EnergySettings = EnergySettings()  # type: ignore[call-arg]
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(_meant)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )

@@ -31,6 +31,8 @@ class RunControl:
     max_hours: float | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = datetime.now
+    spent: Callable[[], str] = lambda: ""  # why the run has used up what it may; empty to go on
+    look: Callable[[], None] = lambda: None  # called wherever the run waits here
     aborted: bool = False
     _signal: str = ""
     _wake: SimpleQueue[None] = field(default_factory=SimpleQueue)  # unlike an Event, a signal handler may touch it
@@ -47,7 +49,7 @@ class RunControl:
             return f"it is {self.until:%H:%M}"
         if self.max_hours is not None and self.clock() - self._began >= 3600 * self.max_hours:
             return f"{self.max_hours:g} hours are over"
-        return ""
+        return self.spent()
 
     def pause_reason(self) -> str:
         """Anything called pause.flag pauses: a file, a directory, a dangling link."""
@@ -57,6 +59,7 @@ class RunControl:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
+                self.look()
                 with suppress(Empty):
                     self._wake.get(timeout=LOOK_AGAIN_S)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from autoresearch.accounting import PHASE_AFTER, accounted
 from autoresearch.closing import (
     Asked,
     Times,
@@ -23,7 +24,20 @@ from autoresearch.closing import (
 )
 from autoresearch.decide import decide, mean_bpb, wanted_seed
 from autoresearch.errors import BaselineFailed, JournalError
-from autoresearch.ports import Control, Exhausted, Interrupted, Journal, Observer, Progress, Proposer, Reply, Trial
+from autoresearch.ports import (
+    Control,
+    Exhausted,
+    Interrupted,
+    Journal,
+    Meter,
+    Observer,
+    Progress,
+    Proposer,
+    Reply,
+    Trial,
+    Unmetered,
+)
+from autoresearch.power import phase_of
 from autoresearch.records import (
     Baseline,
     Cause,
@@ -69,6 +83,7 @@ class Loop:
     boot_id: str
     utc: Callable[[], str]
     clock: Callable[[], float] = time.monotonic
+    meter: Meter = field(default_factory=Unmetered)
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
 
@@ -133,12 +148,14 @@ class Loop:
         """One reply. A proposer that noticed a pause is asked again after it; a stop ends the run here."""
         while True:
             since = self.active_s()
+            self.meter.phase("propose")
             try:
                 return self.proposer.propose(self.trajectory, asked.attempts)
             except Interrupted:
                 pass
             finally:
                 asked.propose_s += self.active_s() - since
+                self.meter.phase("idle")
             self.checkpoint()
 
     def first_that_passes(self, reply: Reply, asked: Asked) -> Verdict | None:
@@ -193,6 +210,7 @@ class Loop:
         self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
 
     def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
+        self.meter.phase(phase_of(phase))
         with suppress(Exception):
             self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
 
@@ -228,8 +246,11 @@ class Loop:
 
     def record(self, event: Event) -> None:
         """Durable first, then part of what is known, then shown."""
+        event = accounted(event, self.meter, self.trajectory)
         self.journal.append(encode(event))
         self.trajectory.add(event)
+        if phase := PHASE_AFTER.get(type(event)):
+            self.meter.phase(phase)
         with suppress(Exception):  # whoever looks on cannot stop the run
             self.observer.recorded(event)
 

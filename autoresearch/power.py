@@ -16,6 +16,7 @@ Phase = Literal["start", "train", "validate", "propose", "paused", "idle"]
 Method = Literal["hwmon", "nvml_energy", "nvml_power", "nvidia_smi", "rapl", "none"]
 Scope = Literal["system", "gpu", "package"]  # the whole machine; the GPU's board; the CPU's package
 PHASES: tuple[Phase, ...] = get_args(Phase)
+TRIAL_PHASES: tuple[Phase, ...] = ("start", "train", "validate")
 
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -24,7 +25,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Power(Plain):
     """What one phase took, by one meter. Memory, utilisation and clocks are the GPU's where there is one."""
 
-    method: Method
+    method: Method | Literal["mixed"]  # mixed: a sum over starts that had different sensors of one scope
     scope: Scope | None
     span_s: NotNegative  # without the time that the machine slept
     coverage: Fraction  # the share of span_s that energy_j and mean_w are of
@@ -55,6 +56,11 @@ class Metering(Plain):
     currency: str | None = None
 
 
+def phase_of(progress: str) -> Phase:
+    """What a trial says it is at, as a phase; what nobody knows is part of its start."""
+    return next((phase for phase in PHASES if phase == progress), "start")
+
+
 def joined(first: Power, second: Power) -> Power:
     """Both stretches as one. Raises ``ValueError`` for figures of different scope."""
     if first.scope != second.scope:
@@ -63,7 +69,7 @@ def joined(first: Power, second: Power) -> Power:
     span_s = first.span_s + second.span_s
     energy_j = _sum(first.energy_j, second.energy_j)
     return Power(
-        method=first.method if first.method == second.method else "none",
+        method=first.method if first.method == second.method else "mixed",
         scope=first.scope,
         span_s=span_s,
         coverage=min(1.0, (a + b) / span_s) if span_s else 0.0,

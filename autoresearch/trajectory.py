@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from autoresearch.power import Metering, Phase, Power, Scope, joined
 from autoresearch.records import (
     RETRYABLE,
     Attempt,
@@ -16,6 +17,7 @@ from autoresearch.records import (
     Failure,
     Measurement,
     Meta,
+    Metered,
     Outcome,
     Proposed,
     Started,
@@ -36,13 +38,16 @@ class Trajectory:
     proposed: Proposed | None = None  # the iteration that is open, if one is
     running: TrialStarted | None = None  # the trial that began and has not ended
     outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
+    voided: list[TrialEnded] = field(default_factory=list)  # trials beside ``outcomes`` that are run again
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
     trials_started: int = 0
     starts: int = 0
     best: Evaluated | None = None  # the keep with the lowest mean
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
-    energy_j: float | None = None
+    energy_j: float | None = None  # of all trials
+    power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
+    metering: Metering | None = None  # of the last start
     baseline_bad_luck: int = 0  # failures of the baseline that may say nothing about it
     tried: Tried | None = None
 
@@ -71,6 +76,8 @@ class Trajectory:
 
     def add(self, record: Event) -> None:
         """Take one more record into account."""
+        if isinstance(record, Metered):
+            self._count(record.power)
         match record:
             case Meta():
                 self.meta = record
@@ -86,6 +93,7 @@ class Trajectory:
                 self.baseline = record
                 self._lower()
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
+                self.voided = []
             case Proposed():
                 self.proposed = record
             case Stopped():
@@ -97,6 +105,9 @@ class Trajectory:
 
     def _start(self, record: Started) -> None:
         self.starts += 1
+        self.metering = record.metering
+        if record.metering and record.metering.idle:
+            self._count({"idle": record.metering.idle})
         if self.running is not None:  # it began and never ended: lost with its daemon, or with the whole machine
             self.host_losses += self.running.boot_id != record.boot_id
             self.running = None
@@ -105,11 +116,17 @@ class Trajectory:
 
     def _end_trial(self, record: TrialEnded) -> None:
         self.running = None
-        self.outcomes.append(record)
+        (self.voided if record.void else self.outcomes).append(record)
         if self.baseline is None and self._is_first_bad_luck(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as a candidate's would be
         if record.outcome.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + record.outcome.energy_j
+
+    def _count(self, power: dict[Phase, Power]) -> None:
+        for phase, more in power.items():
+            if more.scope is not None:
+                phases = self.power.setdefault(more.scope, {})
+                phases[phase] = joined(phases[phase], more) if phase in phases else more
 
     def _is_first_bad_luck(self, outcome: Outcome) -> bool:
         unlucky = isinstance(outcome, Failure) and outcome.cause in RETRYABLE
@@ -123,7 +140,7 @@ class Trajectory:
     def _close(self, record: Closer) -> None:
         self.iterations.append(record)
         self._lower()
-        self.proposed, self.running, self.outcomes, self.host_losses = None, None, [], 0
+        self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
         if isinstance(record, Evaluated):
             self.known().add(record.candidate_cfg, "measured")
             if record.decision == "keep" and (self.best is None or record.val_bpb < self.best.val_bpb):

@@ -115,12 +115,17 @@ class Total:
     @property
     def coverage(self) -> float:
         """The share of ``span_s`` that ``energy_j`` speaks of."""
-        return min(1.0, self.covered_s / self.span_s) if self.span_s > 0 else 0.0
+        return share(self.covered_s, self.span_s)
 
     @property
     def mean_w(self) -> float | None:
         """Over the seconds that are covered."""
         return None if self.energy_j is None or self.covered_s <= 0 else self.energy_j / self.covered_s
+
+
+def share(covered_s: float, span_s: float) -> float:
+    """The coverage; of no time at all it is 0."""
+    return min(1.0, covered_s / span_s) if span_s > 0 else 0.0
 
 
 def integrate(samples: Iterable[Sample], gap_s: float = GAP_S) -> Total:
