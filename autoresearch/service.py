@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,7 @@ from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.energy.telemetry import FILES as TELEMETRY_FILES
+from autoresearch.environment import without_secrets
 from autoresearch.errors import ConfigError, JournalDamaged, JournalError
 from autoresearch.exchange_log import FILES as EXCHANGE_FILES
 from autoresearch.files import DirectoryLock
@@ -95,7 +96,7 @@ def open_run(
     make_bench: MakeBench,
 ) -> str:
     """Fold what is there, and put together what measures, unless nothing is left to do."""
-    records = decode_all(journal)
+    records = decode_all(journal, journal.path)
     trajectory = Trajectory.fold(records)
     check_policy(trajectory, policy)
     run_dir = journal.path.parent
@@ -105,9 +106,8 @@ def open_run(
         return "complete"
     control, meter = control_of(settings, run_dir), new_meter()
     control.look, control.spent = meter.look, partial(spent_reason, settings, meter, trajectory)
-    if settings.proposer == "replay" and not replies:
-        hint = "give --replay-from a trajectory or an exchanges.jsonl that holds proposals"
-        raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
+    if settings.proposer == "replay":
+        refuse_nothing_to_replay(replies)
     if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
     bench = make_bench(settings, policy, run_dir, looking(meter, lambda: control.aborted), watcher)
@@ -200,15 +200,22 @@ def loop_of(
     return loop
 
 
-def decode_all(journal: Journal) -> list[Any]:
-    """Every record of the journal. Raises ``JournalDamaged`` with the line number."""
+def refuse_nothing_to_replay(replies: Recording) -> None:
+    """Raise ``ConfigError`` for a replay of nothing."""
+    if not replies:
+        hint = "give --replay-from a trajectory or an exchanges.jsonl that holds proposals"
+        raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
+
+
+def decode_all(payloads: Iterable[bytes], path: Path) -> list[Any]:
+    """Every record of the journal at ``path``. Raises ``JournalDamaged`` with the line number."""
     records = []
-    for number, payload in enumerate(journal, 1):
+    for number, payload in enumerate(payloads, 1):
         try:
             records.append(decode(payload))
         except JournalDamaged as e:
             hint = "was it written by a newer version? `autoresearch run --fresh` begins anew and keeps it aside"
-            raise JournalDamaged(f"{journal.path}: line {number}: {e.what}", hint=hint) from e
+            raise JournalDamaged(f"{path}: line {number}: {e.what}", hint=hint) from e
     return records
 
 
@@ -269,7 +276,8 @@ def write_report(run_dir: Path, watcher: Watcher) -> None:
     """Have a child write the report: whatever is wrong with it cannot hurt the run."""
     command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), "--out", str(run_dir / REPORT)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True)
+        env = without_secrets(os.environ)
+        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True, env=env)
         problem = done.stderr.strip() if done.returncode else ""
     except (OSError, subprocess.TimeoutExpired) as e:
         problem = str(e)

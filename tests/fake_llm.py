@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
+PROMPT_TOKENS = 3000  # about what a prompt has; far fewer would say that the server had cut it off
 ANSWER_TOKENS = 20
 PATIENCE_S = 10.0  # for threads to end; they do as soon as their sockets are shut down
 
@@ -217,7 +218,7 @@ def read_request(connection: socket.socket) -> Request | None:
 
 def completion(message: Any, finish_reason: Any = "stop", **more: Any) -> dict[str, Any]:
     """The body of a chat completion, well formed as far as its parts are."""
-    usage = {"prompt_tokens": 100, "completion_tokens": ANSWER_TOKENS, "total_tokens": 100 + ANSWER_TOKENS}
+    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": ANSWER_TOKENS}
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "fake-model"}
     return {**head, "choices": [choice], "usage": usage, **more}

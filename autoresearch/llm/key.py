@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from autoresearch.environment import KEY_VARIABLE
 from autoresearch.errors import ConfigError
 
-VARIABLE = "AUTORESEARCH_LLM_KEY"  # not OPENAI_API_KEY: that one is for somebody else's server
+VARIABLE = KEY_VARIABLE  # not OPENAI_API_KEY: that one is for somebody else's server
 CREDENTIAL = "llm-key"  # systemd: LoadCredential=llm-key:/etc/autoresearch/llm-key
 MAX_KEY_BYTES = 4096
 SECRET_FROM = 8  # characters; a shorter one ("x", "EMPTY") is no secret, and other words hold its letters

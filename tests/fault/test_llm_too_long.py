@@ -93,7 +93,7 @@ SAID = {
     "SGLang, too": 32768,
     "LM Studio": 8192,
     "LM Studio, newer": 8192,
-    "TGI": None,
+    "TGI": 4096,
     "413": 8192,
 }
 

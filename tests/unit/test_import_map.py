@@ -12,20 +12,21 @@ ROOT = Path(__file__).parents[2]
 # Room -> the rooms it may import. Every room but rails may import errors; __init__ (the version) is open to all.
 ALLOWED = {
     "errors": set(),
-    "config": set(),
+    "environment": set(),
+    "config": {"environment"},
     "files": set(),
     "plain": set(),
     "exchange": {"plain"},
     "records": {"exchange", "plain", "power", "rails"},
     "credit": {"records"},
-    "llm": {"exchange", "ports"},
+    "llm": {"environment", "exchange", "ports"},
     "proposing": {
         "config", "exchange_log", "llm", "ports", "proposers", "trajectory", "rails",
     },
     "doctor": {
-        "bench", "config", "energy", "exchange", "exchange_log", "files", "llm", "plain", "policy", "ports",
-        "proposers", "proposing", "records", "report", "service", "training", "trajectory", "trial", "trial_server",
-        "rails",
+        "bench", "compiled", "config", "control", "energy", "exchange", "exchange_log", "files", "journal", "llm",
+        "plain", "policy", "ports", "proposers", "proposing", "records", "replaying", "service", "training",
+        "trajectory", "trial", "trial_server", "rails",
     },
     "trajectory": {"power", "records", "rails"},
     "decide": {"records"},
@@ -42,7 +43,7 @@ ALLOWED = {
     "power": {"plain"},
     "proposers": {"credit", "exchange", "llm", "ports", "records", "trajectory", "rails"},
     "training": {"rails", "records", "files", "config"},
-    "trial_server": {"ports"},
+    "trial_server": {"environment", "ports"},
     "compiled": {"files", "records", "training", "trial", "trial_server"},
     "trial": {"ports", "records", "training", "memory", "trial_server"},
     "loop": {"accounting", "ports", "power", "records", "trajectory", "decide", "closing", "rails"},
@@ -64,9 +65,9 @@ ALLOWED = {
         "trial",
     },
     "service": {
-        "bench", "closing", "config", "control", "energy", "exchange_log", "files", "journal", "loop", "memory",
-        "metering", "points", "policy", "ports", "power", "proposers", "proposing", "records", "trajectory", "training",
-        "rails",
+        "bench", "closing", "config", "control", "energy", "environment", "exchange_log", "files", "journal", "loop",
+        "memory", "metering", "points", "policy", "ports", "power", "proposers", "proposing", "records", "trajectory",
+        "training", "rails",
     },
     "cli": {
         "config", "console", "control", "doctor", "energy", "envelope", "export", "files", "journal", "records",

@@ -111,3 +111,25 @@ def test_tokens_for_the_answer(fields, expected):
         llm.ask(HELLO, SCHEMA)
         assert server.chats[0].body["max_tokens"] == expected
         llm.close()
+
+
+def test_when_it_answers_at_last_that_is_said():
+    said: list[str] = []
+    with FakeLlm(says("hi"), on_models=says_no(503)) as server:
+        llm = LlmServer(Client(server.base_url, None), Waiter(), said.append)
+        assert llm.meet() is not None
+        server.on_models = None
+        assert llm.meet() is None
+        assert llm.meet() is None
+        assert said == ["the LLM server answers: fake-model"]
+        llm.close()
+
+
+def test_where_the_template_opens_the_thinking_a_reply_that_is_cut_off_is_a_thought():
+    with FakeLlm(says("so I think</think>{}"), says("so I think, and think", "length")) as server:
+        llm = met(server)
+        assert llm.ask(HELLO, SCHEMA).text == "{}"
+        answer = llm.ask(HELLO, SCHEMA)
+        assert (answer.classification, answer.text) == (End.THINK_TRUNCATED, "")
+        assert answer.thinking == "so I think, and think"
+        llm.close()

@@ -29,6 +29,11 @@ TAG = re.compile(r"</?(think|thinking|thought|reasoning)>|\[/?THINK\]", re.IGNOR
         ("I <thinking>a</thinking> so", ("so", "I a", "tags")),
         ("[THINK]a[/THINK]b", ("b", "a", "tags")),
         ("a < b and c > d", ("a < b and c > d", "", "none")),
+        ('{"reason": "I <think> so"}', ('{"reason": "I <think> so"}', "", "none")),
+        (
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b",
+            ("b", "a<|end|><|start|>assistant", "tags"),
+        ),
     ],
 )
 def test_the_shapes(text, expected):
@@ -40,7 +45,7 @@ def test_an_answer_stands_in_the_text_behind_the_last_closing_tag_and_before_any
     answer = separate(text).answer
     rest = re.split(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]", text, flags=re.IGNORECASE)[-1]
     assert rest.strip().startswith(answer) or rest.lstrip().startswith(answer)
-    assert not TAG.search(answer)
+    assert not TAG.search(answer.partition("{")[0])  # behind a brace it is a word of the answer
 
 
 @given(TEXTS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -125,6 +126,41 @@ def test_ctrl_c_leaves_nothing_behind():
         waiter.run(request(), 5)
     waiter.close()
     assert ended.is_set()
+
+
+def strike() -> bool:
+    os.kill(os.getpid(), signal.SIGINT)
+    return False
+
+
+async def strike_at_once() -> None:
+    strike()
+    await for_ever()
+
+
+async def strike_later() -> None:
+    await asyncio.sleep(0)
+    strike()
+    await for_ever()
+
+
+async def strike_while_nothing_happens() -> None:
+    asyncio.get_running_loop().call_later(0, strike)
+    await for_ever()
+
+
+@pytest.mark.parametrize("request_of", [strike_at_once, strike_later, strike_while_nothing_happens, for_ever])
+def test_ctrl_c_comes_out_once_and_asyncio_says_nothing_of_it(request_of, caplog):
+    """The waiter is used once more after it, to close the connections: the interrupt must not come out there again."""
+    wishes = iter([request_of is for_ever])  # strikes while it is asked for the user's wish
+    waiter = Waiter(lambda: strike() if next(wishes, False) else False)
+    with pytest.raises(KeyboardInterrupt):
+        waiter.run(request_of(), 5)
+    assert waiter.run(asyncio.sleep(0, "closed"), 5) == "closed"
+    waiter.close()
+    del waiter
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_a_wish_that_raises_ends_the_request():

@@ -205,3 +205,22 @@ def test_a_reply_names_the_model_and_carries_its_calls():
     reply = loop.proposer.propose(loop.trajectory, [])
     assert isinstance(reply, Reply)
     assert (reply.raw, reply.source, len(reply.calls)) == (GOOD, "nim", 1)
+
+
+def test_a_conversation_that_outgrows_the_context_begins_anew():
+    long_winded = TOO_HIGH.replace("high", "very " * 90)
+    loop, model = night(says(long_winded), max_model_len=4096, completion_tokens=512)
+    first, _ = model, loop.run()
+    sizes = [sum(estimate_tokens(m.content) for m in messages) for messages, _ in first.asked]
+    assert all(size + 512 <= 4096 for size in sizes)
+    assert len(only(loop).llm_calls) == ROUNDS
+
+
+def test_a_fault_of_ours_costs_the_llm_its_turn_and_no_more():
+    loop, _ = night(says(GOOD))
+    loop.proposer.budget_left = lambda _trajectory: 1 / 0
+    loop.run()
+    record = only(loop)
+    assert record.source == "random"
+    assert [call.classification for call in record.llm_calls] == [End.MALFORMED_RESPONSE]
+    assert "ZeroDivisionError" in loop.proposer.log.exchanges[0].detail
