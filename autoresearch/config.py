@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from autoresearch.environment import KEY_VARIABLE, SECRETS
 from autoresearch.errors import ConfigError
+from autoresearch.window import Window
 
 ENV_PREFIX = "AUTORESEARCH_"
 DEFAULT_PROFILE = "tiny"
@@ -175,6 +176,9 @@ class Settings(Section):
     )
     on_pause: Literal["wait", "exit"] = Field("wait", description="what pause.flag does to the process")
     until: str | None = Field(None, description="end in good order at this local time, HH:MM")
+    window: str | None = Field(
+        None, description="end in good order outside these hours of the local clock, as 22:00-07:00"
+    )
     max_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="end in good order after this many hours")
     tokenizer: TokenizerSettings = TokenizerSettings()  # type: ignore[call-arg]
     budget: BudgetSettings = BudgetSettings()  # type: ignore[call-arg]
@@ -197,6 +201,11 @@ class Settings(Section):
         if until is not None and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", until):
             raise ValueError(f"{until!r} is no time of day; give HH:MM, as in 06:30")
         return until
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, window: str | None) -> str | None:
+        return None if window is None else str(Window.parsed(window))
 
     @property
     def run_dir(self) -> Path:

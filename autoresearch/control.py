@@ -17,6 +17,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from autoresearch.errors import AutoresearchError
+from autoresearch.window import Window
 
 FLAG = "pause.flag"
 LOOK_AGAIN_S = 1.0  # where the kernel cannot watch the directory (network file systems, no inotify left)
@@ -31,6 +32,7 @@ class RunControl:
     max_hours: float | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = datetime.now
+    window: Window | None = None  # in which the local clock lets it work
     spent: Callable[[], str] = lambda: ""  # why the run has used up what it may; empty to go on
     look: Callable[[], None] = lambda: None  # called wherever the run waits here
     aborted: bool = False
@@ -49,6 +51,8 @@ class RunControl:
             return f"it is {self.until:%H:%M}"
         if self.max_hours is not None and self.clock() - self._began >= 3600 * self.max_hours:
             return f"{self.max_hours:g} hours are over"
+        if self.window is not None and not self.window.is_open(now := self.now()):
+            return f"it is {now:%H:%M}, and the window is {self.window}"
         return self.spent()
 
     def pause_reason(self) -> str:

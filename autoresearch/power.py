@@ -17,6 +17,7 @@ Method = Literal["hwmon", "nvml_energy", "nvml_power", "nvidia_smi", "rapl", "no
 Scope = Literal["system", "gpu", "package"]  # the whole machine; the GPU's board; the CPU's package
 PHASES: tuple[Phase, ...] = get_args(Phase)
 TRIAL_PHASES: tuple[Phase, ...] = ("start", "train", "validate")
+MOMENT_S = 1e-9  # what a gauge that was read in no time at all counts for
 
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -102,8 +103,6 @@ def _either(a: bool | None, b: bool | None) -> bool | None:
 
 def _mean(first: Power, second: Power, name: str) -> float | None:
     """Weighted by how long each stretch was, over those that know it."""
-    known = [(p.span_s, getattr(p, name)) for p in (first, second) if getattr(p, name) is not None]
+    known = [(max(p.span_s, MOMENT_S), getattr(p, name)) for p in (first, second) if getattr(p, name) is not None]
     weight = sum(span_s for span_s, _ in known)
-    if not known or weight <= 0:
-        return known[0][1] if known else None
-    return float(sum(span_s * value for span_s, value in known) / weight)
+    return float(sum(span_s * value for span_s, value in known) / weight) if known else None

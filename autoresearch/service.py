@@ -44,6 +44,7 @@ from autoresearch.records import (
     sha256_of,
 )
 from autoresearch.trajectory import Trajectory
+from autoresearch.window import Window
 
 TRAJECTORY = "trajectory.jsonl"
 LOCK = "run.lock"
@@ -238,7 +239,8 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
 
 def control_of(settings: Settings, run_dir: Path) -> RunControl:
     until = next_time(settings.until, datetime.now()) if settings.until else None
-    return RunControl(run_dir / FLAG, until, settings.max_hours)
+    window = Window.parsed(settings.window) if settings.window else None
+    return RunControl(run_dir / FLAG, until, settings.max_hours, window=window)
 
 
 def make_run_dir(run_dir: Path) -> Path:

@@ -90,13 +90,13 @@ class PowerMeter:
         self._phase = name
 
     def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
-        """What ``phases`` took since they were last settled, without those of which nothing is known."""
+        """What ``phases`` took since they were last settled, without those that are not worth telling."""
         if not self.is_on:
             return {}
         self._cut()
         settled = {p: self._tallies.pop(p) for p in PHASES if p in phases and p in self._tallies}
         powers = {p: tally.power(self.source.method, self.source.scope, self.shared) for p, tally in settled.items()}
-        return {p: power for p, power in powers.items() if power.energy_j is not None or p in TRIED}
+        return {p: power for p, power in powers.items() if p in TRIED or self._is_worth_telling(power)}
 
     def unsettled(self) -> list[Power]:
         """What no record knows yet, up to now."""
@@ -120,6 +120,10 @@ class PowerMeter:
             price_per_kwh=price_per_kwh,
             currency=currency,
         )
+
+    def _is_worth_telling(self, power: Power) -> bool:
+        """A moment of which nothing is known is not; a minute of which the sensor said nothing lowers the coverage."""
+        return power.energy_j is not None or (self.source.method != "none" and power.span_s >= EVERY_S)
 
     def _see_others(self) -> None:
         """Nothing of ours is on the device now: whoever is, is somebody else."""

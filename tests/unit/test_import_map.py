@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "errors": set(),
     "environment": set(),
-    "config": {"environment"},
+    "config": {"environment", "window"},
+    "window": set(),
     "files": set(),
     "plain": set(),
     "exchange": {"plain"},
@@ -37,7 +38,7 @@ ALLOWED = {
     "metering": {"bench", "config", "energy", "power", "trajectory"},
     "journal": {"files"},
     "exchange_log": {"exchange", "files", "journal", "records"},
-    "control": {"files"},
+    "control": {"files", "window"},
     "memory": set(),
     "energy": {"memory", "power"},
     "power": {"plain"},
@@ -67,7 +68,7 @@ ALLOWED = {
     "service": {
         "bench", "closing", "config", "control", "energy", "environment", "exchange_log", "files", "journal", "loop",
         "memory", "metering", "points", "policy", "ports", "power", "proposers", "proposing", "records", "trajectory",
-        "training", "rails",
+        "training", "window", "rails",
     },
     "cli": {
         "config", "console", "control", "doctor", "energy", "envelope", "export", "files", "journal", "records",
