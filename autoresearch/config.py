@@ -175,6 +175,12 @@ class Settings(Section):
         0, description="seed of initialisation, data order and proposer"
     )
     on_pause: Literal["wait", "exit"] = Field("wait", description="what pause.flag does to the process")
+    pause_mode: Literal["after_trial", "now"] = Field(
+        "after_trial", description="when pause.flag takes hold; now: the running trial is put aside at its next step"
+    )
+    drain_max_s: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="seconds that a stop waits for the running trial, which is then put aside; none: to its end"
+    )
     until: str | None = Field(None, description="end in good order at this local time, HH:MM")
     window: str | None = Field(
         None, description="end in good order outside these hours of the local clock, as 22:00-07:00"

@@ -6,6 +6,7 @@ scaled up. Two figures of different scope are never added.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
@@ -87,6 +88,12 @@ def joined(first: Power, second: Power) -> Power:
         others_util_pct=_mean(first, second, "others_util_pct"),
         cpu_wait_frac=_mean(first, second, "cpu_wait_frac"),
     )
+
+
+def with_more(before: Mapping[Phase, Power], more: Mapping[Phase, Power]) -> dict[Phase, Power]:
+    """Phase by phase both; of a phase whose scope has changed, which cannot be added up, the later."""
+    both = {p: joined(before[p], m) if p in before and before[p].scope == m.scope else m for p, m in more.items()}
+    return {**before, **both}
 
 
 def _sum(a: float | None, b: float | None) -> float | None:

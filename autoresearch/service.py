@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.bench import Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
+from autoresearch.bench import CHECKPOINT, Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
 from autoresearch.energy.meter import PowerMeter
@@ -240,7 +240,8 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
 def control_of(settings: Settings, run_dir: Path) -> RunControl:
     until = next_time(settings.until, datetime.now()) if settings.until else None
     window = Window.parsed(settings.window) if settings.window else None
-    return RunControl(run_dir / FLAG, until, settings.max_hours, window=window)
+    pauses_now = settings.pause_mode == "now"
+    return RunControl(run_dir / FLAG, until, settings.max_hours, pauses_now, settings.drain_max_s, window=window)
 
 
 def make_run_dir(run_dir: Path) -> Path:
@@ -254,10 +255,10 @@ def make_run_dir(run_dir: Path) -> Path:
 
 def old_run(run_dir: Path) -> list[Path]:
     """What belongs to a run; the corpus and the measured speeds of the device do not."""
-    old = [p for p in (run_dir / TRAJECTORY, *run_dir.glob("report.*"), run_dir / "logs") if p.exists()]
-    return old + [
-        p for pattern in (f"{TRAJECTORY}.torn-*", EXCHANGE_FILES, TELEMETRY_FILES) for p in run_dir.glob(pattern)
-    ]
+    names = (TRAJECTORY, "logs", CHECKPOINT)
+    patterns = ("report.*", f"{TRAJECTORY}.torn-*", EXCHANGE_FILES, TELEMETRY_FILES)
+    old = [p for p in (run_dir / name for name in names) if p.exists()]
+    return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 
 
 def set_aside(run_dir: Path, old: Sequence[Path], watcher: Watcher, what: str = "the old run") -> None:

@@ -39,6 +39,8 @@ ALLOWED = {
     "journal": {"files"},
     "exchange_log": {"exchange", "files", "journal", "records"},
     "control": {"files", "window"},
+    "brake": set(),
+    "parts": {"brake", "records"},
     "memory": set(),
     "energy": {"memory", "power"},
     "power": {"plain"},
@@ -46,7 +48,7 @@ ALLOWED = {
     "training": {"rails", "records", "files", "config"},
     "trial_server": {"environment", "ports"},
     "compiled": {"files", "records", "training", "trial", "trial_server"},
-    "trial": {"ports", "records", "training", "memory", "trial_server"},
+    "trial": {"brake", "parts", "ports", "records", "training", "memory", "trial_server"},
     "loop": {"accounting", "ports", "power", "records", "trajectory", "decide", "closing", "rails"},
     "points": {"journal", "records", "training"},
     "policy": {"config", "records", "trajectory", "training", "rails"},
@@ -62,8 +64,8 @@ ALLOWED = {
     "export": {"records", "report", "trajectory", "training"},
     "console": {"exchange", "ports", "records"},
     "testing": {
-        "bench", "config", "exchange", "llm", "loop", "policy", "ports", "records", "service", "training", "trajectory",
-        "trial",
+        "bench", "config", "exchange", "llm", "loop", "parts", "policy", "ports", "records", "service", "training",
+        "trajectory",
     },
     "service": {
         "bench", "closing", "config", "control", "energy", "environment", "exchange_log", "files", "journal", "loop",
