@@ -274,4 +274,4 @@ def spent_before(proposed: Proposed, trajectory: Trajectory) -> float:
 def trials_before(trajectory: Trajectory) -> float:
     """Seconds of trials, and of one that was put aside, that an earlier process had waited for."""
     aside = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
-    return aside + sum(t.outcome.trial_wall_s or 0.0 for t in trajectory.outcomes)
+    return aside + sum(t.outcome.trial_wall_s or 0.0 for t in (*trajectory.outcomes, *trajectory.voided))

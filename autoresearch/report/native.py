@@ -28,6 +28,7 @@ from autoresearch.records import (
     Stopped,
     TrialEnded,
 )
+from autoresearch.report.held_back import with_marks
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.trajectory import Trajectory
 from rails import Rail
@@ -38,27 +39,43 @@ def history_of(records: Sequence[Event]) -> History:
     if not records or not isinstance(records[0], Meta):
         raise ValueError("the first record is not meta")
     meta, trajectory = records[0], Trajectory.fold(records)
-    outcomes = {r.trial: r.outcome for r in records if isinstance(r, TrialEnded)}
+    ended = [r for r in records if isinstance(r, TrialEnded)]
+    outcomes, marked = {r.trial: r.outcome for r in ended}, marked_by_iter(ended)
     state, why = state_of(records)
     running = trajectory.running if state == "running" else None  # an interrupted trial is over, though it has no end
     started = _last(records, Started)
     return History(
         log_format="autoresearch",
         knobs=tuple(meta.menu.get("knobs", {})),
-        baseline=_baseline_row(trajectory.baseline, outcomes) if trajectory.baseline else None,
+        baseline=with_marks(_baseline_row(trajectory.baseline, outcomes), marked.get(0, ()))
+        if trajectory.baseline
+        else None,
         baseline_cfg=meta.baseline_cfg,
         accept_delta_frac=meta.decision_rule.accept_delta_frac,
-        rows=tuple(_row(record, outcomes) for record in trajectory.iterations),
+        rows=tuple(with_marks(_row(r, outcomes), marked.get(r.iter, ())) for r in trajectory.iterations),
         iters_requested=started.iters_requested if started else None,
         state=state,
         stop_reason=why,
         open_trial=OpenTrial(running.iter, running.ts) if running else None,
         energy_j=trajectory.energy_j,
+        power=trajectory.power,
+        metering=trajectory.metering,
+        marks=Counter(mark for t in ended for mark in t.marks),
+        voided=sum(t.void for t in ended),
         run_id=meta.run_id,
         profile=meta.profile,
         proposer=started.proposer if started else None,
         yardstick=meta.yardstick,
     )
+
+
+def marked_by_iter(ended: Iterable[TrialEnded]) -> dict[int, list[TrialEnded]]:
+    """The trials that were held back, of each iteration; 0 is the baseline."""
+    marked: dict[int, list[TrialEnded]] = {}
+    for trial in ended:
+        if trial.marks:
+            marked.setdefault(trial.iter, []).append(trial)
+    return marked
 
 
 def state_of(records: Sequence[Event]) -> tuple[State, str | None]:

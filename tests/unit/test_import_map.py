@@ -59,7 +59,9 @@ ALLOWED = {
     "envelope": {
         "bench", "config", "control", "journal", "points", "policy", "ports", "records", "service", "training", "rails",
     },
-    "report": {"exchange", "files", "journal", "plain", "points", "records", "training", "trajectory", "rails"},
+    "report": {
+        "exchange", "files", "journal", "plain", "points", "power", "records", "training", "trajectory", "rails",
+    },
     "replaying": {"exchange", "exchange_log", "proposers", "report"},
     "export": {"records", "report", "trajectory", "training"},
     "console": {"exchange", "ports", "records"},
