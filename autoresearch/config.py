@@ -8,12 +8,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -24,6 +25,8 @@ from autoresearch.window import Window
 
 ENV_PREFIX = "AUTORESEARCH_"
 DEFAULT_PROFILE = "tiny"
+HookEvent = Literal["best", "paused", "failed", "finished", "died"]
+HOOK_EVENTS: tuple[HookEvent, ...] = get_args(HookEvent)
 
 
 def _meant(value: Any) -> Any:
@@ -186,6 +189,13 @@ class Settings(Section):
         None, description="end in good order outside these hours of the local clock, as 22:00-07:00"
     )
     max_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="end in good order after this many hours")
+    on_event: str | tuple[str, ...] | None = Field(
+        None, description="command that is told what happens, as JSON on its stdin (docs/hooks.md); no shell runs it"
+    )
+    on_event_only: tuple[HookEvent, ...] = Field(HOOK_EVENTS, description="which events it is told of")
+    on_event_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        30, description="seconds after which it is ended, with everything that it started"
+    )
     tokenizer: TokenizerSettings = TokenizerSettings()  # type: ignore[call-arg]
     budget: BudgetSettings = BudgetSettings()  # type: ignore[call-arg]
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
@@ -212,6 +222,19 @@ class Settings(Section):
     @classmethod
     def _window(cls, window: str | None) -> str | None:
         return None if window is None else str(Window.parsed(window))
+
+    @field_validator("on_event")
+    @classmethod
+    def _command(cls, command: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        words = shlex.split(command) if isinstance(command, str) else command
+        if words is not None and (not words or not words[0] or any("\0" in word for word in words)):
+            raise ValueError("a command and its arguments, as in 'notify.sh' or ['mail', '-s', 'autoresearch', 'me']")
+        return command
+
+    @field_validator("on_event_only", mode="before")
+    @classmethod
+    def _names(cls, names: Any) -> Any:
+        return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
     @property
     def run_dir(self) -> Path:

@@ -29,6 +29,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--window", "window", str, "end in good order outside these local hours, HH:MM-HH:MM"),
     ("--max-kwh", "energy.max_kwh", float, "end in good order after this much energy"),
     ("--max-hours", "max_hours", float, "end in good order after this many hours"),
+    ("--on-event", "on_event", str, "command that is told of best, paused, failed, finished, died (docs/hooks.md)"),
 )
 
 

@@ -37,18 +37,21 @@ class EnergyNumbers(Plain):
     cost: float | None  # energy_kwh at the price of the last start; the currency stands beside it
     mean_w: float | None
     peak_w: float | None
+    idle_w: float | None  # before the first trial of the last start, where it was metered in this scope
     shared: bool | None  # something else, an LLM server, was on the device: its joules are in here too
     phases: dict[Phase, Power]
 
 
-def energy_numbers(power: Mapping[Scope, Mapping[Phase, Power]], price: float | None) -> list[EnergyNumbers]:
-    """One per scope, the longest metered first; ``price`` is of a kWh."""
-    found = [_of_scope(scope, phases, price) for scope, phases in power.items() if phases]
+def energy_numbers(power: Mapping[Scope, Mapping[Phase, Power]], metering: Metering | None) -> list[EnergyNumbers]:
+    """One per scope, the longest metered first; the price and the idle power are those of the last start."""
+    found = [_of_scope(scope, phases, metering) for scope, phases in power.items() if phases]
     return sorted(found, key=lambda e: e.span_s * e.coverage, reverse=True)
 
 
-def _of_scope(scope: Scope, phases: Mapping[Phase, Power], price: float | None) -> EnergyNumbers:
+def _of_scope(scope: Scope, phases: Mapping[Phase, Power], metering: Metering | None) -> EnergyNumbers:
     whole = reduce(joined, phases.values())
+    price = metering.price_per_kwh if metering else None
+    idle = metering.idle if metering and metering.scope == scope else None
     kwh = None if whole.energy_j is None else whole.energy_j / JOULES_PER_KWH
     return EnergyNumbers(
         scope=scope,
@@ -59,23 +62,25 @@ def _of_scope(scope: Scope, phases: Mapping[Phase, Power], price: float | None) 
         cost=None if kwh is None or price is None else kwh * price,
         mean_w=whole.mean_w,
         peak_w=whole.peak_w,
+        idle_w=idle.mean_w if idle else None,
         shared=whole.shared,
         phases=dict(phases),
     )
 
 
-def energy_lines(numbers: Sequence[EnergyNumbers], metering: Metering | None) -> Iterator[str]:
+def energy_lines(numbers: Sequence[EnergyNumbers], currency: str | None) -> Iterator[str]:
     """The same in words; nothing where no sensor ever spoke."""
     for e in numbers:
         if e.energy_kwh is None:
             continue
-        money = f", {_money(e.cost, metering.currency if metering else None)}" if e.cost is not None else ""
+        money = f", {_money(e.cost, currency)}" if e.cost is not None else ""
         known = f"{100 * e.coverage:.0f}% of {span(e.span_s)} metered"
         yield f"{e.energy_kwh:.4f} kWh{money}: {SCOPES[e.scope]}, by {METHODS[e.method]}, {known}"
         yield ", ".join(_phase(phase, power) for phase, power in e.phases.items() if power.energy_j is not None)
         if e.mean_w is not None:
             peak = f", at most {e.peak_w:.1f} W" if e.peak_w is not None else ""
-            yield f"{e.mean_w:.1f} W on average{peak}{_idle(e, metering)}"
+            idle = f", {e.idle_w:.1f} W before the first trial" if e.idle_w is not None else ""
+            yield f"{e.mean_w:.1f} W on average{peak}{idle}"
         if e.shared:
             yield "something else, as an LLM server, was on the same device: its joules are in these figures"
 
@@ -86,11 +91,6 @@ def held_back_line(marks: Mapping[str, int], voided: int) -> str:
         return ""
     again = f"; {count(voided, 'trial')} counted for nothing and run again" if voided else ""
     return ", ".join(f"{n} {mark}" for mark, n in sorted(marks.items())) + f" (marked ! below){again}"
-
-
-def _idle(e: EnergyNumbers, metering: Metering | None) -> str:
-    idle = metering.idle if metering and metering.scope == e.scope else None
-    return f", {idle.mean_w:.1f} W before the first trial" if idle and idle.mean_w is not None else ""
 
 
 def _phase(phase: Phase, power: Power) -> str:

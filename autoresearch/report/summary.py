@@ -89,7 +89,6 @@ class Summary(Plain):
     peak_bytes: int | None
     energy_kwh: float | None  # of the trials that were metered, by whatever sensor
     energy: list[EnergyNumbers]  # of the whole run, trials or not, one per scope, the longest metered first
-    idle_w: float | None  # before the first trial of the last start, in the scope of its sensor
     price_per_kwh: float | None
     currency: str | None
     marks: dict[str, int]  # trials that were held back: throttled, contended, slow
@@ -216,11 +215,9 @@ def _costs(history: History) -> dict[str, Any]:
 
 def _energy(history: History) -> dict[str, Any]:
     metering = history.metering
-    price = metering.price_per_kwh if metering else None
     return {
-        "energy": energy_numbers(history.power, price),
-        "idle_w": metering.idle.mean_w if metering and metering.idle else None,
-        "price_per_kwh": price,
+        "energy": energy_numbers(history.power, metering),
+        "price_per_kwh": metering.price_per_kwh if metering else None,
         "currency": metering.currency if metering else None,
         "marks": {str(mark): count for mark, count in sorted(history.marks.items())},
         "voided": history.voided,

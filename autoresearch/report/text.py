@@ -50,7 +50,7 @@ def _overview(s: Summary, history: History, width: int, color: bool, writer_aliv
     head = [paint(line, "bold", color) for line in textwrap.wrap(headline(s, history, writer_alive), width)]
     best = [line for sentence in findings(s, history) for line in textwrap.wrap(sentence, width)]
     blocks = [[*head, *textwrap.wrap(identity(s), width)], best]
-    blocks.append([line for label, text in facts(s, history) for line in _labelled(label, text, width)])
+    blocks.append([line for label, text in facts(s) for line in _labelled(label, text, width)])
     blocks.append(curve(s, history, width))
     return ["\n".join(block) for block in blocks if block]
 
@@ -140,7 +140,7 @@ def _best(s: Summary, history: History, best: Row) -> Iterator[str]:
         yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
 
 
-def facts(s: Summary, history: History) -> Iterator[tuple[str, str]]:
+def facts(s: Summary) -> Iterator[tuple[str, str]]:
     """Label and text of what there is to count."""
     yield "verdicts", _verdicts(s)
     if s.refused_attempts_by_rail:
@@ -164,7 +164,7 @@ def facts(s: Summary, history: History) -> Iterator[tuple[str, str]]:
         yield "time", _times(s)
     if s.peak_bytes is not None:
         yield "memory", f"{s.peak_bytes / 2**30:.2f} GiB at the peak of the largest trial"
-    energy = list(energy_lines(s.energy, history.metering))
+    energy = list(energy_lines(s.energy, s.currency))
     if not energy and s.energy_kwh is not None:
         energy = [f"{s.energy_kwh:.4f} kWh in the trials that were metered"]
     for n, text in enumerate(energy):

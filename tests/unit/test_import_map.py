@@ -65,6 +65,10 @@ ALLOWED = {
     "replaying": {"exchange", "exchange_log", "proposers", "report"},
     "export": {"records", "report", "trajectory", "training"},
     "console": {"exchange", "ports", "records"},
+    "watchers": {"bench", "ports", "records"},
+    "progress": {"ports", "records"},
+    "hooks": {"config", "environment", "journal", "loop", "ports", "records", "report", "trajectory"},
+    "watch": {"control", "files", "journal", "progress", "records", "report"},
     "testing": {
         "bench", "config", "exchange", "llm", "loop", "parts", "policy", "ports", "records", "service", "training",
         "trajectory",
@@ -75,8 +79,8 @@ ALLOWED = {
         "training", "window", "rails",
     },
     "cli": {
-        "config", "console", "control", "doctor", "energy", "envelope", "export", "files", "journal", "records",
-        "replaying", "report", "service", "training",
+        "bench", "config", "console", "control", "doctor", "energy", "envelope", "export", "files", "hooks", "journal",
+        "progress", "records", "replaying", "report", "service", "training", "watch", "watchers",
     },
     "__main__": {"cli"},
     "__init__": set(),
