@@ -70,8 +70,8 @@ ALLOWED = {
     "hooks": {"config", "environment", "journal", "loop", "ports", "records", "report", "trajectory"},
     "watch": {"control", "files", "journal", "progress", "records", "report"},
     "testing": {
-        "bench", "config", "exchange", "llm", "loop", "parts", "policy", "ports", "records", "service", "training",
-        "trajectory",
+        "bench", "config", "exchange", "llm", "loop", "parts", "policy", "ports", "power", "records", "service",
+        "training", "trajectory",
     },
     "service": {
         "bench", "closing", "config", "control", "energy", "environment", "exchange_log", "files", "journal", "loop",
