@@ -2,10 +2,10 @@
 
     python -m benchmarks.metering [--pairs 8] [--steps 100]
 
-Real trials of profile tiny's baseline, of fewer steps. The meter is the daemon's, looked at ten times a second as the daemon does, with
-its telemetry on the disk. Where no GPU is, its sensor is the real pynvml over the tests' stand-in for the driver's
-library: everything is paid but the driver's own answers. The wall time of trials varies by more than the target, so
-what the daemon's process spends of the CPU is said too: on the CPU a trial can lose no more than that.
+Real trials of profile tiny's baseline, of fewer steps. The meter is the daemon's, looked at ten times a second as the
+daemon does, with its telemetry on the disk. Where no GPU is, its sensor is the real pynvml over the tests' stand-in for
+the driver's library: everything is paid but the driver's own answers. The wall time of trials varies by more than the
+target, so what the daemon's process spends of the CPU is said too: on the CPU a trial can lose no more than that.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def main() -> None:
 
 def measure(pairs: int, steps: int) -> None:
     meter = metering_of_this_machine()
-    settings = resolve({"profile": "tiny", "budget.size": steps}, {}).settings
+    short = {"budget.size": steps, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
+    settings = resolve({"profile": "tiny", **short}, {}).settings
     policy = policy_of(settings)
     found: dict[bool, list[Trial]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
