@@ -1,0 +1,181 @@
+"""Hooks that hang, flood, fork, fail or are gone: the run never waits for one, and nothing of one is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autoresearch.environment import KEY_VARIABLE
+from autoresearch.hooks import runner, supervise
+from autoresearch.hooks.notice import Surroundings, notice_of
+from autoresearch.hooks.runner import AT_ONCE, Runner
+from autoresearch.trajectory import Trajectory
+
+NOTICE = notice_of(
+    "finished", "complete", Trajectory(), Surroundings("box", "/night", "tiny", 2), "2026-11-21T22:00:00Z"
+)
+HANGS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+
+
+class World:
+    """A runner of Python scripts, what it said, and a pipe on which a script can say that it is there."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.said: list[str] = []
+        self.log = tmp_path / "logs" / "hooks.log"
+        self.fifo = tmp_path / "there"
+        os.mkfifo(self.fifo)
+        self.ears = os.open(self.fifo, os.O_RDWR)
+
+    def runner(self, code: str, timeout_s: float = 30.0, **environ: str) -> Runner:
+        command = [sys.executable, "-c", code, str(self.fifo)]
+        return Runner(command, timeout_s, self.log, self.said.append, {**os.environ, **environ})
+
+    def hear(self) -> str:
+        """Wait until a script has spoken."""
+        assert select.select([self.ears], [], [], 60)[0], "nobody spoke"
+        return os.read(self.ears, 1 << 16).decode()
+
+
+SPEAK = "import os, sys\ndef say(text): open(sys.argv[1], 'w').write(text)\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    os.close(world.ears)
+
+
+def test_the_event_is_one_line_of_json_on_its_stdin(world):
+    hook = world.runner(SPEAK + "say(sys.stdin.read())")
+    hook.start(NOTICE)
+    line = world.hear()
+    hook.wait()
+    assert line.endswith("\n")
+    assert json.loads(line)["message"] == NOTICE.message
+    assert world.said == []
+    assert ": exit code 0, " in world.log.read_text()
+
+
+def test_neither_the_key_nor_the_daemons_voice_is_handed_on(world):
+    secret = {KEY_VARIABLE: "sk-1", "CREDENTIALS_DIRECTORY": "/run/c", "NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "9"}
+    hook = world.runner(SPEAK + "say(' '.join(sorted(os.environ)))", MINE="yes", **secret)
+    hook.start(NOTICE)
+    names = world.hear().split()
+    hook.wait()
+    assert "MINE" in names
+    assert not secret.keys() & set(names)
+
+
+def test_one_that_hangs_is_ended_with_everything_that_it_started(world):
+    forks = f"import subprocess\nchild = subprocess.Popen([sys.executable, '-c', {HANGS!r}], start_new_session=True)\n"
+    hook = world.runner(SPEAK + forks + "say(f'{os.getpid()} {child.pid}')\n" + HANGS, timeout_s=2)
+    hook.start(NOTICE)
+    pids = [int(pid) for pid in world.hear().split()]
+    hook.wait()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert world.said == [f"on_event: the hook for finished (no. 1) took too long and was ended; see {world.log}"]
+    assert "ended after its 2 s" in world.log.read_text()
+
+
+def test_one_that_leaves_a_child_behind_is_waited_for_to_its_time_and_no_longer(world):
+    leaves = f"import subprocess\nchild = subprocess.Popen([sys.executable, '-c', {HANGS!r}], start_new_session=True)\n"
+    hook = world.runner(SPEAK + leaves + "say(str(child.pid))", timeout_s=2)
+    hook.start(NOTICE)
+    left = int(world.hear())
+    hook.wait()
+    assert not psutil.pid_exists(left)
+
+
+def test_one_that_floods_is_ended_and_its_log_stays_small(world):
+    hook = world.runner("while True: print('x' * 10000)", timeout_s=60)
+    hook.start(NOTICE)
+    hook.wait()
+    assert world.said == [f"on_event: the hook for finished (no. 1) ended with exit code 125; see {world.log}"]
+    assert world.log.stat().st_size < supervise.KEPT_BYTES * 2
+
+
+def test_what_it_prints_acts_on_no_terminal(world):
+    hook = world.runner(r"print('\x1b[2J red \x07'); import sys; sys.exit(3)")
+    hook.start(NOTICE)
+    hook.wait()
+    text = world.log.read_text()
+    assert "\\x1b[2J red \\x07" in text
+    assert text.replace("\n", "").isprintable()
+    assert world.said == [f"on_event: the hook for finished (no. 1) ended with exit code 3; see {world.log}"]
+
+
+def test_too_many_at_once_are_told_to_nobody(world):
+    hook = world.runner(SPEAK + "say('.')\n" + HANGS, timeout_s=3)
+    for _ in range(AT_ONCE + 1):
+        hook.start(NOTICE)
+    assert world.said == [
+        f"on_event: {AT_ONCE} hooks are still running, so this is told to nobody: {NOTICE.message}",
+    ]
+    hook.wait()
+
+
+def test_a_command_that_is_gone_is_said(world, tmp_path):
+    hook = Runner([str(tmp_path / "gone")], 5, world.log, world.said.append)
+    hook.start(NOTICE)
+    hook.wait()
+    assert world.said == [f"on_event: the hook for finished (no. 1) cannot be started; see {world.log}"]
+    assert "cannot start" in world.log.read_text()
+
+
+def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_hook(world, tmp_path):
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    hook = world.runner(SPEAK + "say('here')")
+    hook.start(NOTICE)
+    assert world.hear() == "here"
+    hook.wait()
+
+
+def test_a_full_log_is_put_aside(world, monkeypatch):
+    monkeypatch.setattr(runner, "MAX_LOG_BYTES", 10)
+    hook = world.runner("print('words')")
+    for _ in range(3):
+        hook.start(NOTICE)
+        hook.wait()
+    assert sorted(path.name for path in world.log.parent.iterdir()) == ["hooks.log", "hooks.log.1"]
+
+
+def test_a_machine_out_of_processes_is_said(world, monkeypatch):
+    def no_more(*_args: object, **_how: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", no_more)
+    world.runner("pass").start(NOTICE)
+    assert world.said == ["on_event: cannot start a process: Resource temporarily unavailable"]
+
+
+def test_a_daemon_that_is_killed_leaves_a_hook_that_ends_in_time(world):
+    """Its supervisor goes on without the daemon: the last word is heard, and nothing stays for ever."""
+    daemon = f"""
+import os, signal
+from pathlib import Path
+from autoresearch.hooks.notice import Surroundings, notice_of
+from autoresearch.hooks.runner import Runner
+from autoresearch.trajectory import Trajectory
+notice = notice_of("died", "killed", Trajectory(), Surroundings("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
+import sys
+Runner([sys.executable, "-c", {SPEAK + "say(str(os.getpid()))" + chr(10) + HANGS!r}, {str(world.fifo)!r}], 3,
+       Path({str(world.log)!r}), print).start(notice)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    root = str(Path(__file__).parents[2])
+    ended = subprocess.run([sys.executable, "-c", daemon], check=False, env={**os.environ, "PYTHONPATH": root})
+    assert ended.returncode == -signal.SIGKILL
+    hook = psutil.Process(int(world.hear()))
+    psutil.wait_procs([hook], timeout=60)
+    assert not hook.is_running()
