@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from autoresearch.compiled import decide_compiled
 from autoresearch.config import Settings
+from autoresearch.energy.sources.choose import Opened, open_source
 from autoresearch.errors import ConfigError
 from autoresearch.memory import spare_bytes, usable_cpus
 from autoresearch.points import step_seconds
@@ -58,6 +60,7 @@ class Bench:
     free_accelerator_bytes: int | None = None
     close: Callable[[], None] = lambda: None
     timer: Timer | None = None
+    open_source: Callable[[], Opened] | None = None  # what it can be metered by
 
 
 def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -122,7 +125,13 @@ def real_bench(
 
     aside = run_dir.resolve() / CHECKPOINT  # whole, because another process reads it
     trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / "logs", aside, memory_cap_bytes(settings))
-    return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial)
+    sensor = partial(open_source, device.device, gpus_of(settings, device), settings.energy.sensor)
+    return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor)
+
+
+def gpus_of(settings: Settings, device: Device) -> tuple[str, ...]:
+    """The GPUs that the ranks of a trial take."""
+    return device.gpus[: settings.parallel.data * settings.parallel.tensor]
 
 
 def check_baseline(bench: Bench, policy: Policy) -> None:

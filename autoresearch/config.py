@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from autoresearch.environment import KEY_VARIABLE, SECRETS
 from autoresearch.errors import ConfigError
+from autoresearch.window import Window
 
 ENV_PREFIX = "AUTORESEARCH_"
 DEFAULT_PROFILE = "tiny"
@@ -140,6 +141,18 @@ class LlmSettings(Section):
         return url.rstrip("/")
 
 
+class EnergySettings(Section):
+    """Joules, and what they cost."""
+
+    meter: Literal["auto", "off"] = Field("auto", description="auto: by the best sensor of power or energy there is")
+    sensor: Path | None = Field(None, description="a file with the microwatts of the whole system, better than any")
+    price_per_kwh: Annotated[float, Field(ge=0)] | None = Field(None, description="what a kWh costs, for the report")
+    currency: Annotated[str, Field(max_length=8)] | None = Field(None, description="of that price, as EUR")
+    max_kwh: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="end in good order after this much, of what the sensor sees; the whole run counts"
+    )
+
+
 class Settings(Section):
     """Everything that a run is told."""
 
@@ -172,6 +185,9 @@ class Settings(Section):
         None, description="seconds that a stop waits for the running trial, which is then put aside; none: to its end"
     )
     until: str | None = Field(None, description="end in good order at this local time, HH:MM")
+    window: str | None = Field(
+        None, description="end in good order outside these hours of the local clock, as 22:00-07:00"
+    )
     max_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="end in good order after this many hours")
     on_event: str | tuple[str, ...] | None = Field(
         None, description="command that is told what happens, as JSON on its stdin (docs/hooks.md); no shell runs it"
@@ -188,6 +204,7 @@ class Settings(Section):
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
+    energy: EnergySettings = EnergySettings()  # type: ignore[call-arg]
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(_meant)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
@@ -200,6 +217,11 @@ class Settings(Section):
         if until is not None and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", until):
             raise ValueError(f"{until!r} is no time of day; give HH:MM, as in 06:30")
         return until
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, window: str | None) -> str | None:
+        return None if window is None else str(Window.parsed(window))
 
     @field_validator("on_event")
     @classmethod

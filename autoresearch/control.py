@@ -18,6 +18,7 @@ from watchdog.observers import Observer
 
 from autoresearch.errors import AutoresearchError
 from autoresearch.files import atomic_write
+from autoresearch.window import Window
 
 FLAG = "pause.flag"
 NOW = b"now"  # in the flag: do not wait for the running trial
@@ -35,6 +36,9 @@ class RunControl:
     drain_max_s: float | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = datetime.now
+    window: Window | None = None  # in which the local clock lets it work
+    spent: Callable[[], str] = lambda: ""  # why the run has used up what it may; empty to go on
+    look: Callable[[], None] = lambda: None  # called wherever the run waits here
     aborted: bool = False
     _signal: str = ""
     _signalled_at: float = 0.0
@@ -52,7 +56,9 @@ class RunControl:
             return f"it is {self.until:%H:%M}"
         if self.max_hours is not None and self.clock() - self._began >= 3600 * self.max_hours:
             return f"{self.max_hours:g} hours are over"
-        return ""
+        if self.window is not None and not self.window.is_open(now := self.now()):
+            return f"it is {now:%H:%M}, and the window is {self.window}"
+        return self.spent()
 
     def pause_reason(self) -> str:
         """Anything called pause.flag pauses: a file, a directory, a dangling link."""
@@ -68,6 +74,7 @@ class RunControl:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
+                self.look()
                 with suppress(Empty):
                     self._wake.get(timeout=LOOK_AGAIN_S)
 

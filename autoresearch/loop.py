@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from autoresearch.accounting import PHASE_AFTER, accounted
 from autoresearch.closing import (
     Asked,
     Times,
@@ -29,12 +30,15 @@ from autoresearch.ports import (
     Hold,
     Interrupted,
     Journal,
+    Meter,
     Observer,
     Progress,
     Proposer,
     Reply,
     Trial,
+    Unmetered,
 )
+from autoresearch.power import phase_of
 from autoresearch.records import (
     Baseline,
     Cause,
@@ -82,6 +86,7 @@ class Loop:
     boot_id: str
     utc: Callable[[], str]
     clock: Callable[[], float] = time.monotonic
+    meter: Meter = field(default_factory=Unmetered)
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
 
@@ -146,12 +151,14 @@ class Loop:
         """One reply. A proposer that noticed a pause is asked again after it; a stop ends the run here."""
         while True:
             since = self.active_s()
+            self.meter.phase("propose")
             try:
                 return self.proposer.propose(self.trajectory, asked.attempts)
             except Interrupted:
                 pass
             finally:
                 asked.propose_s += self.active_s() - since
+                self.meter.phase("idle")
             self.checkpoint()
 
     def first_that_passes(self, reply: Reply, asked: Asked) -> Verdict | None:
@@ -214,6 +221,7 @@ class Loop:
             self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
 
     def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
+        self.meter.phase(phase_of(phase))
         with suppress(Exception):
             self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
 
@@ -249,8 +257,11 @@ class Loop:
 
     def record(self, event: Event) -> None:
         """Durable first, then part of what is known, then shown."""
+        event = accounted(event, self.meter, self.trajectory)
         self.journal.append(encode(event))
         self.trajectory.add(event)
+        if phase := PHASE_AFTER.get(type(event)):
+            self.meter.phase(phase)
         with suppress(Exception):  # whoever looks on cannot stop the run
             self.observer.recorded(event)
 
@@ -263,4 +274,4 @@ def spent_before(proposed: Proposed, trajectory: Trajectory) -> float:
 def trials_before(trajectory: Trajectory) -> float:
     """Seconds of trials, and of one that was put aside, that an earlier process had waited for."""
     aside = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
-    return aside + sum(t.outcome.trial_wall_s or 0.0 for t in trajectory.outcomes)
+    return aside + sum(t.outcome.trial_wall_s or 0.0 for t in (*trajectory.outcomes, *trajectory.voided))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoresearch.exchange import LlmCall
+from autoresearch.power import PHASES, Phase, Power
 from autoresearch.records import Attempt, Cfg, Event, Outcome, Suspended
 from autoresearch.trajectory import Trajectory
 
@@ -121,3 +122,32 @@ class Observer(Protocol):
     def recorded(self, event: Event) -> None: ...
 
     def progressed(self, progress: Progress) -> None: ...
+
+
+class Meter(Protocol):
+    """Keeps account of power and energy, by phase. Nothing that it does raises or waits."""
+
+    def look(self) -> None:
+        """Called by whoever waits, as often as it likes."""
+        ...
+
+    def phase(self, name: Phase) -> None:
+        """What happens from now on is this."""
+        ...
+
+    def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
+        """What these phases took since they were last settled."""
+        ...
+
+
+class Unmetered:
+    """The ``Meter`` where nobody counts."""
+
+    def look(self) -> None:
+        pass
+
+    def phase(self, name: Phase) -> None:
+        pass
+
+    def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
+        return {}

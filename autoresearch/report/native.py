@@ -18,6 +18,7 @@ from autoresearch.records import (
     Failure,
     KnobValue,
     LoopComplete,
+    Mark,
     Measurement,
     Meta,
     Outcome,
@@ -29,6 +30,7 @@ from autoresearch.records import (
     Stopped,
     TrialEnded,
 )
+from autoresearch.report.held_back import with_marks
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.trajectory import Trajectory
 from rails import Rail
@@ -40,6 +42,9 @@ class Chronicle:
 
     trajectory: Trajectory = field(default_factory=Trajectory)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    marked: list[TrialEnded] = field(default_factory=list)  # held back, of the iteration that is open
+    marks: Counter[Mark] = field(default_factory=Counter)
+    voided: int = 0
     rows: list[Row] = field(default_factory=list)
     baseline: Row | None = None
     started: Started | None = None  # the last start
@@ -53,9 +58,9 @@ class Chronicle:
         self.trajectory.add(record)
         match record:
             case TrialEnded():
-                self.outcomes[record.trial] = record.outcome
+                self._ended(record)
             case Baseline():
-                self.baseline = _baseline_row(record, self.outcomes)
+                self.baseline = with_marks(_baseline_row(record, self.outcomes), self._taken())
             case Started():
                 self.started, self.state, self.why = record, "running", None
             case Resumed():
@@ -67,7 +72,18 @@ class Chronicle:
             case LoopComplete():
                 self.state, self.why = "complete", None
             case _ if isinstance(record, Closer):
-                self.rows.append(_row(record, self.outcomes))
+                self.rows.append(with_marks(_row(record, self.outcomes), self._taken()))
+
+    def _ended(self, trial: TrialEnded) -> None:
+        self.outcomes[trial.trial] = trial.outcome
+        self.marks.update(trial.marks)
+        self.voided += trial.void
+        if trial.marks:
+            self.marked.append(trial)
+
+    def _taken(self) -> list[TrialEnded]:
+        marked, self.marked = self.marked, []
+        return marked
 
     def history(self) -> History:
         """What the records so far tell. Raises ``ValueError`` if there are none."""
@@ -88,6 +104,10 @@ class Chronicle:
             stop_reason=self.why,
             open_trial=OpenTrial(running.iter, running.ts) if running else None,
             energy_j=self.trajectory.energy_j,
+            power=dict(self.trajectory.power),
+            metering=self.trajectory.metering,
+            marks=dict(self.marks),
+            voided=self.voided,
             run_id=meta.run_id,
             profile=meta.profile,
             proposer=started.proposer if started else None,

@@ -28,7 +28,10 @@ from autoresearch.testing import FakeTimer, SilentWatcher, fake_bench, fake_spee
 from autoresearch.training.corpus import Corpus
 from autoresearch.training.shape import Shape
 
-COMMANDS = ("run", "prepare", "status", "report", "watch", "pause", "resume", "doctor", "envelope", "export", "config")
+COMMANDS = (
+    *("run", "prepare", "status", "report", "watch", "pause", "resume", "doctor", "envelope", "energy", "export"),
+    "config",
+)
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from autoresearch.control import FLAG, RunControl, next_time, pause, resume
 from autoresearch.errors import AutoresearchError
+from autoresearch.window import Window
 
 NIGHT = datetime(2026, 11, 20, 22, 0)
 
@@ -324,3 +325,39 @@ def test_there_is_no_pausing_where_there_is_no_directory(tmp_path):
     with pytest.raises(AutoresearchError, match="cannot create") as refused:
         pause(tmp_path / "nowhere")
     assert refused.value.hint
+
+
+# The window, and what the run may use.
+
+
+def test_the_window_ends_the_run_when_it_closes(flag):
+    now = Clock(NIGHT)
+    control = RunControl(flag, now=now, window=Window.parsed("22:00-07:00"))
+    assert control.stop_reason() == ""
+    now.shows = NIGHT + timedelta(hours=8, minutes=59)
+    assert control.stop_reason() == ""
+    now.shows = NIGHT + timedelta(hours=9)
+    assert control.stop_reason() == "it is 07:00, and the window is 22:00-07:00"
+
+
+def test_a_pause_ends_when_the_window_closes(flag):
+    flag.touch()
+    RunControl(flag, now=Clock(NIGHT), window=Window.parsed("23:00-07:00")).wait_while_paused()
+
+
+def test_what_is_spent_ends_the_run_after_everything_else(flag):
+    control = RunControl(flag, now=Clock(NIGHT), until=NIGHT, spent=lambda: "1 of 1 kWh are spent")
+    assert control.stop_reason() == "it is 22:00"
+    control.until = None
+    assert control.stop_reason() == "1 of 1 kWh are spent"
+
+
+def test_a_pause_is_metered_and_ends_when_all_is_spent(flag):
+    flag.touch()
+    looks = []
+    control = RunControl(flag, look=lambda: looks.append(flag.unlink()), spent=lambda: "spent" if looks else "")
+    control.wait_while_paused()
+    assert looks == [None]
+    flag.touch()
+    control.wait_while_paused()  # returns at once
+    assert len(looks) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -12,7 +13,8 @@ from autoresearch.cli import EXIT_CODES, build_parser
 from autoresearch.cli.settings import RUN_FLAGS
 from autoresearch.config import profile_names, resolve, setting_names
 from autoresearch.exchange import Classification, Exchange, LlmCall
-from autoresearch.records import Cause, file_schema
+from autoresearch.power import PHASES, Metering, Power
+from autoresearch.records import Cause, Mark, file_schema
 from rails import Rail
 
 ROOT = Path(__file__).parents[2]
@@ -92,3 +94,8 @@ def test_no_link_is_dead_and_nothing_waits_to_be_filled_in(document: Path) -> No
     assert "@@" not in text.replace("@@ -", "")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert "://" in target or (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", sorted({*Power.model_fields, *Metering.model_fields, *PHASES, *get_args(Mark)}))
+def test_every_field_and_phase_of_the_energy_is_explained(name: str) -> None:
+    assert f"`{name}`" in TRAJECTORY
