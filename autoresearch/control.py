@@ -31,6 +31,7 @@ class RunControl:
     max_hours: float | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = datetime.now
+    waited: Callable[[str], None] = lambda _stopping: None  # told ten times a second wherever the daemon waits
     aborted: bool = False
     _signal: str = ""
     _wake: SimpleQueue[None] = field(default_factory=SimpleQueue)  # unlike an Event, a signal handler may touch it
@@ -53,10 +54,26 @@ class RunControl:
         """Anything called pause.flag pauses: a file, a directory, a dangling link."""
         return f"{self.flag.name} is there" if os.path.lexists(self.flag) else ""
 
+    def must_drop(self) -> bool:
+        """Asked by whoever waits for a trial: whether to end it now."""
+        self._look(self.stop_reason())
+        return self.aborted
+
+    def has_a_wish(self) -> bool:
+        """Asked by whoever waits for an LLM: whether the user wants anything."""
+        stopping = self.stop_reason()
+        self._look(stopping)
+        return bool(stopping or self.pause_reason())
+
+    def _look(self, stopping: str) -> None:
+        with suppress(Exception):  # whoever looks on cannot stop the run
+            self.waited(stopping)
+
     def wait_while_paused(self) -> None:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
+                self._look("")
                 with suppress(Empty):
                     self._wake.get(timeout=LOOK_AGAIN_S)
 

@@ -93,19 +93,20 @@ def open_run(
     """Fold what is there, and put together what measures, unless nothing is left to do."""
     records = decode_all(journal)
     trajectory = Trajectory.fold(records)
+    watcher.opened(trajectory)
     check_policy(trajectory, policy)
     run_dir = journal.path.parent
     if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
         if not (run_dir / REPORT).exists():  # a daemon was killed while it had the report written
             write_report(run_dir, watcher)
         return "complete"
-    control = control_of(settings, run_dir)
+    control = control_of(settings, run_dir, watcher)
     if settings.proposer == "replay" and not replies:
         hint = "give --replay-from a trajectory or an exchanges.jsonl that holds proposals"
         raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
     if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
-    bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
+    bench = make_bench(settings, policy, run_dir, control.must_drop, watcher)
     try:
         check_baseline(bench, policy)
         if bench.estimator and bench.estimator.speeds:
@@ -132,7 +133,7 @@ def go_on(
         space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings)),
         judge=partial(judge, policy, bench, settings),
         run_dir=journal.path.parent,
-        wish=lambda: bool(control.stop_reason() or control.pause_reason()),
+        wish=control.has_a_wish,
         said=watcher.said,
         utc=utc,
     )
@@ -215,9 +216,9 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
     )
 
 
-def control_of(settings: Settings, run_dir: Path) -> RunControl:
+def control_of(settings: Settings, run_dir: Path, watcher: Watcher) -> RunControl:
     until = next_time(settings.until, datetime.now()) if settings.until else None
-    return RunControl(run_dir / FLAG, until, settings.max_hours)
+    return RunControl(run_dir / FLAG, until, settings.max_hours, waited=watcher.waited)
 
 
 def make_run_dir(run_dir: Path) -> Path:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli.output import looks, show_nobody
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolved
+from autoresearch.errors import AutoresearchError
+
+if TYPE_CHECKING:
+    from autoresearch.notify import Notifier
 
 
 def add(commands: Any) -> None:
@@ -26,15 +31,33 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """``autoresearch run``."""
+    """``autoresearch run``. Where a service manager started it, that is told how it goes."""
+    from autoresearch.notify import Notifier
+
+    manager = Notifier.take(os.environ)
+    try:
+        return _run(args, manager)
+    except AutoresearchError as e:
+        manager.tell(STATUS=str(e))  # `systemctl status` shows it, also afterwards
+        raise
+
+
+def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch import service
     from autoresearch.console import Terminal
     from autoresearch.replaying import recording_of
+    from autoresearch.supervised import Supervised, patience_s
+    from autoresearch.unit import mistakes
+    from autoresearch.watchers import Watchers
 
     settings = resolved(args).settings
     replies = recording_of(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
-    ending = service.run(settings, terminal, fresh=args.fresh, replies=replies)
+    supervised = Supervised(manager, settings.iters, patience_s(settings))
+    for mistake in mistakes() if manager.address else ():
+        terminal.said(mistake)
+    ending = service.run(settings, Watchers(terminal, supervised), fresh=args.fresh, replies=replies)
+    supervised.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)
         if not args.json:

@@ -20,7 +20,7 @@ ALLOWED = {
     "credit": {"records"},
     "llm": {"exchange", "ports"},
     "proposing": {
-        "config", "exchange_log", "llm", "ports", "proposers", "trajectory", "rails",
+        "config", "exchange", "exchange_log", "llm", "ports", "proposers", "trajectory", "rails",
     },
     "doctor": {
         "bench", "config", "exchange", "exchange_log", "files", "llm", "plain", "policy", "ports", "proposers",
@@ -33,6 +33,10 @@ ALLOWED = {
     "journal": {"files"},
     "exchange_log": {"exchange", "files", "journal", "records"},
     "control": {"files"},
+    "notify": set(),
+    "watchers": {"bench", "ports", "records", "trajectory"},
+    "supervised": {"config", "notify", "ports", "records", "trajectory"},
+    "unit": set(),
     "memory": set(),
     "proposers": {"credit", "exchange", "llm", "ports", "records", "trajectory", "rails"},
     "training": {"rails", "records", "files", "config"},
@@ -52,7 +56,7 @@ ALLOWED = {
     "report": {"exchange", "files", "journal", "plain", "points", "records", "training", "trajectory", "rails"},
     "replaying": {"exchange", "exchange_log", "proposers", "report"},
     "export": {"records", "report", "trajectory", "training"},
-    "console": {"exchange", "ports", "records"},
+    "console": {"exchange", "ports", "records", "trajectory"},
     "testing": {
         "bench", "config", "exchange", "llm", "loop", "policy", "ports", "records", "service", "training", "trajectory",
         "trial",
@@ -62,8 +66,8 @@ ALLOWED = {
         "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
     },
     "cli": {
-        "config", "console", "control", "doctor", "envelope", "export", "files", "journal", "records", "replaying",
-        "report", "service", "training",
+        "config", "console", "control", "doctor", "envelope", "export", "files", "journal", "notify", "records",
+        "replaying", "report", "service", "supervised", "training", "unit", "watchers",
     },
     "__main__": {"cli"},
     "__init__": set(),

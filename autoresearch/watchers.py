@@ -1,0 +1,41 @@
+"""Several who look on, told one after the other; what one of them does wrong keeps nothing from the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from autoresearch.bench import Watcher
+from autoresearch.ports import Progress
+from autoresearch.records import Event
+from autoresearch.trajectory import Trajectory
+
+
+class Watchers:
+    """See ``bench.Watcher``."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def opened(self, trajectory: Trajectory) -> None:
+        self._tell(lambda watcher: watcher.opened(trajectory))
+
+    def recorded(self, event: Event) -> None:
+        self._tell(lambda watcher: watcher.recorded(event))
+
+    def progressed(self, progress: Progress) -> None:
+        self._tell(lambda watcher: watcher.progressed(progress))
+
+    def waited(self, stopping: str) -> None:
+        self._tell(lambda watcher: watcher.waited(stopping))
+
+    def said(self, message: str) -> None:
+        self._tell(lambda watcher: watcher.said(message))
+
+    def preparing(self, stage: str, fraction: float) -> None:
+        self._tell(lambda watcher: watcher.preparing(stage, fraction))
+
+    def _tell(self, how: Callable[[Watcher], None]) -> None:
+        for watcher in self._watchers:
+            with suppress(Exception):
+                how(watcher)
