@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.cli import config, doctor, envelope, export, look, pause, prepare, run
+from autoresearch.cli import config, doctor, envelope, export, look, pause, prepare, run, service
 from autoresearch.cli.output import show_nobody
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError
@@ -31,6 +31,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     doctor.add,
     envelope.add,
     export.add,
+    service.add,
     config.add,
 )
 

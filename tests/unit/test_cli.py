@@ -28,7 +28,9 @@ from autoresearch.testing import FakeTimer, SilentWatcher, fake_bench, fake_spee
 from autoresearch.training.corpus import Corpus
 from autoresearch.training.shape import Shape
 
-COMMANDS = ("run", "prepare", "status", "report", "pause", "resume", "envelope", "export", "config")
+COMMANDS = (
+    "run", "prepare", "status", "report", "pause", "resume", "doctor", "envelope", "export", "service", "config",
+)  # fmt: skip
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib")
 
 

@@ -37,6 +37,7 @@ ALLOWED = {
     "watchers": {"bench", "ports", "records", "trajectory"},
     "supervised": {"config", "notify", "ports", "records", "trajectory"},
     "unit": set(),
+    "installation": {"files", "unit"},
     "memory": set(),
     "proposers": {"credit", "exchange", "llm", "ports", "records", "trajectory", "rails"},
     "training": {"rails", "records", "files", "config"},
@@ -66,8 +67,8 @@ ALLOWED = {
         "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
     },
     "cli": {
-        "config", "console", "control", "doctor", "envelope", "export", "files", "journal", "notify", "records",
-        "replaying", "report", "service", "supervised", "training", "unit", "watchers",
+        "config", "console", "control", "doctor", "envelope", "export", "files", "installation", "journal", "notify",
+        "records", "replaying", "report", "service", "supervised", "training", "unit", "watchers",
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -1,0 +1,376 @@
+"""The service under a real systemd: started, paused, drained, hung, killed, misconfigured, cut off from its power.
+
+One machine boots for all of them (``systemd_sandbox``); each test has a run of its own, autoresearch@NAME.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.records import (
+    Cause,
+    Closer,
+    EvalFailed,
+    Failure,
+    Measurement,
+    Meta,
+    Paused,
+    Resumed,
+    Started,
+    Stopped,
+    TrialEnded,
+    TrialStarted,
+)
+from autoresearch.trajectory import Trajectory
+from tests.systemd_sandbox import HOME, PYTHON, NoSandboxError, Sandbox, have_ended, until, why_not
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(why_not()), reason=f"no systemd can be booted here: {why_not()}"),
+]
+
+WARM = "autoresearch.training.warm"
+CONFIGURATION = 78
+CORPUS = 66
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Iterator[Sandbox]:
+    """An installed machine with two people who may pause, and one who may not."""
+    try:
+        with Sandbox(tmp_path_factory.mktemp("systemd") / "box", small_corpus) as box:
+            box.install()
+            for user, groups in (("ann", "autoresearch"), ("bob", "autoresearch"), ("eve", "")):
+                box.run("useradd", user, *(["-G", groups] if groups else []))
+            yield box
+    except NoSandboxError as e:
+        pytest.skip(f"no systemd can be booted here: {e}")
+
+
+@pytest.fixture
+def start(box: Sandbox, quick_trials: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Starts a run of many quick trials under a name of its own; it is stopped afterwards, whatever happened."""
+    names: list[str] = []
+
+    def start(name: str, *how: str, watchdog_s: int | None = None, seconds: float = 1.0, **settings: Any) -> str:
+        trials = {k: v for k, v in quick_trials.items() if k != "budget.size"}
+        trials |= {"budget.kind": "seconds", "budget.size": seconds, "corpus": "/srv/corpus", "proposer": "random"}
+        box.configure(name, trials | {"iters": 1000} | {k.replace("__", "."): v for k, v in settings.items()})
+        if watchdog_s:
+            box.drop_in("watchdog", f"[Service]\nWatchdogSec={watchdog_s}\n", f"autoresearch@{name}.service")
+        names.append(name)
+        box.systemctl("start", *how, f"autoresearch@{name}")
+        return name
+
+    yield start
+    for name in names:
+        box.systemctl("kill", "--signal=KILL", f"autoresearch@{name}", check=False)
+        box.systemctl("stop", f"autoresearch@{name}", check=False)
+
+
+def main_pid(box: Sandbox, name: str) -> int:
+    """The daemon, as this machine numbers it."""
+    (pid,) = (pid for pid, words in box.processes(name).items() if WARM not in words)
+    return pid
+
+
+def server_and_trial(box: Sandbox, name: str) -> tuple[int, int | None]:
+    """The trial server, and the trial if one runs."""
+    warm = [pid for pid, words in box.processes(name).items() if WARM in words]
+    parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in warm}
+    (server,) = (pid for pid in warm if parents[pid] not in warm)
+    return server, next((pid for pid in warm if parents[pid] == server), None)
+
+
+def in_a_trial(box: Sandbox, name: str, after: int = 0) -> tuple[int, int]:
+    """Wait until a candidate's trial trains, ``after`` closed iterations at least; server and trial."""
+
+    def training() -> tuple[int, int] | None:
+        found = box.records(name)
+        closed = sum(isinstance(r, Closer) for r in found)
+        if closed < after or not found or not isinstance(found[-1], TrialStarted) or found[-1].iter == 0:
+            return None
+        try:
+            server, trial = server_and_trial(box, name)
+        except (ValueError, FileNotFoundError):  # just being started or ended
+            return None
+        return (server, trial) if trial else None
+
+    return until(f"a trial of {name}", training)  # type: ignore[no-any-return]
+
+
+def last(box: Sandbox, name: str, kind: type, more_than: int = 0) -> Any:
+    """Wait for a record of ``kind`` beyond the first ``more_than``; the newest."""
+
+    def newest() -> Any:
+        found = [r for r in box.records(name) if isinstance(r, kind)]
+        return found[-1] if len(found) > more_than else None
+
+    return until(f"{kind.__name__} in the log of {name}", newest)
+
+
+def check_whole(box: Sandbox, name: str) -> list[Any]:
+    """Nothing is lost, doubled or out of order, in however many processes the run was made."""
+    found = box.records(name)
+    trajectory = Trajectory.fold(found)
+    assert [r.iter for r in trajectory.iterations] == list(range(1, trajectory.next_iter))
+    assert [isinstance(r, Meta) for r in found].count(True) == 1
+    begun = [r.trial for r in found if isinstance(r, TrialStarted)]
+    assert begun == list(range(1, len(begun) + 1))
+    ended = [r.trial for r in found if isinstance(r, TrialEnded)]
+    assert len(set(ended)) == len(ended)
+    return found
+
+
+def stop(box: Sandbox, name: str) -> list[Any]:
+    """`systemctl stop`: it returns when the drain is over, and nobody is left."""
+    box.systemctl("stop", f"autoresearch@{name}")
+    assert box.processes(name) == {}
+    assert box.show(name, "Result") == "success"
+    found = check_whole(box, name)
+    assert isinstance(found[-1], Stopped)
+    begun = [r.trial for r in found if isinstance(r, TrialStarted)]
+    assert found[-1].reason == "SIGTERM"
+    assert [r.trial for r in found if isinstance(r, TrialEnded)][-1] == begun[-1], "the running trial was finished"
+    return found
+
+
+def seconds_between(earlier: Any, later: Any) -> float:
+    return (datetime.fromisoformat(later.ts) - datetime.fromisoformat(earlier.ts)).total_seconds()
+
+
+def test_the_installation_is_whole_and_may_be_repeated(box):
+    again = box.autoresearch("service", "install").stdout
+    assert "replaced" not in again
+    assert "wrote" not in again
+    assert box.run("stat", "-c", "%U:%G %a", "/var/lib/autoresearch/autoresearch").stdout == (
+        "autoresearch:autoresearch 3770\n"
+    )
+    assert box.systemctl("cat", "autoresearch.service").returncode == 0
+
+
+def test_start_is_active_only_when_the_loop_is_ready_and_the_status_shows_where_it_is(box, start):
+    name = start("ready", "--no-block")
+    assert box.show(name, "ActiveState") in ("inactive", "activating")
+    assert not any(isinstance(r, Started) for r in box.records(name))
+    box.systemctl("start", f"autoresearch@{name}")  # waits for the same start
+    assert box.show(name, "ActiveState") == "active"
+    assert any(isinstance(r, Started) for r in box.records(name))
+    in_a_trial(box, name, after=1)
+    status = until("training", lambda: "training" in (s := box.show(name, "StatusText")) and s)
+    where, change, doing, best = status.split("; ")
+    assert where.startswith("iteration ")
+    assert where.endswith(" of 1000")
+    assert " = " in change
+    assert doing.startswith("training ")
+    assert best == "no keep yet" or best.startswith("best ")
+    assert "is started but not enabled" in box.journal(name)
+
+
+def test_another_user_pauses_and_resumes_and_can_do_nothing_else(box, start):
+    name = start("pause")
+    run_dir, log = f"/var/lib/autoresearch/{name}", f"/var/lib/autoresearch/{name}/trajectory.jsonl"
+    in_a_trial(box, name)
+    assert box.run("touch", f"{run_dir}/pause.flag", user="ann").returncode == 0
+    paused = last(box, name, Paused)
+    found = box.records(name)
+    closed = found[found.index(paused) - 1]
+    assert isinstance(closed, Closer)
+    assert seconds_between(closed, paused) < 2
+    until("the trial's end", lambda: len(box.processes(name)) == 2)  # daemon and server: no trial, no accelerator
+    assert box.show(name, "ActiveState") == "active"
+    assert "paused: pause.flag is there" in box.show(name, "StatusText")
+    assert box.run("grep", "-c", "paused", log, user="ann").stdout == "1\n"
+    for deed in (["rm", "-f", log], ["touch", log], ["mv", log, f"{log}.old"], ["rm", "-f", f"{run_dir}/pause.flag"]):
+        assert box.run(*deed, user="bob", check=False).returncode != 0
+    assert box.run("cat", log, user="eve", check=False).returncode != 0
+    box.autoresearch("resume", run_dir, user="ann")
+    last(box, name, Resumed)
+    in_a_trial(box, name)
+    stop(box, name)
+
+
+def test_stop_drains_the_running_trial_and_the_next_start_goes_on(box, start):
+    name = start("drain", seconds=3.0)
+    in_a_trial(box, name)
+    before = stop(box, name)
+    assert isinstance(before[-2], Closer)
+    assert "SIGTERM: stopping" in box.journal(name)
+    start(name, seconds=3.0)
+    assert f"iteration {before[-2].iter + 1} of" in box.show(name, "StatusText")
+    box.systemctl("disable", "--quiet", f"autoresearch@{name}")
+    after = stop(box, name)
+    assert after[: len(before)] == before, "the old night is kept"
+
+
+def test_a_killed_trial_costs_that_trial(box, start):
+    name = start("killtrial", seconds=5.0)
+    _server, trial = in_a_trial(box, name)
+    daemon, end = main_pid(box, name), os.pidfd_open(trial)
+    os.kill(trial, signal.SIGKILL)
+    assert have_ended([end])
+    assert last(box, name, EvalFailed).cause is Cause.KILLED
+    in_a_trial(box, name, after=1)
+    assert main_pid(box, name) == daemon
+    assert box.show(name, "NRestarts") == "0"
+    check_whole(box, name)
+
+
+def test_a_killed_trial_server_costs_that_trial(box, start):
+    name = start("killserver", seconds=5.0)
+    server, trial = in_a_trial(box, name)
+    daemon, ends = main_pid(box, name), [os.pidfd_open(pid) for pid in (server, trial)]
+    os.kill(server, signal.SIGKILL)
+    assert have_ended(ends), "the trial ends with its server"
+    assert last(box, name, EvalFailed).cause is Cause.KILLED
+    in_a_trial(box, name, after=1)
+    assert main_pid(box, name) == daemon
+    assert box.show(name, "NRestarts") == "0"
+    check_whole(box, name)
+
+
+def recovered(box: Sandbox, name: str, ends: list[int], old: list[Any]) -> list[Any]:
+    """Everybody of old is gone, systemd has started it anew, and the open trial is run again."""
+    assert have_ended(ends), "somebody outlived the daemon"
+    last(box, name, Started, more_than=sum(isinstance(r, Started) for r in old))
+    until("the restart", lambda: box.show(name, "ActiveState") == "active")
+    last(box, name, TrialEnded, more_than=sum(isinstance(r, TrialEnded) for r in old))
+    assert box.show(name, "NRestarts") == "1"
+    found = check_whole(box, name)
+    assert found[: len(old)] == old
+    again = next(r for r in found[len(old) :] if isinstance(r, TrialStarted))
+    assert (again.iter, again.cfg) == (old[-1].iter, old[-1].cfg)
+    return found
+
+
+def test_a_killed_daemon_is_started_again_and_leaves_nobody_behind(box, start):
+    name = start("killdaemon", seconds=3.0)
+    everybody = (*in_a_trial(box, name), main_pid(box, name))
+    ends, old = [os.pidfd_open(pid) for pid in everybody], box.records(name)
+    os.kill(everybody[-1], signal.SIGKILL)
+    recovered(box, name, ends, old)
+    stop(box, name)
+
+
+def test_a_hung_daemon_is_killed_by_the_watchdog_and_goes_on(box, start):
+    name = start("hang", watchdog_s=5, seconds=3.0)
+    everybody = (*in_a_trial(box, name), main_pid(box, name))
+    ends, old = [os.pidfd_open(pid) for pid in everybody], box.records(name)
+    os.kill(everybody[-1], signal.SIGSTOP)
+    recovered(box, name, ends, old)
+    assert "Watchdog timeout" in box.journal(name)
+
+
+def test_a_trial_longer_than_the_watchdog_s_period_feeds_it(box, start):
+    name = start("long", watchdog_s=4, seconds=12.0)
+    assert isinstance(last(box, name, TrialEnded).outcome, Measurement)
+    assert box.show(name, "NRestarts") == "0"
+    assert "Watchdog timeout" not in box.journal(name)
+
+
+IMPATIENT = {"limits__deadline_s": 5, "llm__rounds": 1, "llm__deadline_s": 2}
+
+
+def test_a_trial_that_hangs_is_ended_by_its_deadline_and_not_by_the_watchdog(box, start):
+    name = start("deadline", watchdog_s=4, **IMPATIENT)
+    _server, trial = in_a_trial(box, name)
+    daemon = main_pid(box, name)
+    os.kill(trial, signal.SIGSTOP)
+    failed = last(box, name, EvalFailed)
+    assert isinstance(failed.eval_metrics, Failure)
+    assert failed.cause is Cause.TIMEOUT
+    assert main_pid(box, name) == daemon
+
+
+def test_a_trial_that_no_deadline_can_end_starves_the_watchdog(box, start):
+    """With its server stopped, nobody tells the daemon of the trial's end: it looks and looks, and nothing moves."""
+    name = start("starve", watchdog_s=4, **IMPATIENT)
+    server, trial = in_a_trial(box, name)
+    ends, old = [os.pidfd_open(pid) for pid in (server, trial, main_pid(box, name))], box.records(name)
+    os.kill(server, signal.SIGSTOP)
+    recovered(box, name, ends, old)
+    assert "Watchdog timeout" in box.journal(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "code", "words"),
+    [
+        ("badsetting", {"budget__sise": 3}, CONFIGURATION, "unknown setting budget.sise"),
+        ("nocorpus", {"corpus": "/srv/nowhere"}, CORPUS, "/srv/nowhere"),
+    ],
+)
+def test_what_a_person_must_mend_is_said_and_not_tried_again(box, start, name, setting, code, words):
+    with pytest.raises(AssertionError, match="failed"):
+        start(name, **setting)
+    assert box.show(name, "ExecMainStatus") == str(code)
+    assert (box.show(name, "ActiveState"), box.show(name, "SubState")) == ("failed", "failed")  # not auto-restart
+    assert box.show(name, "NRestarts") == "0"
+    assert words in box.journal(name)
+    assert words in box.show(name, "StatusText")
+
+
+def test_the_key_reaches_the_daemon_and_nobody_else(box, start):
+    box.inside("/etc/autoresearch/llm-key").write_text("sk-secret\n")
+    box.inside("/etc/autoresearch/llm-key").chmod(0o600)
+    name = start("key")
+    key = f"/run/credentials/autoresearch@{name}.service/llm-key"
+    assert f"CREDENTIALS_DIRECTORY={Path(key).parent}" in Path(f"/proc/{main_pid(box, name)}/environ").read_text()
+    assert box.run("cat", key, user="autoresearch").stdout == "sk-secret\n"
+    assert box.run("cat", key, user="ann", check=False).returncode != 0
+
+
+def test_the_daemon_runs_inside_an_unpacked_image(box, start):
+    """The image is this machine's own root, seen at another place; the driver's libraries are all that it lacks."""
+    box.run("mount", "--rbind", "/", "/opt/autoresearch-image")
+    name = "image"
+    text = (HOME / "source/autoresearch/systemd/drop-ins/container.conf").as_posix()
+    drop_in = box.run("cat", text).stdout.replace("/usr/bin/env python3", str(PYTHON))
+    box.drop_in("container", f"{drop_in}\n", f"autoresearch@{name}.service")
+    start(name)
+    assert os.readlink(f"/proc/{main_pid(box, name)}/root") == "/"
+    in_a_trial(box, name)
+    assert "is started but not enabled" in box.journal(name)
+    stop(box, name)
+
+
+def test_a_finished_run_ends_well_at_once(box, start):
+    name = start("done", iters=1)
+    until("the end", lambda: box.show(name, "ActiveState") == "inactive")
+    assert box.show(name, "Result") == "success"
+    start(name, "--no-block", iters=1)
+    until("the second end", lambda: box.show(name, "StatusText") == "complete" and box.show(name, "Result"))
+    assert box.show(name, "Result") == "success"
+
+
+def test_a_power_cut_in_a_trial_costs_that_trial_s_time(box, start):
+    name = start("reboot", seconds=3.0)
+    box.systemctl("enable", f"autoresearch@{name}")
+    in_a_trial(box, name, after=1)
+    old = box.records(name)
+    box.power_cut()
+    box.boot()
+    until("the start at boot", lambda: box.show(name, "ActiveState") == "active")
+    last(box, name, TrialEnded, more_than=sum(isinstance(r, TrialEnded) for r in old))
+    found = check_whole(box, name)
+    assert found[: len(old)] == old
+    boots = [r.boot_id for r in found if isinstance(r, Started)]
+    assert len(set(boots)) == len(boots) == 2
+    assert "not enabled" not in box.journal(name)
+    box.systemctl("disable", f"autoresearch@{name}")
+
+
+def test_uninstalling_stops_what_runs_and_leaves_the_nights(box, start):
+    name = start("last")
+    in_a_trial(box, name)
+    said = box.autoresearch("service", "uninstall").stdout
+    assert "called systemctl stop autoresearch.service autoresearch@*.service" in said
+    assert isinstance(box.records(name)[-1], Stopped)
+    assert box.systemctl("cat", f"autoresearch@{name}", check=False).returncode != 0
+    assert box.inside(f"/etc/autoresearch/{name}.toml").exists()
