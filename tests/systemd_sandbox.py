@@ -7,8 +7,6 @@
 
 Nothing of it is seen outside: its mounts live in its mount namespace, its processes in its PID namespace, and both end
 with its first process, which dies with this one. ``power_cut`` and ``boot`` are a reboot: what was written is kept.
-
-    python -m tests.systemd_sandbox OUT SECONDS  # a night of that length, with what it left behind, for evidence
 """
 
 from __future__ import annotations
@@ -34,6 +32,8 @@ SYSTEMD = Path("/lib/systemd/systemd")
 TOOLS = ("unshare", "nsenter", "setpriv", "mount", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "useradd")
 HOME = Path("/opt/autoresearch")  # a virtual environment that the service's user can see
 PYTHON = HOME / "bin" / "python"
+# The sources are not installed there, and a Python that was built as a shared library may have to be told where that is.
+ENVIRON = {"PYTHONPATH": str(HOME / "source"), "LD_LIBRARY_PATH": "/opt/python/lib"}
 DEADLINE_S = 120.0
 LOOK_S = 0.05
 
@@ -58,13 +58,14 @@ echo "home = /opt/python/bin" > opt/autoresearch/pyvenv.cfg
 mount -t proc proc proc
 mount --bind "$work/boot_id" proc/sys/kernel/random/boot_id
 mount -t tmpfs -o mode=755 tmpfs run
+cp "$work/boot_id" run/boot_id
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mount -t tmpfs -o mode=755 tmpfs dev
 for node in "null 1 3" "zero 1 5" "full 1 7" "random 1 8" "urandom 1 9" "tty 5 0"; do
     set -- $node
     mknod -m 666 "dev/$1" c "$2" "$3"
 done
-mkdir dev/pts dev/shm old
+mkdir -p dev/pts dev/shm old  # the last one is there after a power cut
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
 mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
@@ -76,6 +77,7 @@ for wants in multi-user timers; do
 done
 pivot_root . old
 umount -l /old
+mount --make-rshared /  # as systemd does where it sees no container; the credentials of a service need it
 exec /lib/systemd/systemd --system --unit=multi-user.target --log-target=journal </dev/null >/run/boot.log 2>&1
 """
 # What would touch the machine, or takes long, at boot.
@@ -213,7 +215,7 @@ class Sandbox:
         """A command in the sandbox, by root or by ``user``."""
         enter = ["nsenter", "-t", str(self.init), "-m", "-p", "-u", "-i", "-C"]
         become = ["setpriv", "--reuid", user, "--regid", user, "--init-groups"] if user else []
-        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HOME / "source"), "LC_ALL": "C.UTF-8"}
+        environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **ENVIRON}
         done = subprocess.run(
             [*enter, *become, *argv], capture_output=True, text=True, check=False, env=environ, timeout=DEADLINE_S
         )
@@ -228,9 +230,14 @@ class Sandbox:
         return self.run(PYTHON, "-P", "-m", "autoresearch", *argv, check=check, user=user)
 
     def install(self, *flags: str) -> str:
-        """`autoresearch service install`, and where this sandbox's Python finds the package."""
+        """`autoresearch service install`, and for the unit what is this sandbox's: its sources, and its boot.
+
+        ProtectProc gives the unit a /proc of its own, which knows only the kernel's boot id.
+        """
         said = self.autoresearch("service", "install", *flags).stdout
-        self.drop_in("source", f"[Service]\nEnvironment=PYTHONPATH={HOME / 'source'}\n")
+        boot = "BindReadOnlyPaths=/run/boot_id:/proc/sys/kernel/random/boot_id"
+        environ = " ".join(f"{name}={value}" for name, value in ENVIRON.items())
+        self.drop_in("sandbox", f"[Service]\nEnvironment={environ}\n{boot}\n")
         return said
 
     def drop_in(self, name: str, text: str, unit: str = "autoresearch@.service") -> None:
@@ -256,7 +263,7 @@ class Sandbox:
     def journal(self, name: str) -> str:
         """What autoresearch@NAME, and systemd about it, has written since the boot."""
         self.run("journalctl", "--sync")
-        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", f"autoresearch@{name}").stdout
+        return self.run("journalctl", "--no-pager", "--boot", "-o", "cat", "-u", f"autoresearch@{name}").stdout
 
     def records(self, name: str) -> list[Any]:
         """The run's records, as far as they are whole."""
@@ -281,35 +288,3 @@ def _processes(group: Path) -> list[int]:
         with contextlib.suppress(OSError):  # it went away meanwhile
             found += [int(pid) for pid in procs.read_text().split()]
     return found
-
-
-def main(argv: Sequence[str]) -> None:
-    """A night in a sandbox: what the journal, `systemctl status` and the run directory say of it, in OUT."""
-    import tempfile
-
-    from autoresearch.training.prepare import prepare
-    from autoresearch.training.sources import Sources
-    from autoresearch.training.tokenizer import TokenizerSpec
-
-    out, seconds = Path(argv[0]), float(argv[1])
-    out.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as directory:
-        work = Path(directory)
-        sources = Sources(stdlib=True)
-        prepare(sources.documents(), work / "corpus", names=sources.names, tokenizer=TokenizerSpec("bpe", 4096))
-        with Sandbox(work / "box", work / "corpus") as box:
-            (out / "install.txt").write_text(box.install())
-            box.configure("night", {"corpus": "/srv/corpus", "proposer": "tpe", "iters": 1000})
-            box.systemctl("start", "autoresearch@night")
-            time.sleep(seconds)  # the night
-            for name in ("status-in-the-night.txt", "status-after-stop.txt"):
-                shown = box.systemctl("status", "--no-pager", "-n", "200", "autoresearch@night", check=False).stdout
-                (out / name).write_text(shown)
-                box.systemctl("stop", "autoresearch@night")
-            (out / "journal.txt").write_text(box.journal("night"))
-            for file in ("trajectory.jsonl", "report.txt"):
-                shutil.copy(box.state / "night" / file, out)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -29,6 +29,7 @@ from autoresearch.records import (
     TrialStarted,
 )
 from autoresearch.trajectory import Trajectory
+from tests.fake_llm import FakeLlm, Wire, answers, says
 from tests.systemd_sandbox import HOME, PYTHON, NoSandboxError, Sandbox, have_ended, until, why_not
 
 pytestmark = [
@@ -316,14 +317,29 @@ def test_what_a_person_must_mend_is_said_and_not_tried_again(box, start, name, s
     assert words in box.show(name, "StatusText")
 
 
-def test_the_key_reaches_the_daemon_and_nobody_else(box, start):
-    box.inside("/etc/autoresearch/llm-key").write_text("sk-secret\n")
-    box.inside("/etc/autoresearch/llm-key").chmod(0o600)
-    name = start("key")
-    key = f"/run/credentials/autoresearch@{name}.service/llm-key"
-    assert f"CREDENTIALS_DIRECTORY={Path(key).parent}" in Path(f"/proc/{main_pid(box, name)}/environ").read_text()
+def wants_a_key(wire: Wire) -> None:
+    """A list of models for whoever has the key."""
+    has_it = wire.request.headers.get("authorization") == "Bearer sk-secret"
+    models = {"object": "list", "data": [{"id": "fake-model", "object": "model", "max_model_len": 8192}]}
+    (answers(models) if has_it else answers({"detail": "who are you?"}, status=401))(wire)
+
+
+def test_without_a_key_it_starts_and_says_so_and_with_one_only_the_daemon_has_it(box, start):
+    with FakeLlm(says("nothing"), on_models=wants_a_key) as llm:
+        server = {"proposer": "auto", "llm__base_url": llm.base_url}
+        name = start("nokey", **server)
+        said = box.journal(name)
+        assert "there is no key" in said, said
+        box.inside("/etc/autoresearch/llm-key").write_text("sk-secret\n")
+        box.inside("/etc/autoresearch/llm-key").chmod(0o600)
+        name = start("key", **server)
+        assert f"LLM server {llm.base_url}: fake-model" in box.journal(name)
+        box.systemctl("kill", "--signal=KILL", f"autoresearch@{name}")
+    assert not [p for p in box.state.rglob("*") if p.is_file() and b"sk-secret" in p.read_bytes()]
+    key = f"/run/credentials/autoresearch@{start('others')}.service/llm-key"
     assert box.run("cat", key, user="autoresearch").stdout == "sk-secret\n"
     assert box.run("cat", key, user="ann", check=False).returncode != 0
+    box.inside("/etc/autoresearch/llm-key").unlink()
 
 
 def test_the_daemon_runs_inside_an_unpacked_image(box, start):
@@ -341,12 +357,11 @@ def test_the_daemon_runs_inside_an_unpacked_image(box, start):
 
 
 def test_a_finished_run_ends_well_at_once(box, start):
-    name = start("done", iters=1)
-    until("the end", lambda: box.show(name, "ActiveState") == "inactive")
-    assert box.show(name, "Result") == "success"
-    start(name, "--no-block", iters=1)
-    until("the second end", lambda: box.show(name, "StatusText") == "complete" and box.show(name, "Result"))
-    assert box.show(name, "Result") == "success"
+    for _ in range(2):
+        name = start("done", "--wait", iters=1)  # until it is over again; what ends badly would be an error here
+        assert box.show(name, "Result") == "success"
+    assert sum(isinstance(r, Closer) for r in box.records(name)) == 1
+    assert box.journal(name).count("Deactivated successfully") == 2
 
 
 def test_a_power_cut_in_a_trial_costs_that_trial_s_time(box, start):
