@@ -32,7 +32,7 @@ SYSTEMD = Path("/lib/systemd/systemd")
 TOOLS = ("unshare", "nsenter", "setpriv", "mount", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "useradd")
 HOME = Path("/opt/autoresearch")  # a virtual environment that the service's user can see
 PYTHON = HOME / "bin" / "python"
-# The sources are not installed there, and a Python that was built as a shared library may have to be told where that is.
+# The sources are not installed there, and a Python built as a shared library may have to be told where that is.
 ENVIRON = {"PYTHONPATH": str(HOME / "source"), "LD_LIBRARY_PATH": "/opt/python/lib"}
 DEADLINE_S = 120.0
 LOOK_S = 0.05

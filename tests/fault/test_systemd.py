@@ -20,7 +20,6 @@ from autoresearch.records import (
     EvalFailed,
     Failure,
     Measurement,
-    Meta,
     Paused,
     Resumed,
     Started,
@@ -28,8 +27,8 @@ from autoresearch.records import (
     TrialEnded,
     TrialStarted,
 )
-from autoresearch.trajectory import Trajectory
 from tests.fake_llm import FakeLlm, Wire, answers, says
+from tests.systemd_night import check_whole, in_a_trial, last, main_pid
 from tests.systemd_sandbox import HOME, PYTHON, NoSandboxError, Sandbox, have_ended, until, why_not
 
 pytestmark = [
@@ -37,7 +36,6 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=f"no systemd can be booted here: {why_not()}"),
 ]
 
-WARM = "autoresearch.training.warm"
 CONFIGURATION = 78
 CORPUS = 66
 
@@ -74,60 +72,6 @@ def start(box: Sandbox, quick_trials: dict[str, Any], request: pytest.FixtureReq
     for name in names:
         box.systemctl("kill", "--signal=KILL", f"autoresearch@{name}", check=False)
         box.systemctl("stop", f"autoresearch@{name}", check=False)
-
-
-def main_pid(box: Sandbox, name: str) -> int:
-    """The daemon, as this machine numbers it."""
-    (pid,) = (pid for pid, words in box.processes(name).items() if WARM not in words)
-    return pid
-
-
-def server_and_trial(box: Sandbox, name: str) -> tuple[int, int | None]:
-    """The trial server, and the trial if one runs."""
-    warm = [pid for pid, words in box.processes(name).items() if WARM in words]
-    parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in warm}
-    (server,) = (pid for pid in warm if parents[pid] not in warm)
-    return server, next((pid for pid in warm if parents[pid] == server), None)
-
-
-def in_a_trial(box: Sandbox, name: str, after: int = 0) -> tuple[int, int]:
-    """Wait until a candidate's trial trains, ``after`` closed iterations at least; server and trial."""
-
-    def training() -> tuple[int, int] | None:
-        found = box.records(name)
-        closed = sum(isinstance(r, Closer) for r in found)
-        if closed < after or not found or not isinstance(found[-1], TrialStarted) or found[-1].iter == 0:
-            return None
-        try:
-            server, trial = server_and_trial(box, name)
-        except (ValueError, FileNotFoundError):  # just being started or ended
-            return None
-        return (server, trial) if trial else None
-
-    return until(f"a trial of {name}", training)  # type: ignore[no-any-return]
-
-
-def last(box: Sandbox, name: str, kind: type, more_than: int = 0) -> Any:
-    """Wait for a record of ``kind`` beyond the first ``more_than``; the newest."""
-
-    def newest() -> Any:
-        found = [r for r in box.records(name) if isinstance(r, kind)]
-        return found[-1] if len(found) > more_than else None
-
-    return until(f"{kind.__name__} in the log of {name}", newest)
-
-
-def check_whole(box: Sandbox, name: str) -> list[Any]:
-    """Nothing is lost, doubled or out of order, in however many processes the run was made."""
-    found = box.records(name)
-    trajectory = Trajectory.fold(found)
-    assert [r.iter for r in trajectory.iterations] == list(range(1, trajectory.next_iter))
-    assert [isinstance(r, Meta) for r in found].count(True) == 1
-    begun = [r.trial for r in found if isinstance(r, TrialStarted)]
-    assert begun == list(range(1, len(begun) + 1))
-    ended = [r.trial for r in found if isinstance(r, TrialEnded)]
-    assert len(set(ended)) == len(ended)
-    return found
 
 
 def stop(box: Sandbox, name: str) -> list[Any]:
@@ -334,7 +278,7 @@ def test_without_a_key_it_starts_and_says_so_and_with_one_only_the_daemon_has_it
         box.inside("/etc/autoresearch/llm-key").chmod(0o600)
         name = start("key", **server)
         assert f"LLM server {llm.base_url}: fake-model" in box.journal(name)
-        box.systemctl("kill", "--signal=KILL", f"autoresearch@{name}")
+        box.systemctl("stop", "autoresearch@key", "autoresearch@nokey")
     assert not [p for p in box.state.rglob("*") if p.is_file() and b"sk-secret" in p.read_bytes()]
     key = f"/run/credentials/autoresearch@{start('others')}.service/llm-key"
     assert box.run("cat", key, user="autoresearch").stdout == "sk-secret\n"
