@@ -13,17 +13,27 @@ LINGER = Path("/var/lib/systemd/linger")
 
 def mistakes() -> list[str]:
     """What will end the run before its time although nothing is wrong with it now, in words."""
-    try:
-        groups = CGROUP.read_text()
-    except OSError:
-        return []
-    name, is_user = own_unit(groups)
+    name, is_user = own_unit(own_groups())
     if not name:
         return []
     if not is_user:
         return not_enabled(name, SYSTEM, "systemctl")
     own = (user_units(os.environ), Path("/etc/systemd/user"))
     return not_enabled(name, own, "systemctl --user") + no_lingering(os.environ, LINGER)
+
+
+def start_command(groups: str) -> str:
+    """What starts this unit again; empty outside of one."""
+    name, is_user = own_unit(groups)
+    return f"systemctl {'--user ' if is_user else ''}start {name.removesuffix('.service')}" if name else ""
+
+
+def own_groups() -> str:
+    """The text of /proc/self/cgroup, or nothing."""
+    try:
+        return CGROUP.read_text()
+    except OSError:
+        return ""
 
 
 def own_unit(groups: str) -> tuple[str, bool]:

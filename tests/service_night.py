@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from autoresearch.records import Closer, LoopComplete, Paused, Resumed, Started, Stopped
 from autoresearch.training.prepare import prepare
@@ -31,6 +34,14 @@ UNIT = f"autoresearch@{NAME}"
 RUN_DIR = f"/var/lib/autoresearch/{NAME}"
 PAUSE_AFTER, STOP_AFTER, KILL_AFTER = 2, 4, 6  # closed iterations
 TRIAL_DEADLINE_S = 600.0
+PAUSED_S = 10.0  # long enough that a reader sees that nothing happens
+AMID = re.compile(r"training ([3-9]\d) %")
+COUNTED: tuple[tuple[Any, str], ...] = (
+    (Started, "starts"),
+    (Paused, "pause"),
+    (Stopped, "stop"),
+    (Closer, "iterations"),
+)
 KEPT = ("trajectory.jsonl", "report.txt")
 
 
@@ -43,17 +54,21 @@ class Capture:
 
     def note(self, text: str) -> None:
         """What no command shows."""
-        self._write(f"# {text}\n\n")
+        self.write(f"# {text}\n\n")
 
-    def type(self, *argv: str, user: str = "root") -> str:
+    def type(self, *argv: str, user: str = "root") -> None:
         """Run a command in the sandbox."""
-        done = self.box.run(*argv, check=False, user="" if user == "root" else user)
-        return self.keep(user, " ".join(argv), done)
+        self.prompt(user, *argv)
+        self._answer(self.box.run(*argv, check=False, user="" if user == "root" else user))
 
-    def autoresearch(self, *argv: str, user: str = "root") -> str:
+    def autoresearch(self, *argv: str, user: str = "root") -> None:
         """The product's own command line."""
-        done = self.box.autoresearch(*argv, check=False, user="" if user == "root" else user)
-        return self.keep(user, " ".join(("autoresearch", *argv)), done)
+        self.prompt(user, "autoresearch", *argv)
+        self._answer(self.box.autoresearch(*argv, check=False, user="" if user == "root" else user))
+
+    def install(self) -> None:
+        self.prompt("root", "autoresearch", "service", "install")
+        self.write(f"{self.box.install()}\n")
 
     def status(self) -> None:
         self.type("systemctl", "status", "--no-pager", "-n", "0", UNIT)
@@ -61,13 +76,15 @@ class Capture:
     def close(self) -> None:
         self._file.close()
 
-    def keep(self, user: str, words: str, done: subprocess.CompletedProcess[str]) -> str:
-        """Who typed what, when, and the answer."""
-        code = f"[exit code {done.returncode}]\n" if done.returncode else ""
-        self._write(f"{datetime.now(UTC):%H:%M:%S} {user}$ {words}\n{done.stdout}{done.stderr}{code}\n")
-        return done.stdout
+    def prompt(self, user: str, *argv: str) -> None:
+        """Who typed what, when."""
+        self.write(f"{datetime.now(UTC):%H:%M:%S} {user}$ {' '.join(argv)}\n")
 
-    def _write(self, text: str) -> None:
+    def _answer(self, done: subprocess.CompletedProcess[str]) -> None:
+        code = f"[exit code {done.returncode}]\n" if done.returncode else ""
+        self.write(f"{done.stdout}{done.stderr}{code}\n")
+
+    def write(self, text: str) -> None:
         self._file.write(text)
         self._file.flush()
         print(text, end="", flush=True)
@@ -75,7 +92,7 @@ class Capture:
 
 def night(box: Sandbox, at: Capture, iters: int) -> None:
     """From the installation to the run's last iteration."""
-    at.keep("root", "autoresearch service install", subprocess.CompletedProcess([], 0, box.install(), ""))
+    at.install()
     for user, groups in (("ann", ["-G", "autoresearch"]), ("eve", [])):
         at.type("useradd", *groups, user)
     box.configure(NAME, {"profile": "tiny", "corpus": "/srv/corpus", "proposer": "tpe", "iters": iters})
@@ -91,36 +108,44 @@ def night(box: Sandbox, at: Capture, iters: int) -> None:
     at.status()
     at.autoresearch("status", RUN_DIR, user="ann")
     found = check_whole(box, NAME)
-    counts = {kind.__name__: sum(isinstance(r, kind) for r in found) for kind in (Started, Paused, Stopped, Closer)}
-    at.note(f"the whole log was read back: every iteration once, in order; {counts}")
+    counts = ", ".join(f"{sum(isinstance(r, kind) for r in found)} {what}" for kind, what in COUNTED)
+    at.note(f"the whole log was read back: every iteration once, in order: {counts}")
+
+
+def _amid_a_trial(box: Sandbox, after: int) -> tuple[int, int]:
+    """Wait until a trial has done some of its steps; its server and itself."""
+    processes = in_a_trial(box, NAME, after=after, deadline_s=TRIAL_DEADLINE_S)
+    until("the middle of a trial", lambda: AMID.search(box.show(NAME, "StatusText")), TRIAL_DEADLINE_S)
+    return processes
 
 
 def _pause(box: Sandbox, at: Capture) -> None:
-    in_a_trial(box, NAME, after=PAUSE_AFTER, deadline_s=TRIAL_DEADLINE_S)
+    _amid_a_trial(box, PAUSE_AFTER)
     at.type("touch", f"{RUN_DIR}/pause.flag", user="eve")
     at.type("touch", f"{RUN_DIR}/pause.flag", user="ann")
     last(box, NAME, Paused, deadline_s=TRIAL_DEADLINE_S)
     until("the trial's end", lambda: len(box.processes(NAME)) == 2)
+    time.sleep(PAUSED_S)
     at.status()
     at.type("rm", f"{RUN_DIR}/pause.flag", user="ann")
     last(box, NAME, Resumed)
 
 
 def _stop_and_start(box: Sandbox, at: Capture) -> None:
-    in_a_trial(box, NAME, after=STOP_AFTER, deadline_s=TRIAL_DEADLINE_S)
-    at.note("a trial runs")
-    at.type("systemctl", "stop", UNIT)  # returns when the drain is over
+    _amid_a_trial(box, STOP_AFTER)
+    at.note("a trial trains; stop returns when it is finished and recorded")
+    at.type("systemctl", "stop", UNIT)
     last(box, NAME, Stopped)
     at.status()
     at.type("systemctl", "start", UNIT)
 
 
 def _kill(box: Sandbox, at: Capture) -> None:
-    server, trial = in_a_trial(box, NAME, after=KILL_AFTER, deadline_s=TRIAL_DEADLINE_S)
+    server, trial = _amid_a_trial(box, KILL_AFTER)
     daemon = main_pid(box, NAME)
     ends = [os.pidfd_open(pid) for pid in (daemon, server, trial)]
     starts = sum(isinstance(r, Started) for r in box.records(NAME))
-    at.note(f"SIGKILL from outside for the daemon, in the middle of a trial (it has {len(ends)} processes)")
+    at.note("SIGKILL from outside for the daemon, in the middle of a trial; server and trial must end with it")
     os.kill(daemon, signal.SIGKILL)
     assert have_ended(ends), "somebody outlived the daemon"
     last(box, NAME, Started, more_than=starts)

@@ -47,7 +47,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.console import Terminal
     from autoresearch.replaying import recording_of
     from autoresearch.supervised import Supervised, patience_s
-    from autoresearch.unit import mistakes
+    from autoresearch.unit import mistakes, own_groups, start_command
     from autoresearch.watchers import Watchers
 
     settings = resolved(args).settings
@@ -63,7 +63,8 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         if not args.json:
             print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
             print(f"report      {settings.run_dir / service.REPORT}")
-            print(_how_to_go_on(args.argv, settings, ending == "complete"))
+            again = start_command(own_groups()) if manager.address else ""
+            print(_how_to_go_on(args.argv, settings, ending == "complete", again))
     except OSError:  # the terminal was closed, and because of that the run has ended, in good order
         show_nobody()
     return 0
@@ -79,8 +80,10 @@ def _print_summary(run_dir: Path, as_json: bool) -> None:
     )
 
 
-def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool) -> str:
-    """The user's own command again, with more iterations if these are done."""
+def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool, unit: str) -> str:
+    """The user's own command again, with more iterations if these are done; or the one that starts the unit."""
+    if unit:
+        return f"to go further: raise iters, then {unit}" if complete else f"to continue: {unit}"
     words, skip = [], False
     for word in argv:
         if skip or word in ("--fresh", "--iters") or word.startswith("--iters="):

@@ -148,6 +148,7 @@ def test_stop_drains_the_running_trial_and_the_next_start_goes_on(box, start):
     before = stop(box, name)
     assert isinstance(before[-2], Closer)
     assert "SIGTERM: stopping" in box.journal(name)
+    assert f"to continue: systemctl start autoresearch@{name}\n" in box.journal(name)
     start(name, seconds=3.0)
     assert f"iteration {before[-2].iter + 1} of" in box.show(name, "StatusText")
     box.systemctl("disable", "--quiet", f"autoresearch@{name}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.unit import no_lingering, not_enabled, own_unit, user_units
+from autoresearch.unit import no_lingering, not_enabled, own_unit, start_command, user_units
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,13 @@ from autoresearch.unit import no_lingering, not_enabled, own_unit, user_units
 )
 def test_the_unit_is_the_last_part_of_the_cgroup(groups, found):
     assert own_unit(groups) == found
+
+
+def test_a_unit_is_started_again_as_it_was():
+    user = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/autoresearch.service"
+    assert start_command("0::/system.slice/autoresearch@a.service") == "systemctl start autoresearch@a"
+    assert start_command(user) == "systemctl --user start autoresearch"
+    assert start_command("0::/user.slice/user-1000.slice/session-2.scope") == ""
 
 
 @pytest.mark.parametrize("kind", ["wants", "requires"])
