@@ -31,7 +31,7 @@ from autoresearch.training.shape import Shape
 COMMANDS = (
     "run", "prepare", "status", "report", "pause", "resume", "doctor", "envelope", "export", "service", "config",
 )  # fmt: skip
-HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib")
+HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 
 
 def kinds_of_error(kind: type[AutoresearchError] = AutoresearchError) -> Iterator[type[AutoresearchError]]:
