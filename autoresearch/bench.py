@@ -13,7 +13,7 @@ from autoresearch.errors import ConfigError
 from autoresearch.memory import spare_bytes, usable_cpus
 from autoresearch.points import step_seconds
 from autoresearch.policy import Policy
-from autoresearch.ports import Observer, Trial
+from autoresearch.ports import Observer, OnProgress, Trial
 from autoresearch.records import Cfg, Failure, Yardstick
 from autoresearch.training.bpb import EVALUATOR_VERSION, choose_span
 from autoresearch.training.corpus import Corpus
@@ -24,11 +24,12 @@ from autoresearch.training.spec import Device, Span, TrialSpec
 from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.training.tokenizer import TokenizerSpec
 from autoresearch.trajectory import Trajectory
-from autoresearch.trial import ChildRunner, ForkedTrial, OnProgress
+from autoresearch.trial import ChildRunner, ForkedTrial
 from autoresearch.trial_server import TrialServer
 from rails import ChoiceKnob, Config, Limits, Verdict, gate, too_dear
 
 STDLIB = "stdlib"
+CHECKPOINT = "checkpoint"  # of the one trial that was put aside
 
 
 class Watcher(Observer, Protocol):
@@ -127,7 +128,8 @@ def real_bench(
     def spec_of(cfg: Cfg, seed: int) -> TrialSpec:
         return spec.model_copy(update={"cfg": cfg, "seed": seed})
 
-    trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
+    aside = run_dir.resolve() / CHECKPOINT  # whole, because another process reads it
+    trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / "logs", aside, memory_cap_bytes(settings))
     return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoresearch.exchange import LlmCall
-from autoresearch.records import Attempt, Cfg, Event, Outcome
+from autoresearch.records import Attempt, Cfg, Event, Outcome, Suspended
 from autoresearch.trajectory import Trajectory
 
 
@@ -61,11 +61,29 @@ class Proposer(Protocol):
         ...
 
 
+OnProgress = Callable[[str, float, int, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How a running trial hears that it should stop for now, and where it had stopped before, if it had."""
+
+    wanted: Callable[[], bool] = lambda: False
+    before: Suspended | None = None
+
+
+NO_HOLD = Hold()
+
+
 class Trial(Protocol):
     """Measures one configuration with one seed, isolated from the caller."""
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
-        """Blocks until measured or failed; every way to fail is an outcome. Raises ``Interrupted`` only."""
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+        """Blocks until measured or failed; every way to fail is an outcome. Raises ``Interrupted`` only.
+
+        Put aside as soon as ``hold.wanted``, it answers where; with that as ``hold.before`` it goes on from there, and
+        measures what it would have measured undisturbed.
+        """
         ...
 
 
@@ -86,6 +104,10 @@ class Control(Protocol):
 
     def pause_reason(self) -> str:
         """Why the run should pause now; empty to go on."""
+        ...
+
+    def suspend_wanted(self) -> bool:
+        """Whether the pause or stop that is wanted should not wait for the running trial's end."""
         ...
 
     def wait_while_paused(self) -> None:

@@ -89,6 +89,18 @@ class Failure(Plain):
 Outcome = Measurement | Failure
 
 
+class Suspended(Plain):
+    """Where one trial was put aside, to be gone on with later. Seconds and joules are of all its parts so far."""
+
+    step: int  # optimizer steps done
+    resumes_at: int | None  # the step of its checkpoint; null: there is none, and it begins again
+    problem: str = ""  # why there is no checkpoint of this step
+    train_wall_s: NotNegative
+    val_wall_s: NotNegative
+    trial_wall_s: NotNegative = 0.0
+    energy_j: float | None = None
+
+
 class Yardstick(Plain):
     """What makes two val_bpb comparable. Two runs that differ in any field are not compared."""
 
@@ -191,6 +203,17 @@ class TrialStarted(Event):
     seed: int
     cfg: Cfg
     boot_id: str
+    continues: bool = False  # from the checkpoint of its last suspension
+
+
+class TrialSuspended(Event):
+    """A trial was put aside before its end, for a pause or a stop. It is gone on with under the same number."""
+
+    stage: Literal["trial_suspended"] = "trial_suspended"
+    trial: int
+    iter: int
+    seed: int
+    suspended: Suspended
 
 
 class TrialEnded(Event):
@@ -349,6 +372,7 @@ Record = Annotated[
     Meta
     | Started
     | TrialStarted
+    | TrialSuspended
     | TrialEnded
     | Baseline
     | Proposed
@@ -364,6 +388,7 @@ Record = Annotated[
 ]
 _RECORD: TypeAdapter[Any] = TypeAdapter(Record)
 OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+OUTCOME_OR_SUSPENDED: TypeAdapter[Outcome | Suspended] = TypeAdapter(Outcome | Suspended)
 
 
 def encode(record: BaseModel) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.bench import Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
+from autoresearch.bench import CHECKPOINT, Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
 from autoresearch.environment import without_secrets
@@ -225,7 +225,8 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
 
 def control_of(settings: Settings, run_dir: Path, watcher: Watcher) -> RunControl:
     until = next_time(settings.until, datetime.now()) if settings.until else None
-    return RunControl(run_dir / FLAG, until, settings.max_hours, waited=watcher.waited)
+    now = settings.pause_mode == "now"
+    return RunControl(run_dir / FLAG, until, settings.max_hours, now, settings.drain_max_s, waited=watcher.waited)
 
 
 def make_run_dir(run_dir: Path) -> Path:
@@ -239,7 +240,8 @@ def make_run_dir(run_dir: Path) -> Path:
 
 def old_run(run_dir: Path) -> list[Path]:
     """What belongs to a run; the corpus and the measured speeds of the device do not."""
-    old = [p for p in (run_dir / TRAJECTORY, *run_dir.glob("report.*"), run_dir / "logs") if p.exists()]
+    names = (TRAJECTORY, "logs", CHECKPOINT)
+    old = [p for p in (*(run_dir / name for name in names), *run_dir.glob("report.*")) if p.exists()]
     return old + [p for pattern in (f"{TRAJECTORY}.torn-*", EXCHANGE_FILES) for p in run_dir.glob(pattern)]
 
 

@@ -20,8 +20,10 @@ from autoresearch.records import (
     Proposed,
     Started,
     Stopped,
+    Suspended,
     TrialEnded,
     TrialStarted,
+    TrialSuspended,
 )
 from rails import Tried
 
@@ -35,10 +37,11 @@ class Trajectory:
     iterations: list[Closer] = field(default_factory=list)
     proposed: Proposed | None = None  # the iteration that is open, if one is
     running: TrialStarted | None = None  # the trial that began and has not ended
+    suspended: Suspended | None = None  # where the open trial was last put aside
     outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
-    trials_started: int = 0
+    trials_started: int = 0  # one that was put aside and goes on counts once
     starts: int = 0
     best: Evaluated | None = None  # the keep with the lowest mean
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
@@ -63,6 +66,11 @@ class Trajectory:
     def keeps(self) -> list[Evaluated]:
         return [r for r in self.iterations if isinstance(r, Evaluated) and r.decision == "keep"]
 
+    @property
+    def next_trial(self) -> int:
+        """The number of the trial that begins or goes on next."""
+        return self.trials_started + (self.suspended is None)
+
     def known(self) -> Tried:
         """What R6 asks. Raises ``ValueError`` before the run has a baseline."""
         if self.tried is None:
@@ -79,7 +87,10 @@ class Trajectory:
                 self._start(record)
             case TrialStarted():
                 self.running = record
-                self.trials_started += 1
+                self.trials_started = record.trial
+            case TrialSuspended():
+                self._meter(record.suspended.energy_j)
+                self.running, self.suspended = None, record.suspended
             case TrialEnded():
                 self._end_trial(record)
             case Baseline():
@@ -104,12 +115,17 @@ class Trajectory:
             self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
     def _end_trial(self, record: TrialEnded) -> None:
-        self.running = None
+        self._meter(record.outcome.energy_j)
+        self.running, self.suspended = None, None
         self.outcomes.append(record)
         if self.baseline is None and self._is_first_bad_luck(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as a candidate's would be
-        if record.outcome.energy_j is not None:
-            self.energy_j = (self.energy_j or 0.0) + record.outcome.energy_j
+
+    def _meter(self, energy_j: float | None) -> None:
+        """Add the joules of a trial so far, of which an earlier part may be counted already."""
+        counted = self.suspended.energy_j or 0.0 if self.suspended else 0.0
+        if energy_j is not None:
+            self.energy_j = (self.energy_j or 0.0) + energy_j - counted
 
     def _is_first_bad_luck(self, outcome: Outcome) -> bool:
         unlucky = isinstance(outcome, Failure) and outcome.cause in RETRYABLE

@@ -1,4 +1,4 @@
-"""Several who look on, told one after the other; what one of them does wrong keeps nothing from the next."""
+"""Several who look on at one run: a terminal, the service manager, a file for `autoresearch watch`, hooks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from autoresearch.records import Event
 from autoresearch.trajectory import Trajectory
 
 
-class Watchers:
-    """See ``bench.Watcher``."""
+class Several:
+    """Tells each of ``watchers`` the same, in their order; what one of them raises keeps nothing from the others."""
 
     def __init__(self, *watchers: Watcher) -> None:
-        self._watchers = watchers
+        self.watchers = watchers
 
     def opened(self, trajectory: Trajectory) -> None:
         self._tell(lambda watcher: watcher.opened(trajectory))
@@ -36,6 +36,6 @@ class Watchers:
         self._tell(lambda watcher: watcher.preparing(stage, fraction))
 
     def _tell(self, how: Callable[[Watcher], None]) -> None:
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             with suppress(Exception):
                 how(watcher)

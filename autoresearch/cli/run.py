@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from autoresearch.cli.settings import add_settings, resolved
 from autoresearch.errors import AutoresearchError
 
 if TYPE_CHECKING:
+    from autoresearch.bench import Watcher
     from autoresearch.notify import Notifier
 
 
@@ -45,10 +47,12 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch import service
     from autoresearch.console import Terminal
+    from autoresearch.hooks import Hooks
+    from autoresearch.progress import ProgressFile
     from autoresearch.replaying import recording_of
     from autoresearch.supervised import Supervised, patience_s
     from autoresearch.unit import mistakes, own_groups, start_command
-    from autoresearch.watchers import Watchers
+    from autoresearch.watchers import Several
 
     settings = resolved(args).settings
     replies = recording_of(settings.replay_from) if settings.replay_from else ()
@@ -56,7 +60,12 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     supervised = Supervised(manager, settings.iters, patience_s(settings))
     for mistake in mistakes() if manager.address else ():
         terminal.said(mistake)
-    ending = service.run(settings, Watchers(terminal, supervised), fresh=args.fresh, replies=replies)
+    with ExitStack() as ends:
+        progress = ends.enter_context(closing(ProgressFile(settings.run_dir)))
+        watchers: list[Watcher] = [terminal, supervised, progress]
+        if settings.on_event:
+            watchers.append(ends.enter_context(Hooks(settings, terminal.said)))
+        ending = service.run(settings, Several(*watchers), fresh=args.fresh, replies=replies)
     supervised.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)

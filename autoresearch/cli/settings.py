@@ -27,6 +27,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--on-pause", "on_pause", str, "what pause.flag does: wait or exit"),
     ("--until", "until", str, "end in good order at this local time, HH:MM"),
     ("--max-hours", "max_hours", float, "end in good order after this many hours"),
+    ("--on-event", "on_event", str, "command that is told of best, paused, failed, finished, died (docs/hooks.md)"),
 )
 
 

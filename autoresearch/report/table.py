@@ -25,7 +25,7 @@ def table(rows: Sequence[Row], width: int, color: bool, *, with_source: bool = F
     """
     columns = WITH_SOURCE if with_source else COLUMNS
     heading = "".join(pad(name, cells) for name, cells in columns.items())
-    return [paint(heading.rstrip(), "dim", color), *(paint(line(r, width, columns), _kind(r), color) for r in rows)]
+    return [paint(heading.rstrip(), "dim", color), *(paint(line(r, width, columns), kind_of(r), color) for r in rows)]
 
 
 def line(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
@@ -58,7 +58,7 @@ def verdict(row: Row) -> str:
             return row.decision or "-"
 
 
-def _kind(row: Row) -> str:
+def kind_of(row: Row) -> str:
     if row.stage in ("eval_failed", "proposer_failed"):
         return "bad"
     return row.decision or "dim"

@@ -13,7 +13,7 @@ from autoresearch.records import LoopComplete, Paused, Resumed, Started, Stopped
 from autoresearch.supervised import FEED_S, SILENCE_S, Supervised, patience_s
 from autoresearch.testing import SilentWatcher, fake_bench
 from autoresearch.trajectory import Trajectory
-from autoresearch.watchers import Watchers
+from autoresearch.watchers import Several
 
 TS = "2026-11-21T22:00:00Z"
 STARTED = Started(ts=TS, pid=1, host="h", boot_id="b", autoresearch_version="0", proposer="random", iters_requested=3)
@@ -153,7 +153,7 @@ def test_the_status_of_a_real_run_shows_iteration_change_state_and_best(make_set
     settings = make_settings(iters=3)
     unit = Supervised(manager, settings.iters, patience_s(settings))  # type: ignore[arg-type]
     silent = SilentWatcher()
-    assert service.run(settings, Watchers(silent, unit), make_bench=fake_bench) == "complete"
+    assert service.run(settings, Several(silent, unit), make_bench=fake_bench) == "complete"
     said = [told["STATUS"] for told in manager.told]
     assert said[0] == "starting" or "baseline" in said[0]
     assert any(s.startswith("baseline; ") for s in said)
@@ -187,5 +187,5 @@ def test_a_watcher_that_fails_keeps_nothing_from_the_others():
             raise RuntimeError
 
     second = SilentWatcher()
-    Watchers(Broken(), second).said("hello")
+    Several(Broken(), second).said("hello")
     assert second.messages == ["hello"]
