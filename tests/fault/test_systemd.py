@@ -188,7 +188,7 @@ def recovered(box: Sandbox, name: str, ends: list[int], old: list[Any]) -> list[
     last(box, name, Started, more_than=sum(isinstance(r, Started) for r in old))
     until("the restart", lambda: box.show(name, "ActiveState") == "active")
     last(box, name, TrialEnded, more_than=sum(isinstance(r, TrialEnded) for r in old))
-    assert box.show(name, "NRestarts") == "1"
+    assert box.show(name, "NRestarts") == "1", box.journal(name)
     found = check_whole(box, name)
     assert found[: len(old)] == old
     again = next(r for r in found[len(old) :] if isinstance(r, TrialStarted))
@@ -206,7 +206,7 @@ def test_a_killed_daemon_is_started_again_and_leaves_nobody_behind(box, start):
 
 
 def test_a_hung_daemon_is_killed_by_the_watchdog_and_goes_on(box, start):
-    name = start("hang", watchdog_s=5, seconds=3.0)
+    name = start("hang", watchdog_s=15, seconds=3.0)
     everybody = (*in_a_trial(box, name), main_pid(box, name))
     ends, old = [os.pidfd_open(pid) for pid in everybody], box.records(name)
     os.kill(everybody[-1], signal.SIGSTOP)
@@ -215,7 +215,7 @@ def test_a_hung_daemon_is_killed_by_the_watchdog_and_goes_on(box, start):
 
 
 def test_a_trial_longer_than_the_watchdog_s_period_feeds_it(box, start):
-    name = start("long", watchdog_s=4, seconds=12.0)
+    name = start("long", watchdog_s=6, seconds=15.0)
     assert isinstance(last(box, name, TrialEnded).outcome, Measurement)
     assert box.show(name, "NRestarts") == "0"
     assert "Watchdog timeout" not in box.journal(name)
@@ -237,7 +237,7 @@ def test_a_trial_that_hangs_is_ended_by_its_deadline_and_not_by_the_watchdog(box
 
 def test_a_trial_that_no_deadline_can_end_starves_the_watchdog(box, start):
     """With its server stopped, nobody tells the daemon of the trial's end: it looks and looks, and nothing moves."""
-    name = start("starve", watchdog_s=4, **IMPATIENT)
+    name = start("starve", watchdog_s=12, **IMPATIENT)
     server, trial = in_a_trial(box, name)
     ends, old = [os.pidfd_open(pid) for pid in (server, trial, main_pid(box, name))], box.records(name)
     os.kill(server, signal.SIGSTOP)
