@@ -37,6 +37,14 @@ CHECKPOINT = "checkpoint"  # of the one trial that was put aside
 class Watcher(Observer, Protocol):
     """What the service tells beside the loop's events."""
 
+    def opened(self, trajectory: Trajectory) -> None:
+        """The run as it is known, before this process adds to it; it stays up to date."""
+        ...
+
+    def waited(self, stopping: str) -> None:
+        """Ten times a second wherever the daemon waits; ``stopping``: why it will end next, or an empty string."""
+        ...
+
     def said(self, message: str) -> None: ...
 
     def preparing(self, stage: str, fraction: float) -> None: ...

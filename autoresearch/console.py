@@ -28,6 +28,7 @@ from autoresearch.records import (
     Suspended,
     TrialSuspended,
 )
+from autoresearch.trajectory import Trajectory
 
 
 class Patient:
@@ -68,6 +69,15 @@ class Terminal:
         )
         self._task: TaskID | None = None
         self._what = ""  # the change under trial
+        self._stopping = ""
+
+    def opened(self, trajectory: Trajectory) -> None:
+        """Only what is new is printed."""
+
+    def waited(self, stopping: str) -> None:
+        if stopping and not self._stopping:
+            self._print(f"{stopping}: stopping; a running trial is finished first")
+        self._stopping = stopping
 
     def said(self, message: str) -> None:
         self._print(message)

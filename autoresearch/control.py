@@ -38,7 +38,8 @@ class RunControl:
     now: Callable[[], datetime] = datetime.now
     window: Window | None = None  # in which the local clock lets it work
     spent: Callable[[], str] = lambda: ""  # why the run has used up what it may; empty to go on
-    look: Callable[[], None] = lambda: None  # called wherever the run waits here
+    look: Callable[[], None] = lambda: None  # called ten times a second wherever the daemon waits
+    waited: Callable[[str], None] = lambda _stopping: None  # so is this, with the reason to stop
     aborted: bool = False
     _signal: str = ""
     _signalled_at: float = 0.0
@@ -64,6 +65,23 @@ class RunControl:
         """Anything called pause.flag pauses: a file, a directory, a dangling link."""
         return f"{self.flag.name} is there" if os.path.lexists(self.flag) else ""
 
+    def must_drop(self) -> bool:
+        """Asked by whoever waits for a trial: whether to end it now."""
+        self._look(self.stop_reason())
+        return self.aborted
+
+    def has_a_wish(self) -> bool:
+        """Asked by whoever waits for an LLM: whether the user wants anything."""
+        stopping = self.stop_reason()
+        self._look(stopping)
+        return bool(stopping or self.pause_reason())
+
+    def _look(self, stopping: str) -> None:
+        with suppress(Exception):  # whoever looks on cannot stop the run
+            self.look()
+        with suppress(Exception):
+            self.waited(stopping)
+
     def suspend_wanted(self) -> bool:
         """Whether the running trial is not to be waited for: "now" in the flag, or a signal that has waited enough."""
         if self._signal and self.drain_max_s is not None and self.clock() - self._signalled_at >= self.drain_max_s:
@@ -74,7 +92,7 @@ class RunControl:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
-                self.look()
+                self._look("")
                 with suppress(Empty):
                     self._wake.get(timeout=LOOK_AGAIN_S)
 

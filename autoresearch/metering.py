@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from autoresearch.bench import Bench, Watcher
@@ -25,8 +25,6 @@ LOOK_S = 0.1
 JOULES_PER_KWH = 3.6e6
 WITH_LLM = ("nim", "hybrid")  # proposers that have met their server
 
-T = TypeVar("T")
-
 
 class Stoppable(Protocol):
     """What of the control is asked while the device is idle."""
@@ -37,16 +35,6 @@ class Stoppable(Protocol):
 def new_meter() -> PowerMeter:
     """One that has no sensor yet: what measures is only known later."""
     return metering_of_this_machine()
-
-
-def looking(meter: PowerMeter, asked: Callable[[], T]) -> Callable[[], T]:
-    """``asked``, which somebody who waits calls ten times a second, with a look at the sensor before it."""
-
-    def look() -> T:
-        meter.look()
-        return asked()
-
-    return look
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 
 from autoresearch import ports
 from autoresearch.records import Event, TrialStarted
+from autoresearch.trajectory import Trajectory
 
 FILE_NAME = "progress.json"
 EVERY_S = 1.0
@@ -43,6 +44,12 @@ class ProgressFile:
         self._clock = clock
         self._next = -math.inf
         self._there = False
+
+    def opened(self, trajectory: Trajectory) -> None:
+        pass
+
+    def waited(self, stopping: str) -> None:
+        pass
 
     def progressed(self, progress: ports.Progress) -> None:
         self._write(progress.iter, progress.phase, progress.fraction, progress.tokens_per_s)

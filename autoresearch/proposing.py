@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from autoresearch.config import Settings
 from autoresearch.errors import ConfigError, MissingPackage
+from autoresearch.exchange import Classification
 from autoresearch.exchange_log import ExchangeLog
+from autoresearch.llm.key import CREDENTIAL, VARIABLE
 from autoresearch.ports import Interrupted, Proposer
 from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.nim import NimProposer
@@ -87,6 +89,8 @@ def meet(llm: LlmServer, settings: Settings, around: Surroundings, stack: ExitSt
         around.said(f"LLM server {url}: {llm.model.name}, {llm.max_model_len} tokens of context, {how}")
         return True
     why = f"{failed.classification}: {failed.detail}" if failed else "no model"
+    if failed and failed.classification is Classification.REQUEST_REJECTED and llm.key is None:
+        why += f"; there is no key: {VARIABLE}, or the credential {CREDENTIAL}"
     around.said(f"NO LLM SERVER at {url} ({why}): tpe proposes until it answers; `autoresearch doctor` shows more")
     return False
 

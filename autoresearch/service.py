@@ -26,7 +26,7 @@ from autoresearch.exchange_log import FILES as EXCHANGE_FILES
 from autoresearch.files import DirectoryLock
 from autoresearch.journal import Journal
 from autoresearch.loop import Loop
-from autoresearch.metering import looking, metered, new_meter, spent_reason
+from autoresearch.metering import metered, new_meter, spent_reason
 from autoresearch.points import ENVELOPE
 from autoresearch.policy import Policy, check_policy, check_yardstick, policy_of
 from autoresearch.ports import Proposer
@@ -99,19 +99,20 @@ def open_run(
     """Fold what is there, and put together what measures, unless nothing is left to do."""
     records = decode_all(journal, journal.path)
     trajectory = Trajectory.fold(records)
+    watcher.opened(trajectory)
     check_policy(trajectory, policy)
     run_dir = journal.path.parent
     if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
         if not (run_dir / REPORT).exists():  # a daemon was killed while it had the report written
             write_report(run_dir, watcher)
         return "complete"
-    control, meter = control_of(settings, run_dir), new_meter()
+    control, meter = control_of(settings, run_dir, watcher), new_meter()
     control.look, control.spent = meter.look, partial(spent_reason, settings, meter, trajectory)
     if settings.proposer == "replay":
         refuse_nothing_to_replay(replies)
     if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
-    bench = make_bench(settings, policy, run_dir, looking(meter, lambda: control.aborted), watcher)
+    bench = make_bench(settings, policy, run_dir, control.must_drop, watcher)
     try:
         check_baseline(bench, policy)
         if bench.estimator and bench.estimator.speeds:
@@ -139,7 +140,7 @@ def go_on(
         space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings)),
         judge=partial(judge, policy, bench, settings),
         run_dir=journal.path.parent,
-        wish=looking(meter, lambda: bool(control.stop_reason() or control.pause_reason())),
+        wish=control.has_a_wish,
         said=watcher.said,
         utc=utc,
     )
@@ -237,11 +238,17 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
     )
 
 
-def control_of(settings: Settings, run_dir: Path) -> RunControl:
+def control_of(settings: Settings, run_dir: Path, watcher: Watcher) -> RunControl:
     until = next_time(settings.until, datetime.now()) if settings.until else None
-    window = Window.parsed(settings.window) if settings.window else None
-    pauses_now = settings.pause_mode == "now"
-    return RunControl(run_dir / FLAG, until, settings.max_hours, pauses_now, settings.drain_max_s, window=window)
+    return RunControl(
+        run_dir / FLAG,
+        until,
+        settings.max_hours,
+        pauses_now=settings.pause_mode == "now",
+        drain_max_s=settings.drain_max_s,
+        window=Window.parsed(settings.window) if settings.window else None,
+        waited=watcher.waited,
+    )
 
 
 def make_run_dir(run_dir: Path) -> Path:

@@ -197,6 +197,12 @@ class SilentWatcher:
     def progressed(self, progress: Progress) -> None:
         pass
 
+    def opened(self, trajectory: Trajectory) -> None:
+        pass
+
+    def waited(self, stopping: str) -> None:
+        pass
+
     def said(self, message: str) -> None:
         self.messages.append(message)
 

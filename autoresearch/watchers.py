@@ -1,12 +1,14 @@
-"""Several who look on at one run: a terminal, a file for `autoresearch watch`, hooks."""
+"""Several who look on at one run: a terminal, the service manager, a file for `autoresearch watch`, hooks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from autoresearch.bench import Watcher
 from autoresearch.ports import Progress
 from autoresearch.records import Event
+from autoresearch.trajectory import Trajectory
 
 
 class Several:
@@ -15,22 +17,25 @@ class Several:
     def __init__(self, *watchers: Watcher) -> None:
         self.watchers = watchers
 
+    def opened(self, trajectory: Trajectory) -> None:
+        self._tell(lambda watcher: watcher.opened(trajectory))
+
     def recorded(self, event: Event) -> None:
-        for watcher in self.watchers:
-            with suppress(Exception):
-                watcher.recorded(event)
+        self._tell(lambda watcher: watcher.recorded(event))
 
     def progressed(self, progress: Progress) -> None:
-        for watcher in self.watchers:
-            with suppress(Exception):
-                watcher.progressed(progress)
+        self._tell(lambda watcher: watcher.progressed(progress))
+
+    def waited(self, stopping: str) -> None:
+        self._tell(lambda watcher: watcher.waited(stopping))
 
     def said(self, message: str) -> None:
-        for watcher in self.watchers:
-            with suppress(Exception):
-                watcher.said(message)
+        self._tell(lambda watcher: watcher.said(message))
 
     def preparing(self, stage: str, fraction: float) -> None:
+        self._tell(lambda watcher: watcher.preparing(stage, fraction))
+
+    def _tell(self, how: Callable[[Watcher], None]) -> None:
         for watcher in self.watchers:
             with suppress(Exception):
-                watcher.preparing(stage, fraction)
+                how(watcher)

@@ -17,6 +17,7 @@ BENCHMARKS = (
     "doctor",
     "pause_latency",
     "metering",
+    "start_to_ready",
 )
 INTRODUCTION = """# Results
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.cli import config, doctor, energy, envelope, export, look, pause, prepare, run, watch
+from autoresearch.cli import config, doctor, energy, envelope, export, look, pause, prepare, run, service, watch
 from autoresearch.cli.output import show_nobody
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError
@@ -33,6 +33,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     envelope.add,
     energy.add,
     export.add,
+    service.add,
     config.add,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import shutil
 import sys
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.cli.output import looks, show_nobody
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolved
+from autoresearch.errors import AutoresearchError
 
 if TYPE_CHECKING:
     from autoresearch.bench import Watcher
+    from autoresearch.notify import Notifier
 
 
 def add(commands: Any) -> None:
@@ -30,28 +33,47 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """``autoresearch run``."""
+    """``autoresearch run``. Where a service manager started it, that is told how it goes."""
+    from autoresearch.notify import Notifier
+
+    manager = Notifier.take(os.environ)
+    try:
+        return _run(args, manager)
+    except AutoresearchError as e:
+        manager.tell(STATUS=str(e))  # `systemctl status` shows it, also afterwards
+        raise
+
+
+def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch import service
     from autoresearch.console import Terminal
     from autoresearch.hooks import Hooks
     from autoresearch.progress import ProgressFile
     from autoresearch.replaying import recording_of
+    from autoresearch.supervised import Supervised, patience_s
+    from autoresearch.unit import mistakes, own_groups, start_command
     from autoresearch.watchers import Several
 
     settings = resolved(args).settings
     replies = recording_of(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
+    supervised = Supervised(manager, settings.iters, patience_s(settings))
+    for mistake in mistakes() if manager.address else ():
+        terminal.said(mistake)
     with ExitStack() as ends:
-        watchers: list[Watcher] = [terminal, ends.enter_context(closing(ProgressFile(settings.run_dir)))]
+        progress = ends.enter_context(closing(ProgressFile(settings.run_dir)))
+        watchers: list[Watcher] = [terminal, supervised, progress]
         if settings.on_event:
             watchers.append(ends.enter_context(Hooks(settings, terminal.said)))
         ending = service.run(settings, Several(*watchers), fresh=args.fresh, replies=replies)
+    supervised.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)
         if not args.json:
             print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
             print(f"report      {settings.run_dir / service.REPORT}")
-            print(_how_to_go_on(args.argv, settings, ending == "complete"))
+            again = start_command(own_groups()) if manager.address else ""
+            print(_how_to_go_on(args.argv, settings, ending == "complete", again))
     except OSError:  # the terminal was closed, and because of that the run has ended, in good order
         show_nobody()
     return 0
@@ -67,8 +89,10 @@ def _print_summary(run_dir: Path, as_json: bool) -> None:
     )
 
 
-def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool) -> str:
-    """The user's own command again, with more iterations if these are done."""
+def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool, unit: str) -> str:
+    """The user's own command again, with more iterations if these are done; or the one that starts the unit."""
+    if unit:
+        return f"to go further: raise iters, then {unit}" if complete else f"to continue: {unit}"
     words, skip = [], False
     for word in argv:
         if skip or word in ("--fresh", "--iters") or word.startswith("--iters="):

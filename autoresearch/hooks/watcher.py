@@ -64,6 +64,12 @@ class Hooks:
                 self._fire("died" if self._proposer_is_broken() else "finished", self._ending)
         self._runner.wait()
 
+    def opened(self, trajectory: Trajectory) -> None:
+        pass
+
+    def waited(self, stopping: str) -> None:
+        pass
+
     def recorded(self, event: Event) -> None:
         trajectory = self._add(event)
         match event:

@@ -93,7 +93,7 @@ def daemon(settings: Settings, script: list[str | Exception], user: User) -> Non
     """The real loop, journal and control around a proposer and a trial of our own."""
     journal = Journal(settings.run_dir / service.TRAJECTORY)
     known = service.decode_all(journal, journal.path)
-    hand = service.control_of(settings, settings.run_dir)
+    hand = service.control_of(settings, settings.run_dir, user)
     trial = FakeTrial(fails, takes_s=0.01, aborted=lambda: hand.aborted)
     past = Trajectory.fold(known) if known else None
     loop = fake_loop(settings, ScriptedProposer(list(script)), trial, estimator(settings), past)

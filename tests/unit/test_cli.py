@@ -30,7 +30,7 @@ from autoresearch.training.shape import Shape
 
 COMMANDS = (
     *("run", "prepare", "status", "report", "watch", "pause", "resume", "doctor", "envelope", "energy", "export"),
-    "config",
+    *("service", "config"),
 )
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 

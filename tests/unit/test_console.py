@@ -295,3 +295,11 @@ def test_where_an_llm_was_asked_the_line_says_whose_change_it_was(make_settings)
     assert iteration_line(fell_back, "1/1").endswith(" s  tpe (LLM: timeout)")
     assert iteration_line(fell_back.model_copy(update={"source": LLM_SOURCE}), "1/1").endswith(" s  nim")
     assert iteration_line(record, "1/1").endswith(" s")
+
+
+def test_a_stop_is_said_once_when_it_is_wanted():
+    stream = io.StringIO()
+    terminal = Terminal(9, stream)
+    for stopping in ("", "SIGTERM", "SIGTERM"):
+        terminal.waited(stopping)
+    assert stream.getvalue() == "SIGTERM: stopping; a running trial is finished first\n"

@@ -139,6 +139,39 @@ def test_a_signal_ends_the_waiting_though_the_flag_stays(flag, number):
     assert control.pause_reason()
 
 
+# Who looks on while it waits.
+
+
+def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
+    told: list[str] = []
+    control = RunControl(flag, waited=told.append)
+    assert not control.must_drop()
+    assert not control.has_a_wish()
+    control.on_signal(signal.SIGTERM)
+    assert control.has_a_wish()
+    control.on_signal(signal.SIGTERM)
+    assert control.must_drop()
+    assert told == ["", "", "SIGTERM", "SIGTERM"]
+
+
+def test_a_flag_is_a_wish(flag):
+    flag.touch()
+    assert RunControl(flag).has_a_wish()
+
+
+def test_a_pause_is_told_of_while_it_lasts(flag):
+    flag.touch()
+    RunControl(flag, waited=lambda _stopping: flag.unlink()).wait_while_paused()
+    assert not flag.exists()
+
+
+def test_who_looks_on_and_fails_changes_nothing(flag):
+    def fails(_stopping: str) -> None:
+        raise RuntimeError
+
+    assert not RunControl(flag, waited=fails).must_drop()
+
+
 # Signals.
 
 

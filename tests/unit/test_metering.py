@@ -20,7 +20,7 @@ from autoresearch.energy.sources.source import Base, Nothing
 from autoresearch.energy.telemetry import FILE
 from autoresearch.errors import ConfigError
 from autoresearch.journal import read
-from autoresearch.metering import idle_power, is_here, looking, metered, spent_kwh, spent_reason
+from autoresearch.metering import idle_power, is_here, metered, spent_kwh, spent_reason
 from autoresearch.power import Method, Scope
 from autoresearch.records import LoopComplete, Metered, Started, Stopped, TrialEnded, decode
 from autoresearch.report import load, summarise
@@ -208,17 +208,6 @@ class TestIdle:
 )
 def test_whether_a_server_is_on_this_machine(url: str, here: bool) -> None:
     assert is_here(url) is here
-
-
-def test_whoever_waits_looks_at_the_sensor() -> None:
-    looks: list[int] = []
-
-    class Looked(PowerMeter):
-        def look(self) -> None:
-            looks.append(1)
-
-    assert looking(Looked(), lambda: "asked")() == "asked"
-    assert looks == [1]
 
 
 def test_a_run_outside_its_window_ends_in_good_order(make_settings, monkeypatch) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from autoresearch.ports import Progress
 from autoresearch.records import Resumed
+from autoresearch.trajectory import Trajectory
 from autoresearch.watchers import Several
 
 EVENT = Resumed(ts="2026-11-21T22:00:00Z", paused_s=1.0)
+TRAJECTORY = Trajectory()
 PROGRESS = Progress(1, "train", 0.5, 10, None)
 
 
@@ -14,8 +16,14 @@ class Hears:
     def __init__(self) -> None:
         self.heard: list[object] = []
 
+    def opened(self, trajectory: object) -> None:
+        self.heard.append(trajectory)
+
     def recorded(self, event: object) -> None:
         self.heard.append(event)
+
+    def waited(self, stopping: str) -> None:
+        self.heard.append(f"stopping: {stopping}")
 
     def progressed(self, progress: object) -> None:
         self.heard.append(progress)
@@ -31,7 +39,7 @@ class Breaks(Hears):
     def recorded(self, event: object) -> None:
         raise OSError("no")
 
-    progressed = said = recorded
+    opened = progressed = waited = said = recorded
 
     def preparing(self, stage: str, fraction: float) -> None:
         raise ValueError("no")
@@ -40,11 +48,13 @@ class Breaks(Hears):
 def test_each_is_told_everything_also_after_one_that_breaks():
     first, last = Hears(), Hears()
     several = Several(first, Breaks(), last)
+    several.opened(TRAJECTORY)
     several.recorded(EVENT)
     several.progressed(PROGRESS)
+    several.waited("SIGTERM")
     several.said("word")
     several.preparing("tokenizing", 0.5)
-    assert first.heard == last.heard == [EVENT, PROGRESS, "word", ("tokenizing", 0.5)]
+    assert first.heard == last.heard == [TRAJECTORY, EVENT, PROGRESS, "stopping: SIGTERM", "word", ("tokenizing", 0.5)]
 
 
 def test_nobody_may_be_watching():

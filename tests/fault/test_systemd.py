@@ -1,0 +1,336 @@
+"""The service under a real systemd: started, paused, drained, hung, killed, misconfigured, cut off from its power.
+
+One machine boots for all of them (``systemd_sandbox``); each test has a run of its own, autoresearch@NAME.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.records import (
+    Cause,
+    Closer,
+    EvalFailed,
+    Failure,
+    Measurement,
+    Paused,
+    Resumed,
+    Started,
+    Stopped,
+    TrialEnded,
+    TrialStarted,
+)
+from tests.fake_llm import FakeLlm, Wire, answers, says
+from tests.systemd_night import check_whole, in_a_trial, last, main_pid
+from tests.systemd_sandbox import HOME, PYTHON, NoSandboxError, Sandbox, have_ended, until, why_not
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(why_not()), reason=f"no systemd can be booted here: {why_not()}"),
+]
+
+CONFIGURATION = 78
+CORPUS = 66
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Iterator[Sandbox]:
+    """An installed machine with two people who may pause, and one who may not."""
+    try:
+        with Sandbox(tmp_path_factory.mktemp("systemd") / "box", small_corpus) as box:
+            box.install()
+            for user, groups in (("ann", "autoresearch"), ("bob", "autoresearch"), ("eve", "")):
+                box.run("useradd", user, *(["-G", groups] if groups else []))
+            yield box
+    except NoSandboxError as e:
+        pytest.skip(f"no systemd can be booted here: {e}")
+
+
+@pytest.fixture
+def start(box: Sandbox, quick_trials: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Starts a run of many quick trials under a name of its own; it is stopped afterwards, whatever happened."""
+    names: list[str] = []
+
+    def start(name: str, *how: str, watchdog_s: int | None = None, seconds: float = 1.0, **settings: Any) -> str:
+        trials = {k: v for k, v in quick_trials.items() if k != "budget.size"}
+        trials |= {"budget.kind": "seconds", "budget.size": seconds, "corpus": "/srv/corpus", "proposer": "random"}
+        box.configure(name, trials | {"iters": 1000} | {k.replace("__", "."): v for k, v in settings.items()})
+        if watchdog_s:
+            box.drop_in("watchdog", f"[Service]\nWatchdogSec={watchdog_s}\n", f"autoresearch@{name}.service")
+        names.append(name)
+        box.systemctl("start", *how, f"autoresearch@{name}")
+        return name
+
+    yield start
+    for name in names:
+        box.systemctl("kill", "--signal=KILL", f"autoresearch@{name}", check=False)
+        box.systemctl("stop", f"autoresearch@{name}", check=False)
+
+
+def stop(box: Sandbox, name: str) -> list[Any]:
+    """`systemctl stop`: it returns when the drain is over, and nobody is left."""
+    box.systemctl("stop", f"autoresearch@{name}")
+    assert box.processes(name) == {}
+    assert box.show(name, "Result") == "success"
+    found = check_whole(box, name)
+    assert isinstance(found[-1], Stopped)
+    begun = [r.trial for r in found if isinstance(r, TrialStarted)]
+    assert found[-1].reason == "SIGTERM"
+    assert [r.trial for r in found if isinstance(r, TrialEnded)][-1] == begun[-1], "the running trial was finished"
+    return found
+
+
+def seconds_between(earlier: Any, later: Any) -> float:
+    return (datetime.fromisoformat(later.ts) - datetime.fromisoformat(earlier.ts)).total_seconds()
+
+
+def test_the_installation_is_whole_and_may_be_repeated(box):
+    again = box.autoresearch("service", "install").stdout
+    assert "replaced" not in again
+    assert "wrote" not in again
+    assert box.run("stat", "-c", "%U:%G %a", "/var/lib/autoresearch/autoresearch").stdout == (
+        "autoresearch:autoresearch 3770\n"
+    )
+    assert box.systemctl("cat", "autoresearch.service").returncode == 0
+
+
+def test_start_is_active_only_when_the_loop_is_ready_and_the_status_shows_where_it_is(box, start):
+    name = start("ready", "--no-block")
+    assert box.show(name, "ActiveState") in ("inactive", "activating")
+    assert not any(isinstance(r, Started) for r in box.records(name))
+    box.systemctl("start", f"autoresearch@{name}")  # waits for the same start
+    assert box.show(name, "ActiveState") == "active"
+    assert any(isinstance(r, Started) for r in box.records(name))
+    in_a_trial(box, name, after=1)
+    status = until("training", lambda: "training" in (s := box.show(name, "StatusText")) and s)
+    where, change, doing, best = status.split("; ")
+    assert where.startswith("iteration ")
+    assert where.endswith(" of 1000")
+    assert " = " in change
+    assert doing.startswith("training ")
+    assert best == "no keep yet" or best.startswith("best ")
+    assert "is started but not enabled" in box.journal(name)
+
+
+def test_another_user_pauses_and_resumes_and_can_do_nothing_else(box, start):
+    name = start("pause")
+    run_dir, log = f"/var/lib/autoresearch/{name}", f"/var/lib/autoresearch/{name}/trajectory.jsonl"
+    in_a_trial(box, name)
+    assert box.run("touch", f"{run_dir}/pause.flag", user="ann").returncode == 0
+    paused = last(box, name, Paused)
+    found = box.records(name)
+    closed = found[found.index(paused) - 1]
+    assert isinstance(closed, Closer)
+    assert seconds_between(closed, paused) < 2
+    until("the trial's end", lambda: len(box.processes(name)) == 2)  # daemon and server: no trial, no accelerator
+    assert box.show(name, "ActiveState") == "active"
+    assert "paused: pause.flag is there" in box.show(name, "StatusText")
+    assert box.run("grep", "-c", "paused", log, user="ann").stdout == "1\n"
+    for deed in (["rm", "-f", log], ["touch", log], ["mv", log, f"{log}.old"], ["rm", "-f", f"{run_dir}/pause.flag"]):
+        assert box.run(*deed, user="bob", check=False).returncode != 0
+    assert box.run("cat", log, user="eve", check=False).returncode != 0
+    box.autoresearch("resume", run_dir, user="ann")
+    last(box, name, Resumed)
+    in_a_trial(box, name)
+    stop(box, name)
+
+
+def test_stop_drains_the_running_trial_and_the_next_start_goes_on(box, start):
+    name = start("drain", seconds=3.0)
+    in_a_trial(box, name)
+    before = stop(box, name)
+    assert isinstance(before[-2], Closer)
+    assert "SIGTERM: stopping" in box.journal(name)
+    assert f"to continue: systemctl start autoresearch@{name}\n" in box.journal(name)
+    start(name, seconds=3.0)
+    assert f"iteration {before[-2].iter + 1} of" in box.show(name, "StatusText")
+    box.systemctl("disable", "--quiet", f"autoresearch@{name}")
+    after = stop(box, name)
+    assert after[: len(before)] == before, "the old night is kept"
+
+
+def test_a_killed_trial_costs_that_trial(box, start):
+    name = start("killtrial", seconds=5.0)
+    _server, trial = in_a_trial(box, name)
+    daemon, end = main_pid(box, name), os.pidfd_open(trial)
+    os.kill(trial, signal.SIGKILL)
+    assert have_ended([end])
+    assert last(box, name, EvalFailed).cause is Cause.KILLED
+    in_a_trial(box, name, after=1)
+    assert main_pid(box, name) == daemon
+    assert box.show(name, "NRestarts") == "0"
+    check_whole(box, name)
+
+
+def test_a_killed_trial_server_costs_that_trial(box, start):
+    name = start("killserver", seconds=5.0)
+    server, trial = in_a_trial(box, name)
+    daemon, ends = main_pid(box, name), [os.pidfd_open(pid) for pid in (server, trial)]
+    os.kill(server, signal.SIGKILL)
+    assert have_ended(ends), "the trial ends with its server"
+    assert last(box, name, EvalFailed).cause is Cause.KILLED
+    in_a_trial(box, name, after=1)
+    assert main_pid(box, name) == daemon
+    assert box.show(name, "NRestarts") == "0"
+    check_whole(box, name)
+
+
+def recovered(box: Sandbox, name: str, ends: list[int], old: list[Any]) -> list[Any]:
+    """Everybody of old is gone, systemd has started it anew, and the open trial is run again."""
+    assert have_ended(ends), "somebody outlived the daemon"
+    last(box, name, Started, more_than=sum(isinstance(r, Started) for r in old))
+    until("the restart", lambda: box.show(name, "ActiveState") == "active")
+    last(box, name, TrialEnded, more_than=sum(isinstance(r, TrialEnded) for r in old))
+    assert box.show(name, "NRestarts") == "1", box.journal(name)
+    found = check_whole(box, name)
+    assert found[: len(old)] == old
+    again = next(r for r in found[len(old) :] if isinstance(r, TrialStarted))
+    assert (again.iter, again.cfg) == (old[-1].iter, old[-1].cfg)
+    return found
+
+
+def test_a_killed_daemon_is_started_again_and_leaves_nobody_behind(box, start):
+    name = start("killdaemon", seconds=3.0)
+    everybody = (*in_a_trial(box, name), main_pid(box, name))
+    ends, old = [os.pidfd_open(pid) for pid in everybody], box.records(name)
+    os.kill(everybody[-1], signal.SIGKILL)
+    recovered(box, name, ends, old)
+    stop(box, name)
+
+
+def test_a_hung_daemon_is_killed_by_the_watchdog_and_goes_on(box, start):
+    name = start("hang", watchdog_s=15, seconds=3.0)
+    everybody = (*in_a_trial(box, name), main_pid(box, name))
+    ends, old = [os.pidfd_open(pid) for pid in everybody], box.records(name)
+    os.kill(everybody[-1], signal.SIGSTOP)
+    recovered(box, name, ends, old)
+    assert "Watchdog timeout" in box.journal(name)
+
+
+def test_a_trial_longer_than_the_watchdog_s_period_feeds_it(box, start):
+    name = start("long", watchdog_s=6, seconds=15.0)
+    assert isinstance(last(box, name, TrialEnded).outcome, Measurement)
+    assert box.show(name, "NRestarts") == "0"
+    assert "Watchdog timeout" not in box.journal(name)
+
+
+IMPATIENT = {"limits__deadline_s": 5, "llm__rounds": 1, "llm__deadline_s": 2}
+
+
+def test_a_trial_that_hangs_is_ended_by_its_deadline_and_not_by_the_watchdog(box, start):
+    name = start("deadline", watchdog_s=4, **IMPATIENT)
+    _server, trial = in_a_trial(box, name)
+    daemon = main_pid(box, name)
+    os.kill(trial, signal.SIGSTOP)
+    failed = last(box, name, EvalFailed)
+    assert isinstance(failed.eval_metrics, Failure)
+    assert failed.cause is Cause.TIMEOUT
+    assert main_pid(box, name) == daemon
+
+
+def test_a_trial_that_no_deadline_can_end_starves_the_watchdog(box, start):
+    """With its server stopped, nobody tells the daemon of the trial's end: it looks and looks, and nothing moves."""
+    name = start("starve", watchdog_s=12, **IMPATIENT)
+    server, trial = in_a_trial(box, name)
+    ends, old = [os.pidfd_open(pid) for pid in (server, trial, main_pid(box, name))], box.records(name)
+    os.kill(server, signal.SIGSTOP)
+    recovered(box, name, ends, old)
+    assert "Watchdog timeout" in box.journal(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "code", "words"),
+    [
+        ("badsetting", {"budget__sise": 3}, CONFIGURATION, "unknown setting budget.sise"),
+        ("nocorpus", {"corpus": "/srv/nowhere"}, CORPUS, "/srv/nowhere"),
+    ],
+)
+def test_what_a_person_must_mend_is_said_and_not_tried_again(box, start, name, setting, code, words):
+    with pytest.raises(AssertionError, match="failed"):
+        start(name, **setting)
+    assert box.show(name, "ExecMainStatus") == str(code)
+    assert (box.show(name, "ActiveState"), box.show(name, "SubState")) == ("failed", "failed")  # not auto-restart
+    assert box.show(name, "NRestarts") == "0"
+    assert words in box.journal(name)
+    assert words in box.show(name, "StatusText")
+
+
+def wants_a_key(wire: Wire) -> None:
+    """A list of models for whoever has the key."""
+    has_it = wire.request.headers.get("authorization") == "Bearer sk-secret"
+    models = {"object": "list", "data": [{"id": "fake-model", "object": "model", "max_model_len": 8192}]}
+    (answers(models) if has_it else answers({"detail": "who are you?"}, status=401))(wire)
+
+
+def test_without_a_key_it_starts_and_says_so_and_with_one_only_the_daemon_has_it(box, start):
+    with FakeLlm(says("nothing"), on_models=wants_a_key) as llm:
+        server = {"proposer": "auto", "llm__base_url": llm.base_url}
+        name = start("nokey", **server)
+        said = box.journal(name)
+        assert "there is no key" in said, said
+        box.inside("/etc/autoresearch/llm-key").write_text("sk-secret\n")
+        box.inside("/etc/autoresearch/llm-key").chmod(0o600)
+        name = start("key", **server)
+        assert f"LLM server {llm.base_url}: fake-model" in box.journal(name)
+        box.systemctl("stop", "autoresearch@key", "autoresearch@nokey")
+    assert not [p for p in box.state.rglob("*") if p.is_file() and b"sk-secret" in p.read_bytes()]
+    key = f"/run/credentials/autoresearch@{start('others')}.service/llm-key"
+    assert box.run("cat", key, user="autoresearch").stdout == "sk-secret\n"
+    assert box.run("cat", key, user="ann", check=False).returncode != 0
+    box.inside("/etc/autoresearch/llm-key").unlink()
+
+
+def test_the_daemon_runs_inside_an_unpacked_image(box, start):
+    """The image is this machine's own root, seen at another place; the driver's libraries are all that it lacks."""
+    box.run("mount", "--rbind", "/", "/opt/autoresearch-image")
+    name = "image"
+    text = (HOME / "source/autoresearch/systemd/drop-ins/container.conf").as_posix()
+    drop_in = box.run("cat", text).stdout.replace("/usr/bin/env python3", str(PYTHON))
+    box.drop_in("container", f"{drop_in}\n", f"autoresearch@{name}.service")
+    start(name)
+    assert os.readlink(f"/proc/{main_pid(box, name)}/root") == "/"
+    in_a_trial(box, name)
+    assert "is started but not enabled" in box.journal(name)
+    stop(box, name)
+
+
+def test_a_finished_run_ends_well_at_once(box, start):
+    for _ in range(2):
+        name = start("done", "--wait", iters=1)  # until it is over again; what ends badly would be an error here
+        assert box.show(name, "Result") == "success"
+    assert sum(isinstance(r, Closer) for r in box.records(name)) == 1
+    assert box.journal(name).count("Deactivated successfully") == 2
+
+
+def test_a_power_cut_in_a_trial_costs_that_trial_s_time(box, start):
+    name = start("reboot", seconds=3.0)
+    box.systemctl("enable", f"autoresearch@{name}")
+    in_a_trial(box, name, after=1)
+    old = box.records(name)
+    box.power_cut()
+    box.boot()
+    until("the start at boot", lambda: box.show(name, "ActiveState") == "active")
+    last(box, name, TrialEnded, more_than=sum(isinstance(r, TrialEnded) for r in old))
+    found = check_whole(box, name)
+    assert found[: len(old)] == old
+    boots = [r.boot_id for r in found if isinstance(r, Started)]
+    assert len(set(boots)) == len(boots) == 2
+    assert "not enabled" not in box.journal(name)
+    box.systemctl("disable", f"autoresearch@{name}")
+
+
+def test_uninstalling_stops_what_runs_and_leaves_the_nights(box, start):
+    name = start("last")
+    in_a_trial(box, name)
+    said = box.autoresearch("service", "uninstall").stdout
+    assert "called systemctl stop autoresearch.service autoresearch@*.service" in said
+    assert isinstance(box.records(name)[-1], Stopped)
+    assert box.systemctl("cat", f"autoresearch@{name}", check=False).returncode != 0
+    assert box.inside(f"/etc/autoresearch/{name}.toml").exists()
