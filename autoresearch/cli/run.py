@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         _print_summary(settings.run_dir, args.json)
         if not args.json:
             print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
-            print(f"report      {settings.run_dir / service.REPORT}")
+            for name in service.reports():
+                print(f"report      {settings.run_dir / name}")
             print(_how_to_go_on(args.argv, settings, ending == "complete"))
     except OSError:  # the terminal was closed, and because of that the run has ended, in good order
         show_nobody()

@@ -43,6 +43,7 @@ def history_of(records: Sequence[Event]) -> History:
     return History(
         log_format="autoresearch",
         knobs=tuple(meta.menu.get("knobs", {})),
+        menu=meta.menu,
         baseline=_baseline_row(trajectory.baseline, outcomes) if trajectory.baseline else None,
         baseline_cfg=meta.baseline_cfg,
         accept_delta_frac=meta.decision_rule.accept_delta_frac,
