@@ -198,13 +198,18 @@ def corpus_path(settings: Settings, run_dir: Path, watcher: Watcher) -> Path:
     out = run_dir / "corpus"
     wanted = settings.tokenizer
     if (out / "manifest.json").exists():
-        found = Corpus.open(out).manifest.tokenizer
-        if (found.kind, found.requested_vocab) != (wanted.kind, wanted.vocab_size if wanted.kind == "bpe" else None):
-            hint = f"undo the change of tokenizer.*, take another --dir, or move {out} away"
-            raise ConfigError(f"{out} was tokenized with {found.kind} of {found.vocab} ids", hint=hint)
+        refuse_another_tokenizer(settings, Corpus.open(out))
     else:
         watcher.said("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
         spec = TokenizerSpec(wanted.kind, wanted.vocab_size)
         prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=watcher.preparing)
     return out
+
+
+def refuse_another_tokenizer(settings: Settings, corpus: Corpus) -> None:
+    """Raise ``ConfigError`` for a corpus of the run's own that was tokenized differently from what is set now."""
+    wanted, found = settings.tokenizer, corpus.manifest.tokenizer
+    if (found.kind, found.requested_vocab) != (wanted.kind, wanted.vocab_size if wanted.kind == "bpe" else None):
+        hint = f"undo the change of tokenizer.*, take another --dir, or move {corpus.path} away"
+        raise ConfigError(f"{corpus.path} was tokenized with {found.kind} of {found.vocab} ids", hint=hint)

@@ -30,10 +30,8 @@ def decide_compiled(
     say: Callable[[str], None],
 ) -> bool:
     """Whether this run's trials compile their layers. ``spec`` is the baseline's trial. Raises ``ConfigError``."""
+    refuse_compiled(wanted, spec.trainer)
     if spec.trainer != "torch":
-        if wanted == "on":
-            hint = "leave compile at auto: Megatron's layers break the graph so often that they become slower"
-            raise ConfigError(f"compile = 'on' with trainer {spec.trainer}", hint=hint)
         return False
     if wanted != "auto":
         return wanted == "on"
@@ -52,6 +50,13 @@ def decide_compiled(
     steps = steps_of(spec, times.eager_step_s)
     say(times.explain(steps))
     return times.pays(steps)
+
+
+def refuse_compiled(wanted: str, trainer: str) -> None:
+    """Raise ``ConfigError`` for a trainer whose layers are not compiled."""
+    if wanted == "on" and trainer != "torch":
+        hint = "leave compile at auto: Megatron's layers break the graph so often that they become slower"
+        raise ConfigError(f"compile = 'on' with trainer {trainer}", hint=hint)
 
 
 def known_times(spec: TrialSpec, vocab: int, device: Device) -> CompileTimes | None:

@@ -18,12 +18,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from autoresearch.environment import KEY_VARIABLE, SECRETS
 from autoresearch.errors import ConfigError
 
 ENV_PREFIX = "AUTORESEARCH_"
-SECRETS = frozenset(
-    {"AUTORESEARCH_LLM_KEY"}
-)  # read where it is used (``llm.key``): a setting would be shown and logged
 DEFAULT_PROFILE = "tiny"
 
 
@@ -128,11 +126,14 @@ class LlmSettings(Section):
     @field_validator("base_url")
     @classmethod
     def _url(cls, url: str) -> str:
+        if any(mark in url for mark in "@?#"):  # not urlsplit's idea of a password: it ends at a slash
+            raise ValueError(f"a name, a password or a query in it would be logged; give a key as {KEY_VARIABLE}")
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        is_plain = url.isprintable() and " " not in url
+        if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
             raise ValueError("give http://HOST:PORT/v1")
-        if parts.username or parts.password:
-            raise ValueError("a name or a password in it would be logged; the key has its own way in (README)")
+        if parts.port == 0:  # of a port that is none, urllib says so
+            raise ValueError("port 0 is no port")
         return url.rstrip("/")
 
 
@@ -337,7 +338,8 @@ def _check_names(layer: Mapping[str, Any], origin: str) -> None:
     for name, value in _leaves(layer):
         free = name.startswith(("baseline.", "menu.")) or (value == {} and name in sections)
         if not free and name not in known:
-            raise ConfigError(f"unknown setting {name} ({origin})", hint=_nearest(name, known))
+            hint = f"a key is no setting: give it as {KEY_VARIABLE}" if name == "llm.key" else _nearest(name, known)
+            raise ConfigError(f"unknown setting {name} ({origin})", hint=hint)
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -352,4 +354,11 @@ def _first_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigEr
         (".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in origins), ".".join(parts)
     )
     why = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{name} = {first['input']!r} ({origins.get(name, 'default')}): {why}")
+    shown = _without_password(repr(first["input"])) if name == "llm.base_url" else repr(first["input"])
+    return ConfigError(f"{name} = {shown} ({origins.get(name, 'default')}): {why}")
+
+
+def _without_password(shown: str) -> str:
+    """A quoted URL without what is before its @ and behind its ? or #: the refusal of a secret is logged too."""
+    before_at = re.sub(r"""(['"](?:\w+://)?).*@""", r"\1...@", shown)
+    return re.sub(r"[?#].*(?=['\"])", "?...", before_at)

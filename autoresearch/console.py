@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from autoresearch import ports
+from autoresearch.exchange import LLM_SOURCE
 from autoresearch.records import (
     Baseline,
     Blocked,
@@ -134,14 +135,23 @@ def harmless(text: str) -> str:
 
 def iteration_line(record: Closer, number: str) -> str:
     """One closed iteration on one line."""
+    whose = _whose(record)
     match record:
         case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
             change = f"{p.knob} = {p.new_value}"
-            end = f"{record.iter_wall_s:6.1f} s"
+            end = f"{record.iter_wall_s:6.1f} s{whose}"
             return f"{number:>8}  {change:<28} {bpb:.4f} {100 * gain:+7.2f} %  {decision:<6} {end}"
         case EvalFailed(proposal=p, cause=cause):
-            return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason})"
+            return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason}){whose}"
         case Blocked(rail=rail):
             return f"{number:>8}  blocked after {len(record.attempts)} attempts by {rail}: {record.reason}"
         case ProposerFailed():
             return f"{number:>8}  the proposer failed: {record.reason}"
+
+
+def _whose(record: Closer) -> str:
+    """Whose change it was, where an LLM was asked; and how its last call ended where it was not the LLM's."""
+    if not record.llm_calls:
+        return ""
+    is_llms = record.source == LLM_SOURCE
+    return f"  {record.source}" if is_llms else f"  {record.source} (LLM: {record.llm_calls[-1].classification})"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from autoresearch.errors import JournalDamaged
-from autoresearch.plain import Plain
+from autoresearch.plain import Plain, decoded
 
 LLM_SOURCE = "nim"  # the `source` of what a model proposed, whichever proposer asked it
 
@@ -46,9 +45,6 @@ ANSWERED = frozenset(
         Classification.DUPLICATE,
     }
 )
-
-
-LLM_SOURCE = "nim"  # what ``source`` calls a language model, whichever server it runs on
 
 
 class LlmCall(Plain):
@@ -92,6 +88,13 @@ class Exchange(Plain):
     tries: int  # 2 and more: the server failed first, and was asked again
 
     @property
+    def reply(self) -> tuple[str, ...]:
+        """What of it goes to the rails: its proposals, or the whole text where there is none in it, or nothing."""
+        if self.classification not in ANSWERED or not self.raw:
+            return ()
+        return self.slices or (self.raw,)
+
+    @property
     def call(self) -> LlmCall:
         """What the iteration's record keeps of it."""
         return LlmCall(
@@ -110,9 +113,4 @@ _EXCHANGE: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
 def decode_exchange(payload: bytes | str) -> Exchange:
     """An exchange from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
-    try:
-        return _EXCHANGE.validate_json(payload)
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise JournalDamaged(f"{where}: {first['msg']}") from e
+    return decoded(_EXCHANGE, payload)

@@ -78,7 +78,8 @@ def meet(llm: LlmServer, settings: Settings, around: Surroundings, stack: ExitSt
     url = settings.llm.base_url
     try:
         failed = llm.meet()
-    except Interrupted:  # a stop or a pause is wanted: the loop will see it
+    except Interrupted:  # the loop will see why
+        around.said(f"LLM server {url}: not asked yet, because a pause or a stop is wanted")
         return False
     if failed is None and llm.model is not None:
         schema = {"enforced": "it enforces a schema", "unknown": "whether it enforces a schema is not known yet"}
@@ -95,9 +96,6 @@ def with_llm(
 ) -> NimProposer | HybridProposer:
     """The LLM ``alone`` with TPE as its fallback, or TPE in control with the LLM beside it."""
     chosen = settings.llm
-    if chosen.rounds >= settings.limits.max_attempts:
-        what = f"llm.rounds = {chosen.rounds} leaves none of limits.max_attempts = {settings.limits.max_attempts}"
-        raise ConfigError(f"{what} to the fallback", hint="raise limits.max_attempts, or lower llm.rounds")
     optimizer = fallback_of(settings, around.space) if alone else tpe_of(settings, around.space)
     log = stack.enter_context(closing(ExchangeLog(around.run_dir)))
     nim = NimProposer(
@@ -119,7 +117,9 @@ def with_llm(
 
 
 def llm_server_of(settings: Settings, wish: Callable[[], bool], said: Callable[[str], None]) -> LlmServer:
-    """The server, not yet asked anything. Raises ``MissingPackage``, and ``ConfigError`` for an unusable key."""
+    """The server, not yet asked anything. Raises ``MissingPackage``, and ``ConfigError`` for an unusable key, for an
+    address that is none, and for rounds that leave nothing to the fallback.
+    """
     from autoresearch.llm.key import llm_key
     from autoresearch.llm.waiting import Waiter
 
@@ -130,7 +130,11 @@ def llm_server_of(settings: Settings, wish: Callable[[], bool], said: Callable[[
         hint = f"{INSTALL_LLM}, or take --proposer tpe"
         raise MissingPackage(f"an LLM proposer needs the package {e.name}", hint=hint) from e
 
-    chosen, key = settings.llm, llm_key(os.environ)
+    chosen, attempts = settings.llm, settings.limits.max_attempts
+    if chosen.rounds >= attempts:
+        what = f"llm.rounds = {chosen.rounds} leaves none of limits.max_attempts = {attempts} to the fallback"
+        raise ConfigError(what, hint="raise limits.max_attempts, or lower llm.rounds")
+    key = llm_key(os.environ)
     return LlmServer(
         client=Client(chosen.base_url, key),
         waiter=Waiter(wish),

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter
 
-from autoresearch.errors import JournalDamaged
 from autoresearch.exchange import LlmCall
 from autoresearch.plain import Plain as Plain
+from autoresearch.plain import decoded
 from rails import Rail
 
 SCHEMA_VERSION = 1
@@ -385,12 +385,7 @@ def _dump(fields: Mapping[str, Any]) -> str:
 
 def decode(payload: bytes | str) -> Any:
     """A record from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
-    try:
-        return _RECORD.validate_json(payload)
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise JournalDamaged(f"{where}: {first['msg']}") from e
+    return decoded(_RECORD, payload)
 
 
 def file_schema() -> dict[str, Any]:

@@ -23,7 +23,7 @@ def recording_of(path: Path) -> Recording:
 
 
 def answers_of(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
-    """The replies that held proposals, by iteration and in the order of their rounds.
+    """The replies that the rails were shown, by iteration and in the order of their rounds.
 
     A conversation that begins again, because the daemon was killed in it, takes the place of what was said before:
     only what came later can have become part of the trajectory.
@@ -31,7 +31,7 @@ def answers_of(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
     rounds: dict[int, dict[int, tuple[str, ...]]] = {}
     for exchange in exchanges:
         before = rounds.get(exchange.iter, {})
-        kept = {number: slices for number, slices in before.items() if number < exchange.round}
-        rounds[exchange.iter] = kept | {exchange.round: exchange.slices}
-    answers = {n: tuple(slices for slices in said.values() if slices) for n, said in rounds.items()}
+        kept = {number: reply for number, reply in before.items() if number < exchange.round}
+        rounds[exchange.iter] = kept | {exchange.round: exchange.reply}
+    answers = {n: tuple(reply for reply in said.values() if reply) for n, said in rounds.items()}
     return {n: replies for n, replies in answers.items() if replies}

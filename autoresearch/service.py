@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from autoresearch import __version__
 from autoresearch.bench import Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
+from autoresearch.environment import without_secrets
 from autoresearch.errors import ConfigError, JournalDamaged, JournalError
 from autoresearch.exchange_log import FILES as EXCHANGE_FILES
 from autoresearch.files import DirectoryLock
@@ -92,7 +93,7 @@ def open_run(
     make_bench: MakeBench,
 ) -> str:
     """Fold what is there, and put together what measures, unless nothing is left to do."""
-    records = decode_all(journal)
+    records = decode_all(journal, journal.path)
     trajectory = Trajectory.fold(records)
     check_policy(trajectory, policy)
     run_dir = journal.path.parent
@@ -100,9 +101,8 @@ def open_run(
         write_report(run_dir, watcher, again=False)  # a daemon may have been killed while it had them written
         return "complete"
     control = control_of(settings, run_dir)
-    if settings.proposer == "replay" and not replies:
-        hint = "give --replay-from a trajectory or an exchanges.jsonl that holds proposals"
-        raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
+    if settings.proposer == "replay":
+        refuse_nothing_to_replay(replies)
     if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
     bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
@@ -186,15 +186,22 @@ def loop_of(
     return loop
 
 
-def decode_all(journal: Journal) -> list[Any]:
-    """Every record of the journal. Raises ``JournalDamaged`` with the line number."""
+def refuse_nothing_to_replay(replies: Recording) -> None:
+    """Raise ``ConfigError`` for a replay of nothing."""
+    if not replies:
+        hint = "give --replay-from a trajectory or an exchanges.jsonl that holds proposals"
+        raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
+
+
+def decode_all(payloads: Iterable[bytes], path: Path) -> list[Any]:
+    """Every record of the journal at ``path``. Raises ``JournalDamaged`` with the line number."""
     records = []
-    for number, payload in enumerate(journal, 1):
+    for number, payload in enumerate(payloads, 1):
         try:
             records.append(decode(payload))
         except JournalDamaged as e:
             hint = "was it written by a newer version? `autoresearch run --fresh` begins anew and keeps it aside"
-            raise JournalDamaged(f"{journal.path}: line {number}: {e.what}", hint=hint) from e
+            raise JournalDamaged(f"{path}: line {number}: {e.what}", hint=hint) from e
     return records
 
 
@@ -265,7 +272,8 @@ def reports() -> dict[str, tuple[str, ...]]:
 def _write_one(run_dir: Path, name: str, flags: Sequence[str], watcher: Watcher) -> None:
     command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), *flags, "--out", str(run_dir / name)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True)
+        env = without_secrets(os.environ)
+        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True, env=env)
         problem = done.stderr.strip() if done.returncode else ""
     except (OSError, subprocess.TimeoutExpired) as e:
         problem = str(e)

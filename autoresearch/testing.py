@@ -230,10 +230,11 @@ class FakeControl:
 class ScriptedProposer:
     """Answers as told, one reply after the other; an exception is raised, the end of the script is ``Exhausted``.
 
-    ``asked`` remembers each question: the number of the iteration, and the attempts that had been refused.
+    Text is a reply of the script's own; a whole ``Reply`` is answered as it is. ``asked`` remembers each question: the
+    number of the iteration, and the attempts that had been refused.
     """
 
-    replies: list[str | Exception]
+    replies: list[str | Reply | Exception]
     name: str = "script"
     asked: list[tuple[int, tuple[Attempt, ...]]] = field(default_factory=list)
 
@@ -245,7 +246,7 @@ class ScriptedProposer:
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
-        return Reply(reply, self.name)
+        return reply if isinstance(reply, Reply) else Reply(reply, self.name)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from autoresearch.environment import without_secrets
 from autoresearch.errors import TrialServerError
 
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
@@ -122,7 +123,7 @@ class TrialServer:
 
     def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        env = {CACHE_ENV: str(compile_cache()), **os.environ, **SERVER_ENV}
+        env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV}
         module = "autoresearch.training.warm"
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
         with self.log.open("ab") as log, theirs:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
+PROMPT_TOKENS = 3000  # about what a prompt has; far fewer would say that the server had cut it off
 ANSWER_TOKENS = 20
 PATIENCE_S = 10.0  # for threads to end; they do as soon as their sockets are shut down
 
@@ -184,7 +185,7 @@ class FakeLlm:
         if request.path != "/tokenize" or self.tokens_of is None:
             return answers({"detail": "Not Found"}, status=404)
         count = self.tokens_of(request.body["prompt"])
-        return answers({"count": count, "max_model_len": self.max_model_len, "tokens": [0] * count})
+        return answers({"count": count, "max_model_len": self.max_model_len, "tokens": [0] * min(count, 1000)})
 
 
 def is_greeting(request: Request) -> bool:
@@ -198,6 +199,9 @@ def read_request(connection: socket.socket) -> Request | None:
         if not (more := connection.recv(1 << 16)):
             return None
         data += more
+        if not data[:1].isalpha():  # a TLS handshake, say
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return None
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -214,7 +218,7 @@ def read_request(connection: socket.socket) -> Request | None:
 
 def completion(message: Any, finish_reason: Any = "stop", **more: Any) -> dict[str, Any]:
     """The body of a chat completion, well formed as far as its parts are."""
-    usage = {"prompt_tokens": 100, "completion_tokens": ANSWER_TOKENS, "total_tokens": 100 + ANSWER_TOKENS}
+    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": ANSWER_TOKENS}
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "fake-model"}
     return {**head, "choices": [choice], "usage": usage, **more}
@@ -274,6 +278,11 @@ def reset(after: bytes = b"") -> Behaviour:
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return behave
+
+
+def says_no(status: int, message: str = "no", **headers: str) -> Behaviour:
+    """An error in OpenAI's shape."""
+    return answers({"error": {"message": message, "type": "error", "code": status}}, status, **headers)
 
 
 def not_found_as_vllm(model: str) -> Behaviour:

@@ -21,7 +21,7 @@ from autoresearch.policy import policy_of
 from autoresearch.proposers.nim import NimProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
-from autoresearch.records import Evaluated
+from autoresearch.records import Closer, Evaluated
 from autoresearch.testing import YARDSTICK, FakeTrial, fake_loop
 from rails import default_menu
 
@@ -75,11 +75,12 @@ class World:
     llm: LlmServer
     log: MemoryLog
     said: list[str]
+    memory: int  # iterations that were over before the model came
 
     def run(self) -> None:
         """To the end, with what every fault owes the run: each iteration has its proposal, each call is on record."""
         assert self.loop.run() == "complete"
-        iterations = self.loop.trajectory.iterations
+        iterations = self.iterations
         assert all(isinstance(record, Evaluated) for record in iterations)
         on_record = [call for record in iterations for call in record.llm_calls]
         assert on_record == [exchange.call for exchange in self.log.exchanges]
@@ -93,6 +94,10 @@ class World:
         assert KEY[:12] not in written, "the beginning of the key was cut off with the text around it"
 
     @property
+    def iterations(self) -> list[Closer]:
+        return self.loop.trajectory.iterations[self.memory :]
+
+    @property
     def ends(self) -> list[Classification]:
         """How the calls ended, in order."""
         return [exchange.classification for exchange in self.log.exchanges]
@@ -100,13 +105,15 @@ class World:
     @property
     def sources(self) -> list[str]:
         """Who proposed what was tried."""
-        return [record.attempts[-1].source for record in self.loop.trajectory.iterations]
+        return [record.attempts[-1].source for record in self.iterations]
 
 
 @contextmanager
-def world_of(base_url: str, *, iters: int = 1, key: str | None = KEY, **server: Any) -> Iterator[World]:
-    """``server`` are fields of ``LlmServer``; its deadline is short unless they say otherwise."""
-    settings = Settings(iters=iters, baseline=default_menu().defaults)
+def world_of(
+    base_url: str, *, iters: int = 1, memory: int = 0, key: str | None = KEY, **server: Any
+) -> Iterator[World]:
+    """A run of ``iters`` iterations after ``memory`` others; ``server`` are fields of ``LlmServer``."""
+    settings = Settings(iters=memory + iters, baseline=default_menu().defaults)
     policy = policy_of(settings)
     bench = Bench(FakeTrial(), YARDSTICK, None)
     space = Space(policy.menu, policy.baseline, policy.steps)
@@ -122,7 +129,12 @@ def world_of(base_url: str, *, iters: int = 1, key: str | None = KEY, **server: 
         utc=lambda: "2026-01-01T00:00:00Z",
         budget_left=lambda _trajectory: "an hour",
     )
+    loop = fake_loop(settings, RandomProposer(space, seed=2))
+    if memory:
+        loop.iters = memory
+        loop.run()
+    loop.iters, loop.proposer = memory + iters, proposer
     try:
-        yield World(fake_loop(settings, proposer), llm, log, said)
+        yield World(loop, llm, log, said, memory)
     finally:
         llm.close()

@@ -8,17 +8,19 @@ from autoresearch.bench import limits_now
 from autoresearch.config import Settings
 from autoresearch.doctor import machine, training
 from autoresearch.doctor.check import Check, fail, ok
+from autoresearch.doctor.history import history
 from autoresearch.doctor.llm import llm
+from autoresearch.doctor.proposer import proposer
 from autoresearch.errors import AutoresearchError
 from autoresearch.policy import Policy, policy_of
 from autoresearch.proposers.space import Space
 from autoresearch.records import Event, Yardstick
-from autoresearch.report import load_records
-from autoresearch.service import TRAJECTORY, meta_of
+from autoresearch.service import meta_of
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.spec import Device
 from autoresearch.trajectory import Trajectory
-from rails import Verdict, gate
+from rails import Config, Verdict, gate
+from rails import too_dear as dear
 
 # A question about a run that has not begun needs a meta record; nothing is measured with this and nothing kept of it.
 NOTHING_MEASURED = Yardstick(
@@ -47,13 +49,13 @@ def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: N
 
     try:
         policy = policy_of(settings)
-        records = load_records(settings.run_dir) if (settings.run_dir / TRAJECTORY).exists() else []
     except AutoresearchError as e:
         note(fail("configuration", e))
         return checks
     note(ok("configuration", f"profile {settings.profile}, proposer {settings.proposer}"))
     note(machine.directory(settings.run_dir))
-    note(training.history(settings, policy, records))
+    checked, records = history(settings, policy)
+    note(checked)
     note(machine.disk(settings.run_dir))
     note(machine.clock(records, machine.utc_now()))
     checked, corpus, span = training.corpus(settings, policy)
@@ -66,6 +68,7 @@ def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: N
     if device and corpus and span:
         note(training.yardstick(settings, policy, corpus, span, device, records))
     note(machine.energy())
+    note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps)))
     note(_llm(settings, policy, records, device, estimator))
     return checks
 
@@ -82,5 +85,8 @@ def _llm(
             raw, policy.baseline, policy.menu, steps=policy.steps, known=known, estimate=estimator, limits=limits
         )
 
+    def too_dear(cfg: Config) -> str:
+        return (dear(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
+
     trajectory = Trajectory.fold(records or [meta_of(settings, policy, NOTHING_MEASURED)])
-    return llm(settings, Space(policy.menu, policy.baseline, policy.steps), judge, trajectory)
+    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, too_dear), judge, trajectory)

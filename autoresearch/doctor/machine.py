@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from autoresearch.control import FLAG
 from autoresearch.doctor.check import Check, fail, ok, warn
 from autoresearch.errors import JournalError, LockHeld
 from autoresearch.files import is_locked, lock_holder
@@ -16,7 +17,7 @@ from autoresearch.service import LOCK
 
 FULL_BYTES = 64 << 20  # below this a night's records and logs may not find room
 TIGHT_BYTES = 1 << 30
-SET_IT = "set the clock: timedatectl shows it"
+SET_IT = "set the clock: timedatectl shows it, timedatectl set-ntp true keeps it right"
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 
 
@@ -30,7 +31,9 @@ def directory(run_dir: Path) -> Check:
     there = existing(run_dir)
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         return fail(name, JournalError(f"cannot write in {there}", hint="choose another --dir, or see its permissions"))
-    return ok(name, f"{run_dir}, nobody else runs there" if run_dir.exists() else f"{run_dir} will be made")
+    if os.path.lexists(run_dir / FLAG):
+        return warn(name, f"{FLAG} is there: the run would pause at once", "`autoresearch resume` removes it")
+    return ok(name, f"{run_dir}, nobody else runs there" if there == run_dir else f"{run_dir} will be made")
 
 
 def disk(run_dir: Path) -> Check:
@@ -48,11 +51,9 @@ def clock(records: Sequence[Event], now: datetime) -> Check:
     found = f"{now.isoformat(timespec='seconds')}"
     last = datetime.fromisoformat(records[-1].ts) if records else None
     if last is not None and last > now:
-        return warn(
-            "clock", f"{found}, before the run's last record ({last.isoformat()})", "set the clock: timedatectl"
-        )
+        return warn("clock", f"{found}, before the run's last record ({last.isoformat()})", SET_IT)
     if now.year < 2025:
-        return warn("clock", found, "set the clock: timedatectl")
+        return warn("clock", found, SET_IT)
     synchronized = SYNCHRONIZED.exists()
     return ok("clock", found + (", synchronized" if synchronized else ""), synchronized=synchronized)
 
@@ -75,7 +76,7 @@ def energy() -> Check:
 
 def existing(path: Path) -> Path:
     """The nearest directory that is there."""
-    return next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
+    return next((p for p in (path, *path.absolute().parents) if os.path.exists(p)), Path("/"))
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""The training side of a night: configuration, corpus, trainer and device, memory, and the yardstick they make."""
+"""The training side of a night: corpus, trainer and device, memory, and the yardstick they make."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from autoresearch.bench import (
     baseline_spec,
     limits_now,
     longest_context,
+    refuse_another_tokenizer,
     refuse_clocks_of_several_ranks,
     yardstick_of,
 )
+from autoresearch.compiled import refuse_compiled
 from autoresearch.config import Settings
 from autoresearch.doctor.check import Check, fail, ok, warn
-from autoresearch.errors import AutoresearchError, BaselineFailed, ConfigError
-from autoresearch.policy import Policy, check_policy, check_yardstick
+from autoresearch.errors import AutoresearchError, BaselineFailed, ConfigError, TrialServerError
+from autoresearch.policy import Policy, check_yardstick
 from autoresearch.records import Event
 from autoresearch.training.bpb import choose_span
 from autoresearch.training.corpus import Corpus
@@ -29,22 +31,7 @@ from autoresearch.trial_server import TrialServer
 from rails import too_dear
 
 GIB = 2**30
-USUAL_VOCAB = {"byte": 257, "gpt2": 50257}
-
-
-def history(settings: Settings, policy: Policy, records: Sequence[Event]) -> Check:
-    """What is there to go on with, and whether it was begun under the same policy."""
-    if not records:
-        return ok("run", f"a new one, {settings.iters} iterations", next_iter=1)
-    trajectory = Trajectory.fold(records)
-    try:
-        check_policy(trajectory, policy)
-    except AutoresearchError as e:
-        return fail("run", e)
-    done = len(trajectory.iterations)
-    if done >= settings.iters:
-        return warn("run", f"all {done} iterations are done", f"--iters {2 * done} goes further; --fresh begins anew")
-    return ok("run", f"goes on at iteration {done + 1} of {settings.iters}", next_iter=done + 1)
+VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is no setting
 
 
 def corpus(settings: Settings, policy: Policy) -> tuple[Check, Corpus | None, Span | None]:
@@ -57,6 +44,8 @@ def corpus(settings: Settings, policy: Policy) -> tuple[Check, Corpus | None, Sp
             hint = "autoresearch prepare SOURCE... --out CORPUS, then --corpus CORPUS; or --corpus stdlib"
             raise ConfigError("corpus is not set", hint=hint)
         found = Corpus.open(path, verify=True)
+        if settings.corpus == STDLIB:
+            refuse_another_tokenizer(settings, found)
         span = choose_span(found.split("val"), found.token_bytes, longest_context(policy), settings.eval.bytes)
     except AutoresearchError as e:
         return fail("corpus", e), None, None
@@ -69,11 +58,15 @@ def device(settings: Settings) -> tuple[Check, Device | None]:
     """Starts the trial server as a run would, and asks a child of it what it sees."""
     try:
         refuse_clocks_of_several_ranks(settings)
+        refuse_compiled(settings.compile, settings.trainer)
         with tempfile.TemporaryDirectory() as logs:
             server = TrialServer(settings.trainer, Path(logs) / "trial-server.log")
             try:
                 runner = ChildRunner(server, lambda: False)
                 found = runner.probe(settings.device, settings.trainer, settings.limits.deadline_s)
+            except TrialServerError as e:  # the log that the hint may name goes away with this look
+                e.hint = e.hint.replace(f"see {server.log}; ", "").replace(f"{server.log}, and ", "")
+                raise
             finally:
                 server.close()
     except AutoresearchError as e:
@@ -87,11 +80,8 @@ def estimator(
     settings: Settings, policy: Policy, device: Device, corpus: Corpus | None, span: Span | None
 ) -> Estimator:
     """R7's prices; for a corpus that is not prepared yet, with the vocabulary and the span that it is to have."""
-    vocab = (
-        corpus.vocab
-        if corpus
-        else {"byte": 257, "gpt2": 50257}.get(settings.tokenizer.kind, settings.tokenizer.vocab_size)
-    )
+    wanted = settings.tokenizer
+    vocab = corpus.vocab if corpus else VOCABULARIES.get(wanted.kind, wanted.vocab_size)
     span_tokens = span.tokens if span else settings.eval.bytes
     ranks = (settings.parallel.data, settings.parallel.tensor)
     return Estimator(policy.baseline, vocab, settings.trainer, device, policy.budget, span_tokens, ranks)
@@ -120,8 +110,10 @@ def yardstick(
     """What val_bpb would be measured with, and whether that is what the run was begun with."""
     trajectory = Trajectory.fold(records)
     spec = baseline_spec(settings, policy, str(corpus.path), span, device)
+    compiled = settings.compile == "on"
     if trajectory.meta is not None and settings.compile == "auto":  # decided when the run began
-        spec = spec.model_copy(update={"compiled": trajectory.meta.yardstick.compiled})
+        compiled = trajectory.meta.yardstick.compiled
+    spec = spec.model_copy(update={"compiled": compiled})
     found = yardstick_of(spec, corpus, device)
     try:
         check_yardstick(trajectory, found)

@@ -26,12 +26,13 @@ OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 LENGTH = re.compile(
-    r"(?:(?:context|model) length(?: is| of)?(?: only)?|context window of|context size|n_ctx\W{1,3})"
+    r"(?:(?:context|model) length(?: is| of)?(?: only)?|context window of|context size|n_ctx\W{1,3}|must be <=)"
     r"[ (]{0,3}(\d{3,8})\b",
     re.IGNORECASE,
 )
 MODEL_GONE = re.compile(
-    r"model_not_found|model\b.{0,300}?\b(not exist|not found|unknown|not loaded|not available)", re.I | re.S
+    r"model_not_found|model\b.{0,300}?\b(not exist|not found|unknown|(not |un)loaded|not available)|no models? loaded",
+    re.IGNORECASE | re.DOTALL,
 )
 MAX_SEARCHED_CHARS = 1 << 14  # of an error's body
 OVERFLOW_STATUS = frozenset({400, 413, 422, 500})  # llama-cpp-python answers an overflow with 400 or 500
@@ -61,7 +62,7 @@ def of_status(status: int, body: str) -> Classification:
         return Classification.RATE_LIMITED
     if status in OVERFLOW_STATUS and OVERFLOW.search(body):
         return Classification.CONTEXT_LENGTH_EXCEEDED
-    if status in MODEL_STATUS and MODEL_GONE.search(body):
+    if status in MODEL_STATUS and MODEL_GONE.search(body) and "response_format" not in body:
         return Classification.MODEL_GONE
     if status == 408:
         return Classification.TIMEOUT

@@ -109,7 +109,7 @@ class _BoundedTransport(httpx2.AsyncHTTPTransport):
             body = await _read(response)
         finally:
             await response.aclose()
-        kept = {name: value for name, value in response.headers.items() if name == "retry-after"}
+        kept = [(name, value) for name, value in response.headers.raw if name.lower() == b"retry-after"]
         harmless = self._without_key(body.decode("latin-1")).encode("latin-1")  # byte for byte, whatever they mean
         return httpx2.Response(response.status_code, headers=kept, content=harmless)
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from autoresearch.environment import KEY_VARIABLE
 from autoresearch.errors import ConfigError
 
-VARIABLE = "AUTORESEARCH_LLM_KEY"  # not OPENAI_API_KEY: that one is for somebody else's server
+VARIABLE = KEY_VARIABLE  # not OPENAI_API_KEY: that one is for somebody else's server
 CREDENTIAL = "llm-key"  # systemd: LoadCredential=llm-key:/etc/autoresearch/llm-key
 MAX_KEY_BYTES = 4096
 SECRET_FROM = 8  # characters; a shorter one ("x", "EMPTY") is no secret, and other words hold its letters
@@ -35,6 +36,6 @@ def without_key(key: str | None) -> Callable[[str], str]:
     """What takes the key out of a server's words, also where JSON spells it with escapes."""
     if not key or len(key) < SECRET_FROM:
         return lambda words: words
-    spelled = "".join(rf"(?:\\?{re.escape(c)}|\\u00(?i:{ord(c):02x}))" for c in key)
+    spelled = "".join(rf"(?:\\u00(?i:{ord(c):02x})|\\?{re.escape(c)})" for c in key)
     pattern = re.compile(spelled)
     return lambda words: pattern.sub("[key]", words)

@@ -17,6 +17,7 @@ from autoresearch.llm.client import TOKENIZERS, Client, SchemaForm
 from autoresearch.llm.key import without_key
 from autoresearch.llm.patience import Breaker, ask_patiently
 from autoresearch.llm.reading import Model, choose, completion_of, models_of, token_count_of
+from autoresearch.llm.slices import looks_like_json
 from autoresearch.llm.waiting import Waiter
 from autoresearch.ports import Interrupted
 
@@ -24,7 +25,7 @@ from autoresearch.ports import Interrupted
 Structured = Literal["unknown", "enforced", "ignored", "rejected"]
 GREETING = (Message(role="user", content="Say hello."),)
 
-USUAL_CONTEXT = 8192  # where nobody says: the smallest that a current server is started with
+USUAL_CONTEXT = 8192  # where nobody says; Ollama starts with less, and ``llm.max_model_len`` is for that
 FLOOR, SHRUNK = 4096, 0.6  # what is taken for the context once the server says "too long" and not how long
 MAX_COMPLETION_TOKENS = 8192
 MEET_S = 10.0  # to list the models, and to count tokens
@@ -59,6 +60,7 @@ class LlmServer:
     think_style: str = "none"  # of the last answer
     _met: Model | None = None  # the last one, also while it is gone
     _tokenizers: tuple[str, ...] = TOKENIZERS  # those that it may have
+    _is_missed: bool = False  # the last meeting failed
     _learned_context: int | None = None
     _probed: str | None = None  # the model that ``structured`` is about
 
@@ -74,10 +76,14 @@ class LlmServer:
         end = time.monotonic() + self.deadline_s
         chosen = self._choose(self._try(self.client.models(), models_of, min(MEET_S, self.deadline_s)))
         if isinstance(chosen, Answer):
-            return self._heard(chosen)
+            return self._missed(chosen)
         self._settle(chosen)
-        failed = None if self._probed == chosen.name else self._probe(chosen.name, end)
-        return self._heard(failed) if failed else None
+        if failed := None if self._probed == chosen.name else self._probe(chosen.name, end):
+            return self._missed(failed)
+        if self._is_missed:
+            self.said(f"the LLM server answers: {chosen.name[-SHOWN_CHARS:]}")
+            self._is_missed = False
+        return None
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:
         """One call, retries included, over within ``deadline_s``; the schema goes along unless it is useless here."""
@@ -99,11 +105,20 @@ class LlmServer:
             self._learned_context = context_length_in(answer.detail) or max(FLOOR, int(SHRUNK * self.max_model_len))
         if answer.classification is Classification.MODEL_GONE:
             self.model = None
+        answer = self._without_open_thoughts(answer)
         if answer.text or answer.thinking:
             self.think_style = answer.think_style
         latency_s = time.monotonic() - began
         said = replace(answer, structured=sent is not None, model=answer.model or name)
         return self._heard(replace(said, tries=tries, latency_s=latency_s))
+
+    def _without_open_thoughts(self, answer: Answer) -> Answer:
+        """Where the template opens the thinking and the tokens ran out in it, no tag tells: the answers before do."""
+        is_cut = answer.finish_reason == "length" and answer.think_style == "none" and not looks_like_json(answer.text)
+        if not (is_cut and self.think_style == "closing tag" and answer.text):
+            return answer
+        cut = Classification.THINK_TRUNCATED
+        return replace(answer, classification=cut, text="", thinking=answer.text, think_style="closing tag")
 
     @property
     def max_model_len(self) -> int:
@@ -125,7 +140,8 @@ class LlmServer:
             if not isinstance(counted, Answer):
                 self._tokenizers = (path,)
                 return counted
-        self._tokenizers = ()
+            if counted.classification in (Classification.REQUEST_REJECTED, Classification.MALFORMED_RESPONSE):
+                self._tokenizers = tuple(p for p in self._tokenizers if p != path)  # it is not there; else: later
         return None
 
     def close(self) -> None:
@@ -212,6 +228,11 @@ class LlmServer:
             found = "rejected" if again.classification in SCHEMA_REFUSALS else "unknown"  # it was only starting up
         self.structured, self._probed = found, name
         return None
+
+    def _missed(self, failed: Answer) -> Answer:
+        """It could not be met: when it can be again, that is news."""
+        self._is_missed = True
+        return self._heard(failed)
 
     def _heard(self, answer: Answer) -> Answer:
         if self.breaker.heard(answer):

@@ -1,7 +1,8 @@
 """A reasoning model's thinking, told apart from its answer. Thinking is never parsed: it is full of discarded drafts.
 
 The shapes that servers let through: ``<think>..</think>`` before the answer; only the closing tag, where the chat
-template had opened it; an opening tag alone, where the tokens ran out; or a field of its own beside the text.
+template had opened it; the channels of gpt-oss; an opening tag alone, where the tokens ran out; or a field of its own
+beside the text.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Literal, NamedTuple
 Style = Literal["none", "tags", "closing tag", "unclosed", "field"]
 
 _TAG = r"(?:think|thinking|thought|reasoning)"
-_OPEN = re.compile(rf"<{_TAG}>|\[THINK\]", re.IGNORECASE)
-_CLOSE = re.compile(rf"</{_TAG}>|\[/THINK\]", re.IGNORECASE)
+_OPEN = re.compile(rf"<{_TAG}>|\[THINK\]|<\|channel\|>analysis<\|message\|>", re.IGNORECASE)
+_CLOSE = re.compile(rf"</{_TAG}>|\[/THINK\]|<\|channel\|>final<\|message\|>", re.IGNORECASE)
 
 
 class Separated(NamedTuple):
@@ -32,6 +33,7 @@ def separate(text: str) -> Separated:
         thought, rest = text[: closing.start()], text[closing.end() :]
     if thought or rest != text:
         style = "tags" if _OPEN.search(thought) else "closing tag"
-    if opening := _OPEN.search(rest):
+    opening = _OPEN.search(rest)
+    if opening and "{" not in rest[: opening.start()]:  # behind a brace it is a word of the answer
         thought, rest, style = f"{thought}{rest[opening.end() :]}", rest[: opening.start()], "unclosed"
     return Separated(rest.strip(), _OPEN.sub("", thought).strip(), style)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from autoresearch.ports import Interrupted
@@ -28,10 +29,17 @@ class Waiter:
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         """The coroutine's result. Raises ``TimeoutError`` past ``seconds``, and ``Interrupted`` at the user's wish."""
+        if self._loop.is_closed():
+            coroutine.close()  # else Python complains that it was never awaited
+            raise RuntimeError("the waiter is closed")
         helpers = ThreadPoolExecutor(1, "llm")  # names are looked up in a thread, which shall not outlive the call
         self._loop.set_default_executor(helpers)
+        waiting = self._loop.create_task(self._bounded(coroutine, seconds))
         try:
-            return self._loop.run_until_complete(self._bounded(coroutine, seconds))
+            return self._loop.run_until_complete(waiting)
+        except KeyboardInterrupt:
+            self._give_up(waiting)
+            raise
         finally:
             helpers.shutdown(wait=False, cancel_futures=True)
 
@@ -50,6 +58,12 @@ class Waiter:
             self._loop.run_until_complete(asyncio.wait(left, timeout=GRACE_S))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+    def _give_up(self, waiting: asyncio.Task[Any]) -> None:
+        """After a Ctrl-C, which may have hit the request itself: it would come out once more when the loop goes on."""
+        waiting.cancel()
+        with suppress(asyncio.CancelledError, Exception, KeyboardInterrupt):
+            self._loop.run_until_complete(waiting)
 
     async def _bounded(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         task = asyncio.ensure_future(coroutine)

@@ -14,7 +14,7 @@ from autoresearch.exchange import ANSWERED, LLM_SOURCE, Classification, Exchange
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.slices import looks_like_json, slices_of
 from autoresearch.llm.tokens import estimate_tokens
-from autoresearch.ports import Proposer, Reply
+from autoresearch.ports import Exhausted, Interrupted, Proposer, Reply
 from autoresearch.proposers.answer_schema import answer_schema
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompt import PromptTooLong, Situation, build_prompt
@@ -89,9 +89,9 @@ class NimProposer:
                 talk.scale, talk.messages = SHRUNK, []
             elif exchange.classification not in ANSWERED:
                 talk.is_over = True
-            elif exchange.raw:
+            elif exchange.reply:
                 talk.rounds, talk.last_words = talk.rounds + 1, exchange.raw
-                first, *others = exchange.slices or (exchange.raw,)
+                first, *others = exchange.reply
                 return Reply(first, self.name, tuple(others), talk.take_calls())
             else:
                 talk.rounds += 1
@@ -134,6 +134,17 @@ class NimProposer:
         return exchange
 
     def _ask(self, talk: Talk, trajectory: Trajectory) -> Answer:
+        """One call, or why there was none. A fault of ours is no reason to lose the iteration either."""
+        try:
+            return self._asked(talk, trajectory)
+        except (Interrupted, Exhausted):
+            raise
+        except Exception as e:
+            return Answer(Classification.MALFORMED_RESPONSE, f"a fault of autoresearch: {type(e).__name__}: {e}"[:300])
+
+    def _asked(self, talk: Talk, trajectory: Trajectory) -> Answer:
+        if not self._fits(talk.messages):
+            talk.messages = []  # the conversation has outgrown the context: it begins anew
         if not talk.messages:
             if failed := self.llm.meet():
                 return failed
@@ -146,13 +157,18 @@ class NimProposer:
             talk.messages = [*system, Message(role="user", content=prompt)]
         return self.llm.ask(talk.messages, answer_schema(self.space, trajectory, self.proposals))
 
+    def _fits(self, messages: Sequence[Message]) -> bool:
+        tokens = self.llm.tokens_ratio * sum(estimate_tokens(m.content) for m in messages)
+        return tokens + self.llm.completion_tokens <= self.llm.max_model_len
+
     def _prompt(self, trajectory: Trajectory, scale: float) -> str:
         """As much as fits, by the model's own count where it can be asked. Raises ``PromptTooLong``."""
         situation = Situation(
             self.space, trajectory, self.budget_left(trajectory), self.proposals, self.beliefs(trajectory)
         )
         talk_tokens = min(1024, self.llm.max_model_len // 8)  # for the rounds that follow
-        room = scale * (self.llm.max_model_len - self.llm.completion_tokens - talk_tokens)
+        others = self.llm.completion_tokens + talk_tokens + estimate_tokens(self.system or "")
+        room = scale * (self.llm.max_model_len - others)
         prompt = build_prompt(situation, int(room / self.llm.tokens_ratio))
         counted = self.llm.count_tokens(prompt)
         if counted is not None:

@@ -39,7 +39,7 @@ class Talk:
         news, self.heard = refused[self.heard :], len(refused)
         if not (news and self.messages and self.last_words):
             return
-        reasons = "\n".join(f"- {_quote(a.raw)} : {a.rail}: {a.reason}" for a in news)
+        reasons = "\n".join(dict.fromkeys(f"- {_quote(a.raw)} : {a.rail}: {a.reason}" for a in news))  # each once
         self.messages.append(Message(role="assistant", content=self.last_words[:MAX_ECHO_CHARS]))
         self.messages.append(Message(role="user", content=ASK_AGAIN.format(reasons=reasons)))
         self.last_words = ""

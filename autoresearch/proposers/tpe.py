@@ -36,6 +36,8 @@ KNOB = "knob"
 NEAR = 0.02  # of a range, on its own scale
 KNOB_CANDIDATES = 4
 DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
+LEAST_BELIEF_DRAWS = 8
+AFFORDABLE = 32_000  # draws times results: TPE looks at every result for each draw, 0.2 s in all
 BELIEF_DRAWS = 32
 WIDE = 0.5  # of a range, on its own scale: draws that far apart agree on nothing
 
@@ -82,7 +84,8 @@ class TpeProposer:
         """
         draw = self._draws(self._study_of(trajectory), random.Random(f"{self.seed}:{trajectory.next_iter}:beliefs"))
         drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
-        for name, value in (draw() for _ in range(BELIEF_DRAWS)):
+        few = max(LEAST_BELIEF_DRAWS, min(BELIEF_DRAWS, AFFORDABLE // (len(trajectory.iterations) + 1)))
+        for name, value in (draw() for _ in range(few)):
             if self.space.is_open(name, value, trajectory, ()):
                 drawn[name].append(value)
         results = Counter(r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed))

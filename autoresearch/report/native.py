@@ -15,6 +15,7 @@ from autoresearch.records import (
     Evaluated,
     Event,
     Failure,
+    KnobValue,
     LoopComplete,
     Measurement,
     Meta,
@@ -29,6 +30,7 @@ from autoresearch.records import (
 )
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.trajectory import Trajectory
+from rails import Rail
 
 
 def history_of(records: Sequence[Event]) -> History:
@@ -107,7 +109,7 @@ def _row(record: Closer, outcomes: Mapping[int, Outcome]) -> Row:
         "wall_s": record.iter_wall_s,
         "refused": refused_by_rail(record.attempts),
         "llm_calls": record.llm_calls,
-        "llm_judged": dict(Counter(str(a.rail) for a in record.attempts if a.source == LLM_SOURCE)),
+        "llm_judged": llm_judged(record.attempts),
     }
     match record:
         case ProposerFailed():
@@ -131,6 +133,20 @@ def _row(record: Closer, outcomes: Mapping[int, Outcome]) -> Row:
 def refused_by_rail(attempts: Iterable[Attempt]) -> dict[str, int]:
     """How many of ``attempts`` each rail refused."""
     return dict(Counter(str(a.rail) for a in attempts if not a.verdict_ok))
+
+
+def llm_judged(attempts: Iterable[Attempt]) -> dict[str, int]:
+    """The LLM's proposals by rail. One that stands in an iteration twice is new only once, whatever R6 could know."""
+    seen: set[tuple[str, KnobValue]] = set()
+    judged: Counter[str] = Counter()
+    for attempt in attempts:
+        if attempt.source == LLM_SOURCE:
+            change = (attempt.proposal.knob, attempt.proposal.new_value) if attempt.proposal else None
+            is_copy = attempt.verdict_ok and change in seen
+            judged[str(Rail.R6_NOVELTY if is_copy else attempt.rail)] += 1
+            if change is not None:
+                seen.add(change)
+    return dict(judged)
 
 
 def _proposed(proposal: ProposalRecord | None) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class User(SilentWatcher):
 def daemon(settings: Settings, script: list[str | Exception], user: User) -> None:
     """The real loop, journal and control around a proposer and a trial of our own."""
     journal = Journal(settings.run_dir / service.TRAJECTORY)
-    known = service.decode_all(journal)
+    known = service.decode_all(journal, journal.path)
     hand = service.control_of(settings, settings.run_dir)
     trial = FakeTrial(fails, takes_s=0.01, aborted=lambda: hand.aborted)
     past = Trajectory.fold(known) if known else None

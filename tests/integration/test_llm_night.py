@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from autoresearch.exchange_log import read_exchanges
 
 from autoresearch.config import Settings
 from autoresearch.exchange import ANSWERED, LLM_SOURCE, Classification
+from autoresearch.exchange_log import read_exchanges
 from autoresearch.records import Closer, Evaluated, Event
 from autoresearch.report import load_records
 from autoresearch.service import run

@@ -28,8 +28,8 @@ from autoresearch.testing import FakeTimer, SilentWatcher, fake_bench, fake_spee
 from autoresearch.training.corpus import Corpus
 from autoresearch.training.shape import Shape
 
-COMMANDS = ("run", "prepare", "status", "report", "pause", "resume", "envelope", "export", "config")
-HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib")
+COMMANDS = ("run", "prepare", "status", "report", "pause", "resume", "doctor", "envelope", "export", "config")
+HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 
 
 def kinds_of_error(kind: type[AutoresearchError] = AutoresearchError) -> Iterator[type[AutoresearchError]]:

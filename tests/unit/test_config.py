@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.cli.entry import build_parser
+from autoresearch.cli.settings import resolved as settings_of
 from autoresearch.config import Settings, flat_settings, parse_assignment, profile_names, resolve, setting_names
 from autoresearch.errors import ConfigError
 from autoresearch.policy import policy_of
@@ -110,6 +112,11 @@ UNKNOWN = [
     ("decision.accept_delta", "did you mean decision.accept_delta_frac?"),
     ("iters.x", "did you mean iters?"),
     ("budget.size.x", "did you mean budget.size?"),
+    ("llm.base_uri", "did you mean llm.base_url?"),
+    ("llm.modell", "did you mean llm.model?"),
+    ("llm.temperatur", "did you mean llm.temperature?"),
+    ("llm", "did you mean llm.share?"),
+    ("llm.key", "a key is no setting: give it as AUTORESEARCH_LLM_KEY"),
     ("zzz", "`autoresearch config` lists every setting"),
     ("", "`autoresearch config` lists every setting"),
 ]
@@ -173,6 +180,33 @@ BAD = [
     ("limits.max_attempts", 101),
     ("tokenizer.kind", "words"),
     ("tokenizer.vocab_size", 256),
+    ("llm.base_url", ""),
+    ("llm.base_url", 7),
+    ("llm.base_url", "localhost:8000/v1"),
+    ("llm.base_url", "ftp://localhost/v1"),
+    ("llm.base_url", "http:///v1"),
+    ("llm.base_url", "http://host:port/v1"),
+    ("llm.base_url", "http://host:0/v1"),
+    ("llm.base_url", "http://host:65536/v1"),
+    ("llm.base_url", "http://[::1/v1"),
+    ("llm.base_url", "http://my host/v1"),
+    ("llm.base_url", " http://host/v1"),
+    ("llm.base_url", "http://ho\nst/v1"),
+    ("llm.model", ""),
+    ("llm.deadline_s", 0),
+    ("llm.deadline_s", 3601),
+    ("llm.deadline_s", float("nan")),
+    ("llm.share", 1.1),
+    ("llm.share", -0.1),
+    ("llm.rounds", 0),
+    ("llm.rounds", 11),
+    ("llm.proposals", 0),
+    ("llm.proposals", 2.5),
+    ("llm.temperature", -1),
+    ("llm.temperature", "warm"),
+    ("llm.max_tokens", -1),
+    ("llm.max_model_len", -1),
+    ("llm.system", ""),
     ("baseline.lr", [1]),
     ("baseline.lr", float("nan")),
     ("baseline.n_layer", True),
@@ -262,6 +296,71 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_name(tmp_path):
         resolve({}, {}, tmp_path)
 
 
+# The LLM server's address and its key.
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("http://localhost:8000/v1", "http://localhost:8000/v1"),
+        ("https://spark.local/v1/", "https://spark.local/v1"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("http://10.0.0.7:8000/nim/v1", "http://10.0.0.7:8000/nim/v1"),
+    ],
+)
+def test_the_address_of_an_llm_server_is_a_url(given, meant):
+    assert resolve({"llm.base_url": given}, {}).settings.llm.base_url == meant
+    assert resolve({}, env(LLM__BASE_URL=given)).settings.llm.base_url == meant
+
+
+WITH_SECRETS = [
+    "http://me:geheim@host:8000/v1",
+    "https://geheim@host/v1",
+    "http://me:geh/geheim@host/v1",  # urllib takes "me" for the host and "geh" for its port
+    "http://me:geheim@other@host/v1",
+    "http://[me:geheim@::1]/v1",
+    "me:geheim@host/v1",
+    "http://host/v1?api_key=geheim",
+    "http://host/v1#geheim",
+    "http://me:geheim@host/v1?token=geheim",
+    "http://host/v1?it's=geheim",
+]
+
+
+@pytest.mark.parametrize("url", WITH_SECRETS)
+def test_an_address_with_a_secret_in_it_is_refused_without_repeating_it(url, toml):
+    file = toml(f'[llm]\nbase_url = "{url}"\n')
+    for given in (({"llm.base_url": url}, {}), ({}, env(LLM__BASE_URL=url)), ({}, {}, file)):
+        with pytest.raises(ConfigError, match=r"^llm\.base_url = '?") as refused:
+            resolve(*given)
+        assert "geheim" not in str(refused.value)
+        assert "AUTORESEARCH_LLM_KEY" in refused.value.what
+        assert refused.value.exit_code == 78
+
+
+def test_what_is_no_secret_of_a_refused_address_is_shown():
+    with pytest.raises(ConfigError, match=r"llm\.base_url = 'http://\.\.\.@host:8000/v1' \(flag\): a name, a password"):
+        resolve({"llm.base_url": "http://me:geheim@host:8000/v1"}, {})
+
+
+def test_the_key_is_no_setting_and_no_error():
+    """A setting would be shown by `autoresearch config`, and be written down."""
+    resolved = resolve({}, {"AUTORESEARCH_LLM_KEY": "geheim"})
+    assert "geheim" not in str(flat_settings(resolved))
+    assert resolved == resolve({}, {})
+    with pytest.raises(ConfigError, match=r"unknown setting llm\.key \(environment AUTORESEARCH_LLM__KEY\)") as refused:
+        resolve({}, env(LLM__KEY="geheim"))
+    assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "config"])
+def test_address_and_model_have_flags_of_their_own(command):
+    args = build_parser().parse_args([command, "--base-url", "http://desk:8000/v1/", "--model", "nano"])
+    given = settings_of(args)
+    assert (given.settings.llm.base_url, given.settings.llm.model) == ("http://desk:8000/v1", "nano")
+    assert (given.origins["llm.base_url"], given.origins["llm.model"]) == ("flag", "flag")
+
+
 # --set NAME=VALUE.
 
 
@@ -332,6 +431,15 @@ def test_a_policy_that_does_not_fit_is_refused_by_the_entry(flags, words):
 def test_a_whole_number_in_a_baseline_is_the_float_that_the_knob_wants():
     policy = policy_of(resolve({"baseline.grad_clip": 2, "baseline.weight_decay": 0}, {}).settings)
     assert [repr(policy.baseline[k]) for k in ("grad_clip", "weight_decay")] == ["2.0", "0.0"]
+
+
+def test_who_proposes_where_nobody_says():
+    """On a GPU box the LLM where one answers; on the CPU, where everybody begins, no server is looked for."""
+    assert {name: resolve({"profile": name}, {}).settings.proposer for name in profile_names()} == {
+        "gb10-354m": "auto",
+        "h100-354m": "auto",
+        "tiny": "tpe",
+    }
 
 
 def test_every_setting_is_listed_with_value_origin_and_meaning():

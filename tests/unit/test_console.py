@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from autoresearch.console import Terminal
+from autoresearch.console import Terminal, iteration_line
+from autoresearch.exchange import LLM_SOURCE, Classification, LlmCall
 from autoresearch.ports import Progress
 from autoresearch.records import (
     Cause,
@@ -260,3 +261,22 @@ def test_a_letter_that_the_stream_cannot_hold_stops_nothing():
     terminal.said("caf\u00e9")
     terminal.said("tea")
     assert raw.getvalue().endswith(b"tea\n")
+
+
+def test_where_an_llm_was_asked_the_line_says_whose_change_it_was(make_settings):
+    call = LlmCall(
+        exchange=1,
+        round=1,
+        classification=Classification.TIMEOUT,
+        model=None,
+        prompt_tokens=None,
+        completion_tokens=None,
+        latency_s=60.0,
+    )
+    loop = fake_loop(make_settings(iters=1), ScriptedProposer([proposal("lr", 0.003)], name="tpe"))
+    loop.run()
+    record = loop.trajectory.iterations[0]
+    fell_back = record.model_copy(update={"llm_calls": (call,)})
+    assert iteration_line(fell_back, "1/1").endswith(" s  tpe (LLM: timeout)")
+    assert iteration_line(fell_back.model_copy(update={"source": LLM_SOURCE}), "1/1").endswith(" s  nim")
+    assert iteration_line(record, "1/1").endswith(" s")

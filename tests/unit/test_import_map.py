@@ -12,19 +12,21 @@ ROOT = Path(__file__).parents[2]
 # Room -> the rooms it may import. Every room but rails may import errors; __init__ (the version) is open to all.
 ALLOWED = {
     "errors": set(),
-    "config": set(),
+    "environment": set(),
+    "config": {"environment"},
     "files": set(),
     "plain": set(),
     "exchange": {"plain"},
     "records": {"exchange", "plain", "rails"},
     "credit": {"records"},
-    "llm": {"exchange", "ports"},
+    "llm": {"environment", "exchange", "ports"},
     "proposing": {
         "config", "exchange_log", "llm", "ports", "proposers", "trajectory", "rails",
     },
     "doctor": {
-        "bench", "config", "exchange", "exchange_log", "files", "llm", "plain", "policy", "ports", "proposers",
-        "proposing", "records", "report", "service", "training", "trajectory", "trial", "trial_server", "rails",
+        "bench", "compiled", "config", "control", "exchange", "exchange_log", "files", "journal", "llm", "plain",
+        "policy", "ports", "proposers", "proposing", "records", "replaying", "service", "training", "trajectory",
+        "trial", "trial_server", "rails",
     },
     "trajectory": {"records", "rails"},
     "decide": {"records"},
@@ -36,7 +38,7 @@ ALLOWED = {
     "memory": set(),
     "proposers": {"credit", "exchange", "llm", "ports", "records", "trajectory", "rails"},
     "training": {"rails", "records", "files", "config"},
-    "trial_server": {"ports"},
+    "trial_server": {"environment", "ports"},
     "compiled": {"files", "records", "training", "trial", "trial_server"},
     "trial": {"ports", "records", "training", "memory", "trial_server"},
     "loop": {"ports", "records", "trajectory", "decide", "closing", "rails"},
@@ -52,14 +54,14 @@ ALLOWED = {
     "report": {"exchange", "files", "journal", "plain", "points", "records", "training", "trajectory", "rails"},
     "replaying": {"exchange", "exchange_log", "proposers", "report"},
     "export": {"records", "report", "trajectory", "training"},
-    "console": {"ports", "records"},
+    "console": {"exchange", "ports", "records"},
     "testing": {
         "bench", "config", "exchange", "llm", "loop", "policy", "ports", "records", "service", "training", "trajectory",
         "trial",
     },
     "service": {
-        "bench", "closing", "config", "control", "exchange_log", "files", "journal", "loop", "memory", "points",
-        "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
+        "bench", "closing", "config", "control", "environment", "exchange_log", "files", "journal", "loop", "memory",
+        "points", "policy", "ports", "proposers", "proposing", "records", "trajectory", "training", "rails",
     },
     "cli": {
         "config", "console", "control", "doctor", "envelope", "export", "files", "journal", "records", "replaying",

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import pytest
 
 from autoresearch.config import Settings
-from autoresearch.errors import BaselineFailed
+from autoresearch.errors import BaselineFailed, JournalError
+from autoresearch.exchange import LlmCall
 from autoresearch.journal import Journal, read
 from autoresearch.loop import Loop
-from autoresearch.ports import Interrupted, Progress
+from autoresearch.ports import Interrupted, Progress, Reply
 from autoresearch.records import (
     Attempt,
     Baseline,
@@ -44,6 +45,7 @@ from autoresearch.testing import (
     MemoryJournal,
     ScriptedProposer,
     SilentWatcher,
+    fake_exchange,
     fake_loop,
     measurement,
 )
@@ -295,6 +297,110 @@ class TestRefused:
         assert len(blocked.attempts[0].raw) < 10_000
 
 
+def calls(*numbers: int) -> tuple[LlmCall, ...]:
+    """What asking an LLM took, each call by the number of its exchange."""
+    return tuple(fake_exchange(number).call for number in numbers)
+
+
+class TestSeveralProposalsInAReply:
+    """What a language model likes to answer: one reply, up to k proposals."""
+
+    def test_the_first_that_passes_is_tried_and_all_are_kept(self, make_settings) -> None:
+        spare, bad_spare = say("n_layer", 6), say("lr", 99.0)
+        reply = Reply(NOT_JSON, "nim", (say("mood", 1), BETTER, spare, bad_spare))
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([reply]))
+        assert loop.run() == "complete"
+        (closed,) = only(Evaluated, loop)
+        assert closed.proposal.knob == "lr"
+        assert closed.candidate_cfg == {**loop.baseline_cfg, "lr": 3e-3}
+        assert [(a.raw, a.rail, a.round, a.spare) for a in closed.attempts] == [
+            (NOT_JSON, Rail.R1_SCHEMA, 1, False),
+            (say("mood", 1), Rail.R2_MENU, 1, False),
+            (BETTER, Rail.PASSED, 1, False),
+            (spare, Rail.PASSED, 1, True),
+            (bad_spare, Rail.R3_RANGE, 1, True),
+        ]
+        assert only(Proposed, loop)[0].attempts == closed.attempts
+        assert len(loop.trial.measured) == 2, "the baseline and one candidate, not the spare one"
+
+    def test_what_was_spare_is_not_tried_and_so_not_known(self, make_settings) -> None:
+        reply = Reply(BETTER, "nim", (NO_BETTER,))
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([reply, NO_BETTER]))
+        assert loop.run() == "complete"
+        assert [r.proposal.knob for r in only(Evaluated, loop)] == ["lr", "weight_decay"]
+
+    def test_the_bound_counts_replies_and_not_proposals(self, make_settings) -> None:
+        settings = make_settings({"limits.max_attempts": 2}, iters=2)
+        babble = Reply(NOT_JSON, "nim", (NOT_JSON, say("mood", 1)))
+        proposer = ScriptedProposer([babble, babble, babble, BETTER])
+        loop = fake_loop(settings, proposer)
+        assert loop.run() == "complete"
+        (blocked,) = only(Blocked, loop)
+        assert [a.round for a in blocked.attempts] == [1, 1, 1, 2, 2, 2]
+        assert (blocked.rail, blocked.source) == (Rail.R2_MENU, "nim"), "the last one speaks for it"
+        (evaluated,) = only(Evaluated, loop)
+        assert [a.round for a in evaluated.attempts] == [1, 1, 1, 2]
+        assert [(n, len(refused)) for n, refused in proposer.asked] == [(1, 0), (1, 3), (2, 0), (2, 3)]
+
+    def test_each_attempt_says_who_it_was(self, make_settings) -> None:
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([Reply(NOT_JSON, "nim"), Reply(BETTER, "tpe")]))
+        loop.run()
+        (closed,) = only(Evaluated, loop)
+        assert [a.source for a in closed.attempts] == ["nim", "tpe"]
+        assert closed.source == only(Proposed, loop)[0].source == "tpe"
+
+
+class TestCallsOfAnLlm:
+    """What it took to get the candidate: every call that any reply of the iteration reports, in their order."""
+
+    def test_they_are_in_the_record_that_opens_and_the_one_that_closes(self, make_settings) -> None:
+        replies = [
+            Reply(NOT_JSON, "nim", calls=calls(1, 2)),
+            Reply(NOT_JSON, "nim"),
+            Reply(BETTER, "tpe", calls=calls(3)),
+        ]
+        loop = fake_loop(make_settings(iters=2), ScriptedProposer([*replies, NO_BETTER]))
+        assert loop.run() == "complete"
+        assert [r.llm_calls for r in only(Proposed, loop)] == [calls(1, 2, 3), ()]
+        assert [r.llm_calls for r in only(Evaluated, loop)] == [calls(1, 2, 3), ()]
+
+    def test_of_a_trial_that_failed(self, make_settings) -> None:
+        trial = FakeTrial(fail=lambda cfg: OUT_OF_MEMORY if cfg["n_layer"] == 6 else None)
+        reply = Reply(say("n_layer", 6), "nim", calls=calls(1))
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([reply]), trial)
+        loop.run()
+        assert only(EvalFailed, loop)[0].llm_calls == calls(1)
+
+    def test_of_an_iteration_that_the_rails_blocked(self, make_settings) -> None:
+        settings = make_settings({"limits.max_attempts": 2}, iters=1)
+        replies = [Reply(NOT_JSON, "nim", calls=calls(1)), Reply(NOT_JSON, "nim", calls=calls(2, 3))]
+        loop = fake_loop(settings, ScriptedProposer(replies))
+        loop.run()
+        assert only(Blocked, loop)[0].llm_calls == calls(1, 2, 3)
+
+    def test_of_a_proposer_that_failed_after_them(self, make_settings) -> None:
+        replies = [Reply(NOT_JSON, "nim", calls=calls(1)), ValueError("a bug in the fallback")]
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer(replies))
+        loop.run()
+        assert only(ProposerFailed, loop)[0].llm_calls == calls(1)
+
+    def test_they_outlive_a_daemon_that_was_killed_before_the_trial(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        loop = fake_loop(settings, ScriptedProposer([Reply(BETTER, "nim", (NO_BETTER,), calls(1, 2))]))
+        loop.measure_baseline()
+        journal = MortalJournal(loop.journal.payloads, last=len(loop.journal.payloads) + 1)
+        loop.journal = journal
+        with pytest.raises(Killed):
+            loop.run()
+        assert decode(journal.payloads[-1]).stage == "proposed"
+        loop.journal = MemoryJournal(journal.payloads)
+        again = restarted(loop, settings, [])
+        assert again.run() == "complete"
+        (closed,) = only(Evaluated, again)
+        assert closed.llm_calls == calls(1, 2)
+        assert [(a.source, a.spare) for a in closed.attempts] == [("nim", False), ("nim", True)]
+
+
 class TestProposer:
     def test_one_that_raises_closes_the_iteration_and_the_night_goes_on(self, make_settings) -> None:
         loop = fake_loop(make_settings(iters=2), ScriptedProposer([ConnectionError("no server at :8000"), BETTER]))
@@ -335,6 +441,14 @@ class TestProposer:
         assert failed.reason.startswith(r"RuntimeError: \x1b[2J\ud800xxx")
         assert len(failed.reason) <= 1000
 
+    def test_one_that_cannot_write_its_own_log_ends_the_run(self, make_settings) -> None:
+        """A full disk is no bad idea of a model's: nothing more can be recorded, not even that it failed."""
+        loop = fake_loop(make_settings(iters=5), ScriptedProposer([BETTER, JournalError("No space left on device")]))
+        with pytest.raises(JournalError, match="No space left"):
+            loop.run()
+        assert stages(loop)[-1] == "evaluated"
+        assert only(ProposerFailed, loop) == only(Stopped, loop) == []
+
     def test_with_nothing_left_to_propose_the_run_ends_in_good_order(self, make_settings) -> None:
         loop = fake_loop(make_settings(iters=5), ScriptedProposer([BETTER]))
         assert loop.run() == "the script is over"
@@ -348,6 +462,82 @@ class TestProposer:
         (blocked,) = only(Blocked, loop)
         assert [a.raw for a in blocked.attempts] == [NOT_JSON]
         assert stages(loop)[-2:] == ["blocked", "stopped"]
+
+
+@dataclass
+class Attentive(ScriptedProposer):
+    """One that waits for a server, notices there that the user wants something (``wish``), and gives up waiting."""
+
+    wish: Callable[[], None] = lambda: None
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        try:
+            return ScriptedProposer.propose(self, trajectory, refused)
+        except Interrupted:
+            self.wish()
+            raise
+
+
+NOTICED = Interrupted("the proposer was interrupted")
+
+
+class TestInterruptedProposer:
+    def story(self, settings: Settings, wish: Callable[[FakeControl], None]) -> tuple[Loop, Attentive]:
+        """Its first reply is refused; it is interrupted by ``wish`` while it thinks of a better one."""
+        control = FakeControl()
+        proposer = Attentive([NOT_JSON, NOTICED, BETTER, NO_BETTER], wish=lambda: wish(control))
+        loop = fake_loop(settings, proposer)
+        loop.control = control
+        return loop, proposer
+
+    def pause(self, control: FakeControl) -> None:
+        control.pause = "pause.flag is there"
+
+    def stop(self, control: FakeControl) -> None:
+        control.stop = "SIGTERM"
+
+    def test_after_a_pause_it_is_asked_the_same_again(self, make_settings) -> None:
+        loop, proposer = self.story(make_settings(iters=2), self.pause)
+        assert loop.run() == "complete"
+        assert stages(loop)[4:9] == ["paused", "resumed", "proposed", "trial_started", "trial"]
+        assert [(n, [a.raw for a in refused]) for n, refused in proposer.asked] == [
+            (1, []),
+            (1, [NOT_JSON]),
+            (1, [NOT_JSON]),
+            (2, []),
+        ]
+        first, second = only(Evaluated, loop)
+        assert (first.iter, second.iter) == (1, 2), "no iteration was used up"
+        assert [(a.raw, a.round) for a in first.attempts] == [(NOT_JSON, 1), (BETTER, 2)]
+        (paused,) = only(Paused, loop)
+        assert (paused.reason, paused.completed_iters) == ("pause.flag is there", 0)
+
+    def test_a_flag_that_was_gone_at_once_is_no_pause(self, make_settings) -> None:
+        loop, _ = self.story(make_settings(iters=2), lambda _control: None)
+        assert loop.run() == "complete"
+        assert only(Paused, loop) == only(ProposerFailed, loop) == []
+
+    def test_as_often_as_the_user_likes(self, make_settings) -> None:
+        """It is no failure, so the fifth one is not the end of a broken proposer."""
+        loop, proposer = self.story(make_settings(iters=2), self.pause)
+        proposer.replies[1:1] = [NOTICED] * 9
+        assert loop.run() == "complete"
+        assert len(only(Paused, loop)) == len(only(Resumed, loop)) == 10
+
+    def test_by_a_stop_the_run_ends_in_good_order_and_the_next_daemon_asks_anew(self, make_settings) -> None:
+        settings = make_settings(iters=2)
+        loop, _ = self.story(settings, self.stop)
+        assert loop.run() == "SIGTERM"
+        assert stages(loop)[3:] == ["baseline", "stopped"]
+        assert only(Stopped, loop)[0].completed_iters == 0
+        again = restarted(loop, settings, [BETTER, NO_BETTER])
+        assert again.run() == "complete"
+        assert [r.iter for r in only(Evaluated, again)] == [1, 2]
+
+    def test_on_pause_exit_ends_the_process(self, make_settings) -> None:
+        loop, _ = self.story(make_settings(iters=2, on_pause="exit"), self.pause)
+        assert loop.run() == "paused (pause.flag is there)"
+        assert stages(loop)[3:] == ["baseline", "paused", "stopped"]
 
 
 class TestFailedTrial:
@@ -737,6 +927,33 @@ class TestTimes:
         (closed,) = only(Evaluated, loop)
         assert closed.iter_wall_s == pytest.approx(12.25)
         assert closed.overhead_s == pytest.approx(12.25 - 2.0 - 8.0)
+
+    def test_a_pause_in_the_middle_of_proposing_is_in_none_of_them(self, make_settings) -> None:
+        """Only the waiting for an answer that never came counts, as proposing."""
+        clock = Clock()
+
+        class LongBreak(FakeControl):
+            def wait_while_paused(self) -> None:
+                clock.now += 3600.0
+                self.pause = ""
+
+        loop = self.timed(make_settings(iters=1), [NOT_JSON, NOTICED, BETTER], clock, self.MEASURED)
+        control, slow = LongBreak(), loop.proposer.propose
+
+        def propose(trajectory: Trajectory, refused: Sequence[Attempt]) -> Any:
+            try:
+                return slow(trajectory, refused)
+            except Interrupted:
+                control.pause = "lunch"
+                raise
+
+        loop.control, loop.proposer.propose = control, propose
+        loop.run()
+        (closed,) = only(Evaluated, loop)
+        assert [r.paused_s for r in only(Resumed, loop)] == [3600.0]
+        assert closed.propose_wall_s == pytest.approx(3 * 2.0)
+        assert closed.iter_wall_s == pytest.approx(3 * 2.0 + 2 * 0.25 + 10.0)
+        assert closed.overhead_s == pytest.approx(3 * 2.0 + 2 * 0.25 + 10.0 - 3 * 2.0 - 8.0)
 
     def test_an_iteration_cut_in_two_counts_what_its_first_half_took(self, make_settings) -> None:
         """Proposed by one daemon, measured by the next one hours later."""

@@ -15,22 +15,24 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from autoresearch.bench import Bench, refusal_for_cost
+from autoresearch.bench import Bench, judge, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.errors import JournalError
-from autoresearch.exchange import Exchange
-from autoresearch.exchange_log import ExchangeLog
+from autoresearch.exchange import Exchange, Message
+from autoresearch.exchange_log import ExchangeLog, MemoryLog
 from autoresearch.journal import Journal
 from autoresearch.loop import Loop
 from autoresearch.policy import policy_of
 from autoresearch.ports import Proposer, Reply
+from autoresearch.proposers.nim import NimProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer, given_by, reply_of
 from autoresearch.proposers.space import Space
 from autoresearch.proposers.tpe import TpeProposer
+from autoresearch.proposing import budget_left
 from autoresearch.records import Attempt, Blocked, Cause, Failure
 from autoresearch.replaying import answers_of, recording_of
-from autoresearch.testing import YARDSTICK, FakeTrial, fake_exchange, fake_loop
+from autoresearch.testing import YARDSTICK, FakeTrial, ScriptedLlm, fake_exchange, fake_loop
 from autoresearch.trajectory import Trajectory
 from rails import Config, Estimate, Rail, default_menu
 
@@ -179,3 +181,26 @@ def test_the_name_decides_what_is_read(tmp_path: Path) -> None:
         recording_of(tmp_path / "exchanges-tonight")
     with pytest.raises(JournalError, match="cannot read"):
         recording_of(tmp_path / ("exchanges" + "x" * 5000))
+
+
+def test_a_real_llm_night_with_words_instead_of_proposals(tmp_path: Path) -> None:
+    """A reply without a proposal in it was refused by R1 and counted: TPE, asked afterwards, had been told of it."""
+
+    def talks(messages: Sequence[Message], _schema: Mapping[str, Any]) -> str:
+        number = len(messages) + len(log.exchanges)
+        return say("beta1", round(0.6 + number / 100, 3)) if number % 4 == 0 else f"I would rather not say ({number})"
+
+    settings, log = Settings(iters=12, baseline=default_menu().defaults), MemoryLog()
+    policy = policy_of(settings)
+    space = Space(policy.menu, policy.baseline, policy.steps)
+    judged = partial(judge, policy, Bench(FakeTrial(), YARDSTICK, None), settings)
+    budget = partial(budget_left, settings)
+    nim = NimProposer(ScriptedLlm(talks), space, TpeProposer(space, 0), judged, log, lambda: "now", budget)
+    night = fake_loop(settings, nim)
+    night.run()
+    assert any(not e.slices and e.raw for e in log.exchanges)
+    again = fake_loop(settings, ExchangeReplay(answers_of(log.exchanges), TpeProposer(space, 0)))
+    again.run()
+    assert [r.candidate_cfg for r in again.trajectory.iterations] == [
+        r.candidate_cfg for r in night.trajectory.iterations
+    ]

@@ -217,3 +217,10 @@ def test_the_words_about_the_llm_stay_within_the_width(new_run, make_call, width
 def test_colour_is_around_the_same_text(hybrid_night):
     plain, colored = (shown(hybrid_night, render_report, color=color) for color in (False, True))
     assert re.sub(r"\x1b\[\d+m", "", colored) == plain
+
+
+def test_a_copy_within_an_iteration_is_new_only_once(make_settings):
+    raw = say("lr", 2e-3)
+    loop = fake_loop(make_settings({"baseline.lr": 3e-4}, iters=1), Says([Reply(raw, LLM_SOURCE, (raw, raw))]))
+    loop.run()
+    assert dict(history_of(loop.observer.events).rows[0].llm_judged) == {"passed": 1, "R6_novelty": 2}

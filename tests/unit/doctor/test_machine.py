@@ -1,0 +1,161 @@
+"""Directory, disk, clock and energy: the machine's side of a night."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autoresearch.control import FLAG
+from autoresearch.doctor import machine
+from autoresearch.files import DirectoryLock
+from autoresearch.records import Resumed
+from autoresearch.service import LOCK
+
+
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """A small file system of its own: file permissions do not hold root back."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount(8) here")
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+class TestDirectory:
+    def test_one_that_is_not_there_will_be_made(self, tmp_path: Path) -> None:
+        check = machine.directory(tmp_path / "runs" / "tiny")
+        assert (check.state, check.found) == ("ok", f"{tmp_path}/runs/tiny will be made")
+        assert list(tmp_path.iterdir()) == [], "but not by a look"
+
+    def test_one_that_is_there(self, tmp_path: Path) -> None:
+        assert machine.directory(tmp_path).found == f"{tmp_path}, nobody else runs there"
+
+    def test_one_that_belongs_to_a_daemon_is_75_and_says_whose_it_is(self, tmp_path: Path) -> None:
+        lock = DirectoryLock(tmp_path / LOCK)
+        lock.acquire({"pid": 4711, "host": "desk"})
+        try:
+            check = machine.directory(tmp_path)
+        finally:
+            lock.release()
+        assert (check.state, check.exit_code) == ("fail", 75)
+        assert "pid 4711, host desk" in check.found
+        assert "autoresearch status" in check.hint
+        assert machine.directory(tmp_path).state == "ok", "a lock that nobody holds any more is no lock"
+
+    def test_a_file_in_its_place_is_74(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        for path in (tmp_path / "file", tmp_path / "file" / "run"):
+            check = machine.directory(path)
+            assert (check.state, check.exit_code) == ("fail", 74)
+
+    def test_one_that_is_read_only_is_74(self, tmp_path: Path) -> None:
+        with mounted(tmp_path / "place", "ro,size=64k") as place:
+            check = machine.directory(place / "run")
+        assert (check.state, check.exit_code, check.found) == ("fail", 74, f"cannot write in {place}")
+        assert "--dir" in check.hint
+
+    def test_a_pause_flag_would_keep_the_night_waiting(self, tmp_path: Path) -> None:
+        (tmp_path / FLAG).touch()
+        check = machine.directory(tmp_path)
+        assert check.state == "warn"
+        assert "autoresearch resume" in check.hint
+
+
+class TestDisk:
+    def test_room_enough(self, tmp_path: Path) -> None:
+        check = machine.disk(tmp_path / "not" / "there")
+        assert check.facts["free_bytes"] > 0
+        assert str(tmp_path) in check.found
+
+    def test_a_full_one_is_74(self, tmp_path: Path) -> None:
+        with mounted(tmp_path / "place", "size=64k") as place:
+            check = machine.disk(place)
+        assert (check.state, check.exit_code) == ("fail", 74)
+        assert check.found == f"0.0 GiB free at {place}"
+
+    @pytest.mark.parametrize(
+        ("free", "state"), [(2 << 30, "ok"), (1 << 30, "ok"), (1 << 29, "warn"), (64 << 20, "warn"), (1 << 20, "fail")]
+    )
+    def test_how_much_is_enough(self, tmp_path: Path, monkeypatch, free: int, state: str) -> None:
+        monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=free))
+        check = machine.disk(tmp_path)
+        assert check.state == state
+        assert bool(check.hint) == (state != "ok")
+
+
+NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
+
+
+class TestClock:
+    def test_one_that_goes_on_from_the_runs_last_record(self) -> None:
+        last = Resumed(ts="2026-11-21T21:59:59.999Z", paused_s=1.0)
+        assert machine.clock([last], NOW).state == machine.clock([], NOW).state == "ok"
+
+    def test_one_that_was_set_back(self) -> None:
+        check = machine.clock([Resumed(ts="2026-11-21T22:00:00.001Z", paused_s=1.0)], NOW)
+        assert check.state == "warn", "the run itself does not mind"
+        assert "before the run's last record" in check.found
+        assert "timedatectl" in check.hint
+
+    def test_one_that_was_never_set(self) -> None:
+        check = machine.clock([], datetime(1970, 1, 1, 0, 5, tzinfo=UTC))
+        assert check.state == "warn"
+        assert "timedatectl" in check.hint
+
+    def test_whether_somebody_sets_it(self, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(machine, "SYNCHRONIZED", tmp_path / "synchronized")
+        assert machine.clock([], NOW).facts == {"synchronized": False}
+        (tmp_path / "synchronized").touch()
+        assert machine.clock([], NOW).facts == {"synchronized": True}
+
+
+class NVMLError(Exception):
+    pass
+
+
+def meter(init: Callable[[], None]) -> SimpleNamespace:
+    """nvidia-ml-py, as far as it is asked."""
+    return SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=init,
+        nvmlDeviceGetHandleByIndex=lambda _n: None,
+        nvmlDeviceGetTotalEnergyConsumption=lambda _gpu: 12_345_678,
+    )
+
+
+class TestEnergy:
+    def test_a_gpu_that_counts(self, monkeypatch) -> None:
+        monkeypatch.setitem(sys.modules, "pynvml", meter(lambda: None))
+        check = machine.energy()
+        assert (check.state, check.facts["source"]) == ("ok", "nvml_energy")
+        assert "12,346 J" in check.found
+
+    def test_without_a_driver_joules_are_null_and_that_is_all(self, monkeypatch) -> None:
+        def init() -> None:
+            raise NVMLError("Driver Not Loaded")
+
+        monkeypatch.setitem(sys.modules, "pynvml", meter(init))
+        check = machine.energy()
+        assert (check.state, check.found) == ("warn", "no meter: Driver Not Loaded")
+        assert check.hint
+
+    def test_without_the_package_too(self, monkeypatch) -> None:
+        monkeypatch.setitem(sys.modules, "pynvml", None)
+        check = machine.energy()
+        assert check.state == "warn"
+        assert "autoresearch[nvidia]" in check.hint

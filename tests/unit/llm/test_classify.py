@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx2
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoresearch.exchange import Classification as End
+from autoresearch.llm.classify import MAX_DETAIL_CHARS, context_length_in, failure_of, of_status
+from autoresearch.llm.client import BodyRefused
+from autoresearch.llm.reading import Malformed
+
+REQUEST = httpx2.Request("POST", "http://llm/v1/chat/completions")
+
+
+def http_error(status: int, body: str = "", **headers: str) -> openai.APIStatusError:
+    lines = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    response = httpx2.Response(status, request=REQUEST, headers=lines, content=body.encode("utf-8", "replace"))
+    return openai.APIStatusError("no", response=response, body=None)
+
+
+def connection_error(cause: Exception) -> openai.APIConnectionError:
+    error = openai.APIConnectionError(request=REQUEST)
+    error.__cause__ = cause
+    return error
+
+
+# The servers' own wordings are rows of tests/fault/test_llm_faults.py and test_llm_too_long.py.
+
+
+@given(st.integers(300, 999), st.text())
+def test_every_status_has_a_name_whatever_the_body(status, body):
+    end = of_status(status, body)
+    if status == 429:
+        assert end is End.RATE_LIMITED
+    elif status >= 500:
+        assert end in (End.SERVER_ERROR, End.CONTEXT_LENGTH_EXCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (TimeoutError("late"), End.TIMEOUT),
+        (openai.APITimeoutError(REQUEST), End.TIMEOUT),
+        (connection_error(httpx2.ConnectError("refused")), End.UNREACHABLE),
+        (connection_error(httpx2.ReadError("")), End.UNREACHABLE),
+        (connection_error(httpx2.RemoteProtocolError("Server disconnected without sending")), End.UNREACHABLE),
+        (connection_error(httpx2.RemoteProtocolError("illegal status line")), End.MALFORMED_RESPONSE),
+        (connection_error(httpx2.DecodingError("zlib")), End.MALFORMED_RESPONSE),
+        (connection_error(BodyRefused("large")), End.MALFORMED_RESPONSE),
+        (openai.APIConnectionError(request=REQUEST), End.UNREACHABLE),
+        (BodyRefused("large"), End.MALFORMED_RESPONSE),
+        (Malformed("no choices"), End.MALFORMED_RESPONSE),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), End.MALFORMED_RESPONSE),
+    ],
+)
+def test_what_is_raised_has_a_name(error, end):
+    assert failure_of(error).classification is end
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        *[("0", 0), ("7", 7), (" 7.5 ", 7.5), ("007", 7), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
+        *[("Wed, 21 Oct 2015 07:28:00", 0), ("", None), ("soon", None), ("-7", None), ("1e3", None), ("nan", None)],
+        *[("inf", None), ("9" * 30, None), ("Mon, 1 Jan 2020 00:00:00 +9999", None)],
+        ("Mon, 1 Jan 99999999999999 00:00:00 GMT", None),
+    ],
+)
+def test_retry_after(said, seconds):
+    assert failure_of(http_error(429, retry_after=said)).retry_after_s == seconds
+
+
+def test_retry_after_as_a_date_to_come():
+    until = datetime.now(UTC) + timedelta(hours=1)
+    wait = failure_of(http_error(503, retry_after=format_datetime(until, usegmt=True))).retry_after_s
+    assert 3500 < wait <= 3600
+
+
+@given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0")), st.text())
+def test_no_header_and_no_body_raises_and_a_detail_is_one_short_line(header, body):
+    answer = failure_of(http_error(429, body, retry_after=header))
+    assert len(answer.detail) <= MAX_DETAIL_CHARS
+    assert len(answer.detail.splitlines()) == 1
+    assert answer.retry_after_s is None or answer.retry_after_s >= 0
+
+
+@pytest.mark.parametrize(
+    ("detail", "tokens"),
+    [
+        ("maximum context length is 8192 tokens. However, your request has 12,925 input tokens", 8192),
+        ("maximum context length is 131,072 tokens", 131072),
+        ("maximum context length is 12 tokens", None),
+        ("request (9001 tokens) exceeds the available context size (8192 tokens)", 8192),
+        ("something else with 4096 tokens", None),
+        ("", None),
+    ],
+)
+def test_a_length_in_words(detail, tokens):
+    assert context_length_in(detail) == tokens
