@@ -72,8 +72,7 @@ def records(iterations: int, energy_j: float | None) -> Iterator[Event]:
 
 
 def _iteration(i: int, knob: Knob, cfg: dict[str, Any], chance: random.Random, energy_j: float | None) -> Iterator[Any]:
-    place = chance.random()
-    value = _value(knob, place)
+    place, value = _change(knob, cfg, chance)
     source = "nim" if i % 10 in (4, 7, 0) else "tpe"
     proposal = ProposalRecord(knob=knob.name, new_value=value, reason=f"{chance.choice(REASONS)} ({i} results)")
     rail = Rail.R4_CROSS if chance.random() < 0.03 else Rail.PASSED
@@ -117,6 +116,13 @@ def _bpb(knob: str, place: float, i: int, chance: random.Random) -> float:
     best = BEST_AT.get(knob)
     gain = 0.02 - 0.12 * (place - best) ** 2 if best is not None else -0.02 * place**2
     return BASELINE_BPB * (1 - gain * (1 + 0.3 * math.tanh(i / 4000)) + chance.gauss(0, 0.0025))
+
+
+def _change(knob: Knob, cfg: dict[str, Any], chance: random.Random) -> tuple[float, Any]:
+    """A place in the knob's range and the value there, which is not the baseline's: R6 would have refused that."""
+    while (value := _value(knob, place := chance.random())) == cfg[knob.name]:
+        pass
+    return place, value
 
 
 def _value(knob: Knob, place: float) -> Any:

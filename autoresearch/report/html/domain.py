@@ -14,6 +14,8 @@ from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, MenuError, parse_menu
 TRIED = ("evaluated", "eval_failed")
 PARTS = 10  # into which a range is divided
 FEW = 12  # whole numbers are counted one by one up to so many
+MAX_FACTORS = 50  # of a knob that no menu bounds
+WIDE = 100.0  # a range of no menu with ends so far apart is seen on a log scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,16 @@ def _domain(name: str, knob: Knob | None, tried: list[KnobValue], baseline: Knob
             known = [shown(c) for c in knob.choices]
             return Domain(name, tuple(_with(known, tried)), baseline=baseline, doc=knob.doc)
         case None:
-            return Domain(name, tuple(_with([], tried)), baseline=baseline)
+            return _unlisted(name, tried, baseline)
+
+
+def _unlisted(name: str, tried: list[KnobValue], baseline: KnobValue | None) -> Domain:
+    """Of a knob that no menu describes: the tried values one by one, or where they are many numbers a range."""
+    numbers = {v for v in tried if not isinstance(v, str)}
+    if len(numbers) > FEW:
+        low, high = float(min(numbers)), float(max(numbers))
+        return Domain(name, (), low, high, low > 0 and high / low >= WIDE, baseline=baseline)
+    return Domain(name, tuple(_with([], tried)[:MAX_FACTORS]), baseline=baseline)
 
 
 def _with(known: list[str], tried: Iterable[KnobValue]) -> list[str]:

@@ -78,7 +78,7 @@ def _key(domain: Domain, row: Row, in_parts: bool) -> str | float | None:
     if value is None:
         return None
     if domain.factors:
-        return shown(value)
+        return shown(value) if shown(value) in domain.factors else None
     if in_parts:
         return domain.part(value)
     return None if isinstance(value, str) else float(value)

@@ -81,6 +81,7 @@ const Plots = (() => {
     element.replaceChildren();
     const views = await Bokeh.embed.embed_item(dressed(place), element);
     shown.set(place, views);
+    performance.mark(place);
     if (place === "course") zoomable(views);
   }
 

@@ -97,7 +97,7 @@ def test_the_night_is_told(night):
         "Never proposed: n_head, d_ff, lr_warmup",
         "R6_novelty was known already 1",
         "training 1 min 40 s",
-        "Not metered.",
+        "Not measured.",
         "What two keeps do together was not measured.",
         "it went wrong",
         "a higher rate",
@@ -114,7 +114,7 @@ def test_energy_and_its_cost_are_told_where_they_are_known(new_run):
     assert "energy per 1% gained 0.510 kWh" in text
     priced = words(page(history, Price(0.4, "EUR")))
     assert "energy per keep 1.50 kWh, 0.6000 EUR" in priced
-    assert "not metered" not in text.lower()
+    assert "not measured" not in text.lower()
 
 
 def test_the_best_file_is_settings_that_the_program_takes(night, tmp_path):

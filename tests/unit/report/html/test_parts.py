@@ -50,6 +50,23 @@ def test_without_a_readable_menu_the_values_are_those_that_were_tried(new_run):
     assert {d.knob: d.factors for d in domains(h)}["lr"] == ("0.001",)
 
 
+def test_without_a_readable_menu_many_numbers_are_a_range_and_other_values_are_bounded(new_run):
+    def tried(*values) -> History:
+        rows = tuple(Row(n, "evaluated", knob="x", new_value=v, improvement_frac=0.1) for n, v in enumerate(values, 1))
+        return History("origin", (), rows=rows, baseline_cfg={"x": values[0]})
+
+    (wide,) = domains(tried(*(10.0**-n for n in range(20))))
+    assert (wide.low, wide.high, wide.log, wide.factors) == (1e-19, 1.0, True, ())
+    (narrow,) = domains(tried(*range(5, 30)))
+    assert (narrow.low, narrow.high, narrow.log) == (5, 29, False)
+    words = tried(*(f"word {n}" for n in range(200)))
+    (endless,) = domains(words)
+    assert len(endless.factors) == 50
+    (effect,) = effects(words)
+    assert len(effect.groups) == 50
+    assert effect.measured == 200
+
+
 def test_an_effect_has_a_median_and_a_spread_per_value(new_run):
     run = new_run().begin()
     for bpb in (3.30, 3.33, 3.36, 3.39):
