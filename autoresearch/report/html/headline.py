@@ -121,4 +121,7 @@ def key_figures(s: Summary) -> Iterator[KeyFigure]:
     yield KeyFigure(f"{s.reverts:,}", "revert" if s.reverts == 1 else "reverts", lost)
     if s.wall_s is not None:
         yield KeyFigure(span(s.wall_s), "of work", "without pauses")
-    yield KeyFigure("not measured" if s.energy_kwh is None else kwh(s.energy_kwh), "energy")
+    if s.energy_kwh is None:
+        yield KeyFigure("-", "energy", "not measured")
+    else:
+        yield KeyFigure(kwh(s.energy_kwh), "energy", "of the trials")
