@@ -61,6 +61,9 @@ class Waiter:
 
     def _give_up(self, waiting: asyncio.Task[Any]) -> None:
         """After a Ctrl-C, which may have hit the request itself: it would come out once more when the loop goes on."""
+        if waiting.done():  # the interrupt came out of it: asyncio's loop would wait for ever for such a one
+            waiting.exception()
+            return
         waiting.cancel()
         with suppress(asyncio.CancelledError, Exception, KeyboardInterrupt):
             self._loop.run_until_complete(waiting)
