@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from autoresearch.compiled import decide_compiled
 from autoresearch.config import Settings
+from autoresearch.energy.sources.choose import Opened, open_source
 from autoresearch.errors import ConfigError
 from autoresearch.memory import spare_bytes, usable_cpus
 from autoresearch.points import step_seconds
 from autoresearch.policy import Policy
-from autoresearch.ports import Observer, Trial
+from autoresearch.ports import Observer, OnProgress, Trial
 from autoresearch.records import Cfg, Failure, Yardstick
 from autoresearch.training.bpb import EVALUATOR_VERSION, choose_span
 from autoresearch.training.corpus import Corpus
@@ -24,11 +26,12 @@ from autoresearch.training.spec import Device, Span, TrialSpec
 from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.training.tokenizer import TokenizerSpec
 from autoresearch.trajectory import Trajectory
-from autoresearch.trial import ChildRunner, ForkedTrial, OnProgress
+from autoresearch.trial import ChildRunner, ForkedTrial
 from autoresearch.trial_server import TrialServer
 from rails import ChoiceKnob, Config, Limits, Verdict, gate, too_dear
 
 STDLIB = "stdlib"
+CHECKPOINT = "checkpoint"  # of the one trial that was put aside
 
 
 class Watcher(Observer, Protocol):
@@ -57,6 +60,7 @@ class Bench:
     free_accelerator_bytes: int | None = None
     close: Callable[[], None] = lambda: None
     timer: Timer | None = None
+    open_source: Callable[[], Opened] | None = None  # what it can be metered by
 
 
 def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -119,8 +123,15 @@ def real_bench(
     def spec_of(cfg: Cfg, seed: int) -> TrialSpec:
         return spec.model_copy(update={"cfg": cfg, "seed": seed})
 
-    trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / "logs", memory_cap_bytes(settings))
-    return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial)
+    aside = run_dir.resolve() / CHECKPOINT  # whole, because another process reads it
+    trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / "logs", aside, memory_cap_bytes(settings))
+    sensor = partial(open_source, device.device, gpus_of(settings, device), settings.energy.sensor)
+    return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor)
+
+
+def gpus_of(settings: Settings, device: Device) -> tuple[str, ...]:
+    """The GPUs that the ranks of a trial take."""
+    return device.gpus[: settings.parallel.data * settings.parallel.tensor]
 
 
 def check_baseline(bench: Bench, policy: Policy) -> None:

@@ -102,7 +102,7 @@ def evaluated_of(proposed: Proposed, trajectory: Trajectory, decision: Decision,
     measured = measurements(trajectory.outcomes)
     lowest = min(m.val_bpb for m in measured)
     return Evaluated(
-        **_candidate(proposed, trajectory.outcomes, ts, times),
+        **_candidate(proposed, trajectory, ts, times),
         reason=decision.reason,
         eval_metrics=measured[0],
         val_bpb=decision.val_bpb,
@@ -115,7 +115,7 @@ def evaluated_of(proposed: Proposed, trajectory: Trajectory, decision: Decision,
 
 def eval_failed_of(proposed: Proposed, trajectory: Trajectory, failure: Failure, ts: str, times: Times) -> EvalFailed:
     """The record of a candidate that could not be measured."""
-    common = _candidate(proposed, trajectory.outcomes, ts, times)
+    common = _candidate(proposed, trajectory, ts, times)
     return EvalFailed(**common, reason=failure.detail, eval_metrics=failure, cause=failure.cause)
 
 
@@ -179,7 +179,8 @@ def _estimate(verdict: Verdict) -> EstimateRecord | None:
     return EstimateRecord(peak_bytes=cost.peak_bytes, time_ratio=cost.time_ratio) if cost else None
 
 
-def _candidate(proposed: Proposed, trials: Sequence[TrialEnded], ts: str, times: Times) -> dict[str, Any]:
+def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: Times) -> dict[str, Any]:
+    trials, voided = trajectory.outcomes, trajectory.voided
     return {
         "ts": ts,
         "iter": proposed.iter,
@@ -188,7 +189,7 @@ def _candidate(proposed: Proposed, trials: Sequence[TrialEnded], ts: str, times:
         "attempts": proposed.attempts,
         "llm_calls": proposed.llm_calls,
         "propose_wall_s": proposed.propose_wall_s,
-        "overhead_s": times.overhead_s(trials),
+        "overhead_s": times.overhead_s([*trials, *voided]),
         "iter_wall_s": times.wall_s,
         "source": proposed.source,
         "proposal": proposed.proposal,

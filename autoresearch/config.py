@@ -8,21 +8,25 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from autoresearch.environment import KEY_VARIABLE, SECRETS
 from autoresearch.errors import ConfigError
+from autoresearch.window import Window
 
 ENV_PREFIX = "AUTORESEARCH_"
 DEFAULT_PROFILE = "tiny"
+HookEvent = Literal["best", "paused", "failed", "finished", "died"]
+HOOK_EVENTS: tuple[HookEvent, ...] = get_args(HookEvent)
 
 
 def _meant(value: Any) -> Any:
@@ -137,6 +141,18 @@ class LlmSettings(Section):
         return url.rstrip("/")
 
 
+class EnergySettings(Section):
+    """Joules, and what they cost."""
+
+    meter: Literal["auto", "off"] = Field("auto", description="auto: by the best sensor of power or energy there is")
+    sensor: Path | None = Field(None, description="a file with the microwatts of the whole system, better than any")
+    price_per_kwh: Annotated[float, Field(ge=0)] | None = Field(None, description="what a kWh costs, for the report")
+    currency: Annotated[str, Field(max_length=8)] | None = Field(None, description="of that price, as EUR")
+    max_kwh: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="end in good order after this much, of what the sensor sees; the whole run counts"
+    )
+
+
 class Settings(Section):
     """Everything that a run is told."""
 
@@ -162,8 +178,24 @@ class Settings(Section):
         0, description="seed of initialisation, data order and proposer"
     )
     on_pause: Literal["wait", "exit"] = Field("wait", description="what pause.flag does to the process")
+    pause_mode: Literal["after_trial", "now"] = Field(
+        "after_trial", description="when pause.flag takes hold; now: the running trial is put aside at its next step"
+    )
+    drain_max_s: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="seconds that a stop waits for the running trial, which is then put aside; none: to its end"
+    )
     until: str | None = Field(None, description="end in good order at this local time, HH:MM")
+    window: str | None = Field(
+        None, description="end in good order outside these hours of the local clock, as 22:00-07:00"
+    )
     max_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="end in good order after this many hours")
+    on_event: str | tuple[str, ...] | None = Field(
+        None, description="command that is told what happens, as JSON on its stdin (docs/hooks.md); no shell runs it"
+    )
+    on_event_only: tuple[HookEvent, ...] = Field(HOOK_EVENTS, description="which events it is told of")
+    on_event_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        30, description="seconds after which it is ended, with everything that it started"
+    )
     tokenizer: TokenizerSettings = TokenizerSettings()  # type: ignore[call-arg]
     budget: BudgetSettings = BudgetSettings()  # type: ignore[call-arg]
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
@@ -172,6 +204,7 @@ class Settings(Section):
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
+    energy: EnergySettings = EnergySettings()  # type: ignore[call-arg]
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(_meant)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
@@ -184,6 +217,24 @@ class Settings(Section):
         if until is not None and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", until):
             raise ValueError(f"{until!r} is no time of day; give HH:MM, as in 06:30")
         return until
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, window: str | None) -> str | None:
+        return None if window is None else str(Window.parsed(window))
+
+    @field_validator("on_event")
+    @classmethod
+    def _command(cls, command: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        words = shlex.split(command) if isinstance(command, str) else command
+        if words is not None and (not words or not words[0] or any("\0" in word for word in words)):
+            raise ValueError("a command and its arguments, as in 'notify.sh' or ['mail', '-s', 'autoresearch', 'me']")
+        return command
+
+    @field_validator("on_event_only", mode="before")
+    @classmethod
+    def _names(cls, names: Any) -> Any:
+        return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
     @property
     def run_dir(self) -> Path:

@@ -25,6 +25,8 @@ from autoresearch.records import (
     Resumed,
     Started,
     Stopped,
+    Suspended,
+    TrialSuspended,
 )
 
 
@@ -97,6 +99,8 @@ class Terminal:
                 self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
             case _ if isinstance(event, Closer):
                 self._print(iteration_line(event, self._number(event.iter)))
+            case TrialSuspended(suspended=where):
+                self._print(suspended_line(where))
             case Paused(reason=reason):
                 self._print(f"paused: {reason}; `autoresearch resume` or removing the file goes on")
             case Resumed(paused_s=paused_s):
@@ -131,6 +135,14 @@ class Terminal:
 def harmless(text: str) -> str:
     """One line that can only be read: what is not printable, whoever wrote it, is shown as its escape."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def suspended_line(where: Suspended) -> str:
+    """Where the running trial was put aside, and how it will go on."""
+    if where.resumes_at == where.step:
+        return f"the running trial is put aside after step {where.step}"
+    again = "begins again" if where.resumes_at is None else f"goes on from step {where.resumes_at}"
+    return f"the running trial is ended in step {where.step} and {again} later: {where.problem}"
 
 
 def iteration_line(record: Closer, number: str) -> str:

@@ -17,8 +17,11 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from autoresearch.errors import AutoresearchError
+from autoresearch.files import atomic_write
+from autoresearch.window import Window
 
 FLAG = "pause.flag"
+NOW = b"now"  # in the flag: do not wait for the running trial
 LOOK_AGAIN_S = 1.0  # where the kernel cannot watch the directory (network file systems, no inotify left)
 
 
@@ -29,10 +32,16 @@ class RunControl:
     flag: Path
     until: datetime | None = None
     max_hours: float | None = None
+    pauses_now: bool = False  # whatever the flag says
+    drain_max_s: float | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = datetime.now
+    window: Window | None = None  # in which the local clock lets it work
+    spent: Callable[[], str] = lambda: ""  # why the run has used up what it may; empty to go on
+    look: Callable[[], None] = lambda: None  # called wherever the run waits here
     aborted: bool = False
     _signal: str = ""
+    _signalled_at: float = 0.0
     _wake: SimpleQueue[None] = field(default_factory=SimpleQueue)  # unlike an Event, a signal handler may touch it
     _began: float = field(init=False)
 
@@ -47,16 +56,25 @@ class RunControl:
             return f"it is {self.until:%H:%M}"
         if self.max_hours is not None and self.clock() - self._began >= 3600 * self.max_hours:
             return f"{self.max_hours:g} hours are over"
-        return ""
+        if self.window is not None and not self.window.is_open(now := self.now()):
+            return f"it is {now:%H:%M}, and the window is {self.window}"
+        return self.spent()
 
     def pause_reason(self) -> str:
         """Anything called pause.flag pauses: a file, a directory, a dangling link."""
         return f"{self.flag.name} is there" if os.path.lexists(self.flag) else ""
 
+    def suspend_wanted(self) -> bool:
+        """Whether the running trial is not to be waited for: "now" in the flag, or a signal that has waited enough."""
+        if self._signal and self.drain_max_s is not None and self.clock() - self._signalled_at >= self.drain_max_s:
+            return True
+        return bool(self.pause_reason()) and (self.pauses_now or says_now(self.flag))
+
     def wait_while_paused(self) -> None:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
+                self.look()
                 with suppress(Empty):
                     self._wake.get(timeout=LOOK_AGAIN_S)
 
@@ -66,7 +84,8 @@ class RunControl:
         SIGHUP never counts as the second: a closing terminal sends it twice (the shell and the kernel do).
         """
         self.aborted = self.aborted or (bool(self._signal) and number != signal.SIGHUP)
-        self._signal = self._signal or signal.Signals(number).name
+        if not self._signal:
+            self._signal, self._signalled_at = signal.Signals(number).name, self.clock()
         self._wake.put(None)
 
     @contextmanager
@@ -116,13 +135,27 @@ def next_time(clock_time: str, now: datetime) -> datetime:
     return today if today > now else today + timedelta(days=1)
 
 
-def pause(run_dir: Path) -> bool:
-    """Put pause.flag into the run directory; false if it was there already."""
+def says_now(flag: Path) -> bool:
+    """Whether the flag asks for a pause inside the running trial; whatever else it is, a pipe too, does not."""
+    with suppress(OSError):
+        fd = os.open(flag, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            return os.read(fd, len(NOW) + 1).strip() == NOW
+        finally:
+            os.close(fd)
+    return False
+
+
+def pause(run_dir: Path, now: bool = False) -> bool:
+    """Put pause.flag into the run directory; false if it was there already and said what it should."""
     flag = run_dir / FLAG
-    if os.path.lexists(flag):
+    if os.path.lexists(flag) and (not now or says_now(flag)):
         return False
     try:
-        flag.touch()
+        if now:
+            atomic_write(flag, NOW + b"\n")
+        else:
+            flag.touch()
     except OSError as e:
         raise AutoresearchError(f"cannot create {flag}: {e.strerror}", hint="is it the run's directory?") from e
     return True

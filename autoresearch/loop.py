@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from autoresearch.accounting import PHASE_AFTER, accounted
 from autoresearch.closing import (
     Asked,
     Times,
@@ -23,7 +24,21 @@ from autoresearch.closing import (
 )
 from autoresearch.decide import decide, mean_bpb, wanted_seed
 from autoresearch.errors import BaselineFailed, JournalError
-from autoresearch.ports import Control, Exhausted, Interrupted, Journal, Observer, Progress, Proposer, Reply, Trial
+from autoresearch.ports import (
+    Control,
+    Exhausted,
+    Hold,
+    Interrupted,
+    Journal,
+    Meter,
+    Observer,
+    Progress,
+    Proposer,
+    Reply,
+    Trial,
+    Unmetered,
+)
+from autoresearch.power import phase_of
 from autoresearch.records import (
     Baseline,
     Cause,
@@ -35,8 +50,10 @@ from autoresearch.records import (
     Paused,
     Proposed,
     Resumed,
+    Suspended,
     TrialEnded,
     TrialStarted,
+    TrialSuspended,
     encode,
 )
 from autoresearch.trajectory import Trajectory, first_failure, measurements
@@ -69,6 +86,7 @@ class Loop:
     boot_id: str
     utc: Callable[[], str]
     clock: Callable[[], float] = time.monotonic
+    meter: Meter = field(default_factory=Unmetered)
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
 
@@ -93,7 +111,7 @@ class Loop:
         """One iteration, or the rest of one that a restart had cut in two."""
         self.checkpoint()
         resumed = self.trajectory.proposed
-        began = self.active_s() - (spent_before(resumed, self.trajectory.outcomes) if resumed else 0.0)
+        began = self.active_s() - (spent_before(resumed, self.trajectory) if resumed else 0.0)
         proposed = resumed or self.propose(began)
         if proposed is None:
             return  # closed without a candidate: the rails refused, or the proposer raised
@@ -133,12 +151,14 @@ class Loop:
         """One reply. A proposer that noticed a pause is asked again after it; a stop ends the run here."""
         while True:
             since = self.active_s()
+            self.meter.phase("propose")
             try:
                 return self.proposer.propose(self.trajectory, asked.attempts)
             except Interrupted:
                 pass
             finally:
                 asked.propose_s += self.active_s() - since
+                self.meter.phase("idle")
             self.checkpoint()
 
     def first_that_passes(self, reply: Reply, asked: Asked) -> Verdict | None:
@@ -154,7 +174,7 @@ class Loop:
 
     def measure_baseline(self) -> None:
         """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
-        began = self.active_s() - trials_before(self.trajectory.outcomes)
+        began = self.active_s() - trials_before(self.trajectory)
         trials = self.measure(self.baseline_cfg, 0)
         if failure := first_failure(trials):
             hint = "change the baseline or the machine's limits; `autoresearch config` shows both"
@@ -181,23 +201,32 @@ class Loop:
         return list(self.trajectory.outcomes)
 
     def one_trial(self, cfg: Cfg, seed: int, n: int) -> None:
-        """A trial between its two records. One that took the machine down twice is not begun a third time."""
-        number = self.trajectory.trials_started + 1
-        lost = self.trajectory.host_losses
-        self.record(TrialStarted(ts=self.utc(), trial=number, iter=n, seed=seed, cfg=cfg, boot_id=self.boot_id))
-        if lost >= MAX_HOST_LOSSES:
+        """A trial, or one more part of it, between two records. What took the machine down twice is not begun again."""
+        number, before = self.trajectory.next_trial, self.trajectory.suspended
+        goes_on = before is not None and before.resumes_at is not None
+        self.record(
+            TrialStarted(
+                ts=self.utc(), trial=number, iter=n, seed=seed, cfg=cfg, boot_id=self.boot_id, continues=goes_on
+            )
+        )
+        if (lost := self.trajectory.host_losses) >= MAX_HOST_LOSSES:
             detail = f"the machine went down {lost} times while this configuration ran"
-            outcome: Measurement | Failure = Failure(cause=Cause.HOST_LOST, detail=detail)
+            outcome: Measurement | Failure | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
         else:
-            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n))
-        self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
+            hold = Hold(self.control.suspend_wanted, before)
+            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), hold)
+        if isinstance(outcome, Suspended):  # for a pause or a stop, which takes hold before the trial's next part
+            self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
+        else:
+            self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
 
     def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
+        self.meter.phase(phase_of(phase))
         with suppress(Exception):
             self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
 
     def checkpoint(self) -> None:
-        """Where a pause or a stop takes hold: between trials, never inside one."""
+        """Where a pause or a stop takes hold: between trials, or between two parts of one that was put aside for it."""
         self.end_if_wanted()
         if reason := self.control.pause_reason():
             done, began = len(self.trajectory.iterations), self.clock()
@@ -228,17 +257,21 @@ class Loop:
 
     def record(self, event: Event) -> None:
         """Durable first, then part of what is known, then shown."""
+        event = accounted(event, self.meter, self.trajectory)
         self.journal.append(encode(event))
         self.trajectory.add(event)
+        if phase := PHASE_AFTER.get(type(event)):
+            self.meter.phase(phase)
         with suppress(Exception):  # whoever looks on cannot stop the run
             self.observer.recorded(event)
 
 
-def spent_before(proposed: Proposed, outcomes: list[TrialEnded]) -> float:
+def spent_before(proposed: Proposed, trajectory: Trajectory) -> float:
     """Seconds that an iteration cut in two by a restart had already taken, as far as they were recorded."""
-    return proposed.propose_wall_s + trials_before(outcomes)
+    return proposed.propose_wall_s + trials_before(trajectory)
 
 
-def trials_before(outcomes: list[TrialEnded]) -> float:
-    """Seconds of trials that an earlier process had waited for."""
-    return sum(t.outcome.trial_wall_s or 0.0 for t in outcomes)
+def trials_before(trajectory: Trajectory) -> float:
+    """Seconds of trials, and of one that was put aside, that an earlier process had waited for."""
+    aside = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
+    return aside + sum(t.outcome.trial_wall_s or 0.0 for t in (*trajectory.outcomes, *trajectory.voided))

@@ -21,7 +21,7 @@ def reserve_bytes(total: int) -> int:
 
 def total_bytes() -> int:
     """Memory of the machine (MemTotal), or of the tightest cgroup (v2) around this process."""
-    limits = [_number(group / "memory.max") for group in _own_cgroups()]
+    limits = [_number(group / "memory.max") for group in own_cgroups()]
     return min([int(psutil.virtual_memory().total), *(limit for limit in limits if limit is not None)])
 
 
@@ -31,7 +31,7 @@ def available_bytes() -> int:
     On unified memory (GB10) this is the only truth about the GPU's memory too; NVML does not know it.
     """
     left = int(psutil.virtual_memory().available)
-    for group in _own_cgroups():
+    for group in own_cgroups():
         limit, used = _number(group / "memory.max"), _number(group / "memory.current")
         if limit is not None and used is not None:
             left = min(left, limit - used + _reclaimable(group))
@@ -46,7 +46,7 @@ def spare_bytes() -> int:
 def usable_cpus() -> int:
     """Cores that this process may use: its affinity, or a tighter cgroup quota (v2), at least one."""
     cores = len(os.sched_getaffinity(0))
-    for group in _own_cgroups():
+    for group in own_cgroups():
         try:
             quota, period = (group / "cpu.max").read_text().split()
         except (OSError, ValueError):
@@ -64,7 +64,7 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
-def _own_cgroups() -> list[Path]:
+def own_cgroups() -> list[Path]:
     """This process's cgroup (v2) and its ancestors: the tightest of their limits binds."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()

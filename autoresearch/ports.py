@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoresearch.exchange import LlmCall
-from autoresearch.records import Attempt, Cfg, Event, Outcome
+from autoresearch.power import PHASES, Phase, Power
+from autoresearch.records import Attempt, Cfg, Event, Outcome, Suspended
 from autoresearch.trajectory import Trajectory
 
 
@@ -61,11 +62,29 @@ class Proposer(Protocol):
         ...
 
 
+OnProgress = Callable[[str, float, int, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How a running trial hears that it should stop for now, and where it had stopped before, if it had."""
+
+    wanted: Callable[[], bool] = lambda: False
+    before: Suspended | None = None
+
+
+NO_HOLD = Hold()
+
+
 class Trial(Protocol):
     """Measures one configuration with one seed, isolated from the caller."""
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
-        """Blocks until measured or failed; every way to fail is an outcome. Raises ``Interrupted`` only."""
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+        """Blocks until measured or failed; every way to fail is an outcome. Raises ``Interrupted`` only.
+
+        Put aside as soon as ``hold.wanted``, it answers where; with that as ``hold.before`` it goes on from there, and
+        measures what it would have measured undisturbed.
+        """
         ...
 
 
@@ -88,6 +107,10 @@ class Control(Protocol):
         """Why the run should pause now; empty to go on."""
         ...
 
+    def suspend_wanted(self) -> bool:
+        """Whether the pause or stop that is wanted should not wait for the running trial's end."""
+        ...
+
     def wait_while_paused(self) -> None:
         """Return when the pause is over or a stop is wanted."""
         ...
@@ -99,3 +122,32 @@ class Observer(Protocol):
     def recorded(self, event: Event) -> None: ...
 
     def progressed(self, progress: Progress) -> None: ...
+
+
+class Meter(Protocol):
+    """Keeps account of power and energy, by phase. Nothing that it does raises or waits."""
+
+    def look(self) -> None:
+        """Called by whoever waits, as often as it likes."""
+        ...
+
+    def phase(self, name: Phase) -> None:
+        """What happens from now on is this."""
+        ...
+
+    def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
+        """What these phases took since they were last settled."""
+        ...
+
+
+class Unmetered:
+    """The ``Meter`` where nobody counts."""
+
+    def look(self) -> None:
+        pass
+
+    def phase(self, name: Phase) -> None:
+        pass
+
+    def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
+        return {}

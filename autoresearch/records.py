@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from autoresearch.exchange import LlmCall
 from autoresearch.plain import Plain as Plain
 from autoresearch.plain import decoded
+from autoresearch.power import Metering, Phase, Power
 from rails import Rail
 
 SCHEMA_VERSION = 1
@@ -47,6 +48,11 @@ class Cause(StrEnum):
 RETRYABLE = frozenset({Cause.TIMEOUT, Cause.KILLED})
 
 
+# Why a trial may not show what its configuration can do: heat or the supply held the device back, somebody else used
+# it, or it was far slower than the baseline (``marking``).
+Mark = Literal["throttled", "contended", "slow"]
+
+
 class Measurement(Plain):
     """What one trial measured."""
 
@@ -68,7 +74,7 @@ class Measurement(Plain):
     trial_wall_s: NotNegative  # as the daemon saw it, process start and end included
     peak_bytes: PositiveInt
     device: str
-    energy_j: float | None = None
+    energy_j: float | None = None  # of the whole trial; its scope, method and coverage stand in the trial's ``power``
 
 
 class Failure(Plain):
@@ -87,6 +93,18 @@ class Failure(Plain):
 
 
 Outcome = Measurement | Failure
+
+
+class Suspended(Plain):
+    """Where one trial was put aside, to be gone on with later. Seconds and joules are of all its parts so far."""
+
+    step: int  # optimizer steps done
+    resumes_at: int | None  # the step of its checkpoint; null: there is none, and it begins again
+    problem: str = ""  # why there is no checkpoint of this step
+    train_wall_s: NotNegative
+    val_wall_s: NotNegative
+    trial_wall_s: NotNegative = 0.0
+    energy_j: float | None = None
 
 
 class Yardstick(Plain):
@@ -153,6 +171,12 @@ class Event(Plain):
     ts: str  # UTC, for people; order and durations never come from it
 
 
+class Metered(Event):
+    """``power`` is what each phase took since the record before that has it, the trials' own phases apart."""
+
+    power: dict[Phase, Power] = Field(default_factory=dict)
+
+
 class Meta(Event):
     """The first record: everything that is fixed for the whole run."""
 
@@ -180,6 +204,7 @@ class Started(Event):
     proposer: str
     iters_requested: int
     torn_bytes: int = 0  # what a crash had left of a half-written line, cut off and kept aside
+    metering: Metering | None = None  # null where nothing was looked for
 
 
 class TrialStarted(Event):
@@ -191,19 +216,35 @@ class TrialStarted(Event):
     seed: int
     cfg: Cfg
     boot_id: str
+    continues: bool = False  # from the checkpoint of its last suspension
 
 
-class TrialEnded(Event):
-    """A trial's measurement or failure."""
+class TrialSuspended(Metered):
+    """A trial was put aside before its end, for a pause or a stop. It is gone on with under the same number.
+
+    ``power`` is of the phases of this part of it alone.
+    """
+
+    stage: Literal["trial_suspended"] = "trial_suspended"
+    trial: int
+    iter: int
+    seed: int
+    suspended: Suspended
+
+
+class TrialEnded(Metered):
+    """A trial's measurement or failure; ``power`` is of its own phases alone, and of its last part."""
 
     stage: Literal["trial"] = "trial"
     trial: int
     iter: int
     seed: int
     outcome: Outcome
+    marks: tuple[Mark, ...] = ()
+    void: bool = False  # it is run again because of its marks, and counts for nothing but its joules
 
 
-class Baseline(Event):
+class Baseline(Metered):
     """The fixed baseline, measured."""
 
     stage: Literal["baseline"] = "baseline"
@@ -214,7 +255,7 @@ class Baseline(Event):
     wall_s: float
 
 
-class Proposed(Event):
+class Proposed(Metered):
     """A candidate passed the gate: from here on its iteration survives a restart."""
 
     stage: Literal["proposed"] = "proposed"
@@ -229,7 +270,7 @@ class Proposed(Event):
     propose_wall_s: float
 
 
-class Iteration(Event):
+class Iteration(Metered):
     """What the four records that close an iteration share."""
 
     iter: int
@@ -290,7 +331,7 @@ class ProposerFailed(Iteration):
     source: str
 
 
-class Paused(Event):
+class Paused(Metered):
     """pause.flag was seen. Consumes no iteration number."""
 
     stage: Literal["paused"] = "paused"
@@ -299,7 +340,7 @@ class Paused(Event):
     requested_iters: int
 
 
-class Resumed(Event):
+class Resumed(Metered):
     """pause.flag is gone."""
 
     stage: Literal["resumed"] = "resumed"
@@ -319,7 +360,7 @@ class SourceCredit(Plain):
     best_iter: int | None
 
 
-class Stopped(Event):
+class Stopped(Metered):
     """The daemon ended in good order before the last requested iteration."""
 
     stage: Literal["stopped"] = "stopped"
@@ -329,7 +370,7 @@ class Stopped(Event):
     credit: tuple[SourceCredit, ...] = ()
 
 
-class LoopComplete(Event):
+class LoopComplete(Metered):
     """Every requested iteration is closed. Raising ``--iters`` continues after it."""
 
     stage: Literal["loop_complete"] = "loop_complete"
@@ -349,6 +390,7 @@ Record = Annotated[
     Meta
     | Started
     | TrialStarted
+    | TrialSuspended
     | TrialEnded
     | Baseline
     | Proposed
@@ -364,6 +406,7 @@ Record = Annotated[
 ]
 _RECORD: TypeAdapter[Any] = TypeAdapter(Record)
 OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+OUTCOME_OR_SUSPENDED: TypeAdapter[Outcome | Suspended] = TypeAdapter(Outcome | Suspended)
 
 
 def encode(record: BaseModel) -> str:

@@ -16,18 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.bench import Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
+from autoresearch.bench import CHECKPOINT, Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
 from autoresearch.control import FLAG, RunControl, next_time
+from autoresearch.energy.meter import PowerMeter
+from autoresearch.energy.telemetry import FILES as TELEMETRY_FILES
 from autoresearch.environment import without_secrets
 from autoresearch.errors import ConfigError, JournalDamaged, JournalError
 from autoresearch.exchange_log import FILES as EXCHANGE_FILES
 from autoresearch.files import DirectoryLock
 from autoresearch.journal import Journal
 from autoresearch.loop import Loop
+from autoresearch.metering import looking, metered, new_meter, spent_reason
 from autoresearch.points import ENVELOPE
 from autoresearch.policy import Policy, check_policy, check_yardstick, policy_of
 from autoresearch.ports import Proposer
+from autoresearch.power import Metering
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.proposing import Surroundings, proposer_of
@@ -41,6 +45,7 @@ from autoresearch.records import (
     sha256_of,
 )
 from autoresearch.trajectory import Trajectory
+from autoresearch.window import Window
 
 TRAJECTORY = "trajectory.jsonl"
 LOCK = "run.lock"
@@ -100,18 +105,19 @@ def open_run(
     if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
         write_report(run_dir, watcher, again=False)  # a daemon may have been killed while it had them written
         return "complete"
-    control = control_of(settings, run_dir)
+    control, meter = control_of(settings, run_dir), new_meter()
+    control.look, control.spent = meter.look, partial(spent_reason, settings, meter, trajectory)
     if settings.proposer == "replay":
         refuse_nothing_to_replay(replies)
     if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
-    bench = make_bench(settings, policy, run_dir, lambda: control.aborted, watcher)
+    bench = make_bench(settings, policy, run_dir, looking(meter, lambda: control.aborted), watcher)
     try:
         check_baseline(bench, policy)
         if bench.estimator and bench.estimator.speeds:
             watcher.said(f"R7 prices time by {len(bench.estimator.speeds)} measured speeds in {run_dir / ENVELOPE}")
         with control.listening():  # not before: until there is a trial to finish, a signal should simply end it
-            return go_on(settings, policy, bench, journal, trajectory, control, watcher, replies)
+            return go_on(settings, policy, bench, journal, trajectory, control, meter, watcher, replies)
     finally:
         bench.close()
 
@@ -123,6 +129,7 @@ def go_on(
     journal: Journal,
     trajectory: Trajectory,
     control: RunControl,
+    meter: PowerMeter,
     watcher: Watcher,
     replies: Recording,
 ) -> str:
@@ -132,12 +139,16 @@ def go_on(
         space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings)),
         judge=partial(judge, policy, bench, settings),
         run_dir=journal.path.parent,
-        wish=lambda: bool(control.stop_reason() or control.pause_reason()),
+        wish=looking(meter, lambda: bool(control.stop_reason() or control.pause_reason())),
         said=watcher.said,
         utc=utc,
     )
-    with proposer_of(settings, around, replies) as proposer:
-        ending = loop_of(settings, policy, bench, journal, trajectory, control, watcher, proposer).run()
+    with (
+        proposer_of(settings, around, replies) as proposer,
+        metered(settings, bench, meter, around.run_dir, proposer.name, control, watcher) as metering,
+    ):
+        loop = loop_of(settings, policy, bench, journal, trajectory, control, meter, watcher, proposer, metering)
+        ending = loop.run()
     write_report(journal.path.parent, watcher)
     return ending
 
@@ -149,8 +160,10 @@ def loop_of(
     journal: Journal,
     trajectory: Trajectory,
     control: RunControl,
+    meter: PowerMeter,
     watcher: Watcher,
     proposer: Proposer,
+    metering: Metering | None,
 ) -> Loop:
     """The loop with its first words said: ``meta`` where the run is new, and ``started``."""
     loop = Loop(
@@ -168,6 +181,7 @@ def loop_of(
         on_pause=settings.on_pause,
         boot_id=boot_id(),
         utc=utc,
+        meter=meter,
     )
     if trajectory.meta is None:
         loop.record(meta_of(settings, policy, bench.yardstick))
@@ -181,6 +195,7 @@ def loop_of(
             proposer=proposer.name,
             iters_requested=settings.iters,
             torn_bytes=journal.torn_bytes,
+            metering=metering,
         )
     )
     return loop
@@ -224,7 +239,9 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
 
 def control_of(settings: Settings, run_dir: Path) -> RunControl:
     until = next_time(settings.until, datetime.now()) if settings.until else None
-    return RunControl(run_dir / FLAG, until, settings.max_hours)
+    window = Window.parsed(settings.window) if settings.window else None
+    pauses_now = settings.pause_mode == "now"
+    return RunControl(run_dir / FLAG, until, settings.max_hours, pauses_now, settings.drain_max_s, window=window)
 
 
 def make_run_dir(run_dir: Path) -> Path:
@@ -238,8 +255,10 @@ def make_run_dir(run_dir: Path) -> Path:
 
 def old_run(run_dir: Path) -> list[Path]:
     """What belongs to a run; the corpus and the measured speeds of the device do not."""
-    old = [p for p in (run_dir / TRAJECTORY, *run_dir.glob("report.*"), run_dir / "logs") if p.exists()]
-    return old + [p for pattern in (f"{TRAJECTORY}.torn-*", EXCHANGE_FILES) for p in run_dir.glob(pattern)]
+    names = (TRAJECTORY, "logs", CHECKPOINT)
+    patterns = ("report.*", f"{TRAJECTORY}.torn-*", EXCHANGE_FILES, TELEMETRY_FILES)
+    old = [p for p in (run_dir / name for name in names) if p.exists()]
+    return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 
 
 def set_aside(run_dir: Path, old: Sequence[Path], watcher: Watcher, what: str = "the old run") -> None:

@@ -20,14 +20,15 @@ from autoresearch.config import Settings
 from autoresearch.exchange import Classification, Exchange, Message
 from autoresearch.llm.answer import Answer
 from autoresearch.loop import Loop
+from autoresearch.parts import with_earlier_parts
 from autoresearch.policy import Policy, policy_of
-from autoresearch.ports import Exhausted, Interrupted, Progress, Proposer, Reply
-from autoresearch.records import Attempt, Cfg, Event, Failure, Measurement, Outcome, Yardstick, sha256_of
+from autoresearch.ports import NO_HOLD, Exhausted, Hold, Interrupted, OnProgress, Progress, Proposer, Reply
+from autoresearch.power import PHASES, TRIAL_PHASES, Phase, Power
+from autoresearch.records import Attempt, Cfg, Event, Failure, Measurement, Outcome, Suspended, Yardstick, sha256_of
 from autoresearch.service import meta_of, utc
 from autoresearch.training.estimate import Estimator
 from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.trajectory import Trajectory
-from autoresearch.trial import OnProgress
 
 STEP_S = 0.001
 
@@ -45,16 +46,21 @@ class FakeTrial:
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
     bpb: Callable[[Cfg, int], float] | None = None
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
-        """See ``ports.Trial``; the same configuration and seed always measure the same."""
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+        """See ``ports.Trial``; the same configuration and seed always measure the same. A step takes ``STEP_S``."""
         self.measured.append((cfg, seed))
-        deadline = time.monotonic() + self.takes_s
-        while time.monotonic() < deadline:
+        step = (hold.before.resumes_at or 0) if hold.before else 0
+        while step * STEP_S < self.takes_s:
             if self.aborted():
                 raise Interrupted("stopped at once")
-            on_progress("train", 0.5, 1, None)
+            if hold.wanted():
+                s = step * STEP_S
+                return Suspended(step=step, resumes_at=step, train_wall_s=s, val_wall_s=0.0, trial_wall_s=s)
+            on_progress("train", 0.5, step, None)
             time.sleep(STEP_S)
-        return self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
+            step += 1
+        outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
+        return with_earlier_parts(outcome, hold.before)
 
 
 @dataclass(slots=True)
@@ -211,10 +217,14 @@ class MemoryJournal:
 
 @dataclass(slots=True)
 class FakeControl:
-    """The user's hand: set ``pause`` or ``stop`` to the reason; a pause ends as soon as it is waited for."""
+    """The user's hand: set ``pause`` or ``stop`` to the reason; a pause ends as soon as it is waited for.
+
+    With ``now`` neither waits for the running trial.
+    """
 
     stop: str = ""
     pause: str = ""
+    now: bool = False
 
     def stop_reason(self) -> str:
         return self.stop
@@ -222,8 +232,42 @@ class FakeControl:
     def pause_reason(self) -> str:
         return self.pause
 
+    def suspend_wanted(self) -> bool:
+        return self.now and bool(self.stop or self.pause)
+
     def wait_while_paused(self) -> None:
         self.pause = ""
+
+
+@dataclass(slots=True)
+class FakeMeter:
+    """A meter whose phases take as many joules as told, each time they are settled; ``heard`` remembers the phases.
+
+    ``trials`` says what the phases of one trial after the other (or of one part of it) took; then ``usual`` holds.
+    """
+
+    trials: list[dict[Phase, Power]] = field(default_factory=list)
+    usual: dict[Phase, Power] = field(default_factory=dict)
+    heard: list[Phase] = field(default_factory=list)
+
+    def look(self) -> None:
+        pass
+
+    def phase(self, name: Phase) -> None:
+        self.heard.append(name)
+
+    def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
+        """See ``ports.Meter``."""
+        told = self.trials.pop(0) if tuple(phases) == TRIAL_PHASES and self.trials else self.usual
+        return {phase: power for phase, power in told.items() if phase in phases}
+
+
+def fake_power(energy_j: float | None = 100.0, span_s: float = 1.0, **more: object) -> Power:
+    """What a GPU took by its own counter, all of the time covered unless ``more`` says otherwise."""
+    known = energy_j is not None
+    fields = {"method": "nvml_energy", "scope": "gpu", "span_s": span_s, "coverage": 1.0 if known else 0.0}
+    watts = energy_j / span_s if energy_j is not None and span_s else None
+    return Power.model_validate({**fields, "energy_j": energy_j, "mean_w": watts, **more})
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from autoresearch.power import Metering, Phase, Power, Scope, with_more
 from autoresearch.records import (
     RETRYABLE,
     Attempt,
@@ -16,12 +17,15 @@ from autoresearch.records import (
     Failure,
     Measurement,
     Meta,
+    Metered,
     Outcome,
     Proposed,
     Started,
     Stopped,
+    Suspended,
     TrialEnded,
     TrialStarted,
+    TrialSuspended,
 )
 from rails import Tried
 
@@ -35,14 +39,19 @@ class Trajectory:
     iterations: list[Closer] = field(default_factory=list)
     proposed: Proposed | None = None  # the iteration that is open, if one is
     running: TrialStarted | None = None  # the trial that began and has not ended
+    suspended: Suspended | None = None  # where the open trial was last put aside
+    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # what it had taken until then
     outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
+    voided: list[TrialEnded] = field(default_factory=list)  # trials beside ``outcomes`` that are run again
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
-    trials_started: int = 0
+    trials_started: int = 0  # one that was put aside and goes on counts once
     starts: int = 0
     best: Evaluated | None = None  # the keep with the lowest mean
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
-    energy_j: float | None = None
+    energy_j: float | None = None  # of all trials
+    power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
+    metering: Metering | None = None  # of the last start
     baseline_bad_luck: int = 0  # failures of the baseline that may say nothing about it
     tried: Tried | None = None
 
@@ -63,6 +72,11 @@ class Trajectory:
     def keeps(self) -> list[Evaluated]:
         return [r for r in self.iterations if isinstance(r, Evaluated) and r.decision == "keep"]
 
+    @property
+    def next_trial(self) -> int:
+        """The number of the trial that begins or goes on next."""
+        return self.trials_started + (self.suspended is None)
+
     def known(self) -> Tried:
         """What R6 asks. Raises ``ValueError`` before the run has a baseline."""
         if self.tried is None:
@@ -71,6 +85,8 @@ class Trajectory:
 
     def add(self, record: Event) -> None:
         """Take one more record into account."""
+        if isinstance(record, Metered):
+            self._count(record.power)
         match record:
             case Meta():
                 self.meta = record
@@ -79,13 +95,18 @@ class Trajectory:
                 self._start(record)
             case TrialStarted():
                 self.running = record
-                self.trials_started += 1
+                self.trials_started = record.trial
+            case TrialSuspended():
+                self._meter(record.suspended.energy_j)
+                self.running, self.suspended = None, record.suspended
+                self.earlier_parts = with_more(self.earlier_parts, record.power)
             case TrialEnded():
                 self._end_trial(record)
             case Baseline():
                 self.baseline = record
                 self._lower()
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
+                self.voided = []
             case Proposed():
                 self.proposed = record
             case Stopped():
@@ -97,6 +118,9 @@ class Trajectory:
 
     def _start(self, record: Started) -> None:
         self.starts += 1
+        self.metering = record.metering
+        if record.metering and record.metering.idle:
+            self._count({"idle": record.metering.idle})
         if self.running is not None:  # it began and never ended: lost with its daemon, or with the whole machine
             self.host_losses += self.running.boot_id != record.boot_id
             self.running = None
@@ -104,12 +128,22 @@ class Trajectory:
             self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
     def _end_trial(self, record: TrialEnded) -> None:
-        self.running = None
-        self.outcomes.append(record)
+        self._meter(record.outcome.energy_j)
+        self.running, self.suspended, self.earlier_parts = None, None, {}
+        (self.voided if record.void else self.outcomes).append(record)
         if self.baseline is None and self._is_first_bad_luck(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as a candidate's would be
-        if record.outcome.energy_j is not None:
-            self.energy_j = (self.energy_j or 0.0) + record.outcome.energy_j
+
+    def _meter(self, energy_j: float | None) -> None:
+        """Add the joules of a trial so far, of which an earlier part may be counted already."""
+        counted = self.suspended.energy_j or 0.0 if self.suspended else 0.0
+        if energy_j is not None:
+            self.energy_j = (self.energy_j or 0.0) + energy_j - counted
+
+    def _count(self, power: dict[Phase, Power]) -> None:
+        for phase, more in power.items():
+            if more.scope is not None:
+                self.power[more.scope] = with_more(self.power.get(more.scope, {}), {phase: more})
 
     def _is_first_bad_luck(self, outcome: Outcome) -> bool:
         unlucky = isinstance(outcome, Failure) and outcome.cause in RETRYABLE
@@ -123,7 +157,7 @@ class Trajectory:
     def _close(self, record: Closer) -> None:
         self.iterations.append(record)
         self._lower()
-        self.proposed, self.running, self.outcomes, self.host_losses = None, None, [], 0
+        self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
         if isinstance(record, Evaluated):
             self.known().add(record.candidate_cfg, "measured")
             if record.decision == "keep" and (self.best is None or record.val_bpb < self.best.val_bpb):

@@ -8,19 +8,22 @@ import math
 import os
 import select
 import selectors
+import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from autoresearch.brake import Brake, NotWaitedFor
 from autoresearch.errors import TrialServerError
 from autoresearch.memory import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes
-from autoresearch.ports import Interrupted
-from autoresearch.records import OUTCOME, Cause, Cfg, Failure, Measurement, Outcome
+from autoresearch.parts import ended_before_its_checkpoint, with_earlier_parts
+from autoresearch.ports import NO_HOLD, Hold, Interrupted, OnProgress
+from autoresearch.records import OUTCOME_OR_SUSPENDED, Cause, Cfg, Failure, Measurement, Outcome, Suspended
 from autoresearch.training.spec import Device, TrialSpec
 from autoresearch.training.speed import MatmulPeak, Speed, Timing
 from autoresearch.trial_server import ServerLost, TrialServer
@@ -30,13 +33,13 @@ DROP_DEADLINE_S = 5.0
 KEPT_STDERR_BYTES = 1 << 16
 KEPT_STDERR_FILES = 100
 MAX_MESSAGE_BYTES = 1 << 20
+ENDS = ("measured", "suspended", "failed")
 RECORDED_STDERR_CHARS = 2000
 
 SPEED: TypeAdapter[Speed | Failure] = TypeAdapter(Speed | Failure)
 PEAK: TypeAdapter[MatmulPeak | Failure] = TypeAdapter(MatmulPeak | Failure)
 
-T = TypeVar("T", Measurement, Speed, MatmulPeak)
-OnProgress = Callable[[str, float, int, float | None], None]
+T = TypeVar("T", Outcome | Suspended, Speed | Failure, MatmulPeak | Failure)
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class Said:
     stderr: bytearray = field(default_factory=bytearray)
     answer: dict[str, Any] | None = None
     garbage: str = ""
+    step: int | None = None  # the last that it has told of; none before it trains
     killed_for: tuple[Cause, str] | None = None
 
     def hear(self, data: bytes) -> None:
@@ -76,6 +80,7 @@ class Said:
         except (ValueError, TypeError, OverflowError, RecursionError):
             self.garbage = ascii(line[:200])
             return
+        self.step = progress[2]
         self.on_progress(*progress)
 
 
@@ -94,16 +99,27 @@ class ForkedTrial:
     spec: Callable[[Cfg, int], TrialSpec]
     deadline_s: float
     logs: Path
+    checkpoint: Path  # the folder of the one trial that may be put aside
     memory_cap_bytes: int | None = None
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress) -> Outcome:
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
         """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
-        spec = self.spec(cfg, seed)
-        outcome = self._in_child(spec, {}, OUTCOME, on_progress)
+        spec, goes_on = self.spec(cfg, seed), hold.before is not None and hold.before.resumes_at is not None
+        if not goes_on:  # whatever lies there is of a trial that has ended, or of one whose record was lost
+            shutil.rmtree(self.checkpoint, ignore_errors=True)
+        request = {"checkpoint": str(self.checkpoint), "goes_on": goes_on}
+        began = time.monotonic()
+        outcome: Outcome | Suspended
+        try:
+            outcome = self._in_child(spec, request, OUTCOME_OR_SUSPENDED, on_progress, hold)
+        except NotWaitedFor as e:
+            outcome = ended_before_its_checkpoint(e, hold.before, time.monotonic() - began)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
             detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
             outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
-        return outcome
+        if not isinstance(outcome, Suspended):
+            shutil.rmtree(self.checkpoint, ignore_errors=True)
+        return with_earlier_parts(outcome, hold.before)
 
     def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
         """How fast ``cfg`` trains, isolated as a trial is. Raises ``Interrupted``."""
@@ -114,14 +130,21 @@ class ForkedTrial:
         return self._in_child(self.spec(cfg, 0), {"peak_of": cfg["precision"]}, PEAK, lambda *_: None)
 
     def _in_child(
-        self, spec: TrialSpec, request: dict[str, Any], answers: TypeAdapter[T | Failure], on_progress: OnProgress
-    ) -> T | Failure:
+        self,
+        spec: TrialSpec,
+        request: dict[str, Any],
+        answers: TypeAdapter[T],
+        on_progress: OnProgress,
+        hold: Hold = NO_HOLD,
+    ) -> T:
         limit = self.memory_limit()
         spec = spec.model_copy(update={"memory_limit_bytes": limit})
         rlimit = limit if spec.device == "cpu" else None
         request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit, **request}
         began = time.monotonic()
-        said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s)
+        spent_s = hold.before.train_wall_s + hold.before.val_wall_s if hold.before and request["goes_on"] else 0.0
+        deadline_s = max(0.0, self.deadline_s - spent_s)
+        said, exit_code, peak = self.runner.run(request, on_progress, limit, deadline_s, hold.wanted)
         self._keep_stderr(said)
         return judge_end(said, exit_code, peak, time.monotonic() - began, answers)
 
@@ -158,40 +181,50 @@ class ChildRunner:
         raise TrialServerError(f"the device cannot be used (exit code {exit_code}): {why}", hint="try --device cpu")
 
     def run(
-        self, request: dict[str, Any], on_progress: OnProgress, limit: int | None, deadline_s: float
+        self,
+        request: dict[str, Any],
+        on_progress: OnProgress,
+        limit: int | None,
+        deadline_s: float,
+        wanted: Callable[[], bool] = NO_HOLD.wanted,
     ) -> tuple[Said, int | None, int | None]:
-        """Fork, follow and reap one child: what it said, its exit code (``None``: lost with the server), its peak."""
+        """Fork, follow and reap one child: what it said, its exit code (``None``: lost with the server), its peak.
+
+        Raises ``Interrupted``, and ``NotWaitedFor`` where ``wanted`` says that it should stop and it cannot.
+        """
         result_r, result_w = os.pipe()
         stderr_r, stderr_w = os.pipe()
+        wish_r, wish_w = os.pipe()
         with contextlib.ExitStack() as stack:
-            for fd in (result_r, stderr_r):
+            for fd in (result_r, stderr_r, wish_w):
                 stack.callback(os.close, fd)
                 os.set_blocking(fd, False)
+            theirs = (result_w, stderr_w, wish_r)
             try:
-                pid = self._fork(request, result_w, stderr_w)
+                pid = self._fork(request, theirs)
             finally:
-                os.close(result_w)
-                os.close(stderr_w)
+                for fd in theirs:
+                    os.close(fd)
             said = Said(on_progress)
             guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit)
             try:
-                exit_code, peak = self._follow(said, guard, result_r, stderr_r)
+                exit_code, peak = self._follow(said, guard, Brake(wanted, wish_w), result_r, stderr_r)
             except ServerLost:
                 exit_code, peak = None, None
             drain(result_r, said.hear)
             drain(stderr_r, said.note_stderr)
             return said, exit_code, peak
 
-    def _fork(self, request: dict[str, Any], result: int, stderr: int) -> int:
+    def _fork(self, request: dict[str, Any], pipes: Sequence[int]) -> int:
         with contextlib.suppress(ServerLost):  # it had died since the last trial; one fresh start
-            return self.server.fork(request, result, stderr, self.aborted)
+            return self.server.fork(request, pipes, self.aborted)
         try:
-            return self.server.fork(request, result, stderr, self.aborted)
+            return self.server.fork(request, pipes, self.aborted)
         except ServerLost as e:
             hint = f"see {self.server.log}, and the system log for the OOM killer"
             raise TrialServerError("the trial server starts and is killed at once", hint=hint) from e
 
-    def _drop(self, guard: Guard) -> NoReturn:
+    def _drop(self, guard: Guard, because: Exception) -> NoReturn:
         """End the child at the user's wish, and the server with it if that is not seen within a few seconds."""
         guard.kill()
         try:
@@ -201,10 +234,10 @@ class ChildRunner:
                 self.server.close()
         except ServerLost:
             pass  # gone is gone
-        raise Interrupted("stopped at once")
+        raise because
 
-    def _follow(self, said: Said, guard: Guard, result: int, stderr: int) -> tuple[int, int]:
-        """Until the child has ended: listen, and watch deadline, memory and the user's wish. Raises ``Interrupted``."""
+    def _follow(self, said: Said, guard: Guard, brake: Brake, result: int, stderr: int) -> tuple[int, int]:
+        """Until the child has ended: listen, and watch deadline, memory and the user's wish. Raises as ``run``."""
         with selectors.DefaultSelector() as selector:
             selector.register(result, selectors.EVENT_READ, said.hear)
             selector.register(stderr, selectors.EVENT_READ, said.note_stderr)
@@ -216,7 +249,10 @@ class ChildRunner:
                     if not drain(key.fd, key.data):
                         selector.unregister(key.fd)
                 if self.aborted():
-                    self._drop(guard)
+                    self._drop(guard, Interrupted("stopped at once"))
+                brake.pull_if_wanted()
+                if late := brake.reason_to_end_it(said.step):
+                    self._drop(guard, NotWaitedFor(late, said.step))
                 if said.killed_for is None and (why := guard.reason()):
                     said.killed_for = why
                     guard.kill()
@@ -250,9 +286,7 @@ class Guard:
                 end(self.pid, signal.SIGKILL)
 
 
-def judge_end(
-    said: Said, exit_code: int | None, peak: int | None, wall_s: float, answers: TypeAdapter[T | Failure]
-) -> T | Failure:
+def judge_end(said: Said, exit_code: int | None, peak: int | None, wall_s: float, answers: TypeAdapter[T]) -> T:
     """Name how a child ended; ``answers`` reads what it measured, which counts only if it then exited with 0."""
     end = _named_end(said, exit_code, answers)
     if not isinstance(end, Failure):
@@ -262,7 +296,7 @@ def judge_end(
     return end.model_copy(update=known)
 
 
-def _named_end(said: Said, exit_code: int | None, answers: TypeAdapter[T | Failure]) -> T | Failure:
+def _named_end(said: Said, exit_code: int | None, answers: TypeAdapter[T]) -> T:
     if said.killed_for is not None and exit_code in (None, -signal.SIGKILL):
         cause, detail = said.killed_for
         return Failure(cause=cause, detail=detail)
@@ -286,9 +320,9 @@ def _signalled(number: int) -> Failure:
     return Failure(cause=Cause.CRASHED, detail=f"ended by {name}")
 
 
-def _parsed(answer: dict[str, Any], exit_code: int, answers: TypeAdapter[T | Failure]) -> T | Failure:
+def _parsed(answer: dict[str, Any], exit_code: int, answers: TypeAdapter[T]) -> T:
     try:
-        end = answers.validate_json(json.dumps(answer.get("measured", answer.get("failed"))))
+        end = answers.validate_json(json.dumps(next((answer[name] for name in ENDS if name in answer), None)))
     except (ValidationError, ValueError) as e:
         return Failure(cause=Cause.GARBAGE, detail=f"its answer is no measurement: {str(e).splitlines()[0]}")
     if not isinstance(end, Failure) and exit_code != 0:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +67,17 @@ class TrialServer:
         """The server's process, if one runs."""
         return self._process.pid if self._process else None
 
-    def fork(self, request: dict[str, Any], result: int, stderr: int, aborted: Callable[[], bool]) -> int:
-        """A child for ``request`` that writes to the two descriptors; its pid. Starts the server if none is there.
+    def fork(self, request: dict[str, Any], pipes: Sequence[int], aborted: Callable[[], bool]) -> int:
+        """A child for ``request``; its pid. Starts the server if none is there.
+
+        Of the ``pipes`` it writes to the first (answers) and the second (stderr); the third tells it to stop.
 
         Raises ``TrialServerError`` if it does not start, ``ServerLost`` if it ends, hangs or is not wanted any more
         before it has forked.
         """
         link = self._connected()
         try:
-            socket.send_fds(link, [json.dumps(request).encode()], [result, stderr])
+            socket.send_fds(link, [json.dumps(request).encode()], list(pipes))
             deadline = time.monotonic() + FORK_DEADLINE_S
             while not select.select([link], [], [], LOOK_INTERVAL_S)[0]:
                 if aborted() or time.monotonic() > deadline:

@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-BENCHMARKS = ("overhead", "throughput", "trainers", "seed_noise", "verdicts", "prompt", "doctor", "html_report")
+BENCHMARKS = (
+    "overhead",
+    "throughput",
+    "trainers",
+    "seed_noise",
+    "verdicts",
+    "prompt",
+    "doctor",
+    "html_report",
+    "pause_latency",
+)
 INTRODUCTION = """# Results
 
 Written by `make bench`; each section names the machine, the date and its own command. Figures of one section come from

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.cli import config, doctor, envelope, export, look, pause, prepare, run
+from autoresearch.cli import config, doctor, energy, envelope, export, look, pause, prepare, run, watch
 from autoresearch.cli.output import show_nobody
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError
@@ -27,9 +27,11 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     run.add,
     prepare.add,
     look.add,
+    watch.add,
     pause.add,
     doctor.add,
     envelope.add,
+    energy.add,
     export.add,
     config.add,
 )

@@ -14,10 +14,13 @@ from autoresearch.errors import AutoresearchError
 def add(commands: Any) -> None:
     """The commands ``pause`` and ``resume``."""
     for name, command, text in (
-        ("pause", pause, "pause a run after its running trial (touch pause.flag)"),
+        ("pause", pause, "pause a run after its running trial (touch pause.flag), or inside it (--now)"),
         ("resume", resume, "let a paused run go on (remove pause.flag)"),
     ):
-        add_run_path(add_command(commands, name, command, text), "run directory")
+        parser = add_command(commands, name, command, text)
+        add_run_path(parser, "run directory")
+        if command is pause:
+            parser.add_argument("--now", action="store_true", help="put the running trial aside at its next step")
 
 
 def pause(args: argparse.Namespace) -> int:
@@ -25,7 +28,8 @@ def pause(args: argparse.Namespace) -> int:
     from autoresearch.control import pause as put_flag
 
     run_dir = _run_dir(args)
-    print(f"{run_dir} {'pauses after its running trial' if put_flag(run_dir) else 'is pausing already'}")
+    when = "inside its running trial" if args.now else "after its running trial"
+    print(f"{run_dir} {f'pauses {when}' if put_flag(run_dir, args.now) else 'is pausing already'}")
     return 0
 
 

@@ -7,12 +7,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli.output import looks, show_nobody
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolved
+
+if TYPE_CHECKING:
+    from autoresearch.bench import Watcher
 
 
 def add(commands: Any) -> None:
@@ -29,12 +33,19 @@ def run(args: argparse.Namespace) -> int:
     """``autoresearch run``."""
     from autoresearch import service
     from autoresearch.console import Terminal
+    from autoresearch.hooks import Hooks
+    from autoresearch.progress import ProgressFile
     from autoresearch.replaying import recording_of
+    from autoresearch.watchers import Several
 
     settings = resolved(args).settings
     replies = recording_of(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
-    ending = service.run(settings, terminal, fresh=args.fresh, replies=replies)
+    with ExitStack() as ends:
+        watchers: list[Watcher] = [terminal, ends.enter_context(closing(ProgressFile(settings.run_dir)))]
+        if settings.on_event:
+            watchers.append(ends.enter_context(Hooks(settings, terminal.said)))
+        ending = service.run(settings, Several(*watchers), fresh=args.fresh, replies=replies)
     try:
         _print_summary(settings.run_dir, args.json)
         if not args.json:

@@ -26,7 +26,10 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
     ("--on-pause", "on_pause", str, "what pause.flag does: wait or exit"),
     ("--until", "until", str, "end in good order at this local time, HH:MM"),
+    ("--window", "window", str, "end in good order outside these local hours, HH:MM-HH:MM"),
+    ("--max-kwh", "energy.max_kwh", float, "end in good order after this much energy"),
     ("--max-hours", "max_hours", float, "end in good order after this many hours"),
+    ("--on-event", "on_event", str, "command that is told of best, paused, failed, finished, died (docs/hooks.md)"),
 )
 
 

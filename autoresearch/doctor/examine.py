@@ -67,7 +67,7 @@ def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: N
         note(training.memory(settings, policy, device, estimator))
     if device and corpus and span:
         note(training.yardstick(settings, policy, corpus, span, device, records))
-    note(machine.energy())
+    note(machine.energy(settings, device))
     note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps)))
     note(_llm(settings, policy, records, device, estimator))
     return checks

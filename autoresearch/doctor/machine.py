@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from autoresearch.bench import gpus_of
+from autoresearch.config import Settings
 from autoresearch.control import FLAG
 from autoresearch.doctor.check import Check, fail, ok, warn
-from autoresearch.errors import JournalError, LockHeld
+from autoresearch.energy.sources.choose import open_source
+from autoresearch.errors import ConfigError, JournalError, LockHeld
 from autoresearch.files import is_locked, lock_holder
 from autoresearch.records import Event
 from autoresearch.service import LOCK
+from autoresearch.training.spec import Device
 
 FULL_BYTES = 64 << 20  # below this a night's records and logs may not find room
 TIGHT_BYTES = 1 << 30
@@ -58,20 +62,22 @@ def clock(records: Sequence[Event], now: datetime) -> Check:
     return ok("clock", found + (", synchronized" if synchronized else ""), synchronized=synchronized)
 
 
-def energy() -> Check:
-    """Whether the joules of a trial can be counted."""
-    hint = "pip install 'autoresearch[nvidia]' on a machine with an NVIDIA GPU; without it energy_j is null"
-    try:
-        import pynvml
-    except ImportError:
-        return warn("energy", "no meter: nvidia-ml-py is not installed", hint)
-    try:
-        pynvml.nvmlInit()
-        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
-        joules = pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000
-        return ok("energy", f"NVML's energy counter, at {joules:,.0f} J", source="nvml_energy", scope="gpu")
-    except pynvml.NVMLError as e:
-        return warn("energy", f"no meter: {e}", "energy_j is null for every trial; nothing else is missing")
+def energy(settings: Settings, device: Device | None) -> Check:
+    """By which sensor the joules of a trial would be counted, and why by no better one."""
+    kind = device.device if device else settings.device
+    gpus = gpus_of(settings, device) if device else ()
+    opened = open_source("cuda" if kind == "cuda" else "cpu", gpus, settings.energy.sensor)
+    source, refused = opened.source, "; ".join(opened.refused)
+    source.close()
+    if source.method != "none":
+        facts = {"source": source.method, "scope": source.scope, "refused": list(opened.refused)}
+        better = f"; no better one: {refused}" if refused else ""
+        return ok("energy", f"{source.about}, scope {source.scope}{better}", **facts)
+    if settings.energy.max_kwh:
+        hint = "run without --max-kwh; --max-hours and --until need no sensor"
+        return fail("energy", ConfigError(f"--max-kwh cannot be kept without a sensor: {refused}", hint=hint))
+    hint = "energy_j is null for every trial; nothing else is missing"
+    return warn("energy", f"no sensor: {refused}", hint, source="none", refused=list(opened.refused))
 
 
 def existing(path: Path) -> Path:

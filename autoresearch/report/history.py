@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from autoresearch.exchange import LlmCall
-from autoresearch.records import Cfg, KnobValue, Yardstick
+from autoresearch.power import Metering, Phase, Power, Scope
+from autoresearch.records import Cfg, KnobValue, Mark, Yardstick
 
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
 State = Literal["running", "paused", "stopped", "complete", "open"]
@@ -26,8 +27,8 @@ class Row:
     """One closed iteration, or with ``iter`` 0 the baseline.
 
     The five parts of ``wall_s`` are ``train_s`` and ``eval_s`` of trials that were measured, ``failed_s`` of trials
-    that were not, ``propose_s`` and ``overhead_s``. Over several trials seconds, tokens and joules are sums and
-    ``peak_bytes`` is the largest.
+    that were not, or that counted for nothing and were run again, ``propose_s`` and ``overhead_s``. Over several trials
+    seconds, tokens and joules are sums and ``peak_bytes`` is the largest.
     """
 
     iter: int
@@ -58,6 +59,8 @@ class Row:
     tokens: int | None = None  # trained on
     peak_bytes: int | None = None
     energy_j: float | None = None
+    marks: tuple[Mark, ...] = ()  # of any of its trials
+    voided: int = 0  # trials that were run again because of their marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class History:
     stop_reason: str | None = None
     open_trial: OpenTrial | None = None
     energy_j: float | None = None
+    power: Mapping[Scope, Mapping[Phase, Power]] = field(default_factory=dict)  # of all starts; scopes are never added
+    metering: Metering | None = None  # of the last start
+    marks: Mapping[Mark, int] = field(default_factory=dict)  # trials that have them, closed iteration or not
+    voided: int = 0
     run_id: str | None = None
     profile: str | None = None
     proposer: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch.exchange import LLM_SOURCE
@@ -17,6 +18,7 @@ from autoresearch.records import (
     Failure,
     KnobValue,
     LoopComplete,
+    Mark,
     Measurement,
     Meta,
     Outcome,
@@ -28,57 +30,98 @@ from autoresearch.records import (
     Stopped,
     TrialEnded,
 )
+from autoresearch.report.held_back import with_marks
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.trajectory import Trajectory
 from rails import Rail
 
 
-def history_of(records: Sequence[Event]) -> History:
-    """The history of a run's records. Raises ``ValueError`` if they do not begin with ``meta``."""
-    if not records or not isinstance(records[0], Meta):
-        raise ValueError("the first record is not meta")
-    meta, trajectory = records[0], Trajectory.fold(records)
-    outcomes = {r.trial: r.outcome for r in records if isinstance(r, TrialEnded)}
-    state, why = state_of(records)
-    running = trajectory.running if state == "running" else None  # an interrupted trial is over, though it has no end
-    started = _last(records, Started)
-    return History(
-        log_format="autoresearch",
-        knobs=tuple(meta.menu.get("knobs", {})),
-        menu=meta.menu,
-        baseline=_baseline_row(trajectory.baseline, outcomes) if trajectory.baseline else None,
-        baseline_cfg=meta.baseline_cfg,
-        accept_delta_frac=meta.decision_rule.accept_delta_frac,
-        rows=tuple(_row(record, outcomes) for record in trajectory.iterations),
-        iters_requested=started.iters_requested if started else None,
-        state=state,
-        stop_reason=why,
-        open_trial=OpenTrial(running.iter, running.ts) if running else None,
-        energy_j=trajectory.energy_j,
-        run_id=meta.run_id,
-        profile=meta.profile,
-        proposer=started.proposer if started else None,
-        yardstick=meta.yardstick,
-    )
+@dataclass(slots=True)
+class Chronicle:
+    """A run being told: records go in one by one, ``meta`` first, and the history so far comes out at any time."""
 
+    trajectory: Trajectory = field(default_factory=Trajectory)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    marked: list[TrialEnded] = field(default_factory=list)  # held back, of the iteration that is open
+    marks: Counter[Mark] = field(default_factory=Counter)
+    voided: int = 0
+    rows: list[Row] = field(default_factory=list)
+    baseline: Row | None = None
+    started: Started | None = None  # the last start
+    state: State = "open"
+    why: str | None = None
 
-def state_of(records: Sequence[Event]) -> tuple[State, str | None]:
-    """What the last record that begins or ends something says, and why if it says so."""
-    for record in reversed(records):
+    def add(self, record: Event) -> None:
+        """Take one more record into account. Raises ``ValueError`` if the first is not ``meta``."""
+        if self.trajectory.meta is None and not isinstance(record, Meta):
+            raise ValueError("the first record is not meta")
+        self.trajectory.add(record)
         match record:
-            case Started() | Resumed():
-                return "running", None
+            case TrialEnded():
+                self._ended(record)
+            case Baseline():
+                self.baseline = with_marks(_baseline_row(record, self.outcomes), self._taken())
+            case Started():
+                self.started, self.state, self.why = record, "running", None
+            case Resumed():
+                self.state, self.why = "running", None
             case Paused(reason=reason):
-                return "paused", reason
+                self.state, self.why = "paused", reason
             case Stopped(reason=reason):
-                return "stopped", reason
+                self.state, self.why = "stopped", reason
             case LoopComplete():
-                return "complete", None
-    return "open", None
+                self.state, self.why = "complete", None
+            case _ if isinstance(record, Closer):
+                self.rows.append(with_marks(_row(record, self.outcomes), self._taken()))
+
+    def _ended(self, trial: TrialEnded) -> None:
+        self.outcomes[trial.trial] = trial.outcome
+        self.marks.update(trial.marks)
+        self.voided += trial.void
+        if trial.marks:
+            self.marked.append(trial)
+
+    def _taken(self) -> list[TrialEnded]:
+        marked, self.marked = self.marked, []
+        return marked
+
+    def history(self) -> History:
+        """What the records so far tell. Raises ``ValueError`` if there are none."""
+        meta, started = self.trajectory.meta, self.started
+        if meta is None:
+            raise ValueError("the first record is not meta")
+        # an interrupted trial is over, though it has no end
+        running = self.trajectory.running if self.state == "running" else None
+        return History(
+            log_format="autoresearch",
+            knobs=tuple(meta.menu.get("knobs", {})),
+            menu=meta.menu,
+            baseline=self.baseline,
+            baseline_cfg=meta.baseline_cfg,
+            accept_delta_frac=meta.decision_rule.accept_delta_frac,
+            rows=tuple(self.rows),
+            iters_requested=started.iters_requested if started else None,
+            state=self.state,
+            stop_reason=self.why,
+            open_trial=OpenTrial(running.iter, running.ts) if running else None,
+            energy_j=self.trajectory.energy_j,
+            power=dict(self.trajectory.power),
+            metering=self.trajectory.metering,
+            marks=dict(self.marks),
+            voided=self.voided,
+            run_id=meta.run_id,
+            profile=meta.profile,
+            proposer=started.proposer if started else None,
+            yardstick=meta.yardstick,
+        )
 
 
-def _last(records: Sequence[Event], kind: type[Started]) -> Started | None:
-    return next((r for r in reversed(records) if isinstance(r, kind)), None)
+def history_of(records: Iterable[Event]) -> History:
+    """The history of a run's records. Raises ``ValueError`` if they do not begin with ``meta``."""
+    chronicle = Chronicle()
+    for record in records:
+        chronicle.add(record)
+    return chronicle.history()
 
 
 def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:

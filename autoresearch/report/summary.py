@@ -9,13 +9,14 @@ from statistics import fmean, median
 from typing import Any, Literal
 
 from autoresearch.records import KnobValue, Plain, Yardstick
+from autoresearch.report.energy import JOULES_PER_KWH as JOULES_PER_KWH
+from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.pairs import pair_numbers
 from autoresearch.report.sources import SourceNumbers, source_numbers
 
 TOP_PAIRS = 10
-JOULES_PER_KWH = 3.6e6
 
 
 class PairCount(Plain):
@@ -79,14 +80,19 @@ class Summary(Plain):
     wall_s: float | None  # iterations and baseline, without pauses: the sum of the next five where all are known
     train_s: float | None  # in trials that were measured
     eval_s: float | None
-    failed_s: float | None  # in trials that were not
+    failed_s: float | None  # in trials that were not, or that counted for nothing and were run again
     propose_s: float | None
     overhead_s: float | None
     overhead_mean_s: float | None  # an evaluated iteration's: one without a trial has next to none
     overhead_median_s: float | None
     tokens: int | None  # trained on
     peak_bytes: int | None
-    energy_kwh: float | None  # of the trials that were metered
+    energy_kwh: float | None  # of the trials that were metered, by whatever sensor
+    energy: list[EnergyNumbers]  # of the whole run, trials or not, one per scope, the longest metered first
+    price_per_kwh: float | None
+    currency: str | None
+    marks: dict[str, int]  # trials that were held back: throttled, contended, slow
+    voided: int  # trials that were run again because of it
 
 
 def summarise(history: History) -> Summary:
@@ -105,6 +111,7 @@ def summarise(history: History) -> Summary:
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
         **_counts(history.rows),
+        **_energy(history),
         **_coverage(history),
         **_repeats(history.rows),
         **_results(history),
@@ -203,6 +210,17 @@ def _costs(history: History) -> dict[str, Any]:
         "tokens": sum(trained) if trained else None,
         "peak_bytes": max((row.peak_bytes for row in rows if row.peak_bytes is not None), default=None),
         "energy_kwh": history.energy_j / JOULES_PER_KWH if history.energy_j is not None else None,
+    }
+
+
+def _energy(history: History) -> dict[str, Any]:
+    metering = history.metering
+    return {
+        "energy": energy_numbers(history.power, metering),
+        "price_per_kwh": metering.price_per_kwh if metering else None,
+        "currency": metering.currency if metering else None,
+        "marks": {str(mark): count for mark, count in sorted(history.marks.items())},
+        "voided": history.voided,
     }
 
 

@@ -21,11 +21,13 @@ def paint(text: str, kind: str, color: bool) -> str:
 def table(rows: Sequence[Row], width: int, color: bool, *, with_source: bool = False) -> list[str]:
     """A heading and a line per row: iteration, change, val_bpb, gain over the baseline, verdict, wall time, reason.
 
+    A ``!`` stands behind the verdict of an iteration with a trial that was held back (throttled, contended, slow).
+
     ``with_source`` adds who proposed, for a run of several sources, and takes its cells from the others.
     """
     columns = WITH_SOURCE if with_source else COLUMNS
     heading = "".join(pad(name, cells) for name, cells in columns.items())
-    return [paint(heading.rstrip(), "dim", color), *(paint(line(r, width, columns), _kind(r), color) for r in rows)]
+    return [paint(heading.rstrip(), "dim", color), *(paint(line(r, width, columns), kind_of(r), color) for r in rows)]
 
 
 def line(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
@@ -36,7 +38,7 @@ def line(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
         "source": safe(row.source or "-", WITH_SOURCE["source"] - 1),
         "val_bpb": bpb(row.val_bpb),
         "gain": percent(row.improvement_frac),
-        "verdict": verdict(row),
+        "verdict": verdict(row) + (" !" if row.marks else ""),
         "time": span(row.wall_s),
     }
     fixed = "".join(pad(cells[name], room) for name, room in columns.items())
@@ -58,7 +60,7 @@ def verdict(row: Row) -> str:
             return row.decision or "-"
 
 
-def _kind(row: Row) -> str:
+def kind_of(row: Row) -> str:
     if row.stage in ("eval_failed", "proposer_failed"):
         return "bad"
     return row.decision or "dim"

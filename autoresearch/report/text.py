@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from autoresearch.report.energy import energy_lines, held_back_line
 from autoresearch.report.history import History, Row
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.sources import source_lines, source_table
@@ -163,8 +164,13 @@ def facts(s: Summary) -> Iterator[tuple[str, str]]:
         yield "time", _times(s)
     if s.peak_bytes is not None:
         yield "memory", f"{s.peak_bytes / 2**30:.2f} GiB at the peak of the largest trial"
-    if s.energy_kwh is not None:
-        yield "energy", f"{s.energy_kwh:.4f} kWh in the trials that were metered"
+    energy = list(energy_lines(s.energy, s.currency))
+    if not energy and s.energy_kwh is not None:
+        energy = [f"{s.energy_kwh:.4f} kWh in the trials that were metered"]
+    for n, text in enumerate(energy):
+        yield "" if n else "energy", text
+    if held_back := held_back_line(s.marks, s.voided):
+        yield "held back", held_back
 
 
 def _verdicts(s: Summary) -> str:

@@ -12,21 +12,23 @@ GOLDEN = (5**0.5 - 1) / 2
 DATA_STREAM = 1  # keeps the data's random stream apart from the initialisation's
 
 
-def batches(tokens: NDArray[np.integer], seed: int, batch_size: int, seq_len: int) -> Iterator[NDArray[np.int64]]:
+def batches(
+    tokens: NDArray[np.integer], seed: int, batch_size: int, seq_len: int, skip: int = 0
+) -> Iterator[NDArray[np.int64]]:
     """Endless batches ``(batch_size, seq_len + 1)`` of contiguous crops spread evenly over ``tokens``.
 
     The places are a Kronecker sequence, frac(u + k * golden ratio), with u drawn from the seed: each stretch of it
     covers the whole corpus as evenly as can be, so seeds differ less than with independent draws (docs/decisions.md).
     The k-th sequence of a seed begins at the same place of the corpus whatever batch_size and seq_len are (to within
     the crop's own length), so that a candidate and its baseline with one seed read as much of the same text as they
-    can. Raises ``ValueError`` if the split is shorter than one crop.
+    can. ``skip`` leaves out the first batches at no cost. Raises ``ValueError`` if the split is shorter than one crop.
     """
     last = len(tokens) - seq_len - 1
     if last < 0:
         raise ValueError(f"the training split has {len(tokens)} tokens, fewer than one sequence of {seq_len} + 1")
     offset = np.random.Generator(np.random.PCG64([seed, DATA_STREAM])).random()
     within = np.arange(seq_len + 1)
-    for first in itertools.count(0, batch_size):
+    for first in itertools.count(skip * batch_size, batch_size):
         places = (offset + np.arange(first, first + batch_size) * GOLDEN) % 1.0
         starts = np.minimum((places * (last + 1)).astype(np.int64), last)
         yield tokens[starts[:, None] + within].astype(np.int64)

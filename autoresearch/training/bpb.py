@@ -8,7 +8,6 @@ separators are conditioned on, never scored (they stand for no bytes).
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,14 +85,21 @@ def score(
     *,
     part: tuple[int, int] = (0, 1),
     total: Callable[[Sequence[float]], Sequence[float]] = list,
+    between: Callable[[], None] = lambda: None,
 ) -> Score:
     """Sum the nats of the span in float64. ``nats_of`` may return anything where the target is -1.
 
-    ``part`` (which, of how many) shares out the work over processes, whose sums ``total`` then adds up. Raises
-    ``CorpusError`` if the span does not have the bytes it should have.
+    ``part`` (which, of how many) shares out the work over processes, whose sums ``total`` then adds up. ``between`` is
+    called before each forward pass, as often in every part. Raises ``CorpusError`` if the span does not have the bytes
+    it should have.
     """
     sums = np.zeros(3)
-    for inputs, targets in itertools.islice(windows(val, span, seq_len), part[0], None, part[1]):
+    which, parts = part
+    for number, (inputs, targets) in enumerate(windows(val, span, seq_len)):
+        if number % parts == 0:
+            between()
+        if number % parts != which:
+            continue
         scored = (targets >= 0) & (token_bytes[np.maximum(targets, 0)] > 0)
         nats = nats_of(inputs, targets)[scored].astype(np.float64).sum()
         sums += (nats, scored.sum(), token_bytes[targets[scored]].sum())

@@ -45,7 +45,21 @@ def probe(wanted: str, trainer: str) -> Device:
         free = None  # unified memory: only the host's MemAvailable is true there
     kind = torch.cuda.get_device_name()
     versions["cuda"] = str(torch.version.cuda)
-    return Device(device="cuda", kind=kind, precisions=precisions, without=without, free_bytes=free, versions=versions)
+    return Device(
+        device="cuda",
+        kind=kind,
+        precisions=precisions,
+        without=without,
+        free_bytes=free,
+        versions=versions,
+        gpus=_uuids(),
+    )
+
+
+def _uuids() -> tuple[str, ...]:
+    """By which NVML, which knows nothing of CUDA_VISIBLE_DEVICES, calls the GPUs that torch sees."""
+    found = [getattr(torch.cuda.get_device_properties(n), "uuid", None) for n in range(torch.cuda.device_count())]
+    return () if None in found else tuple(f"GPU-{uuid}" for uuid in found)
 
 
 def _megatron_versions(trainer: str) -> dict[str, str]:

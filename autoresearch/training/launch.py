@@ -23,6 +23,7 @@ from autoresearch.training.spec import TrialSpec
 
 STORE = "AUTORESEARCH_RANK_STORE"  # the file at which forked ranks meet
 MAX_MESSAGE_BYTES = 1 << 16
+GOOD_ENDS = frozenset({"measured", "suspended"})
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -60,7 +61,7 @@ def _fork(rank: int, world: int, store: Path, spec: TrialSpec, run_rank: RunRank
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), STORE: str(store)}
         message = run_rank(spec, send if rank == 0 else lambda _: None)
         os.write(theirs, json.dumps(message).encode()[:MAX_MESSAGE_BYTES])
-        code = 0 if "measured" in message else 1
+        code = 0 if GOOD_ENDS & message.keys() else 1
     finally:
         os._exit(code)
 
@@ -77,7 +78,7 @@ def _first_failure_or_outcome(ranks: dict[int, tuple[int, int]]) -> Message:
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             return _failed(Cause.KILLED if -code in (signal.SIGKILL, signal.SIGTERM) else Cause.CRASHED, rank, code)
-        if code != 0 or "measured" not in message:
+        if code != 0 or not GOOD_ENDS & message.keys():
             return message if "failed" in message else _failed(Cause.EXITED, rank, code)
         if rank == 0:
             outcome = message

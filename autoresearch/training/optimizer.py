@@ -59,6 +59,20 @@ class MasterAdamW:
         for weight in self.weights:
             weight.grad = None
 
+    def state(self) -> dict[str, Any]:
+        """The fp32 weights and Adam's moments, not copied: with the configuration all that the next step depends on."""
+        return {"masters": [m.detach() for m in self.masters], "moments": self.optimizer.state_dict()["state"]}
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` gave."""
+        for master, saved in zip(self.masters, state["masters"], strict=True):
+            master.copy_(saved)
+        groups = self.optimizer.state_dict()["param_groups"]  # the hyperparameters are the configuration's
+        self.optimizer.load_state_dict({"state": state["moments"], "param_groups": groups})
+        if self.masters is not self.weights:
+            torch._foreach_copy_(self.weights, self.masters)
+
 
 def _groups(weights: Sequence[Tensor], weight_decay: float) -> list[dict[str, Any]]:
     return [

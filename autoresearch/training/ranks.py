@@ -27,6 +27,12 @@ class Ranks:
     tensor_rank: int = 0
     data_group: Any = None
     tensor_group: Any = None
+    hosts: Any = None  # all ranks, by way of the host: what they tell each other there waits for no device
+
+    @property
+    def index(self) -> int:
+        """This rank's place among all of them."""
+        return self.data_rank * self.tensor + self.tensor_rank
 
     @property
     def world(self) -> int:
@@ -64,6 +70,14 @@ class Ranks:
         dist.all_reduce(sums, group=self.data_group)
         return sums.tolist()
 
+    def agree(self, yes: bool) -> bool:
+        """Whether any rank says yes. All ranks must ask, and each hears the same."""
+        if self.world == 1:
+            return yes
+        said = torch.tensor([yes], dtype=torch.int32)
+        dist.all_reduce(said, dist.ReduceOp.MAX, group=self.hosts)
+        return bool(said.item())
+
 
 def join_megatron(data: int, tensor: int, seed: int, device: torch.device) -> Ranks:
     """Set up torch.distributed and Megatron's process groups for this process, one of ``data * tensor``.
@@ -86,6 +100,7 @@ def join_megatron(data: int, tensor: int, seed: int, device: torch.device) -> Ra
         tensor_rank=parallel_state.get_tensor_model_parallel_rank(),
         data_group=parallel_state.get_data_parallel_group(),
         tensor_group=parallel_state.get_tensor_model_parallel_group(),
+        hosts=dist.new_group(backend="gloo") if data * tensor > 1 and device.type == "cuda" else None,
     )
 
 

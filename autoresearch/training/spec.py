@@ -61,3 +61,4 @@ class Device(Plain):
     without: dict[str, str] = Field(default_factory=dict)  # what else there is, and why not here
     free_bytes: int | None  # on the accelerator, what other processes (an LLM server) hold already taken off
     versions: dict[str, str]
+    gpus: tuple[str, ...] = ()  # NVML's UUIDs, in the order in which ranks take them; empty where torch has none

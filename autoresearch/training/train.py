@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from autoresearch.records import Measurement
 from autoresearch.training.batches import batches
-from autoresearch.training.bpb import score
+from autoresearch.training.bpb import Score, score
 from autoresearch.training.corpus import Corpus
+from autoresearch.training.pausing import Never, Pausable, Pausing
 from autoresearch.training.schedule import Clockwork
 from autoresearch.training.shape import Shape
+from autoresearch.training.so_far import SoFar
 from autoresearch.training.spec import TrialSpec
 
 REPORT_EVERY_S = 0.1
+NEVER = Never()
 
 # phase, fraction of the budget, step, tokens per second
 Report = Callable[[str, float, int, float | None], None]
@@ -33,7 +36,7 @@ class NonFiniteLossError(Exception):
         self.step = step
 
 
-class Model(Protocol):
+class Model(Pausable, Protocol):
     """A GPT with its optimizer on a device."""
 
     @property
@@ -74,31 +77,33 @@ class Model(Protocol):
         ...
 
 
-def train_and_measure(spec: TrialSpec, corpus: Corpus, model: Model, report: Report) -> Measurement:
+def train_and_measure(
+    spec: TrialSpec, corpus: Corpus, model: Model, report: Report, pausing: Pausing = NEVER
+) -> Measurement:
     """Train ``model`` under the spec's budget and score the span. Raises ``NonFiniteLossError``.
 
-    ``trial_wall_s`` is left at 0: only the process that waits for this one knows it.
+    A trial that was put aside goes on as if nothing had been: ``pausing`` has it, and may put it aside again, which
+    raises ``pausing.Suspension``. ``trial_wall_s`` is left at 0: only the process that waits for this one knows it.
     """
     batch_size, seq_len = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"])
     shape = Shape.of(spec.cfg, corpus.vocab)
     model.warm_up(next(batches(corpus.split("train"), spec.seed, batch_size, seq_len)))
-    began = time.monotonic()
-    first, last, steps = _train(spec, corpus, model, report)
-    train_s = time.monotonic() - began
+    reached = pausing.resume(model)
+    if not reached.trained:
+        reached = _train(spec, corpus, model, report, pausing, reached)
+    steps, train_s = reached.step, reached.train_s
     tokens = steps * batch_size * seq_len
     report("validate", 1.0, steps, tokens / train_s)
-    began = time.monotonic()
-    val = corpus.split("val")
-    result = score(model.nats, val, spec.span, corpus.token_bytes, seq_len, part=model.part, total=model.total)
-    if not math.isfinite(result.nats):
-        raise NonFiniteLossError(steps, "validate", result.nats)
+    result, val_s = _validate(spec, corpus, model, pausing, reached)
+    assert reached.loss_first is not None
+    assert reached.loss_last is not None
     return Measurement(
         val_bpb=result.bits_per_byte,
         val_nats_per_token=result.nats_per_token,
         val_tokens=result.tokens,
         val_bytes=result.bytes,
-        train_loss_first=first,
-        train_loss_last=last,
+        train_loss_first=reached.loss_first,
+        train_loss_last=reached.loss_last,
         train_steps=steps,
         train_tokens=tokens,
         train_flops=tokens * shape.flops_per_token,
@@ -106,33 +111,82 @@ def train_and_measure(spec: TrialSpec, corpus: Corpus, model: Model, report: Rep
         mean_step_ms=1000 * train_s / steps,
         tokens_per_s=tokens / train_s,
         train_wall_s=train_s,
-        val_wall_s=time.monotonic() - began,
+        val_wall_s=val_s,
         trial_wall_s=0.0,
-        peak_bytes=model.peak_bytes(),
+        peak_bytes=max(model.peak_bytes(), reached.peak_bytes),
         device=model.device_name,
     )
 
 
-def _train(spec: TrialSpec, corpus: Corpus, model: Model, report: Report) -> tuple[float, float, int]:
-    """The optimizer steps: first loss, last loss and how many."""
-    cfg = spec.cfg
-    batch_size, seq_len, lr = int(cfg["batch_size"]), int(cfg["seq_len"]), float(cfg["lr"])
-    clockwork = Clockwork(spec.budget, spec.budget.steps(batch_size, seq_len), int(cfg["lr_warmup"]))
-    losses = Losses()
+def _train(spec: TrialSpec, corpus: Corpus, model: Model, report: Report, pausing: Pausing, before: SoFar) -> SoFar:
+    """The optimizer steps, or those that are left after ``before``."""
+    batch_size, seq_len, lr = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]), float(spec.cfg["lr"])
+    clockwork = _clockwork(spec, before)
+    losses = Losses(before.step, before.loss_first, before.loss_last)
     began = reported = time.monotonic()
-    for batch in batches(corpus.split("train"), spec.seed, batch_size, seq_len):
+    report("train", clockwork.fraction(), clockwork.step, None)
+
+    def reached(trained: bool) -> SoFar:
+        losses.add(model.losses(wait_for_all=True))
+        return SoFar(
+            step=clockwork.step,
+            trained=trained,
+            loss_first=losses.first,
+            loss_last=losses.last,
+            warm_fraction=clockwork.warm_fraction,
+            train_s=before.train_s + time.monotonic() - began,
+            val_s=before.val_s,
+            peak_bytes=max(before.peak_bytes, model.peak_bytes()),
+        )
+
+    for batch in batches(corpus.split("train"), spec.seed, batch_size, seq_len, skip=before.step):
+        if pausing.wanted(model):
+            pausing.suspend(model, reached(trained=False))
         model.step(batch, lr * clockwork.lr_factor())
         losses.add(model.losses())
         going_on = clockwork.advance()
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S:
-            speed = clockwork.step * batch_size * seq_len / (now - began)
+            speed = (clockwork.step - before.step) * batch_size * seq_len / (now - began)
             report("train", clockwork.fraction(), clockwork.step, speed)
             reported = now
         if not going_on:
             break
-    losses.add(model.losses(wait_for_all=True))
-    return losses.first, losses.last, clockwork.step
+    return reached(trained=True)
+
+
+def _clockwork(spec: TrialSpec, before: SoFar) -> Clockwork:
+    steps = spec.budget.steps(int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]))
+    warmup = int(spec.cfg["lr_warmup"])
+    return Clockwork(
+        spec.budget, steps, warmup, step=before.step, spent_s=before.train_s, warm_fraction=before.warm_fraction
+    )
+
+
+def _validate(spec: TrialSpec, corpus: Corpus, model: Model, pausing: Pausing, reached: SoFar) -> tuple[Score, float]:
+    """The span's score and the seconds it took. Put aside, it begins again: it is short beside the training."""
+    began = time.monotonic()
+
+    def spent_s() -> float:
+        return reached.val_s + time.monotonic() - began
+
+    def stop_if_wanted() -> None:
+        if pausing.wanted(model):
+            pausing.suspend(model, reached.model_copy(update={"val_s": spent_s()}))
+
+    result = score(
+        model.nats,
+        corpus.split("val"),
+        spec.span,
+        corpus.token_bytes,
+        int(spec.cfg["seq_len"]),
+        part=model.part,
+        total=model.total,
+        between=stop_if_wanted,
+    )
+    if not math.isfinite(result.nats):
+        raise NonFiniteLossError(reached.step, "validate", result.nats)
+    return result, spent_s()
 
 
 @dataclass(slots=True)
@@ -140,8 +194,8 @@ class Losses:
     """The training losses as they come in. Raises ``NonFiniteLossError`` at the first that is none."""
 
     steps: int = 0
-    first: float = math.nan
-    last: float = math.nan
+    first: float | None = None
+    last: float | None = None
 
     def add(self, losses: Sequence[float]) -> None:
         for loss in losses:

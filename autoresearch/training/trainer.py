@@ -7,6 +7,7 @@ import resource
 from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,6 +101,27 @@ class Trainer:
 
     def total(self, values: Sequence[float]) -> list[float]:
         return self.ranks.total(values)
+
+    def state(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state(), "beside": self._beside_weights()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.optimizer.load(state["optimizer"])
+        if state["beside"]:
+            self.network.load_state_dict(state["beside"], strict=False)
+
+    def agree(self, yes: bool) -> bool:
+        return self.ranks.agree(yes)
+
+    @property
+    def rank(self) -> int:
+        return self.ranks.index
+
+    def _beside_weights(self) -> dict[str, Any]:
+        """What the network remembers beside its weights: Transformer Engine's fp8 scales, else nothing."""
+        weights = {name for name, _ in self.network.named_parameters(remove_duplicate=False)}
+        everything = self.network.state_dict()
+        return {name: kept for name, kept in everything.items() if name not in weights and kept is not None}
 
     def peak_bytes(self) -> int:
         if self.device.type == "cuda":

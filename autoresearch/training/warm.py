@@ -47,7 +47,7 @@ def main() -> None:
     gc.freeze()  # a child's garbage collector need not touch (and so copy) the pages of what is imported
     _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": holds_gpu()})
     while True:
-        data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 2)
+        data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 3)
         if not data:
             return  # the daemon closed its end
         serve(daemon, json.loads(data), *fds)
@@ -65,21 +65,21 @@ def holds_gpu() -> bool:
     return any("nvidia-uvm" in link for link in links)
 
 
-def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: int) -> None:
+def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: int, wish: int) -> None:
     """Fork one child for ``request``; tell the daemon its pid and, when it has ended, how."""
     server = os.getpid()
     pid = os.fork()
     if pid == 0:
         daemon.close()
-        child(server, request, result, stderr)
-    os.close(result)
-    os.close(stderr)
+        child(server, request, result, stderr, wish)
+    for pipe in (result, stderr, wish):
+        os.close(pipe)
     _reply(daemon, {"pid": pid})
     _pid, status, usage = os.wait4(pid, 0)
     _reply(daemon, {"exit": os.waitstatus_to_exitcode(status), "peak_bytes": usage.ru_maxrss * 1024})
 
 
-def child(server: int, request: dict[str, Any], result: int, stderr: int) -> NoReturn:
+def child(server: int, request: dict[str, Any], result: int, stderr: int, wish: int) -> NoReturn:
     """The trial's process: bounded, quiet but for its two pipes, and gone without torch's slow teardown."""
     code = 1
     try:
@@ -90,7 +90,7 @@ def child(server: int, request: dict[str, Any], result: int, stderr: int) -> NoR
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         protect_host(request.get("memory_limit_bytes"))
         with os.fdopen(result, "w", encoding="ascii") as pipe:
-            worker.handle(request, lambda message: _send(pipe, message))
+            worker.handle(request, lambda message: _send(pipe, message), wish)
         code = 0
     except BaseException:
         traceback.print_exc()

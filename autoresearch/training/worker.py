@@ -1,7 +1,7 @@
 """Inside the trial's own process: run one spec, say how it goes, and name whatever went wrong.
 
 Messages to the daemon are JSON lines: ``{"progress": [...]}`` while it trains, then one of ``{"measured": {...}}``,
-``{"failed": {...}}`` or ``{"device": {...}}``. Imports torch only when called.
+``{"failed": {...}}``, ``{"suspended": {...}}`` or ``{"device": {...}}``. Imports torch only when called.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.records import Cause, Failure, Measurement, Plain
 from autoresearch.training.estimate import unsupported
 from autoresearch.training.launch import RunRank, run_forked
+from autoresearch.training.pausing import Never, Pausing, Suspension
 from autoresearch.training.shape import Shape
 from autoresearch.training.spec import TrialSpec
 from autoresearch.training.speed import MatmulPeak, Speed, Timing, measure_speed
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Send = Callable[[dict[str, Any]], None]
 
 # What the warm server imports before it forks, by trainer.
-COMMON = tuple(f"autoresearch.training.{name}" for name in ("corpus", "device", "train", "trainer"))
+COMMON = tuple(f"autoresearch.training.{name}" for name in ("corpus", "device", "on_request", "train", "trainer"))
 PRELOAD = {
     "torch": ("autoresearch.training.gpt_torch", *COMMON),
     "megatron": ("autoresearch.training.gpt_megatron", *COMMON),
@@ -45,8 +46,11 @@ def preload(trainer: str) -> tuple[str, ...]:
     return PRELOAD["torch"] if trainer == "megatron" and asks_the_driver else PRELOAD[trainer]
 
 
-def handle(request: dict[str, Any], send: Send) -> None:
-    """Answer one request of the daemon: probe the device, run a trial, or time its steps or a matrix product."""
+def handle(request: dict[str, Any], send: Send, wish: int) -> None:
+    """Answer one request of the daemon: probe the device, run a trial, or time its steps or a matrix product.
+
+    A trial is put aside when ``wish``, the end of a pipe, becomes readable.
+    """
     if "probe" in request:
         from autoresearch.training.device import probe
 
@@ -66,20 +70,29 @@ def handle(request: dict[str, Any], send: Send) -> None:
     if "peak_of" in request:
         send(answer(lambda: _matmul_peak(spec, request["peak_of"])))
         return
-    work: RunRank = run_rank
+    work: RunRank = partial(run_rank, pausing=_pausing(request, spec, wish))
     if "timing" in request:
         work = partial(time_rank, Timing.model_validate_json(json.dumps(request["timing"])))
     several = spec.data_parallel * spec.tensor_parallel > 1
     send(run_forked(spec, work, send) if several else work(spec, send))
 
 
-def run_rank(spec: TrialSpec, send: Send) -> dict[str, Any]:
+def _pausing(request: dict[str, Any], spec: TrialSpec, wish: int) -> Pausing:
+    if "checkpoint" not in request:
+        return Never()
+    from autoresearch.training.checkpoint import Checkpoint
+    from autoresearch.training.on_request import OnRequest
+
+    return OnRequest(Checkpoint(Path(request["checkpoint"]), spec), wish, goes_on=request["goes_on"])
+
+
+def run_rank(spec: TrialSpec, send: Send, pausing: Pausing | None = None) -> dict[str, Any]:
     """One trial, start to end, or one rank's part in it: the message that ends it."""
     from autoresearch.training.train import train_and_measure
 
     def trial() -> Measurement:
         corpus, model = _open(spec)
-        return train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}))
+        return train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}), pausing or Never())
 
     return answer(trial)
 
@@ -113,11 +126,13 @@ def _open(spec: TrialSpec) -> tuple[Corpus, Model]:
 
 
 def answer(work: Callable[[], Plain]) -> dict[str, Any]:
-    """The message that ends it: what ``work`` measured, or what went wrong with it, named."""
+    """The message that ends it: what ``work`` measured, where it was put aside, or what went wrong with it, named."""
     from autoresearch.training.train import NonFiniteLossError
 
     try:
         measured = work()
+    except Suspension as e:
+        return {"suspended": e.suspended.model_dump(mode="json")}
     except NonFiniteLossError as e:
         return _failed(Cause.NON_FINITE_LOSS, e, step=e.step)
     except MemoryError as e:

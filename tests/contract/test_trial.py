@@ -10,8 +10,8 @@ import pytest
 from autoresearch.bench import Bench, real_bench
 from autoresearch.config import Settings, resolve
 from autoresearch.policy import policy_of
-from autoresearch.ports import Interrupted
-from autoresearch.records import Measurement
+from autoresearch.ports import Hold, Interrupted
+from autoresearch.records import Measurement, Suspended
 from autoresearch.testing import SilentWatcher, fake_bench
 
 
@@ -85,3 +85,81 @@ def test_a_trial_dropped_at_the_users_wish_is_neither_measured_nor_failed(
         bench.trial.measure({**cfg, "n_layer": 6, "batch_size": 16, "seq_len": 256}, 0, lambda *_: None)
     wish.abort = False
     assert isinstance(bench.trial.measure(cfg, 0, lambda *_: None), Measurement), "the next one is normal"
+
+
+LONG = {"n_layer": 6, "batch_size": 16, "seq_len": 256}
+
+
+class Trains:
+    """Wants the trial put aside once it trains, or at its end where it is too short for that."""
+
+    def __init__(self) -> None:
+        self.trains = False
+
+    def __call__(self) -> bool:
+        return self.trains
+
+    def on_progress(self, *_how: object) -> None:
+        self.trains = True
+
+
+def test_one_that_is_put_aside_and_goes_on_measures_the_same(
+    bench_and_wish: tuple[Bench, Wish], settings: Settings
+) -> None:
+    bench, _ = bench_and_wish
+    cfg = policy_of(settings).baseline | LONG
+    if hasattr(bench.trial, "takes_s"):
+        bench.trial.takes_s = 0.02
+    whole = bench.trial.measure(cfg, 0, lambda *_: None)
+    assert isinstance(whole, Measurement)
+    before: Suspended | None = None
+    steps = []
+    for _ in range(2):
+        wanted = Trains()
+        before = bench.trial.measure(cfg, 0, wanted.on_progress, Hold(wanted, before))
+        assert isinstance(before, Suspended)
+        assert (before.resumes_at, before.problem) == (before.step, "")
+        steps.append(before.step)
+    assert steps == sorted(steps)
+    end = bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+    assert isinstance(end, Measurement)
+    assert end.val_bpb.hex() == whole.val_bpb.hex()
+    assert end.train_steps == whole.train_steps
+    assert end.trial_wall_s >= before.trial_wall_s
+
+
+def test_one_that_is_dropped_while_it_goes_on_can_go_on_again(
+    bench_and_wish: tuple[Bench, Wish], settings: Settings
+) -> None:
+    bench, wish = bench_and_wish
+    cfg = policy_of(settings).baseline | LONG
+    if hasattr(bench.trial, "takes_s"):
+        bench.trial.takes_s = 0.02
+    whole = bench.trial.measure(cfg, 0, lambda *_: None)
+    wanted = Trains()
+    before = bench.trial.measure(cfg, 0, wanted.on_progress, Hold(wanted))
+    assert isinstance(before, Suspended)
+    wish.abort = True
+    with pytest.raises(Interrupted):
+        bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+    wish.abort = False
+    end = bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+    assert isinstance(end, Measurement)
+    assert isinstance(whole, Measurement)
+    assert end.val_bpb.hex() == whole.val_bpb.hex()
+
+
+def test_one_that_begins_knows_nothing_of_what_was_put_aside(
+    bench_and_wish: tuple[Bench, Wish], settings: Settings
+) -> None:
+    """A checkpoint whose record was lost with the daemon."""
+    bench, _ = bench_and_wish
+    cfg = policy_of(settings).baseline | LONG
+    if hasattr(bench.trial, "takes_s"):
+        bench.trial.takes_s = 0.02
+    wanted = Trains()
+    assert isinstance(bench.trial.measure(cfg, 0, wanted.on_progress, Hold(wanted)), Suspended)
+    steps: list[int] = []
+    end = bench.trial.measure(cfg, 0, lambda _phase, _fraction, step, _speed: steps.append(step))
+    assert isinstance(end, Measurement)
+    assert steps[0] == 0

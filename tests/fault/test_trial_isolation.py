@@ -17,13 +17,13 @@ import numpy as np
 import psutil
 import pytest
 
-from autoresearch import service
+from autoresearch import brake, service
 from autoresearch.bench import real_bench
 from autoresearch.config import resolve
 from autoresearch.journal import read
 from autoresearch.policy import policy_of
-from autoresearch.ports import Interrupted
-from autoresearch.records import Cause, EvalFailed, Evaluated, Failure, Measurement, decode
+from autoresearch.ports import Hold, Interrupted
+from autoresearch.records import Cause, EvalFailed, Evaluated, Failure, Measurement, Suspended, decode
 from autoresearch.testing import SilentWatcher
 from autoresearch.training.spec import Budget, TrialSpec
 from autoresearch.trial import ForkedTrial
@@ -234,6 +234,79 @@ class TestSignals:
         outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None)
         assert isinstance(outcome, Measurement), "nobody need notice"
         assert lab.server_pid != before
+
+
+class TestPause:
+    """What a trial does that is asked to stop for now, and cannot."""
+
+    def test_one_that_has_not_begun_to_train_is_ended_at_once(self, lab: Lab, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "manifest.json")  # a corpus that takes for ever to open; compiling takes minutes
+
+        def slow(cfg: dict[str, Any], seed: int) -> TrialSpec:
+            return lab.trial.spec(cfg, seed).model_copy(update={"corpus": str(tmp_path)})
+
+        trial = dataclasses.replace(lab.trial, spec=slow)
+        aside = trial.measure(lab.baseline, 0, lambda *_: None, Hold(wanted=lambda: True))
+        assert isinstance(aside, Suspended)
+        assert (aside.step, aside.resumes_at, aside.problem) == (0, None, "it had not begun to train")
+
+    def test_one_that_hangs_is_ended_and_begins_again(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(brake, "SUSPEND_DEADLINE_S", 0.5)
+        hangs = []
+
+        def hang(*_: object) -> None:
+            lab.strike(signal.SIGSTOP)
+            hangs.append(True)
+
+        aside = lab.trial.measure(lab.baseline, 0, hang, Hold(wanted=lambda: bool(hangs)))
+        assert isinstance(aside, Suspended)
+        assert aside.resumes_at is None
+        assert "did not stop within" in aside.problem
+
+    def test_one_that_goes_on_and_hangs_still_has_its_checkpoint(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trains: list[bool] = []
+        first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), Hold(lambda: bool(trains)))
+        assert isinstance(first, Suspended)
+        assert first.resumes_at == first.step
+        monkeypatch.setattr(brake, "SUSPEND_DEADLINE_S", 0.5)
+        hangs = []
+
+        def hang(*_: object) -> None:
+            lab.strike(signal.SIGSTOP)
+            hangs.append(True)
+
+        second = lab.trial.measure(lab.baseline, 0, hang, Hold(lambda: bool(hangs), first))
+        assert isinstance(second, Suspended)
+        assert second.resumes_at == first.step
+        assert second.trial_wall_s > first.trial_wall_s
+        end = lab.trial.measure(lab.baseline, 0, lambda *_: None, Hold(before=second))
+        assert isinstance(end, Measurement)
+        assert end.val_bpb.hex() == lab.normal.hex()
+        assert not lab.trial.checkpoint.exists()
+
+    def test_one_that_is_killed_while_it_stops_has_failed(self, lab: Lab) -> None:
+        """Nobody but the daemon may end it without a word: whoever did may do so again."""
+        trains: list[bool] = []
+
+        def strike(*_: object) -> None:
+            trains.append(True)
+            lab.strike(signal.SIGSTOP)
+            lab.strike(signal.SIGKILL)
+
+        outcome = lab.trial.measure(lab.baseline, 0, strike, Hold(wanted=lambda: bool(trains)))
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.KILLED
+
+    def test_the_deadline_counts_what_it_had_trained_before(self, lab: Lab) -> None:
+        trains: list[bool] = []
+        first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), Hold(lambda: bool(trains)))
+        assert isinstance(first, Suspended)
+        long_ago = first.model_copy(update={"train_wall_s": 59.9, "val_wall_s": 0.1})
+        outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None, Hold(before=long_ago))
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.TIMEOUT
 
 
 class TestCorpus:

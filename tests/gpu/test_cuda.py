@@ -14,7 +14,8 @@ import torch
 from autoresearch.bench import Bench, real_bench
 from autoresearch.config import Settings, resolve
 from autoresearch.policy import policy_of
-from autoresearch.records import Cfg, Measurement
+from autoresearch.ports import Hold
+from autoresearch.records import Cfg, Measurement, Suspended
 from autoresearch.testing import SilentWatcher
 from autoresearch.training.gpt_megatron import MegatronGPT, has_transformer_engine
 from autoresearch.training.gpt_torch import GPT
@@ -98,6 +99,28 @@ def test_compiled_layers_measure_nearly_the_same_and_repeat_to_the_bit(make: Mak
     one, two = measured(compiled, cfg), measured(compiled, cfg)
     assert one.val_bpb == two.val_bpb
     assert one.val_bpb == pytest.approx(measured(eager, cfg).val_bpb, rel=5e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", pytest.param("fp8", marks=NEEDS_FP8)])
+@pytest.mark.parametrize("trainer", ["torch", "megatron"])
+def test_put_aside_and_gone_on_with_it_measures_the_same(make: Make, trainer: str, precision: str) -> None:
+    """To the bit on the CPU; here what is claimed is that nothing of the model's state is lost."""
+    bench = make(trainer=trainer)
+    assert bench.estimator is not None
+    if trainer == "torch" and precision == "fp8":
+        pytest.skip("trainer torch has no fp8")
+    cfg = {**bench.estimator.baseline, "precision": precision}
+    whole, before = measured(bench, cfg), None
+    for _ in range(2):
+        trains: list[bool] = []
+        hold = Hold(lambda t=trains: bool(t), before)
+        before = bench.trial.measure(cfg, 0, lambda *_, t=trains: t.append(True), hold)
+        assert isinstance(before, Suspended)
+        assert before.resumes_at == before.step
+    end = bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+    assert isinstance(end, Measurement)
+    assert end.train_steps == whole.train_steps
+    assert end.val_bpb == pytest.approx(whole.val_bpb, rel=1e-5)
 
 
 @pytest.mark.parametrize("trainer", ["torch", "megatron"])

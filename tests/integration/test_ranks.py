@@ -20,7 +20,8 @@ from autoresearch.bench import Bench, check_baseline, real_bench
 from autoresearch.config import Settings, resolve
 from autoresearch.errors import ConfigError
 from autoresearch.policy import policy_of
-from autoresearch.records import Cause, Failure, Measurement
+from autoresearch.ports import Hold
+from autoresearch.records import Cause, Failure, Measurement, Suspended
 from autoresearch.testing import SilentWatcher
 from autoresearch.training.spec import Budget, TrialSpec
 from autoresearch.trial import ForkedTrial
@@ -82,6 +83,39 @@ def test_several_ranks_measure_what_one_measures(
 def test_the_same_trial_on_two_ranks_is_bitwise_the_same(bench: Bench, baseline: dict[str, Any]) -> None:
     first, second = (measured(split(bench, 2, 1), baseline) for _ in range(2))
     assert first.val_bpb == second.val_bpb
+
+
+@pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2)])
+def test_put_aside_and_gone_on_with_it_is_bitwise_the_same(
+    bench: Bench, baseline: dict[str, Any], data: int, tensor: int
+) -> None:
+    trial = split(bench, data, tensor, budget=Budget(kind="steps", size=60))
+    whole = measured(trial, baseline)
+    before: Suspended | None = None
+    for _ in range(2):
+        trains: list[bool] = []
+        end = trial.measure(baseline, 0, lambda *_, t=trains: t.append(True), Hold(lambda t=trains: bool(t), before))
+        assert isinstance(end, Suspended)
+        assert (end.resumes_at, end.problem) == (end.step, "")
+        assert before is None or end.step >= before.step
+        before = end
+    end = trial.measure(baseline, 0, lambda *_: None, Hold(before=before))
+    assert isinstance(end, Measurement)
+    same = ("val_bpb", "train_loss_first", "train_loss_last", "train_steps")
+    assert [getattr(end, name) for name in same] == [getattr(whole, name) for name in same]
+
+
+def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(bench: Bench, baseline: dict[str, Any]) -> None:
+    trial = split(bench, 2, 1, budget=Budget(kind="steps", size=60))
+    whole = measured(trial, baseline)
+    trains: list[bool] = []
+    aside = trial.measure(baseline, 0, lambda *_: trains.append(True), Hold(lambda: bool(trains)))
+    assert isinstance(aside, Suspended)
+    (part,) = trial.checkpoint.glob("*-rank-1.pt")
+    part.unlink()
+    end = trial.measure(baseline, 0, lambda *_: None, Hold(before=aside))
+    assert isinstance(end, Measurement)
+    assert end.val_bpb == whole.val_bpb
 
 
 def test_progress_is_told_once_not_by_every_rank(bench: Bench, baseline: dict[str, Any]) -> None:

@@ -28,7 +28,10 @@ from autoresearch.testing import FakeTimer, SilentWatcher, fake_bench, fake_spee
 from autoresearch.training.corpus import Corpus
 from autoresearch.training.shape import Shape
 
-COMMANDS = ("run", "prepare", "status", "report", "pause", "resume", "doctor", "envelope", "export", "config")
+COMMANDS = (
+    *("run", "prepare", "status", "report", "watch", "pause", "resume", "doctor", "envelope", "energy", "export"),
+    "config",
+)
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 
 
@@ -374,6 +377,19 @@ def test_pause_and_resume_are_said_twice_without_harm(cli, finished):
         (0, f"{finished} goes on\n"),
         (0, f"{finished} was not paused\n"),
     ]
+
+
+def test_pause_now_says_that_it_does_not_wait_and_makes_of_a_pause_that_waits_one_that_does_not(cli, finished):
+    flag = finished / FLAG
+    said = [cli("pause", *words, str(finished))[:2] for words in ([], ["--now"], ["--now"], [])]
+    assert said == [
+        (0, f"{finished} pauses after its running trial\n"),
+        (0, f"{finished} pauses inside its running trial\n"),
+        (0, f"{finished} is pausing already\n"),
+        (0, f"{finished} is pausing already\n"),
+    ]
+    assert flag.read_text() == "now\n"
+    cli("resume", str(finished))
 
 
 def test_the_trajectory_names_its_run_too(cli, finished):

@@ -22,6 +22,8 @@ from autoresearch.records import (
     Resumed,
     Started,
     Stopped,
+    Suspended,
+    TrialSuspended,
 )
 from autoresearch.testing import FakeTrial, ScriptedProposer, fake_loop
 
@@ -150,6 +152,19 @@ def test_events_that_close_nothing_are_told_in_a_line():
     assert "17 torn bytes at the end of the trajectory were cut off and kept aside" in repaired
     where = {"completed_iters": 1, "requested_iters": 9}
     assert line(Paused(ts=TS, reason="pause.flag is there", **where)).startswith("paused: pause.flag is there; ")
+    aside = {"step": 40, "train_wall_s": 1.0, "val_wall_s": 0.0}
+    for suspended, said in (
+        (Suspended(resumes_at=40, **aside), "the running trial is put aside after step 40\n"),
+        (
+            Suspended(resumes_at=None, problem="no space left", **aside),
+            "the running trial is ended in step 40 and begins again later: no space left\n",
+        ),
+        (
+            Suspended(resumes_at=20, problem="no space left", **aside),
+            "the running trial is ended in step 40 and goes on from step 20 later: no space left\n",
+        ),
+    ):
+        assert line(TrialSuspended(ts=TS, trial=1, iter=1, seed=0, suspended=suspended)) == said
     assert line(Resumed(ts=TS, paused_s=61.4)) == "resumed after 61 s\n"
     assert line(Stopped(ts=TS, reason="SIGTERM", **where)) == "stopped: SIGTERM\n"
     counts = dict.fromkeys(("accept_count", "revert_count", "blocked_count", "failed_count"), 0)

@@ -14,6 +14,7 @@ import pytest
 
 from autoresearch.control import FLAG, RunControl, next_time, pause, resume
 from autoresearch.errors import AutoresearchError
+from autoresearch.window import Window
 
 NIGHT = datetime(2026, 11, 20, 22, 0)
 
@@ -161,6 +162,50 @@ def test_afterwards_signals_go_where_they_went_before(flag):
     assert [signal.getsignal(s) for s in signals] == before
 
 
+# Not waiting for the running trial.
+
+
+def test_a_flag_that_says_now_does_not_wait_for_the_trial(flag):
+    control = RunControl(flag)
+    assert not control.suspend_wanted()
+    flag.write_text("now\n")
+    assert control.pause_reason() == "pause.flag is there"
+    assert control.suspend_wanted()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_other_flag_does_unless_the_settings_say_now(flag, shape):
+    SHAPES[shape](flag)
+    assert not RunControl(flag).suspend_wanted()
+    assert RunControl(flag, pauses_now=True).suspend_wanted()
+
+
+def test_without_a_flag_a_setting_alone_wants_nothing(flag):
+    assert not RunControl(flag, pauses_now=True).suspend_wanted()
+
+
+def test_a_signal_lets_the_trial_run_for_as_long_as_the_settings_say(flag):
+    clock = Clock(1000.0)
+    control = RunControl(flag, drain_max_s=30.0, clock=clock)
+    assert not control.suspend_wanted()
+    control.on_signal(signal.SIGTERM)
+    clock.shows = 1029.0
+    assert not control.suspend_wanted()
+    clock.shows = 1030.0
+    assert (control.suspend_wanted(), control.aborted) == (True, False)
+    clock.shows = 1020.0
+    control.on_signal(signal.SIGTERM)
+    assert control.aborted, "the second signal does not wait for a checkpoint either"
+
+
+def test_a_signal_waits_for_the_trials_end_if_nothing_else_is_set(flag):
+    clock = Clock(0.0)
+    control = RunControl(flag, clock=clock)
+    control.on_signal(signal.SIGTERM)
+    clock.shows = 1e9
+    assert not control.suspend_wanted()
+
+
 # Clocks.
 
 
@@ -245,6 +290,19 @@ def test_pause_and_resume_can_be_said_twice(tmp_path):
     assert RunControl(tmp_path / FLAG).pause_reason() == ""
 
 
+def test_pause_now_makes_a_pause_that_waits_one_that_does_not(tmp_path):
+    control = RunControl(tmp_path / FLAG)
+    assert pause(tmp_path) is True
+    assert not control.suspend_wanted()
+    assert pause(tmp_path, now=True) is True
+    assert control.suspend_wanted()
+    assert pause(tmp_path, now=True) is False
+    assert pause(tmp_path) is False
+    assert resume(tmp_path) is True
+    assert not control.suspend_wanted()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_resume_takes_away_a_flag_of_any_shape_and_nothing_else(tmp_path, shape):
     (tmp_path / "trajectory.jsonl").touch()
@@ -267,3 +325,39 @@ def test_there_is_no_pausing_where_there_is_no_directory(tmp_path):
     with pytest.raises(AutoresearchError, match="cannot create") as refused:
         pause(tmp_path / "nowhere")
     assert refused.value.hint
+
+
+# The window, and what the run may use.
+
+
+def test_the_window_ends_the_run_when_it_closes(flag):
+    now = Clock(NIGHT)
+    control = RunControl(flag, now=now, window=Window.parsed("22:00-07:00"))
+    assert control.stop_reason() == ""
+    now.shows = NIGHT + timedelta(hours=8, minutes=59)
+    assert control.stop_reason() == ""
+    now.shows = NIGHT + timedelta(hours=9)
+    assert control.stop_reason() == "it is 07:00, and the window is 22:00-07:00"
+
+
+def test_a_pause_ends_when_the_window_closes(flag):
+    flag.touch()
+    RunControl(flag, now=Clock(NIGHT), window=Window.parsed("23:00-07:00")).wait_while_paused()
+
+
+def test_what_is_spent_ends_the_run_after_everything_else(flag):
+    control = RunControl(flag, now=Clock(NIGHT), until=NIGHT, spent=lambda: "1 of 1 kWh are spent")
+    assert control.stop_reason() == "it is 22:00"
+    control.until = None
+    assert control.stop_reason() == "1 of 1 kWh are spent"
+
+
+def test_a_pause_is_metered_and_ends_when_all_is_spent(flag):
+    flag.touch()
+    looks = []
+    control = RunControl(flag, look=lambda: looks.append(flag.unlink()), spent=lambda: "spent" if looks else "")
+    control.wait_while_paused()
+    assert looks == [None]
+    flag.touch()
+    control.wait_while_paused()  # returns at once
+    assert len(looks) == 1

@@ -15,7 +15,7 @@ from autoresearch.errors import BaselineFailed, JournalError
 from autoresearch.exchange import LlmCall
 from autoresearch.journal import Journal, read
 from autoresearch.loop import Loop
-from autoresearch.ports import Interrupted, Progress, Reply
+from autoresearch.ports import Hold, Interrupted, OnProgress, Progress, Reply
 from autoresearch.records import (
     Attempt,
     Baseline,
@@ -34,8 +34,10 @@ from autoresearch.records import (
     Resumed,
     Started,
     Stopped,
+    Suspended,
     TrialEnded,
     TrialStarted,
+    TrialSuspended,
     decode,
     encode,
 )
@@ -96,7 +98,7 @@ class Measures:
     with_progress: bool = False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: Callable[[str, float, int, float | None], None]) -> Outcome:
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold) -> Outcome:
         self.measured.append((cfg, seed))
         return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 
@@ -660,6 +662,137 @@ class TestPause:
         assert stages(loop) == ["meta", "paused", "stopped"]
 
 
+@dataclass
+class Hasty(SilentWatcher):
+    """A user who wants each of the first ``times`` trials to stop now, as soon as it trains."""
+
+    control: FakeControl = field(default_factory=lambda: FakeControl(now=True))
+    times: int = 1
+    word: str = "pause"
+
+    def progressed(self, progress: Progress) -> None:
+        if self.times:
+            self.times -= 1
+            setattr(self.control, self.word, "the GPU is wanted")
+
+
+def hasty(loop: Loop, **how: Any) -> Loop:
+    user = Hasty(**how)
+    loop.observer, loop.control = user, user.control
+    return loop
+
+
+class TestPauseInsideATrial:
+    def loop(self, settings: Settings, script: Sequence[str | Exception], **how: Any) -> Loop:
+        return hasty(fake_loop(settings, ScriptedProposer(list(script)), FakeTrial(takes_s=0.02)), **how)
+
+    def test_the_trial_is_put_aside_and_goes_on_after_the_pause(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        undisturbed = self.loop(settings, [BETTER], times=0)
+        assert undisturbed.run() == "complete"
+        loop = self.loop(settings, [BETTER])
+        assert loop.run() == "complete"
+        paused = ["trial_suspended", "paused", "resumed", "trial_started"]
+        assert stages(loop)[1:8] == ["trial_started", *paused, "trial", "baseline"]
+        assert [(r.trial, r.continues) for r in only(TrialStarted, loop)] == [(1, False), (1, True), (2, False)]
+        assert only(Baseline, loop)[0].trials == (1,)
+        assert only(Evaluated, loop)[0].val_bpb == only(Evaluated, undisturbed)[0].val_bpb
+
+    def test_a_candidate_as_the_baseline_and_oftener_than_once(self, make_settings) -> None:
+        loop = self.loop(make_settings(iters=2), [BETTER, NO_BETTER], times=5)
+        assert loop.run() == "complete"
+        assert len(only(TrialSuspended, loop)) == len(only(Paused, loop)) == 5
+        assert [r.trial for r in only(TrialEnded, loop)] == [1, 2, 3]
+        assert [r.iter for r in only(Evaluated, loop)] == [1, 2]
+
+    def test_on_pause_exit_ends_the_process_and_the_next_one_goes_on(self, make_settings) -> None:
+        settings = make_settings(iters=1, on_pause="exit")
+        loop = self.loop(settings, [BETTER])
+        assert loop.run() == "paused (the GPU is wanted)"
+        assert stages(loop)[-3:] == ["trial_suspended", "paused", "stopped"]
+        again = restarted(loop, settings, [BETTER], boot_id="after a reboot")
+        assert again.run() == "complete"
+        assert [(r.trial, r.continues) for r in only(TrialStarted, again)] == [(1, False), (1, True), (2, False)]
+
+    def test_a_stop_that_has_waited_long_enough_puts_it_aside(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        loop = self.loop(settings, [BETTER], word="stop")
+        assert loop.run() == "the GPU is wanted"
+        assert stages(loop)[-2:] == ["trial_suspended", "stopped"]
+        again = restarted(loop, settings, [BETTER])
+        assert again.run() == "complete"
+        assert len(only(TrialEnded, again)) == 2
+
+    def test_without_a_checkpoint_it_begins_again_under_its_number(self, make_settings) -> None:
+        at = iter([None, None, 7, 7])
+        seen: list[Suspended | None] = []
+
+        class FullDisk(FakeTrial):
+            def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold) -> Outcome | Suspended:
+                seen.append(hold.before)
+                for resumes_at in at:
+                    return Suspended(step=9, resumes_at=resumes_at, problem="", train_wall_s=1.0, val_wall_s=0.0)
+                return measurement(2.0)
+
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]), FullDisk())
+        assert loop.run() == "complete"
+        started = [(r.trial, r.continues) for r in only(TrialStarted, loop)]
+        assert started == [(1, False), (1, False), (1, False), (1, True), (1, True), (2, False)]
+        assert [before and before.resumes_at for before in seen] == [None, None, None, 7, 7, None]
+
+    def test_killed_after_any_record_the_night_comes_to_the_same(self, make_settings) -> None:
+        settings = make_settings(iters=2)
+        undisturbed = self.loop(settings, [BETTER, NO_BETTER], times=0)
+        undisturbed.run()
+        told = [(r.iter, r.val_bpb, r.decision) for r in only(Evaluated, undisturbed)]
+        whole = self.loop(settings, [BETTER, NO_BETTER], times=3)
+        whole.run()
+        for last in range(2, len(records(whole))):
+            loop = self.loop(settings, [BETTER, NO_BETTER], times=3)
+            journal = MortalJournal([encode(r) for r in records(loop)], last)
+            loop.journal = journal
+            with pytest.raises(Killed):
+                loop.run()
+            trajectory = Trajectory.fold(records(loop))
+            script = [BETTER, NO_BETTER][len(trajectory.iterations) + (trajectory.proposed is not None) :]
+            again = hasty(restarted(loop, settings, script))
+            assert again.run() == "complete"
+            assert [(r.iter, r.val_bpb, r.decision) for r in only(Evaluated, again)] == told, f"after record {last}"
+            assert len(only(TrialEnded, again)) == 3
+
+    def test_its_seconds_are_those_of_all_its_parts(self, make_settings) -> None:
+        """Put aside by one daemon after 4 s, gone on with by another a day later for 6 s."""
+        settings, clock = make_settings(iters=1, on_pause="exit"), Clock()
+        parts = iter(
+            [
+                (5.0, measurement(2.0)),
+                (4.0, Suspended(step=3, resumes_at=3, train_wall_s=3.0, val_wall_s=0.0, trial_wall_s=4.0)),
+                (6.0, TestTimes.MEASURED),
+            ]
+        )
+
+        def measure(_cfg: Cfg) -> Outcome | Suspended:
+            took_s, outcome = next(parts)
+            clock.now += took_s
+            return outcome
+
+        loop = fake_loop(settings, ScriptedProposer([BETTER]))
+        loop.control = control = FakeControl()
+
+        def pause_when_aside(event: Event) -> None:
+            control.pause = "dinner" if isinstance(event, TrialSuspended) else ""
+
+        loop.clock, loop.trial, loop.observer = clock, Measures(measure), Reactions(react=pause_when_aside)
+        assert loop.run() == "paused (dinner)"
+        clock.now += 86_400.0
+        again = fake_loop(settings, ScriptedProposer([]), trajectory=Trajectory.fold(records(loop)))
+        again.journal, again.clock, again.trial = loop.journal, clock, loop.trial
+        assert again.run() == "complete"
+        (closed,) = only(Evaluated, again)
+        assert closed.iter_wall_s == pytest.approx(10.0)
+        assert closed.overhead_s == pytest.approx(10.0 - 8.0)
+
+
 class TestStop:
     def test_the_running_trial_finishes_and_its_iteration_is_closed(self, make_settings) -> None:
         control = FakeControl()
@@ -816,6 +949,18 @@ class TestLostMachine:
         assert len(third.trial.measured) == measured_before + 1, "only the next candidate, not a third time this one"
         (evaluated,) = only(Evaluated, third)
         assert evaluated.iter == 2
+
+    def test_a_trial_that_goes_on_may_take_the_machine_down_twice_and_no_oftener(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        loop = fake_loop(settings, ScriptedProposer([say("n_layer", 6)]), FakeTrial(takes_s=0.02))
+        loop.measure_baseline()
+        assert hasty(loop, word="stop").run() == "the GPU is wanted"
+        for boot in ("second boot", "third boot"):
+            loop = self.lost(restarted(loop, settings, [], boot_id=boot))
+        last = restarted(loop, settings, [], boot_id="fourth boot")
+        assert last.run() == "complete"
+        assert only(EvalFailed, last)[0].cause == Cause.HOST_LOST
+        assert {r.trial for r in only(TrialStarted, last)} == {1, 2}
 
     def test_once_is_tried_again(self, make_settings) -> None:
         settings = make_settings(iters=1)

@@ -18,7 +18,7 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     group = tmp_path / "box"
     group.mkdir()
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    monkeypatch.setattr(memory, "_own_cgroups", lambda: [group, tmp_path])
+    monkeypatch.setattr(memory, "own_cgroups", lambda: [group, tmp_path])
     return group
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autoresearch.config import resolve
 from autoresearch.errors import BaselineFailed
-from autoresearch.ports import Interrupted
+from autoresearch.ports import Hold, Interrupted
 from autoresearch.records import (
     Baseline,
     Cause,
@@ -26,8 +26,10 @@ from autoresearch.records import (
     Proposed,
     Started,
     Stopped,
+    Suspended,
     TrialEnded,
     TrialStarted,
+    TrialSuspended,
     decode,
 )
 from autoresearch.testing import FakeControl, FakeTrial, MemoryJournal, ScriptedProposer, fake_loop, measurement
@@ -54,13 +56,18 @@ def night(seed: int) -> list[Event]:
     dice, journal = random.Random(seed), MemoryJournal()
 
     class Luck(FakeTrial):
-        def measure(self, cfg: Cfg, seed: int, on_progress: Any) -> Outcome:
-            match dice.randrange(6):
+        def measure(self, cfg: Cfg, seed: int, on_progress: Any, hold: Hold) -> Outcome | Suspended:
+            spent_j = hold.before.energy_j if hold.before else None
+            joules = dice.choice([None, 5.0]) if spent_j is None else spent_j + 5.0
+            match dice.randrange(7):
                 case 0:
-                    return Failure(cause=dice.choice(CAUSES), detail="bad luck", energy_j=dice.choice([None, 5.0]))
+                    return Failure(cause=dice.choice(CAUSES), detail="bad luck", energy_j=joules)
                 case 1:
                     raise Interrupted("stopped at once")
-            return measurement(2.0 - dice.random() / 10).model_copy(update={"energy_j": dice.choice([None, 7.0])})
+                case 2:
+                    at = dice.choice([None, 3])
+                    return Suspended(step=4, resumes_at=at, train_wall_s=1.0, val_wall_s=0.0, energy_j=joules)
+            return measurement(2.0 - dice.random() / 10).model_copy(update={"energy_j": joules})
 
     for daemon in range(6):
         proposer = ScriptedProposer(dice.choices(REPLIES, k=6))
@@ -90,7 +97,7 @@ class TestLaws:
         """Or the laws below would say little."""
         stages = {record.stage for seed in range(30) for record in night(seed)}
         closers = {"evaluated", "eval_failed", "blocked", "proposer_failed"}
-        assert {*closers, "paused", "stopped", "loop_complete"} <= stages
+        assert {*closers, "trial_suspended", "paused", "stopped", "loop_complete"} <= stages
 
     @given(NIGHTS, st.data())
     @settings(max_examples=40)
@@ -132,10 +139,28 @@ class TestLaws:
     @settings(max_examples=40)
     def test_trials_and_energy_are_counted_once(self, records: list[Event]) -> None:
         trajectory = Trajectory.fold(records)
-        assert trajectory.trials_started == len(of(TrialStarted, records))
-        assert [r.trial for r in of(TrialStarted, records)] == list(range(1, trajectory.trials_started + 1))
-        joules = [r.outcome.energy_j for r in of(TrialEnded, records) if r.outcome.energy_j is not None]
+        numbers = [r.trial for r in of(TrialStarted, records)]
+        assert sorted(set(numbers)) == list(range(1, trajectory.trials_started + 1))
+        assert numbers == sorted(numbers)
+        totals = {r.trial: r.suspended.energy_j for r in of(TrialSuspended, records)}
+        totals |= {r.trial: r.outcome.energy_j for r in of(TrialEnded, records)}
+        joules = [j for j in totals.values() if j is not None]
         assert trajectory.energy_j == (sum(joules) if joules else None), "nobody measured is not zero"
+
+    @given(NIGHTS)
+    @settings(max_examples=40)
+    def test_a_trial_that_was_put_aside_goes_on_under_its_number_and_ends_once(self, records: list[Event]) -> None:
+        ended: set[int] = set()
+        aside: dict[int, Suspended] = {}
+        for record in records:
+            match record:
+                case TrialStarted(trial=n):
+                    assert n not in ended
+                    assert record.continues == (n in aside and aside[n].resumes_at is not None)
+                case TrialSuspended(trial=n):
+                    aside[n] = record.suspended
+                case TrialEnded(trial=n):
+                    ended.add(n)
 
 
 def baseline_night() -> tuple[Trajectory, Proposed]:
@@ -190,6 +215,33 @@ class TestOpenIteration:
             trajectory.add(Stopped(ts=TS, reason="SIGINT", completed_iters=0, requested_iters=8))
             trajectory.add(started().model_copy(update={"boot_id": boot}))
         assert trajectory.host_losses == 0
+
+
+class TestSuspended:
+    WHERE = Suspended(step=4, resumes_at=4, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=2.0)
+
+    def aside(self) -> TrialSuspended:
+        return TrialSuspended(ts=TS, trial=2, iter=1, seed=0, suspended=self.WHERE)
+
+    def test_it_goes_on_under_its_number_whoever_runs_the_loop(self) -> None:
+        trajectory, _ = baseline_night()
+        for record in (trial(2), self.aside(), started("another boot")):
+            trajectory.add(record)
+        assert (trajectory.running, trajectory.suspended, trajectory.next_trial) == (None, self.WHERE, 2)
+        assert trajectory.host_losses == 0, "the machine was switched off in the pause"
+
+    def test_lost_while_it_goes_on_its_checkpoint_is_still_there(self) -> None:
+        trajectory, _ = baseline_night()
+        for record in (trial(2, "a"), self.aside(), trial(2, "a"), started("b")):
+            trajectory.add(record)
+        assert (trajectory.suspended, trajectory.next_trial, trajectory.host_losses) == (self.WHERE, 2, 1)
+
+    def test_once_it_has_ended_the_next_one_begins(self) -> None:
+        trajectory, _ = baseline_night()
+        ended = TrialEnded(ts=TS, trial=2, iter=1, seed=0, outcome=measurement(1.9))
+        for record in (trial(2), self.aside(), trial(2), ended):
+            trajectory.add(record)
+        assert (trajectory.suspended, trajectory.next_trial) == (None, 3)
 
 
 class TestHostLosses:

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -173,15 +173,16 @@ class TestGuard:
 
 
 class Forks:
-    """Where the trial server goes: a child that runs Python code, with ``result`` and ``stderr`` as its pipes."""
+    """Where the trial server goes: a child that runs Python code and has the pipes as stdout, stderr and stdin."""
 
     def __init__(self, code: str) -> None:
         self.code = code
         self.process: subprocess.Popen[bytes] | None = None
 
-    def fork(self, _request: dict[str, Any], result: int, stderr: int, _aborted: Callable[[], bool]) -> int:
+    def fork(self, _request: dict[str, Any], pipes: Sequence[int], _aborted: Callable[[], bool]) -> int:
+        result, stderr, wish = pipes
         command = [sys.executable, "-c", self.code]
-        self.process = subprocess.Popen(command, stdout=result, stderr=stderr, process_group=0)
+        self.process = subprocess.Popen(command, stdin=wish, stdout=result, stderr=stderr, process_group=0)
         self.end = os.pidfd_open(self.process.pid)
         return self.process.pid
 

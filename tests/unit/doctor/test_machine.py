@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
+from autoresearch.config import resolve
 from autoresearch.control import FLAG
 from autoresearch.doctor import machine
+from autoresearch.doctor.check import Check
+from autoresearch.energy.sample import Sample
+from autoresearch.energy.sources.choose import Opened
+from autoresearch.energy.sources.source import Base, Nothing
 from autoresearch.files import DirectoryLock
+from autoresearch.power import Method, Scope
 from autoresearch.records import Resumed
 from autoresearch.service import LOCK
 
@@ -124,38 +130,37 @@ class TestClock:
         assert machine.clock([], NOW).facts == {"synchronized": True}
 
 
-class NVMLError(Exception):
-    pass
+class Sensor(Base):
+    """One of the GPU's."""
 
+    method: Method = "nvml_energy"
+    scope: Scope | None = "gpu"
+    about = "NVML's energy counter of 1 GPU"
 
-def meter(init: Callable[[], None]) -> SimpleNamespace:
-    """nvidia-ml-py, as far as it is asked."""
-    return SimpleNamespace(
-        NVMLError=NVMLError,
-        nvmlInit=init,
-        nvmlDeviceGetHandleByIndex=lambda _n: None,
-        nvmlDeviceGetTotalEnergyConsumption=lambda _gpu: 12_345_678,
-    )
+    def read(self, t: float) -> Sequence[Sample]:
+        return [Sample(t)]
 
 
 class TestEnergy:
-    def test_a_gpu_that_counts(self, monkeypatch) -> None:
-        monkeypatch.setitem(sys.modules, "pynvml", meter(lambda: None))
-        check = machine.energy()
-        assert (check.state, check.facts["source"]) == ("ok", "nvml_energy")
-        assert "12,346 J" in check.found
+    def energy(self, monkeypatch: pytest.MonkeyPatch, opened: Opened, **flags: object) -> Check:
+        monkeypatch.setattr(machine, "open_source", lambda *_: opened)
+        return machine.energy(resolve({f"energy.{name}": value for name, value in flags.items()}, {}).settings, None)
 
-    def test_without_a_driver_joules_are_null_and_that_is_all(self, monkeypatch) -> None:
-        def init() -> None:
-            raise NVMLError("Driver Not Loaded")
+    def test_a_sensor_and_why_there_is_no_better_one(self, monkeypatch) -> None:
+        check = self.energy(monkeypatch, Opened(Sensor(), ("hwmon: no hwmon",)))
+        assert (check.state, check.facts["source"], check.facts["scope"]) == ("ok", "nvml_energy", "gpu")
+        assert check.found == "NVML's energy counter of 1 GPU, scope gpu; no better one: hwmon: no hwmon"
 
-        monkeypatch.setitem(sys.modules, "pynvml", meter(init))
-        check = machine.energy()
-        assert (check.state, check.found) == ("warn", "no meter: Driver Not Loaded")
-        assert check.hint
+    def test_without_one_joules_are_null_and_that_is_all(self, monkeypatch) -> None:
+        check = self.energy(monkeypatch, Opened(Nothing(), ("nvml: Driver Not Loaded", "rapl: none")))
+        assert (check.state, check.found) == ("warn", "no sensor: nvml: Driver Not Loaded; rapl: none")
+        assert "null" in check.hint
 
-    def test_without_the_package_too(self, monkeypatch) -> None:
-        monkeypatch.setitem(sys.modules, "pynvml", None)
-        check = machine.energy()
-        assert check.state == "warn"
-        assert "autoresearch[nvidia]" in check.hint
+    def test_a_bound_on_kwh_cannot_be_kept_without_one(self, monkeypatch) -> None:
+        check = self.energy(monkeypatch, Opened(Nothing(), ("rapl: none",)), max_kwh=1.0)
+        assert check.state == "fail"
+        assert "rapl: none" in check.found
+
+    def test_what_this_machine_has(self) -> None:
+        check = machine.energy(resolve({}, {}).settings, None)
+        assert check.facts["source"] in get_args(Method)

@@ -30,6 +30,35 @@ def test_the_origin_schedule() -> None:
     assert 0 < found[-1] < 0.01
 
 
+@pytest.mark.parametrize("kind", ["steps", "seconds"])
+@pytest.mark.parametrize("cut", [0, 1, 4, 5, 6, 30])
+def test_one_that_goes_on_has_the_rates_of_one_that_was_never_cut(kind: str, cut: int) -> None:
+    """A step takes a quarter of a second, and what lies between the parts takes an hour of nobody's budget."""
+    now = 1000.0
+
+    def part(**before: float) -> Clockwork:
+        budget = Budget(kind=kind, size=60 if kind == "steps" else 15.0)
+        return Clockwork(budget, 60 if kind == "steps" else None, 5, clock=lambda: now, **before)
+
+    def train(clockwork: Clockwork, steps: int) -> list[float]:
+        nonlocal now
+        found = []
+        for _ in range(steps):
+            found.append(clockwork.lr_factor())
+            now += 0.25
+            if not clockwork.advance():
+                break
+        return found
+
+    whole = train(part(), 100)
+    first = part()
+    rates = train(first, cut)
+    now += 3600.0
+    second = part(step=first.step, spent_s=0.25 * cut, warm_fraction=first.warm_fraction)
+    assert rates + train(second, 100) == whole
+    assert len(whole) == 60
+
+
 @given(steps=st.integers(1, 300), warmup=st.integers(0, 400))
 def test_it_rises_to_the_peak_and_falls_from_it(steps: int, warmup: int) -> None:
     found = factors(steps, warmup)

@@ -1,0 +1,64 @@
+"""``autoresearch energy``: integrate anyone's CSV of power over time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoresearch.cli.parsing import add_command
+
+if TYPE_CHECKING:
+    from autoresearch.energy.sheet import Figures
+
+
+def add(commands: Any) -> None:
+    """The command ``energy``."""
+    text = "the kWh in a CSV of power over time: a run's telemetry.csv, or nvidia-smi's"
+    parser = add_command(commands, "energy", energy, text)
+    parser.add_argument("file", metavar="FILE.csv", help="columns timestamp and power_w, or nvidia-smi's")
+    parser.add_argument(
+        "--max-gap",
+        type=_seconds,
+        metavar="S",
+        help="samples further apart are not joined (default: three usual intervals)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def energy(args: argparse.Namespace) -> int:
+    """``autoresearch energy``."""
+    from autoresearch.energy.sheet import figures_of
+
+    figures = figures_of(Path(args.file), args.max_gap)
+    print(json.dumps(asdict(figures), indent=2) if args.json else _text(figures))
+    return 0
+
+
+def _text(f: Figures) -> str:
+    from autoresearch.report.words import count, span
+
+    kwh = "unknown kWh" if f.energy_kwh is None else f"{f.energy_kwh:.4f} kWh"
+    watts = "" if f.mean_w is None or f.peak_w is None else f", mean {f.mean_w:.1f} W, peak {f.peak_w:.1f} W"
+    lines = [
+        f"{kwh} in {span(f.span_s)}{watts}",
+        f"scope {f.scope or 'unknown'}, method {f.method}, coverage {100 * f.coverage:.1f}%",
+    ]
+    if f.gaps and f.gap_s is not None:
+        lines.append(f"{count(f.gaps, 'gap')} of more than {f.gap_s:g} s: what was used in them is not known")
+    if f.skipped:
+        lines.append(f"{count(f.skipped, 'line')} of {f.rows} could not be read")
+    return "\n".join(lines)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds

@@ -1,0 +1,43 @@
+"""``autoresearch watch``: a run in a terminal, while it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from contextlib import closing
+from typing import Any
+
+from autoresearch.cli.parsing import add_command
+from autoresearch.cli.settings import add_run_path, run_path
+
+WIDTH = 80  # where there is no terminal
+
+
+def add(commands: Any) -> None:
+    """The command ``watch``."""
+    parser = add_command(commands, "watch", watch, "a run in a terminal while it goes on; q leaves, the run stays")
+    add_run_path(parser, "run directory or trajectory.jsonl")
+    parser.add_argument("--once", action="store_true", help="print one frame and end, as without a terminal")
+
+
+def watch(args: argparse.Namespace) -> int:
+    """``autoresearch watch``."""
+    from rich.console import Console
+
+    from autoresearch.watch.frame import frame
+    from autoresearch.watch.screen import Screen, group
+    from autoresearch.watch.sight import Lookout
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these letters still shows the words
+    on_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, markup=False, emoji=False, width=None if on_terminal else WIDTH)
+    with closing(Lookout(run_path(args))) as lookout:
+        if on_terminal and not args.once and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+            Screen(console, lambda width, height: frame(lookout.look(), width, height)).stay()
+            return 0
+        sight = lookout.look()
+    console.print(group(frame(sight, console.width)))
+    return sight.problem.exit_code if sight.problem else 0

@@ -1,0 +1,62 @@
+"""telemetry.csv: every sample of a run, bounded, in columns that any tool reads. Losing a line of it costs nothing."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from autoresearch.energy.sample import Sample
+from autoresearch.power import Phase, Scope
+
+FILE = "telemetry.csv"
+OLD = "telemetry.old.csv"
+FILES = "telemetry*.csv"
+COLUMNS = (
+    *("timestamp", "gpu_util_pct", "mem_used_mib", "power_w", "temp_c"),  # in this order, as others read them
+    *("clock_mhz", "slowdowns", "phase", "scope"),
+)
+MAX_BYTES = 8 << 20  # about a day at one line a second; with the one before it twice as much
+HEADER = ",".join(COLUMNS) + "\n"
+
+
+class Telemetry:
+    """The writer. Where the disk does not take a line, that line is lost and nothing else."""
+
+    def __init__(self, run_dir: Path, max_bytes: int = MAX_BYTES) -> None:
+        self._path = run_dir / FILE
+        self._max_bytes = max_bytes
+        self._fd: int | None = None
+        self._size = 0
+
+    def write(self, sample: Sample, power_w: float | None, now: float, phase: Phase, scope: Scope | None) -> None:
+        """One line: ``sample`` with the watts that it meant, at ``now`` seconds since the epoch."""
+        stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        mib = None if sample.mem_used_bytes is None else sample.mem_used_bytes / 2**20
+        numbers = (sample.util_pct, mib, power_w, sample.temp_c, sample.clock_mhz)
+        cells = ["" if n is None else f"{n:.3f}".rstrip("0").rstrip(".") for n in numbers]
+        line = ",".join([stamp, *cells, " ".join(sample.slowdowns or ()), phase, scope or ""]) + "\n"
+        try:
+            self._append(line.encode("ascii", "replace"))
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _append(self, line: bytes) -> None:
+        if self._fd is not None and self._size + len(line) > self._max_bytes:
+            self.close()
+            self._path.replace(self._path.with_name(OLD))
+        if self._fd is None:
+            self._open()
+        assert self._fd is not None
+        self._size += os.write(self._fd, line)
+
+    def _open(self) -> None:
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._size = os.fstat(self._fd).st_size
+        # Behind a line that a crash has torn a new one begins; the reader passes over the torn one.
+        self._size += os.write(self._fd, b"\n" if self._size else HEADER.encode())

@@ -1,0 +1,216 @@
+"""A checkpoint that is cut off, damaged, of another trial, or that no disk has room for: never a wrong number."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from autoresearch.records import Measurement, Suspended
+from autoresearch.training import checkpoint
+from autoresearch.training.checkpoint import MANIFEST, Checkpoint, Unusable
+from autoresearch.training.so_far import SoFar
+from autoresearch.training.spec import Budget, TrialSpec
+from tests.integration.test_pausing import numbers, part, spec_of
+
+STATE = {"masters": [torch.arange(1000.0)], "moments": {0: {"step": torch.tensor(3.0)}}}
+LATER = {"masters": [torch.arange(1000.0) + 1], "moments": {0: {"step": torch.tensor(4.0)}}}
+
+
+@pytest.fixture
+def spec(small_corpus: Path) -> TrialSpec:
+    return spec_of(small_corpus, "torch")
+
+
+@pytest.fixture
+def kept(tmp_path: Path, spec: TrialSpec) -> Checkpoint:
+    """A checkpoint after step 3."""
+    made = Checkpoint(tmp_path / "aside", spec)
+    made.write(0, STATE)
+    made.commit(SoFar(step=3, train_s=0.1))
+    return made
+
+
+def step_of(made: Checkpoint) -> int:
+    """The step that it holds, with the tensors that belong to it."""
+    so_far, state = made.read(0)
+    expected = STATE if so_far.step == 3 else LATER
+    assert torch.equal(state["masters"][0], expected["masters"][0])
+    assert torch.equal(state["moments"][0]["step"], expected["moments"][0]["step"])
+    return so_far.step
+
+
+def killed_at(call: int, work: Callable[[], None]) -> bool:
+    """Do the work in a process that kills itself at its ``call``th call that changes the disk; false if it got by."""
+    pid = os.fork()
+    if pid == 0:
+        calls = 0
+
+        def mortal(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call_or_die(*args: Any, **how: Any) -> Any:
+                nonlocal calls
+                calls += 1
+                if calls == call:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*args, **how)
+
+            return call_or_die
+
+        for name in ("fsync", "replace", "unlink", "fchmod"):
+            setattr(os, name, mortal(getattr(os, name)))
+        torch.save = mortal(torch.save)
+        work()
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def test_killed_at_any_moment_of_writing_it_is_the_old_one_or_the_new_one(kept: Checkpoint) -> None:
+    def write() -> None:
+        kept.write(0, LATER)
+        kept.commit(SoFar(step=4))
+        kept.tidy()
+
+    call, seen = 1, []
+    while killed_at(call, write):
+        seen.append(step_of(kept))
+        call += 1
+    assert call > 5
+    assert seen == sorted(seen)
+    assert set(seen) == {3, 4}
+    assert step_of(kept) == 4
+    kept.tidy()
+    assert len(os.listdir(kept.folder)) == 2, "nothing of all those attempts is left"
+
+
+def test_cut_off_before_there_was_one_there_is_none(tmp_path: Path, spec: TrialSpec) -> None:
+    first = Checkpoint(tmp_path / "aside", spec)
+    first.write(0, STATE)
+    with pytest.raises(Unusable, match="No such file"):
+        first.read(0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"budget": Budget(kind="steps", size=13)},
+        {"trainer": "megatron"},
+        {"data_parallel": 2},
+        {"corpus": "/another"},
+        {"threads": 2},
+        {"compiled": True},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_of_another_trial_it_is_refused(kept: Checkpoint, spec: TrialSpec, other: dict[str, Any]) -> None:
+    with pytest.raises(Unusable, match="another configuration"):
+        Checkpoint(kept.folder, spec.model_copy(update=other)).read(0)
+
+
+@pytest.mark.parametrize("knob", ["lr", "d_ff", "lr_warmup", "grad_clip"])
+def test_of_another_configuration_it_is_refused(kept: Checkpoint, spec: TrialSpec, knob: str) -> None:
+    changed = spec.model_copy(update={"cfg": spec.cfg | {knob: 1}})
+    with pytest.raises(Unusable, match="another configuration"):
+        Checkpoint(kept.folder, changed).read(0)
+
+
+def test_how_much_memory_is_free_makes_no_other_trial(kept: Checkpoint, spec: TrialSpec) -> None:
+    richer = spec.model_copy(update={"memory_limit_bytes": 1 << 40})
+    assert step_of(Checkpoint(kept.folder, richer)) == 3
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a bit of the tensors": lambda folder: flip(folder / "0-rank-0.pt"),
+    "half of the tensors": lambda folder: os.truncate(folder / "0-rank-0.pt", 1000),
+    "the tensors are gone": lambda folder: (folder / "0-rank-0.pt").unlink(),
+    "another format": lambda folder: (folder / "0-rank-0.pt").write_bytes(b"\x80\x02}q\x00."),
+    "half of the manifest": lambda folder: os.truncate(folder / MANIFEST, 40),
+    "no manifest": lambda folder: (folder / MANIFEST).write_bytes(b"\xff\x00"),
+    "another version": lambda folder: (folder / MANIFEST).write_text(
+        (folder / MANIFEST).read_text().replace('"version":1', '"version":2')
+    ),
+    "everything is gone": lambda folder: [path.unlink() for path in folder.iterdir()],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_with_a_damaged_one_the_trial_begins_again_and_measures_the_same(
+    tmp_path: Path, spec: TrialSpec, damage: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = part(spec, tmp_path / "other", goes_on=False)
+    assert isinstance(part(spec, tmp_path / "aside", after=5, goes_on=False), Suspended)
+    DAMAGE[damage](tmp_path / "aside")
+    end = part(spec, tmp_path / "aside")
+    assert "the trial begins again" in capfd.readouterr().err
+    assert isinstance(end, Measurement)
+    assert isinstance(whole, Measurement)
+    assert numbers(end) == numbers(whole)
+
+
+def test_it_is_read_without_running_anything_that_lies_in_it(kept: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deed:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(kept.folder / "done"),)
+
+    kept.write(0, {"masters": Deed()})
+    kept.commit(SoFar(step=4))
+    with pytest.raises(Unusable):
+        kept.read(0)
+    assert not (kept.folder / "done").exists()
+
+
+class TestFullDisk:
+    """/dev/full takes the place of the file: the kernel itself says that no space is left."""
+
+    def test_the_trial_is_left_without_a_checkpoint_and_begins_again(self, tmp_path: Path, spec: TrialSpec) -> None:
+        whole = part(spec, tmp_path / "other", goes_on=False)
+        folder = tmp_path / "aside"
+        folder.mkdir()
+        (folder / "0-rank-0.pt").symlink_to("/dev/full")
+        aside = part(spec, folder, after=5, goes_on=False)
+        assert isinstance(aside, Suspended)
+        assert (aside.step, aside.resumes_at) == (5, None)
+        assert "No space left" in aside.problem or "rror" in aside.problem
+        assert os.listdir(folder) == [], "what a full disk needs is space"
+        end = part(spec, folder, goes_on=False)
+        assert isinstance(end, Measurement)
+        assert isinstance(whole, Measurement)
+        assert numbers(end) == numbers(whole)
+
+    @pytest.mark.parametrize("full", ["tensors", "manifest"])
+    def test_the_checkpoint_before_it_stays(
+        self, tmp_path: Path, spec: TrialSpec, full: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = part(spec, tmp_path / "other", goes_on=False)
+        folder = tmp_path / "aside"
+        assert isinstance(part(spec, folder, after=5, goes_on=False), Suspended)
+        before = sorted(os.listdir(folder))
+        with monkeypatch.context() as disk:
+            if full == "tensors":
+                (folder / "1-rank-0.pt").symlink_to("/dev/full")
+            else:
+                disk.setattr(checkpoint, "atomic_write", refuse)
+            aside = part(spec, folder, after=3)
+        assert isinstance(aside, Suspended)
+        assert (aside.step, aside.resumes_at) == (8, 5)
+        assert aside.problem
+        assert sorted(os.listdir(folder)) == before
+        end = part(spec, folder)
+        assert isinstance(end, Measurement)
+        assert isinstance(whole, Measurement)
+        assert numbers(end) == numbers(whole)
+
+
+def refuse(*_: object) -> None:
+    raise OSError(28, "No space left on device")

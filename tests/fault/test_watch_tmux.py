@@ -1,0 +1,236 @@
+"""`autoresearch watch` in a real terminal of 80 x 24, beside a real run: what is shown, and who survives whom."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from autoresearch import service
+from autoresearch.files import is_locked, lock_holder
+from autoresearch.journal import read
+from autoresearch.records import Closer, decode
+from autoresearch.testing import SilentWatcher, fake_bench
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+PATIENCE_S = 120
+PROGRAM = f"{shlex.quote(sys.executable)} -m autoresearch"
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Pane:
+    """A window of tmux with a shell in it. What is written there also goes into a pipe: news to look at the screen."""
+
+    tmux: Callable[..., str]
+    name: str
+    news: int
+
+    def type(self, line: str) -> None:
+        self.tmux("send-keys", "-t", self.name, "-l", line)
+        self.press("Enter")
+
+    def press(self, key: str) -> None:
+        self.tmux("send-keys", "-t", self.name, key)
+
+    def resize(self, width: int, height: int) -> None:
+        self.tmux("resize-window", "-t", self.name, "-x", str(width), "-y", str(height))
+
+    def screen(self, *flags: str) -> str:
+        return self.tmux("capture-pane", "-p", *flags, "-t", self.name)
+
+    def see(self, *words: str) -> str:
+        """Wait until all of ``words`` are on the screen at once; the screen."""
+        while not all(word in (screen := self.screen()) for word in words):
+            assert select.select([self.news], [], [], PATIENCE_S)[0], f"never saw {words} but\n{screen}"
+            os.read(self.news, 1 << 16)
+        return screen
+
+    def child(self) -> psutil.Process:
+        """What the shell runs."""
+        shell = int(self.tmux("display-message", "-p", "-t", self.name, "#{pane_pid}"))
+        (child,) = psutil.Process(shell).children()
+        return child
+
+
+@dataclass
+class Tmux:
+    """A server of its own, so that nobody's sessions are touched."""
+
+    folder: Path
+    panes: list[int] = field(default_factory=list)
+
+    def __call__(self, *words: str) -> str:
+        command = ["tmux", "-S", str(self.folder / "tmux"), "-f", "/dev/null", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
+
+    def open(self, name: str, width: int = 80, height: int = 24, **environ: str) -> Pane:
+        """A window with a quiet shell in it."""
+        fifo = self.folder / f"{name}.fifo"
+        os.mkfifo(fifo)
+        news = os.open(fifo, os.O_RDWR)  # both ends, so that opening waits for nobody
+        self.panes.append(news)
+        settings = {
+            "PS1": "ready> ",
+            "PYTHONPATH": str(ROOT),
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+            **environ,
+        }
+        words = [f"{key}={value}" for key, value in settings.items()]
+        size = ["-x", str(width), "-y", str(height)]
+        shell = ["env", "-u", "NO_COLOR", *words, "bash", "--norc", "--noprofile"]
+        self("new-session", "-d", "-s", name, *size, shlex.join(shell))
+        self("pipe-pane", "-t", name, f"cat > {shlex.quote(str(fifo))}")
+        pane = Pane(self, name, news)
+        pane.type("echo")  # so that there is news even if the shell was faster than the pipe
+        pane.see("ready>")
+        return pane
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    server = Tmux(tmp_path)
+    try:
+        yield server
+    finally:
+        if (tmp_path / "tmux").exists():
+            server("kill-server")
+        for news in server.panes:
+            os.close(news)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def run_command(run_dir: Path, small_corpus: Path, quick_trials: dict[str, Any]) -> Callable[..., str]:
+    """The command line of a real run whose trials have ``steps`` steps."""
+
+    def command(steps: int, iters: int, *more: str) -> str:
+        settings = {**quick_trials, "budget.size": steps, "proposer": "random", "corpus": small_corpus}
+        assignments = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        return f"{PROGRAM} run " + shlex.join(["--dir", str(run_dir), "--iters", str(iters), *assignments, *more])
+
+    return command
+
+
+@pytest.fixture
+def finished(make_settings, run_dir: Path) -> Path:
+    """A complete run, from fakes."""
+    assert service.run(make_settings({}, dir=run_dir), SilentWatcher(), make_bench=fake_bench) == "complete"
+    return run_dir
+
+
+def closed(run_dir: Path) -> int:
+    """How many iterations are."""
+    return sum(isinstance(decode(payload), Closer) for payload in read(run_dir / "trajectory.jsonl").payloads)
+
+
+def test_a_night_beside_its_run(tmux: Tmux, run_dir: Path, run_command: Callable[..., str]) -> None:
+    """Before there is a run, while it trains, when it is killed, replaced and done; nothing that watch does counts."""
+    watch, run = tmux.open("watch"), tmux.open("run")
+    watch.type(f"{PROGRAM} watch {run_dir}")
+    watch.see("Nothing has run here yet.", "q leaves; the run goes on")
+
+    run.type(run_command(20, 1000))
+    watch.see("A daemon is starting here.")
+    screen = watch.see("Running: iteration ", "training", "━", "tokens/s", "by random", "verdicts", "val_bpb", "revert")
+    lines = screen.removesuffix("\n").split("\n")
+    assert len(lines) <= 24
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[-1].startswith("q leaves")
+
+    daemon = lock_holder(run_dir / "run.lock")["pid"]
+    watch.child().send_signal(signal.SIGKILL)
+    watch.see("Killed")
+    watch.type("reset")
+    run.see(f"{closed(run_dir) + 5:>3}/1000")  # it goes on
+    assert is_locked(run_dir / "run.lock")
+    assert lock_holder(run_dir / "run.lock")["pid"] == daemon
+    watch.type(f"{PROGRAM} watch {run_dir}")
+    watch.see("Running: iteration ")
+
+    os.kill(daemon, signal.SIGKILL)
+    watch.see("Interrupted: ", "Nobody writes this run")
+    run.type(run_command(10**8, 2, "--fresh"))
+    watch.see("Running: the baseline.", "baseline    not measured yet", "training")
+    os.kill(lock_holder(run_dir / "run.lock")["pid"], signal.SIGKILL)
+    watch.see("Interrupted: ")
+    run.type(run_command(20, 2, "--fresh"))
+    watch.see("Complete: 2 of 2 iterations closed")
+    assert not (run_dir / "progress.json").exists()
+    watch.press("q")
+    watch.see("ready> ", "autoresearch watch")  # what was on the screen before
+    watch.type("echo left with $?")
+    watch.see("left with 0")
+
+
+def test_it_follows_the_size_of_its_window(tmux: Tmux, finished: Path) -> None:
+    pane = tmux.open("watch", 80, 24)
+    pane.type(f"{PROGRAM} watch {finished}")
+    pane.see("Complete: 3 of 3", "q leaves")
+    pane.resize(200, 50)
+    screen = pane.see("knobs ", "why")
+    assert screen.removesuffix("\n").split("\n")[49].startswith("q leaves")
+    pane.resize(44, 12)
+    pane.see("verdicts    ", "q leaves")
+    while "why" in pane.screen():
+        pane.see("q leaves")
+    pane.press("C-c")
+    pane.type("echo left with $?")
+    pane.see("left with 0")
+
+
+def test_it_steps_aside_and_comes_back(tmux: Tmux, finished: Path) -> None:
+    pane = tmux.open("watch")
+    pane.type(f"{PROGRAM} watch {finished}")
+    pane.see("Complete: 3 of 3")
+    pane.press("C-z")
+    pane.see("Stopped")
+    pane.type("echo typed; fg")
+    pane.see("Complete: 3 of 3")
+    pane.press("q")
+    pane.type("echo and gone")
+    assert "typed" in pane.see("and gone\nready>")
+
+
+def test_colour_is_a_choice(tmux: Tmux, finished: Path) -> None:
+    screens = {}
+    for name, environ in (("colour", {}), ("plain", {"NO_COLOR": "1"})):
+        pane = tmux.open(name, **environ)
+        pane.type(f"{PROGRAM} watch {finished}")
+        pane.see("Complete: 3 of 3", "q leaves")
+        screens[name] = pane.screen("-e")
+    assert "\x1b[1m\x1b[32mComplete" in screens["colour"]
+    assert "\x1b[3" not in screens["plain"]
+
+
+def test_a_terminal_that_is_closed_ends_it(tmux: Tmux, finished: Path) -> None:
+    pane = tmux.open("watch")
+    pane.type(f"{PROGRAM} watch {finished}")
+    pane.see("Complete: 3 of 3")
+    end = os.pidfd_open(pane.child().pid)
+    tmux("kill-session", "-t", "watch")
+    assert select.select([end], [], [], PATIENCE_S)[0]
+    os.close(end)
+
+
+def test_a_dull_terminal_gets_one_frame(tmux: Tmux, finished: Path) -> None:
+    pane = tmux.open("watch", TERM="dumb")
+    pane.type(f"{PROGRAM} watch {finished}")
+    assert "q leaves" not in pane.see("Complete: 3 of 3", "\n3     ")

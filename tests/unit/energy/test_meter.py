@@ -1,0 +1,351 @@
+"""The meter as the daemon uses it: looks when somebody waits, accounts by phase, and a sensor that does as told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoresearch.energy.meter import EVERY_S, MOST_SHARE, SELDOM_S, PowerMeter
+from autoresearch.energy.sample import Sample
+from autoresearch.energy.sources.choose import Opened
+from autoresearch.energy.sources.source import Base, Nothing
+from autoresearch.energy.telemetry import FILE, Telemetry
+from autoresearch.power import PHASES, TRIAL_PHASES, Method, Phase, Power, Scope
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Sensor(Base):
+    """Says what ``say`` makes of the time, and counts how often it was asked."""
+
+    say: Callable[[float], Sample | None]
+    is_prompt: bool = True
+    method: Method = "nvml_power"
+    scope: Scope | None = "gpu"
+    about: str = "a sensor"
+    on_device: frozenset[int] | None = None
+    watched: list[frozenset[int]] = field(default_factory=list)
+    asked: int = 0
+    closed: bool = False
+
+    def read(self, t: float) -> Sequence[Sample]:
+        self.asked += 1
+        sample = self.say(t)
+        return [] if sample is None else [sample]
+
+    def users(self) -> frozenset[int] | None:
+        return self.on_device
+
+    def watch(self, strangers: frozenset[int]) -> None:
+        self.watched.append(strangers)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def constant(watts: float = 100.0) -> Callable[[float], Sample]:
+    return lambda t: Sample(t, power_w=watts)
+
+
+@dataclass
+class World:
+    """A meter over a sensor, with a clock that only the test moves."""
+
+    sensor: Sensor
+    telemetry: Telemetry | None = None
+    clock: Clock = field(default_factory=Clock)
+    asleep: Clock = field(default_factory=lambda: Clock(0.0))
+    waited: Clock = field(default_factory=lambda: Clock(0.0))
+    cpu: Clock = field(default_factory=lambda: Clock(0.0))
+    meter: PowerMeter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.meter = PowerMeter(
+            clock=self.clock,
+            wall_clock=lambda: 1.8e9 + self.clock.now,
+            cpu_clock=self.cpu,
+            asleep_s=self.asleep,
+            cpu_wait_s=self.waited,
+            mem_used_bytes=lambda: 7 << 20,
+        )
+        self.meter.use(Opened(self.sensor, ("hwmon: none",)), self.telemetry)
+
+    def wait(self, seconds: float, step: float = 0.1) -> None:
+        """What the daemon does while it waits: it looks, ten times a second."""
+        for _ in range(round(seconds / step)):
+            self.clock.now += step
+            self.meter.look()
+
+    def during(self, phase: Phase, seconds: float) -> None:
+        self.meter.phase(phase)
+        self.wait(seconds)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(Sensor(constant()))
+
+
+class TestPhases:
+    def test_every_joule_goes_to_its_phase(self) -> None:
+        watts: dict[Phase, float] = {"idle": 10, "propose": 50, "start": 20, "train": 300, "validate": 200, "paused": 5}
+        w = World(Sensor(lambda t: Sample(t, power_w=watts[w.meter._phase] if t > 1000.0 else 10.0)))
+        for phase, seconds in (("propose", 20), ("start", 10), ("train", 60), ("validate", 30), ("paused", 50)):
+            w.during(phase, seconds)
+        w.meter.phase("idle")
+        settled = w.meter.settle()
+        for phase, seconds in (("propose", 20), ("start", 10), ("train", 60), ("validate", 30), ("paused", 50)):
+            power = settled[phase]
+            assert power.span_s == pytest.approx(seconds)
+            assert power.coverage == pytest.approx(1.0)
+            assert power.energy_j == pytest.approx(seconds * watts[phase], abs=watts[phase] + 300), phase
+            assert (power.method, power.scope) == ("nvml_power", "gpu")
+
+    @pytest.mark.parametrize("is_prompt", [True, False])
+    @given(
+        plan=st.lists(st.tuples(st.sampled_from(PHASES), st.integers(1, 80)), max_size=12),
+        settles=st.lists(st.integers(0, 11), max_size=4),
+    )
+    def test_the_phases_add_up_to_the_whole(
+        self, plan: list[tuple[Phase, int]], settles: list[int], is_prompt: bool
+    ) -> None:
+        """However they are cut and settled: 100 W all the time are 100 J a second, once."""
+        w = World(Sensor(constant(), is_prompt=is_prompt))
+        powers: list[Power] = []
+        for n, (phase, tenths) in enumerate(plan):
+            w.meter.phase(phase)
+            w.wait(tenths / 10)
+            if n in settles:
+                powers += w.meter.settle().values()
+        powers += w.meter.settle().values()
+        seconds = sum(tenths for _, tenths in plan) / 10
+        assert sum(p.energy_j or 0.0 for p in powers) == pytest.approx(100 * seconds)
+        assert sum(p.span_s for p in powers) == pytest.approx(seconds)
+
+    def test_a_counter_s_joules_are_cut_where_the_phase_ends(self) -> None:
+        w = World(Sensor(lambda t: Sample(t, counter_j=100.0 * t), method="nvml_energy"))
+        w.during("train", 10.45)
+        w.during("validate", 3.35)
+        settled = w.meter.settle()
+        assert settled["train"].energy_j == pytest.approx(1040, abs=11)
+        assert settled["validate"].energy_j == pytest.approx(330, abs=11)
+
+    def test_some_phases_can_be_settled_and_the_others_wait(self, world: World) -> None:
+        world.during("propose", 5)
+        world.during("train", 10)
+        world.meter.phase("idle")
+        assert set(world.meter.settle(TRIAL_PHASES)) == {"train"}
+        world.wait(2)
+        later = world.meter.settle()
+        assert later["propose"].energy_j == pytest.approx(500)
+        assert later["idle"].energy_j == pytest.approx(200)
+
+    def test_what_is_settled_begins_again_at_nothing(self, world: World) -> None:
+        world.during("train", 5)
+        world.meter.settle()
+        assert world.meter.settle().get("train", None) is None or world.meter.settle()["train"].span_s == 0
+        world.wait(3)
+        assert world.meter.settle()["train"].energy_j == pytest.approx(300)
+
+    def test_what_is_not_settled_can_be_asked(self, world: World) -> None:
+        world.during("train", 5)
+        (train,) = [p for p in world.meter.unsettled() if p.span_s]
+        assert (train.energy_j, train.coverage) == (pytest.approx(500, rel=0.25), pytest.approx(1.0, rel=0.25))
+
+
+class TestLooks:
+    def test_at_most_one_sample_a_second_however_often_it_is_asked(self, world: World) -> None:
+        asked = world.sensor.asked
+        world.wait(10.05, step=0.01)
+        assert 9 <= world.sensor.asked - asked <= 10
+
+    def test_a_sensor_that_speaks_in_its_own_time_is_listened_to(self) -> None:
+        w = World(Sensor(constant(), is_prompt=False))
+        w.wait(1.0)
+        assert w.sensor.asked >= 10
+
+    def test_one_that_is_slow_to_answer_is_asked_less_often(self) -> None:
+        """The share of the time that goes into samples stays below the bound, and its slow series has no gaps."""
+        w = World(Sensor(constant()))
+
+        def slowly(t: float) -> Sample:
+            w.cpu.now += 0.04
+            return Sample(t, power_w=100.0)
+
+        w.sensor.say = slowly
+        w.wait(600)
+        asked = w.sensor.asked
+        w.wait(600)
+        assert (w.sensor.asked - asked) * 0.04 <= 600 * MOST_SHARE * 1.2
+        assert w.sensor.asked - asked >= 600 / SELDOM_S - 1
+        assert w.meter.settle()["idle"].coverage == pytest.approx(1.0, abs=0.01)
+
+    def test_without_a_sensor_it_costs_and_says_nothing(self) -> None:
+        meter = PowerMeter(clock=lambda: 1 / 0, cpu_wait_s=lambda: 1 / 0)
+        meter.look()
+        meter.phase("train")
+        assert meter.settle() == {}
+        assert meter.unsettled() == []
+
+    def test_after_its_end_too(self, world: World) -> None:
+        world.meter.close()
+        assert world.sensor.closed
+        world.wait(3)
+        assert world.meter.settle() == {}
+
+
+class TestFaults:
+    def test_a_sensor_that_goes_silent_lowers_the_coverage(self, world: World) -> None:
+        world.during("train", 10)
+        world.sensor.say = lambda t: None
+        world.wait(30)
+        world.sensor.say = constant()
+        world.wait(10)
+        train = world.meter.settle()["train"]
+        assert train.span_s == pytest.approx(50)
+        assert train.energy_j == pytest.approx(2000, rel=0.1)
+        assert train.coverage == pytest.approx(0.4, abs=0.05)
+        assert train.mean_w == pytest.approx(100)
+
+    def test_a_suspend_belongs_to_nobody(self, world: World) -> None:
+        world.during("train", 10)
+        world.asleep.now += 3600
+        world.wait(10)
+        train = world.meter.settle()["train"]
+        assert train.span_s == pytest.approx(20)
+        assert train.energy_j == pytest.approx(1900)
+        assert train.coverage == pytest.approx(0.95)
+
+    def test_a_daemon_that_was_stopped_leaves_a_gap(self, world: World) -> None:
+        world.during("train", 10)
+        world.clock.now += 300
+        world.wait(10)
+        train = world.meter.settle()["train"]
+        assert train.energy_j == pytest.approx(1900, rel=0.1)
+        assert train.coverage == pytest.approx(20 / 320, abs=0.01)
+
+    def test_a_pause_is_a_phase_of_its_own(self, world: World) -> None:
+        world.during("train", 10)
+        world.during("paused", 100)
+        world.during("train", 10)
+        settled = world.meter.settle()
+        assert settled["train"].energy_j == pytest.approx(2000)
+        assert settled["paused"].energy_j == pytest.approx(10_000)
+
+
+class TestGauges:
+    def test_what_a_phase_says_of_them(self) -> None:
+        numbers = itertools.count()
+        w = World(Sensor(lambda t: None))
+        w.during("train", 0.2)
+
+        def say(t: float) -> Sample:
+            n = next(numbers)
+            return Sample(t, 100.0 + n, None, 50.0 + n, (n + 1) << 20, 60.0 - n, 1000.0, ("hw_thermal",) * (n % 2), 5.0)
+
+        w.sensor.say = say
+        w.wait(9.85)
+        train = w.meter.settle()["train"]
+        seen = next(numbers)
+        assert train.peak_w == pytest.approx(100 + seen - 1, abs=1)
+        assert (train.temp_c, train.clock_mhz, train.others_util_pct) == (60.0, 1000.0, 5.0)
+        assert train.mem_used_bytes == seen << 20
+        assert train.util_pct == pytest.approx(50 + (seen - 1) / 2)
+        assert train.slowed_frac == pytest.approx(0.5, abs=0.1)
+        assert train.slowdowns == ("hw_thermal",)
+
+    def test_memory_is_the_machine_s_where_the_sensor_does_not_know_it(self, world: World) -> None:
+        world.during("train", 3)
+        assert world.meter.settle()["train"].mem_used_bytes == 7 << 20
+
+    def test_how_long_processes_waited_for_a_core(self, world: World) -> None:
+        world.during("train", 5)
+        world.waited.now += 5
+        world.wait(5)
+        assert world.meter.settle()["train"].cpu_wait_frac == pytest.approx(0.5)
+
+    def test_without_any_sensor_training_is_still_described(self) -> None:
+        w = World(Sensor(constant()))
+        w.meter.use(Opened(Nothing()))
+        w.during("train", 5)
+        w.during("idle", 5)
+        settled = w.meter.settle()
+        assert list(settled) == ["train"]
+        train = settled["train"]
+        assert (train.method, train.scope, train.energy_j, train.coverage) == ("none", None, None, 0.0)
+        assert train.mem_used_bytes == 7 << 20
+
+
+class TestShared:
+    """An LLM server on the same GPU."""
+
+    @pytest.mark.parametrize(
+        ("llm_is_here", "on_device", "shared"),
+        [(False, None, None), (False, frozenset(), False), (False, frozenset({7}), True), (True, None, True)],
+    )
+    def test_what_is_on_the_device_before_a_trial_is_not_ours(
+        self, world: World, llm_is_here: bool, on_device: frozenset[int] | None, shared: bool | None
+    ) -> None:
+        world.sensor.on_device = on_device
+        world.meter.llm_is_here = llm_is_here
+        world.meter.phase("start")
+        assert world.sensor.watched[-1] == (on_device or frozenset())
+        world.sensor.on_device = frozenset({99, *(on_device or ())}) if on_device is not None else None
+        world.during("train", 3)
+        world.during("validate", 3)
+        assert world.meter.settle()["train"].shared is shared
+
+    def test_a_container_that_sees_not_even_its_own_trial_sees_nobody(self, world: World) -> None:
+        world.sensor.on_device = frozenset()
+        for phase in ("start", "train", "validate"):
+            world.during(phase, 3)
+        assert world.meter.settle()["train"].shared is None
+
+    def test_the_start_says_what_it_measures_with(self, world: World) -> None:
+        world.meter.llm_is_here = True
+        world.wait(5)
+        idle = world.meter.settle()["idle"]
+        metering = world.meter.metering(idle, 0.3, "EUR")
+        assert (metering.method, metering.scope, metering.about) == ("nvml_power", "gpu", "a sensor")
+        assert (metering.refused, metering.shared, metering.idle) == (("hwmon: none",), True, idle)
+        assert (metering.price_per_kwh, metering.currency) == (0.3, "EUR")
+
+
+class TestTelemetry:
+    def test_a_line_for_each_sample(self, tmp_path: Path) -> None:
+        say = lambda t: replace(constant()(t), util_pct=97.0, temp_c=61.0, slowdowns=("sw_thermal",))  # noqa: E731
+        w = World(Sensor(say), Telemetry(tmp_path))
+        w.during("train", 3.05)
+        w.meter.close()
+        header, *lines = (tmp_path / FILE).read_text().splitlines()
+        assert header.startswith("timestamp,gpu_util_pct,mem_used_mib,power_w,temp_c,")
+        assert lines[-1] == "2027-01-15T08:16:43.000Z,97,7,100,61,,sw_thermal,train,gpu"
+        assert len(lines) == w.sensor.asked
+
+    def test_a_sensor_that_only_counts_has_its_mean_watts_there(self, tmp_path: Path) -> None:
+        w = World(Sensor(lambda t: Sample(t, counter_j=50.0 * t)), Telemetry(tmp_path))
+        w.wait(EVERY_S * 3)
+        w.meter.close()
+        watts = [line.split(",")[3] for line in (tmp_path / FILE).read_text().splitlines()[1:]]
+        assert watts[0] == ""
+        assert set(watts[1:]) == {"50"}
+
+    def test_without_a_sensor_there_is_no_file(self, tmp_path: Path) -> None:
+        w = World(Sensor(constant()))
+        w.meter.use(Opened(Nothing()), Telemetry(tmp_path))
+        w.wait(3)
+        w.meter.close()
+        assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,80 @@
+"""telemetry.csv: bounded, readable by anyone, and never a reason for anything to stop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autoresearch.energy.sample import Sample
+from autoresearch.energy.sheet import figures_of
+from autoresearch.energy.telemetry import COLUMNS, FILE, HEADER, OLD, Telemetry
+
+
+def write(telemetry: Telemetry, seconds: range, watts: float = 100.0) -> None:
+    for t in seconds:
+        telemetry.write(Sample(float(t), power_w=watts), watts, 1.8e9 + t, "train", "gpu")
+
+
+def test_the_first_columns_are_the_ones_that_others_read() -> None:
+    assert COLUMNS[:5] == ("timestamp", "gpu_util_pct", "mem_used_mib", "power_w", "temp_c")
+
+
+def test_our_own_command_reads_it(tmp_path: Path) -> None:
+    telemetry = Telemetry(tmp_path)
+    write(telemetry, range(61))
+    telemetry.close()
+    figures = figures_of(tmp_path / FILE)
+    assert figures.energy_kwh == pytest.approx(6000 / 3.6e6)
+    assert (figures.scope, figures.coverage) == ("gpu", 1.0)
+
+
+def test_it_is_bounded(tmp_path: Path) -> None:
+    telemetry = Telemetry(tmp_path, max_bytes=1000)
+    write(telemetry, range(200))
+    telemetry.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [FILE, OLD]
+    for name in (FILE, OLD):
+        text = (tmp_path / name).read_text()
+        assert len(text) <= 1000
+        assert text.startswith(HEADER)
+    last = (tmp_path / FILE).read_text().splitlines()[-1]
+    assert last.startswith("2027-01-15T08:03:19.000Z")
+
+
+def test_a_restart_goes_on_behind_what_is_there(tmp_path: Path) -> None:
+    for first in (0, 10):
+        telemetry = Telemetry(tmp_path)
+        write(telemetry, range(first, first + 10))
+        telemetry.close()
+    assert figures_of(tmp_path / FILE).samples == 20
+
+
+def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(HEADER + "2027-01-15T08:00:00.000Z,97,24")
+    telemetry = Telemetry(tmp_path)
+    write(telemetry, range(1, 4))
+    telemetry.close()
+    figures = figures_of(tmp_path / FILE)
+    assert (figures.samples, figures.rows) == (3, 4)
+
+
+def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
+    telemetry = Telemetry(tmp_path / "nowhere")
+    write(telemetry, range(3))
+    (tmp_path / "nowhere").mkdir()
+    write(telemetry, range(3, 6))
+    telemetry.close()
+    assert figures_of(tmp_path / "nowhere" / FILE).samples == 3, "it goes on once it can"
+
+
+def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry = Telemetry(tmp_path)
+    write(telemetry, range(3))
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        write(telemetry, range(3, 6))
+    write(telemetry, range(6, 9))
+    telemetry.close()
+    assert figures_of(tmp_path / FILE).samples == 6
