@@ -5,6 +5,6 @@
 """
 
 from autoresearch.report.html.page import render_html
-from autoresearch.report.html.spending import Price
+from autoresearch.report.html.price import Price
 
 __all__ = ["Price", "render_html"]

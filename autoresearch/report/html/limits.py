@@ -78,7 +78,19 @@ def _elsewhere(s: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _energy(s: Summary) -> Iterator[tuple[str, str]]:
-    if s.energy_kwh is None:
+    if s.marks:
+        yield (
+            "Undisturbed trials",
+            "Some trials were held back by heat, by other processes or by something unknown; what they measured may be "
+            "worse than their configuration.",
+        )
+    if s.energy:
+        yield (
+            "Energy",
+            "A sensor sees its own scope only. What stands outside of it, and the time in which it was silent, is in "
+            "no figure here, and nothing is scaled up for it.",
+        )
+    elif s.energy_kwh is None:
         yield "Energy", "No trial was metered, so nothing is said about energy or its cost."
     else:
         yield (

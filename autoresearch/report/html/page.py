@@ -21,8 +21,9 @@ from autoresearch.report.html.habits import habits
 from autoresearch.report.html.headline import identity, key_figures, status, verdict
 from autoresearch.report.html.limits import limits
 from autoresearch.report.html.panels import panel, panel_scale
+from autoresearch.report.html.price import Price
 from autoresearch.report.html.rows import KINDS, Columns, columns, kind_of
-from autoresearch.report.html.spending import Price, spending
+from autoresearch.report.html.spending import spending
 from autoresearch.report.html.text import brief, clean, joined, plural, shown, signed
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch.report.history import History, Row, total
-from autoresearch.report.html.text import clean, kwh
+from autoresearch.report.html.metered import Metered, metered
+from autoresearch.report.html.price import Price
+from autoresearch.report.html.share import Share, shares
+from autoresearch.report.html.text import kwh, plural
 from autoresearch.report.summary import JOULES_PER_KWH, Summary
 from autoresearch.report.words import span
 
-MAX_CURRENCY_CHARS = 8
 OUTCOMES: Mapping[str, Callable[[Row], bool]] = {
     "keeps": lambda row: row.decision == "keep",
     "reverts": lambda row: row.decision == "revert",
@@ -20,39 +22,13 @@ OUTCOMES: Mapping[str, Callable[[Row], bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """What a kWh costs, which no log knows."""
-
-    per_kwh: float
-    currency: str = ""
-
-    def of(self, kwh: float) -> str:
-        """The cost of ``kwh``, in enough digits to be more than zero."""
-        cost = kwh * self.per_kwh
-        digits = 2 if cost >= 1 or cost == 0 else 4
-        return f"{cost:.{digits}f} {clean(self.currency, MAX_CURRENCY_CHARS)}".strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A part of a whole."""
-
-    name: str
-    amount: str
-    share: float
-
-    @property
-    def percent(self) -> str:
-        return f"{100 * self.share:.0f}%" if self.share >= 0.01 else "under 1%"
-
-
-@dataclass(frozen=True, slots=True)
 class Spending:
     """Bars of shares, each empty where nothing is known, and facts as label and text."""
 
     by_activity: tuple[Share, ...]
     by_outcome: tuple[Share, ...]
-    energy: tuple[Share, ...]
+    energy: tuple[Share, ...]  # of the trials alone
+    metered: tuple[Metered, ...]  # of the whole run, one per scope
     facts: tuple[tuple[str, str], ...]
 
 
@@ -65,6 +41,8 @@ def spending(s: Summary, history: History, price: Price | None = None) -> Spendi
         "proposer": s.propose_s,
         "overhead": s.overhead_s,
     }
+    if price is None and s.price_per_kwh is not None:
+        price = Price(s.price_per_kwh, s.currency or "")
     rows = history.rows
     times = {name: total(*(r.wall_s for r in rows if of(r))) for name, of in OUTCOMES.items()}
     joules = {name: total(*(r.energy_j for r in rows if of(r))) for name, of in OUTCOMES.items()}
@@ -78,15 +56,9 @@ def spending(s: Summary, history: History, price: Price | None = None) -> Spendi
         by_activity=shares({name: (value, span(value)) for name, value in activities.items()}),
         by_outcome=shares({name: (value, span(value)) for name, value in times.items()}),
         energy=shares({name: (value, kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}),
-        facts=(*_times(s, rows), *_energy(s, price)),
+        metered=metered(s.energy, price),
+        facts=(*_times(s, rows), *_energy(s, price), *_held_back(s)),
     )
-
-
-def shares(parts: dict[str, tuple[float | None, str]]) -> tuple[Share, ...]:
-    """What is known and more than nothing, as shares of its sum."""
-    known = {name: (value, text) for name, (value, text) in parts.items() if value}
-    whole = total(*(value for value, _ in known.values()))
-    return tuple(Share(name, text, value / whole) for name, (value, text) in known.items()) if whole else ()
 
 
 def _times(s: Summary, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -115,3 +87,11 @@ def _energy(s: Summary, price: Price | None) -> Iterator[tuple[str, str]]:
         yield "energy per keep", with_cost(s.energy_kwh / s.keeps)
     if s.best_improvement_frac:
         yield "energy per 1% gained", with_cost(s.energy_kwh / (100 * s.best_improvement_frac))
+
+
+def _held_back(s: Summary) -> Iterator[tuple[str, str]]:
+    """Trials that may not show what their configuration can do."""
+    if s.marks:
+        yield "trials held back", ", ".join(f"{n:,} {mark}" for mark, n in s.marks.items())
+    if s.voided:
+        yield "run again because of it", plural(s.voided, "trial")

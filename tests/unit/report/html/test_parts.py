@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch.power import Metering, Power
 from autoresearch.report import summarise
 from autoresearch.report.history import History, Row
+from autoresearch.report.html import render_html
 from autoresearch.report.html.best_file import best_file, toml_value
 from autoresearch.report.html.course import course, edges, ticks
 from autoresearch.report.html.coverage import coverage
@@ -18,7 +20,9 @@ from autoresearch.report.html.effects import effects
 from autoresearch.report.html.embed import renumbered
 from autoresearch.report.html.headline import identity
 from autoresearch.report.html.panels import panel, panel_scale
-from autoresearch.report.html.spending import Price, shares, spending
+from autoresearch.report.html.price import Price
+from autoresearch.report.html.share import shares
+from autoresearch.report.html.spending import spending
 from autoresearch.report.html.text import brief, clean, joined, kwh, shown, signed
 from autoresearch.report.native import history_of
 
@@ -163,6 +167,32 @@ def test_time_and_energy_add_up(new_run):
         "reverts": 0.6,
         "unfinished": 0.2,
     }
+
+
+def test_every_scope_that_was_metered_has_its_phases_its_coverage_and_its_cost(new_run):
+    def power(energy_j, **more):
+        more = {"method": "nvml_energy", "scope": "gpu", "span_s": 100.0, "coverage": 0.9} | more
+        return Power(energy_j=energy_j, mean_w=40.0, peak_w=60.0, **more)
+
+    gpu = {"train": power(2.7e6, shared=True), "idle": power(0.9e6), "propose": power(None)}
+    system = {"train": power(7.2e6, scope="system", method="hwmon")}
+    metering = Metering(method="nvml_energy", scope="gpu", about="a GPU", price_per_kwh=0.4, currency="EUR")
+    h = replace(history(new_run().begin()), power={"gpu": gpu, "system": system}, metering=metering)
+    h = replace(h, marks={"throttled": 2}, voided=1)
+    found = spending(summarise(h), h)
+    by_scope = {m.scope: m for m in found.metered}
+    board = by_scope["the GPU's board"]
+    assert board.total == "1.00 kWh, 0.4000 EUR"
+    assert [(part.name, round(part.share, 2)) for part in board.phases] == [("training", 0.75), ("idle", 0.25)]
+    assert "by NVML's energy counter, 90% of" in board.about
+    assert "its joules are in here too" in board.about
+    assert by_scope["the whole system"].total == "2.00 kWh, 0.8000 EUR"
+    assert ("trials held back", "2 throttled") in found.facts
+    assert ("run again because of it", "1 trial") in found.facts
+    assert spending(summarise(h), h, Price(1.0)).metered[0].total == "1.00 kWh, 1.00"  # the command's price wins
+    text = render_html(summarise(h), h)
+    assert "Energy of the GPU&#39;s board, by activity" in text
+    assert "nothing is scaled up for it" in text
 
 
 def test_nothing_known_is_no_share():
