@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ from autoresearch.window import Window
 TRAJECTORY = "trajectory.jsonl"
 LOCK = "run.lock"
 ARCHIVE = "archive"
-REPORT = "report.txt"
+REPORT, PAGE = "report.txt", "report.html"
 REPORT_DEADLINE_S = 120.0
 
 
@@ -103,8 +104,7 @@ def open_run(
     check_policy(trajectory, policy)
     run_dir = journal.path.parent
     if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
-        if not (run_dir / REPORT).exists():  # a daemon was killed while it had the report written
-            write_report(run_dir, watcher)
+        write_report(run_dir, watcher, again=False)  # a daemon may have been killed while it had them written
         return "complete"
     control, meter = control_of(settings, run_dir, watcher), new_meter()
     control.look, control.spent = meter.look, partial(spent_reason, settings, meter, trajectory)
@@ -282,9 +282,21 @@ def set_aside(run_dir: Path, old: Sequence[Path], watcher: Watcher, what: str = 
     watcher.said(f"{what} is kept in {target}")
 
 
-def write_report(run_dir: Path, watcher: Watcher) -> None:
-    """Have a child write the report: whatever is wrong with it cannot hurt the run."""
-    command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), "--out", str(run_dir / REPORT)]
+def write_report(run_dir: Path, watcher: Watcher, *, again: bool = True) -> None:
+    """Have children write the reports, or those that are missing: whatever is wrong with one cannot hurt the run."""
+    for name, flags in reports().items():
+        if again or not (run_dir / name).exists():
+            _write_one(run_dir, name, flags, watcher)
+
+
+def reports() -> dict[str, tuple[str, ...]]:
+    """What can be written here, each with its flags: the page where its extra is installed."""
+    page = {PAGE: ("--html",)} if find_spec("bokeh") and find_spec("jinja2") else {}
+    return {REPORT: (), **page}
+
+
+def _write_one(run_dir: Path, name: str, flags: Sequence[str], watcher: Watcher) -> None:
+    command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), *flags, "--out", str(run_dir / name)]
     try:
         env = without_secrets(os.environ)
         done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True, env=env)
@@ -292,7 +304,7 @@ def write_report(run_dir: Path, watcher: Watcher) -> None:
     except (OSError, subprocess.TimeoutExpired) as e:
         problem = str(e)
     if problem:
-        watcher.said(f"no report was written: {problem.splitlines()[-1]}")
+        watcher.said(f"no {name} was written: {problem.splitlines()[-1]}")
 
 
 def boot_id() -> str:

@@ -15,6 +15,7 @@ BENCHMARKS = (
     "verdicts",
     "prompt",
     "doctor",
+    "html_report",
     "pause_latency",
     "metering",
     "start_to_ready",

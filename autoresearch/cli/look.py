@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from autoresearch.cli.output import looks, write_file
+from autoresearch.cli.output import looks, without_gc, write_file
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
+from autoresearch.errors import MissingPackage
+
+PAGE = "report.html"
 
 
 def add(commands: Any) -> None:
@@ -20,9 +23,23 @@ def add(commands: Any) -> None:
     ):
         parser = add_command(commands, name, command, text)
         add_run_path(parser, "run directory or trajectory.jsonl")
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="print JSON")
         if name == "report":
+            form.add_argument("--html", action="store_true", help=f"write one HTML file (default RUN/{PAGE})")
             parser.add_argument("--out", metavar="FILE", help="write to FILE instead of printing")
+            parser.add_argument(
+                "--price-per-kwh", type=price, metavar="PRICE", help="with --html: what the energy cost"
+            )
+            parser.add_argument("--currency", default="", help="of that price, as EUR")
+
+
+def price(text: str) -> float:
+    """A price, for argparse."""
+    value = float(text)
+    if not 0 <= value < 1e9:  # false for NaN
+        raise argparse.ArgumentTypeError(f"{text} is no price")
+    return value
 
 
 def status(args: argparse.Namespace) -> int:
@@ -32,15 +49,35 @@ def status(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """``autoresearch report``."""
-    return _look(args, "report")
+    return _page(args) if args.html else _look(args, "report")
+
+
+def _page(args: argparse.Namespace) -> int:
+    """Write the morning report and say where it is."""
+    from autoresearch.report import load, summarise
+
+    try:
+        from autoresearch.report.html import Price, render_html
+    except ImportError as e:
+        raise MissingPackage(f"--html needs the package {e.name}", hint="pip install 'autoresearch[report]'") from e
+    path = run_path(args)
+    out = Path(args.out) if args.out else path / PAGE if path.is_dir() else path.with_suffix(".html")
+    with without_gc():
+        history = load(path)
+        price = None if args.price_per_kwh is None else Price(args.price_per_kwh, args.currency)
+        text = render_html(summarise(history), history, price)
+    write_file(out, text)
+    print(out)
+    return 0
 
 
 def _look(args: argparse.Namespace, kind: str) -> int:
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
 
     path = run_path(args)
-    history = load(path)
-    summary = summarise(history)
+    with without_gc():
+        history = load(path)
+        summary = summarise(history)
     if args.json:
         text = summary_json(summary)
     else:

@@ -71,7 +71,8 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         _print_summary(settings.run_dir, args.json)
         if not args.json:
             print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
-            print(f"report      {settings.run_dir / service.REPORT}")
+            for name in service.reports():
+                print(f"report      {settings.run_dir / name}")
             again = start_command(own_groups()) if manager.address else ""
             print(_how_to_go_on(args.argv, settings, ending == "complete", again))
     except OSError:  # the terminal was closed, and because of that the run has ended, in good order

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from autoresearch.exchange import LlmCall
 from autoresearch.power import Metering, Phase, Power, Scope
@@ -82,6 +82,7 @@ class History:
 
     log_format: Literal["autoresearch", "origin"]
     knobs: tuple[str, ...]  # the menu's, in its order
+    menu: Mapping[str, Any] = field(default_factory=dict)  # as the log holds it
     baseline: Row | None = None
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None

@@ -95,6 +95,7 @@ class Chronicle:
         return History(
             log_format="autoresearch",
             knobs=tuple(meta.menu.get("knobs", {})),
+            menu=meta.menu,
             baseline=self.baseline,
             baseline_cfg=meta.baseline_cfg,
             accept_delta_frac=meta.decision_rule.accept_delta_frac,

@@ -63,6 +63,7 @@ def history_of(records: Sequence[Record]) -> History:
     return History(
         log_format="origin",
         knobs=tuple(default_menu().knobs),
+        menu=default_menu().source,
         baseline=_baseline_row(baseline) if baseline is not None else None,
         baseline_cfg=_cfg(header),
         accept_delta_frac=_number(header, "accept_delta_frac"),

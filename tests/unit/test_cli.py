@@ -310,6 +310,39 @@ def test_the_run_leaves_a_report_beside_its_trajectory(cli, finished):
     assert (finished / service.REPORT).read_text() == cli("report", str(finished))[1]
 
 
+def test_the_page_is_left_beside_it_and_is_written_again_with_the_same_bytes(cli, finished, tmp_path):
+    page = (finished / service.PAGE).read_bytes()
+    assert cli("report", str(finished), "--html") == (0, f"{finished / service.PAGE}\n", "")
+    assert (finished / service.PAGE).read_bytes() == page
+    elsewhere = tmp_path / "for my colleagues.html"
+    assert cli("report", str(finished / service.TRAJECTORY), "--html", "--out", str(elsewhere))[0] == 0
+    assert elsewhere.read_bytes() == page
+
+
+def test_a_report_that_was_not_written_is_when_the_finished_run_is_opened_again(cli, finished):
+    (finished / service.PAGE).unlink()
+    text = (finished / service.REPORT).stat().st_mtime_ns
+    assert cli(*run_flags(finished))[0] == 0
+    assert (finished / service.PAGE).exists()
+    assert (finished / service.REPORT).stat().st_mtime_ns == text
+
+
+def test_without_its_extra_the_page_is_refused_with_the_way_to_get_it(cli, finished, monkeypatch):
+    for name in [n for n in sys.modules if n.startswith("autoresearch.report.html")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    code, _, err = cli("report", str(finished), "--html")
+    assert code == errors.MissingPackage.exit_code
+    assert "pip install 'autoresearch[report]'" in err
+
+
+@pytest.mark.parametrize("price", ["nan", "-1", "much"])
+def test_a_price_is_a_number_that_can_be_paid(cli, finished, capsys, price):
+    with pytest.raises(SystemExit):
+        cli("report", str(finished), "--html", f"--price-per-kwh={price}")
+    assert price in capsys.readouterr().err
+
+
 def test_running_a_finished_run_again_shows_it_and_how_to_go_further(cli, finished):
     before = (finished / service.TRAJECTORY).read_bytes()
     code, out, err = cli(*run_flags(finished))

@@ -144,7 +144,8 @@ def test_a_signal_ends_the_waiting_though_the_flag_stays(flag, number):
 
 def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
     told: list[str] = []
-    control = RunControl(flag, waited=told.append)
+    looks: list[int] = []
+    control = RunControl(flag, look=lambda: looks.append(1), waited=told.append)
     assert not control.must_drop()
     assert not control.has_a_wish()
     control.on_signal(signal.SIGTERM)
@@ -152,6 +153,7 @@ def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
     control.on_signal(signal.SIGTERM)
     assert control.must_drop()
     assert told == ["", "", "SIGTERM", "SIGTERM"]
+    assert len(looks) == len(told)
 
 
 def test_a_flag_is_a_wish(flag):
@@ -169,7 +171,10 @@ def test_who_looks_on_and_fails_changes_nothing(flag):
     def fails(_stopping: str) -> None:
         raise RuntimeError
 
+    told: list[str] = []
     assert not RunControl(flag, waited=fails).must_drop()
+    assert not RunControl(flag, look=lambda: fails(""), waited=told.append).must_drop()
+    assert told == [""]
 
 
 # Signals.

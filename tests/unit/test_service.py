@@ -357,7 +357,7 @@ class TestFresh:
         (archived,) = (run_dir / service.ARCHIVE).iterdir()
         kept = tree(archived)
         assert set(kept) == {
-            *(service.TRAJECTORY, service.REPORT),
+            *(service.TRAJECTORY, *service.reports()),
             *(f"{service.TRAJECTORY}.torn-1", "logs/trial-1.stderr"),
             *log,
         }
@@ -524,3 +524,10 @@ class TestPauseFlag:
         assert run(settings, terminate) == "SIGTERM"
         assert not any(isinstance(r, Resumed) for r in records(settings))
         assert os.path.lexists(flag)
+
+
+def test_without_the_pages_extra_only_the_text_is_written(make_settings, monkeypatch) -> None:
+    monkeypatch.setattr(service, "find_spec", lambda name: None if name == "bokeh" else object())
+    settings = make_settings(iters=1)
+    run(settings)
+    assert sorted(p.name for p in settings.run_dir.glob("report.*")) == [service.REPORT]

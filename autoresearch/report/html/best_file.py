@@ -1,0 +1,76 @@
+"""The best configuration as a file of settings, to copy: the baseline of a next run. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from autoresearch.records import KnobValue
+from autoresearch.report.history import History
+from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, shown, signed
+from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.words import bpb
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+NAME = "best.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class BestFile:
+    """``text`` is TOML; ``changed`` is the number of its line that differs from the baseline, or ``None``."""
+
+    name: str
+    text: str
+    changed: int | None
+    is_baseline: bool
+
+    @property
+    def lines(self) -> tuple[tuple[str, bool], ...]:
+        """Each line, and whether it is the changed one."""
+        return tuple((line, n == self.changed) for n, line in enumerate(self.text.splitlines()))
+
+
+def best_file(s: Summary, history: History) -> BestFile | None:
+    """The best keep's configuration, or the baseline's where nothing was kept; ``None`` where the log has neither.
+
+    Of a log in the origin's format only the knobs are taken: what else it calls a configuration is no setting here.
+    """
+    best = best_keep(history.rows)
+    cfg = {name: value for name, value in history.baseline_cfg.items() if name in history.knobs}
+    if not cfg:
+        return None
+    if best and best.knob in cfg and best.new_value is not None:
+        cfg[best.knob] = best.new_value
+        why = f"# {best.knob} = {shown(best.new_value)}, iteration {best.iter}: val_bpb {bpb(best.val_bpb)}"
+        gain = f"{signed(best.improvement_frac).replace(MINUS, '-')} against the baseline's {bpb(s.baseline_val_bpb)}"
+        head = [why, f"# {gain}"]
+    else:
+        best, head = None, ["# the baseline: nothing was kept"]
+    where = f"# run {clean(s.run_id, NAME_CHARS)}" if s.run_id else "# a run without a name"
+    profile = [f"profile = {toml_value(s.profile)}"] if s.profile else []
+    lines = [
+        *head,
+        where,
+        *profile,
+        "",
+        "[baseline]",
+        *(f"{toml_key(name)} = {toml_value(v)}" for name, v in cfg.items()),
+    ]
+    lines = [line if line.isascii() or not line.startswith("#") else ascii(line)[1:-1] for line in lines]
+    changed = len(lines) - len(cfg) + list(cfg).index(best.knob) if best and best.knob else None
+    return BestFile(NAME, "\n".join(lines) + "\n", changed, best is None)
+
+
+def toml_key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else toml_value(name)
+
+
+def toml_value(value: KnobValue) -> str:
+    """As TOML writes it; of a string only printable ASCII stands for itself."""
+    if not isinstance(value, str):
+        return repr(value)
+    return '"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else _escaped(c) for c in value) + '"'
+
+
+def _escaped(char: str) -> str:
+    return f"\\{char}" if char in '"\\' else f"\\U{ord(char):08X}"

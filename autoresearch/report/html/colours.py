@@ -1,0 +1,31 @@
+"""The colours of the page, light and dark: one accent for what was kept, grays for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# The same names in both. A figure is built in the light ones, and the page puts the dark ones in their place, so no two
+# light ones may be equal.
+LIGHT: Mapping[str, str] = {
+    "ground": "#ffffff",
+    "raised": "#f6f6f4",
+    "ink": "#17181a",
+    "muted": "#65686e",
+    "quiet": "#94979d",
+    "line": "#e3e3df",
+    "accent": "#0b7a56",
+}
+DARK: Mapping[str, str] = {
+    "ground": "#131416",
+    "raised": "#1c1e21",
+    "ink": "#ecedee",
+    "muted": "#a0a4ab",
+    "quiet": "#747880",
+    "line": "#2d3035",
+    "accent": "#43c796",
+}
+
+
+def css_variables(colours: Mapping[str, str]) -> str:
+    """As declarations of custom properties."""
+    return " ".join(f"--{name}: {value};" for name, value in colours.items())

@@ -1,0 +1,89 @@
+"""The course of a run: which stretch of val_bpb its plot shows, and the staircase of the best keep so far. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autoresearch.report.history import History
+from autoresearch.report.sparkline import Scale
+
+LANE = 0.06  # of the plot's height, for each lane of marks beside the measurements
+TICKS = 5
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Everything about the trajectory's plot but its points.
+
+    Marks without a val_bpb to stand at have a lane of their own: below the scale what failed, was blocked or was never
+    proposed; above it what is measured too high to show without pressing all else together.
+    """
+
+    iterations: int
+    baseline: float | None
+    needed: float | None  # what a keep must reach
+    steps: tuple[tuple[int, float], ...]  # iteration and val_bpb of each best keep so far, the baseline first
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    lanes: tuple[tuple[str, float], ...]  # name and place, those that are used
+
+
+def course(history: History) -> Course:
+    """What the plot of this run needs; the scale is 0 to 1 where nothing is measured."""
+    baseline = history.baseline_val_bpb
+    measured = [r.val_bpb for r in history.rows if r.val_bpb is not None]
+    every = [*measured, *([] if baseline is None else [baseline])]
+    scale = Scale.of(every) or Scale(0.0, 1.0, False)
+    room = (scale.high - scale.low or abs(scale.high) * 0.01 or 1.0) * 0.06
+    low, high = scale.low - room, scale.high + room
+    step = (high - low) * LANE
+    stages = {r.stage for r in history.rows}
+    below = [("failed", "eval_failed"), ("blocked", "blocked"), ("no proposal", "proposer_failed")]
+    used = [name for name, stage in below if stage in stages]
+    lanes = [(name, low - step * (n + 0.8)) for n, name in enumerate(used)]
+    if scale.clipped:
+        lanes.append(("off scale", high + 0.6 * step))
+    delta = history.accept_delta_frac
+    return Course(
+        iterations=max((r.iter for r in history.rows), default=0),
+        baseline=baseline,
+        needed=baseline * (1 - delta) if baseline is not None and delta else None,
+        steps=_staircase(history),
+        low=low,
+        high=high,
+        ticks=tuple(ticks(low, high)),
+        lanes=tuple(lanes),
+    )
+
+
+def edges(c: Course) -> tuple[float, float]:
+    """The lowest and the highest place of the plot, lanes included."""
+    half = (c.high - c.low) * LANE * 0.6
+    places = [place for _, place in c.lanes]
+    return min([c.low, *(p - half for p in places)]), max([c.high, *(p + half for p in places)])
+
+
+def _staircase(history: History) -> tuple[tuple[int, float], ...]:
+    if history.baseline_val_bpb is None:
+        return ()
+    steps = [(0, history.baseline_val_bpb)]
+    for row in history.rows:
+        if row.decision == "keep" and row.val_bpb is not None and row.val_bpb < steps[-1][1]:
+            steps.append((row.iter, row.val_bpb))
+    return tuple(steps)
+
+
+def ticks(low: float, high: float, wanted: int = TICKS) -> list[float]:
+    """About ``wanted`` round numbers between ``low`` and ``high``."""
+    rough = (high - low) / wanted
+    if rough <= 0 or not math.isfinite(rough):
+        return [low]
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(s * power for s in STEPS if s * power >= rough * 0.999)
+    first = math.ceil(low / step)
+    count = math.floor(high / step) - first + 1
+    digits = max(0, 1 - math.floor(math.log10(step)))
+    return [round((first + n) * step, digits) for n in range(count)]

@@ -1,0 +1,101 @@
+"""What each value of each knob did to val_bpb, against the fixed baseline, with its spread. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from autoresearch.records import KnobValue
+from autoresearch.report.history import History, Row
+from autoresearch.report.html.domain import Domain, domains
+from autoresearch.report.html.text import shown
+
+FEW_VALUES = 10  # a range with no more different values is shown value by value, else in parts
+FEW_FOR_QUARTILES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The measurements of one value, or of one stretch of a range. Gains are fractions of the baseline's val_bpb."""
+
+    label: str
+    at: float | str  # on the knob's axis
+    count: int
+    keeps: int
+    median: float
+    low: float
+    high: float
+    first: float | None  # quartiles; None where there are too few to have any
+    third: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One knob: its groups in the order of their values, and the best single result."""
+
+    domain: Domain
+    groups: tuple[Group, ...]
+    measured: int
+    keeps: int
+    best_gain: float
+    best_value: KnobValue
+
+
+def effects(history: History) -> tuple[Effect, ...]:
+    """The knobs that were measured, the one with the best result first."""
+    found = [effect for domain in domains(history) if (effect := _effect(domain, _measured(history, domain.knob)))]
+    return tuple(sorted(found, key=lambda e: -e.best_gain))
+
+
+def _measured(history: History, knob: str) -> list[Row]:
+    return [r for r in history.rows if r.knob == knob and r.improvement_frac is not None and r.new_value is not None]
+
+
+def _effect(domain: Domain, rows: Sequence[Row]) -> Effect | None:
+    if not rows:
+        return None
+    best = max(rows, key=lambda r: (r.improvement_frac or 0.0, -r.iter))
+    if best.improvement_frac is None or best.new_value is None:
+        return None
+    keeps = sum(r.decision == "keep" for r in rows)
+    return Effect(domain, tuple(_groups(domain, rows)), len(rows), keeps, best.improvement_frac, best.new_value)
+
+
+def _groups(domain: Domain, rows: Sequence[Row]) -> list[Group]:
+    held: dict[str | float, list[Row]] = {}
+    in_parts = not domain.factors and len({r.new_value for r in rows}) > FEW_VALUES
+    for row in rows:
+        if (key := _key(domain, row, in_parts)) is not None:
+            held.setdefault(key, []).append(row)
+    order = {name: n for n, name in enumerate(domain.factors)}
+    keys = sorted(held, key=lambda key: order.get(key, 0) if isinstance(key, str) else key)
+    return [_group(domain, key, held[key]) for key in keys]
+
+
+def _key(domain: Domain, row: Row, in_parts: bool) -> str | float | None:
+    value = row.new_value
+    if value is None:
+        return None
+    if domain.factors:
+        return shown(value) if shown(value) in domain.factors else None
+    if in_parts:
+        return domain.part(value)
+    return None if isinstance(value, str) else float(value)
+
+
+def _group(domain: Domain, key: str | float, rows: Sequence[Row]) -> Group:
+    gains = sorted(r.improvement_frac for r in rows if r.improvement_frac is not None)
+    first, _, third = quantiles(gains, n=4, method="inclusive") if len(gains) >= FEW_FOR_QUARTILES else (None, 0, None)
+    label, at = _place(key, [r.new_value for r in rows if isinstance(r.new_value, int | float)])
+    keeps = sum(r.decision == "keep" for r in rows)
+    return Group(label, at, len(gains), keeps, median(gains), gains[0], gains[-1], first, third)
+
+
+def _place(key: str | float, values: Sequence[float]) -> tuple[str, float | str]:
+    """What a group is called, and where it stands on the axis: at its median value."""
+    if isinstance(key, str):
+        return key, key
+    low, high = min(values), max(values)
+    label = shown(low) if low == high else f"{low:.3g} to {high:.3g}"
+    return label, float(median(values))

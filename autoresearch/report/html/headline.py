@@ -1,0 +1,127 @@
+"""What stands at the top of the page: the verdict in one sentence, how far it can be trusted, and the key figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autoresearch.report.history import History, Row
+from autoresearch.report.html.text import NAME_CHARS, brief, clean, kwh, plural, signed
+from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.words import bpb, span
+
+STATES = {
+    "complete": "Complete",
+    "stopped": "Stopped early",
+    "paused": "Paused",
+    "running": "Not finished",  # the records cannot say that a daemon died
+    "open": "No ending in the log",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One sentence, with the change that it is about in ``change``, and a second one about what it rests on."""
+
+    before: str
+    change: str
+    after: str
+    rests_on: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.before}{self.change}{self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """A number with its name, and a small word about it."""
+
+    value: str
+    name: str
+    note: str = ""
+
+
+def verdict(s: Summary, history: History) -> Verdict:
+    """What the run has found, claiming no more than was measured."""
+    best = best_keep(history.rows)
+    if s.baseline_val_bpb is None:
+        return Verdict("The baseline is not measured yet, so there is nothing to compare with.", "", "", "")
+    if s.evaluated == 0:
+        return Verdict(f"The baseline has val_bpb {bpb(s.baseline_val_bpb)}; no candidate is measured yet.", "", "", "")
+    if best is None:
+        needed = "by enough" if s.accept_delta_frac is None else f"by the {100 * s.accept_delta_frac:g}% a keep needs"
+        tried = "the one candidate" if s.evaluated == 1 else f"{s.evaluated:,} candidates"
+        sentence = f"Nothing beat the baseline {needed}: {tried} measured, none kept."
+        where = f"in iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
+        lowest = f"The lowest single measurement is {bpb(s.lowest_val_bpb)}, {where}"
+        return Verdict(sentence, "", "", f"{lowest}; the baseline has {bpb(s.baseline_val_bpb)}.")
+    was = history.baseline_cfg.get(best.knob or "")
+    instead = f" instead of {brief(was)}" if was is not None else ""
+    change = f"{clean(best.knob or '?', NAME_CHARS)} = {brief(best.new_value)}"
+    gain = "changes" if best.improvement_frac is None else f"lowers val_bpb by {100 * best.improvement_frac:.2f}%"
+    after = f"{instead} {gain}, from {bpb(s.baseline_val_bpb)} to {bpb(best.val_bpb)}."
+    return Verdict("", change, after, _rests_on(s, history, best))
+
+
+def _rests_on(s: Summary, history: History, best: Row) -> str:
+    baseline_trials = history.baseline.trials if history.baseline else 0
+    if best.trials > 1 and baseline_trials > 1:
+        return (
+            f"Means of {plural(best.trials, 'trial')} against {baseline_trials} of the baseline; the best of "
+            f"{plural(s.evaluated, 'candidate')}."
+        )
+    return (
+        f"The best of {plural(s.evaluated, 'candidate')}, each measured with a single seed: part of the difference may "
+        "be luck, and only more seeds can tell."
+    )
+
+
+def status(s: Summary) -> str:
+    """Where the run stands, by its records alone."""
+    of = f" of {s.iters_requested:,}" if s.iters_requested is not None else ""
+    why = f" ({clean(s.stop_reason, NAME_CHARS)})" if s.stop_reason else ""
+    return f"{STATES[s.state]}{why}: {s.iterations:,}{of} iterations"
+
+
+def identity(s: Summary, history: History) -> Iterator[str]:
+    """Which run it is, as far as the log says."""
+    if s.log_format == "origin":
+        yield "a log in the origin's format"
+    named = {"run": s.run_id, "profile": s.profile, "proposer": s.proposer}
+    for word, name in named.items():
+        if name:
+            yield f"{word} {clean(name, NAME_CHARS)}"
+    if s.yardstick:
+        yield clean(s.yardstick.device_kind, NAME_CHARS)
+        yield f"{s.yardstick.budget_size:g} {s.yardstick.budget_kind} a trial"
+    stamps = [row.ts for row in (history.baseline, *history.rows) if row and row.ts]
+    if stamps:
+        yield _when(clean(stamps[0], 40), clean(stamps[-1], 40))
+
+
+def _when(first: str, last: str) -> str:
+    """Minutes are enough; a day is said once."""
+    zone = " UTC" if first.endswith("Z") and last.endswith("Z") else ""
+    first, last = (text.replace("T", " ")[:16] for text in (first, last))
+    end = last[11:] if last[:10] == first[:10] else last
+    return f"{first} to {end}{zone}" if first != last else f"{first}{zone}"
+
+
+def key_figures(s: Summary) -> Iterator[KeyFigure]:
+    """At a glance."""
+    if s.best_val_bpb is not None:
+        yield KeyFigure(bpb(s.best_val_bpb), "best val_bpb", f"iteration {s.best_iter:,}")
+        yield KeyFigure(signed(s.best_improvement_frac), "against the baseline", bpb(s.baseline_val_bpb))
+    elif s.baseline_val_bpb is not None:
+        yield KeyFigure(bpb(s.baseline_val_bpb), "baseline val_bpb")
+    blocked = sum(s.blocked_by_rail.values())
+    yield KeyFigure(f"{s.keeps:,}", "keep" if s.keeps == 1 else "keeps", f"of {s.iterations:,} iterations")
+    lost = f"{s.failed:,} failed, {blocked:,} blocked"
+    yield KeyFigure(f"{s.reverts:,}", "revert" if s.reverts == 1 else "reverts", lost)
+    if s.wall_s is not None:
+        yield KeyFigure(span(s.wall_s), "of work", "without pauses")
+    if s.energy_kwh is None:
+        yield KeyFigure("-", "energy", "not measured")
+    else:
+        yield KeyFigure(kwh(s.energy_kwh), "energy", "of the trials")

@@ -1,0 +1,97 @@
+"""Where the time and the energy went, and what an improvement cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from autoresearch.report.history import History, Row, total
+from autoresearch.report.html.metered import Metered, metered
+from autoresearch.report.html.price import Price
+from autoresearch.report.html.share import Share, shares
+from autoresearch.report.html.text import kwh, plural
+from autoresearch.report.summary import JOULES_PER_KWH, Summary
+from autoresearch.report.words import span
+
+OUTCOMES: Mapping[str, Callable[[Row], bool]] = {
+    "keeps": lambda row: row.decision == "keep",
+    "reverts": lambda row: row.decision == "revert",
+    "failures": lambda row: row.stage in ("eval_failed", "proposer_failed"),
+    "blocked": lambda row: row.stage == "blocked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Bars of shares, each empty where nothing is known, and facts as label and text."""
+
+    by_activity: tuple[Share, ...]
+    by_outcome: tuple[Share, ...]
+    energy: tuple[Share, ...]  # of the trials alone
+    metered: tuple[Metered, ...]  # of the whole run, one per scope
+    facts: tuple[tuple[str, str], ...]
+
+
+def spending(s: Summary, history: History, price: Price | None = None) -> Spending:
+    """Everything that the log knows of time and energy."""
+    activities = {
+        "training": s.train_s,
+        "validation": s.eval_s,
+        "failed trials": s.failed_s,
+        "proposer": s.propose_s,
+        "overhead": s.overhead_s,
+    }
+    if price is None and s.price_per_kwh is not None:
+        price = Price(s.price_per_kwh, s.currency or "")
+    rows = history.rows
+    times = {name: total(*(r.wall_s for r in rows if of(r))) for name, of in OUTCOMES.items()}
+    joules = {name: total(*(r.energy_j for r in rows if of(r))) for name, of in OUTCOMES.items()}
+    if history.baseline:
+        times["baseline"] = history.baseline.wall_s
+        joules["baseline"] = history.baseline.energy_j
+    if history.energy_j is not None:
+        rest = history.energy_j - (total(*joules.values()) or 0.0)
+        joules["unfinished"] = rest if rest > 1e-6 * history.energy_j else None
+    return Spending(
+        by_activity=shares({name: (value, span(value)) for name, value in activities.items()}),
+        by_outcome=shares({name: (value, span(value)) for name, value in times.items()}),
+        energy=shares({name: (value, kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}),
+        metered=metered(s.energy, price),
+        facts=(*_times(s, rows), *_energy(s, price), *_held_back(s)),
+    )
+
+
+def _times(s: Summary, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    measured = sorted(r.wall_s for r in rows if r.stage == "evaluated" and r.wall_s is not None)
+    if measured:
+        yield "a measured iteration", f"{span(measured[len(measured) // 2])} (median)"
+    if s.overhead_median_s is not None:
+        yield "overhead of one", f"{span(s.overhead_median_s)} (median)"
+    if s.wall_s is not None and s.keeps:
+        yield "time per keep", span(s.wall_s / s.keeps)
+    if s.tokens is not None:
+        yield "trained on", f"{s.tokens:,} tokens"
+    if s.peak_bytes is not None:
+        yield "largest trial", f"{s.peak_bytes / 2**30:.2f} GiB"
+
+
+def _energy(s: Summary, price: Price | None) -> Iterator[tuple[str, str]]:
+    if s.energy_kwh is None:
+        return  # the page says so where the bar would be
+
+    def with_cost(amount: float) -> str:
+        return f"{kwh(amount)}, {price.of(amount)}" if price else kwh(amount)
+
+    yield "energy of the trials", with_cost(s.energy_kwh)
+    if s.keeps:
+        yield "energy per keep", with_cost(s.energy_kwh / s.keeps)
+    if s.best_improvement_frac:
+        yield "energy per 1% gained", with_cost(s.energy_kwh / (100 * s.best_improvement_frac))
+
+
+def _held_back(s: Summary) -> Iterator[tuple[str, str]]:
+    """Trials that may not show what their configuration can do."""
+    if s.marks:
+        yield "trials held back", ", ".join(f"{n:,} {mark}" for mark, n in s.marks.items())
+    if s.voided:
+        yield "run again because of it", plural(s.voided, "trial")

@@ -1,0 +1,187 @@
+"""The morning report in a real Chromium: it opens without a complaint, asks no network, sorts, shows and hides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoresearch.report import load, summarise
+from autoresearch.report.history import History
+from autoresearch.report.html import render_html
+from benchmarks.long_night import write_long_night
+from tests.browser import CHROMIUM, DRIVER, MISSING, Browser, browser
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=MISSING)
+
+DESKTOP, PHONE = (1280, 900), (390, 844)
+ITERATIONS = 400
+HOSTILE = "</script><script>window.evil=1</script><img src=x onerror='window.evil=1'>\u202e\u2028 {{7*7}} @{why} "
+FIRST = "document.querySelector('#rows tbody tr')"
+# What the plot says beside the pointer: the tooltip stands in trees of their own, one within the other.
+TOLD = """(() => {
+  const found = [];
+  const walk = (root) => {
+    for (const e of root.querySelectorAll('*')) {
+      if (e.classList.contains('bk-tooltip-content')) found.push(e.innerText.trim());
+      if (e.shadowRoot) walk(e.shadowRoot);
+    }
+  };
+  walk(document);
+  return found.join('|');
+})()"""
+# Where in the window the mark of an iteration stands.
+MARK = """
+const view = Plots.shown.get('course').roots[0];
+view.el.scrollIntoView({ block: 'center', behavior: 'instant' });
+const { x, y } = view.el.getBoundingClientRect();
+const i = arguments[0];
+return [x + view.frame.x_scale.compute(DATA.columns.iter[i]), y + view.frame.y_scale.compute(DATA.columns.bpb[i])];
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory) -> History:
+    path = tmp_path_factory.mktemp("night") / "trajectory.jsonl"
+    write_long_night(path, ITERATIONS)
+    return load(path)
+
+
+@pytest.fixture(scope="module")
+def page(night, tmp_path_factory) -> Path:
+    return written(night, tmp_path_factory.mktemp("page"))
+
+
+def written(history: History, folder: Path) -> Path:
+    path = folder / "report.html"
+    path.write_text(render_html(summarise(history), history), encoding="utf-8")
+    return path
+
+
+def opened(chromium: Browser, page: Path, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Browser:
+    """The page with its first plot drawn, and nothing left in the console of the page before."""
+    chromium.console()
+    chromium.look(*size, dark=dark, touch=size == PHONE)
+    chromium.open(page)
+    chromium.wait("Plots.shown.has('course')")
+    return chromium
+
+
+def complaints(chromium: Browser) -> list[str]:
+    return [line for line in chromium.console() if not line.startswith("INFO")]
+
+
+def draw_all(chromium: Browser) -> None:
+    chromium.run("for (const place of Plots.places) document.getElementById(place).scrollIntoView()")
+    chromium.run("for (const place of Plots.places) if (!Plots.shown.has(place)) Plots.show(place)")
+    chromium.wait("Plots.shown.size === Plots.places.length")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_opens_without_a_complaint_and_asks_no_network(chromium, page, size, dark):
+    opened(chromium, page, size, dark=dark)
+    draw_all(chromium)
+    assert complaints(chromium) == []
+    assert chromium.run("return performance.getEntriesByType('resource').map((e) => e.name)") == []
+    assert chromium.run("return document.documentElement.scrollWidth") == size[0]  # nothing sticks out
+
+
+def test_the_table_sorts_both_ways_and_puts_what_is_missing_last(chromium, page, night):
+    opened(chromium, page)
+    gains = sorted((r.improvement_frac for r in night.rows if r.improvement_frac is not None), reverse=True)
+
+    def first_gain() -> str:
+        return chromium.run(f"return {FIRST}.querySelector('.gain').textContent").replace("\N{MINUS SIGN}", "-")
+
+    chromium.run("document.querySelector('[data-key=gain]').click()")
+    assert first_gain() == f"{100 * gains[0]:+.2f}%"
+    assert chromium.run("return document.querySelector('th.gain').getAttribute('aria-sort')") == "descending"
+    chromium.run("document.querySelector('[data-key=gain]').click()")
+    assert first_gain() == f"{100 * gains[-1]:+.2f}%"
+    last = "document.querySelectorAll('#rows tbody tr')"
+    chromium.run("for (let n = 0; n < 20; n++) document.querySelector('[data-step=\"1\"]').click()")
+    assert chromium.run(f"return [...{last}].at(-1).querySelector('.gain').textContent") == "-"
+
+
+def test_a_chip_and_a_word_leave_only_what_fits(chromium, page, night):
+    opened(chromium, page)
+    failed = [r for r in night.rows if r.stage == "eval_failed"]
+    chromium.run("[...document.querySelectorAll('.chips button')].find((b) => /^failed/.test(b.textContent)).click()")
+    assert chromium.run("return [...document.querySelectorAll('#rows tbody tr')].map((r) => r.className)") == [
+        "failed"
+    ] * len(failed)
+    chromium.run(
+        "const s = document.getElementById('search'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))",
+        failed[0].knob,
+    )
+    changes = chromium.run("return [...document.querySelectorAll('#rows td.change')].map((r) => r.textContent)")
+    assert changes
+    assert all(str(failed[0].knob) in change for change in changes)
+
+
+def test_pointing_at_a_mark_shows_its_change_its_figures_and_its_reason(chromium, page, night):
+    opened(chromium, page)
+    best = min((r for r in night.rows if r.decision == "keep"), key=lambda r: r.val_bpb or 9)
+    chromium.point(*chromium.run(MARK, best.iter - 1))
+    told = chromium.wait(TOLD)
+    assert f"{best.iter:,} · {best.knob} = " in told
+    assert f"{best.val_bpb:.4f}" in told
+    assert str(best.why) in told
+
+
+def test_light_and_dark_follow_the_system_until_the_button_says_otherwise(chromium, page):
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    opened(chromium, page, dark=True)
+    dark = chromium.run(ground)
+    opened(chromium, page)
+    light = chromium.run(ground)
+    assert dark != light
+    chromium.run("document.getElementById('theme').click()")
+    assert chromium.run(ground) == dark
+    chromium.run("document.getElementById('theme').click()")
+    assert chromium.run(ground) == light
+    chromium.run("localStorage.clear()")
+    assert complaints(chromium) == []
+
+
+def test_a_run_that_is_hostile_through_and_through_is_only_text(chromium, night, tmp_path):
+    rows = tuple(replace(r, why=HOSTILE * (2000 if r.iter == 3 else 1), source=HOSTILE) for r in night.rows[:60])
+    told = replace(night, rows=rows, run_id=HOSTILE, profile=HOSTILE, proposer=HOSTILE, stop_reason=HOSTILE)
+    opened(chromium, written(told, tmp_path), PHONE)
+    draw_all(chromium)
+    chromium.point(*chromium.run(MARK, next(i for i, r in enumerate(rows) if r.val_bpb is not None)))
+    told_text = chromium.wait(TOLD)
+    assert "<img src=x" in told_text
+    assert chromium.run("return window.evil === undefined && document.images.length === 0")
+    assert chromium.run("return document.documentElement.scrollWidth") == PHONE[0]
+    assert complaints(chromium) == []
+
+
+def test_ten_thousand_iterations_open_and_sort(chromium, tmp_path):
+    path = tmp_path / "trajectory.jsonl"
+    write_long_night(path, 10_000)
+    opened(chromium, written(load(path), tmp_path))
+    assert chromium.run("return document.querySelectorAll('*').length") < 6000
+    chromium.run("document.querySelector('[data-key=why]').click()")
+    assert chromium.run("return document.querySelectorAll('#rows tbody tr').length") == 50
+    assert complaints(chromium) == []
+
+
+def test_the_file_to_copy_is_the_file_that_is_saved(chromium, page):
+    import tomllib
+
+    opened(chromium, page)
+    text = chromium.run("return document.getElementById('best').textContent")
+    assert tomllib.loads(text)["profile"] == "gb10-354m"
+    assert json.dumps(tomllib.loads(text)["baseline"])
+    assert chromium.run("return !document.getElementById('save').hidden")
