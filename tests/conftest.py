@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from autoresearch import service
 from autoresearch.config import Settings, resolve
 from autoresearch.training.prepare import prepare
 from autoresearch.training.sources import Sources
@@ -28,6 +29,13 @@ QUICK_TRIALS = {
 }
 
 MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def pages_where_they_are_asked_for(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of fakes takes milliseconds, its page a second: written in tests marked ``page`` and by real daemons."""
+    if request.node.get_closest_marker("page") is None:
+        monkeypatch.setattr(service, "reports", lambda: {service.REPORT: ()})
 
 
 @pytest.fixture

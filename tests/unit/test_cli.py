@@ -310,6 +310,7 @@ def test_the_run_leaves_a_report_beside_its_trajectory(cli, finished):
     assert (finished / service.REPORT).read_text() == cli("report", str(finished))[1]
 
 
+@pytest.mark.page
 def test_the_page_is_left_beside_it_and_is_written_again_with_the_same_bytes(cli, finished, tmp_path):
     page = (finished / service.PAGE).read_bytes()
     assert cli("report", str(finished), "--html") == (0, f"{finished / service.PAGE}\n", "")
@@ -319,6 +320,7 @@ def test_the_page_is_left_beside_it_and_is_written_again_with_the_same_bytes(cli
     assert elsewhere.read_bytes() == page
 
 
+@pytest.mark.page
 def test_a_report_that_was_not_written_is_when_the_finished_run_is_opened_again(cli, finished):
     (finished / service.PAGE).unlink()
     text = (finished / service.REPORT).stat().st_mtime_ns
