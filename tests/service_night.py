@@ -42,7 +42,7 @@ COUNTED: tuple[tuple[Any, str], ...] = (
     (Stopped, "stop"),
     (Closer, "iterations"),
 )
-KEPT = ("trajectory.jsonl", "report.txt")
+KEPT = ("trajectory.jsonl", "report.txt", "report.html")
 
 
 class Capture:
