@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.energy.meter import EVERY_S, MOST_SHARE, SELDOM_S, PowerMeter
+from autoresearch.energy.meter import EVERY_S, MOST_SHARE, MOST_WAITED, SELDOM_S, PowerMeter
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sources.choose import Opened
 from autoresearch.energy.sources.source import Base, Nothing
@@ -192,6 +192,22 @@ class TestLooks:
         assert (w.sensor.asked - asked) * 0.04 <= 600 * MOST_SHARE * 1.2
         assert w.sensor.asked - asked >= 600 / SELDOM_S - 1
         assert w.meter.settle()["idle"].coverage == pytest.approx(1.0, abs=0.01)
+
+    @pytest.mark.parametrize("waits_s", [1.0, 10.0])
+    def test_one_that_keeps_us_waiting_is_asked_seldom(self, waits_s: float) -> None:
+        """A read that sleeps takes nothing of a core, and holds up the loop all the same."""
+        w = World(Sensor(constant()))
+
+        def late(t: float) -> Sample:
+            w.clock.now += waits_s
+            return Sample(t, power_w=100.0)
+
+        w.sensor.say = late
+        began, asked = w.clock.now, w.sensor.asked
+        w.wait(2000)
+        assert (w.sensor.asked - asked) * waits_s <= (w.clock.now - began) * MOST_WAITED * 1.1
+        assert w.sensor.asked - asked >= 5
+        assert w.meter.settle()["idle"].coverage == pytest.approx(1.0, abs=0.05)
 
     def test_without_a_sensor_it_costs_and_says_nothing(self) -> None:
         meter = PowerMeter(clock=lambda: 1 / 0, cpu_wait_s=lambda: 1 / 0)
