@@ -72,6 +72,8 @@ def metered(
         yield metering
     finally:
         meter.close()
+        if meter.failed:
+            watcher.said(f"the meter gave up ({meter.failed}): what came after is not metered")
 
 
 def idle_power(meter: PowerMeter, control: Stoppable, sleep: Callable[[float], None]) -> Power | None:
@@ -96,7 +98,11 @@ def in_words(metering: Metering) -> str:
 def spent_reason(settings: Settings, meter: PowerMeter, trajectory: Trajectory) -> str:
     """Why ``energy.max_kwh`` ends the run now; empty to go on."""
     bound = settings.energy.max_kwh
-    if bound is None or not meter.is_on or (kwh := spent_kwh(meter, trajectory)) < bound:
+    if bound is None:
+        return ""
+    if meter.failed:
+        return f"energy.max_kwh = {bound:g} can no longer be kept: the meter gave up ({meter.failed})"
+    if not meter.is_on or (kwh := spent_kwh(meter, trajectory)) < bound:
         return ""
     return f"{kwh:.3f} of {bound:g} kWh are spent"
 

@@ -215,6 +215,7 @@ class TestLooks:
         meter.phase("train")
         assert meter.settle() == {}
         assert meter.unsettled() == []
+        assert meter.failed == ""
 
     def test_after_its_end_too(self, world: World) -> None:
         world.meter.close()
@@ -224,6 +225,28 @@ class TestLooks:
 
 
 class TestFaults:
+    @pytest.mark.parametrize("broken", ["read", "users", "watch", "close"])
+    def test_whatever_a_sensor_raises_the_night_goes_on_without_it(self, world: World, broken: str) -> None:
+        def raises(*_: object) -> None:
+            raise RuntimeError("the driver is gone")
+
+        world.during("train", 5)
+        setattr(world.sensor, broken, raises)
+        world.meter.phase("start")
+        world.wait(5)
+        world.meter.phase("validate")
+        world.meter.unsettled()
+        settled = world.meter.settle()
+        world.meter.close()
+        assert world.meter.failed == ("" if broken == "close" else "RuntimeError: the driver is gone")
+        assert bool(settled) is (broken == "close")
+        assert not world.meter.is_on
+
+    def test_one_that_breaks_at_once_is_never_on(self) -> None:
+        w = World(Sensor(lambda t: Sample(t, power_w=1 / 0)))
+        assert (w.meter.is_on, w.sensor.closed) == (False, True)
+        assert "ZeroDivisionError" in w.meter.failed
+
     def test_a_sensor_that_goes_silent_lowers_the_coverage(self, world: World) -> None:
         world.during("train", 10)
         world.sensor.say = lambda t: None
