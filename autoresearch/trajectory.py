@@ -40,7 +40,7 @@ class Trajectory:
     proposed: Proposed | None = None  # the iteration that is open, if one is
     running: TrialStarted | None = None  # the trial that began and has not ended
     suspended: Suspended | None = None  # where the open trial was last put aside
-    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # what it had taken until then
+    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # what it took until then, if it goes on
     outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
     voided: list[TrialEnded] = field(default_factory=list)  # trials beside ``outcomes`` that are run again
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)
@@ -104,7 +104,8 @@ class Trajectory:
             case TrialSuspended():
                 self._meter(record.suspended.energy_j, scope_of(record.power))
                 self.running, self.suspended = None, record.suspended
-                self.earlier_parts = with_more(self.earlier_parts, record.power)
+                kept = record.suspended.resumes_at is not None  # else it begins again, and what was wrong is over
+                self.earlier_parts = with_more(self.earlier_parts, record.power) if kept else {}
             case TrialEnded():
                 self._end_trial(record)
             case Baseline():

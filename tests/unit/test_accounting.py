@@ -156,10 +156,12 @@ class TestMarks:
 class AsideOnce(FakeTrial):
     """Its second trial is put aside once, as for ``pause --now``."""
 
+    resumes_at: int | None = 5
+
     def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: Hold = Hold()) -> Any:
         self.measured.append((cfg, seed))
         if len(self.measured) == 2:
-            return Suspended(step=5, resumes_at=5, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)
+            return Suspended(step=5, resumes_at=self.resumes_at, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)
         return measurement(2.0)
 
 
@@ -177,6 +179,13 @@ class TestParts:
         assert [s.trial for s in of(TrialStarted, loop)] == [1, 2, 2]
         assert loop.trajectory.energy_j == 360 + 510
         assert loop.trajectory.power["gpu"]["train"].energy_j == 300 + 150 + 300
+
+    def test_one_that_begins_again_is_not_marked_for_what_was_discarded(self, make_settings) -> None:
+        trial = AsideOnce(resumes_at=None)
+        loop = loop_with(make_settings, FakeMeter([TRIAL, THROTTLED, TRIAL]), "seconds", trial)
+        loop.run()
+        ended = of(TrialEnded, loop)[-1]
+        assert (ended.marks, ended.void, ended.outcome.energy_j) == ((), False, 260.0 + 360.0)
 
     def test_an_earlier_part_that_was_throttled_marks_it(self, make_settings) -> None:
         loop = loop_with(make_settings, FakeMeter([TRIAL, THROTTLED, TRIAL]), trial=AsideOnce())
