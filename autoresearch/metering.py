@@ -93,7 +93,7 @@ def refuse_another_scope(max_kwh: float, scope: Scope | None, trajectory: Trajec
 def idle_power(meter: PowerMeter, control: Stoppable, sleep: Callable[[float], None]) -> Power | None:
     """What the device takes while nothing of this run is on it; an LLM server may be."""
     began = meter.clock()
-    while not control.stop_reason() and meter.clock() - began < IDLE_DEADLINE_S:
+    while meter.is_on and not control.stop_reason() and meter.clock() - began < IDLE_DEADLINE_S:
         meter.look()
         if any(p.span_s * p.coverage >= IDLE_S for p in meter.unsettled()):
             break

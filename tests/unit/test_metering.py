@@ -124,6 +124,16 @@ class TestNight:
         assert summarise(load(settings.run_dir)).energy == []
         assert not (settings.run_dir / FILE).exists()
 
+    def test_a_sensor_that_breaks_is_told_and_the_run_completes(self, make_settings) -> None:
+        class Broken(Sensor):
+            def read(self, t: float) -> Sequence[Sample]:
+                raise RuntimeError("the driver is gone")
+
+        settings, watcher = make_settings(iters=1), SilentWatcher()
+        assert run(settings, Opened(Broken()), watcher) == "complete"
+        assert {r.outcome.energy_j for r in records(settings) if isinstance(r, TrialEnded)} == {None}
+        assert any("gave up (RuntimeError: the driver is gone)" in m for m in watcher.messages)
+
 
 class TestMaxKwh:
     def test_it_ends_the_run_in_good_order_and_says_why(self, make_settings) -> None:
