@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from autoresearch.marking import marks_of
 from autoresearch.ports import Meter
-from autoresearch.power import TRIAL_PHASES, Phase, Power, with_more
+from autoresearch.power import TRIAL_PHASES, Phase, Power, scope_of, with_more
 from autoresearch.records import (
     Event,
     Measurement,
@@ -27,6 +27,8 @@ PHASE_AFTER: Mapping[type[Event], Phase] = {
     Resumed: "idle",
 }
 
+LASTED_S = 1.0  # a phase that was shorter may end before the sensor has said anything
+
 
 def accounted(event: Event, meter: Meter, trajectory: Trajectory) -> Event:
     """``event`` with what was used since the record before it. A trial's own joules are in its outcome too."""
@@ -37,7 +39,7 @@ def accounted(event: Event, meter: Meter, trajectory: Trajectory) -> Event:
         case TrialSuspended():
             meter.phase("idle")
             power = meter.settle(TRIAL_PHASES)
-            joules = {"energy_j": joules_of(power, trajectory.suspended)}
+            joules = {"energy_j": joules_of(power, trajectory.suspended), "energy_scope": scope_of(power)}
             return event.model_copy(update={"suspended": event.suspended.model_copy(update=joules), "power": power})
         case Metered():
             return event.model_copy(update={"power": meter.settle()})
@@ -48,7 +50,7 @@ def trial_accounted(event: TrialEnded, power: dict[Phase, Power], trajectory: Tr
     """The trial with its joules and marks. With a budget in seconds a marked measurement is void, once per seed."""
     outcome = event.outcome
     joules = joules_of(power, trajectory.suspended)
-    if joules is not None:
+    if power:
         outcome = outcome.model_copy(update={"energy_j": joules})
     marks = marks_of(outcome, with_more(trajectory.earlier_parts, power), trajectory.baseline_outcomes)
     by_the_clock = trajectory.meta is not None and trajectory.meta.yardstick.budget_kind == "seconds"
@@ -58,8 +60,12 @@ def trial_accounted(event: TrialEnded, power: dict[Phase, Power], trajectory: Tr
 
 
 def joules_of(power: Mapping[Phase, Power], before: Suspended | None) -> float | None:
-    """Of a trial with its earlier parts; known of all of them or not at all."""
+    """Of a trial with its earlier parts: known of every phase that lasted and of every part, in one scope, or not."""
     known = [p.energy_j for p in power.values() if p.energy_j is not None]
-    if not known or (before is not None and before.energy_j is None):
+    silent = any(p.energy_j is None and p.span_s >= LASTED_S for p in power.values())
+    scope = scope_of(power)
+    if not known or silent or scope is None:
         return None
-    return sum(known) + (before.energy_j or 0.0 if before else 0.0)
+    if before is None:
+        return sum(known)
+    return None if before.energy_j is None or before.energy_scope != scope else sum(known) + before.energy_j

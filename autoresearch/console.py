@@ -26,6 +26,7 @@ from autoresearch.records import (
     Started,
     Stopped,
     Suspended,
+    TrialEnded,
     TrialSuspended,
 )
 from autoresearch.trajectory import Trajectory
@@ -111,6 +112,8 @@ class Terminal:
                 self._print(iteration_line(event, self._number(event.iter)))
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
+            case TrialEnded(trial=n, marks=marks, void=True):
+                self._print(f"trial {n} ran {' and '.join(marks)}: it is run again, once")
             case Paused(reason=reason):
                 self._print(f"paused: {reason}; `autoresearch resume` or removing the file goes on")
             case Resumed(paused_s=paused_s):

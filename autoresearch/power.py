@@ -90,6 +90,12 @@ def joined(first: Power, second: Power) -> Power:
     )
 
 
+def scope_of(power: Mapping[Phase, Power]) -> Scope | None:
+    """The one scope that all joules among ``power`` are of; ``None`` where there are none, or several."""
+    scopes = {p.scope for p in power.values() if p.energy_j is not None}
+    return scopes.pop() if len(scopes) == 1 else None
+
+
 def with_more(before: Mapping[Phase, Power], more: Mapping[Phase, Power]) -> dict[Phase, Power]:
     """Phase by phase both; of a phase whose scope has changed, which cannot be added up, the later."""
     both = {p: joined(before[p], m) if p in before and before[p].scope == m.scope else m for p, m in more.items()}

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from autoresearch.exchange import LlmCall
 from autoresearch.plain import Plain as Plain
 from autoresearch.plain import decoded
-from autoresearch.power import Metering, Phase, Power
+from autoresearch.power import Metering, Phase, Power, Scope
 from rails import Rail
 
 SCHEMA_VERSION = 1
@@ -105,6 +105,7 @@ class Suspended(Plain):
     val_wall_s: NotNegative
     trial_wall_s: NotNegative = 0.0
     energy_j: float | None = None
+    energy_scope: Scope | None = None  # what energy_j is of; joules of another scope are not added to it
 
 
 class Yardstick(Plain):

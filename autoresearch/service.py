@@ -146,7 +146,7 @@ def go_on(
     )
     with (
         proposer_of(settings, around, replies) as proposer,
-        metered(settings, bench, meter, around.run_dir, proposer.name, control, watcher) as metering,
+        metered(settings, bench, meter, around.run_dir, proposer.name, control, watcher, trajectory) as metering,
     ):
         loop = loop_of(settings, policy, bench, journal, trajectory, control, meter, watcher, proposer, metering)
         ending = loop.run()

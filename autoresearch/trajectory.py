@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from autoresearch.power import Metering, Phase, Power, Scope, with_more
+from autoresearch.power import Metering, Phase, Power, Scope, scope_of, with_more
 from autoresearch.records import (
     RETRYABLE,
     Attempt,
@@ -40,7 +40,7 @@ class Trajectory:
     proposed: Proposed | None = None  # the iteration that is open, if one is
     running: TrialStarted | None = None  # the trial that began and has not ended
     suspended: Suspended | None = None  # where the open trial was last put aside
-    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # what it had taken until then
+    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # what it took until then, if it goes on
     outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
     voided: list[TrialEnded] = field(default_factory=list)  # trials beside ``outcomes`` that are run again
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Trajectory:
     starts: int = 0
     best: Evaluated | None = None  # the keep with the lowest mean
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
-    energy_j: float | None = None  # of all trials
+    trials_j: dict[Scope | None, float] = field(default_factory=dict)  # of all trials; None: a log that names no scope
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
     metering: Metering | None = None  # of the last start
     baseline_bad_luck: int = 0  # failures of the baseline that may say nothing about it
@@ -62,6 +62,11 @@ class Trajectory:
         for record in records:
             trajectory.add(record)
         return trajectory
+
+    @property
+    def energy_j(self) -> float | None:
+        """Of all trials that were metered; ``None`` once their joules are of different scope."""
+        return next(iter(self.trials_j.values())) if len(self.trials_j) == 1 else None
 
     @property
     def next_iter(self) -> int:
@@ -97,9 +102,10 @@ class Trajectory:
                 self.running = record
                 self.trials_started = record.trial
             case TrialSuspended():
-                self._meter(record.suspended.energy_j)
+                self._meter(record.suspended.energy_j, scope_of(record.power))
                 self.running, self.suspended = None, record.suspended
-                self.earlier_parts = with_more(self.earlier_parts, record.power)
+                kept = record.suspended.resumes_at is not None  # else it begins again, and what was wrong is over
+                self.earlier_parts = with_more(self.earlier_parts, record.power) if kept else {}
             case TrialEnded():
                 self._end_trial(record)
             case Baseline():
@@ -128,17 +134,17 @@ class Trajectory:
             self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
     def _end_trial(self, record: TrialEnded) -> None:
-        self._meter(record.outcome.energy_j)
+        self._meter(record.outcome.energy_j, scope_of(record.power))
         self.running, self.suspended, self.earlier_parts = None, None, {}
         (self.voided if record.void else self.outcomes).append(record)
         if self.baseline is None and self._is_first_bad_luck(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as a candidate's would be
 
-    def _meter(self, energy_j: float | None) -> None:
+    def _meter(self, energy_j: float | None, scope: Scope | None) -> None:
         """Add the joules of a trial so far, of which an earlier part may be counted already."""
         counted = self.suspended.energy_j or 0.0 if self.suspended else 0.0
         if energy_j is not None:
-            self.energy_j = (self.energy_j or 0.0) + energy_j - counted
+            self.trials_j[scope] = self.trials_j.get(scope, 0.0) + energy_j - counted
 
     def _count(self, power: dict[Phase, Power]) -> None:
         for phase, more in power.items():

@@ -10,7 +10,7 @@ from typing import Any
 from autoresearch.cli.output import looks, without_gc, write_file
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
-from autoresearch.errors import MissingPackage
+from autoresearch.errors import ConfigError, MissingPackage
 
 PAGE = "report.html"
 
@@ -48,7 +48,10 @@ def status(args: argparse.Namespace) -> int:
 
 
 def report(args: argparse.Namespace) -> int:
-    """``autoresearch report``."""
+    """``autoresearch report``. Raises ``ConfigError`` for a price where none is shown."""
+    if not args.html and (args.price_per_kwh is not None or args.currency):
+        what = "--price-per-kwh and --currency are of the HTML page, and --html is not given"
+        raise ConfigError(what, hint="add --html; for the text report run with --set energy.price_per_kwh=0.30")
     return _page(args) if args.html else _look(args, "report")
 
 

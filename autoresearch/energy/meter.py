@@ -1,15 +1,20 @@
 """The meter of a run: looks at the sensor when it is asked to, which whoever waits does, and keeps account by phase.
 
 It has no thread and never waits. A look costs nothing but a comparison until a second has passed; then one sample is
-taken. A sensor that is slow to answer is asked less often, so that metering stays below half a per cent.
+taken. A sensor that is slow to answer is asked less often, so that metering stays below half a per cent of a core; one
+that makes us wait is asked so seldom that a loop that looks is held up for no more than a twentieth of the time.
+
+Nothing that it does raises: a meter that breaks turns itself off and remembers why in ``failed``.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from autoresearch.energy import machine
 from autoresearch.energy.integrate import GAP_S, Integrator, Interval
@@ -23,9 +28,33 @@ from autoresearch.power import PHASES, Metering, Phase, Power
 EVERY_S = 1.0
 LISTEN_S = 0.05  # a sensor that speaks in its own time: each of its lines is stamped when it is heard
 MOST_SHARE = 0.003  # of the time, for the samples; the rest of half a per cent is for what surrounds them
-SELDOM_S = 20.0  # however slow the sensor is
+MOST_WAITED = 0.05  # of the time, for waiting until the sensor answers
+SELDOM_S = 20.0  # however much of a core it takes
 GAP_LOOKS = 3.0
+MAX_WHY = 300  # characters
 TRIED = ("train", "validate")  # phases that are kept without a joule too, for what else they say
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def harmless(
+    nothing: Callable[[], T],
+) -> Callable[[Callable[Concatenate[PowerMeter, P], T]], Callable[Concatenate[PowerMeter, P], T]]:
+    """What the method raises ends the metering, never the night; it then answers ``nothing()``."""
+
+    def guard(method: Callable[Concatenate[PowerMeter, P], T]) -> Callable[Concatenate[PowerMeter, P], T]:
+        @wraps(method)
+        def guarded(meter: PowerMeter, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return method(meter, *args, **kwargs)
+            except Exception as e:  # a sensor's library may raise what it likes
+                meter.give_up(e)
+                return nothing()
+
+        return guarded
+
+    return guard
 
 
 @dataclass(slots=True)
@@ -43,6 +72,7 @@ class PowerMeter:
     refused: tuple[str, ...] = ()
     telemetry: Telemetry | None = None
     is_on: bool = False
+    failed: str = ""  # why it has turned itself off
     _phase: Phase = "idle"
     _since: float = 0.0
     _waited_s: float | None = None
@@ -53,6 +83,7 @@ class PowerMeter:
     _integrator: Integrator = field(default_factory=Integrator)
     _tallies: dict[Phase, Tally] = field(default_factory=dict)
 
+    @harmless(lambda: None)
     def use(self, opened: Opened, telemetry: Telemetry | None = None) -> None:
         """Begin to meter."""
         self.source, self.refused, self.telemetry = opened.source, opened.refused, telemetry
@@ -69,16 +100,25 @@ class PowerMeter:
         return None if self._others is None or self._is_blind else bool(self._others)
 
     def close(self) -> None:
-        self.source.close()
-        if self.telemetry is not None:
-            self.telemetry.close()
         self.is_on = False
+        with suppress(Exception):
+            self.source.close()
+        with suppress(Exception):
+            if self.telemetry is not None:
+                self.telemetry.close()
 
+    def give_up(self, why: Exception) -> None:
+        """Off for good, with what is not settled forgotten: half an account is none."""
+        self.failed = f"{type(why).__name__}: {why}"[:MAX_WHY]
+        self.close()
+
+    @harmless(lambda: None)
     def look(self) -> None:
         """Take a sample if it is time; whoever waits calls this as often as it likes."""
         if self.is_on and (t := self.clock()) >= self._due:
             self._take(t)
 
+    @harmless(lambda: None)
     def phase(self, name: Phase) -> None:
         """What happens from now on is this."""
         if self.is_on and name != self._phase:
@@ -89,6 +129,7 @@ class PowerMeter:
                 self._is_blind = self.source.users() == frozenset()
         self._phase = name
 
+    @harmless(dict[Phase, Power])
     def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
         """What ``phases`` took since they were last settled, without those that are not worth telling."""
         if not self.is_on:
@@ -98,6 +139,7 @@ class PowerMeter:
         powers = {p: tally.power(self.source.method, self.source.scope, self.shared) for p, tally in settled.items()}
         return {p: power for p, power in powers.items() if p in TRIED or self._is_worth_telling(power)}
 
+    @harmless(list[Power])
     def unsettled(self) -> list[Power]:
         """What no record knows yet, up to now."""
         if not self.is_on:
@@ -148,8 +190,10 @@ class PowerMeter:
             self._note(sample, t)
         self._cost_s += 0.1 * (self.cpu_clock() - began - self._cost_s)
         every_s = min(SELDOM_S, max(EVERY_S if self.source.is_prompt else LISTEN_S, self._cost_s / MOST_SHARE))
+        answered = self.clock()
+        every_s = max(every_s, (answered - t) / MOST_WAITED)
         self._integrator.gap_s = max(GAP_S, GAP_LOOKS * every_s)
-        self._due = t + every_s
+        self._due = answered + every_s
 
     def _note(self, sample: Sample, t: float) -> None:
         memory = sample.mem_used_bytes

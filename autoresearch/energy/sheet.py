@@ -35,6 +35,9 @@ FACTORS = {"m": 1e-3, "k": 1e3, "": 1.0}
 JOULES_PER_KWH = 3.6e6
 EPOCH_MS = 1e11  # a larger number counts milliseconds: as seconds it would be after the year 5000
 GAP_INTERVALS = 3.0  # samples that are further apart than so many usual intervals are not joined
+MIN_STEPS = 3
+BURST = 0.1  # of the interval between two bursts: lines that are closer together are of one moment
+BURSTS = 1 / 3  # of all intervals; of two devices' lines it is half
 HINT = "wanted are the columns timestamp and power_w, or those of nvidia-smi --query-gpu=timestamp,power.draw"
 
 
@@ -90,6 +93,9 @@ def read_sheet(lines: TextIO | Iterable[str], name: str) -> Sheet:
         _take(sheet, columns, row)
     if not sheet.devices:
         raise AutoresearchError(f"{name} has no line with a time that can be read", hint=HINT)
+    if columns.device is None and _is_interleaved(sheet.devices[""]):
+        what = f"{name} has several lines for one moment and no column that tells devices apart"
+        raise AutoresearchError(what, hint="log uuid or index too: nvidia-smi --query-gpu=timestamp,index,power.draw")
     return sheet
 
 
@@ -205,6 +211,18 @@ def _time_of(cell: str) -> float | None:
 def _watts_of(cell: str) -> float | None:
     found = CELL_W.fullmatch(cell.strip())
     return float(found[1]) * FACTORS[(found[2] or "").lower()] if found else None
+
+
+def _is_interleaved(samples: Sequence[Sample]) -> bool:
+    """Whether lines come in bursts, as several devices do that are asked one after the other, up to eight of them.
+
+    Joined into one series each interval would be counted once, whatever the number of devices.
+    """
+    steps = sorted(b.t - a.t for a, b in itertools.pairwise(samples) if b.t >= a.t)
+    if len(steps) < MIN_STEPS:
+        return False
+    usual_s = steps[len(steps) * 9 // 10]
+    return sum(step <= BURST * usual_s for step in steps) >= BURSTS * len(steps)
 
 
 def _usual_gap_s(sheet: Sheet) -> float | None:

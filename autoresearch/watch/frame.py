@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from autoresearch.report.energy import SCOPES
 from autoresearch.report.summary import best_keep
 from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, kind_of, line
 from autoresearch.report.text import LABEL_CELLS, curve, facts
@@ -115,10 +116,11 @@ def _results(sight: Sight) -> Iterator[tuple[str, str]]:
 
 
 def _power(sight: Sight) -> Iterator[tuple[str, str]]:
-    if sight.watts is None or sight.summary is None:
-        return
-    so_far = f", {sight.summary.energy_kwh:.4f} kWh so far" if sight.summary.energy_kwh is not None else ""
-    yield "power", f"{sight.watts:.0f} W in the last trial{so_far}"
+    energy = sight.summary.energy if sight.summary else []
+    so_far = [f"{e.energy_kwh:.4f} kWh of {SCOPES[e.scope]} so far" for e in energy if e.energy_kwh is not None]
+    now = [] if sight.watts is None else [f"{sight.watts:.0f} W while the last trial trained"]
+    if now or so_far:
+        yield "power", ", ".join([*now, *so_far])
 
 
 def _labelled(label: str, text: str, width: int) -> Lines:

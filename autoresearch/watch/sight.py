@@ -12,7 +12,7 @@ from autoresearch.control import FLAG
 from autoresearch.errors import JournalError
 from autoresearch.files import is_locked, lock_holder
 from autoresearch.progress import Shown, read_progress
-from autoresearch.records import Event, Proposed, TrialEnded
+from autoresearch.records import Proposed, TrialEnded
 from autoresearch.report import History, Summary, summarise
 from autoresearch.report.native import Chronicle
 from autoresearch.watch.follow import Follower, News
@@ -30,7 +30,7 @@ class Sight:
     history: History | None = None  # None: no record yet
     summary: Summary | None = None
     proposed: Proposed | None = None  # what the open iteration tries
-    watts: float | None = None  # over the newest trial that was metered
+    watts: float | None = None  # while the newest trial trained; None: not metered
     alive: bool | None = None
     starting: bool = False  # a process holds the lock, and the records do not know of it yet
     pausing: bool = False  # pause.flag is there
@@ -73,7 +73,8 @@ class Lookout:
             self._chronicle, self._told, self._watts = Chronicle(), None, None
         for record in news.records:
             self._chronicle.add(record)
-            self._watts = watts_of(record) or self._watts
+            if isinstance(record, TrialEnded):
+                self._watts = watts_of(record)
         if self._chronicle.trajectory.meta:
             history = self._chronicle.history()
             self._told = history, summarise(history)
@@ -114,9 +115,7 @@ class Lookout:
         return shown if open_trial and open_trial.iter == shown.iter and not starting else None
 
 
-def watts_of(record: Event) -> float | None:
-    """What a trial drew on average, where it was metered."""
-    if not isinstance(record, TrialEnded):
-        return None
-    outcome = record.outcome
-    return outcome.energy_j / outcome.trial_wall_s if outcome.energy_j and outcome.trial_wall_s else None
+def watts_of(record: TrialEnded) -> float | None:
+    """What a trial drew on average while it trained, over the seconds that were metered."""
+    train = record.power.get("train")
+    return train.mean_w if train else None

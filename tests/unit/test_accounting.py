@@ -11,7 +11,7 @@ from autoresearch.accounting import joules_of
 from autoresearch.loop import Loop
 from autoresearch.policy import policy_of
 from autoresearch.ports import Hold, OnProgress
-from autoresearch.power import Phase, Power
+from autoresearch.power import Phase, Power, Scope
 from autoresearch.records import Evaluated, Paused, Resumed, Suspended, TrialEnded, TrialStarted, TrialSuspended, decode
 from autoresearch.report import summarise
 from autoresearch.report.native import history_of
@@ -156,10 +156,12 @@ class TestMarks:
 class AsideOnce(FakeTrial):
     """Its second trial is put aside once, as for ``pause --now``."""
 
+    resumes_at: int | None = 5
+
     def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: Hold = Hold()) -> Any:
         self.measured.append((cfg, seed))
         if len(self.measured) == 2:
-            return Suspended(step=5, resumes_at=5, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)
+            return Suspended(step=5, resumes_at=self.resumes_at, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)
         return measurement(2.0)
 
 
@@ -178,14 +180,55 @@ class TestParts:
         assert loop.trajectory.energy_j == 360 + 510
         assert loop.trajectory.power["gpu"]["train"].energy_j == 300 + 150 + 300
 
+    def test_one_that_begins_again_is_not_marked_for_what_was_discarded(self, make_settings) -> None:
+        trial = AsideOnce(resumes_at=None)
+        loop = loop_with(make_settings, FakeMeter([TRIAL, THROTTLED, TRIAL]), "seconds", trial)
+        loop.run()
+        ended = of(TrialEnded, loop)[-1]
+        assert (ended.marks, ended.void, ended.outcome.energy_j) == ((), False, 260.0 + 360.0)
+
     def test_an_earlier_part_that_was_throttled_marks_it(self, make_settings) -> None:
         loop = loop_with(make_settings, FakeMeter([TRIAL, THROTTLED, TRIAL]), trial=AsideOnce())
         loop.run()
         assert of(TrialEnded, loop)[-1].marks == ("throttled",)
         assert loop.trajectory.earlier_parts == {}
 
-    @pytest.mark.parametrize("first", [None, 10.0])
-    def test_joules_that_are_not_known_of_every_part_are_not_known(self, first: float | None) -> None:
-        before = Suspended(step=1, resumes_at=1, train_wall_s=1.0, val_wall_s=0.0, energy_j=first)
-        assert joules_of(TRIAL, before) == (None if first is None else 370.0)
+    @pytest.mark.parametrize(
+        ("first", "scope", "whole"),
+        [(None, None, None), (10.0, "gpu", 370.0), (10.0, "system", None), (10.0, None, None)],
+    )
+    def test_joules_that_are_not_known_of_every_part_in_one_scope_are_not_known(
+        self, first: float | None, scope: Scope | None, whole: float | None
+    ) -> None:
+        before = Suspended(step=1, resumes_at=1, train_wall_s=1.0, val_wall_s=0.0, energy_j=first, energy_scope=scope)
+        assert joules_of(TRIAL, before) == whole
         assert joules_of({}, before) is None
+
+    def test_a_restart_with_another_sensor_adds_nothing_up(self, make_settings) -> None:
+        system: dict[Phase, Power] = {p: power.model_copy(update={"scope": "system"}) for p, power in TRIAL.items()}
+        meter = FakeMeter([TRIAL, {"train": fake_power(150.0)}], usual=system)
+        loop = loop_with(make_settings, meter, trial=AsideOnce())
+        loop.run()
+        (aside,) = of(TrialSuspended, loop)
+        assert (aside.suspended.energy_j, aside.suspended.energy_scope) == (150.0, "gpu")
+        assert of(TrialEnded, loop)[-1].outcome.energy_j is None
+        assert loop.trajectory.trials_j == {"gpu": 360.0 + 150.0}
+
+    def test_trials_of_different_scope_have_no_sum(self, make_settings) -> None:
+        system: dict[Phase, Power] = {p: power.model_copy(update={"scope": "system"}) for p, power in TRIAL.items()}
+        loop = loop_with(make_settings, FakeMeter([TRIAL], usual=system))
+        loop.run()
+        assert loop.trajectory.trials_j == {"gpu": 360.0, "system": 360.0}
+        assert loop.trajectory.energy_j is None
+        assert summarise(history_of(records(loop))).energy_kwh is None
+
+
+class TestPhasesWithoutJoules:
+    def test_a_trial_of_which_training_is_not_known_has_no_joules(self) -> None:
+        assert joules_of({"start": fake_power(100.0), "train": fake_power(None, 60.0)}, None) is None
+
+    def test_one_that_was_over_before_the_sensor_spoke_takes_nothing_away(self) -> None:
+        assert joules_of({"train": fake_power(100.0), "validate": fake_power(None, 0.2)}, None) == 100.0
+
+    def test_one_that_changed_its_scope_has_no_sum(self) -> None:
+        assert joules_of({"start": fake_power(1.0, scope="system"), "train": fake_power(9.0)}, None) is None

@@ -345,6 +345,13 @@ def test_a_price_is_a_number_that_can_be_paid(cli, finished, capsys, price):
     assert price in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--price-per-kwh=0.3", "--currency=EUR"])
+def test_a_price_that_would_not_be_shown_is_refused(cli, finished, flag):
+    code, out, err = cli("report", str(finished), flag)
+    assert (code, out) == (errors.ConfigError.exit_code, "")
+    assert "--html is not given" in err
+
+
 def test_running_a_finished_run_again_shows_it_and_how_to_go_further(cli, finished):
     before = (finished / service.TRAJECTORY).read_bytes()
     code, out, err = cli(*run_flags(finished))

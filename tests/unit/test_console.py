@@ -23,6 +23,7 @@ from autoresearch.records import (
     Started,
     Stopped,
     Suspended,
+    TrialEnded,
     TrialSuspended,
 )
 from autoresearch.testing import FakeTrial, ScriptedProposer, fake_loop
@@ -118,6 +119,16 @@ def test_without_a_terminal_there_is_no_bar():
     terminal.preparing("tokenizing", 0.5)
     terminal.progressed(Progress(iter=1, phase="train", fraction=0.5, step=10, tokens_per_s=1e4))
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("void", [True, False])
+def test_a_trial_that_is_run_again_for_its_marks_is_told(void):
+    stream = io.StringIO()
+    outcome = Failure(cause=Cause.CRASHED, detail="")
+    marks = ("contended", "slow")
+    Terminal(9, stream).recorded(TrialEnded(ts=TS, trial=4, iter=2, seed=1, outcome=outcome, marks=marks, void=void))
+    told = "trial 4 ran contended and slow: it is run again, once\n"
+    assert stream.getvalue() == (told if void else "")
 
 
 def test_on_a_terminal_a_bar_shows_what_is_tried_and_goes_when_the_line_comes():

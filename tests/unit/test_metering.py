@@ -20,7 +20,7 @@ from autoresearch.energy.sources.source import Base, Nothing
 from autoresearch.energy.telemetry import FILE
 from autoresearch.errors import ConfigError
 from autoresearch.journal import read
-from autoresearch.metering import idle_power, is_here, metered, spent_kwh, spent_reason
+from autoresearch.metering import UNKNOWN_S, idle_power, is_here, kwh_of, metered, spent, spent_reason
 from autoresearch.power import Method, Scope
 from autoresearch.records import LoopComplete, Metered, Started, Stopped, TrialEnded, decode
 from autoresearch.report import load, summarise
@@ -124,6 +124,16 @@ class TestNight:
         assert summarise(load(settings.run_dir)).energy == []
         assert not (settings.run_dir / FILE).exists()
 
+    def test_a_sensor_that_breaks_is_told_and_the_run_completes(self, make_settings) -> None:
+        class Broken(Sensor):
+            def read(self, t: float) -> Sequence[Sample]:
+                raise RuntimeError("the driver is gone")
+
+        settings, watcher = make_settings(iters=1), SilentWatcher()
+        assert run(settings, Opened(Broken()), watcher) == "complete"
+        assert {r.outcome.energy_j for r in records(settings) if isinstance(r, TrialEnded)} == {None}
+        assert any("gave up (RuntimeError: the driver is gone)" in m for m in watcher.messages)
+
 
 class TestMaxKwh:
     def test_it_ends_the_run_in_good_order_and_says_why(self, make_settings) -> None:
@@ -158,12 +168,37 @@ class TestMaxKwh:
         meter, trajectory = PowerMeter(), Trajectory()
         meter.use(Opened(Sensor()))
         trajectory.power["gpu"] = {"train": fake_power(3.6e6, 7200.0, coverage=0.5)}
-        trajectory.power["system"] = {"train": fake_power(9e9, 7200.0, scope="system")}
-        assert spent_kwh(meter, trajectory) == pytest.approx(2.0, rel=1e-3)
+        total = spent(meter, trajectory)
+        assert total is not None
+        assert kwh_of(total) == pytest.approx(2.0, rel=1e-3)
         settings = resolve({"energy.max_kwh": 1.5}, {}).settings
         assert spent_reason(settings, meter, trajectory).endswith("of 1.5 kWh are spent")
         meter.close()
         assert spent_reason(settings, meter, trajectory) == "", "nothing is metered any more"
+
+    def test_a_sensor_that_never_says_a_joule_ends_the_run_by_name(self) -> None:
+        meter, trajectory = PowerMeter(), Trajectory()
+        meter.use(Opened(Sensor()))
+        settings = resolve({"energy.max_kwh": 1.5}, {}).settings
+        trajectory.power["gpu"] = {"train": fake_power(None, UNKNOWN_S / 2)}
+        assert spent_reason(settings, meter, trajectory) == ""
+        trajectory.power["gpu"] = {"train": fake_power(None, 2 * UNKNOWN_S)}
+        assert "cannot be kept: the sensor has said nothing in 1200 s" in spent_reason(settings, meter, trajectory)
+
+    def test_a_meter_that_gave_up_ends_the_run_by_name(self) -> None:
+        meter = PowerMeter()
+        meter.give_up(RuntimeError("the driver is gone"))
+        settings = resolve({"energy.max_kwh": 1.5}, {}).settings
+        assert "RuntimeError: the driver is gone" in spent_reason(settings, meter, Trajectory())
+        assert spent_reason(resolve({}, {}).settings, meter, Trajectory()) == ""
+
+    def test_joules_of_another_scope_cannot_be_bounded_with_these(self, make_settings) -> None:
+        settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
+        run(settings, Opened(Sensor()))
+        of_the_system = Sensor()
+        of_the_system.scope = "system"
+        with pytest.raises(ConfigError, match="metered in scope gpu, and this start meters scope system"):
+            run(settings, Opened(of_the_system))
 
 
 class TestIdle:
@@ -190,7 +225,7 @@ class TestIdle:
         settings = resolve({"llm.base_url": "http://127.0.0.1:8000/v1"}, {}).settings
         bench = Bench(FakeTrial(), YARDSTICK, None, open_source=lambda: Opened(Sensor()))
         watcher = SilentWatcher()
-        with metered(settings, bench, PowerMeter(), tmp_path, proposer, FakeControl(), watcher) as found:
+        with metered(settings, bench, PowerMeter(), tmp_path, proposer, FakeControl(), watcher, Trajectory()) as found:
             assert found is not None
             assert found.shared is shared
         assert ("something else is on the device" in watcher.messages[0]) is bool(shared)

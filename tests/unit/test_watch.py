@@ -16,6 +16,7 @@ from autoresearch.progress import Shown
 from autoresearch.records import ProposalRecord, Proposed
 from autoresearch.report import History, OpenTrial, Row, summarise
 from autoresearch.report.sparkline import FAILED
+from autoresearch.testing import fake_power
 from autoresearch.watch.frame import frame
 from autoresearch.watch.pace import clock, elapsed_s, left_s, roughly, typical_s
 from autoresearch.watch.screen import group
@@ -230,8 +231,12 @@ def test_the_end_stays_on_the_screen():
 
 def test_watts_are_shown_where_they_are_known():
     assert "power" not in shown(SIGHT)
-    history = replace(NIGHT, energy_j=3.6e6)
-    assert "power       312 W in the last trial, 1.0000 kWh so far" in shown(of(history, watts=312.4))
+    assert "power       312 W while the last trial trained\n" in shown(of(NIGHT, watts=312.4))
+    power = {"gpu": {"train": fake_power(3.6e6)}, "system": {"train": fake_power(7.2e6, scope="system")}}
+    text = " ".join(shown(of(replace(NIGHT, power=power), watts=312.4)).split())
+    assert "312 W while the last trial trained, 1.0000 kWh of the GPU's board so far" in text
+    assert "2.0000 kWh of the whole system so far" in text
+    assert "power       1.0000 kWh of the GPU's board so far" in shown(of(replace(NIGHT, power=power)))
 
 
 def test_a_problem_is_told_with_what_to_try():

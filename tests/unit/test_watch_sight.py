@@ -18,7 +18,7 @@ from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.files import DirectoryLock
 from autoresearch.journal import read, seal
 from autoresearch.records import Evaluated, Started, TrialStarted, decode, encode
-from autoresearch.testing import SilentWatcher, fake_bench
+from autoresearch.testing import SilentWatcher, fake_bench, fake_power
 from autoresearch.watch import follow
 from autoresearch.watch.follow import Follower
 from autoresearch.watch.sight import Lookout
@@ -316,15 +316,17 @@ def test_damage_is_a_problem_that_can_pass(run_dir, path, lookout_on):
     assert sight.summary.iterations == 3
 
 
-def test_watts_are_of_the_newest_trial_that_was_metered(run_dir, path, lookout_on):
+@pytest.mark.parametrize(("last", "watts"), [(600.0, 60.0), (None, None)])
+def test_watts_are_of_the_newest_trial_while_it_trained(run_dir, path, lookout_on, last, watts):
+    """Over the seconds that were metered, not over the whole of the trial; an older trial's would be stale."""
     records = [decode(payload) for payload in read(path).payloads]
-    joules = iter([None, 3000.0, 600.0, None])
-    for n, record in enumerate(records):
-        if record.stage == "trial":
-            outcome = record.outcome.model_copy(update={"energy_j": next(joules), "trial_wall_s": 10.0})
-            records[n] = record.model_copy(update={"outcome": outcome})
+    trials = [n for n, record in enumerate(records) if record.stage == "trial"]
+    for n in trials:
+        train = fake_power(last if n == trials[-1] else 3000.0, 10.0)
+        outcome = records[n].outcome.model_copy(update={"energy_j": 600.0, "trial_wall_s": 1000.0})
+        records[n] = records[n].model_copy(update={"outcome": outcome, "power": {"train": train}})
     path.write_bytes(b"".join(seal(n, encode(record)) for n, record in enumerate(records)))
-    assert lookout_on(run_dir).look().watts == 60.0
+    assert lookout_on(run_dir).look().watts == watts
 
 
 def test_looking_changes_nothing(run_dir, lookout_on):

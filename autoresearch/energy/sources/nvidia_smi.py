@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import termios
 import tty
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from autoresearch.energy.sample import Sample, together
 from autoresearch.energy.sources.nvml import slowdowns_of
@@ -25,11 +28,20 @@ FIELDS = ("timestamp", "uuid", "power.draw", "utilization.gpu", "memory.used", "
 REASONS = "clocks_throttle_reasons.active"
 EVERY_MS = 1000
 ASK_DEADLINE_S = 20.0  # the driver may have to be woken first
+END_S = 1.0  # for a process that was killed
 SILENT_S = 15.0  # after which it hangs
 AGAIN_S = 60.0  # before it is started once more
 NUMBER = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 BITS = re.compile(r"0x[0-9a-fA-F]{1,16}")
 MAX_LINE_BYTES = 1 << 12
+
+
+class Endable(Protocol):
+    """What of a process is needed to end it."""
+
+    def kill(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +92,33 @@ class NvidiaSmi(Base):
 
     def close(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            end(self._process)
             os.close(self._fd)
         self._process, self._fd, self._rest, self._tick = None, -1, b"", {}
 
     def _start(self, t: float) -> None:
         self._started_at = self._heard_at = t
+        with suppress(OSError, termios.error):  # no terminal left, no program: tried again later
+            self._fd, self._process = self._at_a_terminal()
+
+    def _at_a_terminal(self) -> tuple[int, subprocess.Popen[bytes]]:
+        """The running process, and our end of the terminal that it writes to."""
         ours, theirs = os.openpty()
-        tty.setraw(theirs)  # what is written arrives as it is, and in one piece
         try:
-            self._process = subprocess.Popen(
+            tty.setraw(theirs)  # what is written arrives as it is, and in one piece
+            os.set_blocking(ours, False)
+            return ours, subprocess.Popen(
                 [*query(self._fields), f"--id={','.join(self._uuids)}", f"--loop-ms={EVERY_MS}"],
                 stdin=subprocess.DEVNULL,
                 stdout=theirs,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # a Ctrl-C at the terminal is not for it
             )
-        except OSError:
+        except BaseException:
             os.close(ours)
-            return
+            raise
         finally:
             os.close(theirs)
-        os.set_blocking(ours, False)
-        self._fd = ours
 
     def _take(self) -> tuple[bytes, bool]:
         """All that is there now, and whether the process has ended."""
@@ -139,7 +154,7 @@ def open_nvidia_smi(uuids: Sequence[str] = ()) -> NvidiaSmi | str:
     """Asked once beforehand: whether it answers, which fields it knows, which GPUs there are. Else why not."""
     for fields in ((*FIELDS, REASONS), FIELDS):
         try:
-            done = subprocess.run(query(fields), capture_output=True, text=True, timeout=ASK_DEADLINE_S, check=False)
+            done = asked(query(fields))
         except FileNotFoundError:
             return f"{PROGRAM} is not installed"
         except (OSError, subprocess.TimeoutExpired) as e:
@@ -157,6 +172,30 @@ def open_nvidia_smi(uuids: Sequence[str] = ()) -> NvidiaSmi | str:
     if len(powers) != len(chosen):
         return f"{PROGRAM} does not know the GPU that trains"
     return "the GPU does not say its power" if None in powers else NvidiaSmi(chosen, fields)
+
+
+def asked(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """As ``subprocess.run``, which waits for ever for a process that hangs in the driver and cannot be killed.
+
+    Raises ``OSError`` and ``TimeoutExpired``.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+    try:
+        out, err = process.communicate(timeout=ASK_DEADLINE_S)
+    except BaseException:
+        end(process)
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def end(process: Endable) -> None:
+    """Kill it, and wait a moment. One that hangs in the driver dies when the driver lets it; nobody waits for that."""
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=END_S)
 
 
 def query(fields: Sequence[str]) -> list[str]:

@@ -122,6 +122,6 @@ def key_figures(s: Summary) -> Iterator[KeyFigure]:
     if s.wall_s is not None:
         yield KeyFigure(span(s.wall_s), "of work", "without pauses")
     if s.energy_kwh is None:
-        yield KeyFigure("-", "energy", "not measured")
+        yield KeyFigure("-", "energy", "of several scopes" if s.energy else "not measured")
     else:
         yield KeyFigure(kwh(s.energy_kwh), "energy", "of the trials")

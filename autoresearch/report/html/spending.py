@@ -49,7 +49,9 @@ def spending(s: Summary, history: History, price: Price | None = None) -> Spendi
     if history.baseline:
         times["baseline"] = history.baseline.wall_s
         joules["baseline"] = history.baseline.energy_j
-    if history.energy_j is not None:
+    if history.energy_j is None:  # nothing was metered, or by sensors of different scope: the rows do not add up
+        joules = {}
+    else:
         rest = history.energy_j - (total(*joules.values()) or 0.0)
         joules["unfinished"] = rest if rest > 1e-6 * history.energy_j else None
     return Spending(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.energy.meter import EVERY_S, MOST_SHARE, SELDOM_S, PowerMeter
+from autoresearch.energy.meter import EVERY_S, MOST_SHARE, MOST_WAITED, SELDOM_S, PowerMeter
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sources.choose import Opened
 from autoresearch.energy.sources.source import Base, Nothing
@@ -193,12 +193,29 @@ class TestLooks:
         assert w.sensor.asked - asked >= 600 / SELDOM_S - 1
         assert w.meter.settle()["idle"].coverage == pytest.approx(1.0, abs=0.01)
 
+    @pytest.mark.parametrize("waits_s", [1.0, 10.0])
+    def test_one_that_keeps_us_waiting_is_asked_seldom(self, waits_s: float) -> None:
+        """A read that sleeps takes nothing of a core, and holds up the loop all the same."""
+        w = World(Sensor(constant()))
+
+        def late(t: float) -> Sample:
+            w.clock.now += waits_s
+            return Sample(t, power_w=100.0)
+
+        w.sensor.say = late
+        began, asked = w.clock.now, w.sensor.asked
+        w.wait(2000)
+        assert (w.sensor.asked - asked) * waits_s <= (w.clock.now - began) * MOST_WAITED * 1.1
+        assert w.sensor.asked - asked >= 5
+        assert w.meter.settle()["idle"].coverage == pytest.approx(1.0, abs=0.05)
+
     def test_without_a_sensor_it_costs_and_says_nothing(self) -> None:
         meter = PowerMeter(clock=lambda: 1 / 0, cpu_wait_s=lambda: 1 / 0)
         meter.look()
         meter.phase("train")
         assert meter.settle() == {}
         assert meter.unsettled() == []
+        assert meter.failed == ""
 
     def test_after_its_end_too(self, world: World) -> None:
         world.meter.close()
@@ -208,6 +225,28 @@ class TestLooks:
 
 
 class TestFaults:
+    @pytest.mark.parametrize("broken", ["read", "users", "watch", "close"])
+    def test_whatever_a_sensor_raises_the_night_goes_on_without_it(self, world: World, broken: str) -> None:
+        def raises(*_: object) -> None:
+            raise RuntimeError("the driver is gone")
+
+        world.during("train", 5)
+        setattr(world.sensor, broken, raises)
+        world.meter.phase("start")
+        world.wait(5)
+        world.meter.phase("validate")
+        world.meter.unsettled()
+        settled = world.meter.settle()
+        world.meter.close()
+        assert world.meter.failed == ("" if broken == "close" else "RuntimeError: the driver is gone")
+        assert bool(settled) is (broken == "close")
+        assert not world.meter.is_on
+
+    def test_one_that_breaks_at_once_is_never_on(self) -> None:
+        w = World(Sensor(lambda t: Sample(t, power_w=1 / 0)))
+        assert (w.meter.is_on, w.sensor.closed) == (False, True)
+        assert "ZeroDivisionError" in w.meter.failed
+
     def test_a_sensor_that_goes_silent_lowers_the_coverage(self, world: World) -> None:
         world.during("train", 10)
         world.sensor.say = lambda t: None

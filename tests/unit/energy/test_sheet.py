@@ -30,6 +30,26 @@ def minute(watts: str = "60", header: str = OURS) -> str:
     return "\n".join([header, *rows])
 
 
+class TestSeveralDevices:
+    """Without a column that tells them apart."""
+
+    @pytest.mark.parametrize("devices", [2, 4, 8])
+    @pytest.mark.parametrize("apart_s", [0.0, 0.003])
+    def test_lines_of_one_moment_are_refused_and_not_halved(self, devices: int, apart_s: float) -> None:
+        rows = [f"{s + n * apart_s:.3f}, 60.00 W" for s in range(60) for n in range(devices)]
+        with pytest.raises(AutoresearchError, match="no column that tells devices apart") as refused:
+            figures("\n".join(["timestamp, power.draw [W]", *rows]))
+        assert "uuid or index" in str(refused.value.hint)
+
+    def test_with_such_a_column_they_are_added(self) -> None:
+        rows = [f"{s}, {n}, 60.00 W" for s in range(61) for n in range(2)]
+        assert figures("\n".join(["timestamp, index, power.draw [W]", *rows])).energy_kwh == pytest.approx(0.002)
+
+    def test_a_line_that_was_written_twice_is_no_second_device(self) -> None:
+        lines = minute().splitlines()
+        assert figures("\n".join([*lines[:20], *lines[18:]])).energy_kwh == pytest.approx(0.001, rel=0.05)
+
+
 class TestFigures:
     def test_sixty_watts_for_a_minute_are_one_watt_hour(self) -> None:
         f = figures(minute())

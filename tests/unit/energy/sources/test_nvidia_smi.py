@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
+import termios
+import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import pytest
 
 from autoresearch.energy.integrate import integrate
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sources.nvidia_smi import AGAIN_S, SILENT_S, NvidiaSmi, open_nvidia_smi
+from autoresearch.energy.sources import nvidia_smi
+from autoresearch.energy.sources.nvidia_smi import AGAIN_S, SILENT_S, NvidiaSmi, end, open_nvidia_smi
 
 PROGRAM = """#!/bin/sh
 cd "$FAKE_SMI" || exit 9
@@ -171,8 +175,43 @@ class TestFaults:
         assert source.read(0.0) == source.read(1.0) == []
         source.close()
 
+    @pytest.mark.parametrize("missing", ["openpty", "setraw"])
+    def test_without_a_terminal_to_spare_it_says_nothing_and_tries_again(
+        self, box: Box, monkeypatch: pytest.MonkeyPatch, missing: str
+    ) -> None:
+        def none_left(*_: object) -> None:
+            raise OSError("out of pty devices") if missing == "openpty" else termios.error(5, "Input/output error")
+
+        source = open_nvidia_smi()
+        assert isinstance(source, NvidiaSmi)
+        with monkeypatch.context() as without:
+            without.setattr(os if missing == "openpty" else tty, missing, none_left)
+            assert source.read(0.0) == source.read(1.0) == []
+        assert (source.fileno(), box.started()) == (-1, 0)
+        source.read(AGAIN_S)
+        heard(source, AGAIN_S + 1, 1, lambda: box.says(line(1)))
+        source.close()
+
+    def test_one_that_cannot_be_killed_is_left_behind(self) -> None:
+        class InTheDriver:
+            def kill(self) -> None:
+                pass
+
+            def wait(self, timeout: float | None = None) -> int:
+                assert timeout is not None, "it waits for ever"
+                raise subprocess.TimeoutExpired("nvidia-smi", timeout)
+
+        end(InTheDriver())
+
 
 class TestOpening:
+    def test_one_that_does_not_answer(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(nvidia_smi, "ASK_DEADLINE_S", 0.2)
+        (box.folder / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 60\n")
+        said = open_nvidia_smi()
+        assert isinstance(said, str)
+        assert "timed out after 0.2 seconds" in said
+
     def test_an_older_one_that_does_not_know_why_it_is_slow(self, box: Box) -> None:
         (box.folder / "old").touch()
         box.answers(line(0).rpartition(",")[0])

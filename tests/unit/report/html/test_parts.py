@@ -18,13 +18,14 @@ from autoresearch.report.html.coverage import coverage
 from autoresearch.report.html.domain import domains
 from autoresearch.report.html.effects import effects
 from autoresearch.report.html.embed import renumbered
-from autoresearch.report.html.headline import identity
+from autoresearch.report.html.headline import identity, key_figures
 from autoresearch.report.html.panels import panel, panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import shares
 from autoresearch.report.html.spending import spending
 from autoresearch.report.html.text import brief, clean, joined, kwh, shown, signed
 from autoresearch.report.native import history_of
+from autoresearch.testing import fake_power
 
 
 def history(run) -> History:
@@ -167,6 +168,16 @@ def test_time_and_energy_add_up(new_run):
         "reverts": 0.6,
         "unfinished": 0.2,
     }
+
+
+def test_joules_of_several_scopes_are_not_added(new_run):
+    run = new_run().begin().evaluated("lr", 0.001, 3.3, energy_j=100.0).evaluated("lr", 0.002, 3.4, energy_j=300.0)
+    power = {"gpu": {"train": fake_power(100.0)}, "system": {"train": fake_power(300.0, scope="system")}}
+    h = replace(history(run), energy_j=None, power=power)
+    found = spending(summarise(h), h)
+    assert list(found.energy) == []
+    assert not any("energy" in name for name, _ in found.facts)
+    assert [(k.value, k.note) for k in key_figures(summarise(h)) if k.name == "energy"] == [("-", "of several scopes")]
 
 
 def test_every_scope_that_was_metered_has_its_phases_its_coverage_and_its_cost(new_run):
