@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoresearch.brake import Brake, NotWaitedFor
 from autoresearch.errors import TrialServerError
+from autoresearch.files import open_log
 from autoresearch.memory import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes
 from autoresearch.parts import ended_before_its_checkpoint, with_earlier_parts
 from autoresearch.ports import NO_HOLD, Hold, Interrupted, OnProgress
@@ -158,8 +159,8 @@ class ForkedTrial:
         if not said.stderr:
             return
         with contextlib.suppress(OSError):
-            self.logs.mkdir(parents=True, exist_ok=True)
-            (self.logs / f"trial-{time.time_ns()}.stderr").write_bytes(said.stderr)
+            with os.fdopen(open_log(self.logs / f"trial-{time.time_ns()}.stderr"), "ab") as file:
+                file.write(said.stderr)
             for old in sorted(self.logs.glob("trial-*.stderr"))[:-KEPT_STDERR_FILES]:
                 old.unlink()
 

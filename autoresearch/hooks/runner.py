@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from autoresearch.environment import without_secrets
+from autoresearch.files import open_log
 from autoresearch.hooks import supervise
 from autoresearch.hooks.notice import Notice
 
@@ -86,11 +87,9 @@ class Runner:
             os.close(log)
 
     def _open_log(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
             if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
                 self.log.replace(self.log.with_name(f"{self.log.name}.1"))
-            return os.open(self.log, flags, 0o644)
+            return open_log(self.log)
         except OSError:  # a hook is worth more than its log
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
