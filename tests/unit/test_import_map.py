@@ -39,6 +39,7 @@ ALLOWED = {
     "journal": {"files"},
     "exchange_log": {"exchange", "files", "journal", "records"},
     "control": {"files", "window"},
+    "night": {"control", "records"},
     "notify": set(),
     "supervised": {"config", "notify", "ports", "records", "trajectory"},
     "unit": set(),
@@ -79,8 +80,8 @@ ALLOWED = {
     },
     "service": {
         "bench", "closing", "config", "control", "energy", "environment", "exchange_log", "files", "journal", "loop",
-        "memory", "metering", "points", "policy", "ports", "power", "proposers", "proposing", "records", "trajectory",
-        "training", "window", "rails",
+        "memory", "metering", "night", "points", "policy", "ports", "power", "proposers", "proposing", "records",
+        "trajectory", "training", "window", "rails",
     },
     "cli": {
         "bench", "config", "console", "control", "doctor", "energy", "envelope", "export", "files", "hooks",
