@@ -291,6 +291,7 @@ def write_report(run_dir: Path, watcher: Watcher, *, again: bool = True) -> None
     """Have children write the reports, or those that are missing: whatever is wrong with one cannot hurt the run."""
     for name, flags in reports().items():
         if again or not (run_dir / name).exists():
+            watcher.waited("")  # each may take its deadline, and a service manager waits for little more than one
             _write_one(run_dir, name, flags, watcher)
 
 
