@@ -103,7 +103,7 @@ def real_bench(
     """Corpus, device and trial server. Raises ``CorpusError``, ``TrialServerError`` or ``ConfigError``."""
     refuse_clocks_of_several_ranks(settings)
     path = corpus_path(settings, run_dir, watcher)
-    corpus = Corpus.open(path, verify=True)
+    corpus = Corpus.open(path, verify=True, progress=watcher.preparing)  # minutes, where it is large
     span = choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
     watcher.said(f"starting the trial server (trainer {settings.trainer})")
     server = TrialServer(settings.trainer, run_dir / "logs" / "trial-server.log")

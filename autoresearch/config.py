@@ -188,7 +188,9 @@ class Settings(Section):
     window: str | None = Field(
         None, description="end in good order outside these hours of the local clock, as 22:00-07:00"
     )
-    max_hours: Annotated[float, Field(gt=0)] | None = Field(None, description="end in good order after this many hours")
+    max_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="end in good order after this many hours; a restart after a crash counts anew"
+    )
     on_event: str | tuple[str, ...] | None = Field(
         None, description="command that is told what happens, as JSON on its stdin (docs/hooks.md); no shell runs it"
     )

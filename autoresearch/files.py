@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 import struct
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +18,31 @@ from autoresearch.errors import JournalError, LockHeld
 
 # A write lock over a whole file, as the 64-bit ``struct flock`` of fcntl(2).
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Open a plain file in a directory that others may write in; made, where ``flags`` say so, with mode 0644.
+
+    Whoever may write there could plant a link to another file of ours, or a pipe on which the open would wait for ever:
+    both, and whatever else is no plain file, are an ``OSError`` that says so.
+    """
+    no_file = OSError(errno.ELOOP, "it is a link, a pipe or a device, and not a plain file")
+    try:
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as e:
+        raise no_file if e.errno in (errno.ELOOP, errno.ENXIO) else e from e
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise no_file
+    return fd
+
+
+def open_log(path: Path) -> int:
+    """Open ``path`` for appending, its directory made if need be and no link either. Raises ``OSError``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent.is_symlink():
+        raise OSError(errno.ELOOP, f"{path.parent} is a link, and not a directory")
+    return open_plain(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def fsync_dir(path: Path) -> None:
@@ -65,7 +92,7 @@ class DirectoryLock:
         """
         with contextlib.ExitStack() as on_failure:
             try:
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                fd = open_plain(self.path, os.O_RDWR | os.O_CREAT)
                 on_failure.callback(os.close, fd)
                 fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
                 os.ftruncate(fd, 0)
@@ -76,7 +103,8 @@ class DirectoryLock:
                 raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({who})", hint=hint) from e
             except OSError as e:
                 hint = f"choose a writable directory with --dir, or see the permissions and space of {self.path.parent}"
-                raise JournalError(f"cannot write in {self.path.parent}: {e.strerror}", hint=hint) from e
+                what = f"cannot write in {self.path.parent}: {e.strerror} ({self.path.name})"
+                raise JournalError(what, hint=hint) from e
             on_failure.pop_all()
         self._fd = fd
 
@@ -99,7 +127,7 @@ def lock_holder(path: Path) -> dict[str, Any] | None:
 def is_locked(path: Path) -> bool:
     """Whether a live process holds the lock at ``path``; asks the kernel, and takes nothing."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
         finally:

@@ -23,6 +23,7 @@ PROGRAM = "/usr/bin/autoresearch"  # what the units are written with; a package 
 SYSTEMD_RUNS = Path("/run/systemd/system")
 # Where the unit's own hardening hides a program from it.
 HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
+NOT_LOADED = 5  # systemctl: there is no such unit
 CALL_DEADLINE_S = 24 * 3600.0  # stopping a service lets its trial finish
 
 
@@ -44,9 +45,10 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A program of systemd's."""
+    """A program of systemd's; ``fine`` are the exit codes beside 0 that are no failure."""
 
     argv: tuple[str, ...]
+    fine: tuple[int, ...] = ()
 
 
 Step = Put | Remove | Call
@@ -119,7 +121,8 @@ def uninstall_steps(place: Place) -> list[Step]:
     removals: list[Step] = [Remove(place.at(path)) for path in files]
     if place.prefix:
         return removals
-    steps: list[Step] = [Call((*place.systemctl, "stop", f"{NAME}.service", f"{NAME}@*.service"))]
+    stop = (*place.systemctl, "stop", f"{NAME}.service", f"{NAME}@*.service")
+    steps: list[Step] = [Call(stop, fine=(NOT_LOADED,))]  # the second time there is none left
     if enabled := enabled_names(place.units):
         steps.append(Call((*place.systemctl, "disable", *enabled)))
     return [*steps, *removals, Call((*place.systemctl, "daemon-reload"))]
@@ -177,8 +180,8 @@ def carry_out(step: Step, dry_run: bool) -> str:
             return _put(step, dry_run)
         case Remove(path=path):
             return _remove(path, dry_run)
-        case Call(argv=argv):
-            return _call(argv, dry_run)
+        case Call():
+            return _call(step.argv, step.fine, dry_run)
 
 
 def _put(step: Put, dry_run: bool) -> str:
@@ -210,7 +213,7 @@ def _remove(path: Path, dry_run: bool) -> str:
     return f"removed {path}"
 
 
-def _call(argv: tuple[str, ...], dry_run: bool) -> str:
+def _call(argv: tuple[str, ...], fine: tuple[int, ...], dry_run: bool) -> str:
     words = " ".join(argv)
     if argv[0] == "systemctl" and not SYSTEMD_RUNS.is_dir():
         return f"not called, systemd does not run here: {words}"
@@ -220,7 +223,7 @@ def _call(argv: tuple[str, ...], dry_run: bool) -> str:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=CALL_DEADLINE_S)
     except (OSError, subprocess.TimeoutExpired) as e:
         raise AutoresearchError(f"cannot call {words}: {e}", hint="call it by hand, then run this again") from e
-    if done.returncode:
+    if done.returncode and done.returncode not in fine:
         why = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise AutoresearchError(f"{words}: {why}", hint="run it with sudo, or see `systemctl status`")
     return f"called {words}"

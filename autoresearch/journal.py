@@ -6,6 +6,7 @@ writer at a time (the caller holds the directory's lock). An append returns once
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.files import fsync_dir
+from autoresearch.files import fsync_dir, open_plain
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _BEGIN = re.compile(rb'\{"seq":')
@@ -96,24 +97,36 @@ def _damaged(path: Path, lines_before: int, how: str) -> JournalDamaged:
     return JournalDamaged(f"{path}: line {lines_before + 1} {how}", hint=hint)
 
 
+def _not_written(path: Path, e: OSError) -> JournalError:
+    return JournalError(f"cannot write {path}: {e.strerror}", hint="see its permissions and disk space")
+
+
 class Journal:
     """The writing end. After a failed write or fsync it refuses everything: what the disk holds is then unknown."""
 
     def __init__(self, path: Path) -> None:
         """Open for appending, create if absent, and repair a torn tail: the cut bytes go to ``NAME.torn-TIME``."""
         self.path = path
-        contents = read(path)
+        try:  # before it is read: reading a pipe would wait for ever
+            self._fd = open_plain(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        except OSError as e:
+            raise _not_written(path, e) from e
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(os.close, self._fd)
+            self._begin(read(path))
+            on_failure.pop_all()
+
+    def _begin(self, contents: Contents) -> None:
         self.payloads = contents.payloads
         self.torn_bytes = len(contents.torn)
         self._next_seq = len(contents.payloads)
         self._broken = ""
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             if contents.torn:
                 self._cut(contents)
-            fsync_dir(path.parent)
+            fsync_dir(self.path.parent)
         except OSError as e:
-            raise JournalError(f"cannot write {path}: {e.strerror}", hint="see its permissions and disk space") from e
+            raise _not_written(self.path, e) from e
 
     def _cut(self, contents: Contents) -> None:
         aside = self.path.with_name(f"{self.path.name}.torn-{time.time_ns()}")

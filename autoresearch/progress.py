@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import ports
+from autoresearch.files import open_plain
 from autoresearch.records import Event, TrialStarted
 from autoresearch.trajectory import Trajectory
 
@@ -82,7 +83,10 @@ class ProgressFile:
         shown = Shown(os.getpid(), n, phase, fraction, tokens_per_s)
         temporary = self.path.with_name(f".{FILE_NAME}.new")
         with suppress(OSError, ValueError):  # ValueError: a number that JSON has no word for
-            temporary.write_text(json.dumps(asdict(shown), allow_nan=False), "ascii")
+            text = json.dumps(asdict(shown), allow_nan=False)
+            temporary.unlink(missing_ok=True)  # what a killed daemon left, or a link that somebody planted
+            with os.fdopen(open_plain(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii") as file:
+                file.write(text)
             temporary.replace(self.path)
             self._there = True
 
@@ -90,7 +94,7 @@ class ProgressFile:
 def read_progress(run_dir: Path) -> Shown | None:
     """What the file says, or ``None`` where there is none or it makes no sense."""
     try:
-        with (run_dir / FILE_NAME).open("rb") as file:
+        with os.fdopen(open_plain(run_dir / FILE_NAME, os.O_RDONLY), "rb") as file:
             return _shown(json.loads(file.read(MAX_BYTES)))
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None

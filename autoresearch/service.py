@@ -18,7 +18,7 @@ from typing import Any
 from autoresearch import __version__
 from autoresearch.bench import CHECKPOINT, Bench, Watcher, check_baseline, judge, real_bench, refusal_for_cost
 from autoresearch.config import Settings
-from autoresearch.control import FLAG, RunControl, next_time
+from autoresearch.control import FLAG, RunControl
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.energy.telemetry import FILES as TELEMETRY_FILES
 from autoresearch.environment import without_secrets
@@ -28,6 +28,7 @@ from autoresearch.files import DirectoryLock
 from autoresearch.journal import Journal
 from autoresearch.loop import Loop
 from autoresearch.metering import metered, new_meter, spent_reason
+from autoresearch.night import end_of_night
 from autoresearch.points import ENVELOPE
 from autoresearch.policy import Policy, check_policy, check_yardstick, policy_of
 from autoresearch.ports import Proposer
@@ -106,7 +107,7 @@ def open_run(
     if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
         write_report(run_dir, watcher, again=False)  # a daemon may have been killed while it had them written
         return "complete"
-    control, meter = control_of(settings, run_dir, watcher), new_meter()
+    control, meter = control_of(settings, run_dir, watcher, records), new_meter()
     control.look, control.spent = meter.look, partial(spent_reason, settings, meter, trajectory)
     if settings.proposer == "replay":
         refuse_nothing_to_replay(replies)
@@ -238,8 +239,12 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
     )
 
 
-def control_of(settings: Settings, run_dir: Path, watcher: Watcher) -> RunControl:
-    until = next_time(settings.until, datetime.now()) if settings.until else None
+def control_of(
+    settings: Settings, run_dir: Path, watcher: Watcher, records: Sequence[Any] = (), now: datetime | None = None
+) -> RunControl:
+    """The user's hand; ``records`` say when the night began, where this start goes on after a crash in it."""
+    silent_s = settings.limits.deadline_s
+    until = end_of_night(settings.until, records, now or datetime.now(), silent_s) if settings.until else None
     return RunControl(
         run_dir / FLAG,
         until,
@@ -286,6 +291,7 @@ def write_report(run_dir: Path, watcher: Watcher, *, again: bool = True) -> None
     """Have children write the reports, or those that are missing: whatever is wrong with one cannot hurt the run."""
     for name, flags in reports().items():
         if again or not (run_dir / name).exists():
+            watcher.waited("")  # each may take its deadline, and a service manager waits for little more than one
             _write_one(run_dir, name, flags, watcher)
 
 

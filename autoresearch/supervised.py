@@ -33,7 +33,7 @@ from autoresearch.trajectory import Trajectory
 
 FEED_S = 1.0  # the least between two datagrams that say nothing new
 # What a start or a stop may go on after a sign of life. Longer than the longest silence of a daemon that is well: the
-# start of the trial server (180 s) and the writing of the report (120 s).
+# start of the trial server (180 s) and the writing of one report (120 s). Waiting for hooks feeds it each second.
 SILENCE_S = 240
 MICROSECONDS = 1_000_000
 

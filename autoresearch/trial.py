@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoresearch.brake import Brake, NotWaitedFor
 from autoresearch.errors import TrialServerError
+from autoresearch.files import open_log
 from autoresearch.memory import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes
 from autoresearch.parts import ended_before_its_checkpoint, with_earlier_parts
 from autoresearch.ports import NO_HOLD, Hold, Interrupted, OnProgress
@@ -52,6 +53,7 @@ class Said:
     answer: dict[str, Any] | None = None
     garbage: str = ""
     step: int | None = None  # the last that it has told of; none before it trains
+    first_step: int | None = None  # the one that it told of first
     killed_for: tuple[Cause, str] | None = None
 
     def hear(self, data: bytes) -> None:
@@ -81,6 +83,7 @@ class Said:
             self.garbage = ascii(line[:200])
             return
         self.step = progress[2]
+        self.first_step = self.step if self.first_step is None else self.first_step
         self.on_progress(*progress)
 
 
@@ -142,9 +145,7 @@ class ForkedTrial:
         rlimit = limit if spec.device == "cpu" else None
         request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit, **request}
         began = time.monotonic()
-        spent_s = hold.before.train_wall_s + hold.before.val_wall_s if hold.before and request["goes_on"] else 0.0
-        deadline_s = max(0.0, self.deadline_s - spent_s)
-        said, exit_code, peak = self.runner.run(request, on_progress, limit, deadline_s, hold.wanted)
+        said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, hold)
         self._keep_stderr(said)
         return judge_end(said, exit_code, peak, time.monotonic() - began, answers)
 
@@ -158,8 +159,8 @@ class ForkedTrial:
         if not said.stderr:
             return
         with contextlib.suppress(OSError):
-            self.logs.mkdir(parents=True, exist_ok=True)
-            (self.logs / f"trial-{time.time_ns()}.stderr").write_bytes(said.stderr)
+            with os.fdopen(open_log(self.logs / f"trial-{time.time_ns()}.stderr"), "ab") as file:
+                file.write(said.stderr)
             for old in sorted(self.logs.glob("trial-*.stderr"))[:-KEPT_STDERR_FILES]:
                 old.unlink()
 
@@ -186,11 +187,11 @@ class ChildRunner:
         on_progress: OnProgress,
         limit: int | None,
         deadline_s: float,
-        wanted: Callable[[], bool] = NO_HOLD.wanted,
+        hold: Hold = NO_HOLD,
     ) -> tuple[Said, int | None, int | None]:
         """Fork, follow and reap one child: what it said, its exit code (``None``: lost with the server), its peak.
 
-        Raises ``Interrupted``, and ``NotWaitedFor`` where ``wanted`` says that it should stop and it cannot.
+        Raises ``Interrupted``, and ``NotWaitedFor`` where ``hold`` wants it stops and it cannot.
         """
         result_r, result_w = os.pipe()
         stderr_r, stderr_w = os.pipe()
@@ -206,9 +207,9 @@ class ChildRunner:
                 for fd in theirs:
                     os.close(fd)
             said = Said(on_progress)
-            guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit)
+            guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit, hold.before)
             try:
-                exit_code, peak = self._follow(said, guard, Brake(wanted, wish_w), result_r, stderr_r)
+                exit_code, peak = self._follow(said, guard, Brake(hold.wanted, wish_w), result_r, stderr_r)
             except ServerLost:
                 exit_code, peak = None, None
             drain(result_r, said.hear)
@@ -250,6 +251,7 @@ class ChildRunner:
                         selector.unregister(key.fd)
                 if self.aborted():
                     self._drop(guard, Interrupted("stopped at once"))
+                guard.count_earlier_parts(said.first_step)
                 brake.pull_if_wanted()
                 if late := brake.reason_to_end_it(said.step):
                     self._drop(guard, NotWaitedFor(late, said.step))
@@ -266,6 +268,18 @@ class Guard:
     deadline: float
     deadline_s: float
     limit: int | None
+    before: Suspended | None = None
+
+    def count_earlier_parts(self, step: int | None) -> None:
+        """Take what the trial's earlier parts took off the deadline, once the child's first step shows that it goes on.
+
+        One whose checkpoint cannot be used begins again, and has all of its time.
+        """
+        if step is None or self.before is None:
+            return
+        if self.before.resumes_at is not None and step >= self.before.resumes_at:
+            self.deadline -= self.before.train_wall_s + self.before.val_wall_s
+        self.before = None
 
     def reason(self) -> tuple[Cause, str] | None:
         if time.monotonic() > self.deadline:

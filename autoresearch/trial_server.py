@@ -16,6 +16,7 @@ from typing import Any
 
 from autoresearch.environment import without_secrets
 from autoresearch.errors import TrialServerError
+from autoresearch.files import open_log
 
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
 FORK_DEADLINE_S = 30.0
@@ -124,11 +125,10 @@ class TrialServer:
         self._await_ready()
 
     def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV}
         module = "autoresearch.training.warm"
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
-        with self.log.open("ab") as log, theirs:
+        with os.fdopen(open_log(self.log), "ab") as log, theirs:
             return subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],

@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         progress = ends.enter_context(closing(ProgressFile(settings.run_dir)))
         watchers: list[Watcher] = [terminal, supervised, progress]
         if settings.on_event:
-            watchers.append(ends.enter_context(Hooks(settings, terminal.said)))
+            watchers.append(ends.enter_context(Hooks(settings, terminal.said, waits=supervised.waited)))
         ending = service.run(settings, Several(*watchers), fresh=args.fresh, replies=replies)
     supervised.ended(ending)
     try:

@@ -28,7 +28,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--until", "until", str, "end in good order at this local time, HH:MM"),
     ("--window", "window", str, "end in good order outside these local hours, HH:MM-HH:MM"),
     ("--max-kwh", "energy.max_kwh", float, "end in good order after this much energy"),
-    ("--max-hours", "max_hours", float, "end in good order after this many hours"),
+    ("--max-hours", "max_hours", float, "end in good order after this many hours; a restart after a crash counts anew"),
     ("--on-event", "on_event", str, "command that is told of best, paused, failed, finished, died (docs/hooks.md)"),
 )
 

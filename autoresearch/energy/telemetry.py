@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from autoresearch.energy.sample import Sample
+from autoresearch.files import open_plain
 from autoresearch.power import Phase, Scope
 
 FILE = "telemetry.csv"
@@ -56,7 +57,7 @@ class Telemetry:
         self._size += os.write(self._fd, line)
 
     def _open(self) -> None:
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = open_plain(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._size = os.fstat(self._fd).st_size
         # Behind a line that a crash has torn a new one begins; the reader passes over the torn one.
         self._size += os.write(self._fd, b"\n" if self._size else HEADER.encode())

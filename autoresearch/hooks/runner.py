@@ -13,11 +13,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from autoresearch.environment import without_secrets
+from autoresearch.files import open_log
 from autoresearch.hooks import supervise
 from autoresearch.hooks.notice import Notice
 
 AT_ONCE = 4
 MAX_LOG_BYTES = 1 << 20  # of hooks.log, and as much again of the one before it
+LOOK_S = 1.0
 GRACE_S = 5.0  # for a supervisor to end a hook that will not end by itself
 FAILURES = {supervise.TIMED_OUT: "took too long and was ended", supervise.NOT_STARTED: "cannot be started"}
 
@@ -46,13 +48,19 @@ class Runner:
         except OSError as e:
             self.say(f"on_event: cannot start a process: {e.strerror}")
 
-    def wait(self) -> None:
-        """At the end of a run: as long as a hook may take, so that the last words are heard; no longer."""
+    def wait(self, waited: Callable[[], None] = lambda: None) -> None:
+        """At the end of a run: as long as a hook may take, so that the last words are heard; no longer.
+
+        ``waited`` is called each second, for a service manager that would take the silence for a hang.
+        """
         deadline = time.monotonic() + self.timeout_s + GRACE_S
         with suppress(KeyboardInterrupt):  # the run is over, and whoever is impatient is right
             for child in self._running.values():
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(max(0.0, deadline - time.monotonic()))
+                while child.poll() is None and (left_s := deadline - time.monotonic()) > 0:
+                    with suppress(Exception):
+                        waited()
+                    with suppress(subprocess.TimeoutExpired):
+                        child.wait(min(LOOK_S, left_s))
         self._reap()
 
     def _reap(self) -> None:
@@ -86,11 +94,9 @@ class Runner:
             os.close(log)
 
     def _open_log(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
             if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
                 self.log.replace(self.log.with_name(f"{self.log.name}.1"))
-            return os.open(self.log, flags, 0o644)
+            return open_log(self.log)
         except OSError:  # a hook is worth more than its log
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

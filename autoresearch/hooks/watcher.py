@@ -37,8 +37,14 @@ class Hooks:
     """A watcher of one run, entered before it and left after it: how it is left decides between finished and died."""
 
     def __init__(
-        self, settings: Settings, say: Callable[[str], None], tell: Callable[[Notice], None] | None = None
+        self,
+        settings: Settings,
+        say: Callable[[str], None],
+        tell: Callable[[Notice], None] | None = None,
+        *,
+        waits: Callable[[str], None] = lambda _stopping: None,
     ) -> None:
+        """``waits`` is told each second that the last hooks are waited for."""
         command = command_of(settings)
         self._only = settings.on_event_only
         self._around = Surroundings(
@@ -48,6 +54,7 @@ class Hooks:
         self._runner = Runner(command, settings.on_event_timeout_s, settings.run_dir / "logs" / "hooks.log", say)
         self._tell = tell or self._runner.start
         self._trajectory: Trajectory | None = None  # before the first record of this daemon
+        self._waits = waits
         self._ending = ""
         if command and shutil.which(command[0]) is None:  # said, not refused: a lost script must not cost the night
             say(f"on_event: {command[0]} is not there or cannot be executed")
@@ -62,7 +69,7 @@ class Hooks:
                 self._fire("died", words_of(error))
             elif error is None and self._ending:
                 self._fire("died" if self._proposer_is_broken() else "finished", self._ending)
-        self._runner.wait()
+        self._runner.wait(lambda: self._waits(""))
 
     def opened(self, trajectory: Trajectory) -> None:
         pass

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,7 +29,10 @@ Split = Literal["train", "val", "test"]
 SplitBy = Literal["document", "span"]
 Dtype = Literal["uint16", "uint32"]
 
+OnChecked = Callable[[str, float], None]  # what is done, and how much of it
+
 FORMAT: Literal[1] = 1
+CHECKED_BYTES = 8 << 20  # at a time
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 AGAIN = "the corpus has changed or is incomplete: restore it, or prepare it again in another directory"
 
@@ -94,18 +97,27 @@ class Corpus:
     manifest: Manifest
 
     @classmethod
-    def open(cls, path: Path, *, verify: bool = False) -> Corpus:
+    def open(cls, path: Path, *, verify: bool = False, progress: OnChecked = lambda *_: None) -> Corpus:
         """Check that the corpus is whole; with ``verify``, read it all and check that no byte has changed.
 
+        ``progress`` is told how much of it is read, every few megabytes.
         Raises ``CorpusError`` naming the file, what was expected and what was found.
         """
         manifest = _read_manifest(path / "manifest.json")
         _check(path / "tokenizer.json", "sha256", manifest.tokenizer.sha256, _file_sha256)
+        width = np.dtype(manifest.dtype).itemsize
+        whole, read = max(1, width * sum(split.tokens for split in manifest.splits.values())), 0
+
+        def tell(more: int) -> None:
+            nonlocal read
+            read += more
+            progress("checking the corpus", min(1.0, read / whole))
+
         for name, split in manifest.splits.items():
             file = path / f"{name}.bin"
-            _check(file, "bytes", split.tokens * np.dtype(manifest.dtype).itemsize, _file_bytes)
+            _check(file, "bytes", split.tokens * width, _file_bytes)
             if verify:
-                _check(file, "sha256", split.sha256, _file_sha256)
+                _check(file, "sha256", split.sha256, partial(_file_sha256, tell=tell))
         return cls(path, manifest)
 
     @property
@@ -176,9 +188,13 @@ def _file_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-def _file_sha256(path: Path) -> str:
+def _file_sha256(path: Path, tell: Callable[[int], None] = lambda _bytes: None) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while more := file.read(CHECKED_BYTES):
+            digest.update(more)
+            tell(len(more))
+    return digest.hexdigest()
 
 
 def little_endian(dtype: Dtype) -> np.dtype[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -179,3 +181,13 @@ os.kill(os.getpid(), signal.SIGKILL)
     hook = psutil.Process(int(world.hear()))
     psutil.wait_procs([hook], timeout=60)
     assert not hook.is_running()
+
+
+def test_waiting_for_the_last_hook_is_told_each_second(world):
+    """A service manager takes silence at the end for a hang: the reports were waited for already."""
+    told: list[float] = []
+    runner = world.runner("import time; time.sleep(2.5)")
+    runner.start(NOTICE)
+    runner.wait(lambda: told.append(time.monotonic()))
+    assert len(told) >= 3
+    assert max(b - a for a, b in itertools.pairwise(told)) < 2.0

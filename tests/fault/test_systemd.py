@@ -101,6 +101,14 @@ def test_the_installation_is_whole_and_may_be_repeated(box):
     assert box.systemctl("cat", "autoresearch.service").returncode == 0
 
 
+def test_installing_again_leaves_what_lies_beside_the_runs_as_it_is(box):
+    corpora, file = "/var/lib/autoresearch/corpora", "/var/lib/autoresearch/note.txt"
+    box.run("install", "-d", "-m", "0755", corpora)
+    box.run("install", "-m", "0644", "/dev/null", file)
+    box.autoresearch("service", "install")
+    assert box.run("stat", "-c", "%U %a", corpora, file).stdout == "root 755\nroot 644\n"
+
+
 def test_start_is_active_only_when_the_loop_is_ready_and_the_status_shows_where_it_is(box, start):
     name = start("ready", "--no-block")
     assert box.show(name, "ActiveState") in ("inactive", "activating")
@@ -123,6 +131,7 @@ def test_another_user_pauses_and_resumes_and_can_do_nothing_else(box, start):
     name = start("pause")
     run_dir, log = f"/var/lib/autoresearch/{name}", f"/var/lib/autoresearch/{name}/trajectory.jsonl"
     in_a_trial(box, name)
+    assert box.run("stat", "-c", "%U:%G %a", run_dir).stdout == "autoresearch:autoresearch 3770\n"
     assert box.run("touch", f"{run_dir}/pause.flag", user="ann").returncode == 0
     paused = last(box, name, Paused)
     found = box.records(name)

@@ -308,6 +308,17 @@ class TestPause:
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.TIMEOUT
 
+    def test_one_that_begins_again_has_all_of_its_time(self, lab: Lab) -> None:
+        """Its checkpoint cannot be used: what the earlier part trained is lost, and does not count."""
+        trains: list[bool] = []
+        first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), Hold(lambda: bool(trains)))
+        assert isinstance(first, Suspended)
+        shutil.rmtree(lab.trial.checkpoint)
+        long_ago = first.model_copy(update={"step": 1, "resumes_at": 1, "train_wall_s": 59.9, "val_wall_s": 0.1})
+        outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None, Hold(before=long_ago))
+        assert isinstance(outcome, Measurement)
+        assert outcome.val_bpb.hex() == lab.normal.hex()
+
 
 class TestCorpus:
     @pytest.fixture

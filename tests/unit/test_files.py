@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import JournalError, LockHeld
-from autoresearch.files import DirectoryLock, atomic_write, is_locked, lock_holder
+from autoresearch.files import DirectoryLock, atomic_write, is_locked, lock_holder, open_log, open_plain
+from autoresearch.journal import Journal
 
 BLOCK = 1 << 16
 
@@ -218,3 +219,46 @@ class TestIsLocked:
             for _ in range(2000):
                 lock.acquire({"pid": os.getpid()})
                 lock.release()
+
+
+class TestWhatOthersMayPlant:
+    """A group member may write in a run directory, and must reach no other file with that, nor make the daemon wait."""
+
+    @pytest.fixture(params=["link", "dangling", "pipe", "pipe with a reader"])
+    def planted(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+        path, precious = tmp_path / "planted", tmp_path / "precious"
+        if request.param == "link":
+            precious.write_text("kept")
+        if "pipe" in request.param:
+            os.mkfifo(path)
+        else:
+            path.symlink_to(precious)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if "reader" in request.param else None
+        yield path
+        if reader is not None:
+            os.close(reader)
+        if request.param == "link":
+            assert precious.read_text() == "kept"
+        else:
+            assert not precious.exists()
+
+    @pytest.mark.parametrize("flags", [os.O_WRONLY | os.O_APPEND, os.O_RDWR, os.O_RDONLY])
+    def test_is_not_opened(self, planted: Path, flags: int) -> None:
+        with pytest.raises(OSError, match="not a plain file"):
+            open_plain(planted, flags | os.O_CREAT)
+
+    def test_is_no_trajectory(self, planted: Path) -> None:
+        with pytest.raises(JournalError, match="planted: it is a link, a pipe or a device"):
+            Journal(planted)
+
+    def test_is_no_lock(self, planted: Path) -> None:
+        with pytest.raises(JournalError, match=r"it is a link, a pipe or a device.*planted"):
+            DirectoryLock(planted).acquire({})
+        assert not is_locked(planted)
+
+    def test_a_log_is_not_written_through_a_link_in_place_of_its_directory(self, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "logs").symlink_to("elsewhere")
+        with pytest.raises(OSError, match="is a link"):
+            open_log(tmp_path / "logs" / "hooks.log")
+        assert not os.listdir(tmp_path / "elsewhere")

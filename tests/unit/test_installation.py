@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from pathlib import Path
@@ -116,7 +117,24 @@ def test_on_the_machine_itself_systemd_is_told(tmp_path):
         ("systemctl", "daemon-reload"),
     ]
     first = uninstall_steps(system_place())[0]
-    assert first == Call(("systemctl", "stop", "autoresearch.service", "autoresearch@*.service"))
+    assert isinstance(first, Call)
+    assert first.argv == ("systemctl", "stop", "autoresearch.service", "autoresearch@*.service")
+
+
+def test_uninstalling_again_finds_nothing_to_stop_and_goes_on(tmp_path, monkeypatch):
+    """systemctl(1) exits with 5 once the unit is gone; whatever else it says is a failure."""
+    systemctl = tmp_path / "systemctl"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(installation, "SYSTEMD_RUNS", tmp_path)
+    stop = uninstall_steps(system_place())[0]
+    for code in (5, 4):
+        systemctl.write_text(f"#!/bin/sh\nexit {code}\n")
+        systemctl.chmod(0o755)
+        if code == 5:
+            assert carry_out(stop, False).startswith("called systemctl stop")
+        else:
+            with pytest.raises(AutoresearchError, match="exit code 4"):
+                carry_out(stop, False)
 
 
 def test_for_one_user_there_is_a_unit_and_settings_and_nothing_of_root_s(tmp_path):

@@ -116,3 +116,22 @@ def test_nonsense_is_no_progress(tmp_path, text):
 def test_a_fraction_is_one(tmp_path):
     (tmp_path / FILE_NAME).write_text('{"pid": 1, "iter": 1, "phase": "t", "fraction": 7, "tokens_per_s": 1}')
     assert read_progress(tmp_path).fraction == 1.0
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_what_somebody_planted_in_its_place_is_left_alone(file, tmp_path, pipe):
+    precious = tmp_path / "trajectory.jsonl"
+    precious.write_text("kept")
+    planted = tmp_path / f".{FILE_NAME}.new"
+    if pipe:
+        os.mkfifo(planted)
+    else:
+        planted.symlink_to(precious)
+    file.progressed(at(0.25))
+    assert read_progress(tmp_path).fraction == 0.25
+    assert precious.read_text() == "kept"
+
+
+def test_a_pipe_in_its_place_makes_no_onlooker_wait(tmp_path):
+    os.mkfifo(tmp_path / FILE_NAME)
+    assert read_progress(tmp_path) is None

@@ -531,3 +531,17 @@ def test_without_the_pages_extra_only_the_text_is_written(make_settings, monkeyp
     settings = make_settings(iters=1)
     run(settings)
     assert sorted(p.name for p in settings.run_dir.glob("report.*")) == [service.REPORT]
+
+
+def test_before_each_report_there_is_a_sign_of_life(make_settings, monkeypatch) -> None:
+    """Two reports that each take their deadline outlast the silence that a service manager allows."""
+    order: list[str] = []
+
+    class Listens(SilentWatcher):
+        def waited(self, stopping: str) -> None:
+            order.append("alive")
+
+    monkeypatch.setattr(service, "reports", lambda: {service.REPORT: (), service.PAGE: ()})
+    monkeypatch.setattr(service, "_write_one", lambda _dir, name, *_: order.append(name))
+    service.write_report(make_settings().run_dir, Listens())
+    assert order == ["alive", service.REPORT, "alive", service.PAGE]

@@ -51,7 +51,9 @@ def test_the_service_is_exposed_little_and_has_its_gpu(units):
     level = re.search(r"exposure level for .*: ([\d.]+)", done.stdout)
     assert level is not None
     assert float(level[1]) <= EXPOSURE
-    assert "DeviceAllow=char-nvidia* rw" in TEMPLATE
+    assert "\nDeviceAllow=char-nvidia* rwm\n" in TEMPLATE  # m: nvidia-modprobe of ExecStartPre makes device files
+    for word in ("Wants", "After"):  # a driver that is not loaded has no number that could be allowed
+        assert f"\n{word}=modprobe@nvidia_uvm.service\n" in TEMPLATE
 
 
 @needs_analyze
@@ -122,6 +124,7 @@ def test_the_containerfile_keeps_the_image_s_torch():
     assert extras is not None
     known = re.findall(r"^(\w[\w-]*) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert set(extras[1].split(",")) <= set(known)
+    assert {"megatron", "report"} <= set(extras[1].split(","))
     assert "--constraint" in text
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from autoresearch.errors import TrialServerError
 from autoresearch.ports import Interrupted
-from autoresearch.records import OUTCOME, Cause, Failure, Measurement, Outcome
+from autoresearch.records import OUTCOME, Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.testing import measurement
 from autoresearch.trial import MAX_MESSAGE_BYTES, ChildRunner, Guard, Said, judge_end
 from autoresearch.trial_server import ServerLost
@@ -151,6 +151,14 @@ class TestHear:
 class TestGuard:
     def test_a_child_within_its_bounds_is_left_alone(self) -> None:
         assert Guard(os.getpid(), deadline=float("inf"), deadline_s=1.0, limit=None).reason() is None
+
+    @pytest.mark.parametrize(("step", "left_s"), [(None, 60.0), (0, 60.0), (7, 50.0), (9, 50.0)])
+    def test_earlier_parts_count_for_one_that_goes_on(self, step: int | None, left_s: float) -> None:
+        before = Suspended(step=7, resumes_at=7, train_wall_s=9.0, val_wall_s=1.0)
+        guard = Guard(os.getpid(), deadline=60.0, deadline_s=60.0, limit=None, before=before)
+        for _ in range(2):
+            guard.count_earlier_parts(step)
+        assert guard.deadline == left_s
 
     def test_past_its_deadline(self) -> None:
         assert Guard(os.getpid(), deadline=0.0, deadline_s=300.0, limit=None).reason() == (

@@ -78,3 +78,17 @@ def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write(telemetry, range(6, 9))
     telemetry.close()
     assert figures_of(tmp_path / FILE).samples == 6
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_what_somebody_planted_in_its_place_is_left_alone(tmp_path: Path, pipe: bool) -> None:
+    precious = tmp_path / "trajectory.jsonl"
+    precious.write_text("kept")
+    if pipe:
+        os.mkfifo(tmp_path / FILE)
+    else:
+        (tmp_path / FILE).symlink_to(precious)
+    telemetry = Telemetry(tmp_path)
+    write(telemetry, range(3))
+    telemetry.close()
+    assert precious.read_text() == "kept"

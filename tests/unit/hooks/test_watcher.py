@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -174,3 +175,11 @@ def test_whatever_was_said_a_notice_is_one_line_of_json_that_acts_on_no_terminal
         assert "\n" not in text
         assert notice.message.isprintable()
         assert len(notice.reason) <= REASON_CELLS + 1
+
+
+def test_the_last_hooks_are_waited_for_with_signs_of_life(make_settings):
+    told: list[str] = []
+    settings = make_settings(on_event=[sys.executable, "-c", "import time; time.sleep(1.5)"], iters=1)
+    with Hooks(settings, pytest.fail, waits=told.append) as hooks:
+        service.run(settings, hooks, make_bench=fake_bench)
+    assert len(told) >= 2

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoresearch.errors import ConfigError, CorpusError
+from autoresearch.training import corpus as corpus_module
 from autoresearch.training.corpus import SPLITS, Corpus, Manifest
 from autoresearch.training.prepare import prepare
 from autoresearch.training.sources import Document, Sources
@@ -358,6 +359,17 @@ class TestDamaged:
         Corpus.open(path)
         with pytest.raises(CorpusError, match=r"val\.bin: sha256: expected [0-9a-f]{64}, got [0-9a-f]{64}"):
             Corpus.open(path, verify=True)
+
+    def test_verifying_tells_how_far_it_is(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A large corpus takes longer than a service manager waits in silence."""
+        monkeypatch.setattr(corpus_module, "CHECKED_BYTES", 4096)
+        told: list[tuple[str, float]] = []
+        Corpus.open(path, verify=True, progress=lambda *how: told.append(how))
+        fractions = [fraction for _, fraction in told]
+        assert {stage for stage, _ in told} == {"checking the corpus"}
+        assert len(told) > 3
+        assert fractions == sorted(fractions)
+        assert fractions[-1] == 1.0
 
     def test_another_tokenizer_is_always_found(self, path: Path) -> None:
         (path / "tokenizer.json").write_text('{"kind":"gpt2"}')
