@@ -137,6 +137,7 @@ def test_a_stop_is_heard_while_the_server_is_looked_for(night: Night) -> None:
     assert "not asked yet, because a pause or a stop is wanted" in night.said
 
 
+@pytest.mark.slow
 def test_a_stop_between_real_trials(night: Night) -> None:
     daemon = night.begin(real_trials=True)
     night.wait_until_it_asks()
@@ -166,6 +167,7 @@ def test_a_pause_is_heard_at_once_and_after_it_the_night_goes_on(night: Night) -
     assert [call for r in closed for call in r.llm_calls] == [e.call for e in exchanges]
 
 
+@pytest.mark.slow
 def test_a_daemon_that_was_killed_while_it_waited_is_followed_by_one_that_goes_on(night: Night) -> None:
     killed = night.begin()
     night.wait_until_it_asks()

@@ -26,6 +26,8 @@ from autoresearch.records import (
     decode,
 )
 
+pytestmark = pytest.mark.slow
+
 DAEMON = Path(__file__).with_name("fake_daemon.py")
 STEPS = 1000
 SETTINGS = {

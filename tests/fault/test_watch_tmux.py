@@ -149,6 +149,7 @@ def closed(run_dir: Path) -> int:
     return sum(isinstance(decode(payload), Closer) for payload in read(run_dir / "trajectory.jsonl").payloads)
 
 
+@pytest.mark.slow
 def test_a_night_beside_its_run(tmux: Tmux, run_dir: Path, run_command: Callable[..., str]) -> None:
     """Before there is a run, while it trains, when it is killed, replaced and done; nothing that watch does counts."""
     watch, run = tmux.open("watch"), tmux.open("run")

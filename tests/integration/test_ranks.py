@@ -85,6 +85,7 @@ def test_the_same_trial_on_two_ranks_is_bitwise_the_same(bench: Bench, baseline:
     assert first.val_bpb == second.val_bpb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2)])
 def test_put_aside_and_gone_on_with_it_is_bitwise_the_same(
     bench: Bench, baseline: dict[str, Any], data: int, tensor: int
@@ -105,6 +106,7 @@ def test_put_aside_and_gone_on_with_it_is_bitwise_the_same(
     assert [getattr(end, name) for name in same] == [getattr(whole, name) for name in same]
 
 
+@pytest.mark.slow
 def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(bench: Bench, baseline: dict[str, Any]) -> None:
     trial = split(bench, 2, 1, budget=Budget(kind="steps", size=60))
     whole = measured(trial, baseline)
@@ -203,6 +205,7 @@ def refuse(settings: Settings, folder: Path, why: str) -> None:
         check_baseline(made, policy)
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_same_trial_by_hand(bench: Bench, baseline: dict[str, Any], tmp_path: Path) -> None:
     spec = split(bench, 2, 1).spec(baseline, 0)
     file = tmp_path / "spec.json"
