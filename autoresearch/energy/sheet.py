@@ -35,6 +35,7 @@ FACTORS = {"m": 1e-3, "k": 1e3, "": 1.0}
 JOULES_PER_KWH = 3.6e6
 EPOCH_MS = 1e11  # a larger number counts milliseconds: as seconds it would be after the year 5000
 GAP_INTERVALS = 3.0  # samples that are further apart than so many usual intervals are not joined
+AT_ONCE_S = 0.05  # devices that are asked one after the other
 MIN_STEPS = 3
 BURST = 0.1  # of the interval between two bursts: lines that are closer together are of one moment
 BURSTS = 1 / 3  # of all intervals; of two devices' lines it is half
@@ -222,7 +223,8 @@ def _is_interleaved(samples: Sequence[Sample]) -> bool:
     if len(steps) < MIN_STEPS:
         return False
     usual_s = steps[len(steps) * 9 // 10]
-    return sum(step <= BURST * usual_s for step in steps) >= BURSTS * len(steps)
+    at_once_s = min(BURST * usual_s, AT_ONCE_S)  # bounded, or a log with many gaps looks like bursts
+    return sum(step <= at_once_s for step in steps) >= BURSTS * len(steps)
 
 
 def _usual_gap_s(sheet: Sheet) -> float | None:

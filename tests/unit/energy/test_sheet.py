@@ -41,6 +41,11 @@ class TestSeveralDevices:
             figures("\n".join(["timestamp, power.draw [W]", *rows]))
         assert "uuid or index" in str(refused.value.hint)
 
+    def test_a_log_with_many_gaps_is_one_device(self) -> None:
+        rows = [f"{600 * gap + s}, 60.00 W" for gap in range(4) for s in range(3)]
+        f = figures("\n".join(["timestamp, power.draw [W]", *rows]))
+        assert (f.mean_w, f.gaps) == (60.0, 3)
+
     def test_with_such_a_column_they_are_added(self) -> None:
         rows = [f"{s}, {n}, 60.00 W" for s in range(61) for n in range(2)]
         assert figures("\n".join(["timestamp, index, power.draw [W]", *rows])).energy_kwh == pytest.approx(0.002)
