@@ -87,6 +87,7 @@ def test_the_same_trial_is_bitwise_the_same_after_any_other(trial: Trial) -> Non
     assert trial(seed=1).val_bpb != first.val_bpb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("knob", sorted(OTHER))
 def test_every_knob_changes_the_training(trial: Trial, knob: str) -> None:
     assert trial(**{knob: OTHER[knob]}).val_bpb != trial().val_bpb
