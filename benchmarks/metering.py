@@ -26,7 +26,6 @@ from autoresearch.energy.meter import metering_of_this_machine
 from autoresearch.energy.sources.choose import Opened
 from autoresearch.energy.sources.nvml import open_nvml
 from autoresearch.energy.telemetry import Telemetry
-from autoresearch.metering import looking
 from autoresearch.policy import policy_of
 from autoresearch.power import phase_of
 from autoresearch.records import Measurement
@@ -73,8 +72,13 @@ def measure(pairs: int, steps: int) -> None:
     settings = resolve({"profile": "tiny", **short}, {}).settings
     policy = policy_of(settings)
     found: dict[bool, list[Trial]] = {True: [], False: []}
+
+    def look() -> bool:  # as RunControl does for whoever waits for a trial
+        meter.look()
+        return False
+
     with tempfile.TemporaryDirectory() as folder:
-        bench = real_bench(settings, policy, Path(folder), looking(meter, lambda: False), SilentWatcher())
+        bench = real_bench(settings, policy, Path(folder), look, SilentWatcher())
 
         def one(is_metered: bool) -> Trial:
             if is_metered:
