@@ -125,6 +125,7 @@ def test_it_measures_what_it_measures_undisturbed(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler of torch looks at what warns
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_compiled_layers_too(small_corpus: Path, tmp_path: Path, precision: str) -> None:
     spec = spec_of(small_corpus, "torch", precision=precision).model_copy(update={"compiled": True})
