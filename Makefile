@@ -29,7 +29,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 schema: $(READY)
-	$(BIN)/python -m autoresearch.records > docs/trajectory.schema.json
+	$(BIN)/python -m autoresearch.core.records > docs/trajectory.schema.json
 
 # A venv that was interrupted half-way has no .ready and is completed; a changed pyproject or constraint reinstalls.
 $(READY): pyproject.toml constraints.txt

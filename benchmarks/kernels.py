@@ -18,16 +18,16 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from autoresearch.bench import baseline_spec, corpus_path
-from autoresearch.config import parse_assignment, resolve
-from autoresearch.policy import policy_of
-from autoresearch.testing import SilentWatcher
-from autoresearch.training.batches import batches
-from autoresearch.training.corpus import Corpus
-from autoresearch.training.device import probe
-from autoresearch.training.spec import Span
-from autoresearch.training.worker import make_model
-from autoresearch.trial_server import SERVER_ENV
+from autoresearch.config.resolve import parse_assignment, resolve
+from autoresearch.daemon.backend import baseline_spec, corpus_path
+from autoresearch.daemon.policy import policy_of
+from autoresearch.data.batches import batches
+from autoresearch.data.corpus import Corpus
+from autoresearch.data.span import Span
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.training.build import make_model
+from autoresearch.training.profiling.device_probe import probe
+from autoresearch.trials.server import SERVER_ENV
 from benchmarks.machine import describe
 
 STEPS, ROWS = 4, 18

@@ -9,20 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from autoresearch.journal import seal
-from autoresearch.records import (
+from autoresearch.core.measurement import Cause, Failure, Measurement
+from autoresearch.core.records import (
     SCHEMA_VERSION,
     Attempt,
     Baseline,
     Blocked,
-    Cause,
     DecisionRule,
     EvalFailed,
     Evaluated,
     Event,
-    Failure,
     LoopComplete,
-    Measurement,
     Meta,
     ProposalRecord,
     Started,
@@ -31,6 +28,7 @@ from autoresearch.records import (
     Yardstick,
     encode,
 )
+from autoresearch.storage.journal import seal
 from rails import FloatKnob, IntKnob, Knob, Rail, default_menu
 
 BASELINE_BPB = 1.2

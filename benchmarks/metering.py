@@ -20,16 +20,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.bench import real_bench
-from autoresearch.config import resolve
+from autoresearch.config.resolve import resolve
+from autoresearch.core.measurement import Measurement
+from autoresearch.core.power import phase_of
+from autoresearch.daemon.backend import real_bench
+from autoresearch.daemon.policy import policy_of
 from autoresearch.energy.meter import metering_of_this_machine
-from autoresearch.energy.sources.choose import Opened
-from autoresearch.energy.sources.nvml import open_nvml
+from autoresearch.energy.sensors.nvml import open_nvml
+from autoresearch.energy.sensors.select import Opened
 from autoresearch.energy.telemetry import Telemetry
-from autoresearch.policy import policy_of
-from autoresearch.power import phase_of
-from autoresearch.records import Measurement
-from autoresearch.testing import SilentWatcher
+from autoresearch.testing.recording_observer import SilentWatcher
 from benchmarks.machine import describe
 from tests import nvml_world
 

@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from autoresearch.journal import read
-from autoresearch.records import Evaluated, decode
+from autoresearch.core.records import Evaluated, decode
+from autoresearch.storage.journal import read
 from benchmarks.machine import describe
 
 

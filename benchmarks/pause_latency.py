@@ -22,8 +22,8 @@ from pathlib import Path
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from autoresearch.journal import read
-from autoresearch.records import Event, Paused, TrialEnded, TrialStarted, TrialSuspended, decode
+from autoresearch.core.records import Event, Paused, TrialEnded, TrialStarted, TrialSuspended, decode
+from autoresearch.storage.journal import read
 from benchmarks.machine import describe
 
 STEPS = 1000

@@ -8,15 +8,17 @@ from __future__ import annotations
 import statistics
 import time
 
-from autoresearch.config import Settings
-from autoresearch.policy import policy_of
-from autoresearch.proposers.answer_schema import answer_schema
-from autoresearch.proposers.prompt import Situation, build_prompt
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.values import Cfg
+from autoresearch.daemon.policy import policy_of
+from autoresearch.proposers.prompting.answer_schema import answer_schema
+from autoresearch.proposers.prompting.prompt import Situation, build_prompt
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
-from autoresearch.records import Cause, Cfg, Failure
-from autoresearch.testing import FakeTrial, fake_loop
-from autoresearch.trajectory import Trajectory
+from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_trial import FakeTrial
 from benchmarks.machine import describe
 from rails import default_menu
 

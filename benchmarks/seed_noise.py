@@ -10,11 +10,11 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from autoresearch.bench import real_bench
-from autoresearch.config import parse_assignment, resolve
-from autoresearch.policy import policy_of
-from autoresearch.records import Measurement
-from autoresearch.testing import SilentWatcher
+from autoresearch.config.resolve import parse_assignment, resolve
+from autoresearch.core.measurement import Measurement
+from autoresearch.daemon.backend import real_bench
+from autoresearch.daemon.policy import policy_of
+from autoresearch.testing.recording_observer import SilentWatcher
 from benchmarks.machine import describe
 
 

@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from autoresearch.training.prepare import prepare
-from autoresearch.training.sources import Sources
-from autoresearch.training.tokenizer import TokenizerSpec
+from autoresearch.data.prepare import prepare
+from autoresearch.data.sources import Sources
+from autoresearch.data.tokenizer import TokenizerSpec
 from benchmarks.machine import describe
 from tests.systemd_sandbox import NoSandboxError, Sandbox, why_not
 

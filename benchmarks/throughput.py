@@ -18,12 +18,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from autoresearch.bench import real_bench
-from autoresearch.config import resolve
-from autoresearch.policy import policy_of
-from autoresearch.records import Measurement
-from autoresearch.testing import SilentWatcher
-from autoresearch.trial_server import SERVER_ENV
+from autoresearch.config.resolve import resolve
+from autoresearch.core.measurement import Measurement
+from autoresearch.daemon.backend import real_bench
+from autoresearch.daemon.policy import policy_of
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.trials.server import SERVER_ENV
 from benchmarks.machine import describe
 
 STEPS = 100

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoresearch.bench import Bench, check_baseline, real_bench
-from autoresearch.config import parse_assignment, resolve
+from autoresearch.config.resolve import parse_assignment, resolve
+from autoresearch.core.measurement import Measurement
+from autoresearch.daemon.backend import Bench, check_baseline, real_bench
+from autoresearch.daemon.policy import policy_of
 from autoresearch.errors import AutoresearchError
-from autoresearch.policy import policy_of
-from autoresearch.records import Measurement
-from autoresearch.testing import SilentWatcher
-from autoresearch.trial import ForkedTrial
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.trials.forked_trial import ForkedTrial
 from benchmarks.machine import describe
 
 ORIGIN_WARM_STEPS, ORIGIN_STEPS = 5, 30

@@ -10,11 +10,13 @@ from typing import Any
 import hypothesis
 import pytest
 
-from autoresearch import service
-from autoresearch.config import Settings, resolve
-from autoresearch.training.prepare import prepare
-from autoresearch.training.sources import Sources
-from autoresearch.training.tokenizer import TokenizerSpec
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.daemon import final_report
+from autoresearch.data.prepare import prepare
+from autoresearch.data.sources import Sources
+from autoresearch.data.tokenizer import TokenizerSpec
+from autoresearch.storage.run_dir import REPORT
 
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("tests")
@@ -35,7 +37,7 @@ MakeSettings = Callable[..., Settings]
 def pages_where_they_are_asked_for(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of fakes takes milliseconds, its page a second: written in tests marked ``page`` and by real daemons."""
     if request.node.get_closest_marker("page") is None:
-        monkeypatch.setattr(service, "reports", lambda: {service.REPORT: ()})
+        monkeypatch.setattr(final_report, "reports", lambda: {REPORT: ()})
 
 
 @pytest.fixture

@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from autoresearch.bench import Bench, judge
-from autoresearch.config import Settings
-from autoresearch.exchange import Classification, Exchange, decode_exchange
+from autoresearch.config.settings import Settings
+from autoresearch.core.llm_calls import Classification, Exchange, decode_exchange
+from autoresearch.core.loop import Loop
+from autoresearch.core.records import Closer, Evaluated
+from autoresearch.daemon.backend import Bench, judge
+from autoresearch.daemon.policy import policy_of
+from autoresearch.llm.async_bridge import Waiter
 from autoresearch.llm.client import Client
 from autoresearch.llm.server import LlmServer
-from autoresearch.llm.waiting import Waiter
-from autoresearch.loop import Loop
-from autoresearch.policy import policy_of
-from autoresearch.proposers.nim import NimProposer
+from autoresearch.proposers.llm import NimProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
-from autoresearch.records import Closer, Evaluated
-from autoresearch.testing import YARDSTICK, FakeTrial, fake_loop
+from autoresearch.testing.fake_backend import YARDSTICK
+from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_trial import FakeTrial
 from rails import default_menu
 
 KEY = "sk-local/0123456789abcdef+Zz"

@@ -88,7 +88,7 @@ def look_at(steps: Sequence[Mapping[str, Any]], tmp_path: Path, uuids: Sequence[
 
 def main() -> None:
     from autoresearch.energy.integrate import Integrator, Total
-    from autoresearch.energy.sources.nvml import open_nvml
+    from autoresearch.energy.sensors.nvml import open_nvml
 
     state, *uuids = sys.argv[1:]
     steps = json.load(sys.stdin)

@@ -22,10 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autoresearch.records import Closer, LoopComplete, Paused, Resumed, Started, Stopped
-from autoresearch.training.prepare import prepare
-from autoresearch.training.sources import Sources
-from autoresearch.training.tokenizer import TokenizerSpec
+from autoresearch.core.records import Closer, LoopComplete, Paused, Resumed, Started, Stopped
+from autoresearch.data.prepare import prepare
+from autoresearch.data.sources import Sources
+from autoresearch.data.tokenizer import TokenizerSpec
 from tests.systemd_night import check_whole, in_a_trial, last, main_pid
 from tests.systemd_sandbox import NoSandboxError, Sandbox, have_ended, until, why_not
 

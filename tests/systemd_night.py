@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autoresearch.records import Closer, Meta, TrialEnded, TrialStarted
-from autoresearch.trajectory import Trajectory
+from autoresearch.core.records import Closer, Meta, TrialEnded, TrialStarted
+from autoresearch.core.trajectory import Trajectory
 from tests.systemd_sandbox import DEADLINE_S, Sandbox, until
 
-WARM = "autoresearch.training.warm"
+WARM = "autoresearch.training.server"
 
 
 def main_pid(box: Sandbox, name: str) -> int:

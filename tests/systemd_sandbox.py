@@ -24,8 +24,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.journal import read
-from autoresearch.records import decode
+from autoresearch.core.records import decode
+from autoresearch.storage.journal import read
 
 ROOT = Path(__file__).parents[1]
 SYSTEMD = Path("/lib/systemd/systemd")

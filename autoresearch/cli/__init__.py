@@ -3,6 +3,6 @@
 A new command is a new file here and one line in ``entry.COMMANDS``.
 """
 
-from autoresearch.cli.entry import EXIT_CODES, build_parser, main
+from autoresearch.cli.main import EXIT_CODES, build_parser, main
 
 __all__ = ["EXIT_CODES", "build_parser", "main"]

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
 
 def config(args: argparse.Namespace) -> int:
     """``autoresearch config``."""
-    from autoresearch.config import flat_settings
+    from autoresearch.config.resolve import flat_settings
 
     rows = flat_settings(resolved(args))
     if args.json:

@@ -12,7 +12,8 @@ from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolved
 
 if TYPE_CHECKING:
-    from autoresearch.doctor import Check
+    from autoresearch.daemon.doctor import Check
+
 
 COLORS = {"ok": "32", "warn": "33", "fail": "31"}
 LABELS = {"ok": "ok", "warn": "WARN", "fail": "FAIL"}
@@ -28,7 +29,7 @@ def add(commands: Any) -> None:
 
 def doctor(args: argparse.Namespace) -> int:
     """``autoresearch doctor``: 0 where the loop would run, else the code that it would end with."""
-    from autoresearch.doctor import examine
+    from autoresearch.daemon.doctor import examine
 
     settings = resolved(args).settings
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -43,7 +44,7 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def _show(check: Check, color: bool) -> None:
-    from autoresearch.console import harmless
+    from autoresearch.daemon.observers.terminal import harmless
 
     label = f"{LABELS[check.state]:<4}"
     if color:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.cli.parsing import add_command
 
 if TYPE_CHECKING:
-    from autoresearch.energy.sheet import Figures
+    from autoresearch.energy.power_csv import Figures
 
 
 def add(commands: Any) -> None:
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
 
 def energy(args: argparse.Namespace) -> int:
     """``autoresearch energy``."""
-    from autoresearch.energy.sheet import figures_of
+    from autoresearch.energy.power_csv import figures_of
 
     figures = figures_of(Path(args.file), args.max_gap)
     print(json.dumps(asdict(figures), indent=2) if args.json else _text(figures))
@@ -39,7 +39,7 @@ def energy(args: argparse.Namespace) -> int:
 
 
 def _text(f: Figures) -> str:
-    from autoresearch.report.words import count, span
+    from autoresearch.report.format import count, span
 
     kwh = "unknown kWh" if f.energy_kwh is None else f"{f.energy_kwh:.4f} kWh"
     watts = "" if f.mean_w is None or f.peak_w is None else f", mean {f.mean_w:.1f} W, peak {f.peak_w:.1f} W"

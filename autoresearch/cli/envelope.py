@@ -38,11 +38,11 @@ def add(commands: Any) -> None:
 
 def envelope(args: argparse.Namespace) -> int:
     """``autoresearch envelope``."""
-    from autoresearch.console import Terminal
-    from autoresearch.envelope import Axes, sweep
-    from autoresearch.report.envelope import envelope_json, line, render_envelope
-    from autoresearch.report.plot import check_plot
-    from autoresearch.training.speed import Timing
+    from autoresearch.core.speeds import Timing
+    from autoresearch.daemon.envelope import Axes, sweep
+    from autoresearch.daemon.observers.terminal import Terminal
+    from autoresearch.report.envelope_plot import check_plot
+    from autoresearch.report.envelope_text import envelope_json, line, render_envelope
 
     settings = resolved(args).settings
     plot = Path(args.plot) if args.plot else None
@@ -69,7 +69,7 @@ def envelope(args: argparse.Namespace) -> int:
 
 def _plotted(found: Any, asked: Path | None) -> Path | None:
     """The picture, where one was asked for or can be drawn; ``None`` if there is none."""
-    from autoresearch.report.plot import check_plot, write_plot
+    from autoresearch.report.envelope_plot import check_plot, write_plot
 
     path = asked or found.path.with_suffix(".png")
     try:

@@ -23,9 +23,9 @@ def add(kinds: Any) -> None:
 
 def export_dataset(args: argparse.Namespace) -> int:
     """``autoresearch export dataset``."""
-    from autoresearch.console import Terminal
-    from autoresearch.training.corpus import Corpus
-    from autoresearch.training.indexed_dataset import export_dataset as write
+    from autoresearch.daemon.observers.terminal import Terminal
+    from autoresearch.data.corpus import Corpus
+    from autoresearch.data.megatron_dataset import export_dataset as write
 
     terminal = Terminal(0, sys.stderr)
     about = write(Corpus.open(Path(args.corpus), verify=True), Path(args.out), terminal.preparing)

@@ -39,8 +39,8 @@ def add(kinds: Any) -> None:
 
 def export_recipe(args: argparse.Namespace) -> int:
     """``autoresearch export recipe``."""
-    from autoresearch.export import FORMATS, facts, recipe_of
     from autoresearch.report import load_records
+    from autoresearch.report.export import FORMATS, facts, recipe_of
 
     records = load_records(run_path(args))
     vocab = _vocab_of(Path(args.corpus), records) if args.corpus else None
@@ -65,7 +65,7 @@ def export_recipe(args: argparse.Namespace) -> int:
 
 def _vocab_of(path: Path, records: Sequence[Any]) -> int:
     """The vocabulary of the run's own corpus."""
-    from autoresearch.training.corpus import Corpus
+    from autoresearch.data.corpus import Corpus
 
     corpus, measured_on = Corpus.open(path), records[0].yardstick.corpus_sha256
     if corpus.sha256 != measured_on:
@@ -78,7 +78,7 @@ def _check_script(arguments: Any, params: int) -> tuple[bool, str]:
     """Whether the model that the script describes was built, and what to say of it."""
     from math import prod
 
-    from autoresearch.training.exported_model import weights_of
+    from autoresearch.training.models.exported_model import weights_of
 
     try:
         built = sum(map(prod, weights_of(arguments).values()))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import AutoresearchError
+from autoresearch.storage.run_dir import LOCK
 
 
 def show_nobody() -> None:
@@ -33,7 +34,7 @@ def without_gc() -> Iterator[None]:
 
 def write_file(path: Path, text: str, mode: int = 0o644) -> None:
     """The file that ``--out`` names, whole or not at all."""
-    from autoresearch.files import atomic_write
+    from autoresearch.storage.files import atomic_write
 
     try:
         atomic_write(path, text.encode())
@@ -44,9 +45,9 @@ def write_file(path: Path, text: str, mode: int = 0o644) -> None:
 
 def looks(path: Path, to_file: bool) -> dict[str, Any]:
     """How wide and how colourful, and what the records cannot know: whether a daemon is at work on them."""
-    from autoresearch.files import is_locked
+    from autoresearch.storage.lock import is_locked
 
-    lock = path / "run.lock"
+    lock = path / LOCK
     on_terminal = sys.stdout.isatty() and not to_file
     return {
         "width": shutil.get_terminal_size((100, 24)).columns if on_terminal else 100,

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 
 def pause(args: argparse.Namespace) -> int:
     """``autoresearch pause``."""
-    from autoresearch.control import pause as put_flag
+    from autoresearch.storage.pause_flag import pause as put_flag
 
     run_dir = _run_dir(args)
     when = "inside its running trial" if args.now else "after its running trial"
@@ -35,7 +35,7 @@ def pause(args: argparse.Namespace) -> int:
 
 def resume(args: argparse.Namespace) -> int:
     """``autoresearch resume``."""
-    from autoresearch.control import resume as take_flag
+    from autoresearch.storage.pause_flag import resume as take_flag
 
     run_dir = _run_dir(args)
     print(f"{run_dir} {'goes on' if take_flag(run_dir) else 'was not paused'}")

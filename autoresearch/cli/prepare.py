@@ -29,10 +29,10 @@ def add(commands: Any) -> None:
 
 def prepare(args: argparse.Namespace) -> int:
     """``autoresearch prepare``."""
-    from autoresearch.console import Terminal
-    from autoresearch.training.prepare import prepare as prepare_corpus
-    from autoresearch.training.sources import Sources
-    from autoresearch.training.tokenizer import TokenizerSpec
+    from autoresearch.daemon.observers.terminal import Terminal
+    from autoresearch.data.prepare import prepare as prepare_corpus
+    from autoresearch.data.sources import Sources
+    from autoresearch.data.tokenizer import TokenizerSpec
 
     sources = Sources(tuple(Path(p) for p in args.sources), stdlib=args.stdlib, hf=args.hf)
     file = Path(args.tokenizer_file) if args.tokenizer_file else None

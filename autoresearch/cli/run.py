@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.cli.output import looks, show_nobody
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolved
+from autoresearch.daemon.final_report import reports
 from autoresearch.errors import AutoresearchError
+from autoresearch.storage.run_dir import TRAJECTORY
 
 if TYPE_CHECKING:
-    from autoresearch.bench import Watcher
-    from autoresearch.notify import Notifier
+    from autoresearch.core.ports import Watcher
+    from autoresearch.daemon.systemd.notify import Notifier
 
 
 def add(commands: Any) -> None:
@@ -34,7 +36,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """``autoresearch run``. Where a service manager started it, that is told how it goes."""
-    from autoresearch.notify import Notifier
+    from autoresearch.daemon.systemd.notify import Notifier
 
     manager = Notifier.take(os.environ)
     try:
@@ -45,14 +47,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
-    from autoresearch import service
-    from autoresearch.console import Terminal
-    from autoresearch.hooks import Hooks
-    from autoresearch.progress import ProgressFile
-    from autoresearch.replaying import recording_of
-    from autoresearch.supervised import Supervised, patience_s
-    from autoresearch.unit import mistakes, own_groups, start_command
-    from autoresearch.watchers import Several
+    from autoresearch.daemon import service
+    from autoresearch.daemon.hooks import Hooks
+    from autoresearch.daemon.observers.group import Several
+    from autoresearch.daemon.observers.terminal import Terminal
+    from autoresearch.daemon.recording import recording_of
+    from autoresearch.daemon.systemd.unit import mistakes, own_groups, start_command
+    from autoresearch.daemon.systemd.watchdog import Supervised, patience_s
+    from autoresearch.storage.progress_file import ProgressFile
 
     settings = resolved(args).settings
     replies = recording_of(settings.replay_from) if settings.replay_from else ()
@@ -70,8 +72,8 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     try:
         _print_summary(settings.run_dir, args.json)
         if not args.json:
-            print(f"\ntrajectory  {settings.run_dir / service.TRAJECTORY}")
-            for name in service.reports():
+            print(f"\ntrajectory  {settings.run_dir / TRAJECTORY}")
+            for name in reports():
                 print(f"report      {settings.run_dir / name}")
             again = start_command(own_groups()) if manager.address else ""
             print(_how_to_go_on(args.argv, settings, ending == "complete", again))

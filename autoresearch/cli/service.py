@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.cli.parsing import add_command, sentence
 
 if TYPE_CHECKING:
-    from autoresearch.installation import Place
+    from autoresearch.daemon.systemd.install import Place
+
 
 NEXT_SYSTEM = """
 next:
@@ -48,8 +49,8 @@ def add(commands: Any) -> None:
 
 def install(args: argparse.Namespace) -> int:
     """``autoresearch service install``."""
+    from autoresearch.daemon.systemd.install import carry_out, check_visible, drop_in_names, install_steps
     from autoresearch.errors import ConfigError
-    from autoresearch.installation import carry_out, check_visible, drop_in_names, install_steps
 
     known = drop_in_names()
     for name in args.drop_in:
@@ -68,7 +69,7 @@ def install(args: argparse.Namespace) -> int:
 
 def uninstall(args: argparse.Namespace) -> int:
     """``autoresearch service uninstall``."""
-    from autoresearch.installation import carry_out, uninstall_steps
+    from autoresearch.daemon.systemd.install import carry_out, uninstall_steps
 
     place = _place(args)
     for step in uninstall_steps(place):
@@ -78,7 +79,7 @@ def uninstall(args: argparse.Namespace) -> int:
 
 
 def _place(args: argparse.Namespace) -> Place:
-    from autoresearch.installation import system_place, user_place
+    from autoresearch.daemon.systemd.install import system_place, user_place
 
     prefix = Path(args.prefix).absolute() if args.prefix else None
     return user_place(os.environ, prefix) if args.user else system_place(prefix)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autoresearch.config import Resolved
+    from autoresearch.config.resolve import Resolved
+
 
 # Flag, setting, type, help. Every other setting is reached with --set.
 RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
@@ -51,7 +52,7 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> N
 
 def resolved(args: argparse.Namespace) -> Resolved:
     """The effective settings. A command without their flags gets the profile's and the environment's."""
-    from autoresearch.config import parse_assignment, resolve
+    from autoresearch.config.resolve import parse_assignment, resolve
 
     flags = {name: getattr(args, f"flag_{name}", None) for _, name, _, _ in RUN_FLAGS}
     given = {name: value for name, value in flags.items() if value is not None}

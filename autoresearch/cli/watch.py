@@ -26,9 +26,9 @@ def watch(args: argparse.Namespace) -> int:
     """``autoresearch watch``."""
     from rich.console import Console
 
-    from autoresearch.watch.frame import frame
-    from autoresearch.watch.screen import Screen, group
-    from autoresearch.watch.sight import Lookout
+    from autoresearch.report.watch.frame import frame
+    from autoresearch.report.watch.screen import Screen, group
+    from autoresearch.report.watch.snapshot import Lookout
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without these letters still shows the words

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from autoresearch.memory import own_cgroups
+from autoresearch.machine import own_cgroups
 
 PRESSURE = Path("/proc/pressure/cpu")
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from autoresearch.core.power import PHASES, Metering, Phase, Power
 from autoresearch.energy import machine
 from autoresearch.energy.integrate import GAP_S, Integrator, Interval
+from autoresearch.energy.phase_totals import Tally
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sources.choose import Opened
-from autoresearch.energy.sources.source import Nothing, Source
-from autoresearch.energy.tally import Tally
+from autoresearch.energy.sensors.select import Opened
+from autoresearch.energy.sensors.sensor import Nothing, Source
 from autoresearch.energy.telemetry import Telemetry
-from autoresearch.power import PHASES, Metering, Phase, Power
 
 EVERY_S = 1.0
 LISTEN_S = 0.05  # a sensor that speaks in its own time: each of its lines is stamped when it is heard

@@ -6,13 +6,11 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from autoresearch.core.power import Phase, Scope
 from autoresearch.energy.sample import Sample
-from autoresearch.files import open_plain
-from autoresearch.power import Phase, Scope
+from autoresearch.storage.files import open_plain
+from autoresearch.storage.run_dir import OLD_TELEMETRY, TELEMETRY
 
-FILE = "telemetry.csv"
-OLD = "telemetry.old.csv"
-FILES = "telemetry*.csv"
 COLUMNS = (
     *("timestamp", "gpu_util_pct", "mem_used_mib", "power_w", "temp_c"),  # in this order, as others read them
     *("clock_mhz", "slowdowns", "phase", "scope"),
@@ -25,7 +23,7 @@ class Telemetry:
     """The writer. Where the disk does not take a line, that line is lost and nothing else."""
 
     def __init__(self, run_dir: Path, max_bytes: int = MAX_BYTES) -> None:
-        self._path = run_dir / FILE
+        self._path = run_dir / TELEMETRY
         self._max_bytes = max_bytes
         self._fd: int | None = None
         self._size = 0
@@ -50,7 +48,7 @@ class Telemetry:
     def _append(self, line: bytes) -> None:
         if self._fd is not None and self._size + len(line) > self._max_bytes:
             self.close()
-            self._path.replace(self._path.with_name(OLD))
+            self._path.replace(self._path.with_name(OLD_TELEMETRY))
         if self._fd is None:
             self._open()
         assert self._fd is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoresearch.exchange import Classification
+from autoresearch.core.llm_calls import Classification
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import openai
 
-from autoresearch.exchange import Classification
+from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.client import BodyRefused
 

@@ -13,8 +13,8 @@ from urllib.parse import urljoin
 import httpx2
 import openai
 
+from autoresearch.core.llm_calls import Message
 from autoresearch.errors import ConfigError
-from autoresearch.exchange import Message
 from autoresearch.llm.key import without_key
 
 SchemaForm = Literal["json_schema", "json_object"]  # the standard's; llama-cpp-python's, which refuses the other

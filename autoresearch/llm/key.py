@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from autoresearch.environment import KEY_VARIABLE
+from autoresearch.config.secrets import KEY_VARIABLE
 from autoresearch.errors import ConfigError
 
 VARIABLE = KEY_VARIABLE  # not OPENAI_API_KEY: that one is for somebody else's server

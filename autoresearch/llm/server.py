@@ -10,16 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, get_args
 
-from autoresearch.exchange import ANSWERED, Classification, Message
+from autoresearch.core.llm_calls import ANSWERED, Classification, Message
+from autoresearch.core.ports import Interrupted
 from autoresearch.llm.answer import Answer
+from autoresearch.llm.async_bridge import Waiter
 from autoresearch.llm.classify import context_length_in, failure_of
 from autoresearch.llm.client import TOKENIZERS, Client, SchemaForm
+from autoresearch.llm.extract import looks_like_json
 from autoresearch.llm.key import without_key
-from autoresearch.llm.patience import Breaker, ask_patiently
-from autoresearch.llm.reading import Model, choose, completion_of, models_of, token_count_of
-from autoresearch.llm.slices import looks_like_json
-from autoresearch.llm.waiting import Waiter
-from autoresearch.ports import Interrupted
+from autoresearch.llm.parse import Model, choose, completion_of, models_of, token_count_of
+from autoresearch.llm.retry import Breaker, ask_patiently
 
 # ``unknown``: the model spent the probe's tokens on its thoughts, or there was no probe yet. A schema is sent.
 Structured = Literal["unknown", "enforced", "ignored", "rejected"]

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.ports import Proposer, Reply
-from autoresearch.records import Attempt
-from autoresearch.trajectory import Trajectory
+from autoresearch.core.ports import Proposer, Reply
+from autoresearch.core.records import Attempt
+from autoresearch.core.trajectory import Trajectory
 
 
 @dataclass(slots=True)

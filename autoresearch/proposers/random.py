@@ -6,10 +6,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.ports import Exhausted, Reply
+from autoresearch.core.ports import Exhausted, Reply
+from autoresearch.core.records import Attempt
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.space import Space, reply
-from autoresearch.records import Attempt
-from autoresearch.trajectory import Trajectory
 
 
 @dataclass(frozen=True, slots=True)

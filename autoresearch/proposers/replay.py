@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoresearch.ports import Exhausted, Proposer, Reply
-from autoresearch.records import Attempt
-from autoresearch.trajectory import Trajectory, replies_of
+from autoresearch.core.ports import Exhausted, Proposer, Reply
+from autoresearch.core.records import Attempt
+from autoresearch.core.trajectory import Trajectory, replies_of
 
 Replies = tuple[tuple[str, ...], ...]  # replies in their order, each of one or more raw proposals
 # A trajectory's replies, whoever gave them, or an LLM's alone: by the iteration that it was asked in.

@@ -8,9 +8,9 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from autoresearch.ports import Reply
-from autoresearch.records import Attempt
-from autoresearch.trajectory import Trajectory
+from autoresearch.core.ports import Reply
+from autoresearch.core.records import Attempt
+from autoresearch.core.trajectory import Trajectory
 from rails import ChoiceKnob, Config, FloatKnob, IntKnob, Knob, Menu, Rail, Steps, Value, same_value
 
 

@@ -24,12 +24,12 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState, create_trial
 
-from autoresearch.ports import Exhausted, Reply
+from autoresearch.core.ports import Exhausted, Reply
+from autoresearch.core.records import Attempt, Closer, EvalFailed, Evaluated
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
-from autoresearch.proposers.opening import opening_move
+from autoresearch.proposers.initial_design import opening_move
 from autoresearch.proposers.space import Space, readable, reply
-from autoresearch.records import Attempt, Closer, EvalFailed, Evaluated
-from autoresearch.trajectory import Trajectory
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
 
 KNOB = "knob"

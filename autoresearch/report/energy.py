@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 
-from autoresearch.plain import Plain
-from autoresearch.power import Metering, Phase, Power, Scope, joined
-from autoresearch.report.words import count, safe, span
+from autoresearch.core.power import Metering, Phase, Power, Scope, joined
+from autoresearch.core.values import Plain
+from autoresearch.report.format import count, safe, span
 
 JOULES_PER_KWH = 3.6e6
 CURRENCY_CELLS = 8

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from autoresearch.exchange import LlmCall
-from autoresearch.power import Metering, Phase, Power, Scope
-from autoresearch.records import Cfg, KnobValue, Mark, Yardstick
+from autoresearch.core.llm_calls import LlmCall
+from autoresearch.core.measurement import Mark
+from autoresearch.core.power import Metering, Phase, Power, Scope
+from autoresearch.core.records import Yardstick
+from autoresearch.core.values import Cfg, KnobValue
 
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
 State = Literal["running", "paused", "stopped", "complete", "open"]

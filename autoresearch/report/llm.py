@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from autoresearch.exchange import ANSWERED, LLM_SOURCE, Classification, LlmCall
-from autoresearch.plain import Plain
+from autoresearch.core.llm_calls import ANSWERED, LLM_SOURCE, Classification, LlmCall
+from autoresearch.core.values import Plain
+from autoresearch.report.format import NAME_CELLS, count, listed, pad, safe, span
 from autoresearch.report.history import Row, total
 from autoresearch.report.table import paint
-from autoresearch.report.words import NAME_CELLS, count, listed, pad, safe, span
 from rails import Rail
 
 INVALID = frozenset({Rail.R1_SCHEMA, Rail.R2_MENU, Rail.R3_RANGE, Rail.R4_CROSS, Rail.R5_DIFF_LINT})

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from autoresearch import journal
+from autoresearch.core.records import Closer, Event, Meta, decode
+from autoresearch.core.trajectory import replies_of
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.records import Closer, Event, Meta, decode
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
-from autoresearch.trajectory import replies_of
+from autoresearch.storage import journal
+from autoresearch.storage.run_dir import TRAJECTORY
 
-FILE_NAME = "trajectory.jsonl"
 SEALED = b'{"seq":'  # how each of our lines begins; none of the origin's does
 HEAD_BYTES = 1 << 20
 WAIT = "wait for the first record, or name another run"
-NAME_ONE = f"give a run directory or a {FILE_NAME}; `autoresearch run` makes one"
+NAME_ONE = f"give a run directory or a {TRAJECTORY}; `autoresearch run` makes one"
 
 
 def load(path: Path) -> History:
@@ -69,7 +69,7 @@ def _is_ours(head: bytes) -> bool:
 def _file_of(path: Path) -> Path:
     try:
         is_dir = path.is_dir()
-        file = path / FILE_NAME if is_dir else path
+        file = path / TRAJECTORY if is_dir else path
         if file.is_file():
             return file
         exists = file.exists()
@@ -78,7 +78,7 @@ def _file_of(path: Path) -> Path:
     if exists:
         raise JournalError(f"{file} is not a regular file", hint=NAME_ONE)
     if is_dir:
-        raise JournalError(f"{path} has no {FILE_NAME}: nothing has run there", hint=NAME_ONE)
+        raise JournalError(f"{path} has no {TRAJECTORY}: nothing has run there", hint=NAME_ONE)
     raise JournalError(f"there is no {path}", hint=NAME_ONE)
 
 

@@ -7,21 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch.exchange import LLM_SOURCE
-from autoresearch.records import (
+from autoresearch.core.llm_calls import LLM_SOURCE
+from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
+from autoresearch.core.records import (
     Attempt,
     Baseline,
     Closer,
     EvalFailed,
     Evaluated,
     Event,
-    Failure,
-    KnobValue,
     LoopComplete,
-    Mark,
-    Measurement,
     Meta,
-    Outcome,
     Paused,
     ProposalRecord,
     ProposerFailed,
@@ -30,9 +26,10 @@ from autoresearch.records import (
     Stopped,
     TrialEnded,
 )
-from autoresearch.report.held_back import with_marks
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
-from autoresearch.trajectory import Trajectory
+from autoresearch.report.trial_marks import with_marks
 from rails import Rail
 
 

@@ -12,8 +12,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from autoresearch.core.measurement import Cause
+from autoresearch.core.values import Cfg
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.records import Cause, Cfg
 from autoresearch.report.history import History, Row, State, encodable, plain_value, total
 from rails import default_menu
 

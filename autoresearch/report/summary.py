@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Any, Literal
 
-from autoresearch.records import KnobValue, Plain, Yardstick
+from autoresearch.core.records import Yardstick
+from autoresearch.core.values import KnobValue, Plain
+from autoresearch.report.by_source import SourceNumbers, source_numbers
 from autoresearch.report.energy import JOULES_PER_KWH as JOULES_PER_KWH
 from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.llm import LlmNumbers, llm_numbers
-from autoresearch.report.pairs import pair_numbers
-from autoresearch.report.sources import SourceNumbers, source_numbers
+from autoresearch.report.repeats import pair_numbers
 
 TOP_PAIRS = 10
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from autoresearch.report.format import bpb, change, pad, percent, safe, span
 from autoresearch.report.history import Row
-from autoresearch.report.words import bpb, change, pad, percent, safe, span
 
 COLUMNS = {"iter": 6, "change": 24, "val_bpb": 9, "gain": 9, "verdict": 17, "time": 13}
 WITH_SOURCE = {"iter": 6, "change": 19, "source": 8, "val_bpb": 8, "gain": 9, "verdict": 16, "time": 12}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from autoresearch.report.by_source import source_lines, source_table
 from autoresearch.report.energy import energy_lines, held_back_line
+from autoresearch.report.format import NAME_CELLS, bpb, change, count, listed, safe, span
 from autoresearch.report.history import History, Row
 from autoresearch.report.llm import endings_table, llm_facts
-from autoresearch.report.sources import source_lines, source_table
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import paint, table
-from autoresearch.report.words import NAME_CELLS, bpb, change, count, listed, safe, span
 
 MIN_WIDTH = 40
 LABEL_CELLS = 12

@@ -9,8 +9,8 @@ import torch
 import torch._dynamo  # torch.optim imports it when first used, for over a second: here that falls to the warm server
 from torch import Tensor
 
-from autoresearch.training.network import Network
-from autoresearch.training.ranks import Ranks
+from autoresearch.training.models.network import Network
+from autoresearch.training.parallel.ranks import Ranks
 from rails import Config
 
 

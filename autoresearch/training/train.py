@@ -11,15 +11,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from autoresearch.records import Measurement
-from autoresearch.training.batches import batches
-from autoresearch.training.bpb import Score, score
-from autoresearch.training.corpus import Corpus
-from autoresearch.training.pausing import Never, Pausable, Pausing
-from autoresearch.training.schedule import Clockwork
-from autoresearch.training.shape import Shape
-from autoresearch.training.so_far import SoFar
-from autoresearch.training.spec import TrialSpec
+from autoresearch.core.measurement import Measurement
+from autoresearch.data.batches import batches
+from autoresearch.data.corpus import Corpus
+from autoresearch.training.checkpointing.suspension import Never, Pausable, Pausing
+from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.training.evaluate import Score, score
+from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.schedule import Clockwork
+from autoresearch.trials.spec import TrialSpec
 
 REPORT_EVERY_S = 0.1
 NEVER = Never()

@@ -15,10 +15,10 @@ import torch._inductor.config as inductor
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoresearch.training.network import Network
+from autoresearch.training.models.network import Network
 from autoresearch.training.optimizer import MasterAdamW
-from autoresearch.training.ranks import Ranks
-from autoresearch.training.spec import TrialSpec
+from autoresearch.training.parallel.ranks import Ranks
+from autoresearch.trials.spec import TrialSpec
 
 ONE_RANK = Ranks()
 STEPS_AHEAD = 2  # how far the host may run ahead of the device: enough to keep it busy, no more work than that is lost

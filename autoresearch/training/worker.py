@@ -14,25 +14,34 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.records import Cause, Failure, Measurement, Plain
-from autoresearch.training.estimate import unsupported
-from autoresearch.training.launch import RunRank, run_forked
-from autoresearch.training.pausing import Never, Pausing, Suspension
-from autoresearch.training.shape import Shape
-from autoresearch.training.spec import TrialSpec
-from autoresearch.training.speed import MatmulPeak, Speed, Timing, measure_speed
+from autoresearch.core.measurement import Cause, Failure, Measurement
+from autoresearch.core.speeds import MatmulPeak, Speed, Timing
+from autoresearch.core.values import Plain
+from autoresearch.training.build import make_model
+from autoresearch.training.checkpointing.suspension import Never, Pausing, Suspension
+from autoresearch.training.parallel.launch import run_forked
+from autoresearch.training.parallel.processes import RunRank
+from autoresearch.training.profiling.step_timing import measure_speed
+from autoresearch.trials.spec import TrialSpec
 
 if TYPE_CHECKING:
-    from autoresearch.training.corpus import Corpus
+    from autoresearch.data.corpus import Corpus
     from autoresearch.training.train import Model
+
 
 Send = Callable[[dict[str, Any]], None]
 
 # What the warm server imports before it forks, by trainer.
-COMMON = tuple(f"autoresearch.training.{name}" for name in ("corpus", "device", "on_request", "train", "trainer"))
+COMMON = (
+    "autoresearch.data.corpus",
+    "autoresearch.training.profiling.device_probe",
+    "autoresearch.training.checkpointing.suspend_on_request",
+    "autoresearch.training.train",
+    "autoresearch.training.trainer",
+)
 PRELOAD = {
-    "torch": ("autoresearch.training.gpt_torch", *COMMON),
-    "megatron": ("autoresearch.training.gpt_megatron", *COMMON),
+    "torch": ("autoresearch.training.models.gpt_torch", *COMMON),
+    "megatron": ("autoresearch.training.models.gpt_megatron", *COMMON),
 }
 
 
@@ -52,7 +61,7 @@ def handle(request: dict[str, Any], send: Send, wish: int) -> None:
     A trial is put aside when ``wish``, the end of a pipe, becomes readable.
     """
     if "probe" in request:
-        from autoresearch.training.device import probe
+        from autoresearch.training.profiling.device_probe import probe
 
         try:
             send({"device": probe(request["probe"], request["trainer"]).model_dump(mode="json")})
@@ -60,7 +69,7 @@ def handle(request: dict[str, Any], send: Send, wish: int) -> None:
             send({"no_device": str(e)})
         return
     if "compile_times" in request:
-        from autoresearch.training.compiling import measure
+        from autoresearch.training.profiling.compile_timing import measure
 
         send(
             {"compile_times": measure(TrialSpec.model_validate_json(json.dumps(request["compile_times"]))).model_dump()}
@@ -80,8 +89,8 @@ def handle(request: dict[str, Any], send: Send, wish: int) -> None:
 def _pausing(request: dict[str, Any], spec: TrialSpec, wish: int) -> Pausing:
     if "checkpoint" not in request:
         return Never()
-    from autoresearch.training.checkpoint import Checkpoint
-    from autoresearch.training.on_request import OnRequest
+    from autoresearch.training.checkpointing.checkpoint import Checkpoint
+    from autoresearch.training.checkpointing.suspend_on_request import OnRequest
 
     return OnRequest(Checkpoint(Path(request["checkpoint"]), spec), wish, goes_on=request["goes_on"])
 
@@ -99,7 +108,7 @@ def run_rank(spec: TrialSpec, send: Send, pausing: Pausing | None = None) -> dic
 
 def time_rank(timing: Timing, spec: TrialSpec, send: Send) -> dict[str, Any]:
     """How fast a trial's steps are, or one rank's part in that: the message that ends it."""
-    from autoresearch.training.power import energy_counter_of
+    from autoresearch.training.profiling.gpu_energy_counter import energy_counter_of
 
     one = spec.data_parallel * spec.tensor_parallel == 1  # of several ranks each sees its own GPU only
     read_energy = energy_counter_of(spec.device if one else "several")
@@ -112,14 +121,14 @@ def time_rank(timing: Timing, spec: TrialSpec, send: Send) -> dict[str, Any]:
 
 
 def _matmul_peak(spec: TrialSpec, precision: str) -> MatmulPeak:
-    from autoresearch.training.peak import matmul_flops_per_s
+    from autoresearch.training.profiling.matmul_peak import matmul_flops_per_s
     from autoresearch.training.trainer import set_up_device
 
     return MatmulPeak(flops_per_s=matmul_flops_per_s(set_up_device(spec), precision))
 
 
 def _open(spec: TrialSpec) -> tuple[Corpus, Model]:
-    from autoresearch.training.corpus import Corpus
+    from autoresearch.data.corpus import Corpus
 
     corpus = Corpus.open(Path(spec.corpus))
     return corpus, make_model(spec, corpus.vocab)
@@ -140,25 +149,6 @@ def answer(work: Callable[[], Plain]) -> dict[str, Any]:
     except Exception as e:
         return _failed(Cause.OUT_OF_MEMORY if _is_out_of_memory(e) else Cause.ERROR, e)
     return {"measured": measured.model_dump(mode="json")}
-
-
-def make_model(spec: TrialSpec, vocab: int) -> Model:
-    """The model of the trainer that the spec names. Raises ``ValueError`` for what that trainer cannot do."""
-    from autoresearch.training.trainer import Trainer, set_up_device
-
-    if why := unsupported(spec.trainer, spec.cfg, spec.data_parallel, spec.tensor_parallel):
-        raise ValueError(why)
-    device, shape = set_up_device(spec), Shape.of(spec.cfg, vocab)
-    if spec.trainer == "torch":
-        from autoresearch.training.gpt_torch import GPT
-
-        return Trainer(spec, GPT.drawn(shape, spec.seed, device), device)
-    from autoresearch.training.gpt_megatron import MegatronGPT
-    from autoresearch.training.ranks import join_megatron
-
-    ranks = join_megatron(spec.data_parallel, spec.tensor_parallel, spec.seed, device)
-    network = MegatronGPT(shape, str(spec.cfg["precision"]), device, ranks, spec.fp8_recipe).initialise(spec.seed)
-    return Trainer(spec, network, device, ranks)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -12,27 +12,35 @@ import sys
 import tempfile
 from pathlib import Path
 
-from autoresearch import __version__, control, service
-from autoresearch.config import Settings, resolve
-from autoresearch.journal import Journal
-from autoresearch.policy import policy_of
-from autoresearch.records import (
-    Cause,
-    Cfg,
+from autoresearch import __version__
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.records import (
     EvalFailed,
     Evaluated,
     Event,
-    Failure,
     Paused,
     ProposerFailed,
     Started,
     TrialStarted,
     encode,
 )
-from autoresearch.testing import FakeTrial, ScriptedProposer, SilentWatcher, fake_loop
-from autoresearch.training.estimate import Estimator
-from autoresearch.training.spec import Device
-from autoresearch.trajectory import Trajectory
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.values import Cfg
+from autoresearch.daemon import service
+from autoresearch.daemon.policy import policy_of
+from autoresearch.machine import utc
+from autoresearch.storage.journal import Journal
+from autoresearch.storage.pause_flag import pause, resume
+from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.storage.run_log import decode_all
+from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.scripted_proposer import ScriptedProposer
+from autoresearch.trials.estimate import Estimator
+from autoresearch.trials.spec import Device
 
 
 def say(knob: str, value: object, reason: str) -> str:
@@ -79,9 +87,9 @@ class User(SilentWatcher):
     def recorded(self, event: Event) -> None:
         match event:
             case EvalFailed(cause=Cause.NON_FINITE_LOSS):
-                control.pause(self.run_dir)
+                pause(self.run_dir)
             case Paused():
-                control.resume(self.run_dir)
+                resume(self.run_dir)
             case TrialStarted(iter=n) if n == self.kill_in:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
@@ -91,8 +99,8 @@ class User(SilentWatcher):
 
 def daemon(settings: Settings, script: list[str | Exception], user: User) -> None:
     """The real loop, journal and control around a proposer and a trial of our own."""
-    journal = Journal(settings.run_dir / service.TRAJECTORY)
-    known = service.decode_all(journal, journal.path)
+    journal = Journal(settings.run_dir / TRAJECTORY)
+    known = decode_all(journal, journal.path)
     hand = service.control_of(settings, settings.run_dir, user)
     trial = FakeTrial(fails, takes_s=0.01, aborted=lambda: hand.aborted)
     past = Trajectory.fold(known) if known else None
@@ -102,7 +110,7 @@ def daemon(settings: Settings, script: list[str | Exception], user: User) -> Non
         journal.append(encode(loop.trajectory.meta))
     loop.record(
         Started(
-            ts=service.utc(),
+            ts=utc(),
             pid=os.getpid(),
             host="desk",
             boot_id=loop.boot_id,
@@ -129,12 +137,12 @@ def main(out: Path) -> None:
         flags = {"dir": run_dir, "baseline.lr": 3e-4, "limits.max_attempts": 3, "limits.max_time_ratio": 9}
         night = resolve({**flags, "iters": 8}, {}).settings
         daemon(night, FIRST_NIGHT, User(run_dir, stop_after=6))
-        with (run_dir / service.TRAJECTORY).open("ab") as file:
+        with (run_dir / TRAJECTORY).open("ab") as file:
             file.write(b'{"seq":99,"stage":"tri')  # the machine lost power
         daemon(night, SECOND_NIGHT, User(run_dir, stop_after=0, kill_in=7))
         daemon(night, SECOND_NIGHT[1:2], User(run_dir, stop_after=0))
         daemon(resolve({**flags, "iters": 9}, {}).settings, SECOND_NIGHT[2:], User(run_dir, stop_after=0))
-        out.write_bytes((run_dir / service.TRAJECTORY).read_bytes())
+        out.write_bytes((run_dir / TRAJECTORY).read_bytes())
 
 
 if __name__ == "__main__":

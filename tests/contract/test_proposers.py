@@ -11,25 +11,29 @@ from typing import Any
 
 import pytest
 
-from autoresearch.bench import Bench, refusal_for_cost
-from autoresearch.closing import attempt_of
-from autoresearch.config import Settings
-from autoresearch.exchange import Classification, Message
-from autoresearch.exchange_log import MemoryLog
+from autoresearch.config.settings import Settings
+from autoresearch.core.llm_calls import Classification, Message
+from autoresearch.core.loop import Loop
+from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.ports import Exhausted, Proposer
+from autoresearch.core.record_builders import attempt_of
+from autoresearch.core.records import Attempt, Blocked, Closer, EvalFailed, Evaluated, ProposerFailed
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.backend import Bench, refusal_for_cost
+from autoresearch.daemon.policy import policy_of
 from autoresearch.llm.answer import Answer
-from autoresearch.loop import Loop
-from autoresearch.policy import policy_of
-from autoresearch.ports import Exhausted, Proposer
 from autoresearch.proposers.hybrid import HybridProposer
-from autoresearch.proposers.nim import NimProposer
+from autoresearch.proposers.llm import NimProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer
 from autoresearch.proposers.space import Space, reply
 from autoresearch.proposers.tpe import TpeProposer
-from autoresearch.records import Attempt, Blocked, Cause, Closer, EvalFailed, Evaluated, Failure, ProposerFailed
-from autoresearch.testing import YARDSTICK, FakeTrial, ScriptedLlm, fake_loop
-from autoresearch.training.estimate import Estimator
-from autoresearch.trajectory import Trajectory
+from autoresearch.storage.exchange_log import MemoryLog
+from autoresearch.testing.fake_backend import YARDSTICK
+from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.scripted_llm import ScriptedLlm
+from autoresearch.trials.estimate import Estimator
 from rails import Config, Estimate, Rail, Verdict, default_menu, gate
 
 BASELINE = default_menu().defaults

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.bench import Bench, real_bench
-from autoresearch.config import Settings, resolve
-from autoresearch.policy import policy_of
-from autoresearch.ports import Hold, Interrupted
-from autoresearch.records import Measurement, Suspended
-from autoresearch.testing import SilentWatcher, fake_bench
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.core.ports import Hold, Interrupted
+from autoresearch.daemon.backend import Bench, real_bench
+from autoresearch.daemon.policy import policy_of
+from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.recording_observer import SilentWatcher
 
 
 class Wish:

@@ -20,13 +20,17 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from autoresearch import service
-from autoresearch.bench import Bench, Watcher
-from autoresearch.config import Settings, resolve
-from autoresearch.policy import Policy
-from autoresearch.ports import Progress
-from autoresearch.records import Event, encode
-from autoresearch.testing import YARDSTICK, FakeTrial, SilentWatcher
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.core.ports import Progress, Watcher
+from autoresearch.core.records import Event, encode
+from autoresearch.daemon import service
+from autoresearch.daemon.backend import Bench
+from autoresearch.daemon.policy import Policy
+from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.testing.fake_backend import YARDSTICK
+from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.recording_observer import SilentWatcher
 
 STORM_TRIAL_S = 0.003
 LONGEST_LIFE = 6  # records
@@ -76,7 +80,7 @@ def storm(settings: Settings, seed: int) -> dict[str, object]:
         kills += 1
         if dice.random() < 0.25:  # SIGKILL hardly ever tears a line; a power cut does
             torn += 1
-            with (settings.run_dir / service.TRAJECTORY).open("ab") as file:
+            with (settings.run_dir / TRAJECTORY).open("ab") as file:
                 file.write(
                     b'{"seq":1234,"stage":"evaluated","ts":"2026'[: dice.randrange(1, 40)] + b"\0" * dice.randrange(9)
                 )

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from autoresearch.records import Measurement, Suspended
-from autoresearch.training import checkpoint
-from autoresearch.training.checkpoint import MANIFEST, Checkpoint, Unusable
-from autoresearch.training.so_far import SoFar
-from autoresearch.training.spec import Budget, TrialSpec
+from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.training.checkpointing import checkpoint
+from autoresearch.training.checkpointing.checkpoint import MANIFEST, Checkpoint, Unusable
+from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.trials.spec import Budget, TrialSpec
 from tests.integration.test_pausing import numbers, part, spec_of
 
 STATE = {"masters": [torch.arange(1000.0)], "moments": {0: {"step": torch.tensor(3.0)}}}

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from autoresearch.exchange_log import FILES, ExchangeLog, read_exchanges
-from autoresearch.testing import fake_exchange
+from autoresearch.storage.exchange_log import ExchangeLog, read_exchanges
+from autoresearch.storage.run_dir import EXCHANGE_FILES
+from autoresearch.testing.fake_exchange import fake_exchange
 
 SAID = 4  # exchanges of a night that nobody kills; each but the last becomes a segment
 
@@ -16,7 +17,7 @@ SAID = 4  # exchanges of a night that nobody kills; each but the last becomes a 
 NIGHTS = f"""if True:
     import os, sys
     from pathlib import Path
-    from autoresearch.exchange_log import ExchangeLog
+    from autoresearch.storage.exchange_log import ExchangeLog
     from autoresearch.testing import fake_exchange
 
     def night(directory, last_step):
@@ -55,7 +56,7 @@ def test_killed_before_every_step(tmp_path: Path) -> None:
     for night in nights:
         run_dir = night / "run"
         acknowledged = [int(line) for line in (night / "acknowledged").read_text().split()]
-        if any(run_dir.glob(FILES)):
+        if any(run_dir.glob(EXCHANGE_FILES)):
             assert [e.exchange for e in read_exchanges(run_dir)] == acknowledged, night.name
         log = ExchangeLog(run_dir, 1)
         assert log.next_number == len(acknowledged) + 1
@@ -63,5 +64,7 @@ def test_killed_before_every_step(tmp_path: Path) -> None:
             log.append(fake_exchange(number, "proposal"))
         log.close()
         assert [e.exchange for e in read_exchanges(run_dir)] == list(range(1, SAID + 2))
-        assert {p.name for p in run_dir.iterdir()} == {p.name for p in run_dir.glob(FILES)}, "nothing half-made is left"
+        assert {p.name for p in run_dir.iterdir()} == {p.name for p in run_dir.glob(EXCHANGE_FILES)}, (
+            "nothing half-made is left"
+        )
     assert acknowledged == list(range(1, SAID + 1)), "the last night came to its end"

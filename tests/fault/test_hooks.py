@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autoresearch.environment import KEY_VARIABLE
-from autoresearch.hooks import runner, supervise
-from autoresearch.hooks.notice import Surroundings, notice_of
-from autoresearch.hooks.runner import AT_ONCE, Runner
-from autoresearch.trajectory import Trajectory
+from autoresearch.config.secrets import KEY_VARIABLE
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.hooks import runner, supervise
+from autoresearch.daemon.hooks.notice import Surroundings, notice_of
+from autoresearch.daemon.hooks.runner import AT_ONCE, Runner
 
 NOTICE = notice_of(
     "finished", "complete", Trajectory(), Surroundings("box", "/night", "tiny", 2), "2026-11-21T22:00:00Z"
@@ -166,9 +166,9 @@ def test_a_daemon_that_is_killed_leaves_a_hook_that_ends_in_time(world):
     daemon = f"""
 import os, signal
 from pathlib import Path
-from autoresearch.hooks.notice import Surroundings, notice_of
-from autoresearch.hooks.runner import Runner
-from autoresearch.trajectory import Trajectory
+from autoresearch.daemon.hooks.notice import Surroundings, notice_of
+from autoresearch.daemon.hooks.runner import Runner
+from autoresearch.core.trajectory import Trajectory
 notice = notice_of("died", "killed", Trajectory(), Surroundings("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
 import sys
 Runner([sys.executable, "-c", {SPEAK + "say(str(os.getpid()))" + chr(10) + HANGS!r}, {str(world.fifo)!r}], 3,

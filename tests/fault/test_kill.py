@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from autoresearch.journal import read
-from autoresearch.records import Evaluated, LoopComplete, Meta, Proposed, TrialEnded, TrialStarted, decode
-from autoresearch.trajectory import Trajectory
+from autoresearch.core.records import Evaluated, LoopComplete, Meta, Proposed, TrialEnded, TrialStarted, decode
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.storage.journal import read
 
 DAEMON = Path(__file__).with_name("fake_daemon.py")
 
@@ -85,7 +85,7 @@ def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
         assert ends(pid), f"process {pid} outlived its daemon"
 
 
-WARM = "autoresearch.training.warm"
+WARM = "autoresearch.training.server"
 
 
 def heard_until_killed(daemon: subprocess.Popen[str], trials: int, lines: int) -> tuple[list[str], list[str]]:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from autoresearch.exchange import Classification as End
-from autoresearch.llm import patience
+from autoresearch.core.llm_calls import Classification as End
+from autoresearch.llm import retry
 from tests.fake_llm import FakeLlm, answers, raw, says, says_no, sends
 from tests.llm_world import KEY, world_of
 
@@ -17,7 +17,7 @@ SPELLED = KEY.replace("/", "\\/").replace("+", "\\u002B")  # as PHP and .NET wri
 
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch):
-    monkeypatch.setattr(patience, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(retry, "BACKOFF_S", 0.001)
 
 
 # ``World.run`` looks for the key, and for its beginning, in all that was written.

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from autoresearch.exchange import Classification as End
-from autoresearch.llm import patience
+from autoresearch.core.llm_calls import Classification as End
+from autoresearch.llm import retry
 from tests.fake_llm import FakeLlm, answers, refusing, says, says_no, sends, silence
 from tests.llm_world import world_of
 
@@ -19,7 +19,7 @@ THINKS_TOO_LONG = says("<think>A greeting? With a word?", "length")
 
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch):
-    monkeypatch.setattr(patience, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(retry, "BACKOFF_S", 0.001)
 
 
 def listing(*entries: object) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch.exchange import Classification as End
+from autoresearch.core.llm_calls import Classification as End
 from tests.fake_llm import Behaviour, FakeLlm, answers, completion, says
 from tests.llm_world import world_of
 

@@ -17,13 +17,12 @@ from typing import Any
 
 import pytest
 
-from autoresearch.control import FLAG
-from autoresearch.exchange import Classification
-from autoresearch.exchange_log import LIVE, read_exchanges
-from autoresearch.files import is_locked
-from autoresearch.journal import read
-from autoresearch.records import Baseline, Closer, Paused, Stopped, decode
-from autoresearch.service import LOCK, REPORT, TRAJECTORY
+from autoresearch.core.llm_calls import Classification
+from autoresearch.core.records import Baseline, Closer, Paused, Stopped, decode
+from autoresearch.storage.exchange_log import read_exchanges
+from autoresearch.storage.journal import read
+from autoresearch.storage.lock import is_locked
+from autoresearch.storage.run_dir import EXCHANGES, LOCK, PAUSE_FLAG, REPORT, TRAJECTORY
 from tests.fake_llm import FakeLlm, Wire, silence
 
 PATIENCE_S = 120.0  # for what takes as long as it takes on a busy machine
@@ -150,10 +149,10 @@ def test_a_pause_is_heard_at_once_and_after_it_the_night_goes_on(night: Night) -
     """The LLM is asked anew, and once its time is over the fallback proposes."""
     night.begin(deadline_s=3.0)
     night.wait_until_it_asks()
-    (night.run_dir / FLAG).touch()
+    (night.run_dir / PAUSE_FLAG).touch()
     night.wait_for(lambda records: isinstance(records[-1], Paused), within_s=AT_ONCE_S)
     asked = len(night.server.chats)
-    (night.run_dir / FLAG).unlink()
+    (night.run_dir / PAUSE_FLAG).unlink()
     records = night.see_the_end()
     stages = [r.stage for r in records]
     begun = stages.index("paused")
@@ -174,7 +173,7 @@ def test_a_daemon_that_was_killed_while_it_waited_is_followed_by_one_that_goes_o
     killed.kill()
     killed.wait()
     assert night.records[-1].stage == "baseline"
-    with (night.run_dir / LIVE).open("ab") as log:  # as if it had just begun to write the answer down
+    with (night.run_dir / EXCHANGES).open("ab") as log:  # as if it had just begun to write the answer down
         log.write(b'{"seq":0,"ts"')
     night.begin(deadline_s=1.0)
     records = night.see_the_end()
@@ -184,4 +183,4 @@ def test_a_daemon_that_was_killed_while_it_waited_is_followed_by_one_that_goes_o
     exchanges = read_exchanges(night.run_dir)
     assert [e.exchange for e in exchanges] == list(range(1, len(exchanges) + 1))
     assert [call for r in closed for call in r.llm_calls] == [e.call for e in exchanges]
-    assert len(list(night.run_dir.glob(f"{LIVE}.torn-*"))) == 1, "what was cut off is kept"
+    assert len(list(night.run_dir.glob(f"{EXCHANGES}.torn-*"))) == 1, "what was cut off is kept"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoresearch.exchange import Classification as End
+from autoresearch.core.llm_calls import Classification as End
 from autoresearch.llm.classify import context_length_in
 from autoresearch.llm.server import FLOOR
 from autoresearch.llm.tokens import estimate_tokens

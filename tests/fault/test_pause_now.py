@@ -14,17 +14,9 @@ from typing import Any
 
 import pytest
 
-from autoresearch.journal import read
-from autoresearch.records import (
-    Baseline,
-    Measurement,
-    Paused,
-    Stopped,
-    TrialEnded,
-    TrialStarted,
-    TrialSuspended,
-    decode,
-)
+from autoresearch.core.measurement import Measurement
+from autoresearch.core.records import Baseline, Paused, Stopped, TrialEnded, TrialStarted, TrialSuspended, decode
+from autoresearch.storage.journal import read
 
 pytestmark = pytest.mark.slow
 

@@ -47,7 +47,7 @@ def test_every_record_is_synced_before_it_is_acknowledged(directory: Path) -> No
     code = """if True:
         import sys
         from pathlib import Path
-        from autoresearch.journal import Journal
+        from autoresearch.storage.journal import Journal
         directory = Path(sys.argv[1])
         journal = Journal(directory / "log")
         for n in range(2):
@@ -63,7 +63,7 @@ def test_a_torn_tail_is_safe_elsewhere_before_it_is_cut_off(directory: Path) -> 
     code = """if True:
         import sys
         from pathlib import Path
-        from autoresearch.journal import Journal
+        from autoresearch.storage.journal import Journal
         Journal(Path(sys.argv[1]) / "log")
     """
     calls = traced(code, directory)
@@ -77,7 +77,7 @@ def test_a_file_is_whole_on_the_disk_before_it_takes_the_name(directory: Path) -
     code = """if True:
         import sys
         from pathlib import Path
-        from autoresearch.files import atomic_write
+        from autoresearch.storage.files import atomic_write
         atomic_write(Path(sys.argv[1]) / "report", b"text")
     """
     assert traced(code, directory) == [
@@ -94,7 +94,7 @@ def test_a_segment_is_on_the_disk_before_the_live_file_goes_and_that_before_the_
     code = """if True:
         import sys
         from pathlib import Path
-        from autoresearch.exchange_log import ExchangeLog
+        from autoresearch.storage.exchange_log import ExchangeLog
         from autoresearch.testing import fake_exchange
         log = ExchangeLog(Path(sys.argv[1]), 1)
         for number in (1, 2):

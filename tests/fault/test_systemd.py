@@ -14,19 +14,8 @@ from typing import Any
 
 import pytest
 
-from autoresearch.records import (
-    Cause,
-    Closer,
-    EvalFailed,
-    Failure,
-    Measurement,
-    Paused,
-    Resumed,
-    Started,
-    Stopped,
-    TrialEnded,
-    TrialStarted,
-)
+from autoresearch.core.measurement import Cause, Failure, Measurement
+from autoresearch.core.records import Closer, EvalFailed, Paused, Resumed, Started, Stopped, TrialEnded, TrialStarted
 from tests.fake_llm import FakeLlm, Wire, answers, says
 from tests.systemd_night import check_whole, in_a_trial, last, main_pid
 from tests.systemd_sandbox import HOME, PYTHON, NoSandboxError, Sandbox, have_ended, until, why_not

@@ -20,9 +20,10 @@ from typing import Any
 import psutil
 import pytest
 
-from autoresearch.files import is_locked
-from autoresearch.journal import read
-from autoresearch.records import Measurement, Stopped, TrialEnded, TrialStarted, decode
+from autoresearch.core.measurement import Measurement
+from autoresearch.core.records import Stopped, TrialEnded, TrialStarted, decode
+from autoresearch.storage.journal import read
+from autoresearch.storage.lock import is_locked
 
 CTRL_C = b"\x03"
 # A session of its own whose terminal is stdin's: what a login shell does before it runs a command.

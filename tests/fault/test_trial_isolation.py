@@ -17,16 +17,19 @@ import numpy as np
 import psutil
 import pytest
 
-from autoresearch import brake, service
-from autoresearch.bench import real_bench
-from autoresearch.config import resolve
-from autoresearch.journal import read
-from autoresearch.policy import policy_of
-from autoresearch.ports import Hold, Interrupted
-from autoresearch.records import Cause, EvalFailed, Evaluated, Failure, Measurement, Suspended, decode
-from autoresearch.testing import SilentWatcher
-from autoresearch.training.spec import Budget, TrialSpec
-from autoresearch.trial import ForkedTrial
+from autoresearch.config.resolve import resolve
+from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
+from autoresearch.core.ports import Hold, Interrupted
+from autoresearch.core.records import EvalFailed, Evaluated, decode
+from autoresearch.daemon import service
+from autoresearch.daemon.backend import real_bench
+from autoresearch.daemon.policy import policy_of
+from autoresearch.storage.journal import read
+from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.trials import suspend
+from autoresearch.trials.forked_trial import ForkedTrial
+from autoresearch.trials.spec import Budget, TrialSpec
 
 ENDLESS = Budget(kind="steps", size=10**9)
 SMALL = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "baseline.n_head": 2}
@@ -251,7 +254,7 @@ class TestPause:
         assert (aside.step, aside.resumes_at, aside.problem) == (0, None, "it had not begun to train")
 
     def test_one_that_hangs_is_ended_and_begins_again(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(brake, "SUSPEND_DEADLINE_S", 0.5)
+        monkeypatch.setattr(suspend, "SUSPEND_DEADLINE_S", 0.5)
         hangs = []
 
         def hang(*_: object) -> None:
@@ -270,7 +273,7 @@ class TestPause:
         first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), Hold(lambda: bool(trains)))
         assert isinstance(first, Suspended)
         assert first.resumes_at == first.step
-        monkeypatch.setattr(brake, "SUSPEND_DEADLINE_S", 0.5)
+        monkeypatch.setattr(suspend, "SUSPEND_DEADLINE_S", 0.5)
         hangs = []
 
         def hang(*_: object) -> None:
@@ -370,7 +373,7 @@ def test_the_loop_goes_on_after_a_candidate_that_explodes(
     before = psutil.Process().children()
     assert service.run(settings, SilentWatcher(), replies=replies) == "complete"
     assert psutil.Process().children() == before
-    records = [decode(payload) for payload in read(tmp_path / service.TRAJECTORY).payloads]
+    records = [decode(payload) for payload in read(tmp_path / TRAJECTORY).payloads]
     (failed,) = [r for r in records if isinstance(r, EvalFailed)]
     assert (failed.iter, failed.cause, failed.eval_metrics.step) == (1, Cause.NON_FINITE_LOSS, 2)
     (evaluated,) = [r for r in records if isinstance(r, Evaluated)]

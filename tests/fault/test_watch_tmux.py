@@ -20,11 +20,12 @@ from typing import Any
 import psutil
 import pytest
 
-from autoresearch import service
-from autoresearch.files import is_locked, lock_holder
-from autoresearch.journal import read
-from autoresearch.records import Closer, decode
-from autoresearch.testing import SilentWatcher, fake_bench
+from autoresearch.core.records import Closer, decode
+from autoresearch.daemon import service
+from autoresearch.storage.journal import read
+from autoresearch.storage.lock import is_locked, lock_holder
+from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.recording_observer import SilentWatcher
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 

@@ -11,22 +11,25 @@ import numpy as np
 import pytest
 import torch
 
-from autoresearch.bench import Bench, real_bench
-from autoresearch.config import Settings, resolve
-from autoresearch.policy import policy_of
-from autoresearch.ports import Hold
-from autoresearch.records import Cfg, Measurement, Suspended
-from autoresearch.testing import SilentWatcher
-from autoresearch.training.gpt_megatron import MegatronGPT, has_transformer_engine
-from autoresearch.training.gpt_torch import GPT
-from autoresearch.training.network import Network
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.core.ports import Hold
+from autoresearch.core.values import Cfg
+from autoresearch.daemon.backend import Bench, real_bench
+from autoresearch.daemon.policy import policy_of
+from autoresearch.data.span import Span
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.training.models.gpt_megatron import MegatronGPT, has_transformer_engine
+from autoresearch.training.models.gpt_torch import GPT
+from autoresearch.training.models.network import Network
+from autoresearch.training.models.weight_mapping import to_megatron
 from autoresearch.training.optimizer import MasterAdamW
-from autoresearch.training.ranks import join_megatron
-from autoresearch.training.shape import Shape
-from autoresearch.training.spec import Budget, Span, TrialSpec
+from autoresearch.training.parallel.ranks import join_megatron
 from autoresearch.training.trainer import Trainer, set_up_device
-from autoresearch.training.weights import to_megatron
-from autoresearch.trial import ForkedTrial
+from autoresearch.trials.forked_trial import ForkedTrial
+from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.spec import Budget, TrialSpec
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,11 +10,12 @@ from typing import Any
 import psutil
 import pytest
 
-from autoresearch import service
-from autoresearch.config import Settings, resolve
-from autoresearch.doctor import Check, examine
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.daemon import service
+from autoresearch.daemon.doctor import Check, examine
 from autoresearch.errors import TrialServerError
-from autoresearch.testing import SilentWatcher
+from autoresearch.testing.recording_observer import SilentWatcher
 
 
 @pytest.fixture

@@ -12,17 +12,19 @@ from typing import Any
 import psutil
 import pytest
 
-from autoresearch import service
-from autoresearch.bench import Bench, real_bench, refusal_for_cost
-from autoresearch.config import Settings, resolve
-from autoresearch.envelope import Axes, Envelope, sweep
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Cause
+from autoresearch.core.speeds import Point, Timing
+from autoresearch.daemon import service
+from autoresearch.daemon.backend import Bench, real_bench, refusal_for_cost
+from autoresearch.daemon.envelope import Axes, Envelope, sweep
+from autoresearch.daemon.policy import policy_of
 from autoresearch.errors import ConfigError
-from autoresearch.journal import Journal, read
-from autoresearch.points import ENVELOPE, Point, decode_all
-from autoresearch.policy import policy_of
-from autoresearch.records import Cause
-from autoresearch.testing import SilentWatcher
-from autoresearch.training.speed import Timing
+from autoresearch.storage.journal import Journal, read
+from autoresearch.storage.run_dir import ENVELOPE
+from autoresearch.storage.speed_log import decode_all
+from autoresearch.testing.recording_observer import SilentWatcher
 
 QUICK = Timing(steps=3)
 SMALL = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "baseline.n_head": 2, "threads": 1}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from autoresearch.bench import Bench, real_bench
-from autoresearch.config import resolve
-from autoresearch.policy import policy_of
-from autoresearch.records import Measurement
-from autoresearch.testing import SilentWatcher
+from autoresearch.config.resolve import resolve
+from autoresearch.core.measurement import Measurement
+from autoresearch.daemon.backend import Bench, real_bench
+from autoresearch.daemon.policy import policy_of
+from autoresearch.testing.recording_observer import SilentWatcher
 
 # The corners of profile tiny's menu that need most, each in its own way.
 CORNERS: list[dict[str, Any]] = [

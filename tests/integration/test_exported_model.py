@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from autoresearch.errors import MissingPackage
-from autoresearch.export import FORMATS
-from autoresearch.export.recipe import Origin, Recipe, checked
-from autoresearch.training.exported_model import weights_of
-from autoresearch.training.gpt_megatron import MegatronGPT, TransformerConfig, config_of
-from autoresearch.training.ranks import Ranks
-from autoresearch.training.spec import Budget
+from autoresearch.report.export import FORMATS
+from autoresearch.report.export.recipe import Origin, Recipe, checked
+from autoresearch.training.models.exported_model import weights_of
+from autoresearch.training.models.gpt_megatron import MegatronGPT, TransformerConfig, config_of
+from autoresearch.training.parallel.ranks import Ranks
+from autoresearch.trials.spec import Budget
 
 ORIGIN = {
     "n_layer": 24, "n_head": 16, "d_model": 1024, "d_ff": 4096, "lr": 3e-4, "lr_warmup": 5, "grad_clip": 1.0,

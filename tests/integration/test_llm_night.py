@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from autoresearch.config import Settings
-from autoresearch.exchange import ANSWERED, LLM_SOURCE, Classification
-from autoresearch.exchange_log import read_exchanges
-from autoresearch.records import Closer, Evaluated, Event
+from autoresearch.config.settings import Settings
+from autoresearch.core.llm_calls import ANSWERED, LLM_SOURCE, Classification
+from autoresearch.core.records import Closer, Evaluated, Event
+from autoresearch.daemon.service import run
 from autoresearch.report import load_records
-from autoresearch.service import run
-from autoresearch.testing import SilentWatcher, fake_bench
+from autoresearch.storage.exchange_log import read_exchanges
+from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.recording_observer import SilentWatcher
 from tests import tiny_llm
 
 pytestmark = [
@@ -156,7 +157,7 @@ def test_killed_in_the_middle_of_a_reply(night, server: tiny_llm.TinyServer) -> 
 
 
 def test_the_night_can_be_run_again_without_the_server(night, server: tiny_llm.TinyServer, tmp_path: Path) -> None:
-    from autoresearch.replaying import recording_of
+    from autoresearch.daemon.recording import recording_of
 
     settings = night(iters=5, proposer="hybrid", **{"llm.share": 0.5})
     assert run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"

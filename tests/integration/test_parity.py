@@ -9,13 +9,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from autoresearch.training.gpt_megatron import MegatronGPT
-from autoresearch.training.gpt_torch import GPT
-from autoresearch.training.network import Network
+from autoresearch.training.models.gpt_megatron import MegatronGPT
+from autoresearch.training.models.gpt_torch import GPT
+from autoresearch.training.models.network import Network
+from autoresearch.training.models.weight_mapping import from_megatron, to_megatron
 from autoresearch.training.optimizer import MasterAdamW
-from autoresearch.training.ranks import Ranks, join_megatron
-from autoresearch.training.shape import Shape
-from autoresearch.training.weights import from_megatron, to_megatron
+from autoresearch.training.parallel.ranks import Ranks, join_megatron
+from autoresearch.trials.model_shape import Shape
 
 CPU = torch.device("cpu")
 BYTES = Shape(n_layer=2, n_head=4, d_model=64, d_ff=128, seq_len=32, vocab=257)

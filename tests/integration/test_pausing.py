@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from autoresearch.records import Measurement, Suspended
-from autoresearch.training.bpb import choose_span
-from autoresearch.training.checkpoint import MANIFEST, Checkpoint
-from autoresearch.training.corpus import Corpus
-from autoresearch.training.on_request import OnRequest
-from autoresearch.training.pausing import Pausable, Suspension
-from autoresearch.training.spec import Budget, TrialSpec
+from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.data.corpus import Corpus
+from autoresearch.data.span import choose_span
+from autoresearch.training.build import make_model
+from autoresearch.training.checkpointing.checkpoint import MANIFEST, Checkpoint
+from autoresearch.training.checkpointing.suspend_on_request import OnRequest
+from autoresearch.training.checkpointing.suspension import Pausable, Suspension
 from autoresearch.training.train import train_and_measure
-from autoresearch.training.worker import make_model
+from autoresearch.trials.spec import Budget, TrialSpec
 
 CFG: dict[str, Any] = {
     "n_layer": 2,

@@ -16,15 +16,16 @@ from typing import Any
 import psutil
 import pytest
 
-from autoresearch.bench import Bench, check_baseline, real_bench
-from autoresearch.config import Settings, resolve
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
+from autoresearch.core.ports import Hold
+from autoresearch.daemon.backend import Bench, check_baseline, real_bench
+from autoresearch.daemon.policy import policy_of
 from autoresearch.errors import ConfigError
-from autoresearch.policy import policy_of
-from autoresearch.ports import Hold
-from autoresearch.records import Cause, Failure, Measurement, Suspended
-from autoresearch.testing import SilentWatcher
-from autoresearch.training.spec import Budget, TrialSpec
-from autoresearch.trial import ForkedTrial
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.trials.forked_trial import ForkedTrial
+from autoresearch.trials.spec import Budget, TrialSpec
 
 ENDLESS = Budget(kind="steps", size=10**9)
 MakeSettings = Callable[..., Settings]
@@ -213,7 +214,7 @@ def test_torchrun_starts_the_same_trial_by_hand(bench: Bench, baseline: dict[str
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, "-m", "autoresearch.training.launch", str(file)],
+        [*command, "-m", "autoresearch.training.torchrun", str(file)],
         capture_output=True,
         text=True,
         env=env,

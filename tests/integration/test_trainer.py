@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autoresearch.records import Measurement
-from autoresearch.training.bpb import choose_span
-from autoresearch.training.corpus import Corpus
-from autoresearch.training.spec import Budget, TrialSpec
+from autoresearch.core.measurement import Measurement
+from autoresearch.data.corpus import Corpus
+from autoresearch.data.span import choose_span
+from autoresearch.training.build import make_model
 from autoresearch.training.train import NonFiniteLossError, train_and_measure
-from autoresearch.training.worker import make_model
+from autoresearch.trials.spec import Budget, TrialSpec
 
 CFG: dict[str, Any] = {
     "n_layer": 1,

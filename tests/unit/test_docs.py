@@ -11,10 +11,11 @@ import pytest
 from autoresearch import errors
 from autoresearch.cli import EXIT_CODES, build_parser
 from autoresearch.cli.settings import RUN_FLAGS
-from autoresearch.config import profile_names, resolve, setting_names
-from autoresearch.exchange import Classification, Exchange, LlmCall
-from autoresearch.power import PHASES, Metering, Power
-from autoresearch.records import Cause, Mark, file_schema
+from autoresearch.config.resolve import profile_names, resolve, setting_names
+from autoresearch.core.llm_calls import Classification, Exchange, LlmCall
+from autoresearch.core.measurement import Cause, Mark
+from autoresearch.core.power import PHASES, Metering, Power
+from autoresearch.core.records import file_schema
 from rails import Rail
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +67,7 @@ def test_every_exit_code_is_documented_in_all_three_places() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    from autoresearch.config import flat_settings
+    from autoresearch.config.resolve import flat_settings
 
     rows = flat_settings(resolve({}, {}))
     assert {name for name, *_ in rows} >= set(setting_names()) - {"baseline", "menu"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from autoresearch.records import KnobValue
+from autoresearch.core.values import KnobValue
+from autoresearch.report.format import bpb
 from autoresearch.report.history import History
 from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, shown, signed
 from autoresearch.report.summary import Summary, best_keep
-from autoresearch.report.words import bpb
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 NAME = "best.toml"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autoresearch.records import KnobValue
+from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, Row
 from autoresearch.report.html.text import shown
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, MenuError, parse_menu

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from autoresearch.records import KnobValue
+from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, Row
 from autoresearch.report.html.domain import Domain, domains
 from autoresearch.report.html.text import shown

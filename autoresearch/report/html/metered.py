@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autoresearch.report.energy import JOULES_PER_KWH, METHODS, SCOPES, EnergyNumbers
+from autoresearch.report.format import span
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import Share, shares
 from autoresearch.report.html.text import kwh
-from autoresearch.report.words import span
 
 PHASES: Mapping[str, str] = {
     "start": "starting trials",

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from autoresearch.report.format import bpb, span
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import figures
 from autoresearch.report.html.best_file import best_file
@@ -28,7 +29,6 @@ from autoresearch.report.html.text import brief, clean, joined, plural, shown, s
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import verdict as ending
-from autoresearch.report.words import bpb, span
 
 PAGE_ROWS = 50  # of the table, and how many of them are there before any script has run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoresearch.records import KnobValue
+from autoresearch.core.values import KnobValue
 
 ELLIPSIS = "…"
 MINUS = "\N{MINUS SIGN}"

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch.core.power import PHASES, TRIAL_PHASES, Method, Phase, Power, Scope
 from autoresearch.energy.meter import EVERY_S, MOST_SHARE, MOST_WAITED, SELDOM_S, PowerMeter
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sources.choose import Opened
-from autoresearch.energy.sources.source import Base, Nothing
-from autoresearch.energy.telemetry import FILE, Telemetry
-from autoresearch.power import PHASES, TRIAL_PHASES, Method, Phase, Power, Scope
+from autoresearch.energy.sensors.select import Opened
+from autoresearch.energy.sensors.sensor import Base, Nothing
+from autoresearch.energy.telemetry import Telemetry
+from autoresearch.storage.run_dir import TELEMETRY
 
 
 @dataclass
@@ -369,7 +370,7 @@ class TestTelemetry:
         w = World(Sensor(say), Telemetry(tmp_path))
         w.during("train", 3.05)
         w.meter.close()
-        header, *lines = (tmp_path / FILE).read_text().splitlines()
+        header, *lines = (tmp_path / TELEMETRY).read_text().splitlines()
         assert header.startswith("timestamp,gpu_util_pct,mem_used_mib,power_w,temp_c,")
         assert lines[-1] == "2027-01-15T08:16:43.000Z,97,7,100,61,,sw_thermal,train,gpu"
         assert len(lines) == w.sensor.asked
@@ -378,7 +379,7 @@ class TestTelemetry:
         w = World(Sensor(lambda t: Sample(t, counter_j=50.0 * t)), Telemetry(tmp_path))
         w.wait(EVERY_S * 3)
         w.meter.close()
-        watts = [line.split(",")[3] for line in (tmp_path / FILE).read_text().splitlines()[1:]]
+        watts = [line.split(",")[3] for line in (tmp_path / TELEMETRY).read_text().splitlines()[1:]]
         assert watts[0] == ""
         assert set(watts[1:]) == {"50"}
 

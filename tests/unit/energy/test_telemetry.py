@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.energy.power_csv import figures_of
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sheet import figures_of
-from autoresearch.energy.telemetry import COLUMNS, FILE, HEADER, OLD, Telemetry
+from autoresearch.energy.telemetry import COLUMNS, HEADER, Telemetry
+from autoresearch.storage.run_dir import OLD_TELEMETRY, TELEMETRY
 
 
 def write(telemetry: Telemetry, seconds: range, watts: float = 100.0) -> None:
@@ -25,7 +26,7 @@ def test_our_own_command_reads_it(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path)
     write(telemetry, range(61))
     telemetry.close()
-    figures = figures_of(tmp_path / FILE)
+    figures = figures_of(tmp_path / TELEMETRY)
     assert figures.energy_kwh == pytest.approx(6000 / 3.6e6)
     assert (figures.scope, figures.coverage) == ("gpu", 1.0)
 
@@ -34,12 +35,12 @@ def test_it_is_bounded(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path, max_bytes=1000)
     write(telemetry, range(200))
     telemetry.close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == [FILE, OLD]
-    for name in (FILE, OLD):
+    assert sorted(p.name for p in tmp_path.iterdir()) == [TELEMETRY, OLD_TELEMETRY]
+    for name in (TELEMETRY, OLD_TELEMETRY):
         text = (tmp_path / name).read_text()
         assert len(text) <= 1000
         assert text.startswith(HEADER)
-    last = (tmp_path / FILE).read_text().splitlines()[-1]
+    last = (tmp_path / TELEMETRY).read_text().splitlines()[-1]
     assert last.startswith("2027-01-15T08:03:19.000Z")
 
 
@@ -48,15 +49,15 @@ def test_a_restart_goes_on_behind_what_is_there(tmp_path: Path) -> None:
         telemetry = Telemetry(tmp_path)
         write(telemetry, range(first, first + 10))
         telemetry.close()
-    assert figures_of(tmp_path / FILE).samples == 20
+    assert figures_of(tmp_path / TELEMETRY).samples == 20
 
 
 def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(HEADER + "2027-01-15T08:00:00.000Z,97,24")
+    (tmp_path / TELEMETRY).write_text(HEADER + "2027-01-15T08:00:00.000Z,97,24")
     telemetry = Telemetry(tmp_path)
     write(telemetry, range(1, 4))
     telemetry.close()
-    figures = figures_of(tmp_path / FILE)
+    figures = figures_of(tmp_path / TELEMETRY)
     assert (figures.samples, figures.rows) == (3, 4)
 
 
@@ -66,7 +67,7 @@ def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "nowhere").mkdir()
     write(telemetry, range(3, 6))
     telemetry.close()
-    assert figures_of(tmp_path / "nowhere" / FILE).samples == 3, "it goes on once it can"
+    assert figures_of(tmp_path / "nowhere" / TELEMETRY).samples == 3, "it goes on once it can"
 
 
 def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +78,7 @@ def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         write(telemetry, range(3, 6))
     write(telemetry, range(6, 9))
     telemetry.close()
-    assert figures_of(tmp_path / FILE).samples == 6
+    assert figures_of(tmp_path / TELEMETRY).samples == 6
 
 
 @pytest.mark.parametrize("pipe", [False, True])
@@ -85,9 +86,9 @@ def test_what_somebody_planted_in_its_place_is_left_alone(tmp_path: Path, pipe: 
     precious = tmp_path / "trajectory.jsonl"
     precious.write_text("kept")
     if pipe:
-        os.mkfifo(tmp_path / FILE)
+        os.mkfifo(tmp_path / TELEMETRY)
     else:
-        (tmp_path / FILE).symlink_to(precious)
+        (tmp_path / TELEMETRY).symlink_to(precious)
     telemetry = Telemetry(tmp_path)
     write(telemetry, range(3))
     telemetry.close()

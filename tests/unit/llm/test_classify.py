@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.exchange import Classification as End
+from autoresearch.core.llm_calls import Classification as End
 from autoresearch.llm.classify import MAX_DETAIL_CHARS, context_length_in, failure_of, of_status
 from autoresearch.llm.client import BodyRefused
-from autoresearch.llm.reading import Malformed
+from autoresearch.llm.parse import Malformed
 
 REQUEST = httpx2.Request("POST", "http://llm/v1/chat/completions")
 

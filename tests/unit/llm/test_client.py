@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
+from autoresearch.core.llm_calls import Message
 from autoresearch.errors import ConfigError
-from autoresearch.exchange import Message
+from autoresearch.llm.async_bridge import Waiter
 from autoresearch.llm.client import MAX_BODY_BYTES, TOKENIZERS, BodyRefused, Client
-from autoresearch.llm.waiting import Waiter
 from tests.fake_llm import FakeLlm, answers, says, sends
 
 HELLO = (Message(role="user", content="hello"),)

@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from autoresearch.exchange import Classification as End
-from autoresearch.exchange import Message
+from autoresearch.core.llm_calls import Classification as End
+from autoresearch.core.llm_calls import Message
+from autoresearch.core.ports import Interrupted
+from autoresearch.llm.async_bridge import Waiter
 from autoresearch.llm.client import Client
 from autoresearch.llm.server import LlmServer
-from autoresearch.llm.waiting import Waiter
-from autoresearch.ports import Interrupted
 from tests.fake_llm import Behaviour, FakeLlm, Wire, says, says_no, silence
 
 HELLO = (Message(role="user", content="hello"),)

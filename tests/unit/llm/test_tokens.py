@@ -14,13 +14,13 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 from tokenizers.trainers import BpeTrainer
 
-from autoresearch.config import Settings
+from autoresearch.config.settings import Settings
+from autoresearch.daemon.policy import policy_of
 from autoresearch.llm.tokens import estimate_tokens
-from autoresearch.policy import policy_of
-from autoresearch.proposers.prompt import Situation, build_prompt
+from autoresearch.proposers.prompting.prompt import Situation, build_prompt
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
-from autoresearch.testing import fake_loop
+from autoresearch.testing.fake_loop import fake_loop
 from rails import default_menu
 
 VOCAB = 4096  # an eighth of the smallest in use: with so few merges there are more tokens than any model would count

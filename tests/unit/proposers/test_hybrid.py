@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.ports import Interrupted, Reply
+from autoresearch.core.ports import Interrupted, Reply
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.hybrid import HybridProposer, is_llms_turn
-from autoresearch.testing import ScriptedProposer
-from autoresearch.trajectory import Trajectory
+from autoresearch.testing.scripted_proposer import ScriptedProposer
 
 PERCENT = st.integers(0, 100)
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoresearch.config import Settings
+from autoresearch.config.settings import Settings
+from autoresearch.core.records import Attempt, ProposalRecord
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
-from autoresearch.records import Attempt, ProposalRecord
-from autoresearch.testing import fake_loop
-from autoresearch.trajectory import Trajectory
+from autoresearch.testing.fake_loop import fake_loop
 from rails import ChoiceKnob, FloatKnob, IntKnob, Rail, default_menu, same_value
 
 MENU = default_menu()

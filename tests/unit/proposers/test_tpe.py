@@ -7,14 +7,16 @@ import math
 
 import pytest
 
-from autoresearch.config import Settings
-from autoresearch.policy import policy_of
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.values import Cfg
+from autoresearch.daemon.policy import policy_of
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.proposers.tpe import TpeProposer
-from autoresearch.records import Cause, Cfg, Failure
-from autoresearch.testing import FakeTrial, fake_loop
-from autoresearch.trajectory import Trajectory
+from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_trial import FakeTrial
 from rails import ChoiceKnob, Estimate, default_menu
 
 BASELINE = default_menu().defaults

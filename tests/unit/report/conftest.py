@@ -7,22 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.exchange import Classification, LlmCall
-from autoresearch.journal import Journal
-from autoresearch.records import (
+from autoresearch.core.llm_calls import Classification, LlmCall
+from autoresearch.core.measurement import Cause, Failure, Measurement
+from autoresearch.core.records import (
     SCHEMA_VERSION,
     Attempt,
     Baseline,
     Blocked,
-    Cause,
     DecisionRule,
     EvalFailed,
     Evaluated,
     Event,
-    Failure,
-    KnobValue,
     LoopComplete,
-    Measurement,
     Meta,
     Paused,
     ProposalRecord,
@@ -35,6 +31,8 @@ from autoresearch.records import (
     Yardstick,
     encode,
 )
+from autoresearch.core.values import KnobValue
+from autoresearch.storage.journal import Journal
 from rails import Rail, default_menu
 
 TS = "2026-11-20T22:00:00Z"

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from autoresearch.power import Metering
-from autoresearch.records import Started, Stopped
+from autoresearch.core.power import Metering
+from autoresearch.core.records import Started, Stopped
 from autoresearch.report.energy import energy_lines, energy_numbers, held_back_line
 from autoresearch.report.native import history_of
 from autoresearch.report.summary import summarise, summary_json
 from autoresearch.report.text import render_report, render_status
-from autoresearch.testing import fake_power
+from autoresearch.testing.fake_meter import fake_power
 
 IDLE = fake_power(36.0, 3.0)
 METERING = Metering(

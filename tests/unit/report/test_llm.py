@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.exchange import ANSWERED, LLM_SOURCE, Classification, LlmCall
-from autoresearch.ports import Exhausted, Reply
-from autoresearch.records import Attempt, encode
+from autoresearch.core.llm_calls import ANSWERED, LLM_SOURCE, Classification, LlmCall
+from autoresearch.core.ports import Exhausted, Reply
+from autoresearch.core.records import Attempt, encode
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.report import load, load_records, render_report, render_status, summarise, summary_json
+from autoresearch.report.format import width_of
 from autoresearch.report.native import history_of
-from autoresearch.report.words import width_of
-from autoresearch.testing import fake_loop
-from autoresearch.trajectory import Trajectory
+from autoresearch.testing.fake_loop import fake_loop
 from rails import Rail
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.core.records import Closer, encode
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.journal import seal
-from autoresearch.records import Closer, encode
 from autoresearch.report import load, load_records, origin, raw_replies, summarise
+from autoresearch.storage.journal import seal
 
 
 def test_a_directory_and_its_bare_file_tell_the_same(night, tmp_path):

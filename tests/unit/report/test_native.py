@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoresearch.records import Cause
+from autoresearch.core.measurement import Cause
 from autoresearch.report.history import plain_value
 from autoresearch.report.native import history_of
 from rails import Rail, default_menu

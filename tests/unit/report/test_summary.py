@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.records import Cause
+from autoresearch.core.measurement import Cause
 from autoresearch.report import History, Row, summarise, summary_json
 from autoresearch.report.native import history_of
 from rails import Rail, default_menu

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.report import load, render_report, render_status, summarise
+from autoresearch.report.format import width_of
 from autoresearch.report.native import history_of
 from autoresearch.report.sparkline import FAILED
-from autoresearch.report.words import width_of
 from rails import Rail
 
 

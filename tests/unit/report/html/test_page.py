@@ -118,7 +118,7 @@ def test_energy_and_its_cost_are_told_where_they_are_known(new_run):
 
 
 def test_the_best_file_is_settings_that_the_program_takes(night, tmp_path):
-    from autoresearch.config import resolve
+    from autoresearch.config.resolve import resolve
 
     text = Elements(page(history_of(night.complete().records)))
     start = next(n for n, part in enumerate(text.text) if part.startswith("# d_model = 768"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.power import Metering, Power
+from autoresearch.core.power import Metering, Power
 from autoresearch.report import summarise
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import render_html
@@ -25,7 +25,7 @@ from autoresearch.report.html.share import shares
 from autoresearch.report.html.spending import spending
 from autoresearch.report.html.text import brief, clean, joined, kwh, shown, signed
 from autoresearch.report.native import history_of
-from autoresearch.testing import fake_power
+from autoresearch.testing.fake_meter import fake_power
 
 
 def history(run) -> History:

@@ -1,0 +1,70 @@
+"""Where the program begins: the list of commands, and the only place that turns errors into text and exit codes.
+
+Everything here is imported by every command, ``--help`` too: what is heavy is imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autoresearch import __version__
+from autoresearch.cli import config, doctor, energy, envelope, export, pause, prepare, run, service, status, watch
+from autoresearch.cli.output import show_nobody
+from autoresearch.cli.parsing import Command
+from autoresearch.errors import AutoresearchError
+
+DESCRIPTION = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
+EXIT_CODES = """\
+exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged trajectory; 66 corpus;
+69 package missing; 70 baseline failed; 71 trial server; 74 cannot read or write; 75 another daemon holds the run;
+76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
+
+# In the order of the help. Each adds a command, or a closely related pair, to the parser.
+COMMANDS: tuple[Callable[[Any], None], ...] = (
+    run.add,
+    prepare.add,
+    status.add,
+    watch.add,
+    pause.add,
+    doctor.add,
+    envelope.add,
+    energy.add,
+    export.add,
+    service.add,
+    config.add,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
+    command: Command = args.command
+    try:
+        code = command(args)
+        sys.stdout.flush()  # so that a reader who has left is noticed here and not at exit
+        return code
+    except AutoresearchError as e:
+        print(f"autoresearch: {e}", file=sys.stderr)
+        return e.exit_code
+    except KeyboardInterrupt:
+        print("autoresearch: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `autoresearch report | head`
+        show_nobody()
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with its flags and help."""
+    parser = argparse.ArgumentParser(
+        prog="autoresearch", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return parser

@@ -1,0 +1,100 @@
+"""``autoresearch status`` and ``autoresearch report``: looking at a run, at work or finished."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from autoresearch.cli.output import looks, without_gc, write_file
+from autoresearch.cli.parsing import add_command
+from autoresearch.cli.settings import add_run_path, run_path
+from autoresearch.errors import ConfigError, MissingPackage
+
+PAGE = "report.html"
+
+
+def add(commands: Any) -> None:
+    """The commands ``status`` and ``report``."""
+    for name, command, text in (
+        ("status", status, "where a run stands: best, counts, last iterations"),
+        ("report", report, "all that a run shows, one line per iteration"),
+    ):
+        parser = add_command(commands, name, command, text)
+        add_run_path(parser, "run directory or trajectory.jsonl")
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="print JSON")
+        if name == "report":
+            form.add_argument("--html", action="store_true", help=f"write one HTML file (default RUN/{PAGE})")
+            parser.add_argument("--out", metavar="FILE", help="write to FILE instead of printing")
+            parser.add_argument(
+                "--price-per-kwh", type=price, metavar="PRICE", help="with --html: what the energy cost"
+            )
+            parser.add_argument("--currency", default="", help="of that price, as EUR")
+
+
+def price(text: str) -> float:
+    """A price, for argparse."""
+    value = float(text)
+    if not 0 <= value < 1e9:  # false for NaN
+        raise argparse.ArgumentTypeError(f"{text} is no price")
+    return value
+
+
+def status(args: argparse.Namespace) -> int:
+    """``autoresearch status``."""
+    return _look(args, "status")
+
+
+def report(args: argparse.Namespace) -> int:
+    """``autoresearch report``. Raises ``ConfigError`` for a price where none is shown."""
+    if not args.html and (args.price_per_kwh is not None or args.currency):
+        what = "--price-per-kwh and --currency are of the HTML page, and --html is not given"
+        raise ConfigError(what, hint="add --html; for the text report run with --set energy.price_per_kwh=0.30")
+    return _page(args) if args.html else _look(args, "report")
+
+
+def _page(args: argparse.Namespace) -> int:
+    """Write the morning report and say where it is."""
+    from autoresearch.report import load, summarise
+
+    try:
+        from autoresearch.report.html import Price, render_html
+    except ImportError as e:
+        raise MissingPackage(f"--html needs the package {e.name}", hint="pip install 'autoresearch[report]'") from e
+    path = run_path(args)
+    out = Path(args.out) if args.out else path / PAGE if path.is_dir() else path.with_suffix(".html")
+    with without_gc():
+        history = load(path)
+        price = None if args.price_per_kwh is None else Price(args.price_per_kwh, args.currency)
+        text = render_html(summarise(history), history, price)
+    write_file(out, text)
+    print(out)
+    return 0
+
+
+def _look(args: argparse.Namespace, kind: str) -> int:
+    from autoresearch.report import load, render_report, render_status, summarise, summary_json
+
+    path = run_path(args)
+    with without_gc():
+        history = load(path)
+        summary = summarise(history)
+    if args.json:
+        text = summary_json(summary)
+    else:
+        render = render_status if kind == "status" else render_report
+        text = render(summary, history, **looks(path, bool(getattr(args, "out", None)))) + _flag_line(path)
+    if getattr(args, "out", None):
+        write_file(Path(args.out), f"{text.rstrip()}\n")
+    else:
+        print(text.rstrip())
+    return 0
+
+
+def _flag_line(path: Path) -> str:
+    from autoresearch.storage.run_dir import PAUSE_FLAG
+
+    asked = path.is_dir() and os.path.lexists(path / PAUSE_FLAG)
+    return f"\n{PAUSE_FLAG} is there: `autoresearch resume` removes it\n" if asked else ""

@@ -1,0 +1,116 @@
+"""What passes between a proposer and an LLM server: how each call ended, and the records of exchanges.jsonl."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import TypeAdapter
+
+from autoresearch.core.values import Plain, decoded
+
+LLM_SOURCE = "nim"  # the `source` of what a model proposed, whichever proposer asked it
+
+
+class Classification(StrEnum):
+    """How one call of an LLM server ended. Record, status and report share these names."""
+
+    OK = "ok"  # at least one of its proposals passed the rails
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"  # the server says that prompt and answer do not fit
+    THINK_TRUNCATED = "think_truncated"  # the tokens ran out inside the thinking: no answer was begun
+    OUTPUT_TRUNCATED = "output_truncated"  # the tokens ran out inside the answer: no whole proposal
+    EMPTY = "empty"  # an answer without a word in it
+    TOOL_FORMAT_ERROR = "tool_format_error"  # a tool call in place of the answer
+    SCHEMA_INVALID = "schema_invalid"  # text, but R1 finds no proposal in it
+    RAIL_BLOCKED = "rail_blocked"  # a rail other than R1 and R6 refused every proposal
+    DUPLICATE = "duplicate"  # R6 refused: known already
+    TIMEOUT = "timeout"  # past the call's own deadline, however slowly bytes were still coming
+    REQUEST_REJECTED = "request_rejected"  # 3xx or 4xx of another kind: a wrong key, a wrong path, a refused parameter
+    RATE_LIMITED = "rate_limited"  # 429
+    SERVER_ERROR = "server_error"  # 5xx
+    UNREACHABLE = "unreachable"  # no connection, or one that broke off
+    MALFORMED_RESPONSE = "malformed_response"  # 200, but no chat completion: HTML, broken JSON, no choices, too large
+    MODEL_GONE = "model_gone"  # the server no longer has the model
+
+
+# The server answered with text of the model's: it is alive, whatever the text is worth.
+ANSWERED = frozenset(
+    {
+        Classification.OK,
+        Classification.THINK_TRUNCATED,
+        Classification.OUTPUT_TRUNCATED,
+        Classification.EMPTY,
+        Classification.TOOL_FORMAT_ERROR,
+        Classification.SCHEMA_INVALID,
+        Classification.RAIL_BLOCKED,
+        Classification.DUPLICATE,
+    }
+)
+
+
+class LlmCall(Plain):
+    """One call as the iteration's record carries it; ``exchange`` is its number in exchanges.jsonl."""
+
+    exchange: int
+    round: int  # of the iteration's conversation, from 1
+    classification: Classification
+    model: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_s: float  # retries and the waits between them included
+
+
+class Message(Plain):
+    """One message of a conversation, as the server is sent it."""
+
+    role: str
+    content: str
+
+
+class Exchange(Plain):
+    """One call, whole: what was sent, what came back, and what was made of it."""
+
+    ts: str
+    exchange: int  # from 1, without gap, through all segments
+    iter: int
+    round: int
+    model: str | None
+    messages: tuple[Message, ...]
+    structured: bool  # whether a schema for the answer was sent along
+    classification: Classification
+    detail: str  # the server's, the transport's or the rails' words for why it is not ok
+    raw: str  # the answer without its thinking, as it came
+    thinking: str
+    slices: tuple[str, ...]  # the proposals in it, cut out and not rewritten
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_s: float
+    tries: int  # 2 and more: the server failed first, and was asked again
+
+    @property
+    def reply(self) -> tuple[str, ...]:
+        """What of it goes to the rails: its proposals, or the whole text where there is none in it, or nothing."""
+        if self.classification not in ANSWERED or not self.raw:
+            return ()
+        return self.slices or (self.raw,)
+
+    @property
+    def call(self) -> LlmCall:
+        """What the iteration's record keeps of it."""
+        return LlmCall(
+            exchange=self.exchange,
+            round=self.round,
+            classification=self.classification,
+            model=self.model,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            latency_s=self.latency_s,
+        )
+
+
+_EXCHANGE: TypeAdapter[Exchange] = TypeAdapter(Exchange)
+
+
+def decode_exchange(payload: bytes | str) -> Exchange:
+    """An exchange from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
+    return decoded(_EXCHANGE, payload)

@@ -1,0 +1,274 @@
+"""The iteration: propose, gate, measure, decide, record. Everything it needs comes in through ports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from autoresearch.core.decision import decide, mean_bpb, wanted_seed
+from autoresearch.core.energy_accounting import PHASE_AFTER, accounted
+from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
+from autoresearch.core.ports import (
+    Control,
+    Exhausted,
+    Hold,
+    Interrupted,
+    Journal,
+    Meter,
+    Observer,
+    Progress,
+    Proposer,
+    Reply,
+    Trial,
+    Unmetered,
+)
+from autoresearch.core.power import phase_of
+from autoresearch.core.record_builders import (
+    Asked,
+    Times,
+    attempt_of,
+    blocked_of,
+    eval_failed_of,
+    evaluated_of,
+    loop_complete_of,
+    proposed_of,
+    proposer_failed_of,
+    stopped_of,
+)
+from autoresearch.core.records import (
+    Baseline,
+    DecisionRule,
+    Event,
+    Paused,
+    Proposed,
+    Resumed,
+    TrialEnded,
+    TrialStarted,
+    TrialSuspended,
+    encode,
+)
+from autoresearch.core.trajectory import Trajectory, first_failure, measurements
+from autoresearch.core.values import Cfg
+from autoresearch.errors import BaselineFailed, JournalError
+from rails import Verdict
+
+MAX_PROPOSER_FAILURES = 5
+MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is tried once more, not for ever
+
+
+class EndOfRun(Exception):
+    """Leaves the iteration for a reason that is no failure: a stop, or a pause that should end the process."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """One run over its ports. ``judge`` is the gate with everything this run knows filled in."""
+
+    trajectory: Trajectory
+    journal: Journal
+    proposer: Proposer
+    judge: Callable[[str, Trajectory], Verdict]
+    trial: Trial
+    control: Control
+    observer: Observer
+    rule: DecisionRule
+    baseline_cfg: Cfg
+    iters: int
+    max_attempts: int
+    on_pause: Literal["wait", "exit"]
+    boot_id: str
+    utc: Callable[[], str]
+    clock: Callable[[], float] = time.monotonic
+    meter: Meter = field(default_factory=Unmetered)
+    paused_s: float = 0.0
+    proposer_failures: int = 0  # in a row, in this process
+
+    def run(self) -> str:
+        """Go on until every iteration is closed (answers "complete") or something ends the run (answers why)."""
+        try:
+            if self.trajectory.baseline is None:
+                self.measure_baseline()
+            while self.trajectory.next_iter <= self.iters:
+                self.end_if_proposer_is_broken()
+                self.iterate()
+        except (EndOfRun, Interrupted, Exhausted) as end:
+            self.record_stop(str(end))
+            return str(end)
+        except BaselineFailed as e:
+            self.record_stop(e.what)
+            raise
+        self.record(loop_complete_of(self.trajectory, self.iters, self.utc()))
+        return "complete"
+
+    def iterate(self) -> None:
+        """One iteration, or the rest of one that a restart had cut in two."""
+        self.checkpoint()
+        resumed = self.trajectory.proposed
+        began = self.active_s() - (spent_before(resumed, self.trajectory) if resumed else 0.0)
+        proposed = resumed or self.propose(began)
+        if proposed is None:
+            return  # closed without a candidate: the rails refused, or the proposer raised
+        trials = self.measure(proposed.candidate_cfg, proposed.iter)
+        times = Times(self.active_s() - began, proposed.propose_wall_s)
+        if failure := first_failure(trials):
+            self.record(eval_failed_of(proposed, self.trajectory, failure, self.utc(), times))
+        else:
+            decision = decide(trials, self.trajectory.baseline_outcomes, self.rule)
+            self.record(evaluated_of(proposed, self.trajectory, decision, self.utc(), times))
+
+    def propose(self, began: float) -> Proposed | None:
+        """Ask until a reply passes the rails; ``None`` when the iteration was closed without a candidate."""
+        n, asked = self.trajectory.next_iter, Asked()
+        while asked.replies < self.max_attempts:
+            try:
+                reply = self.ask(asked)
+            except (EndOfRun, JournalError):
+                raise
+            except Exhausted:
+                if not asked.attempts:
+                    raise
+                break  # what was refused is recorded before the run ends
+            except Exception as e:  # whatever a proposer does, the night goes on
+                wall_s = self.active_s() - began
+                self.record(proposer_failed_of(n, self.proposer.name, e, asked, self.utc(), wall_s))
+                self.proposer_failures += 1
+                return None
+            self.proposer_failures = 0
+            if passed := self.first_that_passes(reply, asked):
+                self.record(proposed_of(passed, reply.source, asked, n, self.utc()))
+                return self.trajectory.proposed
+        self.record(blocked_of(n, asked, self.utc(), self.active_s() - began))
+        return None
+
+    def ask(self, asked: Asked) -> Reply:
+        """One reply. A proposer that noticed a pause is asked again after it; a stop ends the run here."""
+        while True:
+            since = self.active_s()
+            self.meter.phase("propose")
+            try:
+                return self.proposer.propose(self.trajectory, asked.attempts)
+            except Interrupted:
+                pass
+            finally:
+                asked.propose_s += self.active_s() - since
+                self.meter.phase("idle")
+            self.checkpoint()
+
+    def first_that_passes(self, reply: Reply, asked: Asked) -> Verdict | None:
+        """Judge every proposal of a reply by itself and keep them all; the first that passes is the candidate."""
+        asked.replies += 1
+        asked.calls += reply.calls
+        passed: Verdict | None = None
+        for raw in (reply.raw, *reply.others):
+            verdict = self.judge(raw, self.trajectory)
+            asked.attempts.append(attempt_of(raw, reply.source, verdict, asked.replies, spare=passed is not None))
+            passed = passed or (verdict if verdict.ok else None)
+        return passed
+
+    def measure_baseline(self) -> None:
+        """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
+        began = self.active_s() - trials_before(self.trajectory)
+        trials = self.measure(self.baseline_cfg, 0)
+        if failure := first_failure(trials):
+            hint = "change the baseline or the machine's limits; `autoresearch config` shows both"
+            raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
+        self.record(
+            Baseline(
+                ts=self.utc(),
+                baseline_cfg=self.baseline_cfg,
+                baseline_val_bpb=mean_bpb(trials),
+                trials=tuple(t.trial for t in trials),
+                eval_metrics=measurements(trials)[0],
+                wall_s=self.active_s() - began,
+            )
+        )
+
+    def measure(self, cfg: Cfg, n: int) -> list[TrialEnded]:
+        """Every trial of ``cfg`` that the decision rule wants, those before a restart included; ends at a failure."""
+        while not first_failure(self.trajectory.outcomes):
+            seed = wanted_seed(self.trajectory.outcomes, self.trajectory.baseline_outcomes, self.rule)
+            if seed is None:
+                break
+            self.checkpoint()
+            self.one_trial(cfg, seed, n)
+        return list(self.trajectory.outcomes)
+
+    def one_trial(self, cfg: Cfg, seed: int, n: int) -> None:
+        """A trial, or one more part of it, between two records. What took the machine down twice is not begun again."""
+        number, before = self.trajectory.next_trial, self.trajectory.suspended
+        goes_on = before is not None and before.resumes_at is not None
+        self.record(
+            TrialStarted(
+                ts=self.utc(), trial=number, iter=n, seed=seed, cfg=cfg, boot_id=self.boot_id, continues=goes_on
+            )
+        )
+        if (lost := self.trajectory.host_losses) >= MAX_HOST_LOSSES:
+            detail = f"the machine went down {lost} times while this configuration ran"
+            outcome: Measurement | Failure | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
+        else:
+            hold = Hold(self.control.suspend_wanted, before)
+            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), hold)
+        if isinstance(outcome, Suspended):  # for a pause or a stop, which takes hold before the trial's next part
+            self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
+        else:
+            self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
+
+    def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
+        self.meter.phase(phase_of(phase))
+        with suppress(Exception):
+            self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
+
+    def checkpoint(self) -> None:
+        """Where a pause or a stop takes hold: between trials, or between two parts of one that was put aside for it."""
+        self.end_if_wanted()
+        if reason := self.control.pause_reason():
+            done, began = len(self.trajectory.iterations), self.clock()
+            self.record(Paused(ts=self.utc(), reason=reason, completed_iters=done, requested_iters=self.iters))
+            if self.on_pause == "exit":
+                raise EndOfRun(f"paused ({reason})")
+            self.control.wait_while_paused()
+            self.paused_s += self.clock() - began
+            self.end_if_wanted()
+            self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
+
+    def record_stop(self, reason: str) -> None:
+        self.record(stopped_of(self.trajectory, self.iters, reason, self.utc()))
+
+    def end_if_proposer_is_broken(self) -> None:
+        """A proposer that only raises must not use up the night's iterations in a second."""
+        if self.proposer_failures >= MAX_PROPOSER_FAILURES:
+            why = self.trajectory.iterations[-1].reason
+            raise EndOfRun(f"the proposer failed {MAX_PROPOSER_FAILURES} times in a row: {why}")
+
+    def end_if_wanted(self) -> None:
+        if reason := self.control.stop_reason():
+            raise EndOfRun(reason)
+
+    def active_s(self) -> float:
+        """The clock without the time spent paused."""
+        return self.clock() - self.paused_s
+
+    def record(self, event: Event) -> None:
+        """Durable first, then part of what is known, then shown."""
+        event = accounted(event, self.meter, self.trajectory)
+        self.journal.append(encode(event))
+        self.trajectory.add(event)
+        if phase := PHASE_AFTER.get(type(event)):
+            self.meter.phase(phase)
+        with suppress(Exception):  # whoever looks on cannot stop the run
+            self.observer.recorded(event)
+
+
+def spent_before(proposed: Proposed, trajectory: Trajectory) -> float:
+    """Seconds that an iteration cut in two by a restart had already taken, as far as they were recorded."""
+    return proposed.propose_wall_s + trials_before(trajectory)
+
+
+def trials_before(trajectory: Trajectory) -> float:
+    """Seconds of trials, and of one that was put aside, that an earlier process had waited for."""
+    aside = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
+    return aside + sum(t.outcome.trial_wall_s or 0.0 for t in (*trajectory.outcomes, *trajectory.voided))

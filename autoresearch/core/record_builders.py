@@ -1,0 +1,205 @@
+"""How the records of an iteration are put together from what happened in it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoresearch.core.decision import Decision
+from autoresearch.core.llm_calls import LlmCall
+from autoresearch.core.measurement import Failure, Measurement
+from autoresearch.core.records import (
+    Attempt,
+    Blocked,
+    EstimateRecord,
+    EvalFailed,
+    Evaluated,
+    LoopComplete,
+    ProposalRecord,
+    Proposed,
+    ProposerFailed,
+    Stopped,
+    TrialEnded,
+)
+from autoresearch.core.source_stats import credit_of
+from autoresearch.core.trajectory import Trajectory, measurements
+from rails import Rail, Verdict
+
+MAX_KEPT_REPLY_CHARS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Where an iteration's time went, in seconds; pauses are in none of them."""
+
+    wall_s: float
+    propose_s: float
+
+    def overhead_s(self, trials: Sequence[TrialEnded]) -> float:
+        """Wall time without proposing, training and validation. A failed trial counts as time well tried."""
+        spent = 0.0
+        for trial in trials:
+            match trial.outcome:
+                case Measurement(train_wall_s=train_s, val_wall_s=val_s):
+                    spent += train_s + val_s
+                case Failure(trial_wall_s=wall_s):
+                    spent += wall_s or 0.0
+        return max(0.0, self.wall_s - self.propose_s - spent)
+
+
+@dataclass(slots=True)
+class Asked:
+    """What asking for one iteration's candidate has come to so far. ``propose_s`` is in seconds, without pauses."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    calls: list[LlmCall] = field(default_factory=list)
+    replies: int = 0
+    propose_s: float = 0.0
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The fields of every record that is made of it."""
+        return {"attempts": tuple(self.attempts), "llm_calls": tuple(self.calls), "propose_wall_s": self.propose_s}
+
+
+def attempt_of(raw: str, source: str, verdict: Verdict, round: int = 1, spare: bool = False) -> Attempt:  # noqa: A002
+    """One attempt as it is kept: bounded, and free of lone surrogates, which UTF-8 cannot hold."""
+    kept = raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
+    return Attempt(
+        raw=kept,
+        source=source,
+        verdict_ok=verdict.ok,
+        rail=verdict.rail,
+        reason=verdict.reason,
+        proposal=_proposal(verdict),
+        estimate=_estimate(verdict),
+        round=round,
+        spare=spare,
+    )
+
+
+def proposed_of(verdict: Verdict, source: str, asked: Asked, n: int, ts: str) -> Proposed:
+    """The record that opens iteration ``n`` with a candidate that passed, which ``source`` proposed."""
+    proposal = _proposal(verdict)
+    if proposal is None or verdict.candidate is None or verdict.diff is None:
+        raise ValueError("only a verdict that passed opens an iteration")
+    return Proposed(
+        ts=ts,
+        iter=n,
+        source=source,
+        proposal=proposal,
+        diff=verdict.diff,
+        candidate_cfg=dict(verdict.candidate),
+        estimate=_estimate(verdict),
+        **asked.kept,
+    )
+
+
+def evaluated_of(proposed: Proposed, trajectory: Trajectory, decision: Decision, ts: str, times: Times) -> Evaluated:
+    """The record of a candidate that was measured and judged."""
+    measured = measurements(trajectory.outcomes)
+    lowest = min(m.val_bpb for m in measured)
+    return Evaluated(
+        **_candidate(proposed, trajectory, ts, times),
+        reason=decision.reason,
+        eval_metrics=measured[0],
+        val_bpb=decision.val_bpb,
+        baseline_val_bpb=decision.baseline_val_bpb,
+        improvement_frac=decision.improvement_frac,
+        decision=decision.decision,
+        is_new_best=trajectory.lowest is None or lowest < trajectory.lowest,
+    )
+
+
+def eval_failed_of(proposed: Proposed, trajectory: Trajectory, failure: Failure, ts: str, times: Times) -> EvalFailed:
+    """The record of a candidate that could not be measured."""
+    common = _candidate(proposed, trajectory, ts, times)
+    return EvalFailed(**common, reason=failure.detail, eval_metrics=failure, cause=failure.cause)
+
+
+def blocked_of(n: int, asked: Asked, ts: str, wall_s: float) -> Blocked:
+    """The record of an iteration in which the rails refused every attempt."""
+    last = asked.attempts[-1]
+    return Blocked(
+        **_without_candidate(n, asked, ts, wall_s),
+        rail=last.rail,
+        reason=last.reason,
+        source=last.source,
+        proposal=last.proposal,
+    )
+
+
+def proposer_failed_of(n: int, source: str, error: Exception, asked: Asked, ts: str, wall_s: float) -> ProposerFailed:
+    """The record of an iteration in which the proposer raised."""
+    rail = asked.attempts[-1].rail if asked.attempts else None
+    reason = ascii(f"{type(error).__name__}: {error}")[1:-1][:1000]
+    return ProposerFailed(**_without_candidate(n, asked, ts, wall_s), rail=rail, reason=reason, source=source)
+
+
+def loop_complete_of(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
+    """The record of a run in which every requested iteration is closed."""
+    evaluated = [r for r in trajectory.iterations if isinstance(r, Evaluated)]
+    best = trajectory.best
+    if trajectory.baseline is None:
+        raise ValueError("a run without a baseline is not complete")
+    return LoopComplete(
+        ts=ts,
+        iters_requested=iters,
+        accept_count=sum(r.decision == "keep" for r in evaluated),
+        revert_count=sum(r.decision == "revert" for r in evaluated),
+        blocked_count=sum(isinstance(r, Blocked) for r in trajectory.iterations),
+        failed_count=sum(isinstance(r, EvalFailed | ProposerFailed) for r in trajectory.iterations),
+        baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
+        best_val_bpb=best.val_bpb if best else None,
+        best_iter=best.iter if best else None,
+        credit=credit_of(trajectory.iterations),
+    )
+
+
+def stopped_of(trajectory: Trajectory, iters: int, reason: str, ts: str) -> Stopped:
+    """The record of a run that ends in good order before its last iteration."""
+    return Stopped(
+        ts=ts,
+        reason=reason,
+        completed_iters=len(trajectory.iterations),
+        requested_iters=iters,
+        credit=credit_of(trajectory.iterations),
+    )
+
+
+def _proposal(verdict: Verdict) -> ProposalRecord | None:
+    p = verdict.proposal
+    return ProposalRecord(knob=p.knob, new_value=p.new_value, reason=p.reason) if p else None
+
+
+def _estimate(verdict: Verdict) -> EstimateRecord | None:
+    cost = verdict.estimate
+    return EstimateRecord(peak_bytes=cost.peak_bytes, time_ratio=cost.time_ratio) if cost else None
+
+
+def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: Times) -> dict[str, Any]:
+    trials, voided = trajectory.outcomes, trajectory.voided
+    return {
+        "ts": ts,
+        "iter": proposed.iter,
+        "verdict_ok": True,
+        "rail": Rail.PASSED,
+        "attempts": proposed.attempts,
+        "llm_calls": proposed.llm_calls,
+        "propose_wall_s": proposed.propose_wall_s,
+        "overhead_s": times.overhead_s([*trials, *voided]),
+        "iter_wall_s": times.wall_s,
+        "source": proposed.source,
+        "proposal": proposed.proposal,
+        "diff": proposed.diff,
+        "candidate_cfg": proposed.candidate_cfg,
+        "estimate": proposed.estimate,
+        "trials": tuple(t.trial for t in trials),
+    }
+
+
+def _without_candidate(n: int, asked: Asked, ts: str, wall_s: float) -> dict[str, Any]:
+    overhead_s = Times(wall_s, asked.propose_s).overhead_s([])
+    fixed = {"ts": ts, "iter": n, "verdict_ok": False, "overhead_s": overhead_s, "iter_wall_s": wall_s}
+    return fixed | asked.kept

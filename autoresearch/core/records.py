@@ -1,0 +1,362 @@
+"""The records of trajectory.jsonl: one frozen type per ``stage``, strict when written and when read.
+
+Names that the field already tails are kept from the origin's log: ``iter, ts, stage, verdict_ok, rail, reason,
+proposal, diff, candidate_cfg, eval_metrics, val_bpb, baseline_val_bpb, improvement_frac, decision, is_new_best,
+iter_wall_s``. What was not measured is ``null``, never 0. Every time span is in seconds, every size in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from autoresearch.core.llm_calls import LlmCall
+from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
+from autoresearch.core.power import Metering, Phase, Power
+from autoresearch.core.values import Cfg, KnobValue, decoded
+from autoresearch.core.values import Plain as Plain
+from rails import Rail
+
+SCHEMA_VERSION = 1
+
+
+class Yardstick(Plain):
+    """What makes two val_bpb comparable. Two runs that differ in any field are not compared."""
+
+    corpus_sha256: str
+    tokenizer_sha256: str
+    span_start_token: int
+    span_tokens: int
+    span_bytes: int
+    evaluator_version: int
+    trainer: str
+    versions: dict[str, str]  # torch, and whatever else computes
+    threads: int
+    device_kind: str
+    budget_kind: Literal["steps", "tokens", "seconds"]
+    budget_size: float
+    compiled: bool = False
+    data_parallel: int = 1
+    tensor_parallel: int = 1
+    fp8_recipe: str | None = None  # null where nothing is computed in fp8
+
+
+class DecisionRule(Plain):
+    """How a candidate's trials are judged against the baseline's."""
+
+    kind: Literal["threshold"] = "threshold"
+    accept_delta_frac: float
+    seed: int
+
+
+class ProposalRecord(Plain):
+    """One change of one knob, in the proposer's words."""
+
+    knob: str
+    new_value: KnobValue
+    reason: str
+
+
+class EstimateRecord(Plain):
+    """What R7 expected of the candidate before it ran."""
+
+    peak_bytes: int
+    time_ratio: float
+
+
+class Attempt(Plain):
+    """One raw reply of a proposer and what the gate made of it."""
+
+    raw: str
+    source: str
+    verdict_ok: bool
+    rail: Rail
+    reason: str
+    proposal: ProposalRecord | None = None
+    estimate: EstimateRecord | None = None
+    round: int = 1  # which of the iteration's replies it was part of
+    spare: bool = False  # another proposal of the same reply had passed before it: judged, kept, not tried
+
+
+class Event(Plain):
+    """What every record has beside the journal's own ``seq`` and ``crc``."""
+
+    ts: str  # UTC, for people; order and durations never come from it
+
+
+class Metered(Event):
+    """``power`` is what each phase took since the record before that has it, the trials' own phases apart."""
+
+    power: dict[Phase, Power] = Field(default_factory=dict)
+
+
+class Meta(Event):
+    """The first record: everything that is fixed for the whole run."""
+
+    stage: Literal["meta"] = "meta"
+    schema_version: int
+    run_id: str
+    autoresearch_version: str
+    profile: str
+    yardstick: Yardstick
+    yardstick_sha256: str
+    baseline_cfg: Cfg
+    menu: dict[str, Any]
+    policy_sha256: str  # of baseline, effective menu and decision rule
+    decision_rule: DecisionRule
+
+
+class Started(Event):
+    """A daemon begins or continues the run."""
+
+    stage: Literal["started"] = "started"
+    pid: int
+    host: str
+    boot_id: str
+    autoresearch_version: str
+    proposer: str
+    iters_requested: int
+    torn_bytes: int = 0  # what a crash had left of a half-written line, cut off and kept aside
+    metering: Metering | None = None  # null where nothing was looked for
+
+
+class TrialStarted(Event):
+    """Durable before a trial begins, so that one that takes the machine down is remembered."""
+
+    stage: Literal["trial_started"] = "trial_started"
+    trial: int
+    iter: int  # 0 for the baseline
+    seed: int
+    cfg: Cfg
+    boot_id: str
+    continues: bool = False  # from the checkpoint of its last suspension
+
+
+class TrialSuspended(Metered):
+    """A trial was put aside before its end, for a pause or a stop. It is gone on with under the same number.
+
+    ``power`` is of the phases of this part of it alone.
+    """
+
+    stage: Literal["trial_suspended"] = "trial_suspended"
+    trial: int
+    iter: int
+    seed: int
+    suspended: Suspended
+
+
+class TrialEnded(Metered):
+    """A trial's measurement or failure; ``power`` is of its own phases alone, and of its last part."""
+
+    stage: Literal["trial"] = "trial"
+    trial: int
+    iter: int
+    seed: int
+    outcome: Outcome
+    marks: tuple[Mark, ...] = ()
+    void: bool = False  # it is run again because of its marks, and counts for nothing but its joules
+
+
+class Baseline(Metered):
+    """The fixed baseline, measured."""
+
+    stage: Literal["baseline"] = "baseline"
+    baseline_cfg: Cfg
+    baseline_val_bpb: float
+    trials: tuple[int, ...]
+    eval_metrics: Measurement
+    wall_s: float
+
+
+class Proposed(Metered):
+    """A candidate passed the gate: from here on its iteration survives a restart."""
+
+    stage: Literal["proposed"] = "proposed"
+    iter: int
+    source: str
+    proposal: ProposalRecord
+    diff: str
+    candidate_cfg: Cfg
+    estimate: EstimateRecord | None
+    attempts: tuple[Attempt, ...]
+    llm_calls: tuple[LlmCall, ...] = ()
+    propose_wall_s: float
+
+
+class Iteration(Metered):
+    """What the four records that close an iteration share."""
+
+    iter: int
+    verdict_ok: bool
+    rail: Rail | None  # null where no rail was asked
+    reason: str
+    attempts: tuple[Attempt, ...]
+    llm_calls: tuple[LlmCall, ...] = ()
+    propose_wall_s: float
+    overhead_s: float  # iter_wall_s without proposing, training and validation
+    iter_wall_s: float
+
+
+class CandidateTried(Iteration):
+    """What the two records of a candidate that was tried share."""
+
+    source: str
+    proposal: ProposalRecord
+    diff: str
+    candidate_cfg: Cfg
+    estimate: EstimateRecord | None
+    trials: tuple[int, ...]
+
+
+class Evaluated(CandidateTried):
+    """A candidate was measured and judged. ``is_new_best``: the lowest single measurement so far."""
+
+    stage: Literal["evaluated"] = "evaluated"
+    eval_metrics: Measurement
+    val_bpb: float
+    baseline_val_bpb: float
+    improvement_frac: float
+    decision: Literal["keep", "revert"]
+    is_new_best: bool
+
+
+class EvalFailed(CandidateTried):
+    """A candidate could not be measured."""
+
+    stage: Literal["eval_failed"] = "eval_failed"
+    eval_metrics: Failure
+    cause: Cause
+    val_bpb: None = None
+
+
+class Blocked(Iteration):
+    """The rails refused every attempt up to the bound."""
+
+    stage: Literal["blocked"] = "blocked"
+    source: str
+    proposal: ProposalRecord | None
+
+
+class ProposerFailed(Iteration):
+    """The proposer raised instead of answering."""
+
+    stage: Literal["proposer_failed"] = "proposer_failed"
+    source: str
+
+
+class Paused(Metered):
+    """pause.flag was seen. Consumes no iteration number."""
+
+    stage: Literal["paused"] = "paused"
+    reason: str
+    completed_iters: int
+    requested_iters: int
+
+
+class Resumed(Metered):
+    """pause.flag is gone."""
+
+    stage: Literal["resumed"] = "resumed"
+    paused_s: float
+
+
+class SourceCredit(Plain):
+    """What the proposals of one source have come to."""
+
+    source: str
+    iterations: int  # closed with a candidate of this source
+    measured: int
+    failed: int
+    keeps: int
+    mean_improvement_frac: float | None  # over the measured ones
+    best_improvement_frac: float | None
+    best_iter: int | None
+
+
+class Stopped(Metered):
+    """The daemon ended in good order before the last requested iteration."""
+
+    stage: Literal["stopped"] = "stopped"
+    reason: str
+    completed_iters: int
+    requested_iters: int
+    credit: tuple[SourceCredit, ...] = ()
+
+
+class LoopComplete(Metered):
+    """Every requested iteration is closed. Raising ``--iters`` continues after it."""
+
+    stage: Literal["loop_complete"] = "loop_complete"
+    iters_requested: int
+    accept_count: int
+    revert_count: int
+    blocked_count: int
+    failed_count: int
+    baseline_val_bpb: float
+    best_val_bpb: float | None  # of the best keep
+    best_iter: int | None
+    credit: tuple[SourceCredit, ...] = ()
+
+
+Closer = Evaluated | EvalFailed | Blocked | ProposerFailed
+Record = Annotated[
+    Meta
+    | Started
+    | TrialStarted
+    | TrialSuspended
+    | TrialEnded
+    | Baseline
+    | Proposed
+    | Evaluated
+    | EvalFailed
+    | Blocked
+    | ProposerFailed
+    | Paused
+    | Resumed
+    | Stopped
+    | LoopComplete,
+    Field(discriminator="stage"),
+]
+_RECORD: TypeAdapter[Any] = TypeAdapter(Record)
+
+
+def encode(record: BaseModel) -> str:
+    """One line of ASCII JSON, no newline: nothing a model wrote can move a cursor in the terminal of a reader.
+
+    What is written can be read again: half a surrogate pair, which no decoder takes, becomes a question mark.
+    """
+    fields = record.model_dump(mode="json")
+    ordered = {name: fields[name] for name in ("stage", "ts") if name in fields} | fields
+    line = _dump(ordered)
+    if "\\ud" not in line:
+        return line
+    return _dump(json.loads(json.dumps(ordered, ensure_ascii=False).encode("utf-8", "replace")))
+
+
+def _dump(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+
+
+def decode(payload: bytes | str) -> Any:
+    """A record from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
+    return decoded(_RECORD, payload)
+
+
+def file_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of one line of trajectory.jsonl, the journal's ``seq`` and ``crc`` included."""
+    schema = _RECORD.json_schema(mode="serialization")
+    envelope = {
+        "seq": {"type": "integer", "minimum": 0, "description": "Line number, from 0, without gap."},
+        "crc": {"type": "string", "pattern": "^[0-9a-f]{8}$", "description": "CRC-32 of the line before this field."},
+    }
+    for name in {ref.rsplit("/", 1)[1] for ref in schema["discriminator"]["mapping"].values()}:
+        schema["$defs"][name]["properties"] |= envelope
+        schema["$defs"][name]["required"] = ["seq", "crc", "stage", *schema["$defs"][name].get("required", [])]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "trajectory.jsonl, one line", **schema}
+
+
+if __name__ == "__main__":
+    print(json.dumps(file_schema(), indent=2))

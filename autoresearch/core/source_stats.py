@@ -1,0 +1,32 @@
+"""What each source of proposals has come to: who found the keeps of a run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean
+
+from autoresearch.core.records import Closer, EvalFailed, Evaluated, SourceCredit
+
+
+def credit_of(iterations: Iterable[Closer]) -> tuple[SourceCredit, ...]:
+    """One entry per source whose candidates were tried, in the order of their first candidate."""
+    tried: dict[str, list[Evaluated | EvalFailed]] = {}
+    for record in iterations:
+        if isinstance(record, Evaluated | EvalFailed):
+            tried.setdefault(record.source, []).append(record)
+    return tuple(_of_one(source, records) for source, records in tried.items())
+
+
+def _of_one(source: str, records: list[Evaluated | EvalFailed]) -> SourceCredit:
+    measured = [r for r in records if isinstance(r, Evaluated)]
+    best = max(measured, key=lambda r: r.improvement_frac, default=None)
+    return SourceCredit(
+        source=source,
+        iterations=len(records),
+        measured=len(measured),
+        failed=len(records) - len(measured),
+        keeps=sum(r.decision == "keep" for r in measured),
+        mean_improvement_frac=fmean(r.improvement_frac for r in measured) if measured else None,
+        best_improvement_frac=best.improvement_frac if best else None,
+        best_iter=best.iter if best else None,
+    )

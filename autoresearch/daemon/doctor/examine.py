@@ -1,0 +1,92 @@
+"""The examination: one check after the other, each with what the ones before it have found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from autoresearch.config.settings import Settings
+from autoresearch.core.records import Event, Yardstick
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.backend import limits_now
+from autoresearch.daemon.doctor import machine, training
+from autoresearch.daemon.doctor.check import Check, fail, ok
+from autoresearch.daemon.doctor.history import history
+from autoresearch.daemon.doctor.llm import llm
+from autoresearch.daemon.doctor.proposer import proposer
+from autoresearch.daemon.policy import Policy, policy_of
+from autoresearch.daemon.service import meta_of
+from autoresearch.errors import AutoresearchError
+from autoresearch.proposers.space import Space
+from autoresearch.trials.estimate import Estimator
+from autoresearch.trials.spec import Device
+from rails import Config, Verdict, gate
+from rails import too_dear as dear
+
+# A question about a run that has not begun needs a meta record; nothing is measured with this and nothing kept of it.
+NOTHING_MEASURED = Yardstick(
+    corpus_sha256="",
+    tokenizer_sha256="",
+    span_start_token=0,
+    span_tokens=0,
+    span_bytes=0,
+    evaluator_version=0,
+    trainer="",
+    versions={},
+    threads=0,
+    device_kind="",
+    budget_kind="steps",
+    budget_size=0,
+)
+
+
+def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: None) -> list[Check]:
+    """Every check in its order, each told as soon as it is made. Raises nothing that a check should say."""
+    checks: list[Check] = []
+
+    def note(check: Check) -> None:
+        checks.append(check)
+        told(check)
+
+    try:
+        policy = policy_of(settings)
+    except AutoresearchError as e:
+        note(fail("configuration", e))
+        return checks
+    note(ok("configuration", f"profile {settings.profile}, proposer {settings.proposer}"))
+    note(machine.directory(settings.run_dir))
+    checked, records = history(settings, policy)
+    note(checked)
+    note(machine.disk(settings.run_dir))
+    note(machine.clock(records, machine.utc_now()))
+    checked, corpus, span = training.corpus(settings, policy)
+    note(checked)
+    checked, device = training.device(settings)
+    note(checked)
+    estimator = training.estimator(settings, policy, device, corpus, span) if device else None
+    if device and estimator:
+        note(training.memory(settings, policy, device, estimator))
+    if device and corpus and span:
+        note(training.yardstick(settings, policy, corpus, span, device, records))
+    note(machine.energy(settings, device))
+    note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps)))
+    note(_llm(settings, policy, records, device, estimator))
+    return checks
+
+
+def _llm(
+    settings: Settings, policy: Policy, records: Sequence[Event], device: Device | None, estimator: Estimator | None
+) -> Check:
+    """The LLM is asked about the run as it stands, or about one that begins."""
+    free_bytes = device.free_bytes if device else None
+
+    def judge(raw: str, trajectory: Trajectory) -> Verdict:
+        limits, known = limits_now(free_bytes, settings), trajectory.known()
+        return gate(
+            raw, policy.baseline, policy.menu, steps=policy.steps, known=known, estimate=estimator, limits=limits
+        )
+
+    def too_dear(cfg: Config) -> str:
+        return (dear(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
+
+    trajectory = Trajectory.fold(records or [meta_of(settings, policy, NOTHING_MEASURED)])
+    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, too_dear), judge, trajectory)

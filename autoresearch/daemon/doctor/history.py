@@ -1,0 +1,35 @@
+"""The run's own logs: what there is to go on with, and whether it may be gone on with."""
+
+from __future__ import annotations
+
+from autoresearch.config.settings import Settings
+from autoresearch.core.records import Event
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.doctor.check import Check, fail, ok, warn
+from autoresearch.daemon.policy import Policy, check_policy
+from autoresearch.errors import AutoresearchError
+from autoresearch.storage import journal
+from autoresearch.storage.exchange_log import read_exchanges
+from autoresearch.storage.run_dir import EXCHANGE_FILES, TRAJECTORY
+from autoresearch.storage.run_log import decode_all
+
+ASKS_LLM = ("auto", "hybrid", "nim")
+
+
+def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
+    """Whether the logs can be read and were begun under the same policy; and their records, none if they cannot."""
+    file, records = settings.run_dir / TRAJECTORY, []
+    try:
+        records = decode_all(journal.read(file).payloads, file)
+        check_policy(Trajectory.fold(records), policy)
+        if settings.proposer in ASKS_LLM and any(settings.run_dir.glob(EXCHANGE_FILES)):
+            read_exchanges(settings.run_dir)
+    except AutoresearchError as e:
+        return fail("run", e), records
+    done = len(Trajectory.fold(records).iterations)
+    if not records:
+        return ok("run", f"a new one, {settings.iters} iterations", next_iter=1), records
+    if done >= settings.iters:
+        hint = f"--iters {2 * done} goes further; --fresh begins anew"
+        return warn("run", f"all {done} iterations are done", hint, next_iter=done + 1), records
+    return ok("run", f"goes on at iteration {done + 1} of {settings.iters}", next_iter=done + 1), records

@@ -1,0 +1,113 @@
+"""What a hook is told: one JSON object, with the one line that a person needs in ``message``. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from autoresearch.config.settings import HookEvent
+from autoresearch.core.records import EvalFailed, Evaluated, ProposalRecord, ProposerFailed
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.report.format import NAME_CELLS, bpb, change, safe
+from autoresearch.report.history import plain_value
+
+REASON_CELLS = 500
+About = Evaluated | EvalFailed | ProposerFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One event. What does not apply is ``None``; what a proposer or a trial wrote is made harmless."""
+
+    event: HookEvent
+    message: str
+    ts: str
+    host: str
+    run_dir: str
+    run_id: str | None
+    profile: str
+    iteration: int | None  # the one that the event is about
+    iterations_closed: int
+    iterations_requested: int
+    change: str | None  # as "lr = 0.003"
+    val_bpb: float | None
+    improvement_frac: float | None
+    reason: str
+    baseline_val_bpb: float | None
+    best: dict[str, Any] | None  # the best keep so far
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is the same in every notice of a run."""
+
+    host: str
+    run_dir: str
+    profile: str
+    iters: int
+
+
+def notice_of(
+    event: HookEvent, reason: str, trajectory: Trajectory, around: Surroundings, ts: str, about: About | None = None
+) -> Notice:
+    """What is said of ``event`` after ``trajectory``; ``about`` is the iteration's record, where it is about one."""
+    baseline, best = trajectory.baseline, trajectory.best
+    measured = about if isinstance(about, Evaluated) else None
+    tried = about if isinstance(about, Evaluated | EvalFailed) else None
+    why = safe(reason, REASON_CELLS)
+    return Notice(
+        event=event,
+        message=f"{event}: {_words(event, why, trajectory, around.iters, about)}",
+        ts=ts,
+        host=around.host,
+        run_dir=around.run_dir,
+        run_id=trajectory.meta.run_id if trajectory.meta else None,
+        profile=around.profile,
+        iteration=about.iter if about else None,
+        iterations_closed=len(trajectory.iterations),
+        iterations_requested=around.iters,
+        change=_change(tried.proposal) if tried else None,
+        val_bpb=measured.val_bpb if measured else None,
+        improvement_frac=measured.improvement_frac if measured else None,
+        reason=why,
+        baseline_val_bpb=baseline.baseline_val_bpb if baseline else None,
+        best=_best(best) if best else None,
+    )
+
+
+def _words(event: HookEvent, why: str, trajectory: Trajectory, iters: int, about: About | None) -> str:
+    closed = f"{len(trajectory.iterations)} of {iters} iterations"
+    match about:
+        case Evaluated():
+            return f"{_result(about)} (iteration {about.iter} of {iters})"
+        case EvalFailed():
+            return f"{_change(about.proposal)}: {why} (iteration {about.iter} of {iters})"
+        case ProposerFailed():
+            return f"no proposal: {why} (iteration {about.iter} of {iters})"
+    return f"{why}, {closed} closed; {_standing(trajectory)}" if event == "finished" else f"{why}, after {closed}"
+
+
+def _standing(trajectory: Trajectory) -> str:
+    if trajectory.best:
+        return f"best: {_result(trajectory.best)} (iteration {trajectory.best.iter})"
+    if trajectory.baseline:
+        return f"no keep, the baseline's {bpb(trajectory.baseline.baseline_val_bpb)} stands"
+    return "the baseline is not measured"
+
+
+def _result(record: Evaluated) -> str:
+    gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
+    return f"{_change(record.proposal)}, val_bpb {bpb(record.val_bpb)}, {gain}"
+
+
+def _best(record: Evaluated) -> dict[str, Any]:
+    return {
+        "iteration": record.iter,
+        "change": _change(record.proposal),
+        "val_bpb": record.val_bpb,
+        "improvement_frac": record.improvement_frac,
+    }
+
+
+def _change(proposal: ProposalRecord) -> str:
+    return change(proposal.knob, plain_value(proposal.new_value), NAME_CELLS)

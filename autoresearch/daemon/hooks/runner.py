@@ -1,0 +1,102 @@
+"""Starts a hook and never waits for it: the time limit, the log and the end of it are its supervisor's business."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from autoresearch.config.secrets import without_secrets
+from autoresearch.daemon.hooks import supervise
+from autoresearch.daemon.hooks.notice import Notice
+from autoresearch.storage.files import open_log
+
+AT_ONCE = 4
+MAX_LOG_BYTES = 1 << 20  # of hooks.log, and as much again of the one before it
+LOOK_S = 1.0
+GRACE_S = 5.0  # for a supervisor to end a hook that will not end by itself
+FAILURES = {supervise.TIMED_OUT: "took too long and was ended", supervise.NOT_STARTED: "cannot be started"}
+
+
+@dataclass(slots=True)
+class Runner:
+    """Children by the words for them; each is reaped when the next one starts, without waiting."""
+
+    command: Sequence[str]
+    timeout_s: float
+    log: Path
+    say: Callable[[str], None]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _count: int = 0
+
+    def start(self, notice: Notice) -> None:
+        """Tell the hook; a word instead where too many still run. Raises nothing, blocks on nothing."""
+        self._reap()
+        if len(self._running) >= AT_ONCE:
+            self.say(f"on_event: {AT_ONCE} hooks are still running, so this is told to nobody: {notice.message}")
+            return
+        self._count += 1
+        try:
+            self._running[f"{notice.event} (no. {self._count})"] = self._child(notice)
+        except OSError as e:
+            self.say(f"on_event: cannot start a process: {e.strerror}")
+
+    def wait(self, waited: Callable[[], None] = lambda: None) -> None:
+        """At the end of a run: as long as a hook may take, so that the last words are heard; no longer.
+
+        ``waited`` is called each second, for a service manager that would take the silence for a hang.
+        """
+        deadline = time.monotonic() + self.timeout_s + GRACE_S
+        with suppress(KeyboardInterrupt):  # the run is over, and whoever is impatient is right
+            for child in self._running.values():
+                while child.poll() is None and (left_s := deadline - time.monotonic()) > 0:
+                    with suppress(Exception):
+                        waited()
+                    with suppress(subprocess.TimeoutExpired):
+                        child.wait(min(LOOK_S, left_s))
+        self._reap()
+
+    def _reap(self) -> None:
+        for name, child in list(self._running.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            del self._running[name]
+            if code:
+                why = FAILURES.get(code, f"ended with exit code {code}")
+                self.say(f"on_event: the hook for {name} {why}; see {self.log}")
+
+    def _child(self, notice: Notice) -> subprocess.Popen[bytes]:
+        """Its stdin is a file in memory: writing there waits for no reader and fails on no full disk."""
+        event = os.memfd_create("event")
+        log = self._open_log()
+        try:
+            os.write(event, json.dumps(asdict(notice), allow_nan=False).encode() + b"\n")
+            os.lseek(event, 0, os.SEEK_SET)
+            words = (str(self.timeout_s), notice.event, *self.command)
+            return subprocess.Popen(
+                [sys.executable, "-I", "-S", supervise.__file__, *words],
+                stdin=event,
+                stdout=log,
+                stderr=log,
+                env=without_secrets(self.environ),
+                start_new_session=True,  # Ctrl-C at the daemon's terminal is not meant for it
+            )
+        finally:
+            os.close(event)
+            os.close(log)
+
+    def _open_log(self) -> int:
+        try:
+            if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
+                self.log.replace(self.log.with_name(f"{self.log.name}.1"))
+            return open_log(self.log)
+        except OSError:  # a hook is worth more than its log
+            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -1,0 +1,182 @@
+"""What a person sees of a running loop: a bar inside each trial on a terminal, a line per iteration everywhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TextIO, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from autoresearch.core import ports
+from autoresearch.core.llm_calls import LLM_SOURCE
+from autoresearch.core.measurement import Suspended
+from autoresearch.core.records import (
+    Baseline,
+    Blocked,
+    Closer,
+    EvalFailed,
+    Evaluated,
+    Event,
+    LoopComplete,
+    Paused,
+    Proposed,
+    ProposerFailed,
+    Resumed,
+    Started,
+    Stopped,
+    TrialEnded,
+    TrialSuspended,
+)
+from autoresearch.core.trajectory import Trajectory
+
+
+class Patient:
+    """A stream whose reader may go away (a closed terminal, a broken pipe): the run goes on without one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # ValueError: it was closed, or cannot encode the text
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+class Terminal:
+    """Prints to ``stream``; the bar is drawn only where that is a terminal, by the loop's own events, no thread."""
+
+    def __init__(self, iters: int, stream: TextIO = sys.stdout) -> None:
+        self.iters = iters
+        file = cast(TextIO, Patient(stream))
+        self._console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[speed]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,
+        )
+        self._task: TaskID | None = None
+        self._what = ""  # the change under trial
+        self._stopping = ""
+
+    def opened(self, trajectory: Trajectory) -> None:
+        """Only what is new is printed."""
+
+    def waited(self, stopping: str) -> None:
+        if stopping and not self._stopping:
+            self._print(f"{stopping}: stopping; a running trial is finished first")
+        self._stopping = stopping
+
+    def said(self, message: str) -> None:
+        self._print(message)
+
+    def preparing(self, stage: str, fraction: float) -> None:
+        self._draw(stage, fraction, "")
+        if fraction >= 1:
+            self._clear()
+
+    def done(self) -> None:
+        """Take the bar away, whatever it was at."""
+        self._clear()
+
+    def progressed(self, progress: ports.Progress) -> None:
+        speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
+        words = (self._number(progress.iter), self._what if progress.iter else "", progress.phase)
+        self._draw(harmless("  ".join(w for w in words if w)), progress.fraction, speed)
+
+    def recorded(self, event: Event) -> None:
+        match event:
+            case Started(proposer=proposer, torn_bytes=torn):
+                repaired = (
+                    f"; {torn} torn bytes at the end of the trajectory were cut off and kept aside" if torn else ""
+                )
+                self._print(f"proposer {proposer}, {self.iters} iterations{repaired}")
+            case Proposed(proposal=p):
+                self._what = f"{p.knob} = {p.new_value}"
+            case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
+                self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
+            case _ if isinstance(event, Closer):
+                self._print(iteration_line(event, self._number(event.iter)))
+            case TrialSuspended(suspended=where):
+                self._print(suspended_line(where))
+            case TrialEnded(trial=n, marks=marks, void=True):
+                self._print(f"trial {n} ran {' and '.join(marks)}: it is run again, once")
+            case Paused(reason=reason):
+                self._print(f"paused: {reason}; `autoresearch resume` or removing the file goes on")
+            case Resumed(paused_s=paused_s):
+                self._print(f"resumed after {paused_s:.0f} s")
+            case Stopped(reason=reason):
+                self._print(f"stopped: {reason}")
+            case LoopComplete():
+                self._print("complete")
+
+    def _number(self, n: int) -> str:
+        return f"{n:>3}/{self.iters:<4}" if n else "baseline"
+
+    def _draw(self, description: str, fraction: float, speed: str) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._task is None:
+            self._task = self._bar.add_task(description, total=1.0, speed="")
+            self._bar.start()
+        self._bar.update(self._task, description=description, completed=fraction, speed=speed, refresh=True)
+
+    def _clear(self) -> None:
+        if self._task is not None:
+            self._bar.stop()
+            self._bar.remove_task(self._task)
+            self._task = None
+
+    def _print(self, line: str) -> None:
+        self._clear()
+        self._console.print(harmless(line))
+
+
+def harmless(text: str) -> str:
+    """One line that can only be read: what is not printable, whoever wrote it, is shown as its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def suspended_line(where: Suspended) -> str:
+    """Where the running trial was put aside, and how it will go on."""
+    if where.resumes_at == where.step:
+        return f"the running trial is put aside after step {where.step}"
+    again = "begins again" if where.resumes_at is None else f"goes on from step {where.resumes_at}"
+    return f"the running trial is ended in step {where.step} and {again} later: {where.problem}"
+
+
+def iteration_line(record: Closer, number: str) -> str:
+    """One closed iteration on one line."""
+    whose = _whose(record)
+    match record:
+        case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
+            change = f"{p.knob} = {p.new_value}"
+            end = f"{record.iter_wall_s:6.1f} s{whose}"
+            return f"{number:>8}  {change:<28} {bpb:.4f} {100 * gain:+7.2f} %  {decision:<6} {end}"
+        case EvalFailed(proposal=p, cause=cause):
+            return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason}){whose}"
+        case Blocked(rail=rail):
+            return f"{number:>8}  blocked after {len(record.attempts)} attempts by {rail}: {record.reason}"
+        case ProposerFailed():
+            return f"{number:>8}  the proposer failed: {record.reason}"
+
+
+def _whose(record: Closer) -> str:
+    """Whose change it was, where an LLM was asked; and how its last call ended where it was not the LLM's."""
+    if not record.llm_calls:
+        return ""
+    is_llms = record.source == LLM_SOURCE
+    return f"  {record.source}" if is_llms else f"  {record.source} (LLM: {record.llm_calls[-1].classification})"

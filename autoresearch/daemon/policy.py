@@ -1,0 +1,101 @@
+"""What is fixed for a whole run, and the refusal to continue it differently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoresearch.config.settings import Settings
+from autoresearch.core.records import DecisionRule, Yardstick
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.values import Cfg
+from autoresearch.errors import ConfigError, YardstickMismatch
+from autoresearch.trials.spec import Budget
+from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is fixed for a whole run and needs no device to know."""
+
+    menu: Menu
+    baseline: Cfg
+    rule: DecisionRule
+    budget: Budget
+
+    def steps(self, cfg: Config) -> int | None:
+        """The step budget of a configuration, as the cross constraints know it."""
+        return self.budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Plain values, to hash and to compare."""
+        rule = self.rule.model_dump(mode="json")
+        return {"baseline_cfg": self.baseline, "menu": dict(self.menu.source), "decision_rule": rule}
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Menu, baseline and rule. Raises ``ConfigError`` naming the entry that does not fit."""
+    names = list(default_menu().knobs)
+    if differing := sorted(set(settings.baseline) ^ set(names)):
+        raise ConfigError(
+            f"baseline.{differing[0]} is missing or unknown", hint=f"one value for each of {', '.join(names)}"
+        )
+    baseline = {n: _plain(n, settings.baseline[n]) for n in names}
+    try:
+        menu = load_menu(settings.menu_file) if settings.menu_file else default_menu()
+        if foreign := sorted(set(menu.knobs) - set(names)):
+            raise MenuError(f"knobs.{foreign[0]}: the trainer has no such knob; it has {', '.join(names)}")
+        menu = menu.override(settings.menu, defaults=baseline)
+    except MenuError as e:
+        hint = "baseline.NAME and menu.knobs.NAME must agree; perturbation_menu.json shows the format"
+        raise ConfigError(f"menu: {e}", hint=hint) from e
+    budget = Budget(kind=settings.budget.kind, size=settings.budget.size)
+    rule = DecisionRule(accept_delta_frac=settings.decision.accept_delta_frac, seed=settings.seed)
+    policy = Policy(menu, baseline, rule, budget)
+    if why := menu.check_config(baseline, policy.steps):
+        raise ConfigError(f"baseline: {why}", hint="change baseline.NAME, or menu.knobs.NAME")
+    return policy
+
+
+def _plain(name: str, value: int | float | str) -> int | float | str:
+    """A TOML file may write 1 for 1.0; a whole number that no float can hold is left to the menu to refuse."""
+    is_float_knob = isinstance(default_menu().knobs[name], FloatKnob)
+    return float(value) if is_float_knob and isinstance(value, int) and is_finite(value) else value
+
+
+def check_policy(trajectory: Trajectory, policy: Policy) -> None:
+    """Refuse to continue a run with another baseline, menu or decision rule."""
+    if (meta := trajectory.meta) is not None:
+        fixed = {"baseline_cfg": meta.baseline_cfg, "menu": meta.menu}
+        fixed["decision_rule"] = meta.decision_rule.model_dump(mode="json")
+        refuse_differences(fixed, policy.parts)
+
+
+def check_yardstick(trajectory: Trajectory, yardstick: Yardstick) -> None:
+    """Refuse to continue a run with another yardstick."""
+    if (meta := trajectory.meta) is not None:
+        refuse_differences(meta.yardstick.model_dump(mode="json"), yardstick.model_dump(mode="json"))
+
+
+def refuse_differences(fixed: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise ``YardstickMismatch`` naming every leaf that differs, with both values."""
+    then, today = dict(leaves(fixed)), dict(leaves(now))
+    names = [n for n in [*then, *(n for n in today if n not in then)] if then.get(n) != today.get(n)]
+    if names:
+        listed = "; ".join(f"{n}: {then.get(n)!r} then, {today.get(n)!r} now" for n in names[:10])
+        more = f" (and {len(names) - 10} more)" if len(names) > 10 else ""
+        hint = "undo the change, take another --dir, or begin anew with --fresh (the old run is kept aside)"
+        raise YardstickMismatch(f"this run was begun differently: {listed}{more}", hint=hint)
+
+
+def leaves(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted names and values of nested tables; lists and tuples are compared as wholes."""
+    found: list[tuple[str, Any]] = []
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            found += leaves(item, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", list(item) if isinstance(item, tuple) else item))
+    return found

@@ -1,0 +1,37 @@
+"""What ``--replay-from`` names: a trajectory, or the log of an LLM's exchanges."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from autoresearch.core.llm_calls import Exchange
+from autoresearch.proposers.replay import Recording, Replies
+from autoresearch.report import raw_replies
+from autoresearch.storage.exchange_log import read_exchanges
+
+
+def recording_of(path: Path) -> Recording:
+    """The recorded proposals at ``path``: a file called exchanges* is such a log, all else a trajectory.
+
+    Raises ``JournalError`` and ``JournalDamaged`` as the readers of the two do.
+    """
+    if path.name.startswith("exchanges") and not os.path.isdir(path):
+        return answers_of(read_exchanges(path))
+    return tuple(raw_replies(path))
+
+
+def answers_of(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
+    """The replies that the rails were shown, by iteration and in the order of their rounds.
+
+    A conversation that begins again, because the daemon was killed in it, takes the place of what was said before:
+    only what came later can have become part of the trajectory.
+    """
+    rounds: dict[int, dict[int, tuple[str, ...]]] = {}
+    for exchange in exchanges:
+        before = rounds.get(exchange.iter, {})
+        kept = {number: reply for number, reply in before.items() if number < exchange.round}
+        rounds[exchange.iter] = kept | {exchange.round: exchange.reply}
+    answers = {n: tuple(reply for reply in said.values() if reply) for n, said in rounds.items()}
+    return {n: replies for n, replies in answers.items() if replies}

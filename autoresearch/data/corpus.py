@@ -1,0 +1,201 @@
+"""A prepared corpus: tokenized, split, hashed, in a directory that needs nothing else.
+
+    manifest.json                 what it is made of, and its hash (of the texts, their names and the settings)
+    tokenizer.json                the complete definition of the tokenizer
+    train.bin  val.bin  test.bin  token ids, little-endian, the separator before each document
+
+``prepare.py`` writes it, everything else reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from autoresearch.core.values import Plain
+from autoresearch.data.tokenizer import Kind, Tokenizer, from_json
+from autoresearch.errors import CorpusError
+
+Split = Literal["train", "val", "test"]
+SplitBy = Literal["document", "span"]
+Dtype = Literal["uint16", "uint32"]
+
+OnChecked = Callable[[str, float], None]  # what is done, and how much of it
+
+FORMAT: Literal[1] = 1
+CHECKED_BYTES = 8 << 20  # at a time
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+AGAIN = "the corpus has changed or is incomplete: restore it, or prepare it again in another directory"
+
+
+class SourceInfo(Plain):
+    """What was read; ``sha256`` covers the name and the text of every document, in order."""
+
+    names: tuple[str, ...]
+    documents: int
+    bytes: int
+    documents_with_replacements: int
+    sha256: str
+
+
+class TokenizerInfo(Plain):
+    """Which tokenizer; ``requested_vocab`` is the ceiling that bpe was trained with."""
+
+    kind: Kind
+    requested_vocab: int | None
+    vocab: int
+    separator: int
+    sha256: str
+
+
+class SplitInfo(Plain):
+    """One token file: ``bytes`` is the UTF-8 text it stands for, ``tokens`` counts separators too."""
+
+    documents: int
+    bytes: int
+    tokens: int
+    sha256: str
+
+
+class Manifest(Plain):
+    """``manifest.json``; ``sha256``, the hash of the corpus, covers all the rest as canonical JSON."""
+
+    format: Literal[1]
+    source: SourceInfo
+    tokenizer: TokenizerInfo
+    dtype: Dtype
+    split_by: SplitBy
+    fractions: tuple[float, float, float]
+    splits: Annotated[dict[Split, SplitInfo], Field(min_length=len(SPLITS))]
+    token_bytes: tuple[int, ...]
+    sha256: str = ""
+
+    def sealed(self) -> Manifest:
+        """The same with the hash that belongs to it."""
+        return self.model_copy(update={"sha256": hashlib.sha256(self.to_json(exclude={"sha256"})).hexdigest()})
+
+    def to_json(self, exclude: set[str] | None = None) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, ASCII."""
+        content = self.model_dump(mode="json", exclude=exclude)
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A prepared corpus, to read."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path, *, verify: bool = False, progress: OnChecked = lambda *_: None) -> Corpus:
+        """Check that the corpus is whole; with ``verify``, read it all and check that no byte has changed.
+
+        ``progress`` is told how much of it is read, every few megabytes.
+        Raises ``CorpusError`` naming the file, what was expected and what was found.
+        """
+        manifest = _read_manifest(path / "manifest.json")
+        _check(path / "tokenizer.json", "sha256", manifest.tokenizer.sha256, _file_sha256)
+        width = np.dtype(manifest.dtype).itemsize
+        whole, read = max(1, width * sum(split.tokens for split in manifest.splits.values())), 0
+
+        def tell(more: int) -> None:
+            nonlocal read
+            read += more
+            progress("checking the corpus", min(1.0, read / whole))
+
+        for name, split in manifest.splits.items():
+            file = path / f"{name}.bin"
+            _check(file, "bytes", split.tokens * width, _file_bytes)
+            if verify:
+                _check(file, "sha256", split.sha256, partial(_file_sha256, tell=tell))
+        return cls(path, manifest)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the corpus, tokenizer included."""
+        return self.manifest.sha256
+
+    @property
+    def vocab(self) -> int:
+        """Count of token ids."""
+        return self.manifest.tokenizer.vocab
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of this corpus. Raises ``MissingPackage`` for bpe and gpt2 without ``tokenizers``."""
+        return from_json((self.path / "tokenizer.json").read_text("ascii"))
+
+    @cached_property
+    def token_bytes(self) -> NDArray[np.int64]:
+        """Bytes that each id stands for, ``(vocab,)``; 0 for the separator."""
+        counts = np.array(self.manifest.token_bytes, np.int64)
+        counts.setflags(write=False)
+        return counts
+
+    def split(self, name: str) -> NDArray[Any]:
+        """The ids of ``train`` or ``val``, ``(tokens,)``, mapped from the file, read only.
+
+        ``test`` is the vault: nothing in the loop may read it, or it would be chosen by too. Raises ``CorpusError``.
+        """
+        if name not in ("train", "val"):
+            raise CorpusError(f"the split {name!r} is not for reading here", hint="train or val; test is the vault")
+        return np.memmap(self.path / f"{name}.bin", little_endian(self.manifest.dtype), mode="r")
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        hint = "make one with `autoresearch prepare SOURCE... --out DIR`"
+        raise CorpusError(f"{path.parent} is not a prepared corpus: {path.name}: {e.strerror}", hint=hint) from e
+    try:
+        found = json.loads(data)["format"]
+        if found != FORMAT:
+            hint = "prepare the corpus again with this version"
+            raise CorpusError(f"{path}: format: expected {FORMAT}, got {found!r}", hint=hint)
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CorpusError(f"{path} is damaged: {where}: {first['msg']}", hint=AGAIN) from e
+    except (ValueError, TypeError, KeyError) as e:
+        raise CorpusError(f"{path} is damaged: {e!r}", hint=AGAIN) from e
+    if manifest != manifest.sealed():
+        raise CorpusError(f"{path}: sha256: expected {manifest.sealed().sha256}, got {manifest.sha256}", hint=AGAIN)
+    return manifest
+
+
+def _check(path: Path, what: str, expected: object, measure: Callable[[Path], object]) -> None:
+    try:
+        got = measure(path)
+    except OSError as e:
+        raise CorpusError(f"{path}: {what}: expected {expected}, got none: {e.strerror}", hint=AGAIN) from e
+    if got != expected:
+        raise CorpusError(f"{path}: {what}: expected {expected}, got {got}", hint=AGAIN)
+
+
+def _file_bytes(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _file_sha256(path: Path, tell: Callable[[int], None] = lambda _bytes: None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while more := file.read(CHECKED_BYTES):
+            digest.update(more)
+            tell(len(more))
+    return digest.hexdigest()
+
+
+def little_endian(dtype: Dtype) -> np.dtype[Any]:
+    return np.dtype(dtype).newbyteorder("<")

@@ -1,0 +1,295 @@
+"""Byte-level tokenizers: every id stands for a known number of bytes, so bytes add up over tokens.
+
+Three kinds: ``byte`` (one id a byte, no package needed), ``bpe`` (trained on the corpus), ``gpt2`` (the published
+vocabulary). In each the document separator is the id after the last: it stands for no byte, and no text encodes to it,
+because the encoder below it does not know that it exists.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoresearch.errors import ConfigError, CorpusError, MissingPackage
+
+if TYPE_CHECKING:
+    import tokenizers
+
+
+Kind = Literal["byte", "bpe", "gpt2"]
+Ids = NDArray[np.uint32]
+
+DEFAULT_BPE_VOCAB = 2048
+SMALLEST_VOCAB = 257  # 256 bytes and the separator
+GPT2_VOCAB = 50257
+GPT2_SEPARATOR = "<|endoftext|>"
+GPT2_HINT = "pass a local tokenizer.json of openai-community/gpt2, or use the byte or bpe tokenizer"
+
+
+class Tokenizer(Protocol):
+    """What a corpus needs of a tokenizer. Ids are 0 to ``vocab - 1``; the last one is the separator."""
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the three kinds."""
+        ...
+
+    @property
+    def vocab(self) -> int:
+        """Count of ids, the separator included."""
+        ...
+
+    @property
+    def separator(self) -> int:
+        """The id that is put before each document; 0 bytes."""
+        ...
+
+    @property
+    def token_bytes(self) -> tuple[int, ...]:
+        """Bytes that each id stands for, 0 for the separator."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of ``to_json()``: the same definition has the same hash on every machine."""
+        ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """The ids of each text, no separator added. Memory grows with the batch: the caller bounds it."""
+        ...
+
+    def decode(self, ids: Iterable[int]) -> bytes:
+        """The bytes that ``ids`` stand for. Raises ``IndexError`` for an id that does not exist."""
+        ...
+
+    def to_json(self) -> str:
+        """The complete definition, which ``from_json`` turns back into an equal tokenizer."""
+        ...
+
+
+class ByteTokenizer:
+    """The id of a byte is the byte."""
+
+    kind: Kind = "byte"
+    vocab = SMALLEST_VOCAB
+    separator = 256
+    token_bytes = (1,) * 256 + (0,)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of ``to_json()``."""
+        return _sha256(self.to_json())
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """The UTF-8 bytes of each text."""
+        return [np.frombuffer(text.encode(), np.uint8).astype(np.uint32) for text in texts]
+
+    def decode(self, ids: Iterable[int]) -> bytes:
+        """The bytes, separators left out."""
+        return b"".join(_BYTE_PIECES[i] for i in ids)
+
+    def to_json(self) -> str:
+        """The kind says it all."""
+        return _canonical({"kind": self.kind})
+
+
+class BpeTokenizer:
+    """GPT-2's scheme (Radford et al. 2019): a regular expression cuts text into words, merges build tokens of bytes.
+
+    ``tokens`` are in id order, written in GPT-2's byte alphabet; ``merges`` are in the order of their rank. The
+    separator is not among them. Raises ``CorpusError`` if the two do not make a tokenizer that can encode every byte.
+    """
+
+    def __init__(self, kind: Kind, tokens: Sequence[str], merges: Sequence[tuple[str, str]]) -> None:
+        self.kind = kind
+        self._tokens = tuple(tokens)
+        self._merges = tuple(merges)
+        self._pieces = (*_pieces(self._tokens), b"")
+        self.separator = len(self._tokens)
+        self.vocab = self.separator + 1
+        self.token_bytes = tuple(len(piece) for piece in self._pieces)
+        self.sha256 = _sha256(self.to_json())
+        self._encoder = _encoder(self._tokens, self._merges)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """The ids of each text, by all cores unless ``TOKENIZERS_PARALLELISM`` says otherwise."""
+        encodings = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, np.uint32) for encoding in encodings]
+
+    def decode(self, ids: Iterable[int]) -> bytes:
+        """The bytes, separators left out; a single token need not be whole UTF-8."""
+        return b"".join(self._pieces[i] for i in ids)
+
+    def to_json(self) -> str:
+        """Tokens and merges in a layout of our own: that of ``tokenizers`` may change with its version."""
+        return _canonical({"kind": self.kind, "tokens": self._tokens, "merges": self._merges})
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSpec:
+    """Which tokenizer to use. Raises ``ConfigError`` for what cannot be.
+
+    ``vocab_size`` counts the separator and is a ceiling for ``bpe`` only (a small corpus has fewer merges to learn);
+    ``file`` is a local ``tokenizer.json`` for ``gpt2`` only, in place of the download.
+    """
+
+    kind: Kind = "bpe"
+    vocab_size: int = DEFAULT_BPE_VOCAB
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"tokenizer {self.kind!r} is unknown", hint="one of " + ", ".join(get_args(Kind)))
+        if self.vocab_size < SMALLEST_VOCAB:
+            hint = f"{SMALLEST_VOCAB} or more: 256 bytes and the separator"
+            raise ConfigError(f"tokenizer vocab_size {self.vocab_size} is too small", hint=hint)
+        if self.file is not None and self.kind != "gpt2":
+            raise ConfigError(f"a tokenizer file does not go with the {self.kind} tokenizer", hint="only with gpt2")
+
+    def fixed(self) -> Tokenizer | None:
+        """The tokenizer that no corpus is needed for, or None where it has to be trained.
+
+        Raises ``MissingPackage`` at once, before a long read of the corpus, and ``CorpusError`` as ``load_gpt2``.
+        """
+        if self.kind == "byte":
+            return ByteTokenizer()
+        if self.kind == "gpt2":
+            return load_gpt2(self.file)
+        _library()
+        return None
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int = DEFAULT_BPE_VOCAB) -> BpeTokenizer:
+    """Learn merges from ``texts``; the same texts give the same tokenizer, whatever the number of threads.
+
+    Memory grows with the number of different words, not with the text. Raises ``MissingPackage``.
+    """
+    library = _library()
+    trainer = library.trainers.BpeTrainer(
+        vocab_size=vocab_size - 1,
+        initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    blank = library.Tokenizer(library.models.BPE())
+    blank.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    blank.train_from_iterator(texts, trainer)
+    return _from_hugging_face("bpe", json.loads(blank.to_str()))
+
+
+def load_gpt2(file: Path | None = None) -> BpeTokenizer:
+    """GPT-2's tokenizer from a local ``tokenizer.json``, or else from the hub's cache or the hub.
+
+    Raises ``MissingPackage``; ``CorpusError`` if the file is not that tokenizer or the hub cannot be reached.
+    """
+    library = _library()
+    name = f"{file}" if file else "the gpt2 tokenizer of the Hugging Face hub"
+    try:
+        source = library.Tokenizer.from_file(str(file)) if file else library.Tokenizer.from_pretrained("gpt2")
+    except Exception as e:  # the library raises bare Exception, and whatever its download raised
+        raise CorpusError(f"cannot load {name}: {e}", hint=GPT2_HINT) from e
+    definition: dict[str, Any] = json.loads(source.to_str())
+    wrong = _not_gpt2(definition)
+    if wrong:
+        raise CorpusError(f"{name} is not GPT-2's: {wrong}", hint=GPT2_HINT)
+    return _from_hugging_face("gpt2", definition)
+
+
+def from_json(text: str) -> Tokenizer:
+    """The tokenizer that ``to_json`` wrote. Raises ``CorpusError`` if it is damaged, ``MissingPackage``."""
+    try:
+        definition = json.loads(text)
+        kind = definition["kind"]
+        if kind == "byte":
+            return ByteTokenizer()
+        if kind in get_args(Kind):
+            return BpeTokenizer(kind, definition["tokens"], [(left, right) for left, right in definition["merges"]])
+    except (ValueError, KeyError, TypeError) as e:
+        raise CorpusError(f"the tokenizer definition is damaged: {e!r}", hint="prepare the corpus again") from e
+    raise CorpusError(f"tokenizer kind {kind!r} is unknown", hint="prepare the corpus again")
+
+
+def _from_hugging_face(kind: Kind, definition: Mapping[str, Any]) -> BpeTokenizer:
+    ids: dict[str, int] = definition["model"]["vocab"]
+    tokens = sorted(ids, key=ids.__getitem__)
+    if kind == "gpt2":
+        tokens.pop()  # <|endoftext|>, the last: the encoder must not know it
+    return BpeTokenizer(kind, tokens, [(left, right) for left, right in definition["model"]["merges"]])
+
+
+def _not_gpt2(definition: Mapping[str, Any]) -> str:
+    """What tells this definition from GPT-2's, or an empty string."""
+    model, cutter = definition["model"], definition["pre_tokenizer"] or {}
+    if model["type"] != "BPE":
+        return f"its model is {model['type']}, not BPE"
+    if cutter.get("type") != "ByteLevel" or cutter["add_prefix_space"] or definition["normalizer"]:
+        return "it is not byte-level (pre_tokenizer ByteLevel without prefix space, no normalizer)"
+    if len(model["vocab"]) != GPT2_VOCAB or set(model["vocab"].values()) != set(range(GPT2_VOCAB)):
+        return f"it has {len(model['vocab'])} ids, not {GPT2_VOCAB}"
+    if model["vocab"].get(GPT2_SEPARATOR) != GPT2_VOCAB - 1:
+        return f"{GPT2_SEPARATOR} has the id {model['vocab'].get(GPT2_SEPARATOR)}, not {GPT2_VOCAB - 1}"
+    return ""
+
+
+def _encoder(tokens: Sequence[str], merges: Sequence[tuple[str, str]]) -> tokenizers.Tokenizer:
+    library = _library()
+    try:
+        model = library.models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=list(merges))
+    except Exception as e:  # the library raises bare Exception for a merge of unknown tokens
+        raise CorpusError(f"the tokenizer definition is damaged: {e}", hint="prepare the corpus again") from e
+    encoder: tokenizers.Tokenizer = library.Tokenizer(model)
+    encoder.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return encoder
+
+
+def _pieces(tokens: Sequence[str]) -> list[bytes]:
+    """The bytes of each token. Raises ``CorpusError`` if one is not in GPT-2's alphabet or a byte has no token."""
+    alphabet = _byte_alphabet()
+    try:
+        pieces = [bytes(alphabet[letter] for letter in token) for token in tokens]
+    except KeyError as e:
+        raise CorpusError(f"the tokenizer is not byte-level: {e} is not in GPT-2's alphabet", hint=GPT2_HINT) from e
+    missing = {bytes([byte]) for byte in range(256)}.difference(pieces)
+    if missing:
+        raise CorpusError(f"the tokenizer is not byte-level: {len(missing)} bytes have no token", hint=GPT2_HINT)
+    return pieces
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's printable letter for each byte: itself where it prints, else the next letter from U+0100 on."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    hidden = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
+
+
+@functools.cache
+def _library() -> ModuleType:
+    """The ``tokenizers`` package. It encodes on all cores, but not in a forked child, which has none of its threads."""
+    try:
+        import tokenizers
+    except ImportError as e:
+        raise MissingPackage("the bpe and gpt2 tokenizers need the package tokenizers", hint=_INSTALL) from e
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.register_at_fork(after_in_child=lambda: os.environ.update(TOKENIZERS_PARALLELISM="false"))
+    return tokenizers
+
+
+def _canonical(definition: Mapping[str, Any]) -> str:
+    return json.dumps(definition, sort_keys=True, separators=(",", ":"))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_INSTALL = "pip install 'autoresearch[bpe]'"
+_BYTE_PIECES = (*(bytes([byte]) for byte in range(256)), b"")

@@ -1,0 +1,108 @@
+"""How much of the machine a trial may take: memory, without endangering the rest, and cores.
+
+A cgroup's limits (v2) bind like the machine's own; cgroup v1 is not read.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def reserve_bytes(total: int) -> int:
+    """What is always left to the rest of the machine: a twentieth, at least 512 MiB, at most 4 GiB."""
+    return min(4 << 30, max(512 << 20, total // 20))
+
+
+def total_bytes() -> int:
+    """Memory of the machine (MemTotal), or of the tightest cgroup (v2) around this process."""
+    limits = [_number(group / "memory.max") for group in own_cgroups()]
+    return min([int(psutil.virtual_memory().total), *(limit for limit in limits if limit is not None)])
+
+
+def available_bytes() -> int:
+    """What can still be allocated: MemAvailable, or what is left of a tighter cgroup limit.
+
+    On unified memory (GB10) this is the only truth about the GPU's memory too; NVML does not know it.
+    """
+    left = int(psutil.virtual_memory().available)
+    for group in own_cgroups():
+        limit, used = _number(group / "memory.max"), _number(group / "memory.current")
+        if limit is not None and used is not None:
+            left = min(left, limit - used + _reclaimable(group))
+    return max(0, left)
+
+
+def spare_bytes() -> int:
+    """What a trial may take: all that is available but the reserve."""
+    return max(0, available_bytes() - reserve_bytes(total_bytes()))
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use: its affinity, or a tighter cgroup quota (v2), at least one."""
+    cores = len(os.sched_getaffinity(0))
+    for group in own_cgroups():
+        try:
+            quota, period = (group / "cpu.max").read_text().split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdigit():
+            cores = min(cores, max(1, math.ceil(int(quota) / int(period))))
+    return cores
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process holds in RAM now, or 0 if it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def own_cgroups() -> list[Path]:
+    """This process's cgroup (v2) and its ancestors: the tightest of their limits binds."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    own = next((line[3:] for line in lines if line.startswith("0::")), None)
+    if own is None:
+        return []
+    group = CGROUP / own.lstrip("/")
+    return [p for p in (group, *group.parents) if p.is_relative_to(CGROUP)]
+
+
+def _reclaimable(group: Path) -> int:
+    """Page cache of the group that the kernel gives up on demand."""
+    try:
+        lines = (group / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def boot_id() -> str:
+    """Changes with every boot of the machine; tells a lost machine from a lost process."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def utc() -> str:
+    """Now, as records carry it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

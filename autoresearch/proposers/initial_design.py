@@ -1,0 +1,51 @@
+"""The first proposals of a run: the baseline's neighbours, so that no knob stays untouched and no draw is wasted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from autoresearch.core.records import Attempt, EvalFailed, Evaluated
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.space import Space
+from rails import Value, same_value
+
+Move = tuple[str, Value, str]  # knob, value, reason
+
+
+def opening_move(space: Space, seed: int, trajectory: Trajectory, refused: Sequence[Attempt]) -> Move | None:
+    """One step for each knob that nobody has touched, then the other way where a step did visible harm."""
+    return untouched(space, seed, trajectory, refused) or other_way(space, trajectory, refused)
+
+
+def untouched(space: Space, seed: int, trajectory: Trajectory, refused: Sequence[Attempt]) -> Move | None:
+    """A step up or down for a knob without a result; knobs and directions in an order drawn from the seed."""
+    touched = {r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed)}
+    order = random.Random(f"{seed}:order")
+    for knob in order.sample(list(space.menu.knobs.values()), len(space.menu.knobs)):
+        upward = order.random() < 0.5
+        if knob.name in touched:
+            continue
+        neighbours = space.neighbours(knob)
+        for value in neighbours if upward else reversed(neighbours):
+            if space.is_open(knob.name, value, trajectory, refused):
+                return knob.name, value, "a step from the baseline: nothing is known of this knob yet"
+    return None
+
+
+def other_way(space: Space, trajectory: Trajectory, refused: Sequence[Attempt]) -> Move | None:
+    """The opposite of the step that did most harm: what gets worse downhill may get better uphill.
+
+    Harm counts from the relative change that the run's decision rule would keep if it were a gain.
+    """
+    harm = trajectory.meta.decision_rule.accept_delta_frac if trajectory.meta else 0.0
+    harmful = [r for r in trajectory.iterations if isinstance(r, Evaluated) and r.improvement_frac <= -harm]
+    for record in sorted(harmful, key=lambda r: r.improvement_frac):
+        knob, tried = record.proposal.knob, record.proposal.new_value
+        neighbours = space.neighbours(space.menu.knobs[knob]) if knob in space.menu.knobs else []
+        if not any(same_value(tried, n) for n in neighbours):
+            continue
+        for value in neighbours:
+            if space.is_open(knob, value, trajectory, refused):
+                return knob, value, f"{knob} = {tried} cost {-100 * record.improvement_frac:.2f}%: the other way, then"
+    return None

@@ -1,0 +1,179 @@
+"""Proposer ``nim``: a language model behind an OpenAI-compatible server, and a fallback for when it fails.
+
+One conversation an iteration: the prompt with everything learned so far, up to k proposals in a reply, the rails'
+reasons for what they refuse, a few rounds. Whatever the server does, the iteration gets a proposal: the fallback's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from autoresearch.core.llm_calls import ANSWERED, LLM_SOURCE, Classification, Exchange, Message
+from autoresearch.core.ports import Exhausted, Interrupted, Proposer, Reply
+from autoresearch.core.records import Attempt
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.llm.answer import Answer
+from autoresearch.llm.extract import looks_like_json, slices_of
+from autoresearch.llm.tokens import estimate_tokens
+from autoresearch.proposers.belief import Belief
+from autoresearch.proposers.prompting.answer_schema import answer_schema
+from autoresearch.proposers.prompting.classify_reply import worth_of
+from autoresearch.proposers.prompting.conversation import Talk
+from autoresearch.proposers.prompting.prompt import PromptTooLong, Situation, build_prompt
+from autoresearch.proposers.space import Space
+from rails import Verdict
+
+SHRUNK = 0.6  # of the room, after a context overflow
+RECOUNT_FRAC = 0.05  # the model's own token count is worth another prompt from this difference on
+MARGIN_FRAC = 0.03
+LEAST_RATIO, MOST_RATIO = 0.25, 4.0  # of the model's count to the estimate: beyond them, the server counts nonsense
+
+
+class Llm(Protocol):
+    """An LLM server as the proposer needs it (``llm.server.LlmServer``). Raises ``Interrupted`` only."""
+
+    tokens_ratio: float
+
+    @property
+    def max_model_len(self) -> int: ...
+
+    @property
+    def completion_tokens(self) -> int: ...
+
+    def resting_s(self) -> float: ...
+
+    def meet(self) -> Answer | None: ...
+
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer: ...
+
+    def count_tokens(self, text: str) -> int | None: ...
+
+
+class Log(Protocol):
+    """Keeps every exchange (``exchange_log.ExchangeLog``)."""
+
+    @property
+    def next_number(self) -> int: ...
+
+    def append(self, exchange: Exchange) -> None: ...
+
+
+@dataclass(slots=True)
+class NimProposer:
+    """``beliefs`` is what an optimizer beside it thinks; ``judge`` only names what a reply was worth."""
+
+    llm: Llm
+    space: Space
+    fallback: Proposer
+    judge: Callable[[str, Trajectory], Verdict]
+    log: Log
+    utc: Callable[[], str]
+    budget_left: Callable[[Trajectory], str]
+    proposals: int = 3
+    rounds: int = 3
+    system: str | None = None
+    beliefs: Callable[[Trajectory], tuple[Belief, ...]] = lambda _trajectory: ()
+    name: str = LLM_SOURCE
+    _talk: Talk | None = None
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        """See ``ports.Proposer``."""
+        talk = self._talk_about(trajectory.next_iter, refused)
+        talk.hear(refused)
+        while not talk.is_over and talk.rounds < self.rounds and not self.llm.resting_s():
+            exchange = self._exchange(talk, trajectory)
+            talk.calls.append(exchange.call)
+            if exchange.classification is Classification.CONTEXT_LENGTH_EXCEEDED and talk.scale == 1.0:
+                talk.scale, talk.messages = SHRUNK, []
+            elif exchange.classification not in ANSWERED:
+                talk.is_over = True
+            elif exchange.reply:
+                talk.rounds, talk.last_words = talk.rounds + 1, exchange.raw
+                first, *others = exchange.reply
+                return Reply(first, self.name, tuple(others), talk.take_calls())
+            else:
+                talk.rounds += 1
+                talk.insist(exchange.classification)
+        talk.is_over = True
+        return replace(self.fallback.propose(trajectory, refused), calls=talk.take_calls())
+
+    def _talk_about(self, n: int, refused: Sequence[Attempt]) -> Talk:
+        """The conversation that goes on, or a new one: for another iteration, or this one asked for from the start."""
+        if self._talk is None or self._talk.iter != n or len(refused) < self._talk.heard:
+            self._talk = Talk(n)
+        return self._talk
+
+    def _exchange(self, talk: Talk, trajectory: Trajectory) -> Exchange:
+        """One call, judged and durable."""
+        answer = self._ask(talk, trajectory)
+        is_cut_prose = answer.finish_reason == "length" and not looks_like_json(answer.text)
+        slices = () if is_cut_prose else slices_of(answer.text, self.proposals)
+        worth, detail = worth_of(answer, slices, lambda raw: self.judge(raw, trajectory))
+        exchange = Exchange(
+            ts=self.utc(),
+            exchange=self.log.next_number,
+            iter=talk.iter,
+            round=talk.rounds + 1,
+            model=answer.model,
+            messages=tuple(talk.messages),
+            structured=answer.structured,
+            classification=worth,
+            detail=detail,
+            raw=answer.text,
+            thinking=answer.thinking,
+            slices=slices,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            latency_s=answer.latency_s,
+            tries=answer.tries,
+        )
+        self.log.append(exchange)
+        return exchange
+
+    def _ask(self, talk: Talk, trajectory: Trajectory) -> Answer:
+        """One call, or why there was none. A fault of ours is no reason to lose the iteration either."""
+        try:
+            return self._asked(talk, trajectory)
+        except (Interrupted, Exhausted):
+            raise
+        except Exception as e:
+            return Answer(Classification.MALFORMED_RESPONSE, f"a fault of autoresearch: {type(e).__name__}: {e}"[:300])
+
+    def _asked(self, talk: Talk, trajectory: Trajectory) -> Answer:
+        if not self._fits(talk.messages):
+            talk.messages = []  # the conversation has outgrown the context: it begins anew
+        if not talk.messages:
+            if failed := self.llm.meet():
+                return failed
+            try:
+                prompt = self._prompt(trajectory, talk.scale)
+            except PromptTooLong as e:
+                talk.scale = SHRUNK  # there is nothing left to shrink
+                return Answer(Classification.CONTEXT_LENGTH_EXCEEDED, f"not sent: {e}")
+            system = [Message(role="system", content=self.system)] if self.system else []
+            talk.messages = [*system, Message(role="user", content=prompt)]
+        return self.llm.ask(talk.messages, answer_schema(self.space, trajectory, self.proposals))
+
+    def _fits(self, messages: Sequence[Message]) -> bool:
+        tokens = self.llm.tokens_ratio * sum(estimate_tokens(m.content) for m in messages)
+        return tokens + self.llm.completion_tokens <= self.llm.max_model_len
+
+    def _prompt(self, trajectory: Trajectory, scale: float) -> str:
+        """As much as fits, by the model's own count where it can be asked. Raises ``PromptTooLong``."""
+        situation = Situation(
+            self.space, trajectory, self.budget_left(trajectory), self.proposals, self.beliefs(trajectory)
+        )
+        talk_tokens = min(1024, self.llm.max_model_len // 8)  # for the rounds that follow
+        others = self.llm.completion_tokens + talk_tokens + estimate_tokens(self.system or "")
+        room = scale * (self.llm.max_model_len - others)
+        prompt = build_prompt(situation, int(room / self.llm.tokens_ratio))
+        counted = self.llm.count_tokens(prompt)
+        if counted is not None:
+            ratio = min(MOST_RATIO, max(LEAST_RATIO, counted / estimate_tokens(prompt) * (1 + MARGIN_FRAC)))
+            is_other = abs(ratio - self.llm.tokens_ratio) > RECOUNT_FRAC * self.llm.tokens_ratio
+            self.llm.tokens_ratio = ratio
+            prompt = build_prompt(situation, int(room / ratio)) if is_other else prompt
+        return prompt

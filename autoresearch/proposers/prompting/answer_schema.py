@@ -1,0 +1,53 @@
+"""What an LLM may answer, as a JSON Schema for ``response_format``: only knobs and choices that are still open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autoresearch.core.ports import Exhausted
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.prompting.open_values import open_choices, open_range
+from autoresearch.proposers.space import Space
+from rails import ChoiceKnob, IntKnob, Knob
+
+MAX_REASON_CHARS = 160
+
+
+def answer_schema(space: Space, trajectory: Trajectory, proposals: int) -> dict[str, Any]:
+    """The schema of one answer with at most ``proposals`` proposals. Raises ``Exhausted`` when no knob is open.
+
+    Only keywords that the grammar engines of vLLM, SGLang and llama.cpp know: ``enum`` in place of ``const``, and
+    nothing like ``multipleOf`` or ``uniqueItems``. What a schema cannot say (a value between two that are known), the
+    rails say afterwards.
+    """
+    values = {knob.name: _value_schema(space, knob, trajectory) for knob in space.menu.knobs.values()}
+    kinds = [_proposal_schema(name, schema) for name, schema in values.items() if schema is not None]
+    if not kinds:
+        raise Exhausted("every value of the menu has been tried")
+    listed = {"type": "array", "minItems": 1, "maxItems": proposals, "items": {"anyOf": kinds}}
+    return _object({"proposals": listed})
+
+
+def _proposal_schema(knob: str, value: dict[str, Any]) -> dict[str, Any]:
+    return _object(
+        {
+            "knob": {"type": "string", "enum": [knob]},
+            "new_value": value,
+            "reason": {"type": "string", "maxLength": MAX_REASON_CHARS},
+        }
+    )
+
+
+def _value_schema(space: Space, knob: Knob, trajectory: Trajectory) -> dict[str, Any] | None:
+    """What ``new_value`` may be, or ``None`` where nothing of the knob is open."""
+    if isinstance(knob, ChoiceKnob):
+        values = open_choices(space, knob, trajectory)
+        kind = "integer" if isinstance(knob.choices[0], int) else "string"
+        return {"type": kind, "enum": list(values)} if values else None
+    ends = open_range(space, knob, trajectory)
+    kind = "integer" if isinstance(knob, IntKnob) else "number"
+    return {"type": kind, "minimum": ends[0], "maximum": ends[1]} if ends else None
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -1,0 +1,176 @@
+"""The one message that an LLM is asked with: its task, the menu, and the whole memory of the run within its context."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.llm.tokens import estimate_tokens
+from autoresearch.proposers.belief import Belief
+from autoresearch.proposers.prompting.answer_schema import MAX_REASON_CHARS
+from autoresearch.proposers.prompting.open_values import open_choices, open_range
+from autoresearch.proposers.prompting.prompt_format import counted, one_line, percent, spaced, value_text
+from autoresearch.proposers.prompting.prompt_history import Results, results_of
+from autoresearch.proposers.prompting.prompt_sections import (
+    DOC_CHARS,
+    Detail,
+    belief_lines,
+    details,
+    failed_lines,
+    knob_line,
+    measured_lines,
+    refused_lines,
+)
+from autoresearch.proposers.space import Space
+from rails import ChoiceKnob
+from rails.menu import STEPS
+
+BUDGET_CHARS = 200
+VALUE_TOKENS = 8  # a value with its effect takes no fewer: more values than that are not even tried
+INTRODUCTION = "An optimizer (TPE) that has seen the same results would look here next:"
+
+
+class PromptTooLong(ValueError):
+    """Not even the shortest form of the memory fits the model's context."""
+
+    def __init__(self, needed: int, allowed: int) -> None:
+        super().__init__(f"the prompt needs at least {needed} tokens, {allowed} are allowed")
+        self.needed, self.allowed = needed, allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a prompt tells. ``budget_left`` is said as it is; ``beliefs`` get a section where there are any."""
+
+    space: Space
+    trajectory: Trajectory
+    budget_left: str
+    proposals: int  # how many an answer may hold at most
+    beliefs: tuple[Belief, ...] = ()
+
+
+def build_prompt(situation: Situation, max_tokens: int, count: Callable[[str], int] = estimate_tokens) -> str:
+    """The message, as detailed as ``max_tokens`` of ``count`` allow: details give way to summaries, never to nothing.
+
+    Raises ``PromptTooLong``, and ``ValueError`` before the run has a meta record.
+    """
+    results = results_of(situation.trajectory, situation.space.menu)
+    same_at_every_level = _fixed_sections(situation, results)
+    levels = details(min(_most_values(results), max_tokens // VALUE_TOKENS))
+
+    def text_at(level: int) -> str:
+        return _template().substitute(same_at_every_level | _sections(situation, results, levels[level]))
+
+    text, needed = "", 0
+    fitting, too_long = -1, len(levels)  # levels; the first is not known to fit before it is the last one left
+    while too_long - fitting > 1:
+        middle = (fitting + too_long) // 2
+        candidate = text_at(middle)
+        needed = count(candidate)
+        if needed <= max_tokens:
+            fitting, text = middle, candidate
+        else:
+            too_long = middle
+    if not text:
+        raise PromptTooLong(needed, max_tokens)
+    return text
+
+
+@functools.cache
+def _template() -> Template:
+    return Template(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def _most_values(results: Results) -> int:
+    """How many different values of one knob were measured or failed, at most."""
+    measured = [len(knob) for knob in results.measured.values()]
+    failed = [len(failures.values) for failures in results.failures.values()]
+    return max([*measured, *failed], default=0)
+
+
+def _sections(situation: Situation, results: Results, detail: Detail) -> dict[str, str]:
+    """What becomes shorter where room is scarce."""
+    space = situation.space
+    return {
+        "knobs": "\n".join(knob_line(knob, space.baseline[name], detail) for name, knob in space.menu.knobs.items()),
+        "constraints": _constraints(space, detail),
+        "measured": measured_lines(results, detail),
+        "failed": failed_lines(results, detail),
+        "refused": refused_lines(results, detail),
+        "beliefs": _beliefs(situation.beliefs, detail),
+    }
+
+
+def _fixed_sections(situation: Situation, results: Results) -> dict[str, str]:
+    meta = situation.trajectory.meta
+    if meta is None:
+        raise ValueError("the trajectory has no meta record yet")
+    return {
+        "accept_percent": f"{100 * meta.decision_rule.accept_delta_frac:g}%",
+        "baseline": _baseline(situation),
+        "budget": f"{one_line(situation.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
+        "still_open": _still_open(situation, results),
+        "best": _best(situation.trajectory),
+        "proposals": str(situation.proposals),
+        "reason_chars": str(MAX_REASON_CHARS),
+    }
+
+
+def _constraints(space: Space, detail: Detail) -> str:
+    rules = space.menu.constraints
+    docs = [f" ({one_line(rule.doc, DOC_CHARS)})" if detail.docs and rule.doc else "" for rule in rules]
+    lines = [f"- {spaced(rule.rule.text)}{doc}" for rule, doc in zip(rules, docs, strict=True)]
+    steps = space.steps(space.baseline) if callable(space.steps) else space.steps
+    if any(STEPS in rule.rule.names for rule in rules) and steps is not None:
+        lines.append(f"- {STEPS} is {steps} at the baseline")
+    return "\n".join(lines) or "None."
+
+
+def _baseline(situation: Situation) -> str:
+    """Its measurement, and what the menu does not let anybody change; the other values stand with their knobs."""
+    space, measured = situation.space, situation.trajectory.baseline
+    bpb = f"val_bpb {measured.baseline_val_bpb:.4f}" if measured else "not measured yet"
+    fixed = [f"{name} = {value_text(v)}" for name, v in space.baseline.items() if name not in space.menu.knobs]
+    return bpb + (f"; not to be changed: {', '.join(fixed)}" if fixed else "")
+
+
+def _so_far(results: Results) -> str:
+    return (
+        f"So far {counted(results.iterations, 'iteration')}: {results.measured_count} measured, "
+        f"{results.failed_count} failed, {results.blocked} refused, {results.silent} without an answer."
+    )
+
+
+def _still_open(situation: Situation, results: Results) -> str:
+    """Knobs without any result, choices that are left, and knobs of which nothing is left."""
+    space, trajectory = situation.space, situation.trajectory
+    choices, closed = [], []
+    for name, knob in space.menu.knobs.items():
+        if not isinstance(knob, ChoiceKnob):
+            closed += [] if open_range(space, knob, trajectory) else [name]
+        elif values := open_choices(space, knob, trajectory):
+            choices.append(f"{name} {', '.join(map(value_text, values))}")
+        else:
+            closed.append(name)
+    untouched = [name for name in space.menu.knobs if name not in results.touched]
+    lines = [f"- knobs nobody has touched: {', '.join(untouched) or 'none'}"]
+    lines += [f"- choices left: {'; '.join(choices)}"] if choices else []
+    lines += [f"- nothing left: {', '.join(closed)}"] if closed else []
+    return "\n".join(lines)
+
+
+def _best(trajectory: Trajectory) -> str:
+    best = trajectory.best
+    if best is None:
+        return "Nothing has been kept yet."
+    change = f"{best.proposal.knob} = {value_text(best.proposal.new_value)}"
+    return f"{change}: {percent(best.improvement_frac)}, val_bpb {best.val_bpb:.4f} (iteration {best.iter})"
+
+
+def _beliefs(beliefs: tuple[Belief, ...], detail: Detail) -> str:
+    """A whole section with the empty lines around it, or nothing."""
+    return f"\n## The optimizer's state\n{INTRODUCTION}\n{belief_lines(beliefs, detail)}\n" if beliefs else ""

@@ -1,0 +1,166 @@
+"""The sections of the prompt that tell what a run knows, each at a chosen level of detail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from autoresearch.proposers.belief import Belief
+from autoresearch.proposers.prompting.prompt_format import counted, one_line, percent, quoted, times, value_text
+from autoresearch.proposers.prompting.prompt_history import NO_KNOB, Failures, KnobResults, Refusals, Results
+from rails import ChoiceKnob, FloatKnob, Knob, Value
+
+DOC_CHARS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much is told. What is not told one by one is summarised: the counts add up at every level."""
+
+    values: int  # of each knob, told one by one: half of them the best, half the newest
+    ranges: int  # into which the other values of a knob are summarised
+    chars: int  # of a quoted reason or a note; 0 for none
+    docs: bool  # what each knob and each constraint means
+    by_knob: bool  # failures and refusals knob by knob; else only how many of each kind
+
+
+def details(most_values: int) -> list[Detail]:
+    """Every level, the coarsest first; the last tells ``most_values`` values of each knob, which is all of them."""
+    levels = [Detail(0, 1, 0, docs=False, by_knob=False), Detail(0, 1, 0, docs=False, by_knob=True)]
+    values = 1
+    while True:
+        chars = 0 if values < 2 else 40 if values < 8 else 100
+        levels.append(Detail(values, max(1, min(8, values // 2)), chars, docs=values >= 4, by_knob=True))
+        if values >= max(most_values, 8):
+            return levels
+        values += max(1, values // 3)
+
+
+def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
+    """A knob of the menu: what it takes, where the baseline stands, what it means."""
+    if isinstance(knob, ChoiceKnob):
+        kind = "one of " + ", ".join(value_text(c) for c in knob.choices)
+    else:
+        noun = "number" if isinstance(knob, FloatKnob) else "integer"
+        scale = ", log scale" if isinstance(knob, FloatKnob) and knob.log else ""
+        kind = f"{noun} {value_text(knob.low)} to {value_text(knob.high)}{scale}"
+    doc = f". {one_line(knob.doc, DOC_CHARS)}" if detail.docs and knob.doc else ""
+    return f"- {knob.name}: {kind}; baseline {value_text(baseline)}{doc}"
+
+
+def measured_lines(results: Results, detail: Detail) -> str:
+    """Every value measured, or what the values of a range have in common."""
+    lines = [f"- {name} {_of_knob(knob, detail)}" for name, knob in results.measured.items()]
+    return "\n".join(lines) or "Nothing yet."
+
+
+def _of_knob(knob: KnobResults, detail: Detail) -> str:
+    told = _told(knob, detail.values)
+    groups = _chunks([place for place in knob.by_value if place not in told], detail.ranges)
+    told |= {group[0] for group in groups if len(group) == 1}
+    ranges = [_range(knob, group) for group in groups if len(group) > 1]
+    entries = [_entry(knob, place) for place in sorted(told, key=knob.values.__getitem__)]
+    head = f"({counted(len(knob), 'result')}{_kept(sum(knob.kept))})"
+    if not entries and len(ranges) == 1:
+        return f"{head}: {_in_all(knob, knob.by_value)}"
+    return f"{head}: {'; '.join([*entries, *ranges])}"
+
+
+def _told(knob: KnobResults, values: int) -> set[int]:
+    """Half of ``values`` are the best, the others the newest among the rest."""
+    told = set(knob.best_first[: (values + 1) // 2])
+    for place in range(len(knob) - 1, -1, -1):
+        if len(told) >= values:
+            break
+        told.add(place)
+    return told
+
+
+def _entry(knob: KnobResults, place: int) -> str:
+    trials = f" x{knob.trials[place]}" if knob.trials[place] > 1 else ""
+    kept = " kept" if knob.kept[place] else ""
+    return f"{value_text(knob.values[place])}: {percent(knob.effects[place])}{trials}{kept}"
+
+
+def _range(knob: KnobResults, places: Sequence[int]) -> str:
+    """Several neighbouring values in one."""
+    ends = f"{value_text(knob.values[places[0]])} to {value_text(knob.values[places[-1]])}"
+    kept = _kept(sum([knob.kept[place] for place in places]))
+    return f"{len(places)} values {ends}: {_in_all(knob, places)}{kept}"
+
+
+def _in_all(knob: KnobResults, places: Sequence[int]) -> str:
+    effects = [knob.effects[place] for place in places]
+    best, mean = max(effects), sum(effects) / len(effects)
+    return f"mean {percent(mean)}, best {percent(best)} at {value_text(knob.values[places[effects.index(best)]])}"
+
+
+def _kept(keeps: int) -> str:
+    return f", {keeps} kept" if keeps else ""
+
+
+def _chunks(row: Sequence[int], most: int) -> list[Sequence[int]]:
+    """``row`` cut into at most ``most`` neighbouring parts of about equal length."""
+    size = -(-len(row) // most)
+    return [row[i : i + size] for i in range(0, len(row), size)] if row else []
+
+
+def failed_lines(results: Results, detail: Detail) -> str:
+    """What could not be measured, and why."""
+    if not detail.by_knob:
+        counts = [(str(cause), failures.count) for (_, cause), failures in results.failures.items()]
+        return _totals(counts) or "Nothing."
+    lines = [f"- {knob}: {cause} {_failures(f, detail)}" for (knob, cause), f in results.failures.items()]
+    return "\n".join(lines) or "Nothing."
+
+
+def _failures(failures: Failures, detail: Detail) -> str:
+    values = failures.values
+    if len(values) <= max(1, detail.values):
+        where = ", ".join(map(value_text, values))
+    else:
+        where = f"{value_text(values[0])} to {value_text(values[-1])}"
+    return f"{times(failures.count)} at {where}{_latest(failures.detail, detail)}"
+
+
+def refused_lines(results: Results, detail: Detail) -> str:
+    """Which rail refused what, how often, and its latest words."""
+    if not detail.by_knob:
+        return _totals((str(rail), one.count) for (_, rail), one in results.refusals.items()) or "Nothing."
+    lines = [f"- {_subject(knob)}: {rail} {_refusals(r, detail)}" for (knob, rail), r in results.refusals.items()]
+    return "\n".join(lines) or "Nothing."
+
+
+def _refusals(refusals: Refusals, detail: Detail) -> str:
+    return f"{times(refusals.count)}{_latest(refusals.reason, detail)}"
+
+
+def _subject(knob: str) -> str:
+    return "no known knob" if knob == NO_KNOB else knob
+
+
+def _latest(text: str, detail: Detail) -> str:
+    return f"; {quoted(text, detail.chars)}" if detail.chars and text else ""
+
+
+def _totals(counts: Iterable[tuple[str, int]]) -> str:
+    """How many of each kind, over all knobs."""
+    sums: dict[str, int] = {}
+    for kind, count in counts:
+        sums[kind] = sums.get(kind, 0) + count
+    return "; ".join(f"{kind} {times(count)}" for kind, count in sums.items())
+
+
+def belief_lines(beliefs: Sequence[Belief], detail: Detail) -> str:
+    """What the optimizer would try next, the knobs it draws most first; at the coarsest only the first three."""
+    drawn = sorted((b for b in beliefs if b.share > 0), key=lambda b: -b.share)
+    lines = [_belief(b, detail) for b in (drawn if detail.by_knob else drawn[:3])]
+    others = [b.knob for b in beliefs if b.share == 0]
+    return "\n".join([*lines, *([f"- not drawn: {', '.join(others)}"] if others and detail.by_knob else [])])
+
+
+def _belief(belief: Belief, detail: Detail) -> str:
+    ends = [value_text(v) for v in (belief.low, belief.guess, belief.high) if v is not None]
+    where = f", around {ends[1]} ({ends[0]} to {ends[2]})" if len(ends) == 3 else ""
+    note = f"; uncertain: {one_line(belief.note, detail.chars)}" if belief.note and detail.chars else ""
+    return f"- {belief.knob}: {100 * belief.share:.0f}% of its draws{where}, {counted(belief.results, 'result')}{note}"

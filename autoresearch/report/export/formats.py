@@ -1,0 +1,27 @@
+"""The trainers that a recipe can be written for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoresearch.report.export import megatron_bridge, megatron_lm
+from autoresearch.report.export.recipe import Recipe
+
+ModelArguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a recipe is written, and how the model is read back out of what was written."""
+
+    script: Callable[[Recipe], str]
+    model_arguments: Callable[[str], ModelArguments]
+    mode: int  # of the file
+
+
+FORMATS: Mapping[str, Format] = {
+    "megatron-lm": Format(megatron_lm.script, megatron_lm.model_arguments, 0o755),
+    "megatron-bridge": Format(megatron_bridge.script, megatron_bridge.model_arguments, 0o644),
+}

@@ -1,0 +1,81 @@
+"""The lock that makes one process the only writer of a run directory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autoresearch.errors import JournalError, LockHeld
+from autoresearch.storage.files import open_plain
+
+# A write lock over a whole file, as the 64-bit ``struct flock`` of fcntl(2).
+_WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+
+class DirectoryLock:
+    """The one writer of a run directory, by a lock on a file in it; the kernel frees it however the holder dies.
+
+    It is a lock of the open file description (fcntl(2), F_OFD_SETLK): unlike flock(2), the kernel answers who asks
+    whether it is held without taking it, so that a look at a run can never refuse its daemon.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def acquire(self, holder: Mapping[str, Any]) -> None:
+        """Take the lock and write ``holder`` (pid, host, start time) into it for whoever is refused.
+
+        Raises ``LockHeld`` naming the holder, ``JournalError`` if the directory cannot be written.
+        """
+        with contextlib.ExitStack() as on_failure:
+            try:
+                fd = open_plain(self.path, os.O_RDWR | os.O_CREAT)
+                on_failure.callback(os.close, fd)
+                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
+            except BlockingIOError as e:
+                who = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
+                hint = "stop that one first, or use another --dir; `autoresearch status` shows what it does"
+                raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({who})", hint=hint) from e
+            except OSError as e:
+                hint = f"choose a writable directory with --dir, or see the permissions and space of {self.path.parent}"
+                what = f"cannot write in {self.path.parent}: {e.strerror} ({self.path.name})"
+                raise JournalError(what, hint=hint) from e
+            on_failure.pop_all()
+        self._fd = fd
+
+    def release(self) -> None:
+        """Give the lock back. The file stays: removing it would let two processes lock two inodes."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def lock_holder(path: Path) -> dict[str, Any] | None:
+    """Who wrote the lock file last (not proof of life), or None if there is none or it is unreadable."""
+    try:
+        holder = json.loads(path.read_bytes()[:4096])
+    except (OSError, ValueError):
+        return None
+    return holder if isinstance(holder, dict) else None
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a live process holds the lock at ``path``; asks the kernel, and takes nothing."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
+    return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)

@@ -1,0 +1,52 @@
+"""The real loop and the real gate around a proposer, in memory."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from autoresearch.config.settings import Settings
+from autoresearch.core.loop import Loop
+from autoresearch.core.ports import (
+    Proposer,
+)
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.backend import Bench, judge
+from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.service import meta_of
+from autoresearch.machine import utc
+from autoresearch.testing.fake_backend import YARDSTICK
+from autoresearch.testing.fake_control import FakeControl
+from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.memory_journal import MemoryJournal
+from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.trials.estimate import Estimator
+
+
+def fake_loop(
+    settings: Settings,
+    proposer: Proposer,
+    trial: FakeTrial | None = None,
+    estimator: Estimator | None = None,
+    trajectory: Trajectory | None = None,
+) -> Loop:
+    """The loop of a run that begins, or of one that goes on with ``trajectory``."""
+    policy = policy_of(settings)
+    loop = Loop(
+        trajectory=Trajectory() if trajectory is None else trajectory,
+        journal=MemoryJournal(),
+        proposer=proposer,
+        judge=partial(judge, policy, Bench(trial or FakeTrial(), YARDSTICK, estimator), settings),
+        trial=trial or FakeTrial(),
+        control=FakeControl(),
+        observer=SilentWatcher(),
+        rule=policy.rule,
+        baseline_cfg=policy.baseline,
+        iters=settings.iters,
+        max_attempts=settings.limits.max_attempts,
+        on_pause=settings.on_pause,
+        boot_id="boot",
+        utc=utc,
+    )
+    if trajectory is None:
+        loop.record(meta_of(settings, policy, YARDSTICK))
+    return loop

@@ -1,0 +1,57 @@
+"""A timer whose step times follow from the number of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from autoresearch.core.measurement import Failure
+from autoresearch.core.ports import (
+    OnProgress,
+)
+from autoresearch.core.speeds import MatmulPeak, Speed, Timing
+from autoresearch.core.values import Cfg
+
+
+@dataclass(slots=True)
+class FakeTimer:
+    """Steps whose time is proportional to their tokens and twice as long in bf16; failures as told, as ``FakeTrial``.
+
+    ``timed`` remembers the configurations it was asked for.
+    """
+
+    fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
+    no_peak: Callable[[Cfg], Failure | None] = lambda _cfg: None
+    timed: list[Cfg] = field(default_factory=list)
+
+    def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
+        """See ``bench.Timer``."""
+        self.timed.append(cfg)
+        on_progress("real tokens", 1.0, timing.steps, None)
+        slower = 2.0 if cfg["precision"] == "bf16" else 1.0
+        return self.fail(cfg) or fake_speed(int(cfg["batch_size"]) * int(cfg["seq_len"]), slower, timing.steps)
+
+    def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure:
+        """See ``bench.Timer``."""
+        return self.no_peak(cfg) or MatmulPeak(flops_per_s=1e9)
+
+
+def fake_speed(tokens_per_step: int, slower: float = 1.0, steps: int = 20) -> Speed:
+    """A whole ``Speed``: 1,000 random tokens a millisecond where ``slower`` is 1, and a data path that costs 1%."""
+    random_ms = slower * tokens_per_step / 1000
+    real_ms = random_ms / 0.99
+    return Speed(
+        steps=steps,
+        random_tokens_per_s=1000 * tokens_per_step / random_ms,
+        real_tokens_per_s=1000 * tokens_per_step / real_ms,
+        random_step_ms=random_ms,
+        real_step_ms=real_ms,
+        data_path_frac=0.01,
+        data_path_spread=0.002,
+        batch_ms=0.01,
+        random_rounds_ms=(random_ms,),
+        real_rounds_ms=(real_ms,),
+        flops_per_token=100,
+        peak_bytes=1 << 28,
+        device="fake",
+    )

@@ -1,0 +1,81 @@
+"""A trial that answers by arithmetic instead of training."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from autoresearch.core.measurement import Failure, Measurement, Outcome, Suspended
+from autoresearch.core.ports import (
+    NO_HOLD,
+    Hold,
+    Interrupted,
+    OnProgress,
+)
+from autoresearch.core.values import Cfg, sha256_of
+from autoresearch.trials.suspend import with_earlier_parts
+
+STEP_S = 0.001
+
+
+@dataclass(slots=True)
+class FakeTrial:
+    """A bowl around one best learning rate, with noise of the seed's (or ``bpb``); failures and delays as told.
+
+    ``fail`` answers a ``Failure`` for configurations that should fail, else ``None``; a trial takes ``takes_s``.
+    """
+
+    fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
+    takes_s: float = 0.0
+    aborted: Callable[[], bool] = lambda: False
+    measured: list[tuple[Cfg, int]] = field(default_factory=list)
+    bpb: Callable[[Cfg, int], float] | None = None
+
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+        """See ``ports.Trial``; the same configuration and seed always measure the same. A step takes ``STEP_S``."""
+        self.measured.append((cfg, seed))
+        step = (hold.before.resumes_at or 0) if hold.before else 0
+        while step * STEP_S < self.takes_s:
+            if self.aborted():
+                raise Interrupted("stopped at once")
+            if hold.wanted():
+                s = step * STEP_S
+                return Suspended(step=step, resumes_at=step, train_wall_s=s, val_wall_s=0.0, trial_wall_s=s)
+            on_progress("train", 0.5, step, None)
+            time.sleep(STEP_S)
+            step += 1
+        outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
+        return with_earlier_parts(outcome, hold.before)
+
+
+def fake_bpb(cfg: Cfg, seed: int) -> float:
+    """About 2 bits per byte, best at lr = 3e-3, with 0.1% of noise that depends on configuration and seed only."""
+    digest = hashlib.sha256(f"{sha256_of(cfg)}:{seed}".encode()).digest()
+    noise = int.from_bytes(digest[:4], "little") / 2**32 - 0.5
+    return 2.0 + 0.05 * math.log10(float(cfg["lr"]) / 3e-3) ** 2 + 0.004 * noise
+
+
+def measurement(val_bpb: float) -> Measurement:
+    """A whole measurement around one val_bpb."""
+    return Measurement(
+        val_bpb=val_bpb,
+        val_nats_per_token=val_bpb * math.log(2),
+        val_tokens=1000,
+        val_bytes=1000,
+        train_loss_first=8.0,
+        train_loss_last=2.0,
+        train_steps=10,
+        train_tokens=1000,
+        train_flops=10**9,
+        params=10**6,
+        mean_step_ms=1.0,
+        tokens_per_s=1000.0,
+        train_wall_s=0.0,
+        val_wall_s=0.0,
+        trial_wall_s=0.0,
+        peak_bytes=10**6,
+        device="fake",
+    )

@@ -1,0 +1,124 @@
+"""A trial that was put aside, on disk: a file of tensors per rank, and a manifest that makes them count.
+
+The tensors are written and synced under names of a new generation first; the manifest then takes the place of the old
+one in a single rename. Killed at any moment, the folder holds the old checkpoint, the new one, or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from autoresearch.core.values import Plain, sha256_of
+from autoresearch.storage.files import atomic_write
+from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.trials.spec import TrialSpec
+
+MANIFEST = "checkpoint.json"
+VERSION = 1  # of what the tensors' files hold
+
+
+class Unusable(Exception):
+    """There is no checkpoint, or none of this trial, or it is damaged."""
+
+
+class Manifest(Plain):
+    """What the checkpoint is of, and which files are it."""
+
+    version: int
+    generation: int
+    spec_sha256: str
+    so_far: SoFar
+    files: dict[str, str]  # name -> SHA-256, in the order of the ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The checkpoint of the one trial ``spec`` in ``folder``."""
+
+    folder: Path
+    spec: TrialSpec
+
+    def write(self, rank: int, state: dict[str, Any]) -> None:
+        """Put this rank's tensors on disk, where nobody looks for them yet. Raises ``OSError`` or ``RuntimeError``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / self._name(self._next_generation(), rank)
+        with path.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def commit(self, so_far: SoFar) -> None:
+        """Make what every rank has written the checkpoint. Raises ``OSError``."""
+        generation = self._next_generation()
+        names = [self._name(generation, rank) for rank in range(self.spec.data_parallel * self.spec.tensor_parallel)]
+        manifest = Manifest(
+            version=VERSION,
+            generation=generation,
+            spec_sha256=identity(self.spec),
+            so_far=so_far,
+            files={name: _sha256(self.folder / name) for name in names},
+        )
+        atomic_write(self.folder / MANIFEST, manifest.model_dump_json().encode())
+
+    def tidy(self) -> None:
+        """Remove what is no part of the checkpoint: the one before it, or one that could not be finished."""
+        with contextlib.suppress(OSError):
+            try:
+                keep = {MANIFEST, *self._manifest().files}
+            except Unusable:
+                keep = set()
+            for name in set(os.listdir(self.folder)) - keep:
+                (self.folder / name).unlink()
+
+    def read(self, rank: int) -> tuple[SoFar, dict[str, Any]]:
+        """How far the trial had come, and this rank's tensors. Raises ``Unusable``."""
+        manifest = self._manifest()
+        if manifest.version != VERSION:
+            raise Unusable(f"it is of version {manifest.version}, not {VERSION}")
+        if manifest.spec_sha256 != identity(self.spec):
+            raise Unusable("it is of another configuration, seed, corpus or budget")
+        name = self._name(manifest.generation, rank)
+        try:
+            if _sha256(self.folder / name) != manifest.files.get(name):
+                raise Unusable(f"{name} is damaged")
+            return manifest.so_far, torch.load(self.folder / name, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, MemoryError, pickle.UnpicklingError) as e:
+            raise Unusable(f"{name}: {e}") from e
+
+    def _manifest(self) -> Manifest:
+        try:
+            return Manifest.model_validate_json((self.folder / MANIFEST).read_bytes())
+        except OSError as e:
+            raise Unusable(f"{MANIFEST}: {e.strerror}") from e
+        except ValidationError as e:
+            raise Unusable(f"{MANIFEST} is damaged") from e
+
+    def _next_generation(self) -> int:
+        """The same on every rank until the manifest is written."""
+        try:
+            return self._manifest().generation + 1
+        except Unusable:
+            return 0
+
+    @staticmethod
+    def _name(generation: int, rank: int) -> str:
+        return f"{generation}-rank-{rank}.pt"
+
+
+def identity(spec: TrialSpec) -> str:
+    """Hash of everything that a trial's numbers depend on; how much memory was free is not among it."""
+    return sha256_of(spec.model_copy(update={"memory_limit_bytes": None}))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,72 @@
+"""val_bpb, bits per byte: the nats of a fixed span of validation text over ln 2 times its UTF-8 bytes.
+
+The span begins after as much text as the longest context on the menu, so every scored token is conditioned on what
+precedes it. It is cut into windows that overlap by half: each scores its second half, with at least half a window of
+context, and every token of the span is scored by exactly one window, whatever batch_size and seq_len are. Document
+separators are conditioned on, never scored (they stand for no bytes).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoresearch.data.span import Span, Tokens, windows
+from autoresearch.errors import CorpusError
+
+# (inputs (windows, seq_len), targets (windows, scored)) -> nats of each target (windows, scored), float32 or better
+NatsOf = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.floating]]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model needs for the span: nats in all, over how many scored tokens and bytes."""
+
+    nats: float
+    tokens: int
+    bytes: int
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / (math.log(2.0) * self.bytes)
+
+    @property
+    def nats_per_token(self) -> float:
+        return self.nats / self.tokens
+
+
+def score(
+    nats_of: NatsOf,
+    val: Tokens,
+    span: Span,
+    token_bytes: NDArray[np.integer],
+    seq_len: int,
+    *,
+    part: tuple[int, int] = (0, 1),
+    total: Callable[[Sequence[float]], Sequence[float]] = list,
+    between: Callable[[], None] = lambda: None,
+) -> Score:
+    """Sum the nats of the span in float64. ``nats_of`` may return anything where the target is -1.
+
+    ``part`` (which, of how many) shares out the work over processes, whose sums ``total`` then adds up. ``between`` is
+    called before each forward pass, as often in every part. Raises ``CorpusError`` if the span does not have the bytes
+    it should have.
+    """
+    sums = np.zeros(3)
+    which, parts = part
+    for number, (inputs, targets) in enumerate(windows(val, span, seq_len)):
+        if number % parts == 0:
+            between()
+        if number % parts != which:
+            continue
+        scored = (targets >= 0) & (token_bytes[np.maximum(targets, 0)] > 0)
+        nats = nats_of(inputs, targets)[scored].astype(np.float64).sum()
+        sums += (nats, scored.sum(), token_bytes[targets[scored]].sum())
+    nats, tokens, size = total(sums.tolist())
+    if size != span.bytes:
+        raise CorpusError(f"scored {size:.0f} bytes of a span of {span.bytes}: the corpus changed under the run")
+    return Score(nats, int(tokens), int(size))

@@ -1,0 +1,94 @@
+"""The origin's GPT in plain torch: pre-LayerNorm, learned positions, tied embeddings, GELU, no linear bias."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autoresearch.training.models.network import Network
+from autoresearch.trials.model_shape import Shape
+
+INIT_STD = 0.02  # GPT-2 (Radford et al. 2019), and Megatron-core's default
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.n_head = shape.n_head
+        self.qkv = nn.Linear(shape.d_model, 3 * shape.d_model, bias=False)
+        self.proj = nn.Linear(shape.d_model, shape.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, seq, width = x.shape
+        qkv = self.qkv(x).view(batch, seq, 3, self.n_head, width // self.n_head)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch, head, seq, head_dim)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.proj(y.transpose(1, 2).reshape(batch, seq, width))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """One pre-LayerNorm transformer layer."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.norm_attn = nn.LayerNorm(shape.d_model)
+        self.attn = Attention(shape)
+        self.norm_mlp = nn.LayerNorm(shape.d_model)
+        self.up = nn.Linear(shape.d_model, shape.d_ff, bias=False)
+        self.down = nn.Linear(shape.d_ff, shape.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm_attn(x))
+        return x + self.down(F.gelu(self.up(self.norm_mlp(x))))  # type: ignore[no-any-return]
+
+
+class GPT(Network):
+    """The GPT that trainer ``torch`` trains, and whose initial weights every trainer begins with."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.tokens = nn.Embedding(shape.vocab, shape.d_model)
+        self.positions = nn.Embedding(shape.seq_len, shape.d_model)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
+        self.norm = nn.LayerNorm(shape.d_model)
+
+    @classmethod
+    def drawn(cls, shape: Shape, seed: int, device: torch.device) -> GPT:
+        """A GPT with the initial weights of ``seed``, built where it will be: torch's own initialisation is skipped."""
+        with torch.device("meta"):
+            empty = cls(shape)
+        return empty.to_empty(device=device).initialise(seed)
+
+    def initialise(self, seed: int) -> GPT:
+        """Draw the weights: normal(0, 0.02), those that write to the residual stream scaled by 1/sqrt(2 n_layer)."""
+        generator = torch.Generator(device=self.tokens.weight.device).manual_seed(seed)
+        residual_std = INIT_STD / math.sqrt(2 * self.shape.n_layer)
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2:
+                into_residual = name.endswith(("attn.proj.weight", "down.weight"))
+                nn.init.normal_(weight, 0.0, residual_std if into_residual else INIT_STD, generator=generator)
+            else:
+                nn.init.constant_(weight, 0.0 if name.endswith("bias") else 1.0)
+        return self
+
+    def hidden(self, ids: Tensor, last: int | None = None) -> Tensor:
+        x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]  # (batch, seq, d_model)
+        for block in self.blocks:
+            x = block(x)
+        if last is not None:
+            x = x[:, -last:]
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    @property
+    def embedding(self) -> Tensor:
+        return self.tokens.weight
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.blocks

@@ -1,0 +1,98 @@
+"""Several ranks for one trial: forks of the trial's process, or the processes that torchrun started.
+
+``torchrun --nproc-per-node 2 -m autoresearch.training.torchrun SPEC.json`` trains one trial by hand, over several
+machines too, and prints its outcome. The daemon forks its ranks itself instead: they find everything imported, need no
+port to meet at, and which of them failed first is known for certain (docs/decisions.md). Either way a rank learns who
+it is from torchrun's environment variables, and when one fails the rest are ended and the trial has failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import tempfile
+from pathlib import Path
+
+from autoresearch.core.measurement import Cause, Failure
+from autoresearch.training.parallel.processes import STORE, Message, RunRank, Send
+from autoresearch.trials.spec import TrialSpec
+
+MAX_MESSAGE_BYTES = 1 << 16
+GOOD_ENDS = frozenset({"measured", "suspended"})
+
+
+def run_forked(spec: TrialSpec, run_rank: RunRank, send: Send) -> Message:
+    """Fork ``data_parallel * tensor_parallel`` ranks; the first one's outcome, or the first failure of any."""
+    world = spec.data_parallel * spec.tensor_parallel
+    with tempfile.TemporaryDirectory(prefix="autoresearch-ranks-") as folder:
+        ranks: dict[int, tuple[int, int]] = {}  # pid -> (rank, pipe with its outcome)
+        try:
+            for rank in range(world):
+                pid, pipe = _fork(rank, world, Path(folder) / "store", spec, run_rank, send)
+                ranks[pid] = (rank, pipe)
+            return _first_failure_or_outcome(dict(ranks))
+        finally:
+            for pid, (_rank, pipe) in ranks.items():
+                _end(pid)
+                os.close(pipe)
+
+
+def _fork(rank: int, world: int, store: Path, spec: TrialSpec, run_rank: RunRank, send: Send) -> tuple[int, int]:
+    ours, theirs = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        os.close(theirs)
+        return pid, ours
+    code = 1
+    try:
+        from autoresearch.training.parallel.processes import die_with
+
+        die_with(parent)
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), STORE: str(store)}
+        message = run_rank(spec, send if rank == 0 else lambda _: None)
+        os.write(theirs, json.dumps(message).encode()[:MAX_MESSAGE_BYTES])
+        code = 0 if GOOD_ENDS & message.keys() else 1
+    finally:
+        os._exit(code)
+
+
+def _first_failure_or_outcome(ranks: dict[int, tuple[int, int]]) -> Message:
+    """Wait for every rank, or for the first that fails."""
+    outcome: Message = {}
+    while ranks:
+        pid, status = os.wait()
+        if pid not in ranks:
+            continue
+        rank, pipe = ranks.pop(pid)
+        message = _read(pipe)
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            return _failed(Cause.KILLED if -code in (signal.SIGKILL, signal.SIGTERM) else Cause.CRASHED, rank, code)
+        if code != 0 or not GOOD_ENDS & message.keys():
+            return message if "failed" in message else _failed(Cause.EXITED, rank, code)
+        if rank == 0:
+            outcome = message
+    return outcome
+
+
+def _read(pipe: int) -> Message:
+    if not select.select([pipe], [], [], 0)[0]:
+        return {}
+    data = os.read(pipe, MAX_MESSAGE_BYTES)
+    return dict(json.loads(data)) if data else {}
+
+
+def _failed(cause: Cause, rank: int, code: int) -> Message:
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code} and without an answer"
+    return {"failed": Failure(cause=cause, detail=f"rank {rank} {how}").model_dump(mode="json")}
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it has ended before and was waited for

@@ -1,0 +1,27 @@
+"""Processes of one trial: the end with the parent, the rendezvous of ranks, and the type of a rank function."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from autoresearch.trials.spec import TrialSpec
+
+STORE = "AUTORESEARCH_RANK_STORE"  # the file at which forked ranks meet
+
+Message = dict[str, Any]
+Send = Callable[[Message], None]
+RunRank = Callable[[TrialSpec, Send], Message]
+
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with(parent: int) -> None:
+    """SIGKILL for this process when ``parent`` ends, or now if it has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,46 @@
+"""Whether torch.compile pays: decided once per run from measured times, and the same for every trial of the run.
+
+The same for every trial because compiled layers round differently: a candidate and its baseline must be computed alike.
+"""
+
+from __future__ import annotations
+
+import time
+
+from autoresearch.trials.compile_decision import CompileTimes, could_pay, steps_of
+from autoresearch.trials.spec import TrialSpec
+
+ROUNDS, STEPS_A_ROUND = 3, 3  # the fastest round counts: what else the machine does must not look like a slow step
+
+
+def measure(spec: TrialSpec) -> CompileTimes:
+    """Time the spec's configuration here, in a process of its own, as far as it could matter."""
+    eager_s, _ = _step_and_warm_up(spec.model_copy(update={"compiled": False}))
+    if not could_pay(eager_s, steps_of(spec, eager_s)):
+        return CompileTimes(eager_step_s=eager_s)
+    compiled_s, compile_s = _step_and_warm_up(spec.model_copy(update={"compiled": True}))
+    return CompileTimes(eager_step_s=eager_s, compiled_step_s=compiled_s, compile_s=compile_s)
+
+
+def _step_and_warm_up(spec: TrialSpec) -> tuple[float, float]:
+    """Seconds of one step and of the warm-up before the first."""
+    from pathlib import Path
+
+    from autoresearch.data.batches import batches
+    from autoresearch.data.corpus import Corpus
+    from autoresearch.training.build import make_model
+
+    corpus = Corpus.open(Path(spec.corpus))
+    stream = batches(corpus.split("train"), spec.seed, int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]))
+    model = make_model(spec, corpus.vocab)
+    began = time.monotonic()
+    model.warm_up(next(stream))
+    warm_up_s = time.monotonic() - began
+    rounds_s = []
+    for _ in range(1 + ROUNDS):  # and one before, in which the optimizer makes its moments
+        began = time.monotonic()
+        for _ in range(STEPS_A_ROUND):
+            model.step(next(stream), 0.0)
+        model.losses(wait_for_all=True)
+        rounds_s.append(time.monotonic() - began)
+    return min(rounds_s[1:]) / STEPS_A_ROUND, warm_up_s

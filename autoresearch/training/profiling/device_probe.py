@@ -1,0 +1,82 @@
+"""What the machine offers a trial. Runs in a forked child, so that the daemon never holds a CUDA context."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from autoresearch.trials.spec import Device
+
+ARITHMETIC = "2"  # of our own trainer: raised with every change that changes what a trial computes
+FP8_CAPABILITY = (8, 9)
+
+
+def probe(wanted: str, trainer: str) -> Device:
+    """Look at the device called ``wanted`` ("auto", "cpu", "cuda"). Raises ``ValueError`` if it is not there."""
+    has_cuda = torch.cuda.is_available()
+    if wanted == "cuda" and not has_cuda:
+        raise ValueError("device cuda is not there: torch sees no CUDA device")
+    versions = {"torch": str(torch.__version__), "arithmetic": ARITHMETIC, **_megatron_versions(trainer)}
+    if wanted == "cpu" or not has_cuda:
+        without = {"fp8": "it needs a CUDA device"}
+        return Device(
+            device="cpu",
+            kind=_cpu_name(),
+            precisions=("fp32", "bf16"),
+            without=without,
+            free_bytes=None,
+            versions=versions,
+        )
+    precisions: tuple[str, ...] = ("fp32", "bf16")
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        precisions = ("fp32",)
+    without = {}
+    if torch.cuda.get_device_capability() < FP8_CAPABILITY:
+        without["fp8"] = "it needs compute capability 8.9"
+    elif "transformer-engine" not in versions:
+        without["fp8"] = "it needs trainer megatron with Transformer Engine: pip install transformer-engine[pytorch]"
+    else:
+        precisions = (*precisions, "fp8")
+    free: int | None = torch.cuda.mem_get_info()[0]
+    if torch.cuda.get_device_properties(torch.cuda.current_device()).is_integrated:
+        free = None  # unified memory: only the host's MemAvailable is true there
+    kind = torch.cuda.get_device_name()
+    versions["cuda"] = str(torch.version.cuda)
+    return Device(
+        device="cuda",
+        kind=kind,
+        precisions=precisions,
+        without=without,
+        free_bytes=free,
+        versions=versions,
+        gpus=_uuids(),
+    )
+
+
+def _uuids() -> tuple[str, ...]:
+    """By which NVML, which knows nothing of CUDA_VISIBLE_DEVICES, calls the GPUs that torch sees."""
+    found = [getattr(torch.cuda.get_device_properties(n), "uuid", None) for n in range(torch.cuda.device_count())]
+    return () if None in found else tuple(f"GPU-{uuid}" for uuid in found)
+
+
+def _megatron_versions(trainer: str) -> dict[str, str]:
+    if trainer != "megatron":
+        return {}
+    from autoresearch.training.models.gpt_megatron import transformer_engine_version
+
+    versions = {"megatron-core": version("megatron-core")}
+    if found := transformer_engine_version():
+        versions["transformer-engine"] = found
+    return versions
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"cpu {platform.machine()} {names[0] if names else 'unknown'}"

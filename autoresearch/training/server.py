@@ -1,0 +1,119 @@
+"""The warm server: a process that has imported the trainer and forks one child per trial.
+
+``python -m autoresearch.training.server FD PARENT_PID TRAINER``, talking to the daemon over a SEQPACKET socket. It
+holds no CUDA context and has one thread, so a fork of it is cheap and sound. It dies with the daemon and a trial dies
+with it (PR_SET_PDEATHSIG), however they die: the standard library's forkserver gives each child the write end of its
+own life line, so there a trial would outlive a daemon that was SIGKILLed (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from autoresearch.training import worker
+from autoresearch.training.parallel.processes import die_with
+
+MAX_REQUEST_BYTES = 1 << 16
+
+
+def main() -> None:
+    fd, parent, trainer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    die_with(parent)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the daemon, which lets a trial finish; it ends us by SIGKILL
+    daemon = socket.socket(fileno=fd)
+    for module in worker.preload(trainer):
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # a child's garbage collector need not touch (and so copy) the pages of what is imported
+    _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": holds_gpu()})
+    while True:
+        data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 3)
+        if not data:
+            return  # the daemon closed its end
+        serve(daemon, json.loads(data), *fds)
+
+
+def holds_gpu() -> bool:
+    """Whether this process has a CUDA context, which no fork of it could then use.
+
+    NVML, which may be asked how many GPUs there are, opens other devices than the one for unified memory.
+    """
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return any("nvidia-uvm" in link for link in links)
+
+
+def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: int, wish: int) -> None:
+    """Fork one child for ``request``; tell the daemon its pid and, when it has ended, how."""
+    server = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        daemon.close()
+        child(server, request, result, stderr, wish)
+    for pipe in (result, stderr, wish):
+        os.close(pipe)
+    _reply(daemon, {"pid": pid})
+    _pid, status, usage = os.wait4(pid, 0)
+    _reply(daemon, {"exit": os.waitstatus_to_exitcode(status), "peak_bytes": usage.ru_maxrss * 1024})
+
+
+def child(server: int, request: dict[str, Any], result: int, stderr: int, wish: int) -> NoReturn:
+    """The trial's process: bounded, quiet but for its two pipes, and gone without torch's slow teardown."""
+    code = 1
+    try:
+        die_with(server)
+        os.setpgid(0, 0)  # so that whatever this process starts can be ended with it
+        os.dup2(stderr, 1)
+        os.dup2(stderr, 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        protect_host(request.get("memory_limit_bytes"))
+        with os.fdopen(result, "w", encoding="ascii") as pipe:
+            worker.handle(request, lambda message: _send(pipe, message), wish)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def protect_host(limit: int | None) -> None:
+    """Make this process the kernel's first choice when memory ends, and bound its data where that is safe.
+
+    The limit is on private writable memory (RLIMIT_DATA) and set for CPU trials only: CUDA reserves far more address
+    space than it uses, and a limit on that would break it. There the daemon's watch on MemAvailable is the guard.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _send(pipe: Any, message: dict[str, Any]) -> None:
+    pipe.write(json.dumps(message) + "\n")
+    pipe.flush()
+
+
+def _reply(daemon: socket.socket, message: dict[str, Any]) -> None:
+    daemon.send(json.dumps(message).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""One rank of a trial that torchrun starts.
+
+torchrun --nproc-per-node 2 -m autoresearch.training.torchrun SPEC.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from autoresearch.trials.spec import TrialSpec
+
+
+def main() -> None:
+    """One rank under torchrun: the spec's file is the argument; the first rank prints the outcome."""
+    from autoresearch.training.worker import run_rank
+
+    spec = TrialSpec.model_validate_json(Path(sys.argv[1]).read_text())
+    message = run_rank(spec, lambda _: None)
+    if os.environ.get("RANK", "0") == "0":
+        print(json.dumps(message))
+    if "failed" in message:
+        print(message["failed"]["detail"], file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Name how a trial process ended: a measurement, or a failure with its cause."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
+from autoresearch.core.speeds import MatmulPeak, Speed
+from autoresearch.trials.child_output import Said
+
+ENDS = ("measured", "suspended", "failed")
+RECORDED_STDERR_CHARS = 2000
+
+T = TypeVar("T", Outcome | Suspended, Speed | Failure, MatmulPeak | Failure)
+
+
+def judge_end(said: Said, exit_code: int | None, peak: int | None, wall_s: float, answers: TypeAdapter[T]) -> T:
+    """Name how a child ended; ``answers`` reads what it measured, which counts only if it then exited with 0."""
+    end = _named_end(said, exit_code, answers)
+    if not isinstance(end, Failure):
+        return end.model_copy(update={"trial_wall_s": wall_s})
+    tail = said.stderr.decode(errors="replace")[-RECORDED_STDERR_CHARS:]
+    known = {"trial_wall_s": wall_s, "peak_bytes": peak, "exit_code": exit_code, "stderr_tail": tail}
+    return end.model_copy(update=known)
+
+
+def _named_end(said: Said, exit_code: int | None, answers: TypeAdapter[T]) -> T:
+    if said.killed_for is not None and exit_code in (None, -signal.SIGKILL):
+        cause, detail = said.killed_for
+        return Failure(cause=cause, detail=detail)
+    if exit_code is None:
+        return Failure(cause=Cause.KILLED, detail="the trial server was killed, and the trial with it")
+    if exit_code < 0:
+        return _signalled(-exit_code)
+    if said.garbage:
+        return Failure(cause=Cause.GARBAGE, detail=f"it answered {said.garbage}")
+    if said.answer is None:
+        return Failure(cause=Cause.EXITED, detail=f"it ended with exit code {exit_code} and without an answer")
+    return _parsed(said.answer, exit_code, answers)
+
+
+def _signalled(number: int) -> Failure:
+    name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
+    if number in (signal.SIGKILL, signal.SIGTERM):
+        return Failure(
+            cause=Cause.KILLED, detail=f"ended from outside by {name} (the kernel's OOM killer uses SIGKILL)"
+        )
+    return Failure(cause=Cause.CRASHED, detail=f"ended by {name}")
+
+
+def _parsed(answer: dict[str, Any], exit_code: int, answers: TypeAdapter[T]) -> T:
+    try:
+        end = answers.validate_json(json.dumps(next((answer[name] for name in ENDS if name in answer), None)))
+    except (ValidationError, ValueError) as e:
+        return Failure(cause=Cause.GARBAGE, detail=f"its answer is no measurement: {str(e).splitlines()[0]}")
+    if not isinstance(end, Failure) and exit_code != 0:
+        return Failure(cause=Cause.EXITED, detail=f"it measured, then ended with exit code {exit_code}")
+    return end

@@ -1,0 +1,137 @@
+"""What a trial will need, before it runs: memory in bytes and time over the baseline's. Arithmetic, no torch.
+
+Memory counts the tensors that autograd keeps alive at the end of a forward pass, per token; measured peaks stay below
+it (tests/integration/test_estimate.py). R7 refuses by it, so it errs on the high side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from autoresearch.core.speeds import Swept, swept
+from autoresearch.data.span import TOKENS_PER_FORWARD
+from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, Shape
+from autoresearch.trials.spec import Budget, Device
+from rails import Config, Estimate
+
+MARGIN = 1.15
+# Interpreter, libraries, the allocator's slack, as measured on the CPU; on a GPU the context and cuBLAS's workspaces.
+PROCESS_BYTES = {"torch": 340 << 20, "megatron": 420 << 20, "cuda": 700 << 20}
+COMPILER_BYTES = 120 << 20
+PARAMETER_BYTES = 16  # fp32 weight and gradient, AdamW's two moments
+MIXED_PARAMETER_BYTES = 22  # and a bf16 weight with its gradient, in fp8 that weight's copy
+TRAINER_PRECISIONS = {"torch": ("fp32", "bf16"), "megatron": ("fp32", "bf16", "fp8")}
+FP8_MULTIPLE = 16  # cuBLAS multiplies fp8 matrices only of such dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Prices a configuration against the baseline for one trainer, device and budget.
+
+    Time follows the floating-point work, at the speed that was measured where it was: ``speeds`` are seconds per step
+    with every other knob at the baseline's value (`autoresearch envelope`).
+    """
+
+    baseline: Config
+    vocab: int
+    trainer: str
+    device: Device
+    budget: Budget
+    span_tokens: int
+    parallel: tuple[int, int] = (1, 1)  # data and tensor ranks
+    compiled: bool = False
+    speeds: Mapping[Swept, float] = field(default_factory=dict)
+
+    def __call__(self, cfg: Config) -> Estimate:
+        return Estimate(
+            peak_bytes=self._peak_bytes(cfg),
+            time_ratio=self._work(cfg) / self._work(self.baseline) / self._relative_speed(cfg),
+            unsupported=self.unsupported(cfg),
+        )
+
+    def unsupported(self, cfg: Config) -> str:
+        """What this trainer cannot do on this device, or an empty string."""
+        if why := unsupported(self.trainer, cfg, *self.parallel):
+            return why
+        precision = str(cfg["precision"])
+        if precision not in self.device.precisions:
+            able = " and ".join(self.device.precisions)
+            why = self.device.without.get(precision, "")
+            return f"{self.device.kind} cannot compute in {precision}, only in {able}{why and f' ({why})'}"
+        return ""
+
+    def _relative_speed(self, cfg: Config) -> float:
+        """FLOP/s at the candidate's batch_size, seq_len and precision over the baseline's; 1 where not measured.
+
+        So a measured step time is scaled by the FLOPs of the other knobs, which the sweep left alone. It holds for the
+        validation too, a small part, though that depends on precision more than on batch_size.
+        """
+        points = swept(cfg), swept(self.baseline)
+        if self.budget.kind == "seconds" or not all(point in self.speeds for point in points):
+            return 1.0
+        here, at_baseline = (self._flops_per_step(point) / self.speeds[point] for point in points)
+        return here / at_baseline
+
+    def _flops_per_step(self, point: Swept) -> int:
+        batch_size, seq_len, precision = point
+        knobs = {"batch_size": batch_size, "seq_len": seq_len, "precision": precision}
+        return batch_size * seq_len * Shape.of({**self.baseline, **knobs}, self.vocab).flops_per_token
+
+    def _peak_bytes(self, cfg: Config) -> int:
+        """On the CPU of all ranks together; on GPUs, one per rank, of each. What tensor ranks save is not counted."""
+        data, tensor = self.parallel
+        share = {**cfg, "batch_size": max(1, int(cfg["batch_size"]) // data)}
+        rank = peak_bytes(share, self.vocab, self.trainer, self.device.device, self.compiled)
+        return rank * (data * tensor if self.device.device == "cpu" else 1)
+
+    def _work(self, cfg: Config) -> float:
+        """Floating-point operations of training and validation; a budget in seconds trains equally long for all.
+
+        Validation is a forward pass, a third of a training step's work, over each token of the span twice.
+        """
+        shape = Shape.of(cfg, self.vocab)
+        validation = 2 * self.span_tokens / 3
+        if self.budget.kind == "seconds":
+            return self.budget.size * Shape.of(self.baseline, self.vocab).flops_per_token
+        per_step = int(cfg["batch_size"]) * shape.seq_len
+        steps = self.budget.steps(int(cfg["batch_size"]), shape.seq_len) or 0
+        return (steps * per_step + validation) * shape.flops_per_token
+
+
+def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
+    """What a trainer cannot do on any device, split over so many ranks, or an empty string."""
+    if cfg["precision"] not in TRAINER_PRECISIONS[trainer]:
+        return (
+            f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(TRAINER_PRECISIONS[trainer])}"
+        )
+    if trainer == "torch" and data * tensor > 1:
+        return "trainer torch trains on one rank; take trainer megatron for parallel.data and parallel.tensor"
+    parts = [("batch_size", data), ("n_head", tensor), ("d_ff", tensor)]
+    if cfg["precision"] == "fp8":
+        parts += [("d_model", FP8_MULTIPLE), ("d_ff", FP8_MULTIPLE * tensor)]
+    for name, ranks in parts:
+        if int(cfg[name]) % ranks:
+            return f"{name} = {cfg[name]} is no multiple of {ranks}, as its ranks and precision need"
+    return ""
+
+
+def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "cpu", compiled: bool = False) -> int:
+    """Most memory that one trial on one rank holds at once, in bytes: of the process on a CPU, of the device on CUDA.
+
+    Per token and layer autograd keeps, in elements: the inputs and outputs of two LayerNorms, qkv, the attention's
+    output and its transpose (9 d), and the MLP before and after GELU (2 f). On top come the temporaries of one layer
+    and of one chunk of the cross-entropy.
+    """
+    shape = Shape.of(cfg, vocab)
+    d, f, mixed = shape.d_model, shape.d_ff, cfg["precision"] != "fp32"
+    width = 2 if mixed else 4
+    tokens = int(cfg["batch_size"]) * shape.seq_len
+    chunk = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[device] // vocab)
+    train = tokens * (shape.n_layer * (9 * d + 2 * f) + 6 * d + 3 * f) * width
+    train += min(tokens, chunk) * vocab * (12 if mixed else 8) + 4 * vocab * d
+    windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
+    validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
+    weights = shape.params * (MIXED_PARAMETER_BYTES if mixed else PARAMETER_BYTES)
+    process = PROCESS_BYTES[device if device == "cuda" else trainer] + (COMPILER_BYTES if compiled else 0)
+    return int(MARGIN * (max(train, validate) + weights)) + process

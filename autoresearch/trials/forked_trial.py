@@ -1,0 +1,102 @@
+"""One measurement in a process of its own: whatever that process does, the answer is a Measurement or a Failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from autoresearch.core.measurement import OUTCOME_OR_SUSPENDED, Cause, Failure, Measurement, Outcome, Suspended
+from autoresearch.core.ports import NO_HOLD, Hold, OnProgress
+from autoresearch.core.speeds import MatmulPeak, Speed, Timing
+from autoresearch.core.values import Cfg
+from autoresearch.machine import spare_bytes
+from autoresearch.storage.files import open_log
+from autoresearch.trials.child_output import Said
+from autoresearch.trials.ending import T, judge_end
+from autoresearch.trials.runner import ChildRunner
+from autoresearch.trials.spec import TrialSpec
+from autoresearch.trials.suspend import NotWaitedFor, ended_before_its_checkpoint, with_earlier_parts
+
+KEPT_STDERR_FILES = 100
+
+SPEED: TypeAdapter[Speed | Failure] = TypeAdapter(Speed | Failure)
+PEAK: TypeAdapter[MatmulPeak | Failure] = TypeAdapter(MatmulPeak | Failure)
+
+
+@dataclass(slots=True)
+class ForkedTrial:
+    """The real thing behind the ``Trial`` port: a child of the warm server per measurement."""
+
+    runner: ChildRunner
+    spec: Callable[[Cfg, int], TrialSpec]
+    deadline_s: float
+    logs: Path
+    checkpoint: Path  # the folder of the one trial that may be put aside
+    memory_cap_bytes: int | None = None
+
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+        """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
+        spec, goes_on = self.spec(cfg, seed), hold.before is not None and hold.before.resumes_at is not None
+        if not goes_on:  # whatever lies there is of a trial that has ended, or of one whose record was lost
+            shutil.rmtree(self.checkpoint, ignore_errors=True)
+        request = {"checkpoint": str(self.checkpoint), "goes_on": goes_on}
+        began = time.monotonic()
+        outcome: Outcome | Suspended
+        try:
+            outcome = self._in_child(spec, request, OUTCOME_OR_SUSPENDED, on_progress, hold)
+        except NotWaitedFor as e:
+            outcome = ended_before_its_checkpoint(e, hold.before, time.monotonic() - began)
+        if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
+            detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
+            outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
+        if not isinstance(outcome, Suspended):
+            shutil.rmtree(self.checkpoint, ignore_errors=True)
+        return with_earlier_parts(outcome, hold.before)
+
+    def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
+        """How fast ``cfg`` trains, isolated as a trial is. Raises ``Interrupted``."""
+        return self._in_child(self.spec(cfg, 0), {"timing": timing.model_dump(mode="json")}, SPEED, on_progress)
+
+    def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure:
+        """The device's peak in the precision of ``cfg``. Raises ``Interrupted``."""
+        return self._in_child(self.spec(cfg, 0), {"peak_of": cfg["precision"]}, PEAK, lambda *_: None)
+
+    def _in_child(
+        self,
+        spec: TrialSpec,
+        request: dict[str, Any],
+        answers: TypeAdapter[T],
+        on_progress: OnProgress,
+        hold: Hold = NO_HOLD,
+    ) -> T:
+        limit = self.memory_limit()
+        spec = spec.model_copy(update={"memory_limit_bytes": limit})
+        rlimit = limit if spec.device == "cpu" else None
+        request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit, **request}
+        began = time.monotonic()
+        said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, hold)
+        self._keep_stderr(said)
+        return judge_end(said, exit_code, peak, time.monotonic() - began, answers)
+
+    def memory_limit(self) -> int:
+        """Bytes that a trial may take now: all that is available but the reserve, or the configured cap."""
+        free = spare_bytes()
+        return free if self.memory_cap_bytes is None else min(free, self.memory_cap_bytes)
+
+    def _keep_stderr(self, said: Said) -> None:
+        """What the child printed stays readable after it: one file per trial that printed anything, best effort."""
+        if not said.stderr:
+            return
+        with contextlib.suppress(OSError):
+            with os.fdopen(open_log(self.logs / f"trial-{time.time_ns()}.stderr"), "ab") as file:
+                file.write(said.stderr)
+            for old in sorted(self.logs.glob("trial-*.stderr"))[:-KEPT_STDERR_FILES]:
+                old.unlink()

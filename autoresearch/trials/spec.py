@@ -1,0 +1,57 @@
+"""What one trial is asked to do, and on what: plain values that travel to and from its process as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from autoresearch.core.values import Cfg, Plain
+from autoresearch.data.span import Span
+
+BudgetKind = Literal["steps", "tokens", "seconds"]
+
+
+class Budget(Plain):
+    """How long a trial trains: a number of optimizer steps, of tokens, or of seconds."""
+
+    kind: BudgetKind
+    size: float
+
+    def steps(self, batch_size: int, seq_len: int) -> int | None:
+        """Optimizer steps of a configuration under this budget; ``None`` where only the clock knows."""
+        if self.kind == "steps":
+            return int(self.size)
+        if self.kind == "tokens":
+            return max(1, -int(-self.size // (batch_size * seq_len)))  # rounded up: at least that many tokens
+        return None
+
+
+class TrialSpec(Plain):
+    """One configuration with one seed, on one corpus, under one budget."""
+
+    cfg: Cfg
+    seed: int
+    corpus: str
+    trainer: str
+    device: str  # "cpu" or "cuda"
+    threads: int
+    budget: Budget
+    span: Span
+    compiled: bool = False
+    data_parallel: int = 1
+    tensor_parallel: int = 1
+    fp8_recipe: str = "tensorwise"
+    memory_limit_bytes: int | None = None  # of the host; binds the device too where the two share memory
+
+
+class Device(Plain):
+    """The device that trials run on, as the yardstick and R7 need it."""
+
+    device: str  # "cpu" or "cuda"
+    kind: str  # the chip's name: val_bpb is only bitwise the same on the same kind
+    precisions: tuple[str, ...]  # that it and the installed packages can compute in
+    without: dict[str, str] = Field(default_factory=dict)  # what else there is, and why not here
+    free_bytes: int | None  # on the accelerator, what other processes (an LLM server) hold already taken off
+    versions: dict[str, str]
+    gpus: tuple[str, ...] = ()  # NVML's UUIDs, in the order in which ranks take them; empty where torch has none

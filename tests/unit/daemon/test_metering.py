@@ -1,0 +1,267 @@
+"""A metered run: the real service and the real meter, a sensor that does as told, a trial that is a fake."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from autoresearch.config.resolve import resolve
+from autoresearch.config.settings import Settings
+from autoresearch.core.power import Method, Scope
+from autoresearch.core.records import LoopComplete, Metered, Started, Stopped, TrialEnded, decode
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon import metering, service
+from autoresearch.daemon.backend import Bench
+from autoresearch.daemon.metering import UNKNOWN_S, idle_power, is_here, kwh_of, metered, spent, spent_reason
+from autoresearch.energy.meter import PowerMeter
+from autoresearch.energy.sample import Sample
+from autoresearch.energy.sensors.select import Opened
+from autoresearch.energy.sensors.sensor import Base, Nothing
+from autoresearch.errors import ConfigError
+from autoresearch.report import load, summarise
+from autoresearch.storage.journal import read
+from autoresearch.storage.run_dir import TELEMETRY, TRAJECTORY
+from autoresearch.testing.fake_backend import YARDSTICK
+from autoresearch.testing.fake_control import FakeControl
+from autoresearch.testing.fake_meter import fake_power
+from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.recording_observer import SilentWatcher
+
+WATTS = 100.0
+
+
+class Sensor(Base):
+    """A GPU's, of a power that never changes."""
+
+    method: Method = "nvml_power"
+    scope: Scope | None = "gpu"
+    about = "a sensor"
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def read(self, t: float) -> Sequence[Sample]:
+        return [Sample(t, power_w=WATTS, temp_c=50.0)]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass(slots=True)
+class Phased(FakeTrial):
+    """A trial that says what it is at."""
+
+    def measure(self, cfg: Any, seed: int, on_progress: Any, hold: Any) -> Any:
+        outcome = FakeTrial.measure(self, cfg, seed, on_progress, hold)
+        on_progress("validate", 1.0, 10, None)
+        return outcome
+
+
+def bench_of(opened: Opened | None) -> service.MakeBench:
+    def make(settings: Settings, policy: Any, run_dir: Any, aborted: Callable[[], bool], watcher: Any) -> Bench:
+        sensor = (lambda: opened) if opened else None
+        return Bench(Phased(takes_s=0.01, aborted=aborted), YARDSTICK, None, open_source=sensor)
+
+    return make
+
+
+def run(settings: Settings, opened: Opened | None, watcher: SilentWatcher | None = None) -> str:
+    return service.run(settings, watcher or SilentWatcher(), make_bench=bench_of(opened))
+
+
+def records(settings: Settings) -> list[Any]:
+    return [decode(payload) for payload in read(settings.run_dir / TRAJECTORY).payloads]
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The idle power is known after a moment."""
+    monkeypatch.setattr(metering, "IDLE_S", 1e-6)
+    monkeypatch.setattr(metering, "LOOK_S", 1e-3)
+
+
+class TestNight:
+    def test_every_second_is_accounted_for_once(self, make_settings) -> None:
+        settings = make_settings({"energy.price_per_kwh": 0.3, "energy.currency": "EUR"}, iters=2)
+        sensor, watcher = Sensor(), SilentWatcher()
+        assert run(settings, Opened(sensor, ("hwmon: none",)), watcher) == "complete"
+        found = records(settings)
+        powers = [p for r in found if isinstance(r, Metered) for p in r.power.values()]
+        assert {p.scope for p in powers} == {"gpu"}
+        for power in powers:
+            assert power.energy_j == pytest.approx(WATTS * power.span_s * power.coverage)
+        (started,) = [r for r in found if isinstance(r, Started)]
+        assert started.metering is not None
+        assert (started.metering.method, started.metering.refused) == ("nvml_power", ("hwmon: none",))
+        assert started.metering.idle is not None
+        assert started.metering.idle.mean_w == pytest.approx(WATTS)
+        assert sensor.closed == 1
+        assert any("100.0 W before the first trial" in m for m in watcher.messages)
+        for trial in (r for r in found if isinstance(r, TrialEnded)):
+            assert {"train", "validate"} <= set(trial.power)
+            assert trial.outcome.energy_j == pytest.approx(sum(p.energy_j or 0.0 for p in trial.power.values()))
+        (gpu,) = summarise(load(settings.run_dir)).energy
+        assert gpu.mean_w == pytest.approx(WATTS)
+        assert gpu.cost == pytest.approx(0.3 * (gpu.energy_kwh or 0.0))
+        assert {"train", "validate", "idle"} <= set(gpu.phases)
+        assert (
+            (settings.run_dir / TELEMETRY).read_text().startswith("timestamp,gpu_util_pct,mem_used_mib,power_w,temp_c,")
+        )
+
+    def test_a_fresh_run_has_a_telemetry_of_its_own(self, make_settings) -> None:
+        settings = make_settings(iters=1)
+        run(settings, Opened(Sensor()))
+        service.run(settings, SilentWatcher(), fresh=True, make_bench=bench_of(None))
+        assert not (settings.run_dir / TELEMETRY).exists()
+        assert list(settings.run_dir.glob(f"archive/*/{TELEMETRY}"))
+
+    @pytest.mark.parametrize("meter", ["off", "auto"])
+    def test_without_a_sensor_or_a_wish_nothing_is_made_up(self, make_settings, meter: str) -> None:
+        settings = make_settings({"energy.meter": meter}, iters=1)
+        assert run(settings, Opened(Nothing() if meter == "auto" else Sensor(), ("rapl: none",))) == "complete"
+        found = records(settings)
+        assert {r.outcome.energy_j for r in found if isinstance(r, TrialEnded)} == {None}
+        metering = next(r.metering for r in found if isinstance(r, Started))
+        assert metering is None if meter == "off" else metering.method == "none"
+        assert summarise(load(settings.run_dir)).energy == []
+        assert not (settings.run_dir / TELEMETRY).exists()
+
+    def test_a_sensor_that_breaks_is_told_and_the_run_completes(self, make_settings) -> None:
+        class Broken(Sensor):
+            def read(self, t: float) -> Sequence[Sample]:
+                raise RuntimeError("the driver is gone")
+
+        settings, watcher = make_settings(iters=1), SilentWatcher()
+        assert run(settings, Opened(Broken()), watcher) == "complete"
+        assert {r.outcome.energy_j for r in records(settings) if isinstance(r, TrialEnded)} == {None}
+        assert any("gave up (RuntimeError: the driver is gone)" in m for m in watcher.messages)
+
+
+class TestMaxKwh:
+    def test_it_ends_the_run_in_good_order_and_says_why(self, make_settings) -> None:
+        settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
+        ending = run(settings, Opened(Sensor()))
+        assert "kWh are spent" in ending
+        last = records(settings)[-1]
+        assert isinstance(last, Stopped)
+        assert last.reason == ending
+
+    def test_a_restart_does_not_begin_to_count_anew(self, make_settings) -> None:
+        settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
+        run(settings, Opened(Sensor()))
+        stops = len(records(settings))
+        assert "kWh are spent" in run(settings, Opened(Sensor()))
+        assert len(records(settings)) == stops + 2, "a start and a stop"
+
+    def test_a_bound_that_is_far_away_changes_nothing(self, make_settings) -> None:
+        settings = make_settings({"energy.max_kwh": 1e3}, iters=1)
+        assert run(settings, Opened(Sensor())) == "complete"
+        assert isinstance(records(settings)[-1], LoopComplete)
+
+    @pytest.mark.parametrize("opened", [None, Opened(Nothing(), ("rapl: permission denied",))])
+    def test_one_that_cannot_be_kept_is_refused_before_anything_begins(self, make_settings, opened) -> None:
+        settings = make_settings({"energy.max_kwh": 1.0}, iters=1)
+        with pytest.raises(ConfigError, match="cannot be kept") as refused:
+            run(settings, opened)
+        assert (opened is None) or "rapl: permission denied" in str(refused.value)
+        assert records(settings) == []
+
+    def test_seconds_that_nobody_metered_count_as_the_metered_ones_did(self) -> None:
+        meter, trajectory = PowerMeter(), Trajectory()
+        meter.use(Opened(Sensor()))
+        trajectory.power["gpu"] = {"train": fake_power(3.6e6, 7200.0, coverage=0.5)}
+        total = spent(meter, trajectory)
+        assert total is not None
+        assert kwh_of(total) == pytest.approx(2.0, rel=1e-3)
+        settings = resolve({"energy.max_kwh": 1.5}, {}).settings
+        assert spent_reason(settings, meter, trajectory).endswith("of 1.5 kWh are spent")
+        meter.close()
+        assert spent_reason(settings, meter, trajectory) == "", "nothing is metered any more"
+
+    def test_a_sensor_that_never_says_a_joule_ends_the_run_by_name(self) -> None:
+        meter, trajectory = PowerMeter(), Trajectory()
+        meter.use(Opened(Sensor()))
+        settings = resolve({"energy.max_kwh": 1.5}, {}).settings
+        trajectory.power["gpu"] = {"train": fake_power(None, UNKNOWN_S / 2)}
+        assert spent_reason(settings, meter, trajectory) == ""
+        trajectory.power["gpu"] = {"train": fake_power(None, 2 * UNKNOWN_S)}
+        assert "cannot be kept: the sensor has said nothing in 1200 s" in spent_reason(settings, meter, trajectory)
+
+    def test_a_meter_that_gave_up_ends_the_run_by_name(self) -> None:
+        meter = PowerMeter()
+        meter.give_up(RuntimeError("the driver is gone"))
+        settings = resolve({"energy.max_kwh": 1.5}, {}).settings
+        assert "RuntimeError: the driver is gone" in spent_reason(settings, meter, Trajectory())
+        assert spent_reason(resolve({}, {}).settings, meter, Trajectory()) == ""
+
+    def test_joules_of_another_scope_cannot_be_bounded_with_these(self, make_settings) -> None:
+        settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
+        run(settings, Opened(Sensor()))
+        of_the_system = Sensor()
+        of_the_system.scope = "system"
+        with pytest.raises(ConfigError, match="metered in scope gpu, and this start meters scope system"):
+            run(settings, Opened(of_the_system))
+
+
+class TestIdle:
+    def test_a_sensor_that_says_nothing_is_not_waited_for_for_ever(self) -> None:
+        class Silent(Sensor):
+            def read(self, t: float) -> Sequence[Sample]:
+                return []
+
+        clock = iter(float(n) for n in range(1000))
+        meter = PowerMeter(clock=lambda: next(clock))
+        meter.use(Opened(Silent()))
+        slept: list[float] = []
+        idle = idle_power(meter, FakeControl(), slept.append)
+        assert slept
+        assert idle is None or (idle.energy_j, idle.coverage) == (None, 0.0)
+
+    def test_a_stop_is_not_kept_waiting(self) -> None:
+        meter = PowerMeter()
+        meter.use(Opened(Sensor()))
+        idle_power(meter, FakeControl(stop=signal.SIGTERM.name), lambda _s: pytest.fail("it waits"))
+
+    @pytest.mark.parametrize(("proposer", "shared"), [("nim", True), ("hybrid", True), ("tpe", None)])
+    def test_an_llm_server_on_this_machine_is_said(self, tmp_path, proposer: str, shared: bool | None) -> None:
+        settings = resolve({"llm.base_url": "http://127.0.0.1:8000/v1"}, {}).settings
+        bench = Bench(FakeTrial(), YARDSTICK, None, open_source=lambda: Opened(Sensor()))
+        watcher = SilentWatcher()
+        with metered(settings, bench, PowerMeter(), tmp_path, proposer, FakeControl(), watcher, Trajectory()) as found:
+            assert found is not None
+            assert found.shared is shared
+        assert ("something else is on the device" in watcher.messages[0]) is bool(shared)
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:8000/v1", True),
+        ("http://127.0.0.7:8000/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://nim.local:8000/v1", False),
+        ("http://192.168.1.7:8000/v1", False),
+    ],
+)
+def test_whether_a_server_is_on_this_machine(url: str, here: bool) -> None:
+    assert is_here(url) is here
+
+
+def test_a_run_outside_its_window_ends_in_good_order(make_settings, monkeypatch) -> None:
+    settings = make_settings(iters=3, window="22:00-07:00")
+    control_of = service.control_of
+
+    def at_noon(*args: Any) -> Any:
+        control = control_of(*args)
+        control.now = lambda: datetime(2026, 11, 21, 12, 0)
+        return control
+
+    monkeypatch.setattr(service, "control_of", at_noon)
+    ending = run(settings, None)
+    assert ending == "it is 12:00, and the window is 22:00-07:00"
+    assert isinstance(records(settings)[-1], Stopped)

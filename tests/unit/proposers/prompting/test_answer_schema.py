@@ -1,0 +1,172 @@
+"""The schema of an answer: what it admits passes the rails, and what is open is admitted."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoresearch.config.settings import Settings
+from autoresearch.core.ports import Exhausted
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.prompting.answer_schema import answer_schema
+from autoresearch.proposers.random import RandomProposer
+from autoresearch.proposers.space import Space
+from autoresearch.testing.fake_loop import fake_loop
+from rails import ChoiceKnob, Config, IntKnob, Rail, default_menu, gate
+
+MENU = default_menu()
+BASELINE = MENU.defaults
+SPACE = Space(MENU, BASELINE, 60)
+# What the grammar engines of vLLM, SGLang and llama.cpp understand.
+KEYWORDS = {
+    *("type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems"),
+    *("anyOf", "enum", "minimum", "maximum", "maxLength"),
+}
+
+
+def fresh(space: Space = SPACE) -> Trajectory:
+    return fake_loop(Settings(baseline=dict(space.baseline)), RandomProposer(space, 0)).trajectory
+
+
+def values(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The schema of ``new_value``, knob by knob."""
+    kinds = [kind["properties"] for kind in schema["properties"]["proposals"]["items"]["anyOf"]]
+    return {kind["knob"]["enum"][0]: kind["new_value"] for kind in kinds}
+
+
+def keywords(schema: dict[str, Any]) -> set[str]:
+    found = set(schema)
+    for name, value in schema.items():
+        parts = value.values() if name == "properties" else value if name == "anyOf" else [value]
+        for part in parts:
+            found |= keywords(part) if isinstance(part, dict) else set()
+    return found
+
+
+def test_a_fresh_run_may_propose_everything_but_the_baseline():
+    schema = answer_schema(SPACE, fresh(), 3)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert values(schema) == {
+        "n_layer": {"type": "integer", "minimum": 4, "maximum": 48},
+        "n_head": {"type": "integer", "enum": [4, 8, 32]},
+        "d_model": {"type": "integer", "enum": [256, 512, 768, 1536, 2048]},
+        "d_ff": {"type": "integer", "enum": [1024, 2048, 6144, 8192]},
+        "lr": {"type": "number", "minimum": 1e-5, "maximum": 1e-2},
+        "lr_warmup": {"type": "integer", "minimum": 0, "maximum": 25},  # 60 steps
+        "grad_clip": {"type": "number", "minimum": 0.1, "maximum": 5.0},
+        "weight_decay": {"type": "number", "minimum": 0.0, "maximum": 0.5},
+        "beta1": {"type": "number", "minimum": 0.5, "maximum": 0.99},
+        "beta2": {"type": "number", "minimum": 0.8, "maximum": 0.9999},
+        "batch_size": {"type": "integer", "enum": [2, 4, 8]},
+        "seq_len": {"type": "integer", "enum": [512, 2048]},
+        "precision": {"type": "string", "enum": ["bf16"]},
+    }
+    listed = schema["properties"]["proposals"]
+    assert (listed["minItems"], listed["maxItems"]) == (1, 3)
+
+
+def test_it_uses_no_keyword_that_a_grammar_engine_may_not_know():
+    schema = answer_schema(SPACE, fresh(), 3)
+    assert keywords(schema) == KEYWORDS
+    assert json.loads(json.dumps(schema)) == schema
+
+
+def test_it_admits_an_answer_and_nothing_beside_it():
+    check = jsonschema.Draft202012Validator(answer_schema(SPACE, fresh(), 2)).is_valid
+    good = {"knob": "lr", "new_value": 1e-3, "reason": "higher"}
+    assert check({"proposals": [good]})
+    assert check({"proposals": [good, {"knob": "precision", "new_value": "bf16", "reason": ""}]})
+    for bad in (
+        [],
+        [good] * 3,
+        [good | {"new_value": 1.0}],
+        [good | {"knob": "mood"}],
+        [good | {"knob": "n_head"}],
+        [good | {"more": 1}],
+        [good | {"reason": "r" * 161}],
+        [{"knob": "lr", "new_value": 1e-3}],
+    ):
+        assert not check({"proposals": bad}), bad
+    assert not check({"proposals": [good], "thought": "x"})
+
+
+def test_what_is_known_too_dear_or_used_up_is_left_out():
+    dear = Space(MENU, BASELINE, 60, lambda cfg: "too dear" if cfg["d_model"] > 1024 else "")
+    trajectory = fresh()
+    for change in ({"d_model": 256}, {"precision": "bf16"}, *({"n_layer": n} for n in range(4, 49) if n != 24)):
+        trajectory.known().add(BASELINE | change, "measured")
+    told = values(answer_schema(dear, trajectory, 1))
+    assert told["d_model"]["enum"] == [512, 768]
+    assert not {"precision", "n_layer"} & set(told)
+
+
+def test_whole_numbers_are_bounded_by_what_is_open():
+    trajectory = fresh()
+    for n in (4, 5, 7, 48):
+        trajectory.known().add(BASELINE | {"n_layer": n}, "measured")
+    assert values(answer_schema(SPACE, trajectory, 1))["n_layer"] == {"type": "integer", "minimum": 6, "maximum": 47}
+
+
+def test_a_menu_that_is_used_up_is_exhausted():
+    menu = MENU.override({"knobs": {"lr": {"low": 3e-4, "high": 3e-4}, "n_layer": {"low": 24, "high": 24}}})
+    closed = Space(type(menu)({n: menu.knobs[n] for n in ("lr", "n_layer")}, (), menu.source), BASELINE, 60)
+    with pytest.raises(Exhausted):
+        answer_schema(closed, fresh(), 1)
+
+
+CHANGES = st.one_of(
+    [
+        st.tuples(
+            st.just(name),
+            st.sampled_from(knob.choices) if isinstance(knob, ChoiceKnob) else st.integers(knob.low, knob.high),
+        )
+        for name, knob in MENU.knobs.items()
+        if isinstance(knob, ChoiceKnob | IntKnob)
+    ]
+)
+
+
+@settings(max_examples=100)
+@given(
+    known=st.lists(st.tuples(CHANGES, st.sampled_from(["measured", "failed", "unlucky"])), max_size=80),
+    steps=st.integers(20, 200),
+    seed=st.integers(0, 20),
+)
+def test_every_choice_that_is_admitted_passes_the_rails_and_every_open_one_is_admitted(known, steps, seed):
+    def too_dear(cfg: Config) -> str:
+        return "no" if seed and hash(tuple(cfg.values())) % 20 < seed % 7 else ""
+
+    space, trajectory = Space(MENU, BASELINE, steps, too_dear), fresh()
+    for (name, value), outcome in known:
+        if value != BASELINE[name]:
+            trajectory.known().add({**BASELINE, name: value}, outcome, retryable=outcome == "unlucky")
+    told = values(answer_schema(space, trajectory, 2))
+    for name, knob in MENU.knobs.items():
+        values_of = told.get(name, {})
+        ends = [values_of[end] for end in ("minimum", "maximum") if end in values_of and isinstance(knob, IntKnob)]
+        for value in (*values_of.get("enum", ()), *ends):
+            raw = json.dumps({"knob": name, "new_value": value, "reason": "why not"})
+            assert gate(raw, BASELINE, MENU, steps=steps, known=trajectory.known()).rail is Rail.PASSED
+        if isinstance(knob, ChoiceKnob | IntKnob):
+            row = knob.choices if isinstance(knob, ChoiceKnob) else range(knob.low, knob.high + 1)
+            still_open = [v for v in row if space.is_open(name, v, trajectory, ())]
+            admitted = values_of.get("enum") or (range(ends[0], ends[1] + 1) if ends else [])
+            assert set(still_open) <= set(admitted)
+            assert bool(still_open) == bool(admitted)
+
+
+def test_it_stays_quick_in_a_long_run():
+    trajectory = fresh()
+    for n in range(10_000):
+        trajectory.known().add(BASELINE | {"lr": 1e-5 + n * 9.9e-7}, "measured")
+    for n in range(4, 49):
+        trajectory.known().add(BASELINE | {"n_layer": n}, "measured")
+    began = time.process_time()
+    answer_schema(SPACE, trajectory, 4)
+    assert time.process_time() - began < 0.1  # measured: 0.003

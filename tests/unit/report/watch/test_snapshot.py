@@ -1,0 +1,367 @@
+"""What `autoresearch watch` reads: a trajectory that comes, grows, breaks, is replaced and goes; a lock; a flag."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from autoresearch.cli import main
+from autoresearch.core.records import Evaluated, Started, TrialStarted, decode, encode
+from autoresearch.daemon import service
+from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.report.watch import follow
+from autoresearch.report.watch.follow import Follower
+from autoresearch.report.watch.snapshot import Lookout
+from autoresearch.storage.journal import read, seal
+from autoresearch.storage.lock import DirectoryLock
+from autoresearch.storage.run_dir import PAUSE_FLAG
+from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.fake_meter import fake_power
+from autoresearch.testing.recording_observer import SilentWatcher
+
+
+@pytest.fixture
+def run_dir(make_settings) -> Path:
+    """A complete run of three iterations."""
+    settings = make_settings()
+    assert service.run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"
+    return settings.run_dir
+
+
+@pytest.fixture
+def path(run_dir: Path) -> Path:
+    return run_dir / "trajectory.jsonl"
+
+
+def lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def cut_after(path: Path, last: type) -> None:
+    """Keep the records up to the last one of a kind: what a daemon that was killed there leaves behind."""
+    kinds = [type(decode(payload)) for payload in read(path).payloads]
+    keep = len(kinds) - kinds[::-1].index(last)
+    path.write_bytes(b"".join(lines(path)[:keep]))
+
+
+@pytest.fixture
+def follower_of() -> Iterator[Callable[[Path], Follower]]:
+    with ExitStack() as ends:
+        yield lambda path: ends.enter_context(closing(Follower(path)))
+
+
+@pytest.fixture
+def lookout_on() -> Iterator[Callable[[Path], Lookout]]:
+    with ExitStack() as ends:
+        yield lambda path: ends.enter_context(closing(Lookout(path)))
+
+
+# The trajectory.
+
+
+def test_what_is_there_is_read_once_and_then_what_is_new(path, monkeypatch, follower_of):
+    whole = lines(path)
+    path.write_bytes(b"".join(whole[:5]))
+    follower = follower_of(path)
+    assert len(follower.look().records) == 5
+    decoded: list[bytes] = []
+    monkeypatch.setattr(follow, "decode", lambda payload: decoded.append(payload) or decode(payload))
+    assert not follower.look()
+    append(path, whole[5] + whole[6])
+    news = follower.look()
+    assert not news.anew
+    assert len(news.records) == len(decoded) == 2
+
+
+def test_nothing_is_there_yet_and_then_something_comes(tmp_path, path, follower_of):
+    later = tmp_path / "not" / "yet" / "trajectory.jsonl"
+    follower = follower_of(later)
+    assert not follower.look()
+    later.parent.mkdir(parents=True)
+    assert not follower.look()
+    later.write_bytes(b"")
+    assert not follower.look()
+    shutil.copy(path, later)
+    assert len(follower.look().records) == len(lines(path))
+
+
+def test_a_line_that_is_being_written_is_waited_for(path, follower_of):
+    whole = lines(path)
+    path.write_bytes(whole[0] + whole[1][:30])
+    follower = follower_of(path)
+    assert len(follower.look().records) == 1
+    assert not follower.look()
+    append(path, whole[1][30:])
+    assert len(follower.look().records) == 1
+
+
+@pytest.mark.parametrize("tail", [b'{"seq":2,"sta', b"\0" * 50, b'{"seq":2,"stage"\n', b"\0\0\n"])
+def test_what_a_crash_tore_is_passed_over_and_the_run_goes_on_behind_it(path, tail, follower_of):
+    whole = lines(path)
+    path.write_bytes(b"".join(whole[:2]) + tail)
+    follower = follower_of(path)
+    assert len(follower.look().records) == 2
+    os.truncate(path, len(whole[0] + whole[1]))  # the next start of the run
+    assert not follower.look()
+    append(path, whole[2])
+    news = follower.look()
+    assert not news.anew
+    assert len(news.records) == 1
+
+
+@pytest.mark.parametrize("how", ["renamed", "deleted", "directory"])
+def test_a_run_that_was_replaced_is_read_anew(path, how, tmp_path, follower_of):
+    whole = lines(path)
+    follower = follower_of(path)
+    follower.look()
+    if how == "renamed":
+        path.rename(tmp_path / "old")
+    elif how == "deleted":
+        path.unlink()
+    else:
+        shutil.rmtree(path.parent)
+        path.parent.mkdir()
+    path.write_bytes(b"".join(whole))  # as long as the old one was
+    news = follower.look()
+    assert news.anew
+    assert len(news.records) == len(whole)
+
+
+def test_a_run_that_is_gone_is_forgotten(path, follower_of):
+    follower = follower_of(path)
+    follower.look()
+    path.unlink()
+    assert follower.look().anew
+    assert not follower.look()
+
+
+def test_a_file_that_became_shorter_is_read_anew(path, follower_of):
+    follower = follower_of(path)
+    follower.look()
+    first = lines(path)[0]
+    os.truncate(path, len(first))
+    news = follower.look()
+    assert news.anew
+    assert len(news.records) == 1
+
+
+def damage_the_second(whole: list[bytes]) -> None:
+    whole[1] = whole[1].replace(b"stage", b"stagf")
+
+
+def lose_the_second(whole: list[bytes]) -> None:
+    del whole[1]
+
+
+def lose_the_first(whole: list[bytes]) -> None:
+    del whole[0]
+
+
+def swap_meta(whole: list[bytes]) -> None:
+    whole[0] = seal(0, json.dumps({"stage": "resumed", "ts": "2026-11-21T22:00:00Z", "paused_s": 1.0}))
+
+
+def of_another_version(whole: list[bytes]) -> None:
+    whole[1] = seal(1, '{"stage":"dreamt"}')
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (damage_the_second, "line 2 is damaged"),
+        (lose_the_second, "line 2 has number 2 where 1 comes next"),
+        (lose_the_first, "line 1 has number 1 where 0 comes next"),
+        (swap_meta, "line 1 is no meta record"),
+        (of_another_version, "line 2: "),
+    ],
+)
+def test_damage_is_named_once_read_and_remembered_until_the_file_changes(path, harm, words, monkeypatch, follower_of):
+    whole = lines(path)
+    good = b"".join(whole)
+    harm(whole)
+    path.write_bytes(b"".join(whole))
+    follower = follower_of(path)
+    for _ in range(2):
+        with pytest.raises(JournalDamaged, match=words):
+            follower.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(Follower, "_read", lambda *_: pytest.fail("an unchanged file was read again"))
+        with pytest.raises(JournalDamaged):
+            follower.look()
+    path.write_bytes(good + b" ")
+    assert len(follower.look().records) == len(lines(path)) - 1
+
+
+def test_what_is_no_trajectory_is_named(tmp_path, follower_of):
+    path = tmp_path / "trajectory.jsonl"
+    path.write_text('{"stage": "evaluated"}\n')
+    with pytest.raises(JournalError, match="no trajectory of this program"):
+        follower_of(path).look()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(JournalError, match="cannot read"):
+        follower_of(path).look()
+
+
+# Everything together.
+
+
+def test_a_run_that_ended(run_dir, lookout_on):
+    sight = lookout_on(run_dir).look()
+    assert sight.history.state == "complete"
+    assert sight.summary.iterations == 3
+    assert not sight.alive
+    assert not sight.starting
+
+
+def test_a_look_sees_what_is_new(run_dir, path, lookout_on):
+    whole = lines(path)
+    cut_after(path, Evaluated)
+    lookout = lookout_on(run_dir)
+    first = lookout.look()
+    assert first.history.state == "running"
+    assert first is not lookout.look()
+    assert first.history is lookout.look().history  # nothing new: nothing folded, nothing counted
+    path.write_bytes(b"".join(whole))
+    assert lookout.look().history.state == "complete"
+
+
+def progress(run_dir: Path, pid: int, n: int | None) -> None:
+    fields = {"pid": pid, "iter": n, "phase": "train", "fraction": 0.5, "tokens_per_s": None}
+    (run_dir / "progress.json").write_text(json.dumps(fields))
+
+
+@pytest.fixture
+def in_a_trial(run_dir: Path, path: Path) -> tuple[Path, int, int]:
+    """The run as it was in its last trial, the pid of its daemon, and the trial's iteration."""
+    cut_after(path, TrialStarted)
+    records = [decode(payload) for payload in read(path).payloads]
+    return run_dir, next(r.pid for r in records if isinstance(r, Started)), records[-1].iter
+
+
+@pytest.fixture
+def held(in_a_trial):
+    """The lock, as its daemon holds it."""
+    run_dir, pid, _ = in_a_trial
+    lock = DirectoryLock(run_dir / "run.lock")
+    lock.acquire({"pid": pid, "host": "desk"})
+    yield lock
+    lock.release()
+
+
+def test_the_progress_of_the_living_daemon_s_running_trial_is_believed(in_a_trial, held, lookout_on):
+    run_dir, pid, n = in_a_trial
+    lookout = lookout_on(run_dir)
+    assert lookout.look().alive
+    assert lookout.look().progress is None
+    progress(run_dir, pid, n)
+    assert lookout.look().progress.fraction == 0.5
+    progress(run_dir, pid + 1, n)
+    assert lookout.look().progress is None  # of a daemon that was killed
+    progress(run_dir, pid, n - 1)
+    assert lookout.look().progress is None  # of a trial that is over
+    progress(run_dir, pid, n)
+    held.release()
+    assert lookout.look().progress is None
+    assert not lookout.look().alive
+
+
+def test_a_lock_that_the_records_do_not_know_of_is_a_daemon_that_starts(in_a_trial, held, lookout_on):
+    run_dir, pid, _ = in_a_trial
+    assert not lookout_on(run_dir).look().starting
+    held.release()
+    held.acquire({"pid": pid + 1, "host": "desk"})
+    progress(run_dir, pid + 1, None)
+    sight = lookout_on(run_dir).look()
+    assert sight.starting
+    assert sight.progress.phase == "train"
+
+
+def test_a_flag_is_seen(run_dir, lookout_on):
+    lookout = lookout_on(run_dir)
+    assert not lookout.look().pausing
+    (run_dir / PAUSE_FLAG).touch()
+    assert lookout.look().pausing
+
+
+def test_a_bare_file_has_no_lock_and_no_flag(path, lookout_on):
+    (path.parent / PAUSE_FLAG).touch()
+    sight = lookout_on(path).look()
+    assert sight.history.state == "complete"
+    assert sight.alive is None
+    assert not sight.pausing
+
+
+def test_damage_is_a_problem_that_can_pass(run_dir, path, lookout_on):
+    whole = path.read_bytes()
+    lookout = lookout_on(run_dir)
+    lookout.look()
+    path.unlink()
+    path.write_bytes(b"x\n" + whole)
+    sight = lookout.look()
+    assert isinstance(sight.problem, JournalError)
+    assert sight.history is None
+    path.write_bytes(whole)
+    sight = lookout.look()
+    assert sight.problem is None
+    assert sight.summary.iterations == 3
+
+
+@pytest.mark.parametrize(("last", "watts"), [(600.0, 60.0), (None, None)])
+def test_watts_are_of_the_newest_trial_while_it_trained(run_dir, path, lookout_on, last, watts):
+    """Over the seconds that were metered, not over the whole of the trial; an older trial's would be stale."""
+    records = [decode(payload) for payload in read(path).payloads]
+    trials = [n for n, record in enumerate(records) if record.stage == "trial"]
+    for n in trials:
+        train = fake_power(last if n == trials[-1] else 3000.0, 10.0)
+        outcome = records[n].outcome.model_copy(update={"energy_j": 600.0, "trial_wall_s": 1000.0})
+        records[n] = records[n].model_copy(update={"outcome": outcome, "power": {"train": train}})
+    path.write_bytes(b"".join(seal(n, encode(record)) for n, record in enumerate(records)))
+    assert lookout_on(run_dir).look().watts == watts
+
+
+def test_looking_changes_nothing(run_dir, lookout_on):
+    def everything() -> dict[str, tuple[int, int, bytes]]:
+        files = [p for p in run_dir.rglob("*") if p.is_file()]
+        return {str(p): (p.stat().st_mtime_ns, p.stat().st_ino, p.read_bytes()) for p in files}
+
+    before = everything()
+    lookout = lookout_on(run_dir)
+    lookout.look()
+    lookout.look()
+    lookout.close()
+    assert everything() == before
+
+
+# The command, where there is no terminal.
+
+
+def test_without_a_terminal_one_frame_is_printed(run_dir, capsys):
+    assert main(["watch", str(run_dir)]) == 0
+    text = capsys.readouterr().out
+    assert "Complete: 3 of 3 iterations closed" in text
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.rstrip().splitlines()[-1].startswith("3 ")
+
+
+def test_nothing_there_is_no_error(tmp_path, capsys):
+    assert main(["watch", "--once", str(tmp_path / "none")]) == 0
+    assert "Nothing has run here yet." in capsys.readouterr().out
+
+
+def test_damage_has_its_exit_code(run_dir, path, capsys):
+    path.write_bytes(b"".join(line for n, line in enumerate(lines(path)) if n != 1))
+    assert main(["watch", str(run_dir)]) == JournalDamaged.exit_code
+    assert "line 2 has number 2" in capsys.readouterr().out

@@ -1,0 +1,59 @@
+"""A container on a large machine: its own limit binds, and so does the reserve made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autoresearch import machine
+from autoresearch.machine import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes, usable_cpus
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cgroup file system with one group, and this process in it."""
+    group = tmp_path / "box"
+    group.mkdir()
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "own_cgroups", lambda: [group, tmp_path])
+    return group
+
+
+def write(group: Path, **files: str) -> None:
+    for name, text in files.items():
+        (group / name.replace("_", ".")).write_text(text)
+
+
+def test_a_limit_of_the_container_is_its_memory(container: Path) -> None:
+    write(container, memory_max=f"{GIB}\n", memory_current=str(GIB // 4), memory_stat="anon 5\ninactive_file 1048576\n")
+    assert total_bytes() == GIB
+    assert available_bytes() == GIB - GIB // 4 + (1 << 20)
+    assert reserve_bytes(total_bytes()) == 512 << 20
+    assert spare_bytes() == available_bytes() - (512 << 20)
+
+
+def test_no_limit_is_the_machine(container: Path) -> None:
+    without = total_bytes()
+    write(container, memory_max="max\n", memory_current="5")
+    assert total_bytes() == without > GIB
+
+
+def test_a_quota_of_cores_is_rounded_up(container: Path) -> None:
+    write(container, cpu_max="150000 100000\n")
+    assert usable_cpus() == min(2, usable_cpus())
+    write(container, cpu_max="10000 100000\n")
+    assert usable_cpus() == 1
+    write(container, cpu_max="max 100000\n")
+    assert usable_cpus() >= 1
+
+
+@pytest.mark.parametrize(("total", "reserve"), [(2 * GIB, 512 << 20), (64 * GIB, 64 * GIB // 20), (512 * GIB, 4 * GIB)])
+def test_the_reserve_is_a_twentieth_within_bounds(total: int, reserve: int) -> None:
+    assert reserve_bytes(total) == reserve
+
+
+def test_a_process_that_is_gone_holds_nothing() -> None:
+    assert resident_bytes(2**22 - 1) == 0

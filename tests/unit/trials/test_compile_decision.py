@@ -1,0 +1,122 @@
+"""The daemon's side of torch.compile: whom it asks, what it remembers, what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.data.span import Span
+from autoresearch.errors import ConfigError
+from autoresearch.trials.child_output import Said
+from autoresearch.trials.compile_decision import CompileTimes, decide_compiled, keep_times, known_times
+from autoresearch.trials.spec import Budget, Device, TrialSpec
+
+DEVICE = Device(device="cpu", kind="a chip", precisions=("fp32",), free_bytes=None, versions={"torch": "9"})
+SHAPE = {"n_layer": 1, "n_head": 1, "d_model": 8, "d_ff": 8, "batch_size": 4, "seq_len": 8, "precision": "fp32"}
+LONG = CompileTimes(eager_step_s=1.0, compiled_step_s=0.5, compile_s=10.0)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Runner:
+    """Answers as a child would, and counts how often it is asked."""
+
+    def __init__(self, answer: Any, stderr: str = "") -> None:
+        self.answer, self.stderr, self.asked = answer, stderr, 0
+
+    def run(self, *_: Any) -> tuple[Said, int, int]:
+        self.asked += 1
+        said = Said(lambda *_: None)
+        said.answer, said.stderr = self.answer, bytearray(self.stderr.encode())
+        return said, 0, 0
+
+
+def spec(trainer: str = "torch", steps: int = 60, **changes: Any) -> TrialSpec:
+    return TrialSpec(
+        cfg={**SHAPE, "lr": 1.0} | changes,
+        seed=0,
+        corpus="c",
+        trainer=trainer,
+        device="cpu",
+        threads=1,
+        budget=Budget(kind="steps", size=steps),
+        span=Span(start=0, tokens=1, bytes=1),
+    )
+
+
+def decide(runner: Any, wanted: str = "auto", **of: Any) -> tuple[bool, list[str]]:
+    said: list[str] = []
+    return decide_compiled(wanted, spec(**of), 257, DEVICE, runner, 1.0, said.append), said
+
+
+def test_on_and_off_ask_nobody() -> None:
+    runner = Runner(None)
+    assert decide(runner, "on") == (True, [])
+    assert decide(runner, "off") == (False, [])
+    assert runner.asked == 0
+
+
+def test_auto_measures_once_and_remembers() -> None:
+    runner = Runner({"compile_times": LONG.model_dump()})
+    assert decide(runner)[0] is True
+    compiled, said = decide(runner)
+    assert compiled
+    assert "compiled 0.5 s" in said[0]
+    assert runner.asked == 1
+    assert decide(runner, steps=15)[0] is False, "the same times, a shorter trial"
+    assert decide(runner, lr=2.0)[0] is True, "no other shape"
+    assert runner.asked == 1
+    decide(runner, d_ff=16)
+    assert runner.asked == 2
+
+
+def test_a_trial_that_was_too_short_to_try_is_tried_when_it_is_longer() -> None:
+    runner = Runner({"compile_times": {"eager_step_s": 1.0}})
+    assert decide(runner, steps=5)[0] is False
+    assert decide(runner, steps=6)[0] is False
+    assert runner.asked == 1
+    decide(runner, steps=600)
+    assert runner.asked == 2
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"compile_times": {"eager_step_s": "much"}}, {"compile_times": None}])
+def test_where_it_cannot_be_tried_it_is_left_and_said(answer: Any, cache: Path) -> None:
+    compiled, said = decide(Runner(answer, "Traceback\nRuntimeError: no g++"))
+    assert not compiled
+    assert said == ["not compiled: torch.compile cannot be tried here (RuntimeError: no g++)"]
+    assert not (cache / "times.json").exists()
+
+
+def test_megatrons_layers_are_not_compiled() -> None:
+    assert decide(Runner(None), trainer="megatron") == (False, [])
+    with pytest.raises(ConfigError, match="compile = 'on' with trainer megatron"):
+        decide(Runner(None), "on", trainer="megatron")
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{", '{"x": 1}', "null"])
+def test_a_damaged_memory_is_only_forgotten(cache: Path, damage: str) -> None:
+    cache.mkdir()
+    (cache / "times.json").write_text(damage)
+    assert known_times(spec(), 257, DEVICE) is None
+    keep_times(spec(), 257, DEVICE, LONG)
+    assert known_times(spec(), 257, DEVICE) == LONG
+
+
+def test_a_place_that_cannot_be_written_is_no_failure(cache: Path) -> None:
+    cache.write_text("a file, not a folder")
+    keep_times(spec(), 257, DEVICE, LONG)
+    assert known_times(spec(), 257, DEVICE) is None
+    assert decide(Runner({"compile_times": LONG.model_dump()}))[0] is True
+
+
+def test_what_is_remembered_can_be_read_by_others(cache: Path) -> None:
+    keep_times(spec(), 257, DEVICE, LONG)
+    (only,) = json.loads((cache / "times.json").read_text()).values()
+    assert only == {"eager_step_s": 1.0, "compiled_step_s": 0.5, "compile_s": 10.0}

@@ -1,0 +1,108 @@
+"""What R7 is told about a configuration before it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from autoresearch.trials.estimate import Estimator, peak_bytes
+from autoresearch.trials.spec import Budget, Device
+from rails import Limits, default_menu, too_dear
+
+ORIGIN = default_menu().defaults
+GIB = 2**30
+
+
+def estimator(budget: Any = "steps", size: float = 60, **device: Any) -> Estimator:
+    known: dict[str, Any] = {"device": "cpu", "kind": "cpu", "precisions": ("fp32", "bf16"), "free_bytes": None}
+    return Estimator(
+        ORIGIN, 50257, "torch", Device(**{**known, **device}, versions={}), Budget(kind=budget, size=size), 0
+    )
+
+
+def test_the_baseline_takes_the_baselines_time() -> None:
+    assert estimator()(ORIGIN).time_ratio == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "ratio"), [({"batch_size": 8}, 0.5), ({"n_layer": 48}, 1.88), ({"d_model": 512}, 0.36)]
+)
+def test_time_follows_the_floating_point_work(change: dict[str, Any], ratio: float) -> None:
+    assert estimator()({**ORIGIN, **change}).time_ratio == pytest.approx(ratio, abs=0.1)
+
+
+def test_a_budget_in_tokens_costs_a_small_batch_no_less() -> None:
+    assert estimator("tokens", 1 << 20)({**ORIGIN, "batch_size": 4}).time_ratio == pytest.approx(1.0)
+
+
+def test_a_budget_in_seconds_is_the_same_for_all() -> None:
+    assert estimator("seconds", 60)({**ORIGIN, "n_layer": 48}).time_ratio == 1.0
+
+
+BF16 = {**ORIGIN, "precision": "bf16"}
+AT_BASELINE, IN_BF16 = (16, 1024, "fp8"), (16, 1024, "bf16")
+
+
+def measured(speeds: dict[Any, float], budget: Any = "steps") -> Estimator:
+    return dataclasses.replace(estimator(budget), speeds=speeds)
+
+
+def test_a_precision_that_was_measured_three_times_slower_takes_three_times_as_long() -> None:
+    assert estimator()(BF16).time_ratio == pytest.approx(1.0)
+    assert measured({AT_BASELINE: 2.0, IN_BF16: 6.0})(BF16).time_ratio == pytest.approx(3.0)
+
+
+def test_a_slow_precision_is_refused_once_it_was_measured() -> None:
+    limits = Limits(max_time_ratio=2.5)
+    cpu = {"precisions": ("fp32", "bf16")}
+    fp32 = dataclasses.replace(estimator(**cpu), baseline={**ORIGIN, "precision": "fp32"})
+    knows = dataclasses.replace(fp32, speeds={(16, 1024, "fp32"): 2.0, IN_BF16: 6.0})
+    assert too_dear(fp32(BF16), limits) is None
+    assert "3.0 x the baseline's time" in (too_dear(knows(BF16), limits) or "")
+
+
+def test_the_measured_time_is_scaled_by_the_work_of_the_knobs_that_were_not_swept() -> None:
+    deeper = {**BF16, "n_layer": 48}
+    by_work = estimator()(deeper).time_ratio
+    assert measured({AT_BASELINE: 2.0, IN_BF16: 6.0})(deeper).time_ratio == pytest.approx(3 * by_work)
+
+
+def test_a_small_batch_that_is_inefficient_takes_what_was_measured() -> None:
+    """Half the batch, yet three quarters of the time: as measured, not as counted."""
+    half = {**ORIGIN, "batch_size": 8}
+    assert measured({AT_BASELINE: 2.0, (8, 1024, "fp8"): 1.5})(half).time_ratio == pytest.approx(0.75)
+
+
+def test_another_seq_len_takes_what_was_measured() -> None:
+    assert measured({AT_BASELINE: 2.0, (16, 2048, "fp8"): 5.0})({**ORIGIN, "seq_len": 2048}).time_ratio == (
+        pytest.approx(2.5)
+    )
+
+
+@pytest.mark.parametrize("speeds", [{}, {AT_BASELINE: 2.0}, {IN_BF16: 6.0}])
+def test_what_was_not_measured_is_counted(speeds: dict[Any, float]) -> None:
+    assert measured(speeds)(BF16).time_ratio == estimator()(BF16).time_ratio
+
+
+def test_a_budget_in_seconds_knows_no_slower_precision() -> None:
+    assert measured({AT_BASELINE: 2.0, IN_BF16: 6.0}, "seconds")(BF16).time_ratio == 1.0
+
+
+def test_the_origin_in_bf16_needs_tens_of_gib() -> None:
+    """Its Megatron trainer peaked at 24.3 GiB in fp8; plain fp32 masters with autograd's copies need somewhat more."""
+    assert 20 * GIB < peak_bytes({**ORIGIN, "precision": "bf16"}, 50257) < 60 * GIB
+
+
+@pytest.mark.parametrize("knob", ["n_layer", "d_model", "d_ff", "batch_size", "seq_len"])
+def test_more_of_anything_needs_more_memory(knob: str) -> None:
+    larger = {**ORIGIN, knob: 2 * ORIGIN[knob], "precision": "bf16"}
+    assert peak_bytes(larger, 50257) > peak_bytes({**ORIGIN, "precision": "bf16"}, 50257)
+
+
+def test_what_the_trainer_or_the_device_cannot_do_is_named() -> None:
+    assert "cannot train in fp8, only in fp32 and bf16" in estimator()(ORIGIN).unsupported
+    old = estimator(precisions=("fp32",), device="cuda")
+    assert "only in fp32" in old({**ORIGIN, "precision": "bf16"}).unsupported
+    assert estimator()({**ORIGIN, "precision": "bf16"}).unsupported == ""
