@@ -69,7 +69,7 @@ def _paints(folder: Path, page: Path) -> list[str]:
     if not CHROMIUM or not DRIVER:
         return ["-", "-", "-"]
     with browser(folder) as chromium:
-        chromium.look(*WINDOW)
+        chromium.poll(*WINDOW)
         firsts, plots = zip(*[paint(chromium, page) for _ in range(REPEATS)], strict=True)
     return [f"{statistics.median(firsts):.2f}", f"{max(firsts):.2f}", f"{statistics.median(plots):.2f}"]
 

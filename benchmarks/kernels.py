@@ -20,11 +20,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from autoresearch.config.resolve import parse_assignment, resolve
 from autoresearch.daemon.backend import baseline_spec, corpus_path
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.training.build import make_model
 from autoresearch.training.profiling.device_probe import probe
 from autoresearch.trials.server import SERVER_ENV
@@ -42,9 +42,9 @@ def main() -> None:
     args = parser.parse_args()
     flags = {n: v for n in ("profile", "trainer", "corpus") if (v := getattr(args, n))}
     settings = resolve({**flags, **dict(parse_assignment(a) for a in args.assignments)}, {}).settings
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     with tempfile.TemporaryDirectory() as folder:
-        path = corpus_path(settings, Path(folder), SilentWatcher())
+        path = corpus_path(settings, Path(folder), RecordingObserver())
         corpus = Corpus.open(path)
         device = probe(settings.device, settings.trainer)
         span = Span(start=0, tokens=1, bytes=1)

@@ -22,14 +22,14 @@ from pathlib import Path
 
 from autoresearch.config.resolve import resolve
 from autoresearch.core.measurement import Measurement
-from autoresearch.core.power import phase_of
-from autoresearch.daemon.backend import real_bench
-from autoresearch.daemon.policy import policy_of
+from autoresearch.core.power import phase_from_progress
+from autoresearch.daemon.backend import real_backend
+from autoresearch.daemon.policy import build_policy
 from autoresearch.energy.meter import metering_of_this_machine
 from autoresearch.energy.sensors.nvml import open_nvml
-from autoresearch.energy.sensors.select import Opened
+from autoresearch.energy.sensors.select import SelectedSensor
 from autoresearch.energy.telemetry import Telemetry
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from benchmarks.machine import describe
 from tests import nvml_world
 
@@ -70,25 +70,27 @@ def measure(pairs: int, steps: int) -> None:
     meter = metering_of_this_machine()
     short = {"budget.size": steps, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
     settings = resolve({"profile": "tiny", **short}, {}).settings
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     found: dict[bool, list[Trial]] = {True: [], False: []}
 
-    def look() -> bool:  # as RunControl does for whoever waits for a trial
-        meter.look()
+    def poll() -> bool:  # as RunControl does for whoever waits for a trial
+        meter.poll()
         return False
 
     with tempfile.TemporaryDirectory() as folder:
-        bench = real_bench(settings, policy, Path(folder), look, SilentWatcher())
+        backend = real_backend(settings, policy, Path(folder), poll, RecordingObserver())
 
         def one(is_metered: bool) -> Trial:
             if is_metered:
                 source = open_nvml(())
                 if isinstance(source, str):
                     raise SystemExit(f"no sensor: {source}")
-                meter.use(Opened(source), Telemetry(Path(folder)))
+                meter.use(SelectedSensor(source), Telemetry(Path(folder)))
                 meter.phase("start")
             cpu_s, began = time.process_time(), time.monotonic()
-            outcome = bench.trial.measure(policy.baseline, 0, lambda phase, *_: meter.phase(phase_of(phase)))
+            outcome = backend.trial.measure(
+                policy.baseline, 0, lambda phase, *_: meter.phase(phase_from_progress(phase))
+            )
             if is_metered:
                 meter.settle()
             took = Trial(time.monotonic() - began, _train_s(outcome), time.process_time() - cpu_s)
@@ -101,7 +103,7 @@ def measure(pairs: int, steps: int) -> None:
                 for is_metered in (n % 2 == 0, n % 2 == 1):
                     found[is_metered].append(one(is_metered))
         finally:
-            bench.close()
+            backend.close()
     show(pairs, steps, found[True], found[False])
 
 
@@ -111,14 +113,14 @@ def _train_s(outcome: object) -> float:
     return outcome.train_wall_s
 
 
-def show(pairs: int, steps: int, metered: list[Trial], bare: list[Trial]) -> None:
-    ratios = sorted(m.wall_s / b.wall_s - 1 for m, b in zip(metered, bare, strict=True))
-    cpu = [statistics.median(t.daemon_cpu_s / t.wall_s for t in trials) for trials in (metered, bare)]
+def show(pairs: int, steps: int, meter_run: list[Trial], bare: list[Trial]) -> None:
+    ratios = sorted(m.wall_s / b.wall_s - 1 for m, b in zip(meter_run, bare, strict=True))
+    cpu = [statistics.median(t.daemon_cpu_s / t.wall_s for t in trials) for trials in (meter_run, bare)]
     print(f"### Metering\n\n{describe()}\n")
     print(f"`python -m benchmarks.metering --pairs {pairs} --steps {steps}`: profile tiny's baseline, in turn\n")
     print("| | metered | not metered |\n|---|---|---|")
-    print(f"| seconds of a trial, median | {_median(metered, 'wall_s'):.3f} | {_median(bare, 'wall_s'):.3f} |")
-    print(f"| of its training, median | {_median(metered, 'train_s'):.3f} | {_median(bare, 'train_s'):.3f} |")
+    print(f"| seconds of a trial, median | {_median(meter_run, 'wall_s'):.3f} | {_median(bare, 'wall_s'):.3f} |")
+    print(f"| of its training, median | {_median(meter_run, 'train_s'):.3f} | {_median(bare, 'train_s'):.3f} |")
     print(f"| CPU of the daemon's process, of a trial's seconds | {cpu[0]:.3%} | {cpu[1]:.3%} |\n")
     spread = f"{ratios[0]:+.2%} to {ratios[-1]:+.2%}"
     print("| a metered trial takes longer by | |\n|---|---|")

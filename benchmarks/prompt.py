@@ -12,7 +12,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.proposers.prompting.answer_schema import answer_schema
 from autoresearch.proposers.prompting.prompt import Situation, build_prompt
 from autoresearch.proposers.random import RandomProposer
@@ -36,7 +36,7 @@ def fails(cfg: Cfg) -> Failure | None:
 def night(iterations: int) -> tuple[Space, Trajectory]:
     """The real loop and the real rails around random proposals and a fake trial."""
     settings = Settings(iters=iterations, baseline=default_menu().defaults)
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     space = Space(policy.menu, policy.baseline, policy.steps)
     loop = fake_loop(settings, RandomProposer(space, 0), FakeTrial(fail=fails))
     loop.run()

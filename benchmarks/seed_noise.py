@@ -12,9 +12,9 @@ from pathlib import Path
 
 from autoresearch.config.resolve import parse_assignment, resolve
 from autoresearch.core.measurement import Measurement
-from autoresearch.daemon.backend import real_bench
-from autoresearch.daemon.policy import policy_of
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.daemon.backend import real_backend
+from autoresearch.daemon.policy import build_policy
+from autoresearch.testing.recording_observer import RecordingObserver
 from benchmarks.machine import describe
 
 
@@ -24,11 +24,11 @@ def main() -> None:
     parser.add_argument("--set", dest="assignments", action="append", default=[])
     args = parser.parse_args()
     settings = resolve({"profile": "tiny", **dict(parse_assignment(a) for a in args.assignments)}, {}).settings
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     with tempfile.TemporaryDirectory() as folder:
-        bench = real_bench(settings, policy, Path(folder), lambda: False, SilentWatcher())
-        outcomes = [bench.trial.measure(policy.baseline, seed, lambda *_: None) for seed in range(args.seeds)]
-        bench.close()
+        backend = real_backend(settings, policy, Path(folder), lambda: False, RecordingObserver())
+        outcomes = [backend.trial.measure(policy.baseline, seed, lambda *_: None) for seed in range(args.seeds)]
+        backend.close()
     measured = [o for o in outcomes if isinstance(o, Measurement)]
     bpb = [m.val_bpb for m in measured]
     mean, sd = statistics.fmean(bpb), statistics.stdev(bpb)

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from autoresearch.config.resolve import resolve
 from autoresearch.core.measurement import Measurement
-from autoresearch.daemon.backend import real_bench
-from autoresearch.daemon.policy import policy_of
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.daemon.backend import real_backend
+from autoresearch.daemon.policy import build_policy
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.server import SERVER_ENV
 from benchmarks.machine import describe
 
@@ -35,12 +35,12 @@ def main() -> None:
     pairs = parser.parse_args().pairs
     short = {"budget.size": STEPS, "baseline.lr_warmup": 40, "menu.knobs.lr_warmup.high": 40}
     settings = resolve({"profile": "tiny", **short}, {}).settings
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     threads = len(os.sched_getaffinity(0))
     ours, theirs, tuned = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder)
-        bench = real_bench(settings, policy, run_dir, lambda: False, SilentWatcher())
+        backend = real_backend(settings, policy, run_dir, lambda: False, RecordingObserver())
         command = [
             sys.executable,
             "-m",
@@ -49,7 +49,7 @@ def main() -> None:
             json.dumps(policy.baseline),
         ]
         for _ in range(pairs):
-            outcome = bench.trial.measure(policy.baseline, 0, lambda *_: None)
+            outcome = backend.trial.measure(policy.baseline, 0, lambda *_: None)
             assert isinstance(outcome, Measurement), outcome
             ours.append(outcome.tokens_per_s)
             for figures, more in ((theirs, {}), (tuned, SERVER_ENV)):
@@ -57,7 +57,7 @@ def main() -> None:
                 full = [*command, str(threads), "3", str(STEPS)]
                 done = subprocess.run(full, check=True, capture_output=True, text=True, env=env)
                 figures.append(float(done.stdout))
-        bench.close()
+        backend.close()
     print(f"### Trainer torch on the CPU against a nanoGPT-style loop\n\n{describe()}\n")
     command_line = f"`python -m benchmarks.throughput --pairs {pairs}`"
     print(f"{command_line}: profile tiny's baseline, {threads} threads, {STEPS} steps each\n")

@@ -21,10 +21,10 @@ from typing import Any
 
 from autoresearch.config.resolve import parse_assignment, resolve
 from autoresearch.core.measurement import Measurement
-from autoresearch.daemon.backend import Bench, check_baseline, real_bench
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.backend import TrialBackend, check_baseline, real_backend
+from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import AutoresearchError
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial
 from benchmarks.machine import describe
 
@@ -44,7 +44,7 @@ class Kind:
     trainer: str
     precision: str
     compiled: str = "off"
-    bench: Bench | None = None
+    backend: TrialBackend | None = None
     found: list[Measurement] = field(default_factory=list)
 
     @property
@@ -89,13 +89,13 @@ def main() -> None:
 
 def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kind], list[float]]:
     """Every kind's trials and the origin's tokens per second, one of each per round."""
-    benches: list[Bench] = []
+    benches: list[TrialBackend] = []
 
-    def bench_of(kind: Kind) -> Bench:
+    def bench_of(kind: Kind) -> TrialBackend:
         changes = {"trainer": kind.trainer, "compile": kind.compiled, "baseline.precision": kind.precision}
         settings = resolve({**flags, **changes}, {}).settings
-        policy = policy_of(settings)
-        made = real_bench(settings, policy, folder, lambda: False, SilentWatcher())
+        policy = build_policy(settings)
+        made = real_backend(settings, policy, folder, lambda: False, RecordingObserver())
         benches.append(made)
         check_baseline(made, policy)
         return made
@@ -107,20 +107,20 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
     try:
         for kind in first:
             try:
-                kind.bench = bench_of(kind)
+                kind.backend = bench_of(kind)
                 kinds.append(kind)
             except AutoresearchError as e:
                 print(f"left out: {kind.name} in {kind.precision}: {e.what}", file=sys.stderr)
         if not kinds:
             sys.exit("nothing could be trained here")
-        trial = kinds[0].bench.trial if kinds[0].bench else None
+        trial = kinds[0].backend.trial if kinds[0].backend else None
         assert isinstance(trial, ForkedTrial)
-        spec = trial.spec(policy_of(settings).baseline, 0)
+        spec = trial.spec(build_policy(settings).baseline, 0)
         for _ in range(rounds):
             for kind in kinds:
-                assert kind.bench is not None
-                assert kind.bench.estimator is not None
-                outcome = kind.bench.trial.measure(kind.bench.estimator.baseline, 0, lambda *_: None)
+                assert kind.backend is not None
+                assert kind.backend.estimator is not None
+                outcome = kind.backend.trial.measure(kind.backend.estimator.baseline, 0, lambda *_: None)
                 print(f"{kind.name} {kind.precision}: {outcome!r}", file=sys.stderr, flush=True)
                 if isinstance(outcome, Measurement):
                     kind.found.append(outcome)
@@ -133,8 +133,8 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
             else:
                 print(f"origin_loop: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
     finally:
-        for bench in benches:
-            bench.close()
+        for backend in benches:
+            backend.close()
     return spec.device, [k for k in kinds if k.found], origin
 
 

@@ -6,7 +6,7 @@
 (True, <Rail.PASSED: 'passed'>)
 """
 
-from rails.checks import budget as too_dear
+from rails.checks import budget as over_budget
 from rails.gate import gate
 from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, is_finite, same_value
 from rails.menu import Menu, MenuError, Steps, default_menu, load_menu, parse_menu
@@ -35,5 +35,5 @@ __all__ = [
     "load_menu",
     "parse_menu",
     "same_value",
-    "too_dear",
+    "over_budget",
 ]

@@ -52,7 +52,7 @@ class Browser:
         """A command of the DevTools protocol."""
         return self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": params})
 
-    def look(self, width: int, height: int, *, dark: bool = False, touch: bool = False) -> None:
+    def poll(self, width: int, height: int, *, dark: bool = False, touch: bool = False) -> None:
         """From here on: a window of this size, in this colour scheme."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 2 if touch else 1, "mobile": touch}
         self.devtools("Emulation.setDeviceMetricsOverride", **screen)

@@ -1,4 +1,4 @@
-"""A run with a real ``NimProposer`` and a real ``LlmServer`` in front of a fake server: what the fault tests share."""
+"""A run with a real ``LlmProposer`` and a real ``LlmServer`` in front of a fake server: what the fault tests share."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.llm_calls import Classification, Exchange, decode_exchange
 from autoresearch.core.loop import Loop
 from autoresearch.core.records import Closer, Evaluated
-from autoresearch.daemon.backend import Bench, judge
-from autoresearch.daemon.policy import policy_of
-from autoresearch.llm.async_bridge import Waiter
+from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.policy import build_policy
+from autoresearch.llm.async_bridge import AsyncBridge
 from autoresearch.llm.client import Client
 from autoresearch.llm.server import LlmServer
-from autoresearch.proposers.llm import NimProposer
+from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_backend import YARDSTICK
@@ -90,7 +90,7 @@ class World:
         self.check_that_the_key_is_nowhere()
 
     def check_that_the_key_is_nowhere(self) -> None:
-        written = "\n".join([*self.log.payloads, *self.loop.journal.payloads, *self.said])
+        written = "\n".join([*self.log.payloads, *self.loop.journal.payloads, *self.messages])
         assert KEY not in written
         assert json.dumps(KEY)[1:-1] not in written
         assert KEY[:12] not in written, "the beginning of the key was cut off with the text around it"
@@ -116,17 +116,17 @@ def world_of(
 ) -> Iterator[World]:
     """A run of ``iters`` iterations after ``memory`` others; ``server`` are fields of ``LlmServer``."""
     settings = Settings(iters=memory + iters, baseline=default_menu().defaults)
-    policy = policy_of(settings)
-    bench = Bench(FakeTrial(), YARDSTICK, None)
+    policy = build_policy(settings)
+    backend = TrialBackend(FakeTrial(), YARDSTICK, None)
     space = Space(policy.menu, policy.baseline, policy.steps)
     said: list[str] = []
     log = MemoryLog()
-    llm = TimedServer(Client(base_url, key), Waiter(), said.append, key=key, **{"deadline_s": 5.0, **server})
-    proposer = NimProposer(
+    llm = TimedServer(Client(base_url, key), AsyncBridge(), said.append, key=key, **{"deadline_s": 5.0, **server})
+    proposer = LlmProposer(
         llm=llm,
         space=space,
         fallback=RandomProposer(space, seed=1),
-        judge=partial(judge, policy, bench, settings),
+        judge=partial(judge, policy, backend, settings),
         log=log,
         utc=lambda: "2026-01-01T00:00:00Z",
         budget_left=lambda _trajectory: "an hour",

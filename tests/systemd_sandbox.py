@@ -35,7 +35,7 @@ PYTHON = HOME / "bin" / "python"
 # The sources are not installed there, and a Python built as a shared library may have to be told where that is.
 ENVIRON = {"PYTHONPATH": str(HOME / "source"), "LD_LIBRARY_PATH": "/opt/python/lib"}
 DEADLINE_S = 120.0
-LOOK_S = 0.05
+POLL_S = 0.05
 
 # Arguments: work directory, repository, site-packages, the base Python, corpus. Runs in the new namespaces.
 BOOT = r"""
@@ -118,7 +118,7 @@ def until(what: str, found: Callable[[], Any], deadline_s: float = DEADLINE_S) -
     end = time.monotonic() + deadline_s
     while not (thing := found()):
         assert time.monotonic() < end, f"waited {deadline_s:.0f} s in vain: {what}"
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     return thing
 
 

@@ -216,7 +216,12 @@ def _write(path: str, seed: int, name: str) -> None:
 
     letters = _byte_letters()
     tokens = [*SPECIALS, *letters, *("".join(merge.split()) for merge in MERGES)]
-    bias = [NEVER, 0.0, *(0.0 if 32 <= byte < 127 else NEVER for byte in range(256)), *(0.0 for _ in MERGES)]
+    bias = [
+        NEVER,
+        0.0,
+        *(0.0 if 32 <= byte < 127 else NEVER for byte in range(256)),
+        *(0.0 for _ in MERGES),
+    ]
     bias[tokens.index('"')] = READILY  # so that a string without a longest length ends, too
 
     writer = gguf.GGUFWriter(path, "llama")

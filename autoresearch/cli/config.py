@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from autoresearch.cli.parsing import add_command
-from autoresearch.cli.settings import add_settings, resolved
+from autoresearch.cli.settings import add_settings, resolve_args
 
 
 def add(commands: Any) -> None:
@@ -21,7 +21,7 @@ def config(args: argparse.Namespace) -> int:
     """``autoresearch config``."""
     from autoresearch.config.resolve import flat_settings
 
-    rows = flat_settings(resolved(args))
+    rows = flat_settings(resolve_args(args))
     if args.json:
         print(json.dumps({name: {"value": value, "from": origin} for name, value, origin, _ in rows}, indent=2))
         return 0

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli.parsing import add_command
-from autoresearch.cli.settings import add_settings, resolved
+from autoresearch.cli.settings import add_settings, resolve_args
 
 if TYPE_CHECKING:
     from autoresearch.daemon.doctor import Check
@@ -31,7 +31,7 @@ def doctor(args: argparse.Namespace) -> int:
     """``autoresearch doctor``: 0 where the loop would run, else the code that it would end with."""
     from autoresearch.daemon.doctor import examine
 
-    settings = resolved(args).settings
+    settings = resolve_args(args).settings
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     checks = examine(settings, (lambda _check: None) if args.json else (lambda check: _show(check, color)))
     failed = [check for check in checks if check.state == "fail"]
@@ -44,14 +44,14 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def _show(check: Check, color: bool) -> None:
-    from autoresearch.daemon.observers.terminal import harmless
+    from autoresearch.core.text import escape_control
 
     label = f"{LABELS[check.state]:<4}"
     if color:
         label = f"\x1b[{COLORS[check.state]}m{label}\x1b[0m"
-    print(f"{label}  {check.name:<14} {harmless(check.found)}", flush=True)
+    print(f"{label}  {check.name:<14} {escape_control(check.found)}", flush=True)
     if check.hint:
-        print(f"{'':<20} try: {harmless(check.hint)}", flush=True)
+        print(f"{'':<20} try: {escape_control(check.hint)}", flush=True)
 
 
 def _verdict(checks: list[Check], failed: int) -> str:

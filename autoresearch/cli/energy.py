@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli.parsing import add_command
+from autoresearch.core.text import plural
 
 if TYPE_CHECKING:
-    from autoresearch.energy.power_csv import Figures
+    from autoresearch.energy.power_csv import EnergyFigures
 
 
 def add(commands: Any) -> None:
@@ -31,15 +32,15 @@ def add(commands: Any) -> None:
 
 def energy(args: argparse.Namespace) -> int:
     """``autoresearch energy``."""
-    from autoresearch.energy.power_csv import figures_of
+    from autoresearch.energy.power_csv import read_figures
 
-    figures = figures_of(Path(args.file), args.max_gap)
+    figures = read_figures(Path(args.file), args.max_gap)
     print(json.dumps(asdict(figures), indent=2) if args.json else _text(figures))
     return 0
 
 
-def _text(f: Figures) -> str:
-    from autoresearch.report.format import count, span
+def _text(f: EnergyFigures) -> str:
+    from autoresearch.report.format import span
 
     kwh = "unknown kWh" if f.energy_kwh is None else f"{f.energy_kwh:.4f} kWh"
     watts = "" if f.mean_w is None or f.peak_w is None else f", mean {f.mean_w:.1f} W, peak {f.peak_w:.1f} W"
@@ -48,9 +49,9 @@ def _text(f: Figures) -> str:
         f"scope {f.scope or 'unknown'}, method {f.method}, coverage {100 * f.coverage:.1f}%",
     ]
     if f.gaps and f.gap_s is not None:
-        lines.append(f"{count(f.gaps, 'gap')} of more than {f.gap_s:g} s: what was used in them is not known")
+        lines.append(f"{plural(f.gaps, 'gap')} of more than {f.gap_s:g} s: what was used in them is not known")
     if f.skipped:
-        lines.append(f"{count(f.skipped, 'line')} of {f.rows} could not be read")
+        lines.append(f"{plural(f.skipped, 'line')} of {f.rows} could not be read")
     return "\n".join(lines)
 
 

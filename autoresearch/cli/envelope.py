@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.cli.parsing import add_command
-from autoresearch.cli.settings import add_settings, resolved
+from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.errors import AutoresearchError
 
 MAX_STEPS = 100_000  # of `--steps`
@@ -44,7 +44,7 @@ def envelope(args: argparse.Namespace) -> int:
     from autoresearch.report.envelope_plot import check_plot
     from autoresearch.report.envelope_text import envelope_json, line, render_envelope
 
-    settings = resolved(args).settings
+    settings = resolve_args(args).settings
     plot = Path(args.plot) if args.plot else None
     if plot:
         check_plot(plot)
@@ -55,7 +55,7 @@ def envelope(args: argparse.Namespace) -> int:
         Axes(args.batch_size, args.seq_len, args.precision),
         Timing(steps=args.steps),
         fresh=args.fresh,
-        on_point=lambda number, total, point: terminal.said(f"{number:>3}/{total}  {line(point, width=72)}"),
+        on_point=lambda number, total, point: terminal.notify(f"{number:>3}/{total}  {line(point, width=72)}"),
     )
     terminal.done()
     if args.json:

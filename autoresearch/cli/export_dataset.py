@@ -25,7 +25,7 @@ def export_dataset(args: argparse.Namespace) -> int:
     """``autoresearch export dataset``."""
     from autoresearch.daemon.observers.terminal import Terminal
     from autoresearch.data.corpus import Corpus
-    from autoresearch.data.megatron_dataset import export_dataset as write
+    from autoresearch.training.megatron_dataset import export_dataset as write
 
     terminal = Terminal(0, sys.stderr)
     about = write(Corpus.open(Path(args.corpus), verify=True), Path(args.out), terminal.preparing)

@@ -40,11 +40,11 @@ def add(kinds: Any) -> None:
 def export_recipe(args: argparse.Namespace) -> int:
     """``autoresearch export recipe``."""
     from autoresearch.report import load_records
-    from autoresearch.report.export import FORMATS, facts, recipe_of
+    from autoresearch.report.export import FORMATS, build_recipe, facts
 
     records = load_records(run_path(args))
     vocab = _vocab_of(Path(args.corpus), records) if args.corpus else None
-    recipe, form = recipe_of(records, steps=args.steps, vocab=vocab), FORMATS[args.format]
+    recipe, form = build_recipe(records, steps=args.steps, vocab=vocab), FORMATS[args.format]
     text = form.script(recipe)
     checked, said = _check_script(form.model_arguments(text), recipe.shape.params) if args.check else (False, "")
     if args.out:
@@ -78,10 +78,10 @@ def _check_script(arguments: Any, params: int) -> tuple[bool, str]:
     """Whether the model that the script describes was built, and what to say of it."""
     from math import prod
 
-    from autoresearch.training.models.exported_model import weights_of
+    from autoresearch.training.models.exported_model import parameter_shapes
 
     try:
-        built = sum(map(prod, weights_of(arguments).values()))
+        built = sum(map(prod, parameter_shapes(arguments).values()))
     except MissingPackage as e:
         return False, f"not checked: {e.what}"
     except (ValueError, TypeError, AssertionError) as e:

@@ -12,7 +12,7 @@ from typing import Any
 
 from autoresearch import __version__
 from autoresearch.cli import config, doctor, energy, envelope, export, pause, prepare, run, service, status, watch
-from autoresearch.cli.output import show_nobody
+from autoresearch.cli.output import discard_stdout
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("autoresearch: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `autoresearch report | head`
-        show_nobody()
+        discard_stdout()
         return 0
 
 

@@ -15,7 +15,7 @@ from autoresearch.errors import AutoresearchError
 from autoresearch.storage.run_dir import LOCK
 
 
-def show_nobody() -> None:
+def discard_stdout() -> None:
     """What is still to be written to stdout has no reader: let it go, so that the end of the process is quiet."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 

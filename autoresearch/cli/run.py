@@ -12,15 +12,15 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.cli.output import looks, show_nobody
+from autoresearch.cli.output import discard_stdout, looks
 from autoresearch.cli.parsing import add_command
-from autoresearch.cli.settings import add_settings, resolved
+from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.daemon.final_report import reports
 from autoresearch.errors import AutoresearchError
 from autoresearch.storage.run_dir import TRAJECTORY
 
 if TYPE_CHECKING:
-    from autoresearch.core.ports import Watcher
+    from autoresearch.core.ports import Observer
     from autoresearch.daemon.systemd.notify import Notifier
 
 
@@ -49,26 +49,26 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.daemon import service
     from autoresearch.daemon.hooks import Hooks
-    from autoresearch.daemon.observers.group import Several
+    from autoresearch.daemon.observers.group import ObserverGroup
     from autoresearch.daemon.observers.terminal import Terminal
-    from autoresearch.daemon.recording import recording_of
-    from autoresearch.daemon.systemd.unit import mistakes, own_groups, start_command
-    from autoresearch.daemon.systemd.watchdog import Supervised, patience_s
+    from autoresearch.daemon.recording import read_recording
+    from autoresearch.daemon.systemd.unit import own_groups, start_command, startup_warnings
+    from autoresearch.daemon.systemd.watchdog import WatchdogObserver, patience_s
     from autoresearch.storage.progress_file import ProgressFile
 
-    settings = resolved(args).settings
-    replies = recording_of(settings.replay_from) if settings.replay_from else ()
+    settings = resolve_args(args).settings
+    replies = read_recording(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
-    supervised = Supervised(manager, settings.iters, patience_s(settings))
-    for mistake in mistakes() if manager.address else ():
-        terminal.said(mistake)
+    watchdog = WatchdogObserver(manager, settings.iters, patience_s(settings))
+    for mistake in startup_warnings() if manager.address else ():
+        terminal.notify(mistake)
     with ExitStack() as ends:
         progress = ends.enter_context(closing(ProgressFile(settings.run_dir)))
-        watchers: list[Watcher] = [terminal, supervised, progress]
+        observers: list[Observer] = [terminal, watchdog, progress]
         if settings.on_event:
-            watchers.append(ends.enter_context(Hooks(settings, terminal.said, waits=supervised.waited)))
-        ending = service.run(settings, Several(*watchers), fresh=args.fresh, replies=replies)
-    supervised.ended(ending)
+            observers.append(ends.enter_context(Hooks(settings, terminal.notify, waits=watchdog.heartbeat)))
+        ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies)
+    watchdog.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)
         if not args.json:
@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
             again = start_command(own_groups()) if manager.address else ""
             print(_how_to_go_on(args.argv, settings, ending == "complete", again))
     except OSError:  # the terminal was closed, and because of that the run has ended, in good order
-        show_nobody()
+        discard_stdout()
     return 0
 
 

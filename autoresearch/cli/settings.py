@@ -50,7 +50,7 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> N
     )
 
 
-def resolved(args: argparse.Namespace) -> Resolved:
+def resolve_args(args: argparse.Namespace) -> Resolved:
     """The effective settings. A command without their flags gets the profile's and the environment's."""
     from autoresearch.config.resolve import parse_assignment, resolve
 
@@ -68,4 +68,4 @@ def add_run_path(parser: argparse.ArgumentParser, what: str) -> None:
 
 def run_path(args: argparse.Namespace) -> Path:
     """What RUN names, or else the run directory of the settings."""
-    return Path(args.path) if args.path else resolved(args).settings.run_dir
+    return Path(args.path) if args.path else resolve_args(args).settings.run_dir

@@ -44,7 +44,7 @@ def price(text: str) -> float:
 
 def status(args: argparse.Namespace) -> int:
     """``autoresearch status``."""
-    return _look(args, "status")
+    return _poll(args, "status")
 
 
 def report(args: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def report(args: argparse.Namespace) -> int:
     if not args.html and (args.price_per_kwh is not None or args.currency):
         what = "--price-per-kwh and --currency are of the HTML page, and --html is not given"
         raise ConfigError(what, hint="add --html; for the text report run with --set energy.price_per_kwh=0.30")
-    return _page(args) if args.html else _look(args, "report")
+    return _page(args) if args.html else _poll(args, "report")
 
 
 def _page(args: argparse.Namespace) -> int:
@@ -74,7 +74,7 @@ def _page(args: argparse.Namespace) -> int:
     return 0
 
 
-def _look(args: argparse.Namespace, kind: str) -> int:
+def _poll(args: argparse.Namespace, kind: str) -> int:
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
 
     path = run_path(args)

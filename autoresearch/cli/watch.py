@@ -28,16 +28,16 @@ def watch(args: argparse.Namespace) -> int:
 
     from autoresearch.report.watch.frame import frame
     from autoresearch.report.watch.screen import Screen, group
-    from autoresearch.report.watch.snapshot import Lookout
+    from autoresearch.report.watch.snapshot import SnapshotReader
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without these letters still shows the words
     on_terminal = sys.stdout.isatty()
     console = Console(highlight=False, markup=False, emoji=False, width=None if on_terminal else WIDTH)
-    with closing(Lookout(run_path(args))) as lookout:
+    with closing(SnapshotReader(run_path(args))) as lookout:
         if on_terminal and not args.once and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-            Screen(console, lambda width, height: frame(lookout.look(), width, height)).stay()
+            Screen(console, lambda width, height: frame(lookout.poll(), width, height)).stay()
             return 0
-        sight = lookout.look()
-    console.print(group(frame(sight, console.width)))
-    return sight.problem.exit_code if sight.problem else 0
+        snapshot = lookout.poll()
+    console.print(group(frame(snapshot, console.width)))
+    return snapshot.problem.exit_code if snapshot.problem else 0

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import TypeAdapter
 
-from autoresearch.core.values import Plain, decoded
+from autoresearch.core.values import FrozenModel, decode_record
 
 LLM_SOURCE = "nim"  # the `source` of what a model proposed, whichever proposer asked it
 
@@ -47,7 +47,7 @@ ANSWERED = frozenset(
 )
 
 
-class LlmCall(Plain):
+class LlmCall(FrozenModel):
     """One call as the iteration's record carries it; ``exchange`` is its number in exchanges.jsonl."""
 
     exchange: int
@@ -59,14 +59,14 @@ class LlmCall(Plain):
     latency_s: float  # retries and the waits between them included
 
 
-class Message(Plain):
+class Message(FrozenModel):
     """One message of a conversation, as the server is sent it."""
 
     role: str
     content: str
 
 
-class Exchange(Plain):
+class Exchange(FrozenModel):
     """One call, whole: what was sent, what came back, and what was made of it."""
 
     ts: str
@@ -113,4 +113,4 @@ _EXCHANGE: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
 def decode_exchange(payload: bytes | str) -> Exchange:
     """An exchange from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
-    return decoded(_EXCHANGE, payload)
+    return decode_record(_EXCHANGE, payload)

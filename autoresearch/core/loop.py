@@ -10,34 +10,34 @@ from functools import partial
 from typing import Literal
 
 from autoresearch.core.decision import decide, mean_bpb, wanted_seed
-from autoresearch.core.energy_accounting import PHASE_AFTER, accounted
+from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
 from autoresearch.core.ports import (
     Control,
     Exhausted,
-    Hold,
     Interrupted,
     Journal,
     Meter,
+    NullMeter,
     Observer,
     Progress,
     Proposer,
     Reply,
+    SuspendControl,
     Trial,
-    Unmetered,
 )
-from autoresearch.core.power import phase_of
+from autoresearch.core.power import phase_from_progress
 from autoresearch.core.record_builders import (
-    Asked,
-    Times,
-    attempt_of,
-    blocked_of,
-    eval_failed_of,
-    evaluated_of,
-    loop_complete_of,
-    proposed_of,
-    proposer_failed_of,
-    stopped_of,
+    AttemptLog,
+    IterationTimes,
+    build_attempt,
+    build_blocked,
+    build_eval_failed,
+    build_evaluated,
+    build_loop_complete,
+    build_proposed,
+    build_proposer_failed,
+    build_stopped,
 )
 from autoresearch.core.records import (
     Baseline,
@@ -83,7 +83,7 @@ class Loop:
     boot_id: str
     utc: Callable[[], str]
     clock: Callable[[], float] = time.monotonic
-    meter: Meter = field(default_factory=Unmetered)
+    meter: Meter = field(default_factory=NullMeter)
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
 
@@ -101,7 +101,7 @@ class Loop:
         except BaselineFailed as e:
             self.record_stop(e.what)
             raise
-        self.record(loop_complete_of(self.trajectory, self.iters, self.utc()))
+        self.record(build_loop_complete(self.trajectory, self.iters, self.utc()))
         return "complete"
 
     def iterate(self) -> None:
@@ -113,16 +113,16 @@ class Loop:
         if proposed is None:
             return  # closed without a candidate: the rails refused, or the proposer raised
         trials = self.measure(proposed.candidate_cfg, proposed.iter)
-        times = Times(self.active_s() - began, proposed.propose_wall_s)
+        times = IterationTimes(self.active_s() - began, proposed.propose_wall_s)
         if failure := first_failure(trials):
-            self.record(eval_failed_of(proposed, self.trajectory, failure, self.utc(), times))
+            self.record(build_eval_failed(proposed, self.trajectory, failure, self.utc(), times))
         else:
             decision = decide(trials, self.trajectory.baseline_outcomes, self.rule)
-            self.record(evaluated_of(proposed, self.trajectory, decision, self.utc(), times))
+            self.record(build_evaluated(proposed, self.trajectory, decision, self.utc(), times))
 
     def propose(self, began: float) -> Proposed | None:
         """Ask until a reply passes the rails; ``None`` when the iteration was closed without a candidate."""
-        n, asked = self.trajectory.next_iter, Asked()
+        n, asked = self.trajectory.next_iter, AttemptLog()
         while asked.replies < self.max_attempts:
             try:
                 reply = self.ask(asked)
@@ -134,17 +134,17 @@ class Loop:
                 break  # what was refused is recorded before the run ends
             except Exception as e:  # whatever a proposer does, the night goes on
                 wall_s = self.active_s() - began
-                self.record(proposer_failed_of(n, self.proposer.name, e, asked, self.utc(), wall_s))
+                self.record(build_proposer_failed(n, self.proposer.name, e, asked, self.utc(), wall_s))
                 self.proposer_failures += 1
                 return None
             self.proposer_failures = 0
             if passed := self.first_that_passes(reply, asked):
-                self.record(proposed_of(passed, reply.source, asked, n, self.utc()))
+                self.record(build_proposed(passed, reply.source, asked, n, self.utc()))
                 return self.trajectory.proposed
-        self.record(blocked_of(n, asked, self.utc(), self.active_s() - began))
+        self.record(build_blocked(n, asked, self.utc(), self.active_s() - began))
         return None
 
-    def ask(self, asked: Asked) -> Reply:
+    def ask(self, asked: AttemptLog) -> Reply:
         """One reply. A proposer that noticed a pause is asked again after it; a stop ends the run here."""
         while True:
             since = self.active_s()
@@ -158,14 +158,14 @@ class Loop:
                 self.meter.phase("idle")
             self.checkpoint()
 
-    def first_that_passes(self, reply: Reply, asked: Asked) -> Verdict | None:
+    def first_that_passes(self, reply: Reply, asked: AttemptLog) -> Verdict | None:
         """Judge every proposal of a reply by itself and keep them all; the first that passes is the candidate."""
         asked.replies += 1
         asked.calls += reply.calls
         passed: Verdict | None = None
         for raw in (reply.raw, *reply.others):
             verdict = self.judge(raw, self.trajectory)
-            asked.attempts.append(attempt_of(raw, reply.source, verdict, asked.replies, spare=passed is not None))
+            asked.attempts.append(build_attempt(raw, reply.source, verdict, asked.replies, spare=passed is not None))
             passed = passed or (verdict if verdict.ok else None)
         return passed
 
@@ -210,7 +210,7 @@ class Loop:
             detail = f"the machine went down {lost} times while this configuration ran"
             outcome: Measurement | Failure | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
         else:
-            hold = Hold(self.control.suspend_wanted, before)
+            hold = SuspendControl(self.control.suspend_wanted, before)
             outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), hold)
         if isinstance(outcome, Suspended):  # for a pause or a stop, which takes hold before the trial's next part
             self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
@@ -218,7 +218,7 @@ class Loop:
             self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
 
     def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
-        self.meter.phase(phase_of(phase))
+        self.meter.phase(phase_from_progress(phase))
         with suppress(Exception):
             self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
 
@@ -236,7 +236,7 @@ class Loop:
             self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
 
     def record_stop(self, reason: str) -> None:
-        self.record(stopped_of(self.trajectory, self.iters, reason, self.utc()))
+        self.record(build_stopped(self.trajectory, self.iters, reason, self.utc()))
 
     def end_if_proposer_is_broken(self) -> None:
         """A proposer that only raises must not use up the night's iterations in a second."""
@@ -254,7 +254,7 @@ class Loop:
 
     def record(self, event: Event) -> None:
         """Durable first, then part of what is known, then shown."""
-        event = accounted(event, self.meter, self.trajectory)
+        event = add_energy(event, self.meter, self.trajectory)
         self.journal.append(encode(event))
         self.trajectory.add(event)
         if phase := PHASE_AFTER.get(type(event)):

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from autoresearch.core.power import Scope
+from autoresearch.core.values import FrozenModel as FrozenModel
 from autoresearch.core.values import NotNegative, Positive, PositiveInt
-from autoresearch.core.values import Plain as Plain
 
 
 class Cause(StrEnum):
@@ -35,7 +35,7 @@ RETRYABLE = frozenset({Cause.TIMEOUT, Cause.KILLED})
 Mark = Literal["throttled", "contended", "slow"]
 
 
-class Measurement(Plain):
+class Measurement(FrozenModel):
     """What one trial measured."""
 
     ok: Literal[True] = True
@@ -59,7 +59,7 @@ class Measurement(Plain):
     energy_j: float | None = None  # of the whole trial; its scope, method and coverage stand in the trial's ``power``
 
 
-class Failure(Plain):
+class Failure(FrozenModel):
     """Why one trial measured nothing."""
 
     ok: Literal[False] = False
@@ -77,7 +77,7 @@ class Failure(Plain):
 Outcome = Measurement | Failure
 
 
-class Suspended(Plain):
+class Suspended(FrozenModel):
     """Where one trial was put aside, to be gone on with later. Seconds and joules are of all its parts so far."""
 
     step: int  # optimizer steps done

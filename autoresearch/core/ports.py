@@ -69,20 +69,22 @@ OnProgress = Callable[[str, float, int, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class SuspendControl:
     """How a running trial hears that it should stop for now, and where it had stopped before, if it had."""
 
     wanted: Callable[[], bool] = lambda: False
     before: Suspended | None = None
 
 
-NO_HOLD = Hold()
+NEVER_SUSPENDED = SuspendControl()
 
 
 class Trial(Protocol):
     """Measures one configuration with one seed, isolated from the caller."""
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+    def measure(
+        self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
+    ) -> Outcome | Suspended:
         """Blocks until measured or failed; every way to fail is an outcome. Raises ``Interrupted`` only.
 
         Put aside as soon as ``hold.wanted``, it answers where; with that as ``hold.before`` it goes on from there, and
@@ -119,18 +121,32 @@ class Control(Protocol):
         ...
 
 
-class Observer(Protocol):
-    """Is told what happens, for a terminal or a log; nothing it does reaches the loop."""
+class Observer:
+    """Told what happens, for a terminal or a log; no exception of an observer reaches the loop. The default ignores."""
 
-    def recorded(self, event: Event) -> None: ...
+    def opened(self, trajectory: Trajectory) -> None:
+        """The run as read from its journal, before this process adds to it; the object stays up to date."""
 
-    def progressed(self, progress: Progress) -> None: ...
+    def recorded(self, event: Event) -> None:
+        """``event`` is durable and part of the trajectory."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Progress of the running trial."""
+
+    def heartbeat(self, stop_reason: str) -> None:
+        """Called ten times a second while the daemon waits; ``stop_reason`` is empty unless the run is about to end."""
+
+    def notify(self, message: str) -> None:
+        """One line for the user."""
+
+    def preparing(self, stage: str, fraction: float) -> None:
+        """Progress of the preparation of a corpus."""
 
 
 class Meter(Protocol):
     """Keeps account of power and energy, by phase. Nothing that it does raises or waits."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Called by whoever waits, as often as it likes."""
         ...
 
@@ -143,10 +159,10 @@ class Meter(Protocol):
         ...
 
 
-class Unmetered:
+class NullMeter:
     """The ``Meter`` where nobody counts."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         pass
 
     def phase(self, name: Phase) -> None:
@@ -154,22 +170,6 @@ class Unmetered:
 
     def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
         return {}
-
-
-class Watcher(Observer, Protocol):
-    """What the service tells beside the loop's events."""
-
-    def opened(self, trajectory: Trajectory) -> None:
-        """The run as it is known, before this process adds to it; it stays up to date."""
-        ...
-
-    def waited(self, stopping: str) -> None:
-        """Ten times a second wherever the daemon waits; ``stopping``: why it will end next, or an empty string."""
-        ...
-
-    def said(self, message: str) -> None: ...
-
-    def preparing(self, stage: str, fraction: float) -> None: ...
 
 
 class Timer(Protocol):

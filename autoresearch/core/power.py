@@ -11,17 +11,18 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from autoresearch.core.values import Fraction, NotNegative, Plain
+from autoresearch.core.values import Fraction, FrozenModel, NotNegative
 
 Phase = Literal["start", "train", "validate", "propose", "paused", "idle"]
 Method = Literal["hwmon", "nvml_energy", "nvml_power", "nvidia_smi", "rapl", "none"]
 Scope = Literal["system", "gpu", "package"]  # the whole machine; the GPU's board; the CPU's package
 PHASES: tuple[Phase, ...] = get_args(Phase)
 TRIAL_PHASES: tuple[Phase, ...] = ("start", "train", "validate")
+JOULES_PER_KWH = 3.6e6
 MOMENT_S = 1e-9  # what a gauge that was read in no time at all counts for
 
 
-class Power(Plain):
+class Power(FrozenModel):
     """What one phase took, by one meter. Memory, utilisation and clocks are the GPU's where there is one."""
 
     method: Method | Literal["mixed"]  # mixed: a sum over starts that had different sensors of one scope
@@ -42,7 +43,7 @@ class Power(Plain):
     cpu_wait_frac: Fraction | None = None  # of the time, some process waited for a core (/proc/pressure/cpu)
 
 
-class Metering(Plain):
+class Metering(FrozenModel):
     """What this start of the daemon measures with, and what it found before its first trial."""
 
     method: Method
@@ -55,7 +56,7 @@ class Metering(Plain):
     currency: str | None = None
 
 
-def phase_of(progress: str) -> Phase:
+def phase_from_progress(progress: str) -> Phase:
     """What a trial says it is at, as a phase; what nobody knows is part of its start."""
     return next((phase for phase in PHASES if phase == progress), "start")
 
@@ -93,7 +94,7 @@ def scope_of(power: Mapping[Phase, Power]) -> Scope | None:
     return scopes.pop() if len(scopes) == 1 else None
 
 
-def with_more(before: Mapping[Phase, Power], more: Mapping[Phase, Power]) -> dict[Phase, Power]:
+def merge_phases(before: Mapping[Phase, Power], more: Mapping[Phase, Power]) -> dict[Phase, Power]:
     """Phase by phase both; of a phase whose scope has changed, which cannot be added up, the later."""
     both = {p: joined(before[p], m) if p in before and before[p].scope == m.scope else m for p, m in more.items()}
     return {**before, **both}

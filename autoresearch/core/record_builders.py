@@ -22,7 +22,8 @@ from autoresearch.core.records import (
     Stopped,
     TrialEnded,
 )
-from autoresearch.core.source_stats import credit_of
+from autoresearch.core.source_stats import source_credits
+from autoresearch.core.text import describe_error
 from autoresearch.core.trajectory import Trajectory, measurements
 from rails import Rail, Verdict
 
@@ -30,7 +31,7 @@ MAX_KEPT_REPLY_CHARS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class IterationTimes:
     """Where an iteration's time went, in seconds; pauses are in none of them."""
 
     wall_s: float
@@ -49,7 +50,7 @@ class Times:
 
 
 @dataclass(slots=True)
-class Asked:
+class AttemptLog:
     """What asking for one iteration's candidate has come to so far. ``propose_s`` is in seconds, without pauses."""
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Asked:
         return {"attempts": tuple(self.attempts), "llm_calls": tuple(self.calls), "propose_wall_s": self.propose_s}
 
 
-def attempt_of(raw: str, source: str, verdict: Verdict, round: int = 1, spare: bool = False) -> Attempt:  # noqa: A002
+def build_attempt(raw: str, source: str, verdict: Verdict, round: int = 1, spare: bool = False) -> Attempt:  # noqa: A002
     """One attempt as it is kept: bounded, and free of lone surrogates, which UTF-8 cannot hold."""
     kept = raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
     return Attempt(
@@ -79,7 +80,7 @@ def attempt_of(raw: str, source: str, verdict: Verdict, round: int = 1, spare: b
     )
 
 
-def proposed_of(verdict: Verdict, source: str, asked: Asked, n: int, ts: str) -> Proposed:
+def build_proposed(verdict: Verdict, source: str, asked: AttemptLog, n: int, ts: str) -> Proposed:
     """The record that opens iteration ``n`` with a candidate that passed, which ``source`` proposed."""
     proposal = _proposal(verdict)
     if proposal is None or verdict.candidate is None or verdict.diff is None:
@@ -96,7 +97,9 @@ def proposed_of(verdict: Verdict, source: str, asked: Asked, n: int, ts: str) ->
     )
 
 
-def evaluated_of(proposed: Proposed, trajectory: Trajectory, decision: Decision, ts: str, times: Times) -> Evaluated:
+def build_evaluated(
+    proposed: Proposed, trajectory: Trajectory, decision: Decision, ts: str, times: IterationTimes
+) -> Evaluated:
     """The record of a candidate that was measured and judged."""
     measured = measurements(trajectory.outcomes)
     lowest = min(m.val_bpb for m in measured)
@@ -112,13 +115,15 @@ def evaluated_of(proposed: Proposed, trajectory: Trajectory, decision: Decision,
     )
 
 
-def eval_failed_of(proposed: Proposed, trajectory: Trajectory, failure: Failure, ts: str, times: Times) -> EvalFailed:
+def build_eval_failed(
+    proposed: Proposed, trajectory: Trajectory, failure: Failure, ts: str, times: IterationTimes
+) -> EvalFailed:
     """The record of a candidate that could not be measured."""
     common = _candidate(proposed, trajectory, ts, times)
     return EvalFailed(**common, reason=failure.detail, eval_metrics=failure, cause=failure.cause)
 
 
-def blocked_of(n: int, asked: Asked, ts: str, wall_s: float) -> Blocked:
+def build_blocked(n: int, asked: AttemptLog, ts: str, wall_s: float) -> Blocked:
     """The record of an iteration in which the rails refused every attempt."""
     last = asked.attempts[-1]
     return Blocked(
@@ -130,14 +135,16 @@ def blocked_of(n: int, asked: Asked, ts: str, wall_s: float) -> Blocked:
     )
 
 
-def proposer_failed_of(n: int, source: str, error: Exception, asked: Asked, ts: str, wall_s: float) -> ProposerFailed:
+def build_proposer_failed(
+    n: int, source: str, error: Exception, asked: AttemptLog, ts: str, wall_s: float
+) -> ProposerFailed:
     """The record of an iteration in which the proposer raised."""
     rail = asked.attempts[-1].rail if asked.attempts else None
-    reason = ascii(f"{type(error).__name__}: {error}")[1:-1][:1000]
+    reason = describe_error(error, 1000)
     return ProposerFailed(**_without_candidate(n, asked, ts, wall_s), rail=rail, reason=reason, source=source)
 
 
-def loop_complete_of(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
+def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
     """The record of a run in which every requested iteration is closed."""
     evaluated = [r for r in trajectory.iterations if isinstance(r, Evaluated)]
     best = trajectory.best
@@ -153,18 +160,18 @@ def loop_complete_of(trajectory: Trajectory, iters: int, ts: str) -> LoopComplet
         baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
         best_val_bpb=best.val_bpb if best else None,
         best_iter=best.iter if best else None,
-        credit=credit_of(trajectory.iterations),
+        credit=source_credits(trajectory.iterations),
     )
 
 
-def stopped_of(trajectory: Trajectory, iters: int, reason: str, ts: str) -> Stopped:
+def build_stopped(trajectory: Trajectory, iters: int, reason: str, ts: str) -> Stopped:
     """The record of a run that ends in good order before its last iteration."""
     return Stopped(
         ts=ts,
         reason=reason,
         completed_iters=len(trajectory.iterations),
         requested_iters=iters,
-        credit=credit_of(trajectory.iterations),
+        credit=source_credits(trajectory.iterations),
     )
 
 
@@ -178,7 +185,7 @@ def _estimate(verdict: Verdict) -> EstimateRecord | None:
     return EstimateRecord(peak_bytes=cost.peak_bytes, time_ratio=cost.time_ratio) if cost else None
 
 
-def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: Times) -> dict[str, Any]:
+def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: IterationTimes) -> dict[str, Any]:
     trials, voided = trajectory.outcomes, trajectory.voided
     return {
         "ts": ts,
@@ -199,7 +206,7 @@ def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: Times
     }
 
 
-def _without_candidate(n: int, asked: Asked, ts: str, wall_s: float) -> dict[str, Any]:
-    overhead_s = Times(wall_s, asked.propose_s).overhead_s([])
+def _without_candidate(n: int, asked: AttemptLog, ts: str, wall_s: float) -> dict[str, Any]:
+    overhead_s = IterationTimes(wall_s, asked.propose_s).overhead_s([])
     fixed = {"ts": ts, "iter": n, "verdict_ok": False, "overhead_s": overhead_s, "iter_wall_s": wall_s}
     return fixed | asked.kept

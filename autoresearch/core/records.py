@@ -16,14 +16,14 @@ from pydantic import BaseModel, Field, TypeAdapter
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power
-from autoresearch.core.values import Cfg, KnobValue, decoded
-from autoresearch.core.values import Plain as Plain
+from autoresearch.core.values import Cfg, KnobValue, decode_record
+from autoresearch.core.values import FrozenModel as FrozenModel
 from rails import Rail
 
 SCHEMA_VERSION = 1
 
 
-class Yardstick(Plain):
+class Yardstick(FrozenModel):
     """What makes two val_bpb comparable. Two runs that differ in any field are not compared."""
 
     corpus_sha256: str
@@ -44,7 +44,7 @@ class Yardstick(Plain):
     fp8_recipe: str | None = None  # null where nothing is computed in fp8
 
 
-class DecisionRule(Plain):
+class DecisionRule(FrozenModel):
     """How a candidate's trials are judged against the baseline's."""
 
     kind: Literal["threshold"] = "threshold"
@@ -52,7 +52,7 @@ class DecisionRule(Plain):
     seed: int
 
 
-class ProposalRecord(Plain):
+class ProposalRecord(FrozenModel):
     """One change of one knob, in the proposer's words."""
 
     knob: str
@@ -60,14 +60,14 @@ class ProposalRecord(Plain):
     reason: str
 
 
-class EstimateRecord(Plain):
+class EstimateRecord(FrozenModel):
     """What R7 expected of the candidate before it ran."""
 
     peak_bytes: int
     time_ratio: float
 
 
-class Attempt(Plain):
+class Attempt(FrozenModel):
     """One raw reply of a proposer and what the gate made of it."""
 
     raw: str
@@ -81,7 +81,7 @@ class Attempt(Plain):
     spare: bool = False  # another proposal of the same reply had passed before it: judged, kept, not tried
 
 
-class Event(Plain):
+class Event(FrozenModel):
     """What every record has beside the journal's own ``seq`` and ``crc``."""
 
     ts: str  # UTC, for people; order and durations never come from it
@@ -263,7 +263,7 @@ class Resumed(Metered):
     paused_s: float
 
 
-class SourceCredit(Plain):
+class SourceCredit(FrozenModel):
     """What the proposals of one source have come to."""
 
     source: str
@@ -342,7 +342,7 @@ def _dump(fields: Mapping[str, Any]) -> str:
 
 def decode(payload: bytes | str) -> Any:
     """A record from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
-    return decoded(_RECORD, payload)
+    return decode_record(_RECORD, payload)
 
 
 def file_schema() -> dict[str, Any]:

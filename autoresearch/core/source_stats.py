@@ -8,7 +8,7 @@ from statistics import fmean
 from autoresearch.core.records import Closer, EvalFailed, Evaluated, SourceCredit
 
 
-def credit_of(iterations: Iterable[Closer]) -> tuple[SourceCredit, ...]:
+def source_credits(iterations: Iterable[Closer]) -> tuple[SourceCredit, ...]:
     """One entry per source whose candidates were tried, in the order of their first candidate."""
     tried: dict[str, list[Evaluated | EvalFailed]] = {}
     for record in iterations:

@@ -9,14 +9,14 @@ from pydantic import Field, TypeAdapter
 
 from autoresearch.core.measurement import Failure
 from autoresearch.core.records import Yardstick
-from autoresearch.core.values import Cfg, NotNegative, Plain, Positive, PositiveInt
+from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, PositiveInt
 from rails import Config
 
 METHOD = 1  # raised with every change that makes a measured speed mean something else
 ROUNDS = 5
 
 
-class Speed(Plain):
+class Speed(FrozenModel):
     """What one configuration's steps took. Tokens and seconds are those of the timed steps."""
 
     ok: Literal[True] = True
@@ -41,7 +41,7 @@ class Speed(Plain):
     trial_wall_s: NotNegative = 0.0  # as the daemon saw it, process start and end included
 
 
-class MatmulPeak(Plain):
+class MatmulPeak(FrozenModel):
     """The fastest dense matrix product that a device was seen to do in one precision."""
 
     ok: Literal[True] = True
@@ -49,7 +49,7 @@ class MatmulPeak(Plain):
     trial_wall_s: NotNegative = 0.0
 
 
-class Timing(Plain):
+class Timing(FrozenModel):
     """How long to measure: ``steps`` of each kind, shared out over the rounds."""
 
     steps: Annotated[int, Field(ge=1, le=100_000)] = 20
@@ -78,7 +78,7 @@ UNTIMED_YARDSTICK = frozenset(
 )
 
 
-class Conditions(Plain):
+class Conditions(FrozenModel):
     """Written before the first record of its kind: what ``conditions_sha256`` stands for."""
 
     kind: Literal["conditions"] = "conditions"
@@ -87,7 +87,7 @@ class Conditions(Plain):
     conditions: dict[str, Any]
 
 
-class Peak(Plain):
+class Peak(FrozenModel):
     """The device's matmul peak in one precision, or why there is none."""
 
     kind: Literal["peak"] = "peak"
@@ -97,7 +97,7 @@ class Peak(Plain):
     outcome: MatmulPeak | Failure
 
 
-class Point(Plain):
+class Point(FrozenModel):
     """One point of the sweep: measured, failed, or refused before it ran (then ``outcome`` is null)."""
 
     kind: Literal["point"] = "point"
@@ -137,7 +137,7 @@ Record = Conditions | Peak | Point
 _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 
 
-def conditions_of(yardstick: Yardstick, cfg: Cfg) -> dict[str, Any]:
+def speed_conditions(yardstick: Yardstick, cfg: Cfg) -> dict[str, Any]:
     """Everything that a step's time depends on besides the swept knobs: corpus, trainer, device, versions, model."""
     leave_out = UNTIMED_KNOBS.union(SWEPT)
     return {

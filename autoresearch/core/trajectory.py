@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
-from autoresearch.core.power import Metering, Phase, Power, Scope, scope_of, with_more
+from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
 from autoresearch.core.records import (
     Attempt,
     Baseline,
@@ -101,7 +101,7 @@ class Trajectory:
                 self._meter(record.suspended.energy_j, scope_of(record.power))
                 self.running, self.suspended = None, record.suspended
                 kept = record.suspended.resumes_at is not None  # else it begins again, and what was wrong is over
-                self.earlier_parts = with_more(self.earlier_parts, record.power) if kept else {}
+                self.earlier_parts = merge_phases(self.earlier_parts, record.power) if kept else {}
             case TrialEnded():
                 self._end_trial(record)
             case Baseline():
@@ -145,7 +145,7 @@ class Trajectory:
     def _count(self, power: dict[Phase, Power]) -> None:
         for phase, more in power.items():
             if more.scope is not None:
-                self.power[more.scope] = with_more(self.power.get(more.scope, {}), {phase: more})
+                self.power[more.scope] = merge_phases(self.power.get(more.scope, {}), {phase: more})
 
     def _is_first_bad_luck(self, outcome: Outcome) -> bool:
         unlucky = isinstance(outcome, Failure) and outcome.cause in RETRYABLE

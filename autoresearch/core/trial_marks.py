@@ -27,7 +27,7 @@ SLOW_FRAC = 1 / 3
 LOW_CLOCK_FRAC = 0.8
 
 
-def marks_of(outcome: Outcome, power: Mapping[Phase, Power], baseline: Sequence[TrialEnded]) -> tuple[Mark, ...]:
+def compute_marks(outcome: Outcome, power: Mapping[Phase, Power], baseline: Sequence[TrialEnded]) -> tuple[Mark, ...]:
     """What is known to have been wrong, in alphabetical order; what is not known marks nothing."""
     marks: list[Mark] = []
     train = power.get("train")

@@ -14,13 +14,13 @@ from autoresearch.errors import JournalDamaged
 T = TypeVar("T")
 
 
-class Plain(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen value: unknown fields, wrong types, NaN and infinities are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def decoded(kind: TypeAdapter[T], payload: bytes | str) -> T:
+def decode_record(kind: TypeAdapter[T], payload: bytes | str) -> T:
     """A record of this kind from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
     try:
         return kind.validate_json(payload)
@@ -38,7 +38,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Cfg = dict[str, KnobValue]
 
 
-def sha256_of(value: Plain | Mapping[str, Any]) -> str:
+def sha256_of(value: FrozenModel | Mapping[str, Any]) -> str:
     """Hash of a value's canonical JSON."""
-    plain = value.model_dump(mode="json") if isinstance(value, Plain) else dict(value)
+    plain = value.model_dump(mode="json") if isinstance(value, FrozenModel) else dict(value)
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.ports import Timer, Trial, Watcher
+from autoresearch.core.ports import Observer, Timer, Trial
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
@@ -16,9 +16,10 @@ from autoresearch.daemon.policy import Policy
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.prepare import prepare
 from autoresearch.data.sources import Sources
-from autoresearch.data.span import EVALUATOR_VERSION, Span, choose_span
+from autoresearch.data.span import EVALUATOR_VERSION, Span
 from autoresearch.data.tokenizer import TokenizerSpec
-from autoresearch.energy.sensors.select import Opened, open_source
+from autoresearch.data.windows import choose_span
+from autoresearch.energy.sensors.select import SelectedSensor, select_sensor
 from autoresearch.errors import ConfigError
 from autoresearch.machine import spare_bytes, usable_cpus
 from autoresearch.storage.run_dir import CHECKPOINT, CORPUS, LOGS
@@ -29,13 +30,13 @@ from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import TrialServer
 from autoresearch.trials.spec import Device, TrialSpec
-from rails import ChoiceKnob, Config, Limits, Verdict, gate, too_dear
+from rails import ChoiceKnob, Config, Limits, Verdict, gate, over_budget
 
 STDLIB = "stdlib"
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class TrialBackend:
     """What measures: a trial behind its port, the yardstick it measures with, and what a candidate would cost."""
 
     trial: Trial
@@ -44,10 +45,10 @@ class Bench:
     free_accelerator_bytes: int | None = None
     close: Callable[[], None] = lambda: None
     timer: Timer | None = None
-    open_source: Callable[[], Opened] | None = None  # what it can be metered by
+    select_sensor: Callable[[], SelectedSensor] | None = None  # what it can be metered by
 
 
-def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
+def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
     """The gate with everything that this run knows filled in."""
     return gate(
         raw,
@@ -55,8 +56,8 @@ def judge(policy: Policy, bench: Bench, settings: Settings, raw: str, trajectory
         policy.menu,
         steps=policy.steps,
         known=trajectory.known(),
-        estimate=bench.estimator,
-        limits=limits_now(bench.free_accelerator_bytes, settings),
+        estimate=backend.estimator,
+        limits=limits_now(backend.free_accelerator_bytes, settings),
     )
 
 
@@ -67,21 +68,21 @@ def limits_now(free_accelerator_bytes: int | None, settings: Settings) -> Limits
     return Limits(free if cap is None else min(free, cap), settings.limits.max_time_ratio)
 
 
-def refusal_for_cost(bench: Bench, settings: Settings, cfg: Config) -> str:
+def refusal_for_cost(backend: TrialBackend, settings: Settings, cfg: Config) -> str:
     """Why R7 would refuse ``cfg`` at this moment, or an empty string: proposers ask before they propose."""
-    limits = limits_now(bench.free_accelerator_bytes, settings)
-    return (too_dear(bench.estimator(cfg), limits) or "") if bench.estimator else ""
+    limits = limits_now(backend.free_accelerator_bytes, settings)
+    return (over_budget(backend.estimator(cfg), limits) or "") if backend.estimator else ""
 
 
-def real_bench(
-    settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], watcher: Watcher
-) -> Bench:
+def real_backend(
+    settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], observer: Observer
+) -> TrialBackend:
     """Corpus, device and trial server. Raises ``CorpusError``, ``TrialServerError`` or ``ConfigError``."""
     refuse_clocks_of_several_ranks(settings)
-    path = corpus_path(settings, run_dir, watcher)
-    corpus = Corpus.open(path, verify=True, progress=watcher.preparing)  # minutes, where it is large
+    path = corpus_path(settings, run_dir, observer)
+    corpus = Corpus.open(path, verify=True, progress=observer.preparing)  # minutes, where it is large
     span = choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
-    watcher.said(f"starting the trial server (trainer {settings.trainer})")
+    observer.notify(f"starting the trial server (trainer {settings.trainer})")
     server = TrialServer(settings.trainer, run_dir / LOGS / "trial-server.log")
     runner = ChildRunner(server, aborted)
     deadline_s = settings.limits.deadline_s
@@ -95,22 +96,22 @@ def real_bench(
         cannot_be_asked = settings.compile == "auto" and estimator.unsupported(policy.baseline)
         wanted = "off" if cannot_be_asked else settings.compile
         capped = spec.model_copy(update={"memory_limit_bytes": spare_bytes()})
-        compiled = decide_compiled(wanted, capped, corpus.vocab, device, runner, deadline_s, watcher.said)
+        compiled = decide_compiled(wanted, capped, corpus.vocab, device, runner, deadline_s, observer.notify)
         spec = spec.model_copy(update={"compiled": compiled})
-        yardstick = yardstick_of(spec, corpus, device)
-        speeds = step_seconds(run_dir, yardstick, policy.baseline, watcher.said)
+        yardstick = build_yardstick(spec, corpus, device)
+        speeds = step_seconds(run_dir, yardstick, policy.baseline, observer.notify)
         estimator = replace(estimator, compiled=compiled, speeds=speeds)
     except BaseException:
         server.close()
         raise
 
-    def spec_of(cfg: Cfg, seed: int) -> TrialSpec:
+    def build_spec(cfg: Cfg, seed: int) -> TrialSpec:
         return spec.model_copy(update={"cfg": cfg, "seed": seed})
 
     aside = run_dir.resolve() / CHECKPOINT  # whole, because another process reads it
-    trial = ForkedTrial(runner, spec_of, deadline_s, run_dir / LOGS, aside, memory_cap_bytes(settings))
-    sensor = partial(open_source, device.device, gpus_of(settings, device), settings.energy.sensor)
-    return Bench(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor)
+    trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, aside, memory_cap_bytes(settings))
+    sensor = partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor)
+    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor)
 
 
 def gpus_of(settings: Settings, device: Device) -> tuple[str, ...]:
@@ -118,9 +119,9 @@ def gpus_of(settings: Settings, device: Device) -> tuple[str, ...]:
     return device.gpus[: settings.parallel.data * settings.parallel.tensor]
 
 
-def check_baseline(bench: Bench, policy: Policy) -> None:
+def check_baseline(backend: TrialBackend, policy: Policy) -> None:
     """Raises ``ConfigError`` for a baseline that the trainer or the device cannot do."""
-    if bench.estimator and (why := bench.estimator.unsupported(policy.baseline)):
+    if backend.estimator and (why := backend.estimator.unsupported(policy.baseline)):
         raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.NAME=VALUE, or the trainer")
 
 
@@ -161,7 +162,7 @@ def memory_cap_bytes(settings: Settings) -> int | None:
     return int(settings.limits.memory_gib * 2**30) if settings.limits.memory_gib else None
 
 
-def yardstick_of(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstick:
+def build_yardstick(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstick:
     """What every val_bpb of this run is measured with; ``spec`` is any of its trials."""
     return Yardstick(
         corpus_sha256=corpus.sha256,
@@ -183,7 +184,7 @@ def yardstick_of(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstick:
     )
 
 
-def corpus_path(settings: Settings, run_dir: Path, watcher: Watcher) -> Path:
+def corpus_path(settings: Settings, run_dir: Path, observer: Observer) -> Path:
     """The prepared corpus; ``stdlib`` is prepared once, inside the run directory."""
     if settings.corpus is None:
         hint = "autoresearch prepare SOURCE... --out CORPUS, then --corpus CORPUS; or --corpus stdlib"
@@ -195,10 +196,10 @@ def corpus_path(settings: Settings, run_dir: Path, watcher: Watcher) -> Path:
     if (out / "manifest.json").exists():
         refuse_another_tokenizer(settings, Corpus.open(out))
     else:
-        watcher.said("preparing the corpus: this Python's own standard library")
+        observer.notify("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
         spec = TokenizerSpec(wanted.kind, wanted.vocab_size)
-        prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=watcher.preparing)
+        prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=observer.preparing)
     return out
 
 

@@ -17,9 +17,9 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from autoresearch.config.window import Window
-from autoresearch.storage.pause_flag import says_now
+from autoresearch.storage.pause_flag import wants_immediate_pause
 
-LOOK_AGAIN_S = 1.0  # where the kernel cannot watch the directory (network file systems, no inotify left)
+POLL_INTERVAL_S = 1.0  # where the kernel cannot watch the directory (network file systems, no inotify left)
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class RunControl:
     now: Callable[[], datetime] = datetime.now
     window: Window | None = None  # in which the local clock lets it work
     spent: Callable[[], str] = lambda: ""  # why the run has used up what it may; empty to go on
-    look: Callable[[], None] = lambda: None  # called ten times a second wherever the daemon waits
-    waited: Callable[[str], None] = lambda _stopping: None  # so is this, with the reason to stop
+    poll: Callable[[], None] = lambda: None  # called ten times a second wherever the daemon waits
+    heartbeat: Callable[[str], None] = lambda _stopping: None  # so is this, with the reason to stop
     aborted: bool = False
     _signal: str = ""
     _signalled_at: float = 0.0
@@ -62,36 +62,36 @@ class RunControl:
         """Anything called pause.flag pauses: a file, a directory, a dangling link."""
         return f"{self.flag.name} is there" if os.path.lexists(self.flag) else ""
 
-    def must_drop(self) -> bool:
+    def must_abort(self) -> bool:
         """Asked by whoever waits for a trial: whether to end it now."""
-        self._look(self.stop_reason())
+        self._poll(self.stop_reason())
         return self.aborted
 
-    def has_a_wish(self) -> bool:
+    def stop_or_pause_requested(self) -> bool:
         """Asked by whoever waits for an LLM: whether the user wants anything."""
         stopping = self.stop_reason()
-        self._look(stopping)
+        self._poll(stopping)
         return bool(stopping or self.pause_reason())
 
-    def _look(self, stopping: str) -> None:
+    def _poll(self, stopping: str) -> None:
         with suppress(Exception):  # whoever looks on cannot stop the run
-            self.look()
+            self.poll()
         with suppress(Exception):
-            self.waited(stopping)
+            self.heartbeat(stopping)
 
     def suspend_wanted(self) -> bool:
         """Whether the running trial is not to be waited for: "now" in the flag, or a signal that has waited enough."""
         if self._signal and self.drain_max_s is not None and self.clock() - self._signalled_at >= self.drain_max_s:
             return True
-        return bool(self.pause_reason()) and (self.pauses_now or says_now(self.flag))
+        return bool(self.pause_reason()) and (self.pauses_now or wants_immediate_pause(self.flag))
 
     def wait_while_paused(self) -> None:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
-                self._look("")
+                self._poll("")
                 with suppress(Empty):
-                    self._wake.get(timeout=LOOK_AGAIN_S)
+                    self._wake.get(timeout=POLL_INTERVAL_S)
 
     def on_signal(self, number: int, _frame: FrameType | None = None) -> None:
         """Signal handler: stop after the running trial; at the second signal, at once.

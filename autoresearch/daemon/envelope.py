@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.ports import Interrupted, Timer, Watcher
+from autoresearch.core.ports import Interrupted, Observer, Timer
 from autoresearch.core.speeds import (
     Conditions,
     MatmulPeak,
@@ -26,23 +26,23 @@ from autoresearch.core.speeds import (
     Speed,
     Swept,
     Timing,
-    conditions_of,
     latest_peaks,
     latest_points,
+    speed_conditions,
     swept,
 )
-from autoresearch.core.values import Cfg, KnobValue, Plain, sha256_of
-from autoresearch.daemon.backend import Bench, limits_now, real_bench
+from autoresearch.core.values import Cfg, FrozenModel, KnobValue, sha256_of
+from autoresearch.daemon.backend import TrialBackend, limits_now, real_backend
 from autoresearch.daemon.control import RunControl
-from autoresearch.daemon.policy import Policy, policy_of
-from autoresearch.daemon.service import MakeBench
+from autoresearch.daemon.policy import Policy, build_policy
+from autoresearch.daemon.service import MakeBackend
 from autoresearch.errors import ConfigError
 from autoresearch.machine import utc
 from autoresearch.storage.journal import Journal
-from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, hold, set_aside
+from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, archive, hold
 from autoresearch.storage.speed_log import decode_all, step_seconds
 from autoresearch.trials.estimate import TRAINER_PRECISIONS
-from rails import ChoiceKnob, too_dear
+from rails import ChoiceKnob, over_budget
 
 OnPoint = Callable[[int, int, Point], None]  # which, of how many, and what became of it
 
@@ -72,24 +72,24 @@ class Envelope:
 
 def sweep(
     settings: Settings,
-    watcher: Watcher,
+    observer: Observer,
     axes: Axes = Axes(),
     timing: Timing = Timing(),
     *,
     fresh: bool = False,
     on_point: OnPoint = lambda *_: None,
-    make_bench: MakeBench | None = None,
+    make_backend: MakeBackend | None = None,
 ) -> Envelope:
     """Measure every point that has not been under the same conditions. The first signal ends it, at once.
 
     Raises an ``AutoresearchError`` for everything that a person must decide or mend.
     """
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     cfgs = points_of(policy, axes)
     with hold(settings.run_dir) as run_dir:
         if fresh:
             old = [p for p in (run_dir / ENVELOPE, *run_dir.glob(f"{ENVELOPE}.torn-*")) if p.exists()]
-            set_aside(run_dir, old, watcher.said, "the old envelope")
+            archive(run_dir, old, observer.notify, "the old envelope")
         with closing(Journal(run_dir / ENVELOPE)) as journal:
             records = decode_all(journal.path, journal)  # before anything slow: it may be damaged
             control = RunControl(run_dir / PAUSE_FLAG)
@@ -97,14 +97,14 @@ def sweep(
             def stopped() -> bool:
                 return bool(control.stop_reason())
 
-            bench = (make_bench or real_bench)(settings, policy, run_dir, stopped, watcher)
+            backend = (make_backend or real_backend)(settings, policy, run_dir, stopped, observer)
             try:
-                log = Log(journal, conditions_of(bench.yardstick, policy.baseline), timing.steps)
+                log = Log(journal, speed_conditions(backend.yardstick, policy.baseline), timing.steps)
                 log.take_up(records)
                 with control.listening():
-                    measure_all(cfgs, Lab(settings, bench, timing, log, watcher, control, on_point))
+                    measure_all(cfgs, Sweep(settings, backend, timing, log, observer, control, on_point))
             finally:
-                bench.close()
+                backend.close()
     return Envelope(
         path=journal.path,
         conditions=log.conditions,
@@ -112,7 +112,7 @@ def sweep(
         planned=len(cfgs),
         points=tuple(log.points[swept(cfg)] for cfg in cfgs if swept(cfg) in log.points),
         peaks=log.peaks,
-        feeds_r7=bool(step_seconds(run_dir, bench.yardstick, policy.baseline, watcher.said)),
+        feeds_r7=bool(step_seconds(run_dir, backend.yardstick, policy.baseline, observer.notify)),
         ended=control.stop_reason(),
     )
 
@@ -166,7 +166,7 @@ class Log:
         if not any(isinstance(r, Conditions) and r.conditions_sha256 == sha for r in records):
             self.append(Conditions(ts=utc(), conditions_sha256=sha, conditions=self.conditions))
 
-    def append(self, record: Plain) -> None:
+    def append(self, record: FrozenModel) -> None:
         """Durable on return. Raises ``JournalError``."""
         self.journal.append(record.model_dump_json())
 
@@ -179,35 +179,35 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Lab:
+class Sweep:
     """A sweep under way: what measures, how long, where it is written, and who is told."""
 
     settings: Settings
-    bench: Bench
+    backend: TrialBackend
     timing: Timing
     log: Log
-    watcher: Watcher
+    observer: Observer
     control: RunControl
     on_point: OnPoint
 
     @property
     def timer(self) -> Timer:
-        assert self.bench.timer is not None
-        return self.bench.timer
+        assert self.backend.timer is not None
+        return self.backend.timer
 
     def refusal(self, cfg: Cfg) -> str:
         """Why R7 would refuse ``cfg`` here, whatever its time: memory, or what the trainer cannot do."""
-        if self.bench.estimator is None:
+        if self.backend.estimator is None:
             return ""
-        limits = replace(limits_now(self.bench.free_accelerator_bytes, self.settings), max_time_ratio=math.inf)
-        return too_dear(self.bench.estimator(cfg), limits) or ""
+        limits = replace(limits_now(self.backend.free_accelerator_bytes, self.settings), max_time_ratio=math.inf)
+        return over_budget(self.backend.estimator(cfg), limits) or ""
 
 
-def measure_all(cfgs: Sequence[Cfg], lab: Lab) -> None:
+def measure_all(cfgs: Sequence[Cfg], lab: Sweep) -> None:
     """Every point that has no measurement yet, until a signal comes."""
     todo = [cfg for cfg in cfgs if not (p := lab.log.points.get(swept(cfg))) or not p.speed]
     if done := len(cfgs) - len(todo):
-        lab.watcher.said(f"{done} of {len(cfgs)} points are measured already")
+        lab.observer.notify(f"{done} of {len(cfgs)} points are measured already")
     try:
         for number, cfg in enumerate(todo, 1 + done):
             if lab.control.stop_reason():
@@ -219,13 +219,13 @@ def measure_all(cfgs: Sequence[Cfg], lab: Lab) -> None:
         return  # what was under way is measured when the sweep goes on
 
 
-def measure(cfg: Cfg, lab: Lab, number: str) -> Point:
+def measure(cfg: Cfg, lab: Sweep, number: str) -> Point:
     """One point, whatever becomes of it. Raises ``Interrupted``."""
     batch_size, seq_len, precision = swept(cfg)
 
     def progressed(phase: str, fraction: float, _step: int, _speed: float | None) -> None:
         # Below 1, where the bar would be taken away: what ends a point is its line.
-        lab.watcher.preparing(f"{number}  {batch_size} x {seq_len} {precision}  {phase}", min(fraction, 0.999))
+        lab.observer.preparing(f"{number}  {batch_size} x {seq_len} {precision}  {phase}", min(fraction, 0.999))
 
     refused = lab.refusal(cfg)
     peak = None if refused else _peak(cfg, lab)
@@ -243,18 +243,18 @@ def measure(cfg: Cfg, lab: Lab, number: str) -> Point:
     )
 
 
-def _peak(cfg: Cfg, lab: Lab) -> float | None:
+def _peak(cfg: Cfg, lab: Sweep) -> float | None:
     """The matmul peak of the point's precision, measured once under these conditions; ``None`` where that failed."""
     precision, log = str(cfg["precision"]), lab.log
     if precision not in log.peaks and precision not in log.without_peak:
-        lab.watcher.preparing(f"matrix products in {precision}", 0.0)
+        lab.observer.preparing(f"matrix products in {precision}", 0.0)
         outcome = lab.timer.matmul_peak(cfg)
         log.append(Peak(ts=utc(), conditions_sha256=log.conditions_sha256, precision=precision, outcome=outcome))
         if isinstance(outcome, MatmulPeak):
             log.peaks[precision] = outcome.flops_per_s
         else:
             log.without_peak.add(precision)
-            lab.watcher.said(f"no matmul peak in {precision}, so no MFU: {outcome.cause} ({outcome.detail})")
+            lab.observer.notify(f"no matmul peak in {precision}, so no MFU: {outcome.cause} ({outcome.detail})")
     return log.peaks.get(precision)
 
 

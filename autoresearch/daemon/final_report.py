@@ -10,18 +10,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autoresearch.config.secrets import without_secrets
-from autoresearch.core.ports import Watcher
+from autoresearch.core.ports import Observer
 from autoresearch.storage.run_dir import PAGE, REPORT
 
 REPORT_DEADLINE_S = 120.0
 
 
-def write_report(run_dir: Path, watcher: Watcher, *, again: bool = True) -> None:
+def write_report(run_dir: Path, observer: Observer, *, again: bool = True) -> None:
     """Have children write the reports, or those that are missing: whatever is wrong with one cannot hurt the run."""
     for name, flags in reports().items():
         if again or not (run_dir / name).exists():
-            watcher.waited("")  # each may take its deadline, and a service manager waits for little more than one
-            _write_one(run_dir, name, flags, watcher)
+            observer.heartbeat("")  # each may take its deadline, and a service manager waits for little more than one
+            _write_one(run_dir, name, flags, observer)
 
 
 def reports() -> dict[str, tuple[str, ...]]:
@@ -30,7 +30,7 @@ def reports() -> dict[str, tuple[str, ...]]:
     return {REPORT: (), **page}
 
 
-def _write_one(run_dir: Path, name: str, flags: Sequence[str], watcher: Watcher) -> None:
+def _write_one(run_dir: Path, name: str, flags: Sequence[str], observer: Observer) -> None:
     command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), *flags, "--out", str(run_dir / name)]
     try:
         env = without_secrets(os.environ)
@@ -39,4 +39,4 @@ def _write_one(run_dir: Path, name: str, flags: Sequence[str], watcher: Watcher)
     except (OSError, subprocess.TimeoutExpired) as e:
         problem = str(e)
     if problem:
-        watcher.said(f"no {name} was written: {problem.splitlines()[-1]}")
+        observer.notify(f"no {name} was written: {problem.splitlines()[-1]}")

@@ -12,19 +12,18 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.ports import Watcher
-from autoresearch.core.power import Metering, Power, Scope, joined
+from autoresearch.core.ports import Observer
+from autoresearch.core.power import JOULES_PER_KWH, Metering, Power, Scope, joined
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import Bench
+from autoresearch.daemon.backend import TrialBackend
 from autoresearch.energy.meter import PowerMeter, metering_of_this_machine
 from autoresearch.energy.telemetry import Telemetry
 from autoresearch.errors import ConfigError
 
 IDLE_S = 3.0  # of samples before the first trial
 IDLE_DEADLINE_S = 10.0  # where the sensor takes its time
-LOOK_S = 0.1
+POLL_S = 0.1
 UNKNOWN_S = 600.0  # without a joule, after which a bound on them is not kept
-JOULES_PER_KWH = 3.6e6
 WITH_LLM = ("nim", "hybrid")  # proposers that have met their server
 
 
@@ -40,14 +39,14 @@ def new_meter() -> PowerMeter:
 
 
 @contextmanager
-def metered(
+def meter_run(
     settings: Settings,
-    bench: Bench,
+    backend: TrialBackend,
     meter: PowerMeter,
     run_dir: Path,
     proposer: str,
     control: Stoppable,
-    watcher: Watcher,
+    observer: Observer,
     trajectory: Trajectory,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Metering | None]:
@@ -56,7 +55,7 @@ def metered(
     Raises ``ConfigError`` for a bound on kWh that cannot be kept.
     """
     chosen = settings.energy
-    wanted = bench.open_source if chosen.meter == "auto" else None
+    wanted = backend.select_sensor if chosen.meter == "auto" else None
     opened = wanted() if wanted else None
     if chosen.max_kwh and (opened is None or opened.source.method == "none"):
         why = "; ".join(opened.refused) if opened else "nothing is metered"
@@ -67,18 +66,18 @@ def metered(
     if opened is None:
         yield None
         return
-    meter.llm_is_here = proposer in WITH_LLM and is_here(settings.llm.base_url)
+    meter.llm_is_here = proposer in WITH_LLM and is_local(settings.llm.base_url)
     meter.use(opened, Telemetry(run_dir))
     try:
         idle = idle_power(meter, control, sleep) if meter.source.method != "none" else None
         metering = meter.metering(idle, chosen.price_per_kwh, chosen.currency)
         if metering.scope:
-            watcher.said(in_words(metering))
+            observer.notify(describe_metering(metering))
         yield metering
     finally:
         meter.close()
         if meter.failed:
-            watcher.said(f"the meter gave up ({meter.failed}): what came after is not metered")
+            observer.notify(f"the meter gave up ({meter.failed}): what came after is not metered")
 
 
 def refuse_another_scope(max_kwh: float, scope: Scope | None, trajectory: Trajectory) -> None:
@@ -95,14 +94,14 @@ def idle_power(meter: PowerMeter, control: Stoppable, sleep: Callable[[float], N
     """What the device takes while nothing of this run is on it; an LLM server may be."""
     began = meter.clock()
     while meter.is_on and not control.stop_reason() and meter.clock() - began < IDLE_DEADLINE_S:
-        meter.look()
+        meter.poll()
         if any(p.span_s * p.coverage >= IDLE_S for p in meter.unsettled()):
             break
-        sleep(LOOK_S)
+        sleep(POLL_S)
     return meter.settle().get("idle")
 
 
-def in_words(metering: Metering) -> str:
+def describe_metering(metering: Metering) -> str:
     """What is said at the start of a run."""
     idle = metering.idle
     watts = f", {idle.mean_w:.1f} W before the first trial" if idle and idle.mean_w is not None else ""
@@ -145,7 +144,7 @@ def kwh_of(total: Power) -> float | None:
     return total.energy_j / total.coverage / JOULES_PER_KWH
 
 
-def is_here(base_url: str) -> bool:
+def is_local(base_url: str) -> bool:
     """Whether a URL is of this machine."""
     host = urlsplit(base_url).hostname or ""
     if host in ("localhost", socket.gethostname()):

@@ -35,7 +35,7 @@ class Policy:
         return {"baseline_cfg": self.baseline, "menu": dict(self.menu.source), "decision_rule": rule}
 
 
-def policy_of(settings: Settings) -> Policy:
+def build_policy(settings: Settings) -> Policy:
     """Menu, baseline and rule. Raises ``ConfigError`` naming the entry that does not fit."""
     names = list(default_menu().knobs)
     if differing := sorted(set(settings.baseline) ^ set(names)):

@@ -12,17 +12,17 @@ from autoresearch.report import raw_replies
 from autoresearch.storage.exchange_log import read_exchanges
 
 
-def recording_of(path: Path) -> Recording:
+def read_recording(path: Path) -> Recording:
     """The recorded proposals at ``path``: a file called exchanges* is such a log, all else a trajectory.
 
     Raises ``JournalError`` and ``JournalDamaged`` as the readers of the two do.
     """
     if path.name.startswith("exchanges") and not os.path.isdir(path):
-        return answers_of(read_exchanges(path))
+        return replies_by_iteration(read_exchanges(path))
     return tuple(raw_replies(path))
 
 
-def answers_of(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
+def replies_by_iteration(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
     """The replies that the rails were shown, by iteration and in the order of their rounds.
 
     A conversation that begins again, because the daemon was killed in it, takes the place of what was said before:
@@ -33,5 +33,5 @@ def answers_of(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
         before = rounds.get(exchange.iter, {})
         kept = {number: reply for number, reply in before.items() if number < exchange.round}
         rounds[exchange.iter] = kept | {exchange.round: exchange.reply}
-    answers = {n: tuple(reply for reply in said.values() if reply) for n, said in rounds.items()}
+    answers = {n: tuple(reply for reply in round_replies.values() if reply) for n, round_replies in rounds.items()}
     return {n: replies for n, replies in answers.items() if replies}

@@ -16,125 +16,127 @@ from autoresearch import __version__
 from autoresearch.config.settings import Settings
 from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
-from autoresearch.core.ports import Proposer, Watcher
+from autoresearch.core.ports import Observer, Proposer
 from autoresearch.core.power import Metering
 from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
-from autoresearch.daemon.backend import Bench, check_baseline, judge, real_bench, refusal_for_cost
+from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.final_report import write_report
-from autoresearch.daemon.metering import metered, new_meter, spent_reason
+from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
 from autoresearch.daemon.night_end import end_of_night
-from autoresearch.daemon.policy import Policy, check_policy, check_yardstick, policy_of
+from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.errors import ConfigError
 from autoresearch.machine import boot_id, utc
-from autoresearch.proposers.factory import Surroundings, proposer_of
+from autoresearch.proposers.factory import Surroundings, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.journal import Journal
-from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, hold, old_run, set_aside
+from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
 from autoresearch.storage.run_log import decode_all
 
 # How a bench is made; tests pass one whose trial is a fake.
-MakeBench = Callable[[Settings, Policy, Path, Callable[[], bool], Watcher], Bench]
+MakeBackend = Callable[[Settings, Policy, Path, Callable[[], bool], Observer], TrialBackend]
 
 
 def run(
     settings: Settings,
-    watcher: Watcher,
+    observer: Observer,
     *,
     fresh: bool = False,
     replies: Recording = (),
-    make_bench: MakeBench | None = None,
+    make_backend: MakeBackend | None = None,
 ) -> str:
     """Begin or continue the run in ``settings.run_dir`` and stay until it ends; answers how ("complete", or why not).
 
     Raises an ``AutoresearchError`` for everything that a person must decide or mend.
     """
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     with hold(settings.run_dir) as run_dir:
         if fresh:
-            set_aside(run_dir, old_run(run_dir), watcher.said)
+            archive(run_dir, run_files(run_dir), observer.notify)
         with closing(Journal(run_dir / TRAJECTORY)) as journal:
-            return open_run(settings, policy, journal, watcher, replies, make_bench or real_bench)
+            return open_run(settings, policy, journal, observer, replies, make_backend or real_backend)
 
 
 def open_run(
     settings: Settings,
     policy: Policy,
     journal: Journal,
-    watcher: Watcher,
+    observer: Observer,
     replies: Recording,
-    make_bench: MakeBench,
+    make_backend: MakeBackend,
 ) -> str:
     """Fold what is there, and put together what measures, unless nothing is left to do."""
     records = decode_all(journal, journal.path)
     trajectory = Trajectory.fold(records)
-    watcher.opened(trajectory)
+    observer.opened(trajectory)
     check_policy(trajectory, policy)
     run_dir = journal.path.parent
     if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
-        write_report(run_dir, watcher, again=False)  # a daemon may have been killed while it had them written
+        write_report(run_dir, observer, again=False)  # a daemon may have been killed while it had them written
         return "complete"
-    control, meter = control_of(settings, run_dir, watcher, records), new_meter()
-    control.look, control.spent = meter.look, partial(spent_reason, settings, meter, trajectory)
+    control, meter = build_control(settings, run_dir, observer, records), new_meter()
+    control.poll, control.spent = meter.poll, partial(spent_reason, settings, meter, trajectory)
     if settings.proposer == "replay":
         refuse_nothing_to_replay(replies)
     if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
         settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
-    bench = make_bench(settings, policy, run_dir, control.must_drop, watcher)
+    backend = make_backend(settings, policy, run_dir, control.must_abort, observer)
     try:
-        check_baseline(bench, policy)
-        if bench.estimator and bench.estimator.speeds:
-            watcher.said(f"R7 prices time by {len(bench.estimator.speeds)} measured speeds in {run_dir / ENVELOPE}")
+        check_baseline(backend, policy)
+        if backend.estimator and backend.estimator.speeds:
+            observer.notify(
+                f"R7 prices time by {len(backend.estimator.speeds)} measured speeds in {run_dir / ENVELOPE}"
+            )
         with control.listening():  # not before: until there is a trial to finish, a signal should simply end it
-            return go_on(settings, policy, bench, journal, trajectory, control, meter, watcher, replies)
+            return go_on(settings, policy, backend, journal, trajectory, control, meter, observer, replies)
     finally:
-        bench.close()
+        backend.close()
 
 
 def go_on(
     settings: Settings,
     policy: Policy,
-    bench: Bench,
+    backend: TrialBackend,
     journal: Journal,
     trajectory: Trajectory,
     control: RunControl,
     meter: PowerMeter,
-    watcher: Watcher,
+    observer: Observer,
     replies: Recording,
 ) -> str:
     """Everything is there: fix or check the yardstick, then loop."""
-    check_yardstick(trajectory, bench.yardstick)
+    check_yardstick(trajectory, backend.yardstick)
     around = Surroundings(
-        space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings)),
-        judge=partial(judge, policy, bench, settings),
+        space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, backend, settings)),
+        judge=partial(judge, policy, backend, settings),
         run_dir=journal.path.parent,
-        wish=control.has_a_wish,
-        said=watcher.said,
+        stop_or_pause_requested=control.stop_or_pause_requested,
+        notify=observer.notify,
         utc=utc,
     )
     with (
-        proposer_of(settings, around, replies) as proposer,
-        metered(settings, bench, meter, around.run_dir, proposer.name, control, watcher, trajectory) as metering,
+        open_proposer(settings, around, replies) as proposer,
+        meter_run(settings, backend, meter, around.run_dir, proposer.name, control, observer, trajectory) as metering,
     ):
-        loop = loop_of(settings, policy, bench, journal, trajectory, control, meter, watcher, proposer, metering)
+        loop = build_loop(settings, policy, backend, journal, trajectory, control, meter, observer, proposer, metering)
         ending = loop.run()
-    write_report(journal.path.parent, watcher)
+    write_report(journal.path.parent, observer)
     return ending
 
 
-def loop_of(
+def build_loop(
     settings: Settings,
     policy: Policy,
-    bench: Bench,
+    backend: TrialBackend,
     journal: Journal,
     trajectory: Trajectory,
     control: RunControl,
     meter: PowerMeter,
-    watcher: Watcher,
+    observer: Observer,
     proposer: Proposer,
     metering: Metering | None,
 ) -> Loop:
@@ -143,10 +145,10 @@ def loop_of(
         trajectory=trajectory,
         journal=journal,
         proposer=proposer,
-        judge=partial(judge, policy, bench, settings),
-        trial=bench.trial,
+        judge=partial(judge, policy, backend, settings),
+        trial=backend.trial,
         control=control,
-        observer=watcher,
+        observer=observer,
         rule=policy.rule,
         baseline_cfg=policy.baseline,
         iters=settings.iters,
@@ -157,7 +159,7 @@ def loop_of(
         meter=meter,
     )
     if trajectory.meta is None:
-        loop.record(meta_of(settings, policy, bench.yardstick))
+        loop.record(build_meta(settings, policy, backend.yardstick))
     loop.record(
         Started(
             ts=utc(),
@@ -181,7 +183,7 @@ def refuse_nothing_to_replay(replies: Recording) -> None:
         raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
 
 
-def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
+def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
     """The run's first record."""
     return Meta(
         ts=utc(),
@@ -198,8 +200,8 @@ def meta_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
     )
 
 
-def control_of(
-    settings: Settings, run_dir: Path, watcher: Watcher, records: Sequence[Any] = (), now: datetime | None = None
+def build_control(
+    settings: Settings, run_dir: Path, observer: Observer, records: Sequence[Any] = (), now: datetime | None = None
 ) -> RunControl:
     """The user's hand; ``records`` say when the night began, where this start goes on after a crash in it."""
     silent_s = settings.limits.deadline_s
@@ -211,5 +213,5 @@ def control_of(
         pauses_now=settings.pause_mode == "now",
         drain_max_s=settings.drain_max_s,
         window=Window.parsed(settings.window) if settings.window else None,
-        waited=watcher.waited,
+        heartbeat=observer.heartbeat,
     )

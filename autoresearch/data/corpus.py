@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from autoresearch.core.values import Plain
+from autoresearch.core.values import FrozenModel
 from autoresearch.data.tokenizer import Kind, Tokenizer, from_json
 from autoresearch.errors import CorpusError
 
@@ -37,7 +37,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 AGAIN = "the corpus has changed or is incomplete: restore it, or prepare it again in another directory"
 
 
-class SourceInfo(Plain):
+class SourceInfo(FrozenModel):
     """What was read; ``sha256`` covers the name and the text of every document, in order."""
 
     names: tuple[str, ...]
@@ -47,7 +47,7 @@ class SourceInfo(Plain):
     sha256: str
 
 
-class TokenizerInfo(Plain):
+class TokenizerInfo(FrozenModel):
     """Which tokenizer; ``requested_vocab`` is the ceiling that bpe was trained with."""
 
     kind: Kind
@@ -57,7 +57,7 @@ class TokenizerInfo(Plain):
     sha256: str
 
 
-class SplitInfo(Plain):
+class SplitInfo(FrozenModel):
     """One token file: ``bytes`` is the UTF-8 text it stands for, ``tokens`` counts separators too."""
 
     documents: int
@@ -66,7 +66,7 @@ class SplitInfo(Plain):
     sha256: str
 
 
-class Manifest(Plain):
+class Manifest(FrozenModel):
     """``manifest.json``; ``sha256``, the hash of the corpus, covers all the rest as canonical JSON."""
 
     format: Literal[1]

@@ -135,15 +135,15 @@ def _jsonl(name: str, path: Path) -> Iterator[Document]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            decoded = _decoded(f"{name}:{number}", line)
+            decode_record = _decoded(f"{name}:{number}", line)
             try:
-                text = json.loads(decoded.text)["text"]
+                text = json.loads(decode_record.text)["text"]
             except (ValueError, TypeError, KeyError, RecursionError):
                 text = None
             if not isinstance(text, str):
                 hint = 'each line is one document: {"text": "..."}'
                 raise CorpusError(f"{path}, line {number}: not an object with a string `text`", hint=hint)
-            yield _document(decoded.name, text, replaced=decoded.replaced)
+            yield _document(decode_record.name, text, replaced=decode_record.replaced)
 
 
 def _parquet(name: str, path: Path) -> Iterator[Document]:

@@ -19,10 +19,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 from autoresearch.core.power import PHASES, Metering, Phase, Power
 from autoresearch.energy import machine
 from autoresearch.energy.integrate import GAP_S, Integrator, Interval
-from autoresearch.energy.phase_totals import Tally
+from autoresearch.energy.phase_totals import PhaseTotals
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sensors.select import Opened
-from autoresearch.energy.sensors.sensor import Nothing, Source
+from autoresearch.energy.sensors.select import SelectedSensor
+from autoresearch.energy.sensors.sensor import NoSensor, Source
 from autoresearch.energy.telemetry import Telemetry
 
 EVERY_S = 1.0
@@ -38,7 +38,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def harmless(
+def disable_on_error(
     nothing: Callable[[], T],
 ) -> Callable[[Callable[Concatenate[PowerMeter, P], T]], Callable[Concatenate[PowerMeter, P], T]]:
     """What the method raises ends the metering, never the night; it then answers ``nothing()``."""
@@ -68,7 +68,7 @@ class PowerMeter:
     cpu_wait_s: Callable[[], float | None] = lambda: None
     mem_used_bytes: Callable[[], int | None] = machine.mem_used_bytes
     llm_is_here: bool = False  # an LLM server on this machine answers
-    source: Source = field(default_factory=Nothing)
+    source: Source = field(default_factory=NoSensor)
     refused: tuple[str, ...] = ()
     telemetry: Telemetry | None = None
     is_on: bool = False
@@ -81,10 +81,10 @@ class PowerMeter:
     _others: frozenset[int] | None = None  # who computes on the device while no trial does
     _is_blind: bool = False  # not even our own trial is seen there: a container
     _integrator: Integrator = field(default_factory=Integrator)
-    _tallies: dict[Phase, Tally] = field(default_factory=dict)
+    _totals: dict[Phase, PhaseTotals] = field(default_factory=dict)
 
-    @harmless(lambda: None)
-    def use(self, opened: Opened, telemetry: Telemetry | None = None) -> None:
+    @disable_on_error(lambda: None)
+    def use(self, opened: SelectedSensor, telemetry: Telemetry | None = None) -> None:
         """Begin to meter."""
         self.source, self.refused, self.telemetry = opened.source, opened.refused, telemetry
         self.is_on = True
@@ -112,13 +112,13 @@ class PowerMeter:
         self.failed = f"{type(why).__name__}: {why}"[:MAX_WHY]
         self.close()
 
-    @harmless(lambda: None)
-    def look(self) -> None:
+    @disable_on_error(lambda: None)
+    def poll(self) -> None:
         """Take a sample if it is time; whoever waits calls this as often as it likes."""
         if self.is_on and (t := self.clock()) >= self._due:
             self._take(t)
 
-    @harmless(lambda: None)
+    @disable_on_error(lambda: None)
     def phase(self, name: Phase) -> None:
         """What happens from now on is this."""
         if self.is_on and name != self._phase:
@@ -129,17 +129,17 @@ class PowerMeter:
                 self._is_blind = self.source.users() == frozenset()
         self._phase = name
 
-    @harmless(dict[Phase, Power])
+    @disable_on_error(dict[Phase, Power])
     def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
         """What ``phases`` took since they were last settled, without those that are not worth telling."""
         if not self.is_on:
             return {}
         self._cut()
-        settled = {p: self._tallies.pop(p) for p in PHASES if p in phases and p in self._tallies}
+        settled = {p: self._totals.pop(p) for p in PHASES if p in phases and p in self._totals}
         powers = {p: tally.power(self.source.method, self.source.scope, self.shared) for p, tally in settled.items()}
         return {p: power for p, power in powers.items() if p in TRIED or self._is_worth_telling(power)}
 
-    @harmless(list[Power])
+    @disable_on_error(list[Power])
     def unsettled(self) -> list[Power]:
         """What no record knows yet, up to now."""
         if not self.is_on:
@@ -147,7 +147,7 @@ class PowerMeter:
         since = {self._phase: self.clock() - self._since}
         return [
             tally.power(self.source.method, self.source.scope, self.shared, more_s=since.get(phase, 0.0))
-            for phase, tally in self._tallies.items()
+            for phase, tally in self._totals.items()
         ]
 
     def metering(self, idle: Power | None, price_per_kwh: float | None, currency: str | None) -> Metering:
@@ -177,10 +177,10 @@ class PowerMeter:
         t = self.clock()
         self._take(t)
         if interval := self._integrator.cut(t):
-            self._tally().took(interval)
+            self._phase_totals().took(interval)
         waited_s = self.cpu_wait_s()
         known = waited_s is not None and self._waited_s is not None
-        self._tally().seconds(t - self._since, waited_s - self._waited_s if known else None)  # type: ignore[operator]
+        self._phase_totals().seconds(t - self._since, waited_s - self._waited_s if known else None)  # type: ignore[operator]
         self._since, self._waited_s = t, waited_s
 
     def _take(self, t: float) -> None:
@@ -203,7 +203,7 @@ class PowerMeter:
             mem_used_bytes=self.mem_used_bytes() if memory is None else memory,
         )
         interval = self._integrator.add(sample)
-        tally = self._tally()
+        tally = self._phase_totals()
         tally.seen(sample)
         if interval:
             tally.took(interval)
@@ -211,8 +211,8 @@ class PowerMeter:
             at = self.wall_clock() - (t - sample.t)
             self.telemetry.write(sample, _watts(sample, interval), at, self._phase, self.source.scope)
 
-    def _tally(self) -> Tally:
-        return self._tallies.setdefault(self._phase, Tally())
+    def _phase_totals(self) -> PhaseTotals:
+        return self._totals.setdefault(self._phase, PhaseTotals())
 
 
 def metering_of_this_machine() -> PowerMeter:

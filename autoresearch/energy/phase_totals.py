@@ -27,7 +27,7 @@ class Mean:
 
 
 @dataclass(slots=True)
-class Tally:
+class PhaseTotals:
     """Begins empty with each phase of each record."""
 
     energy: Total = field(default_factory=Total)

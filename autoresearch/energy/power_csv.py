@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Literal, TextIO
 
+from autoresearch.core.power import JOULES_PER_KWH
 from autoresearch.energy.integrate import integrate
 from autoresearch.energy.sample import Sample
 from autoresearch.errors import AutoresearchError
@@ -32,7 +33,6 @@ SCOPES = ("gpu", "package", "system")
 CELL_W = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(m|k)?W?", re.IGNORECASE)
 UNIT = re.compile(r"\s*\[(.*)\]\s*$")
 FACTORS = {"m": 1e-3, "k": 1e3, "": 1.0}
-JOULES_PER_KWH = 3.6e6
 EPOCH_MS = 1e11  # a larger number counts milliseconds: as seconds it would be after the year 5000
 GAP_INTERVALS = 3.0  # samples that are further apart than so many usual intervals are not joined
 AT_ONCE_S = 0.05  # devices that are asked one after the other
@@ -43,7 +43,7 @@ HINT = "wanted are the columns timestamp and power_w, or those of nvidia-smi --q
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class EnergyFigures:
     """What a sheet comes to. ``None`` is "not known"; seconds, watts and kWh as the names say."""
 
     energy_kwh: float | None  # of the covered seconds
@@ -61,7 +61,7 @@ class Figures:
 
 
 @dataclass(slots=True)
-class Sheet:
+class PowerCsv:
     """What was read: the samples of each device, in the file's order."""
 
     devices: dict[str, list[Sample]] = field(default_factory=dict)
@@ -70,24 +70,24 @@ class Sheet:
     scope: str | None = None
 
 
-def figures_of(path: Path, gap_s: float | None = None) -> Figures:
+def read_figures(path: Path, gap_s: float | None = None) -> EnergyFigures:
     """Read and integrate the file. Raises ``AutoresearchError`` for what is no such sheet."""
     try:
         with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
-            sheet = read_sheet(file, str(path))
+            sheet = parse_power_csv(file, str(path))
     except OSError as e:
         raise AutoresearchError(f"cannot read {path}: {e.strerror}", hint="give a CSV file") from e
-    return integrate_sheet(sheet, gap_s)
+    return integrate_power_csv(sheet, gap_s)
 
 
-def read_sheet(lines: TextIO | Iterable[str], name: str) -> Sheet:
+def parse_power_csv(lines: TextIO | Iterable[str], name: str) -> PowerCsv:
     """The samples of a CSV. Raises ``AutoresearchError`` where no column of times or of watts can be found."""
     rows = _rows(lines, name)
     first = next(rows, None)
     if first is None:
         raise AutoresearchError(f"{name} is empty", hint=HINT)
     columns = _headless(first) if _time_of(first[0]) is not None else _columns(first, name)
-    sheet = Sheet(scope=columns.scope)
+    sheet = PowerCsv(scope=columns.scope)
     if columns.is_headless:
         _take(sheet, columns, first)
     for row in rows:
@@ -100,7 +100,7 @@ def read_sheet(lines: TextIO | Iterable[str], name: str) -> Sheet:
     return sheet
 
 
-def integrate_sheet(sheet: Sheet, gap_s: float | None = None) -> Figures:
+def integrate_power_csv(sheet: PowerCsv, gap_s: float | None = None) -> EnergyFigures:
     """The trapezoids of every device, added up."""
     gap_s = gap_s or _usual_gap_s(sheet)
     known = [[s for s in samples if s.watts is not None] for samples in sheet.devices.values()]
@@ -108,7 +108,7 @@ def integrate_sheet(sheet: Sheet, gap_s: float | None = None) -> Figures:
     energies = [t.energy_j for t in totals if t.energy_j is not None]
     means = [t.mean_w for t in totals if t.mean_w is not None]
     spans = sum(t.span_s for t in totals)
-    return Figures(
+    return EnergyFigures(
         energy_kwh=sum(energies) / JOULES_PER_KWH if energies else None,
         mean_w=sum(means) if means else None,
         peak_w=_peak_w(known, gap_s or 0.0),
@@ -166,7 +166,7 @@ def _headless(first: Sequence[str]) -> _Columns:
     return _Columns(time=0, power=power, scope="gpu", is_headless=True)
 
 
-def _take(sheet: Sheet, columns: _Columns, row: Sequence[str]) -> None:
+def _take(sheet: PowerCsv, columns: _Columns, row: Sequence[str]) -> None:
     if tuple(row) == columns.header:  # two logs, one behind the other
         return
     sheet.rows += 1
@@ -227,7 +227,7 @@ def _is_interleaved(samples: Sequence[Sample]) -> bool:
     return sum(step <= at_once_s for step in steps) >= BURSTS * len(steps)
 
 
-def _usual_gap_s(sheet: Sheet) -> float | None:
+def _usual_gap_s(sheet: PowerCsv) -> float | None:
     """Three times the usual interval between samples; ``None`` where there is none."""
     steps: list[float] = []
     for samples in sheet.devices.values():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoresearch.core.power import Phase, Scope
 from autoresearch.energy.sample import Sample
-from autoresearch.storage.files import open_plain
+from autoresearch.storage.files import open_regular
 from autoresearch.storage.run_dir import OLD_TELEMETRY, TELEMETRY
 
 COLUMNS = (
@@ -55,7 +55,7 @@ class Telemetry:
         self._size += os.write(self._fd, line)
 
     def _open(self) -> None:
-        self._fd = open_plain(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._fd = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._size = os.fstat(self._fd).st_size
         # Behind a line that a crash has torn a new one begins; the reader passes over the torn one.
         self._size += os.write(self._fd, b"\n" if self._size else HEADER.encode())

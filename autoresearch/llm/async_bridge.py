@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from autoresearch.core.ports import Interrupted
 
-LOOK_S = 0.1  # how often it looks whether the user wants something else
+POLL_S = 0.1  # how often it looks whether the user wants something else
 GRACE_S = 0.5  # what a cancelled request gets to close its connection
 
 T = TypeVar("T")
 
 
-class Waiter:
+class AsyncBridge:
     """Runs one coroutine at a time. Whatever it waits for, ``interrupted`` is asked ten times a second.
 
     A timeout of the HTTP client counts from byte to byte, and a server that drips outlasts it; this one does not.
@@ -78,7 +78,7 @@ class Waiter:
                     raise TimeoutError(f"no answer within {seconds:.0f} s")
                 if self._interrupted():
                     raise Interrupted("the proposer was interrupted")
-                await asyncio.wait({task}, timeout=min(LOOK_S, left))
+                await asyncio.wait({task}, timeout=min(POLL_S, left))
             return task.result()
         finally:
             await _ended(task)

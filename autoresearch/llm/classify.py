@@ -39,12 +39,12 @@ OVERFLOW_STATUS = frozenset({400, 413, 422, 500})  # llama-cpp-python answers an
 MODEL_STATUS = frozenset({400, 404, 410, 422})
 
 
-def failure_of(error: Exception, without_key: Callable[[str], str] = str) -> Answer:
+def classify_error(error: Exception, without_key: Callable[[str], str] = str) -> Answer:
     """What ``error`` says of the call, as an ``Answer`` without text."""
     match error:
         case openai.APIStatusError():
             body = error.response.text[:MAX_SEARCHED_CHARS]
-            kind, detail = of_status(error.status_code, body), f"HTTP {error.status_code}: {body}"
+            kind, detail = classify_status(error.status_code, body), f"HTTP {error.status_code}: {body}"
         case TimeoutError() | openai.APITimeoutError():
             kind, detail = Classification.TIMEOUT, str(error)
         case openai.APIConnectionError():
@@ -56,7 +56,7 @@ def failure_of(error: Exception, without_key: Callable[[str], str] = str) -> Ans
     return Answer(kind, _brief(without_key(detail)), retry_after_s=wait)  # before it is cut: half a key is one too
 
 
-def of_status(status: int, body: str) -> Classification:
+def classify_status(status: int, body: str) -> Classification:
     """The name of an HTTP error."""
     if status == 429:
         return Classification.RATE_LIMITED

@@ -12,7 +12,7 @@ MARKS = frozenset({"knob", "new_value"})  # what has one of these is meant as a 
 _DECODER = json.JSONDecoder()
 
 
-def slices_of(text: str, most: int) -> tuple[str, ...]:
+def extract_proposals(text: str, most: int) -> tuple[str, ...]:
     """At most ``most`` JSON objects of ``text`` that are meant as proposals, each as written, in their order.
 
     They may stand alone, in a list, in an object around them, in a fence, or in prose.

@@ -33,7 +33,7 @@ class Model:
     max_model_len: int | None = None
 
 
-def completion_of(body: bytes) -> Answer:
+def parse_completion(body: bytes) -> Answer:
     """The answer in a chat completion. Raises ``Malformed``."""
     reply = _table(_parsed(body), "the response")
     choices = reply.get("choices")
@@ -58,7 +58,7 @@ def completion_of(body: bytes) -> Answer:
     )
 
 
-def models_of(body: bytes) -> list[Model]:
+def parse_models(body: bytes) -> list[Model]:
     """The models of ``GET /v1/models``. Raises ``Malformed``."""
     entries = _table(_parsed(body), "the response").get("data")
     if not isinstance(entries, list):
@@ -85,7 +85,7 @@ def choose(listed: Sequence[Model], wanted: str | None, known: Model | None = No
     return exact or (listed[0] if is_part else None)
 
 
-def token_count_of(body: bytes) -> int:
+def parse_token_count(body: bytes) -> int:
     """The number of tokens in the answer of /tokenize. Raises ``Malformed``."""
     reply = _table(_parsed(body), "the response")
     count = _count(reply.get("count"))

@@ -37,7 +37,7 @@ def ask_patiently(ask: Callable[[float], Answer], deadline_s: float, sleep: Call
 
 
 @dataclass(slots=True)
-class Breaker:
+class CircuitBreaker:
     """A circuit breaker: after some failures in a row the server rests, each time for longer; then one call decides."""
 
     clock: Callable[[], float] = time.monotonic

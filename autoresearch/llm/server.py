@@ -13,13 +13,13 @@ from typing import Any, Literal, TypeVar, get_args
 from autoresearch.core.llm_calls import ANSWERED, Classification, Message
 from autoresearch.core.ports import Interrupted
 from autoresearch.llm.answer import Answer
-from autoresearch.llm.async_bridge import Waiter
-from autoresearch.llm.classify import context_length_in, failure_of
+from autoresearch.llm.async_bridge import AsyncBridge
+from autoresearch.llm.classify import classify_error, context_length_in
 from autoresearch.llm.client import TOKENIZERS, Client, SchemaForm
 from autoresearch.llm.extract import looks_like_json
 from autoresearch.llm.key import without_key
-from autoresearch.llm.parse import Model, choose, completion_of, models_of, token_count_of
-from autoresearch.llm.retry import Breaker, ask_patiently
+from autoresearch.llm.parse import Model, choose, parse_completion, parse_models, parse_token_count
+from autoresearch.llm.retry import CircuitBreaker, ask_patiently
 
 # ``unknown``: the model spent the probe's tokens on its thoughts, or there was no probe yet. A schema is sent.
 Structured = Literal["unknown", "enforced", "ignored", "rejected"]
@@ -40,19 +40,19 @@ T = TypeVar("T")
 class LlmServer:
     """Asked by one proposer, one call at a time. Raises nothing but ``Interrupted``: what fails is an ``Answer``.
 
-    ``wanted_model`` and ``context`` override what the server says; ``said`` is told what a person should know.
+    ``wanted_model`` and ``context`` override what the server says; ``notify`` is told what a person should know.
     """
 
     client: Client
-    waiter: Waiter
-    said: Callable[[str], None]
+    bridge: AsyncBridge
+    notify: Callable[[str], None]
     key: str | None = None
     wanted_model: str | None = None
     context: int = 0
     deadline_s: float = 60.0
     temperature: float = 0.7
     max_tokens: int = 0
-    breaker: Breaker = field(default_factory=Breaker)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     model: Model | None = None
     structured: Structured = "unknown"
     tokens_ratio: float = 1.0  # the model's own tokens over estimated ones, as far as it has been asked
@@ -74,14 +74,14 @@ class LlmServer:
         Cheap after the first time (one GET), so it is done before every conversation: a model may be swapped.
         """
         end = time.monotonic() + self.deadline_s
-        chosen = self._choose(self._try(self.client.models(), models_of, min(MEET_S, self.deadline_s)))
+        chosen = self._choose(self._try(self.client.models(), parse_models, min(MEET_S, self.deadline_s)))
         if isinstance(chosen, Answer):
             return self._missed(chosen)
         self._settle(chosen)
         if failed := None if self._probed == chosen.name else self._probe(chosen.name, end):
             return self._missed(failed)
         if self._is_missed:
-            self.said(f"the LLM server answers: {chosen.name[-SHOWN_CHARS:]}")
+            self.notify(f"the LLM server answers: {chosen.name[-SHOWN_CHARS:]}")
             self._is_missed = False
         return None
 
@@ -109,8 +109,8 @@ class LlmServer:
         if answer.text or answer.thinking:
             self.think_style = answer.think_style
         latency_s = time.monotonic() - began
-        said = replace(answer, structured=sent is not None, model=answer.model or name)
-        return self._heard(replace(said, tries=tries, latency_s=latency_s))
+        named = replace(answer, structured=sent is not None, model=answer.model or name)
+        return self._heard(replace(named, tries=tries, latency_s=latency_s))
 
     def _without_open_thoughts(self, answer: Answer) -> Answer:
         """Where the template opens the thinking and the tokens ran out in it, no tag tells: the answers before do."""
@@ -136,7 +136,7 @@ class LlmServer:
         """The model's own count, or ``None`` where the server has no tokenizer endpoint."""
         name, end = self.model.name if self.model else "", time.monotonic() + min(MEET_S, self.deadline_s)
         for path in self._tokenizers if name else ():
-            counted = self._try(self.client.tokenize(path, name, text), token_count_of, end - time.monotonic())
+            counted = self._try(self.client.tokenize(path, name, text), parse_token_count, end - time.monotonic())
             if not isinstance(counted, Answer):
                 self._tokenizers = (path,)
                 return counted
@@ -148,9 +148,9 @@ class LlmServer:
         """Give the connections back, also where the user's wish to stop is why."""
         try:
             with suppress(Exception):
-                self.waiter.run(self.client.close(), 1.0)
+                self.bridge.run(self.client.close(), 1.0)
         finally:
-            self.waiter.close()
+            self.bridge.close()
 
     def _chat(
         self,
@@ -167,19 +167,19 @@ class LlmServer:
             request = self.client.chat(
                 name, messages, max_tokens=tokens, temperature=self.temperature, schema=schema, form=form
             )
-            return self._try(request, completion_of, left_s)
+            return self._try(request, parse_completion, left_s)
 
-        return ask_patiently(once, max(0.0, end - time.monotonic()), self.waiter.sleep)
+        return ask_patiently(once, max(0.0, end - time.monotonic()), self.bridge.sleep)
 
     def _try(self, request: Coroutine[Any, Any, bytes], read: Callable[[bytes], T], seconds: float) -> T | Answer:
         """What ``read`` finds in the response, or the failure as an answer, whatever the packages below raise."""
         began = time.monotonic()
         try:
-            return read(self.waiter.run(request, seconds))
+            return read(self.bridge.run(request, seconds))
         except Interrupted:
             raise
         except Exception as e:
-            return replace(failure_of(e, without_key(self.key)), latency_s=time.monotonic() - began)
+            return replace(classify_error(e, without_key(self.key)), latency_s=time.monotonic() - began)
 
     def _choose(self, listed: list[Model] | Answer) -> Model | Answer:
         """The model to ask, or the failure that leaves none."""
@@ -200,7 +200,7 @@ class LlmServer:
         """From now on ``model`` is asked; what was learned of another one is forgotten."""
         if self._met is not None and model.name != self._met.name:
             new, old = model.name[-SHOWN_CHARS:], self._met.name[-SHOWN_CHARS:]
-            self.said(f"the LLM server has another model now: {new} in place of {old}")
+            self.notify(f"the LLM server has another model now: {new} in place of {old}")
         if model != self._met:
             self._learned_context, self._probed, self._tokenizers, self.tokens_ratio = None, None, TOKENIZERS, 1.0
         self.model = self._met = model
@@ -238,7 +238,7 @@ class LlmServer:
         if self.breaker.heard(answer):
             rest_s = self.breaker.resting_s()
             why = f"{answer.classification}: {answer.detail}"[:SHOWN_CHARS]
-            self.said(f"the LLM server is left alone for {rest_s:.0f} s ({why})")
+            self.notify(f"the LLM server is left alone for {rest_s:.0f} s ({why})")
         return answer
 
 

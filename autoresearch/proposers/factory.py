@@ -16,7 +16,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.errors import ConfigError, MissingPackage
 from autoresearch.llm.key import CREDENTIAL, VARIABLE
 from autoresearch.proposers.hybrid import HybridProposer
-from autoresearch.proposers.llm import NimProposer
+from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, Recording, ReplayProposer
 from autoresearch.proposers.space import Space
@@ -38,26 +38,26 @@ class Surroundings:
     space: Space
     judge: Callable[[str, Trajectory], Verdict]
     run_dir: Path
-    wish: Callable[[], bool]  # whether the user wants a pause or a stop
-    said: Callable[[str], None]
+    stop_or_pause_requested: Callable[[], bool]  # whether the user wants a pause or a stop
+    notify: Callable[[str], None]
     utc: Callable[[], str]
 
 
 @contextmanager
-def proposer_of(settings: Settings, around: Surroundings, recording: Recording) -> Iterator[Proposer]:
+def open_proposer(settings: Settings, around: Surroundings, recording: Recording) -> Iterator[Proposer]:
     """The proposer that the settings name, until the run ends. Raises ``MissingPackage`` and ``ConfigError``."""
     with ExitStack() as stack:
         match settings.proposer:
             case "random":
                 yield RandomProposer(around.space, settings.seed)
             case "tpe":
-                yield tpe_of(settings, around.space)
+                yield build_tpe(settings, around.space)
             case "replay":
-                yield replay_of(settings, around.space, recording)
+                yield build_replay(settings, around.space, recording)
             case "auto":
                 yield auto(settings, around, stack)
             case "nim" | "hybrid":
-                llm = llm_server_of(settings, around.wish, around.said)
+                llm = build_llm_server(settings, around.stop_or_pause_requested, around.notify)
                 meet(llm, settings, around, stack)
                 yield with_llm(llm, settings, around, stack, alone=settings.proposer == "nim")
 
@@ -65,10 +65,10 @@ def proposer_of(settings: Settings, around: Surroundings, recording: Recording) 
 def auto(settings: Settings, around: Surroundings, stack: ExitStack) -> Proposer:
     """``hybrid`` with the server that answers; where none does, TPE, and the server is looked for through the night."""
     try:
-        llm = llm_server_of(settings, around.wish, around.said)
+        llm = build_llm_server(settings, around.stop_or_pause_requested, around.notify)
     except MissingPackage as e:
-        around.said(f"{e.what}: tpe proposes alone ({INSTALL_LLM})")
-        return tpe_of(settings, around.space)
+        around.notify(f"{e.what}: tpe proposes alone ({INSTALL_LLM})")
+        return build_tpe(settings, around.space)
     is_there = meet(llm, settings, around, stack)
     proposer = with_llm(llm, settings, around, stack, alone=False)
     proposer.name = "hybrid" if is_there else "tpe"
@@ -82,28 +82,28 @@ def meet(llm: LlmServer, settings: Settings, around: Surroundings, stack: ExitSt
     try:
         failed = llm.meet()
     except Interrupted:  # the loop will see why
-        around.said(f"LLM server {url}: not asked yet, because a pause or a stop is wanted")
+        around.notify(f"LLM server {url}: not asked yet, because a pause or a stop is wanted")
         return False
     if failed is None and llm.model is not None:
         schema = {"enforced": "it enforces a schema", "unknown": "whether it enforces a schema is not known yet"}
         how = schema.get(llm.structured, "it enforces no schema: the rails alone judge")
-        around.said(f"LLM server {url}: {llm.model.name}, {llm.max_model_len} tokens of context, {how}")
+        around.notify(f"LLM server {url}: {llm.model.name}, {llm.max_model_len} tokens of context, {how}")
         return True
     why = f"{failed.classification}: {failed.detail}" if failed else "no model"
     if failed and failed.classification is Classification.REQUEST_REJECTED and llm.key is None:
         why += f"; there is no key: {VARIABLE}, or the credential {CREDENTIAL}"
-    around.said(f"NO LLM SERVER at {url} ({why}): tpe proposes until it answers; `autoresearch doctor` shows more")
+    around.notify(f"NO LLM SERVER at {url} ({why}): tpe proposes until it answers; `autoresearch doctor` shows more")
     return False
 
 
 def with_llm(
     llm: LlmServer, settings: Settings, around: Surroundings, stack: ExitStack, *, alone: bool
-) -> NimProposer | HybridProposer:
+) -> LlmProposer | HybridProposer:
     """The LLM ``alone`` with TPE as its fallback, or TPE in control with the LLM beside it."""
     chosen = settings.llm
-    optimizer = fallback_of(settings, around.space) if alone else tpe_of(settings, around.space)
+    optimizer = build_fallback(settings, around.space) if alone else build_tpe(settings, around.space)
     log = stack.enter_context(closing(ExchangeLog(around.run_dir)))
-    nim = NimProposer(
+    nim = LlmProposer(
         llm=llm,
         space=around.space,
         fallback=optimizer,
@@ -121,11 +121,13 @@ def with_llm(
     return HybridProposer(optimizer, nim, chosen.share)
 
 
-def llm_server_of(settings: Settings, wish: Callable[[], bool], said: Callable[[str], None]) -> LlmServer:
+def build_llm_server(
+    settings: Settings, stop_or_pause_requested: Callable[[], bool], notify: Callable[[str], None]
+) -> LlmServer:
     """The server, not yet asked anything. Raises ``MissingPackage``, and ``ConfigError`` for an unusable key, for an
     address that is none, and for rounds that leave nothing to the fallback.
     """
-    from autoresearch.llm.async_bridge import Waiter
+    from autoresearch.llm.async_bridge import AsyncBridge
     from autoresearch.llm.key import llm_key
 
     try:
@@ -142,8 +144,8 @@ def llm_server_of(settings: Settings, wish: Callable[[], bool], said: Callable[[
     key = llm_key(os.environ)
     return LlmServer(
         client=Client(chosen.base_url, key),
-        waiter=Waiter(wish),
-        said=said,
+        bridge=AsyncBridge(stop_or_pause_requested),
+        notify=notify,
         key=key,
         wanted_model=chosen.model,
         context=chosen.max_model_len,
@@ -160,22 +162,22 @@ def budget_left(settings: Settings, trajectory: Trajectory) -> str:
     return f"{left} of {settings.iters} iterations{until}"
 
 
-def replay_of(settings: Settings, space: Space, recording: Recording) -> Proposer:
+def build_replay(settings: Settings, space: Space, recording: Recording) -> Proposer:
     """A trajectory's replies in their order, or an LLM's by iteration with the fallback of that night beside it."""
     if isinstance(recording, Mapping):
-        return ExchangeReplay(recording, fallback_of(settings, space))
+        return ExchangeReplay(recording, build_fallback(settings, space))
     return ReplayProposer(recording)
 
 
-def fallback_of(settings: Settings, space: Space) -> Proposer:
+def build_fallback(settings: Settings, space: Space) -> Proposer:
     """Who proposes where an LLM does not: TPE, or chance where optuna is not installed."""
     try:
-        return tpe_of(settings, space)
+        return build_tpe(settings, space)
     except MissingPackage:
         return RandomProposer(space, settings.seed)
 
 
-def tpe_of(settings: Settings, space: Space) -> TpeProposer:
+def build_tpe(settings: Settings, space: Space) -> TpeProposer:
     """TPE with the run's seed. Raises ``MissingPackage``."""
     try:
         from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import

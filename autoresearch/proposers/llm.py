@@ -15,12 +15,12 @@ from autoresearch.core.ports import Exhausted, Interrupted, Proposer, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.llm.answer import Answer
-from autoresearch.llm.extract import looks_like_json, slices_of
+from autoresearch.llm.extract import extract_proposals, looks_like_json
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.answer_schema import answer_schema
-from autoresearch.proposers.prompting.classify_reply import worth_of
-from autoresearch.proposers.prompting.conversation import Talk
+from autoresearch.proposers.prompting.classify_reply import classify_reply
+from autoresearch.proposers.prompting.conversation import Conversation
 from autoresearch.proposers.prompting.prompt import PromptTooLong, Situation, build_prompt
 from autoresearch.proposers.space import Space
 from rails import Verdict
@@ -61,7 +61,7 @@ class Log(Protocol):
 
 
 @dataclass(slots=True)
-class NimProposer:
+class LlmProposer:
     """``beliefs`` is what an optimizer beside it thinks; ``judge`` only names what a reply was worth."""
 
     llm: Llm
@@ -76,11 +76,11 @@ class NimProposer:
     system: str | None = None
     beliefs: Callable[[Trajectory], tuple[Belief, ...]] = lambda _trajectory: ()
     name: str = LLM_SOURCE
-    _talk: Talk | None = None
+    _conversation: Conversation | None = None
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        talk = self._talk_about(trajectory.next_iter, refused)
+        talk = self._converse(trajectory.next_iter, refused)
         talk.hear(refused)
         while not talk.is_over and talk.rounds < self.rounds and not self.llm.resting_s():
             exchange = self._exchange(talk, trajectory)
@@ -95,22 +95,22 @@ class NimProposer:
                 return Reply(first, self.name, tuple(others), talk.take_calls())
             else:
                 talk.rounds += 1
-                talk.insist(exchange.classification)
+                talk.ask_again(exchange.classification)
         talk.is_over = True
         return replace(self.fallback.propose(trajectory, refused), calls=talk.take_calls())
 
-    def _talk_about(self, n: int, refused: Sequence[Attempt]) -> Talk:
+    def _converse(self, n: int, refused: Sequence[Attempt]) -> Conversation:
         """The conversation that goes on, or a new one: for another iteration, or this one asked for from the start."""
-        if self._talk is None or self._talk.iter != n or len(refused) < self._talk.heard:
-            self._talk = Talk(n)
-        return self._talk
+        if self._conversation is None or self._conversation.iter != n or len(refused) < self._conversation.heard:
+            self._conversation = Conversation(n)
+        return self._conversation
 
-    def _exchange(self, talk: Talk, trajectory: Trajectory) -> Exchange:
+    def _exchange(self, talk: Conversation, trajectory: Trajectory) -> Exchange:
         """One call, judged and durable."""
         answer = self._ask(talk, trajectory)
         is_cut_prose = answer.finish_reason == "length" and not looks_like_json(answer.text)
-        slices = () if is_cut_prose else slices_of(answer.text, self.proposals)
-        worth, detail = worth_of(answer, slices, lambda raw: self.judge(raw, trajectory))
+        slices = () if is_cut_prose else extract_proposals(answer.text, self.proposals)
+        worth, detail = classify_reply(answer, slices, lambda raw: self.judge(raw, trajectory))
         exchange = Exchange(
             ts=self.utc(),
             exchange=self.log.next_number,
@@ -133,7 +133,7 @@ class NimProposer:
         self.log.append(exchange)
         return exchange
 
-    def _ask(self, talk: Talk, trajectory: Trajectory) -> Answer:
+    def _ask(self, talk: Conversation, trajectory: Trajectory) -> Answer:
         """One call, or why there was none. A fault of ours is no reason to lose the iteration either."""
         try:
             return self._asked(talk, trajectory)
@@ -142,7 +142,7 @@ class NimProposer:
         except Exception as e:
             return Answer(Classification.MALFORMED_RESPONSE, f"a fault of autoresearch: {type(e).__name__}: {e}"[:300])
 
-    def _asked(self, talk: Talk, trajectory: Trajectory) -> Answer:
+    def _asked(self, talk: Conversation, trajectory: Trajectory) -> Answer:
         if not self._fits(talk.messages):
             talk.messages = []  # the conversation has outgrown the context: it begins anew
         if not talk.messages:

@@ -21,14 +21,14 @@ class Space:
     menu: Menu
     baseline: Config
     steps: Steps
-    too_dear: Callable[[Config], str] = lambda _cfg: ""  # why R7 would refuse a configuration now
+    over_budget: Callable[[Config], str] = lambda _cfg: ""  # why R7 would refuse a configuration now
 
     def is_open(self, knob: str, value: Value, trajectory: Trajectory, refused: Sequence[Attempt]) -> bool:
         """Whether proposing this would neither break a rule nor repeat what is known or was refused for its cost."""
         candidate = {**self.baseline, knob: value}
         if self.menu.knobs[knob].accept(value)[1] or self.menu.broken_rule(candidate, self.steps):
             return False
-        if trajectory.known().find(candidate) or self.too_dear(candidate):
+        if trajectory.known().find(candidate) or self.over_budget(candidate):
             return False
         return not any(_is_refusal_of(a, knob, value) for a in refused)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from autoresearch.core.values import Plain
-from autoresearch.report.format import count, pad, percent, safe
+from autoresearch.core.text import plural
+from autoresearch.core.values import FrozenModel
+from autoresearch.report.format import pad, percent, safe
 from autoresearch.report.history import Row
 from autoresearch.report.table import paint
 
@@ -14,7 +15,7 @@ SOURCE_CELLS = 12
 COLUMNS = {"share": 6, "tried": 6, "measured": 9, "failed": 7, "blocked": 8, "keeps": 6, "mean": 9, "best": 9, "in": 6}
 
 
-class SourceNumbers(Plain):
+class SourceNumbers(FrozenModel):
     """What the proposals of one source add up to. A field that `credit` has too means and says the same there.
 
     Every closed iteration belongs to one source, unless the proposer raised: summed over the sources, ``measured``,
@@ -67,7 +68,7 @@ def source_lines(sources: Sequence[SourceNumbers]) -> Iterator[str]:
     for s in sources if len(sources) > 1 else ():
         parts = [f"{_name(s)} {100 * s.share:.0f}%: {s.iterations} tried"]
         parts += [f"{number} {word}" for number, word in ((s.failed, "failed"), (s.blocked, "blocked")) if number]
-        parts.append(count(s.keeps, "keep"))
+        parts.append(plural(s.keeps, "keep"))
         if s.best_iter is not None:
             mean, best = percent(s.mean_improvement_frac), percent(s.best_improvement_frac)
             parts.append(f"mean gain {mean}, best {best}")

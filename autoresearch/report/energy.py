@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 
-from autoresearch.core.power import Metering, Phase, Power, Scope, joined
-from autoresearch.core.values import Plain
-from autoresearch.report.format import count, safe, span
+from autoresearch.core.power import JOULES_PER_KWH, Metering, Phase, Power, Scope, joined
+from autoresearch.core.text import plural
+from autoresearch.core.values import FrozenModel
+from autoresearch.report.format import safe, span
 
-JOULES_PER_KWH = 3.6e6
 CURRENCY_CELLS = 8
 SCOPES: Mapping[Scope, str] = {"system": "the whole system", "gpu": "the GPU's board", "package": "the CPU's package"}
 METHODS = {
@@ -26,7 +26,7 @@ METHODS = {
 }
 
 
-class EnergyNumbers(Plain):
+class EnergyNumbers(FrozenModel):
     """Everything that was metered in one scope, over all starts. ``None`` is "not known"."""
 
     scope: Scope
@@ -89,7 +89,7 @@ def held_back_line(marks: Mapping[str, int], voided: int) -> str:
     """How many trials may not show what their configuration can do; empty where none was marked."""
     if not marks:
         return ""
-    again = f"; {count(voided, 'trial')} counted for nothing and run again" if voided else ""
+    again = f"; {plural(voided, 'trial')} counted for nothing and run again" if voided else ""
     return ", ".join(f"{n} {mark}" for mark, n in sorted(marks.items())) + f" (marked ! below){again}"
 
 

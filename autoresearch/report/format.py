@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
+from autoresearch.core.text import escape_control, signed_percent
 from autoresearch.core.values import KnobValue
 
 ELLIPSIS = "…"
@@ -19,7 +20,7 @@ def safe(text: str, cells: int) -> str:
     invisible marks, lone surrogates) is shown as its escape, so that it can neither act nor hide.
     """
     line = " ".join(text[: 8 * cells].split())  # the cut bounds the work: no text of that many characters is shown
-    return clip("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), cells)
+    return clip(escape_control(line), cells)
 
 
 def clip(text: str, cells: int) -> str:
@@ -72,7 +73,7 @@ def span(seconds: float | None) -> str:
 
 def percent(fraction: float | None) -> str:
     """A signed change: ``+0.93%``; a dash where there is none."""
-    return "-" if fraction is None else f"{100 * fraction:+.2f}%"
+    return "-" if fraction is None else signed_percent(fraction)
 
 
 def bpb(value: float | None) -> str:
@@ -82,11 +83,6 @@ def bpb(value: float | None) -> str:
 def change(knob: str | None, value: KnobValue | None, cells: int) -> str:
     """``knob = value``, safe to show."""
     return "-" if knob is None else safe(f"{knob} = {value}", cells)
-
-
-def count(number: int, noun: str) -> str:
-    """``1 keep``, ``2 keeps``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def listed(counts: Mapping[str, int]) -> str:

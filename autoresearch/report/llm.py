@@ -8,8 +8,9 @@ from statistics import fmean, median
 from typing import Any
 
 from autoresearch.core.llm_calls import ANSWERED, LLM_SOURCE, Classification, LlmCall
-from autoresearch.core.values import Plain
-from autoresearch.report.format import NAME_CELLS, count, listed, pad, safe, span
+from autoresearch.core.text import plural
+from autoresearch.core.values import FrozenModel
+from autoresearch.report.format import NAME_CELLS, listed, pad, safe, span
 from autoresearch.report.history import Row, total
 from autoresearch.report.table import paint
 from rails import Rail
@@ -19,7 +20,7 @@ MAX_MODELS = 3  # named; the rest are counted
 ENDING_CELLS = 25
 
 
-class LlmNumbers(Plain):
+class LlmNumbers(FrozenModel):
     """What the calls of closed iterations add up to. ``None`` is "not known", or a share of nothing.
 
     A proposal is the LLM's if its source is (``exchange.LLM_SOURCE``): that of another source, tried because the LLM
@@ -103,8 +104,8 @@ def llm_facts(n: LlmNumbers) -> Iterator[tuple[str, str]]:
     models = ", ".join(safe(name, NAME_CELLS) for name in n.models[:MAX_MODELS])
     more = f" and {len(n.models) - MAX_MODELS} more" if len(n.models) > MAX_MODELS else ""
     of = f" of {models}{more}" if models else ""
-    yield "LLM", f"{count(n.calls, 'call')}{of}: {listed(n.calls_by_classification)}; {_cost(n)}"
-    parts = [count(n.proposals, "proposal")]
+    yield "LLM", f"{plural(n.calls, 'call')}{of}: {listed(n.calls_by_classification)}; {_cost(n)}"
+    parts = [plural(n.proposals, "proposal")]
     if n.valid_share is not None:
         parts.append(f"{100 * n.valid_share:.0f}% valid")
     if n.novel_share is not None:

@@ -30,12 +30,12 @@ def load(path: Path) -> History:
     if not data:
         raise JournalError(f"{file} is empty", hint=WAIT)
     if _is_ours(data):
-        return native.history_of(_records(file))
+        return native.build_history(_records(file))
     data = _read(file, origin.MAX_BYTES + 1)
     if len(data) > origin.MAX_BYTES:
         what = f"{file} is no trajectory of this version, and too large ({origin.MAX_BYTES >> 20} MiB) for the origin's"
         raise JournalError(what, hint=NAME_ONE)
-    return origin.history_of(origin.parse(data, str(file)))
+    return origin.build_history(origin.parse(data, str(file)))
 
 
 def load_records(path: Path) -> list[Event]:

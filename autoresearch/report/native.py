@@ -34,7 +34,7 @@ from rails import Rail
 
 
 @dataclass(slots=True)
-class Chronicle:
+class HistoryBuilder:
     """A run being told: records go in one by one, ``meta`` first, and the history so far comes out at any time."""
 
     trajectory: Trajectory = field(default_factory=Trajectory)
@@ -113,9 +113,9 @@ class Chronicle:
         )
 
 
-def history_of(records: Iterable[Event]) -> History:
+def build_history(records: Iterable[Event]) -> History:
     """The history of a run's records. Raises ``ValueError`` if they do not begin with ``meta``."""
-    chronicle = Chronicle()
+    chronicle = HistoryBuilder()
     for record in records:
         chronicle.add(record)
     return chronicle.history()

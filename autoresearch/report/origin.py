@@ -50,7 +50,7 @@ def parse(data: bytes, name: str) -> list[Record]:
     return records
 
 
-def history_of(records: Sequence[Record]) -> History:
+def build_history(records: Sequence[Record]) -> History:
     """The history of one of its logs. What it does not record (starts, energy, attempts) is unknown."""
     header = records[0] if "_meta" in records[0] else {}
     baseline = next((b for r in records if (b := _number(r, "baseline_val_bpb")) is not None), None)

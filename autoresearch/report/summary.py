@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Any, Literal
 
+from autoresearch.core.power import JOULES_PER_KWH as JOULES_PER_KWH
 from autoresearch.core.records import Yardstick
-from autoresearch.core.values import KnobValue, Plain
+from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.by_source import SourceNumbers, source_numbers
-from autoresearch.report.energy import JOULES_PER_KWH as JOULES_PER_KWH
 from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.llm import LlmNumbers, llm_numbers
@@ -20,7 +20,7 @@ from autoresearch.report.repeats import pair_numbers
 TOP_PAIRS = 10
 
 
-class PairCount(Plain):
+class PairCount(FrozenModel):
     """How many iterations proposed one value for one knob."""
 
     knob: str
@@ -28,7 +28,7 @@ class PairCount(Plain):
     count: int
 
 
-class Summary(Plain):
+class Summary(FrozenModel):
     """What a run adds up to. ``None`` is "not known"; seconds, bytes and kWh as the names say.
 
     An iteration counts once it is closed, in exactly one of four ways, so that

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
 from autoresearch.report.energy import energy_lines, held_back_line
-from autoresearch.report.format import NAME_CELLS, bpb, change, count, listed, safe, span
+from autoresearch.report.format import NAME_CELLS, bpb, change, listed, safe, span
 from autoresearch.report.history import History, Row
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
@@ -115,7 +116,7 @@ def findings(s: Summary, history: History) -> Iterator[str]:
         needed = "enough" if s.accept_delta_frac is None else f"the {100 * s.accept_delta_frac:g}% that a keep needs"
         where = f"in iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
         yield (
-            f"No keep: none of {count(s.evaluated, 'candidate')} beat the baseline's {bpb(s.baseline_val_bpb)} by "
+            f"No keep: none of {plural(s.evaluated, 'candidate')} beat the baseline's {bpb(s.baseline_val_bpb)} by "
             f"{needed}. The lowest single measurement is {bpb(s.lowest_val_bpb)}, {where}."
         )
 
@@ -131,7 +132,7 @@ def _best(s: Summary, history: History, best: Row) -> Iterator[str]:
     baseline_trials = history.baseline.trials if history.baseline else 0
     if best.trials <= 1 or baseline_trials <= 1:
         yield (
-            f"It is the best of {count(s.evaluated, 'candidate')}, each measured with a single seed: part of the "
+            f"It is the best of {plural(s.evaluated, 'candidate')}, each measured with a single seed: part of the "
             "difference may be luck, and only more seeds can tell."
         )
     else:
@@ -145,7 +146,7 @@ def facts(s: Summary) -> Iterator[tuple[str, str]]:
     yield "verdicts", _verdicts(s)
     if s.refused_attempts_by_rail:
         attempts = sum(s.refused_attempts_by_rail.values())
-        yield "refused", f"{count(attempts, 'attempt')}: {listed(s.refused_attempts_by_rail)}"
+        yield "refused", f"{plural(attempts, 'attempt')}: {listed(s.refused_attempts_by_rail)}"
     if s.knobs_touched or s.knob_counts:
         never = f"; never: {', '.join(safe(k, NAME_CELLS) for k in s.knobs_untouched)}" if s.knobs_untouched else ""
         proposed = f"{len(s.knobs_touched)} of {s.knobs_total} proposed"
@@ -153,7 +154,7 @@ def facts(s: Summary) -> Iterator[tuple[str, str]]:
     if s.top_pairs and s.repeat_rate is not None:
         top = s.top_pairs[0]
         most = f"; most often {change(top.knob, top.new_value, NAME_CELLS)}, {top.count} times" if top.count > 1 else ""
-        proposals = count(s.unique_pairs + s.repeat_count, "proposal")
+        proposals = plural(s.unique_pairs + s.repeat_count, "proposal")
         repeats = f"{s.repeat_count} of {proposals} ({100 * s.repeat_rate:.0f}%)"
         yield "repeats", f"{repeats}, {s.unique_pairs} distinct{most}"
     for n, text in enumerate(source_lines(s.sources)):
@@ -178,8 +179,8 @@ def _verdicts(s: Summary) -> str:
     blocked = sum(s.blocked_by_rail.values())
     return ", ".join(
         [
-            count(s.keeps, "keep"),
-            count(s.reverts, "revert"),
+            plural(s.keeps, "keep"),
+            plural(s.reverts, "revert"),
             f"{blocked} blocked" + (f" ({listed(s.blocked_by_rail)})" if blocked else ""),
             f"{s.failed} failed" + (f" ({listed(failures)})" if s.failed else ""),
         ]

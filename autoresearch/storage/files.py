@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 
-def open_plain(path: Path, flags: int) -> int:
+def open_regular(path: Path, flags: int) -> int:
     """Open a plain file in a directory that others may write in; made, where ``flags`` say so, with mode 0644.
 
     Whoever may write there could plant a link to another file of ours, or a pipe on which the open would wait for ever:
@@ -27,12 +27,12 @@ def open_plain(path: Path, flags: int) -> int:
     return fd
 
 
-def open_log(path: Path) -> int:
+def open_append(path: Path) -> int:
     """Open ``path`` for appending, its directory made if need be and no link either. Raises ``OSError``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.parent.is_symlink():
         raise OSError(errno.ELOOP, f"{path.parent} is a link, and not a directory")
-    return open_plain(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    return open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def fsync_dir(path: Path) -> None:

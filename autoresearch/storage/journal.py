@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.storage.files import fsync_dir, open_plain
+from autoresearch.storage.files import fsync_dir, open_regular
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _BEGIN = re.compile(rb'\{"seq":')
@@ -108,7 +108,7 @@ class Journal:
         """Open for appending, create if absent, and repair a torn tail: the cut bytes go to ``NAME.torn-TIME``."""
         self.path = path
         try:  # before it is read: reading a pipe would wait for ever
-            self._fd = open_plain(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._fd = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         except OSError as e:
             raise _not_written(path, e) from e
         with contextlib.ExitStack() as on_failure:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import JournalError, LockHeld
-from autoresearch.storage.files import open_plain
+from autoresearch.storage.files import open_regular
 
 # A write lock over a whole file, as the 64-bit ``struct flock`` of fcntl(2).
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -36,7 +36,7 @@ class DirectoryLock:
         """
         with contextlib.ExitStack() as on_failure:
             try:
-                fd = open_plain(self.path, os.O_RDWR | os.O_CREAT)
+                fd = open_regular(self.path, os.O_RDWR | os.O_CREAT)
                 on_failure.callback(os.close, fd)
                 fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
                 os.ftruncate(fd, 0)

@@ -13,7 +13,7 @@ from autoresearch.storage.run_dir import PAUSE_FLAG
 NOW = b"now"  # in the flag: do not wait for the running trial
 
 
-def says_now(flag: Path) -> bool:
+def wants_immediate_pause(flag: Path) -> bool:
     """Whether the flag asks for a pause inside the running trial; whatever else it is, a pipe too, does not."""
     with suppress(OSError):
         fd = os.open(flag, os.O_RDONLY | os.O_NONBLOCK)
@@ -27,7 +27,7 @@ def says_now(flag: Path) -> bool:
 def pause(run_dir: Path, now: bool = False) -> bool:
     """Put pause.flag into the run directory; false if it was there already and said what it should."""
     flag = run_dir / PAUSE_FLAG
-    if os.path.lexists(flag) and (not now or says_now(flag)):
+    if os.path.lexists(flag) and (not now or wants_immediate_pause(flag)):
         return False
     try:
         if now:

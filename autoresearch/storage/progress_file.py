@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.core import ports
+from autoresearch.core.ports import Observer
 from autoresearch.core.records import Event, TrialStarted
-from autoresearch.core.trajectory import Trajectory
-from autoresearch.storage.files import open_plain
+from autoresearch.storage.files import open_regular
 from autoresearch.storage.run_dir import PROGRESS
 
 EVERY_S = 1.0
@@ -27,7 +27,7 @@ MAX_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ProgressSnapshot:
     """What the file says. ``iter`` is null before the loop begins, where the corpus is prepared."""
 
     pid: int
@@ -37,7 +37,7 @@ class Shown:
     tokens_per_s: float | None
 
 
-class ProgressFile:
+class ProgressFile(Observer):
     """A watcher that keeps progress.json in ``run_dir``: at most one write a second, and none where it cannot write."""
 
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,19 +46,13 @@ class ProgressFile:
         self._next = -math.inf
         self._there = False
 
-    def opened(self, trajectory: Trajectory) -> None:
-        pass
-
-    def waited(self, stopping: str) -> None:
-        pass
-
     def progressed(self, progress: ports.Progress) -> None:
         self._write(progress.iter, progress.phase, progress.fraction, progress.tokens_per_s)
 
     def preparing(self, stage: str, fraction: float) -> None:
         self._write(None, stage, fraction, None)
 
-    def said(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         """Whatever was prepared is over: something else is said now."""
         self.close()
 
@@ -80,35 +74,37 @@ class ProgressFile:
         if now < self._next:
             return
         self._next = now + EVERY_S
-        shown = Shown(os.getpid(), n, phase, fraction, tokens_per_s)
+        shown = ProgressSnapshot(os.getpid(), n, phase, fraction, tokens_per_s)
         temporary = self.path.with_name(f".{PROGRESS}.new")
         with suppress(OSError, ValueError):  # ValueError: a number that JSON has no word for
             text = json.dumps(asdict(shown), allow_nan=False)
             temporary.unlink(missing_ok=True)  # what a killed daemon left, or a link that somebody planted
-            with os.fdopen(open_plain(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii") as file:
+            with os.fdopen(
+                open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii"
+            ) as file:
                 file.write(text)
             temporary.replace(self.path)
             self._there = True
 
 
-def read_progress(run_dir: Path) -> Shown | None:
+def read_progress(run_dir: Path) -> ProgressSnapshot | None:
     """What the file says, or ``None`` where there is none or it makes no sense."""
     try:
-        with os.fdopen(open_plain(run_dir / PROGRESS, os.O_RDONLY), "rb") as file:
+        with os.fdopen(open_regular(run_dir / PROGRESS, os.O_RDONLY), "rb") as file:
             return _shown(json.loads(file.read(MAX_BYTES)))
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
-def _shown(said: dict[str, Any]) -> Shown:
-    n, speed = said["iter"], said["tokens_per_s"]
-    fraction = float(said["fraction"])
+def _shown(fields: dict[str, Any]) -> ProgressSnapshot:
+    n, speed = fields["iter"], fields["tokens_per_s"]
+    fraction = float(fields["fraction"])
     if not math.isfinite(fraction):
         raise ValueError("no fraction")
-    return Shown(
-        pid=int(said["pid"]),
+    return ProgressSnapshot(
+        pid=int(fields["pid"]),
         iter=None if n is None else int(n),
-        phase=str(said["phase"]),
+        phase=str(fields["phase"]),
         fraction=min(1.0, max(0.0, fraction)),
         tokens_per_s=None if speed is None else float(speed),
     )

@@ -50,7 +50,7 @@ def make_run_dir(run_dir: Path) -> Path:
     return run_dir
 
 
-def old_run(run_dir: Path) -> list[Path]:
+def run_files(run_dir: Path) -> list[Path]:
     """What belongs to a run; the corpus and the measured speeds of the device do not."""
     names = (TRAJECTORY, LOGS, CHECKPOINT)
     patterns = ("report.*", f"{TRAJECTORY}.torn-*", EXCHANGE_FILES, TELEMETRY_FILES)
@@ -58,7 +58,7 @@ def old_run(run_dir: Path) -> list[Path]:
     return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 
 
-def set_aside(run_dir: Path, old: Sequence[Path], notify: Callable[[str], None], what: str = "the old run") -> None:
+def archive(run_dir: Path, old: Sequence[Path], notify: Callable[[str], None], what: str = "the old run") -> None:
     """``--fresh``: move what is old into archive/; nothing is deleted."""
     if not old:
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autoresearch.core.records import Yardstick
-from autoresearch.core.speeds import _RECORD, Point, Record, Swept, conditions_of, swept
+from autoresearch.core.speeds import _RECORD, Point, Record, Swept, speed_conditions, swept
 from autoresearch.core.values import Cfg, sha256_of
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.storage.journal import read
@@ -30,7 +30,7 @@ def decode_all(path: Path, payloads: Iterable[bytes]) -> list[Record]:
 
 
 def step_seconds(
-    run_dir: Path, yardstick: Yardstick, baseline: Cfg, said: Callable[[str], None]
+    run_dir: Path, yardstick: Yardstick, baseline: Cfg, notify: Callable[[str], None]
 ) -> Mapping[Swept, float]:
     """Seconds per step on the corpus of every point measured under this run's conditions, for R7; the last one counts.
 
@@ -40,9 +40,9 @@ def step_seconds(
     try:
         records = decode_all(path, read(path).payloads)
     except JournalError as e:
-        said(f"the measured speeds are not used: {e.what}")
+        notify(f"the measured speeds are not used: {e.what}")
         return {}
-    wanted = sha256_of(conditions_of(yardstick, baseline))
+    wanted = sha256_of(speed_conditions(yardstick, baseline))
     points = (r for r in records if isinstance(r, Point) and r.conditions_sha256 == wanted)
     seconds = {point.swept: point.speed.real_step_ms / 1000 for point in points if point.speed}
     return seconds if swept(baseline) in seconds else {}

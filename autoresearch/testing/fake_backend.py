@@ -7,10 +7,10 @@ from pathlib import Path
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import (
-    Watcher,
+    Observer,
 )
 from autoresearch.core.records import Yardstick
-from autoresearch.daemon.backend import Bench
+from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.policy import Policy
 from autoresearch.testing.fake_timer import FakeTimer
 from autoresearch.testing.fake_trial import FakeTrial
@@ -31,8 +31,8 @@ YARDSTICK = Yardstick(
 )
 
 
-def fake_bench(
-    settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], watcher: Watcher
-) -> Bench:
+def fake_backend(
+    settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], observer: Observer
+) -> TrialBackend:
     """A bench without corpus, device or process."""
-    return Bench(FakeTrial(aborted=aborted), YARDSTICK, None, timer=FakeTimer())
+    return TrialBackend(FakeTrial(aborted=aborted), YARDSTICK, None, timer=FakeTimer())

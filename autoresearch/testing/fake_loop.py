@@ -10,15 +10,15 @@ from autoresearch.core.ports import (
     Proposer,
 )
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import Bench, judge
-from autoresearch.daemon.policy import policy_of
-from autoresearch.daemon.service import meta_of
+from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.service import build_meta
 from autoresearch.machine import utc
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.memory_journal import MemoryJournal
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.estimate import Estimator
 
 
@@ -30,15 +30,15 @@ def fake_loop(
     trajectory: Trajectory | None = None,
 ) -> Loop:
     """The loop of a run that begins, or of one that goes on with ``trajectory``."""
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     loop = Loop(
         trajectory=Trajectory() if trajectory is None else trajectory,
         journal=MemoryJournal(),
         proposer=proposer,
-        judge=partial(judge, policy, Bench(trial or FakeTrial(), YARDSTICK, estimator), settings),
+        judge=partial(judge, policy, TrialBackend(trial or FakeTrial(), YARDSTICK, estimator), settings),
         trial=trial or FakeTrial(),
         control=FakeControl(),
-        observer=SilentWatcher(),
+        observer=RecordingObserver(),
         rule=policy.rule,
         baseline_cfg=policy.baseline,
         iters=settings.iters,
@@ -48,5 +48,5 @@ def fake_loop(
         utc=utc,
     )
     if trajectory is None:
-        loop.record(meta_of(settings, policy, YARDSTICK))
+        loop.record(build_meta(settings, policy, YARDSTICK))
     return loop

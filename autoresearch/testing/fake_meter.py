@@ -19,7 +19,7 @@ class FakeMeter:
     usual: dict[Phase, Power] = field(default_factory=dict)
     heard: list[Phase] = field(default_factory=list)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         pass
 
     def phase(self, name: Phase) -> None:

@@ -25,14 +25,14 @@ class FakeTimer:
     timed: list[Cfg] = field(default_factory=list)
 
     def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
-        """See ``bench.Timer``."""
+        """See ``backend.Timer``."""
         self.timed.append(cfg)
         on_progress("real tokens", 1.0, timing.steps, None)
         slower = 2.0 if cfg["precision"] == "bf16" else 1.0
         return self.fail(cfg) or fake_speed(int(cfg["batch_size"]) * int(cfg["seq_len"]), slower, timing.steps)
 
     def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure:
-        """See ``bench.Timer``."""
+        """See ``backend.Timer``."""
         return self.no_peak(cfg) or MatmulPeak(flops_per_s=1e9)
 
 

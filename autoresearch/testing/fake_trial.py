@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from autoresearch.core.measurement import Failure, Measurement, Outcome, Suspended
 from autoresearch.core.ports import (
-    NO_HOLD,
-    Hold,
+    NEVER_SUSPENDED,
     Interrupted,
     OnProgress,
+    SuspendControl,
 )
 from autoresearch.core.values import Cfg, sha256_of
 from autoresearch.trials.suspend import with_earlier_parts
@@ -34,7 +34,9 @@ class FakeTrial:
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
     bpb: Callable[[Cfg, int], float] | None = None
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+    def measure(
+        self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
+    ) -> Outcome | Suspended:
         """See ``ports.Trial``; the same configuration and seed always measure the same. A step takes ``STEP_S``."""
         self.measured.append((cfg, seed))
         step = (hold.before.resumes_at or 0) if hold.before else 0

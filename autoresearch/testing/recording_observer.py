@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from autoresearch.core.ports import (
-    Progress,
+    Observer,
 )
 from autoresearch.core.records import Event
-from autoresearch.core.trajectory import Trajectory
 
 
 @dataclass(slots=True)
-class SilentWatcher:
+class RecordingObserver(Observer):
     """Remembers what it was told."""
 
     events: list[Event] = field(default_factory=list)
@@ -21,17 +20,5 @@ class SilentWatcher:
     def recorded(self, event: Event) -> None:
         self.events.append(event)
 
-    def progressed(self, progress: Progress) -> None:
-        pass
-
-    def opened(self, trajectory: Trajectory) -> None:
-        pass
-
-    def waited(self, stopping: str) -> None:
-        pass
-
-    def said(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         self.messages.append(message)
-
-    def preparing(self, stage: str, fraction: float) -> None:
-        pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autoresearch.trials.estimate import unsupported
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def make_model(spec: TrialSpec, vocab: int) -> Model:
 
     if why := unsupported(spec.trainer, spec.cfg, spec.data_parallel, spec.tensor_parallel):
         raise ValueError(why)
-    device, shape = set_up_device(spec), Shape.of(spec.cfg, vocab)
+    device, shape = set_up_device(spec), ModelShape.of(spec.cfg, vocab)
     if spec.trainer == "torch":
         from autoresearch.training.models.gpt_torch import GPT
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoresearch.data.span import Span, Tokens, windows
+from autoresearch.data.span import Span
+from autoresearch.data.windows import Tokens, windows
 from autoresearch.errors import CorpusError
 
 # (inputs (windows, seq_len), targets (windows, scored)) -> nats of each target (windows, scored), float32 or better

@@ -57,21 +57,21 @@ def holds_gpu() -> bool:
     return any("nvidia-uvm" in link for link in links)
 
 
-def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: int, wish: int) -> None:
+def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: int, suspend_fd: int) -> None:
     """Fork one child for ``request``; tell the daemon its pid and, when it has ended, how."""
     server = os.getpid()
     pid = os.fork()
     if pid == 0:
         daemon.close()
-        child(server, request, result, stderr, wish)
-    for pipe in (result, stderr, wish):
+        child(server, request, result, stderr, suspend_fd)
+    for pipe in (result, stderr, suspend_fd):
         os.close(pipe)
     _reply(daemon, {"pid": pid})
     _pid, status, usage = os.wait4(pid, 0)
     _reply(daemon, {"exit": os.waitstatus_to_exitcode(status), "peak_bytes": usage.ru_maxrss * 1024})
 
 
-def child(server: int, request: dict[str, Any], result: int, stderr: int, wish: int) -> NoReturn:
+def child(server: int, request: dict[str, Any], result: int, stderr: int, suspend_fd: int) -> NoReturn:
     """The trial's process: bounded, quiet but for its two pipes, and gone without torch's slow teardown."""
     code = 1
     try:
@@ -82,7 +82,7 @@ def child(server: int, request: dict[str, Any], result: int, stderr: int, wish: 
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         protect_host(request.get("memory_limit_bytes"))
         with os.fdopen(result, "w", encoding="ascii") as pipe:
-            worker.handle(request, lambda message: _send(pipe, message), wish)
+            worker.handle(request, lambda message: _send(pipe, message), suspend_fd)
         code = 0
     except BaseException:
         traceback.print_exc()

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from autoresearch.core.measurement import Measurement
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
-from autoresearch.training.checkpointing.suspension import Never, Pausable, Pausing
-from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.training.checkpointing.suspension import NeverSuspend, Suspendable, Suspender
+from autoresearch.training.checkpointing.train_state import TrainState
 from autoresearch.training.evaluate import Score, score
-from autoresearch.trials.model_shape import Shape
-from autoresearch.trials.schedule import Clockwork
+from autoresearch.trials.model_shape import ModelShape
+from autoresearch.trials.schedule import LrSchedule
 from autoresearch.trials.spec import TrialSpec
 
 REPORT_EVERY_S = 0.1
-NEVER = Never()
+NEVER_SUSPEND = NeverSuspend()
 
 # phase, fraction of the budget, step, tokens per second
 Report = Callable[[str, float, int, float | None], None]
@@ -36,7 +36,7 @@ class NonFiniteLossError(Exception):
         self.step = step
 
 
-class Model(Pausable, Protocol):
+class Model(Suspendable, Protocol):
     """A GPT with its optimizer on a device."""
 
     @property
@@ -78,23 +78,23 @@ class Model(Pausable, Protocol):
 
 
 def train_and_measure(
-    spec: TrialSpec, corpus: Corpus, model: Model, report: Report, pausing: Pausing = NEVER
+    spec: TrialSpec, corpus: Corpus, model: Model, report: Report, suspender: Suspender = NEVER_SUSPEND
 ) -> Measurement:
     """Train ``model`` under the spec's budget and score the span. Raises ``NonFiniteLossError``.
 
-    A trial that was put aside goes on as if nothing had been: ``pausing`` has it, and may put it aside again, which
-    raises ``pausing.Suspension``. ``trial_wall_s`` is left at 0: only the process that waits for this one knows it.
+    A trial that was put aside goes on as if nothing had been: ``suspender`` has it, and may put it aside again, which
+    raises ``suspender.Suspension``. ``trial_wall_s`` is left at 0: only the process that waits for this one knows it.
     """
     batch_size, seq_len = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"])
-    shape = Shape.of(spec.cfg, corpus.vocab)
+    shape = ModelShape.of(spec.cfg, corpus.vocab)
     model.warm_up(next(batches(corpus.split("train"), spec.seed, batch_size, seq_len)))
-    reached = pausing.resume(model)
+    reached = suspender.resume(model)
     if not reached.trained:
-        reached = _train(spec, corpus, model, report, pausing, reached)
+        reached = _train(spec, corpus, model, report, suspender, reached)
     steps, train_s = reached.step, reached.train_s
     tokens = steps * batch_size * seq_len
     report("validate", 1.0, steps, tokens / train_s)
-    result, val_s = _validate(spec, corpus, model, pausing, reached)
+    result, val_s = _validate(spec, corpus, model, suspender, reached)
     assert reached.loss_first is not None
     assert reached.loss_last is not None
     return Measurement(
@@ -118,52 +118,56 @@ def train_and_measure(
     )
 
 
-def _train(spec: TrialSpec, corpus: Corpus, model: Model, report: Report, pausing: Pausing, before: SoFar) -> SoFar:
+def _train(
+    spec: TrialSpec, corpus: Corpus, model: Model, report: Report, suspender: Suspender, before: TrainState
+) -> TrainState:
     """The optimizer steps, or those that are left after ``before``."""
     batch_size, seq_len, lr = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]), float(spec.cfg["lr"])
-    clockwork = _clockwork(spec, before)
+    schedule = _lr_schedule(spec, before)
     losses = Losses(before.step, before.loss_first, before.loss_last)
     began = reported = time.monotonic()
-    report("train", clockwork.fraction(), clockwork.step, None)
+    report("train", schedule.fraction(), schedule.step, None)
 
-    def reached(trained: bool) -> SoFar:
+    def reached(trained: bool) -> TrainState:
         losses.add(model.losses(wait_for_all=True))
-        return SoFar(
-            step=clockwork.step,
+        return TrainState(
+            step=schedule.step,
             trained=trained,
             loss_first=losses.first,
             loss_last=losses.last,
-            warm_fraction=clockwork.warm_fraction,
+            warm_fraction=schedule.warm_fraction,
             train_s=before.train_s + time.monotonic() - began,
             val_s=before.val_s,
             peak_bytes=max(before.peak_bytes, model.peak_bytes()),
         )
 
     for batch in batches(corpus.split("train"), spec.seed, batch_size, seq_len, skip=before.step):
-        if pausing.wanted(model):
-            pausing.suspend(model, reached(trained=False))
-        model.step(batch, lr * clockwork.lr_factor())
+        if suspender.wanted(model):
+            suspender.suspend(model, reached(trained=False))
+        model.step(batch, lr * schedule.lr_factor())
         losses.add(model.losses())
-        going_on = clockwork.advance()
+        going_on = schedule.advance()
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S:
-            speed = (clockwork.step - before.step) * batch_size * seq_len / (now - began)
-            report("train", clockwork.fraction(), clockwork.step, speed)
+            speed = (schedule.step - before.step) * batch_size * seq_len / (now - began)
+            report("train", schedule.fraction(), schedule.step, speed)
             reported = now
         if not going_on:
             break
     return reached(trained=True)
 
 
-def _clockwork(spec: TrialSpec, before: SoFar) -> Clockwork:
+def _lr_schedule(spec: TrialSpec, before: TrainState) -> LrSchedule:
     steps = spec.budget.steps(int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]))
     warmup = int(spec.cfg["lr_warmup"])
-    return Clockwork(
+    return LrSchedule(
         spec.budget, steps, warmup, step=before.step, spent_s=before.train_s, warm_fraction=before.warm_fraction
     )
 
 
-def _validate(spec: TrialSpec, corpus: Corpus, model: Model, pausing: Pausing, reached: SoFar) -> tuple[Score, float]:
+def _validate(
+    spec: TrialSpec, corpus: Corpus, model: Model, suspender: Suspender, reached: TrainState
+) -> tuple[Score, float]:
     """The span's score and the seconds it took. Put aside, it begins again: it is short beside the training."""
     began = time.monotonic()
 
@@ -171,8 +175,8 @@ def _validate(spec: TrialSpec, corpus: Corpus, model: Model, pausing: Pausing, r
         return reached.val_s + time.monotonic() - began
 
     def stop_if_wanted() -> None:
-        if pausing.wanted(model):
-            pausing.suspend(model, reached.model_copy(update={"val_s": spent_s()}))
+        if suspender.wanted(model):
+            suspender.suspend(model, reached.model_copy(update={"val_s": spent_s()}))
 
     result = score(
         model.nats,

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.core.measurement import Cause, Failure, Measurement
 from autoresearch.core.speeds import MatmulPeak, Speed, Timing
-from autoresearch.core.values import Plain
+from autoresearch.core.text import describe_error
+from autoresearch.core.values import FrozenModel
 from autoresearch.training.build import make_model
-from autoresearch.training.checkpointing.suspension import Never, Pausing, Suspension
+from autoresearch.training.checkpointing.suspension import NeverSuspend, Suspender, Suspension
 from autoresearch.training.parallel.launch import run_forked
 from autoresearch.training.parallel.processes import RunRank
 from autoresearch.training.profiling.step_timing import measure_speed
@@ -55,10 +56,10 @@ def preload(trainer: str) -> tuple[str, ...]:
     return PRELOAD["torch"] if trainer == "megatron" and asks_the_driver else PRELOAD[trainer]
 
 
-def handle(request: dict[str, Any], send: Send, wish: int) -> None:
+def handle(request: dict[str, Any], send: Send, suspend_fd: int) -> None:
     """Answer one request of the daemon: probe the device, run a trial, or time its steps or a matrix product.
 
-    A trial is put aside when ``wish``, the end of a pipe, becomes readable.
+    A trial is put aside when ``suspend_fd``, the end of a pipe, becomes readable.
     """
     if "probe" in request:
         from autoresearch.training.profiling.device_probe import probe
@@ -79,39 +80,39 @@ def handle(request: dict[str, Any], send: Send, wish: int) -> None:
     if "peak_of" in request:
         send(answer(lambda: _matmul_peak(spec, request["peak_of"])))
         return
-    work: RunRank = partial(run_rank, pausing=_pausing(request, spec, wish))
+    work: RunRank = partial(run_rank, suspender=_build_suspender(request, spec, suspend_fd))
     if "timing" in request:
         work = partial(time_rank, Timing.model_validate_json(json.dumps(request["timing"])))
     several = spec.data_parallel * spec.tensor_parallel > 1
     send(run_forked(spec, work, send) if several else work(spec, send))
 
 
-def _pausing(request: dict[str, Any], spec: TrialSpec, wish: int) -> Pausing:
+def _build_suspender(request: dict[str, Any], spec: TrialSpec, suspend_fd: int) -> Suspender:
     if "checkpoint" not in request:
-        return Never()
+        return NeverSuspend()
     from autoresearch.training.checkpointing.checkpoint import Checkpoint
-    from autoresearch.training.checkpointing.suspend_on_request import OnRequest
+    from autoresearch.training.checkpointing.suspend_on_request import SuspendOnRequest
 
-    return OnRequest(Checkpoint(Path(request["checkpoint"]), spec), wish, goes_on=request["goes_on"])
+    return SuspendOnRequest(Checkpoint(Path(request["checkpoint"]), spec), suspend_fd, goes_on=request["goes_on"])
 
 
-def run_rank(spec: TrialSpec, send: Send, pausing: Pausing | None = None) -> dict[str, Any]:
+def run_rank(spec: TrialSpec, send: Send, suspender: Suspender | None = None) -> dict[str, Any]:
     """One trial, start to end, or one rank's part in it: the message that ends it."""
     from autoresearch.training.train import train_and_measure
 
     def trial() -> Measurement:
         corpus, model = _open(spec)
-        return train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}), pausing or Never())
+        return train_and_measure(spec, corpus, model, lambda *how: send({"progress": how}), suspender or NeverSuspend())
 
     return answer(trial)
 
 
 def time_rank(timing: Timing, spec: TrialSpec, send: Send) -> dict[str, Any]:
     """How fast a trial's steps are, or one rank's part in that: the message that ends it."""
-    from autoresearch.training.profiling.gpu_energy_counter import energy_counter_of
+    from autoresearch.training.profiling.gpu_energy_counter import open_energy_counter
 
     one = spec.data_parallel * spec.tensor_parallel == 1  # of several ranks each sees its own GPU only
-    read_energy = energy_counter_of(spec.device if one else "several")
+    read_energy = open_energy_counter(spec.device if one else "several")
 
     def speed() -> Speed:
         corpus, model = _open(spec)
@@ -134,7 +135,7 @@ def _open(spec: TrialSpec) -> tuple[Corpus, Model]:
     return corpus, make_model(spec, corpus.vocab)
 
 
-def answer(work: Callable[[], Plain]) -> dict[str, Any]:
+def answer(work: Callable[[], FrozenModel]) -> dict[str, Any]:
     """The message that ends it: what ``work`` measured, where it was put aside, or what went wrong with it, named."""
     from autoresearch.training.train import NonFiniteLossError
 
@@ -160,5 +161,5 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _failed(cause: Cause, error: BaseException, step: int | None = None) -> dict[str, Any]:
-    detail = ascii(f"{type(error).__name__}: {error}")[1:-1][:2000]
+    detail = describe_error(error, 2000)
     return {"failed": Failure(cause=cause, detail=detail, step=step).model_dump(mode="json")}

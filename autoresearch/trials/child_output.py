@@ -17,7 +17,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
-class Said:
+class ChildOutput:
     """What a running child has said so far, and why it was killed, if it was."""
 
     on_progress: OnProgress

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from autoresearch.core.values import Plain, sha256_of
+from autoresearch.core.values import FrozenModel, sha256_of
 from autoresearch.errors import ConfigError
 from autoresearch.storage.files import atomic_write
 from autoresearch.trials.runner import ChildRunner
@@ -21,7 +21,7 @@ HOPED_SPEEDUP = 1.6
 LEAST_COMPILE_S = 8.0
 
 
-class CompileTimes(Plain):
+class CompileTimes(FrozenModel):
     """Seconds, of the baseline: a step without and with compiled layers, and compiling them."""
 
     eager_step_s: float
@@ -77,11 +77,11 @@ def decide_compiled(
     if times is None:
         limit = spec.memory_limit_bytes
         request = {"compile_times": spec.model_dump(mode="json")}
-        said, exit_code, _peak = runner.run(request, lambda *_: None, limit, deadline_s)
+        output, exit_code, _peak = runner.run(request, lambda *_: None, limit, deadline_s)
         try:
-            times = CompileTimes.model_validate((said.answer or {}).get("compile_times"))
+            times = CompileTimes.model_validate((output.answer or {}).get("compile_times"))
         except ValidationError:
-            tail = said.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {exit_code}"]
+            tail = output.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {exit_code}"]
             say(f"not compiled: torch.compile cannot be tried here ({tail[0]})")
             return False
         keep_times(spec, vocab, device, times)

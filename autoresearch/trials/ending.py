@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
 from autoresearch.core.speeds import MatmulPeak, Speed
-from autoresearch.trials.child_output import Said
+from autoresearch.trials.child_output import ChildOutput
 
 ENDS = ("measured", "suspended", "failed")
 RECORDED_STDERR_CHARS = 2000
@@ -18,29 +18,31 @@ RECORDED_STDERR_CHARS = 2000
 T = TypeVar("T", Outcome | Suspended, Speed | Failure, MatmulPeak | Failure)
 
 
-def judge_end(said: Said, exit_code: int | None, peak: int | None, wall_s: float, answers: TypeAdapter[T]) -> T:
+def judge_end(
+    output: ChildOutput, exit_code: int | None, peak: int | None, wall_s: float, answers: TypeAdapter[T]
+) -> T:
     """Name how a child ended; ``answers`` reads what it measured, which counts only if it then exited with 0."""
-    end = _named_end(said, exit_code, answers)
+    end = _named_end(output, exit_code, answers)
     if not isinstance(end, Failure):
         return end.model_copy(update={"trial_wall_s": wall_s})
-    tail = said.stderr.decode(errors="replace")[-RECORDED_STDERR_CHARS:]
+    tail = output.stderr.decode(errors="replace")[-RECORDED_STDERR_CHARS:]
     known = {"trial_wall_s": wall_s, "peak_bytes": peak, "exit_code": exit_code, "stderr_tail": tail}
     return end.model_copy(update=known)
 
 
-def _named_end(said: Said, exit_code: int | None, answers: TypeAdapter[T]) -> T:
-    if said.killed_for is not None and exit_code in (None, -signal.SIGKILL):
-        cause, detail = said.killed_for
+def _named_end(output: ChildOutput, exit_code: int | None, answers: TypeAdapter[T]) -> T:
+    if output.killed_for is not None and exit_code in (None, -signal.SIGKILL):
+        cause, detail = output.killed_for
         return Failure(cause=cause, detail=detail)
     if exit_code is None:
         return Failure(cause=Cause.KILLED, detail="the trial server was killed, and the trial with it")
     if exit_code < 0:
         return _signalled(-exit_code)
-    if said.garbage:
-        return Failure(cause=Cause.GARBAGE, detail=f"it answered {said.garbage}")
-    if said.answer is None:
+    if output.garbage:
+        return Failure(cause=Cause.GARBAGE, detail=f"it answered {output.garbage}")
+    if output.answer is None:
         return Failure(cause=Cause.EXITED, detail=f"it ended with exit code {exit_code} and without an answer")
-    return _parsed(said.answer, exit_code, answers)
+    return _parsed(output.answer, exit_code, answers)
 
 
 def _signalled(number: int) -> Failure:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from autoresearch.core.speeds import Swept, swept
 from autoresearch.data.span import TOKENS_PER_FORWARD
-from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, Shape
+from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, ModelShape
 from autoresearch.trials.spec import Budget, Device
 from rails import Config, Estimate
 
@@ -76,7 +76,7 @@ class Estimator:
     def _flops_per_step(self, point: Swept) -> int:
         batch_size, seq_len, precision = point
         knobs = {"batch_size": batch_size, "seq_len": seq_len, "precision": precision}
-        return batch_size * seq_len * Shape.of({**self.baseline, **knobs}, self.vocab).flops_per_token
+        return batch_size * seq_len * ModelShape.of({**self.baseline, **knobs}, self.vocab).flops_per_token
 
     def _peak_bytes(self, cfg: Config) -> int:
         """On the CPU of all ranks together; on GPUs, one per rank, of each. What tensor ranks save is not counted."""
@@ -90,10 +90,10 @@ class Estimator:
 
         Validation is a forward pass, a third of a training step's work, over each token of the span twice.
         """
-        shape = Shape.of(cfg, self.vocab)
+        shape = ModelShape.of(cfg, self.vocab)
         validation = 2 * self.span_tokens / 3
         if self.budget.kind == "seconds":
-            return self.budget.size * Shape.of(self.baseline, self.vocab).flops_per_token
+            return self.budget.size * ModelShape.of(self.baseline, self.vocab).flops_per_token
         per_step = int(cfg["batch_size"]) * shape.seq_len
         steps = self.budget.steps(int(cfg["batch_size"]), shape.seq_len) or 0
         return (steps * per_step + validation) * shape.flops_per_token
@@ -123,7 +123,7 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     output and its transpose (9 d), and the MLP before and after GELU (2 f). On top come the temporaries of one layer
     and of one chunk of the cross-entropy.
     """
-    shape = Shape.of(cfg, vocab)
+    shape = ModelShape.of(cfg, vocab)
     d, f, mixed = shape.d_model, shape.d_ff, cfg["precision"] != "fp32"
     width = 2 if mixed else 4
     tokens = int(cfg["batch_size"]) * shape.seq_len

@@ -14,16 +14,16 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from autoresearch.core.measurement import OUTCOME_OR_SUSPENDED, Cause, Failure, Measurement, Outcome, Suspended
-from autoresearch.core.ports import NO_HOLD, Hold, OnProgress
+from autoresearch.core.ports import NEVER_SUSPENDED, OnProgress, SuspendControl
 from autoresearch.core.speeds import MatmulPeak, Speed, Timing
 from autoresearch.core.values import Cfg
 from autoresearch.machine import spare_bytes
-from autoresearch.storage.files import open_log
-from autoresearch.trials.child_output import Said
+from autoresearch.storage.files import open_append
+from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.ending import T, judge_end
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.spec import TrialSpec
-from autoresearch.trials.suspend import NotWaitedFor, ended_before_its_checkpoint, with_earlier_parts
+from autoresearch.trials.suspend import SuspendFailed, ended_before_its_checkpoint, with_earlier_parts
 
 KEPT_STDERR_FILES = 100
 
@@ -42,7 +42,9 @@ class ForkedTrial:
     checkpoint: Path  # the folder of the one trial that may be put aside
     memory_cap_bytes: int | None = None
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold = NO_HOLD) -> Outcome | Suspended:
+    def measure(
+        self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
+    ) -> Outcome | Suspended:
         """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
         spec, goes_on = self.spec(cfg, seed), hold.before is not None and hold.before.resumes_at is not None
         if not goes_on:  # whatever lies there is of a trial that has ended, or of one whose record was lost
@@ -52,7 +54,7 @@ class ForkedTrial:
         outcome: Outcome | Suspended
         try:
             outcome = self._in_child(spec, request, OUTCOME_OR_SUSPENDED, on_progress, hold)
-        except NotWaitedFor as e:
+        except SuspendFailed as e:
             outcome = ended_before_its_checkpoint(e, hold.before, time.monotonic() - began)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
             detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
@@ -75,28 +77,28 @@ class ForkedTrial:
         request: dict[str, Any],
         answers: TypeAdapter[T],
         on_progress: OnProgress,
-        hold: Hold = NO_HOLD,
+        hold: SuspendControl = NEVER_SUSPENDED,
     ) -> T:
         limit = self.memory_limit()
         spec = spec.model_copy(update={"memory_limit_bytes": limit})
         rlimit = limit if spec.device == "cpu" else None
         request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit, **request}
         began = time.monotonic()
-        said, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, hold)
-        self._keep_stderr(said)
-        return judge_end(said, exit_code, peak, time.monotonic() - began, answers)
+        output, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, hold)
+        self._keep_stderr(output)
+        return judge_end(output, exit_code, peak, time.monotonic() - began, answers)
 
     def memory_limit(self) -> int:
         """Bytes that a trial may take now: all that is available but the reserve, or the configured cap."""
         free = spare_bytes()
         return free if self.memory_cap_bytes is None else min(free, self.memory_cap_bytes)
 
-    def _keep_stderr(self, said: Said) -> None:
+    def _keep_stderr(self, output: ChildOutput) -> None:
         """What the child printed stays readable after it: one file per trial that printed anything, best effort."""
-        if not said.stderr:
+        if not output.stderr:
             return
         with contextlib.suppress(OSError):
-            with os.fdopen(open_log(self.logs / f"trial-{time.time_ns()}.stderr"), "ab") as file:
-                file.write(said.stderr)
+            with os.fdopen(open_append(self.logs / f"trial-{time.time_ns()}.stderr"), "ab") as file:
+                file.write(output.stderr)
             for old in sorted(self.logs.glob("trial-*.stderr"))[:-KEPT_STDERR_FILES]:
                 old.unlink()

@@ -13,7 +13,7 @@ MIN_CHUNK_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """What decides the size of the model: the architecture knobs and the vocabulary."""
 
     n_layer: int
@@ -24,7 +24,7 @@ class Shape:
     vocab: int
 
     @classmethod
-    def of(cls, cfg: Mapping[str, Any], vocab: int) -> Shape:
+    def of(cls, cfg: Mapping[str, Any], vocab: int) -> ModelShape:
         """The shape of one configuration of the menu's knobs over a tokenizer of ``vocab`` ids."""
         return cls(**{k: int(cfg[k]) for k in ("n_layer", "n_head", "d_model", "d_ff", "seq_len")}, vocab=vocab)
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from autoresearch.core.measurement import Cause, Suspended
-from autoresearch.core.ports import NO_HOLD, Hold, Interrupted, OnProgress
+from autoresearch.core.ports import NEVER_SUSPENDED, Interrupted, OnProgress, SuspendControl
 from autoresearch.errors import TrialServerError
 from autoresearch.machine import available_bytes, reserve_bytes, resident_bytes, total_bytes
-from autoresearch.trials.child_output import Said, drain
+from autoresearch.trials.child_output import ChildOutput, drain
 from autoresearch.trials.server import ServerLost, TrialServer
 from autoresearch.trials.spec import Device
-from autoresearch.trials.suspend import Brake, NotWaitedFor
+from autoresearch.trials.suspend import StopRequest, SuspendFailed
 
 GUARD_INTERVAL_S = 0.1
 DROP_DEADLINE_S = 5.0
@@ -35,11 +35,11 @@ class ChildRunner:
 
     def probe(self, device: str, trainer: str, deadline_s: float) -> Device:
         """What a child sees of the device. Raises ``TrialServerError``."""
-        said, exit_code, _peak = self.run({"probe": device, "trainer": trainer}, lambda *_: None, None, deadline_s)
-        answer = said.answer or {}
+        output, exit_code, _peak = self.run({"probe": device, "trainer": trainer}, lambda *_: None, None, deadline_s)
+        answer = output.answer or {}
         if "device" in answer:
             return Device.model_validate_json(json.dumps(answer["device"]))
-        why = answer.get("no_device") or said.stderr.decode(errors="replace")[-500:]
+        why = answer.get("no_device") or output.stderr.decode(errors="replace")[-500:]
         raise TrialServerError(f"the device cannot be used (exit code {exit_code}): {why}", hint="try --device cpu")
 
     def run(
@@ -48,34 +48,34 @@ class ChildRunner:
         on_progress: OnProgress,
         limit: int | None,
         deadline_s: float,
-        hold: Hold = NO_HOLD,
-    ) -> tuple[Said, int | None, int | None]:
+        hold: SuspendControl = NEVER_SUSPENDED,
+    ) -> tuple[ChildOutput, int | None, int | None]:
         """Fork, follow and reap one child: what it said, its exit code (``None``: lost with the server), its peak.
 
-        Raises ``Interrupted``, and ``NotWaitedFor`` where ``hold`` wants it stops and it cannot.
+        Raises ``Interrupted``, and ``SuspendFailed`` where ``hold`` wants it stops and it cannot.
         """
         result_r, result_w = os.pipe()
         stderr_r, stderr_w = os.pipe()
-        wish_r, wish_w = os.pipe()
+        suspend_r, suspend_w = os.pipe()
         with contextlib.ExitStack() as stack:
-            for fd in (result_r, stderr_r, wish_w):
+            for fd in (result_r, stderr_r, suspend_w):
                 stack.callback(os.close, fd)
                 os.set_blocking(fd, False)
-            theirs = (result_w, stderr_w, wish_r)
+            theirs = (result_w, stderr_w, suspend_r)
             try:
                 pid = self._fork(request, theirs)
             finally:
                 for fd in theirs:
                     os.close(fd)
-            said = Said(on_progress)
+            output = ChildOutput(on_progress)
             guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit, hold.before)
             try:
-                exit_code, peak = self._follow(said, guard, Brake(hold.wanted, wish_w), result_r, stderr_r)
+                exit_code, peak = self._follow(output, guard, StopRequest(hold.wanted, suspend_w), result_r, stderr_r)
             except ServerLost:
                 exit_code, peak = None, None
-            drain(result_r, said.hear)
-            drain(stderr_r, said.note_stderr)
-            return said, exit_code, peak
+            drain(result_r, output.hear)
+            drain(stderr_r, output.note_stderr)
+            return output, exit_code, peak
 
     def _fork(self, request: dict[str, Any], pipes: Sequence[int]) -> int:
         with contextlib.suppress(ServerLost):  # it had died since the last trial; one fresh start
@@ -98,11 +98,13 @@ class ChildRunner:
             pass  # gone is gone
         raise because
 
-    def _follow(self, said: Said, guard: Guard, brake: Brake, result: int, stderr: int) -> tuple[int, int]:
+    def _follow(
+        self, output: ChildOutput, guard: Guard, stop_request: StopRequest, result: int, stderr: int
+    ) -> tuple[int, int]:
         """Until the child has ended: listen, and watch deadline, memory and the user's wish. Raises as ``run``."""
         with selectors.DefaultSelector() as selector:
-            selector.register(result, selectors.EVENT_READ, said.hear)
-            selector.register(stderr, selectors.EVENT_READ, said.note_stderr)
+            selector.register(result, selectors.EVENT_READ, output.hear)
+            selector.register(stderr, selectors.EVENT_READ, output.note_stderr)
             selector.register(self.server, selectors.EVENT_READ)
             while True:
                 for key, _events in selector.select(GUARD_INTERVAL_S):
@@ -112,12 +114,12 @@ class ChildRunner:
                         selector.unregister(key.fd)
                 if self.aborted():
                     self._drop(guard, Interrupted("stopped at once"))
-                guard.count_earlier_parts(said.first_step)
-                brake.pull_if_wanted()
-                if late := brake.reason_to_end_it(said.step):
-                    self._drop(guard, NotWaitedFor(late, said.step))
-                if said.killed_for is None and (why := guard.reason()):
-                    said.killed_for = why
+                guard.count_earlier_parts(output.first_step)
+                stop_request.send_if_wanted()
+                if late := stop_request.abort_reason(output.step):
+                    self._drop(guard, SuspendFailed(late, output.step))
+                if output.killed_for is None and (why := guard.reason()):
+                    output.killed_for = why
                     guard.kill()
 
 

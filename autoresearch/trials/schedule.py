@@ -11,7 +11,7 @@ from autoresearch.trials.spec import Budget
 
 
 @dataclass(slots=True)
-class Clockwork:
+class LrSchedule:
     """Counts optimizer steps against a budget. ``steps`` is ``None`` for a budget in seconds.
 
     One that goes on from a checkpoint is given the ``step`` it had reached, the ``spent_s`` it had trained by then, and

@@ -16,11 +16,11 @@ from typing import Any
 
 from autoresearch.config.secrets import without_secrets
 from autoresearch.errors import TrialServerError
-from autoresearch.storage.files import open_log
+from autoresearch.storage.files import open_append
 
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
 FORK_DEADLINE_S = 30.0
-LOOK_INTERVAL_S = 0.1
+POLL_INTERVAL_S = 0.1
 MAX_REPLY_BYTES = 1 << 16
 CACHE_ENV = "TORCHINDUCTOR_CACHE_DIR"
 SERVER_ENV = {
@@ -80,7 +80,7 @@ class TrialServer:
         try:
             socket.send_fds(link, [json.dumps(request).encode()], list(pipes))
             deadline = time.monotonic() + FORK_DEADLINE_S
-            while not select.select([link], [], [], LOOK_INTERVAL_S)[0]:
+            while not select.select([link], [], [], POLL_INTERVAL_S)[0]:
                 if aborted() or time.monotonic() > deadline:
                     raise TimeoutError("the trial server does not answer")
             return int(self._receive()["pid"])
@@ -128,7 +128,7 @@ class TrialServer:
         env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV}
         module = "autoresearch.training.server"
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
-        with os.fdopen(open_log(self.log), "ab") as log, theirs:
+        with os.fdopen(open_append(self.log), "ab") as log, theirs:
             return subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],

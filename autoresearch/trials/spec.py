@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from autoresearch.core.values import Cfg, Plain
+from autoresearch.core.values import Cfg, FrozenModel
 from autoresearch.data.span import Span
 
 BudgetKind = Literal["steps", "tokens", "seconds"]
 
 
-class Budget(Plain):
+class Budget(FrozenModel):
     """How long a trial trains: a number of optimizer steps, of tokens, or of seconds."""
 
     kind: BudgetKind
@@ -27,7 +27,7 @@ class Budget(Plain):
         return None
 
 
-class TrialSpec(Plain):
+class TrialSpec(FrozenModel):
     """One configuration with one seed, on one corpus, under one budget."""
 
     cfg: Cfg
@@ -45,7 +45,7 @@ class TrialSpec(Plain):
     memory_limit_bytes: int | None = None  # of the host; binds the device too where the two share memory
 
 
-class Device(Plain):
+class Device(FrozenModel):
     """The device that trials run on, as the yardstick and R7 need it."""
 
     device: str  # "cpu" or "cuda"

@@ -13,7 +13,7 @@ from autoresearch.core.measurement import Outcome, Suspended
 SUSPEND_DEADLINE_S = 60.0  # one long step, and some gigabytes written; only what hangs takes longer
 
 
-class NotWaitedFor(Exception):
+class SuspendFailed(Exception):
     """The trial was ended instead of put aside: what it had done since its last checkpoint, if any, is lost."""
 
     def __init__(self, why: str, step: int | None) -> None:
@@ -22,34 +22,34 @@ class NotWaitedFor(Exception):
 
 
 @dataclass(slots=True)
-class Brake:
+class StopRequest:
     """Pulled at most once, for good: a trial that was asked to stop is put aside, even if nobody wants it any more."""
 
     wanted: Callable[[], bool]
     pipe: int  # a byte in it is the request
     clock: Callable[[], float] = time.monotonic
-    pulled_at: float | None = None
+    sent_at: float | None = None
 
-    def pull_if_wanted(self) -> None:
-        if self.pulled_at is None and self.wanted():
+    def send_if_wanted(self) -> None:
+        if self.sent_at is None and self.wanted():
             with contextlib.suppress(BrokenPipeError):  # it has just ended
                 os.write(self.pipe, b"\0")
-            self.pulled_at = self.clock()
+            self.sent_at = self.clock()
 
-    def reason_to_end_it(self, step: int | None) -> str:
+    def abort_reason(self, step: int | None) -> str:
         """Why the trial is not waited for, or an empty string. ``step`` is ``None`` until it trains.
 
         Until then it imports, builds and compiles, and looks at nothing: nothing of it is worth keeping either.
         """
-        if self.pulled_at is None:
+        if self.sent_at is None:
             return ""
         if step is None:
             return "it had not begun to train"
-        late = self.clock() - self.pulled_at > SUSPEND_DEADLINE_S
+        late = self.clock() - self.sent_at > SUSPEND_DEADLINE_S
         return f"it did not stop within {SUSPEND_DEADLINE_S:g} s" if late else ""
 
 
-def ended_before_its_checkpoint(end: NotWaitedFor, before: Suspended | None, wall_s: float) -> Suspended:
+def ended_before_its_checkpoint(end: SuspendFailed, before: Suspended | None, wall_s: float) -> Suspended:
     """What is left of a trial that could not be waited for: the checkpoint that it had gone on from, if any."""
     return Suspended(
         step=(before.step if before else 0) if end.step is None else end.step,

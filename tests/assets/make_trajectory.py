@@ -29,7 +29,7 @@ from autoresearch.core.records import (
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.machine import utc
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.pause_flag import pause, resume
@@ -37,7 +37,7 @@ from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.storage.run_log import decode_all
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.spec import Device
@@ -77,7 +77,7 @@ def fails(cfg: Cfg) -> Failure | None:
     return None
 
 
-class User(SilentWatcher):
+class User(RecordingObserver):
     """Pauses, resumes and stops by what shows up; ``kill`` says during which trial the second signal comes."""
 
     def __init__(self, run_dir: Path, stop_after: int, kill_in: int = -1) -> None:
@@ -101,7 +101,7 @@ def daemon(settings: Settings, script: list[str | Exception], user: User) -> Non
     """The real loop, journal and control around a proposer and a trial of our own."""
     journal = Journal(settings.run_dir / TRAJECTORY)
     known = decode_all(journal, journal.path)
-    hand = service.control_of(settings, settings.run_dir, user)
+    hand = service.build_control(settings, settings.run_dir, user)
     trial = FakeTrial(fails, takes_s=0.01, aborted=lambda: hand.aborted)
     past = Trajectory.fold(known) if known else None
     loop = fake_loop(settings, ScriptedProposer(list(script)), trial, estimator(settings), past)
@@ -127,7 +127,7 @@ def daemon(settings: Settings, script: list[str | Exception], user: User) -> Non
 
 def estimator(settings: Settings) -> Estimator:
     device = Device(device="cpu", kind="fake", precisions=("fp32", "bf16"), free_bytes=None, versions={})
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     return Estimator(policy.baseline, 257, "torch", device, policy.budget, 1000)
 
 

@@ -16,14 +16,14 @@ from autoresearch.core.llm_calls import Classification, Message
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Proposer
-from autoresearch.core.record_builders import attempt_of
+from autoresearch.core.record_builders import build_attempt
 from autoresearch.core.records import Attempt, Blocked, Closer, EvalFailed, Evaluated, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import Bench, refusal_for_cost
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.backend import TrialBackend, refusal_for_cost
+from autoresearch.daemon.policy import build_policy
 from autoresearch.llm.answer import Answer
 from autoresearch.proposers.hybrid import HybridProposer
-from autoresearch.proposers.llm import NimProposer
+from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer
 from autoresearch.proposers.space import Space, reply
@@ -77,9 +77,9 @@ def nothing_at_all(cfg: Config) -> Estimate:
 
 
 class ProposerContract:
-    """``proposer_of`` makes the proposer as the service would, for a run that may ask it ``asks`` times."""
+    """``open_proposer`` makes the proposer as the service would, for a run that may ask it ``asks`` times."""
 
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         raise NotImplementedError
 
     @pytest.fixture
@@ -103,10 +103,10 @@ class ProposerContract:
         return Settings(iters=50, baseline=BASELINE, menu_file=file)
 
     def maker(self, settings: Settings, seed: int = 0, estimator: Estimator | None = None) -> MakeProposer:
-        policy = policy_of(settings)
-        bench = Bench(FakeTrial(), YARDSTICK, estimator)
-        space = Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings))
-        return lambda: self.proposer_of(space, seed, asks=400)
+        policy = build_policy(settings)
+        backend = TrialBackend(FakeTrial(), YARDSTICK, estimator)
+        space = Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, backend, settings))
+        return lambda: self.open_proposer(space, seed, asks=400)
 
     def test_it_says_who_it_is(self, run):
         loop = run(2)
@@ -144,8 +144,8 @@ class ProposerContract:
         for number in range(1, 13):
             answer = loop.proposer.propose(loop.trajectory, refused)
             verdict = loop.judge(answer.raw, loop.trajectory)
-            too_dear = Verdict(False, Rail.R7_BUDGET, "too dear", verdict.proposal)
-            refused.append(attempt_of(answer.raw, answer.source, too_dear, number))
+            over_budget = Verdict(False, Rail.R7_BUDGET, "too dear", verdict.proposal)
+            refused.append(build_attempt(answer.raw, answer.source, over_budget, number))
         assert len({change_of(attempt.raw) for attempt in refused}) == 12
 
     def test_a_used_up_menu_ends_the_run(self, tiny):
@@ -197,12 +197,12 @@ class Seeded(ProposerContract):
 
 
 class TestTpe(Seeded):
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         return TpeProposer(space, seed)
 
 
 class TestRandom(Seeded):
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         return RandomProposer(space, seed)
 
 
@@ -221,7 +221,7 @@ def recorded(space: Space, asks: int) -> list[str]:
 
 
 class TestReplay(ProposerContract):
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         return ReplayProposer(tuple((raw,) for raw in recorded(space, asks)))
 
     def test_it_repeats_what_was_recorded_word_for_word(self, run):
@@ -252,7 +252,7 @@ class TestReplay(ProposerContract):
 class TestExchangeReplay(ProposerContract):
     """An LLM's answer in each iteration, as far as they go; then, and after a refusal, TPE."""
 
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         answers = {n: ((raw,),) for n, raw in enumerate(recorded(space, asks), 1)}
         return ExchangeReplay(answers, TpeProposer(space, seed))
 
@@ -286,24 +286,24 @@ def obedient(messages: Sequence[Message], schema: Mapping[str, Any]) -> str:
     return json.dumps({"proposals": [one]})
 
 
-def nim_proposer(space: Space, llm: ScriptedLlm, fallback: Proposer) -> NimProposer:
+def nim_proposer(space: Space, llm: ScriptedLlm, fallback: Proposer) -> LlmProposer:
     def judge(raw: str, trajectory: Trajectory) -> Verdict:
         return gate(raw, space.baseline, space.menu, steps=space.steps, known=trajectory.known())
 
-    return NimProposer(llm, space, fallback, judge, MemoryLog(), lambda: "now", lambda _trajectory: "enough")
+    return LlmProposer(llm, space, fallback, judge, MemoryLog(), lambda: "now", lambda _trajectory: "enough")
 
 
 class TestNim(ProposerContract):
     """A model that keeps to its schema: whatever else models do is in tests/fault."""
 
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         return nim_proposer(space, ScriptedLlm(obedient), TpeProposer(space, seed))
 
 
 class TestNimWithoutAServer(ProposerContract):
     """Nobody answers: the night is the fallback's, under the fallback's name."""
 
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         nobody = ScriptedLlm(obedient, unmet=Answer(Classification.UNREACHABLE, "connection refused"))
         proposer = nim_proposer(space, nobody, TpeProposer(space, seed))
         proposer.name = "tpe"
@@ -311,7 +311,7 @@ class TestNimWithoutAServer(ProposerContract):
 
 
 class TestHybrid(Seeded):
-    def proposer_of(self, space: Space, seed: int, asks: int) -> Proposer:
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         tpe = TpeProposer(space, seed)
         nim = nim_proposer(space, ScriptedLlm(obedient), tpe)
         nim.beliefs = tpe.beliefs

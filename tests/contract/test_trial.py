@@ -10,11 +10,11 @@ import pytest
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Measurement, Suspended
-from autoresearch.core.ports import Hold, Interrupted
-from autoresearch.daemon.backend import Bench, real_bench
-from autoresearch.daemon.policy import policy_of
-from autoresearch.testing.fake_backend import fake_bench
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.core.ports import Interrupted, SuspendControl
+from autoresearch.daemon.backend import TrialBackend, real_backend
+from autoresearch.daemon.policy import build_policy
+from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.recording_observer import RecordingObserver
 
 
 class Wish:
@@ -34,41 +34,43 @@ def settings(small_corpus: Path) -> Settings:
     return resolve({**small, **flags}, {}).settings
 
 
-@pytest.fixture(scope="module", params=[fake_bench, real_bench], ids=["fake", "forked"])
+@pytest.fixture(scope="module", params=[fake_backend, real_backend], ids=["fake", "forked"])
 def bench_and_wish(
     request: pytest.FixtureRequest, settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Bench, Wish]]:
+) -> Iterator[tuple[TrialBackend, Wish]]:
     wish = Wish()
-    made = request.param(settings, policy_of(settings), tmp_path_factory.mktemp("run"), wish, SilentWatcher())
+    made = request.param(settings, build_policy(settings), tmp_path_factory.mktemp("run"), wish, RecordingObserver())
     yield made, wish
     made.close()
 
 
 def test_the_same_configuration_and_seed_measure_the_same(
-    bench_and_wish: tuple[Bench, Wish], settings: Settings
+    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
 ) -> None:
-    bench, _ = bench_and_wish
-    cfg = policy_of(settings).baseline
-    first, other, again = (bench.trial.measure(cfg, seed, lambda *_: None) for seed in (0, 1, 0))
+    backend, _ = bench_and_wish
+    cfg = build_policy(settings).baseline
+    first, other, again = (backend.trial.measure(cfg, seed, lambda *_: None) for seed in (0, 1, 0))
     assert isinstance(first, Measurement)
     assert isinstance(other, Measurement)
     assert isinstance(again, Measurement)
     assert first.val_bpb == again.val_bpb != other.val_bpb
 
 
-def test_another_configuration_measures_something_else(bench_and_wish: tuple[Bench, Wish], settings: Settings) -> None:
-    bench, _ = bench_and_wish
-    cfg = policy_of(settings).baseline
-    one, two = (bench.trial.measure({**cfg, "lr": lr}, 0, lambda *_: None) for lr in (1e-3, 1e-4))
+def test_another_configuration_measures_something_else(
+    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+) -> None:
+    backend, _ = bench_and_wish
+    cfg = build_policy(settings).baseline
+    one, two = (backend.trial.measure({**cfg, "lr": lr}, 0, lambda *_: None) for lr in (1e-3, 1e-4))
     assert isinstance(one, Measurement)
     assert isinstance(two, Measurement)
     assert one.val_bpb != two.val_bpb
 
 
 def test_what_is_not_known_is_null_and_times_are_not_negative(
-    bench_and_wish: tuple[Bench, Wish], settings: Settings
+    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
 ) -> None:
-    outcome = bench_and_wish[0].trial.measure(policy_of(settings).baseline, 0, lambda *_: None)
+    outcome = bench_and_wish[0].trial.measure(build_policy(settings).baseline, 0, lambda *_: None)
     assert isinstance(outcome, Measurement)
     assert outcome.energy_j is None
     assert min(outcome.train_wall_s, outcome.val_wall_s, outcome.trial_wall_s) >= 0
@@ -76,17 +78,17 @@ def test_what_is_not_known_is_null_and_times_are_not_negative(
 
 
 def test_a_trial_dropped_at_the_users_wish_is_neither_measured_nor_failed(
-    bench_and_wish: tuple[Bench, Wish], settings: Settings
+    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
 ) -> None:
-    bench, wish = bench_and_wish
-    cfg = policy_of(settings).baseline
+    backend, wish = bench_and_wish
+    cfg = build_policy(settings).baseline
     wish.abort = True
-    if hasattr(bench.trial, "takes_s"):
-        bench.trial.takes_s = 1.0
+    if hasattr(backend.trial, "takes_s"):
+        backend.trial.takes_s = 1.0
     with pytest.raises(Interrupted):
-        bench.trial.measure({**cfg, "n_layer": 6, "batch_size": 16, "seq_len": 256}, 0, lambda *_: None)
+        backend.trial.measure({**cfg, "n_layer": 6, "batch_size": 16, "seq_len": 256}, 0, lambda *_: None)
     wish.abort = False
-    assert isinstance(bench.trial.measure(cfg, 0, lambda *_: None), Measurement), "the next one is normal"
+    assert isinstance(backend.trial.measure(cfg, 0, lambda *_: None), Measurement), "the next one is normal"
 
 
 LONG = {"n_layer": 6, "batch_size": 16, "seq_len": 256}
@@ -106,24 +108,24 @@ class Trains:
 
 
 def test_one_that_is_put_aside_and_goes_on_measures_the_same(
-    bench_and_wish: tuple[Bench, Wish], settings: Settings
+    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
 ) -> None:
-    bench, _ = bench_and_wish
-    cfg = policy_of(settings).baseline | LONG
-    if hasattr(bench.trial, "takes_s"):
-        bench.trial.takes_s = 0.02
-    whole = bench.trial.measure(cfg, 0, lambda *_: None)
+    backend, _ = bench_and_wish
+    cfg = build_policy(settings).baseline | LONG
+    if hasattr(backend.trial, "takes_s"):
+        backend.trial.takes_s = 0.02
+    whole = backend.trial.measure(cfg, 0, lambda *_: None)
     assert isinstance(whole, Measurement)
     before: Suspended | None = None
     steps = []
     for _ in range(2):
         wanted = Trains()
-        before = bench.trial.measure(cfg, 0, wanted.on_progress, Hold(wanted, before))
+        before = backend.trial.measure(cfg, 0, wanted.on_progress, SuspendControl(wanted, before))
         assert isinstance(before, Suspended)
         assert (before.resumes_at, before.problem) == (before.step, "")
         steps.append(before.step)
     assert steps == sorted(steps)
-    end = bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
     assert isinstance(end, Measurement)
     assert end.val_bpb.hex() == whole.val_bpb.hex()
     assert end.train_steps == whole.train_steps
@@ -131,37 +133,37 @@ def test_one_that_is_put_aside_and_goes_on_measures_the_same(
 
 
 def test_one_that_is_dropped_while_it_goes_on_can_go_on_again(
-    bench_and_wish: tuple[Bench, Wish], settings: Settings
+    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
 ) -> None:
-    bench, wish = bench_and_wish
-    cfg = policy_of(settings).baseline | LONG
-    if hasattr(bench.trial, "takes_s"):
-        bench.trial.takes_s = 0.02
-    whole = bench.trial.measure(cfg, 0, lambda *_: None)
+    backend, wish = bench_and_wish
+    cfg = build_policy(settings).baseline | LONG
+    if hasattr(backend.trial, "takes_s"):
+        backend.trial.takes_s = 0.02
+    whole = backend.trial.measure(cfg, 0, lambda *_: None)
     wanted = Trains()
-    before = bench.trial.measure(cfg, 0, wanted.on_progress, Hold(wanted))
+    before = backend.trial.measure(cfg, 0, wanted.on_progress, SuspendControl(wanted))
     assert isinstance(before, Suspended)
     wish.abort = True
     with pytest.raises(Interrupted):
-        bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+        backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
     wish.abort = False
-    end = bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
     assert isinstance(end, Measurement)
     assert isinstance(whole, Measurement)
     assert end.val_bpb.hex() == whole.val_bpb.hex()
 
 
 def test_one_that_begins_knows_nothing_of_what_was_put_aside(
-    bench_and_wish: tuple[Bench, Wish], settings: Settings
+    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
 ) -> None:
     """A checkpoint whose record was lost with the daemon."""
-    bench, _ = bench_and_wish
-    cfg = policy_of(settings).baseline | LONG
-    if hasattr(bench.trial, "takes_s"):
-        bench.trial.takes_s = 0.02
+    backend, _ = bench_and_wish
+    cfg = build_policy(settings).baseline | LONG
+    if hasattr(backend.trial, "takes_s"):
+        backend.trial.takes_s = 0.02
     wanted = Trains()
-    assert isinstance(bench.trial.measure(cfg, 0, wanted.on_progress, Hold(wanted)), Suspended)
+    assert isinstance(backend.trial.measure(cfg, 0, wanted.on_progress, SuspendControl(wanted)), Suspended)
     steps: list[int] = []
-    end = bench.trial.measure(cfg, 0, lambda _phase, _fraction, step, _speed: steps.append(step))
+    end = backend.trial.measure(cfg, 0, lambda _phase, _fraction, step, _speed: steps.append(step))
     assert isinstance(end, Measurement)
     assert steps[0] == 0

@@ -22,22 +22,22 @@ from pathlib import Path
 
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
-from autoresearch.core.ports import Progress, Watcher
+from autoresearch.core.ports import Observer, Progress
 from autoresearch.core.records import Event, encode
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import Bench
+from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.policy import Policy
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 
 STORM_TRIAL_S = 0.003
 LONGEST_LIFE = 6  # records
 STARTING_S = 0.03  # about what a daemon needs before its first record
 
 
-class Aloud(SilentWatcher):
+class Aloud(RecordingObserver):
     """Writes to ``fd`` what it is told, at once."""
 
     def __init__(self, fd: int) -> None:
@@ -59,10 +59,12 @@ class OnlyRecords(Aloud):
 
 
 def fake(settings: Settings, trial_s: float, fd: int) -> str:
-    def make_bench(_s: Settings, _p: Policy, _dir: Path, aborted: Callable[[], bool], _watcher: Watcher) -> Bench:
-        return Bench(FakeTrial(takes_s=trial_s, aborted=aborted), YARDSTICK, None)
+    def make_backend(
+        _s: Settings, _p: Policy, _dir: Path, aborted: Callable[[], bool], _watcher: Observer
+    ) -> TrialBackend:
+        return TrialBackend(FakeTrial(takes_s=trial_s, aborted=aborted), YARDSTICK, None)
 
-    return service.run(settings, OnlyRecords(fd), make_bench=make_bench)
+    return service.run(settings, OnlyRecords(fd), make_backend=make_backend)
 
 
 def storm(settings: Settings, seed: int) -> dict[str, object]:

@@ -13,10 +13,10 @@ import torch
 
 from autoresearch.core.measurement import Measurement, Suspended
 from autoresearch.training.checkpointing import checkpoint
-from autoresearch.training.checkpointing.checkpoint import MANIFEST, Checkpoint, Unusable
-from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.training.checkpointing.checkpoint import MANIFEST, Checkpoint, CheckpointUnusable
+from autoresearch.training.checkpointing.train_state import TrainState
 from autoresearch.trials.spec import Budget, TrialSpec
-from tests.integration.test_pausing import numbers, part, spec_of
+from tests.integration.test_pausing import build_spec, numbers, part
 
 STATE = {"masters": [torch.arange(1000.0)], "moments": {0: {"step": torch.tensor(3.0)}}}
 LATER = {"masters": [torch.arange(1000.0) + 1], "moments": {0: {"step": torch.tensor(4.0)}}}
@@ -24,7 +24,7 @@ LATER = {"masters": [torch.arange(1000.0) + 1], "moments": {0: {"step": torch.te
 
 @pytest.fixture
 def spec(small_corpus: Path) -> TrialSpec:
-    return spec_of(small_corpus, "torch")
+    return build_spec(small_corpus, "torch")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def kept(tmp_path: Path, spec: TrialSpec) -> Checkpoint:
     """A checkpoint after step 3."""
     made = Checkpoint(tmp_path / "aside", spec)
     made.write(0, STATE)
-    made.commit(SoFar(step=3, train_s=0.1))
+    made.commit(TrainState(step=3, train_s=0.1))
     return made
 
 
@@ -72,7 +72,7 @@ def killed_at(call: int, work: Callable[[], None]) -> bool:
 def test_killed_at_any_moment_of_writing_it_is_the_old_one_or_the_new_one(kept: Checkpoint) -> None:
     def write() -> None:
         kept.write(0, LATER)
-        kept.commit(SoFar(step=4))
+        kept.commit(TrainState(step=4))
         kept.tidy()
 
     call, seen = 1, []
@@ -90,7 +90,7 @@ def test_killed_at_any_moment_of_writing_it_is_the_old_one_or_the_new_one(kept: 
 def test_cut_off_before_there_was_one_there_is_none(tmp_path: Path, spec: TrialSpec) -> None:
     first = Checkpoint(tmp_path / "aside", spec)
     first.write(0, STATE)
-    with pytest.raises(Unusable, match="No such file"):
+    with pytest.raises(CheckpointUnusable, match="No such file"):
         first.read(0)
 
 
@@ -108,14 +108,14 @@ def test_cut_off_before_there_was_one_there_is_none(tmp_path: Path, spec: TrialS
     ids=lambda other: next(iter(other)),
 )
 def test_of_another_trial_it_is_refused(kept: Checkpoint, spec: TrialSpec, other: dict[str, Any]) -> None:
-    with pytest.raises(Unusable, match="another configuration"):
+    with pytest.raises(CheckpointUnusable, match="another configuration"):
         Checkpoint(kept.folder, spec.model_copy(update=other)).read(0)
 
 
 @pytest.mark.parametrize("knob", ["lr", "d_ff", "lr_warmup", "grad_clip"])
 def test_of_another_configuration_it_is_refused(kept: Checkpoint, spec: TrialSpec, knob: str) -> None:
     changed = spec.model_copy(update={"cfg": spec.cfg | {knob: 1}})
-    with pytest.raises(Unusable, match="another configuration"):
+    with pytest.raises(CheckpointUnusable, match="another configuration"):
         Checkpoint(kept.folder, changed).read(0)
 
 
@@ -164,8 +164,8 @@ def test_it_is_read_without_running_anything_that_lies_in_it(kept: Checkpoint, m
             return os.mkdir, (str(kept.folder / "done"),)
 
     kept.write(0, {"masters": Deed()})
-    kept.commit(SoFar(step=4))
-    with pytest.raises(Unusable):
+    kept.commit(TrainState(step=4))
+    with pytest.raises(CheckpointUnusable):
         kept.read(0)
     assert not (kept.folder / "done").exists()
 

@@ -18,7 +18,7 @@ NIGHTS = f"""if True:
     import os, sys
     from pathlib import Path
     from autoresearch.storage.exchange_log import ExchangeLog
-    from autoresearch.testing import fake_exchange
+    from autoresearch.testing.fake_exchange import fake_exchange
 
     def night(directory, last_step):
         run_dir, steps = directory / "run", 0

@@ -19,10 +19,10 @@ import pytest
 from autoresearch.config.secrets import KEY_VARIABLE
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.hooks import runner, supervise
-from autoresearch.daemon.hooks.notice import Surroundings, notice_of
+from autoresearch.daemon.hooks.notice import Surroundings, build_notice
 from autoresearch.daemon.hooks.runner import AT_ONCE, Runner
 
-NOTICE = notice_of(
+NOTICE = build_notice(
     "finished", "complete", Trajectory(), Surroundings("box", "/night", "tiny", 2), "2026-11-21T22:00:00Z"
 )
 HANGS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
@@ -32,7 +32,7 @@ class World:
     """A runner of Python scripts, what it said, and a pipe on which a script can say that it is there."""
 
     def __init__(self, tmp_path: Path) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.log = tmp_path / "logs" / "hooks.log"
         self.fifo = tmp_path / "there"
         os.mkfifo(self.fifo)
@@ -40,7 +40,7 @@ class World:
 
     def runner(self, code: str, timeout_s: float = 30.0, **environ: str) -> Runner:
         command = [sys.executable, "-c", code, str(self.fifo)]
-        return Runner(command, timeout_s, self.log, self.said.append, {**os.environ, **environ})
+        return Runner(command, timeout_s, self.log, self.messages.append, {**os.environ, **environ})
 
     def hear(self) -> str:
         """Wait until a script has spoken."""
@@ -65,7 +65,7 @@ def test_the_event_is_one_line_of_json_on_its_stdin(world):
     hook.wait()
     assert line.endswith("\n")
     assert json.loads(line)["message"] == NOTICE.message
-    assert world.said == []
+    assert world.messages == []
     assert ": exit code 0, " in world.log.read_text()
 
 
@@ -86,7 +86,7 @@ def test_one_that_hangs_is_ended_with_everything_that_it_started(world):
     pids = [int(pid) for pid in world.hear().split()]
     hook.wait()
     assert not any(psutil.pid_exists(pid) for pid in pids)
-    assert world.said == [f"on_event: the hook for finished (no. 1) took too long and was ended; see {world.log}"]
+    assert world.messages == [f"on_event: the hook for finished (no. 1) took too long and was ended; see {world.log}"]
     assert "ended after its 2 s" in world.log.read_text()
 
 
@@ -103,7 +103,7 @@ def test_one_that_floods_is_ended_and_its_log_stays_small(world):
     hook = world.runner("while True: print('x' * 10000)", timeout_s=60)
     hook.start(NOTICE)
     hook.wait()
-    assert world.said == [f"on_event: the hook for finished (no. 1) ended with exit code 125; see {world.log}"]
+    assert world.messages == [f"on_event: the hook for finished (no. 1) ended with exit code 125; see {world.log}"]
     assert world.log.stat().st_size < supervise.KEPT_BYTES * 2
 
 
@@ -114,24 +114,24 @@ def test_what_it_prints_acts_on_no_terminal(world):
     text = world.log.read_text()
     assert "\\x1b[2J red \\x07" in text
     assert text.replace("\n", "").isprintable()
-    assert world.said == [f"on_event: the hook for finished (no. 1) ended with exit code 3; see {world.log}"]
+    assert world.messages == [f"on_event: the hook for finished (no. 1) ended with exit code 3; see {world.log}"]
 
 
 def test_too_many_at_once_are_told_to_nobody(world):
     hook = world.runner(SPEAK + "say('.')\n" + HANGS, timeout_s=3)
     for _ in range(AT_ONCE + 1):
         hook.start(NOTICE)
-    assert world.said == [
+    assert world.messages == [
         f"on_event: {AT_ONCE} hooks are still running, so this is told to nobody: {NOTICE.message}",
     ]
     hook.wait()
 
 
 def test_a_command_that_is_gone_is_said(world, tmp_path):
-    hook = Runner([str(tmp_path / "gone")], 5, world.log, world.said.append)
+    hook = Runner([str(tmp_path / "gone")], 5, world.log, world.messages.append)
     hook.start(NOTICE)
     hook.wait()
-    assert world.said == [f"on_event: the hook for finished (no. 1) cannot be started; see {world.log}"]
+    assert world.messages == [f"on_event: the hook for finished (no. 1) cannot be started; see {world.log}"]
     assert "cannot start" in world.log.read_text()
 
 
@@ -158,7 +158,7 @@ def test_a_machine_out_of_processes_is_said(world, monkeypatch):
 
     monkeypatch.setattr(subprocess, "Popen", no_more)
     world.runner("pass").start(NOTICE)
-    assert world.said == ["on_event: cannot start a process: Resource temporarily unavailable"]
+    assert world.messages == ["on_event: cannot start a process: Resource temporarily unavailable"]
 
 
 def test_a_daemon_that_is_killed_leaves_a_hook_that_ends_in_time(world):

@@ -72,7 +72,7 @@ def test_a_list_of_models_that_refuses_it():
 def test_a_person_is_told_without_it():
     with FakeLlm(answers({"error": KEY}, 403)) as server, world_of(server.base_url, iters=5) as world:
         world.run()
-        assert any("left alone" in line for line in world.said)
+        assert any("left alone" in line for line in world.messages)
 
 
 def test_a_key_of_one_letter_is_no_secret_and_leaves_the_words_alone():

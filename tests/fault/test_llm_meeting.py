@@ -147,7 +147,7 @@ def test_a_model_that_changes_between_conversations_is_noticed():
         server.models, server.schema, world.loop.iters = ["new"], "ignored", 2
         world.run()
         assert [chat.body["model"] for chat in server.chats] == ["old", "new"]
-        assert world.said == ["the LLM server has another model now: new in place of old"]
+        assert world.messages == ["the LLM server has another model now: new in place of old"]
         assert world.llm.structured == "ignored"
 
 
@@ -160,7 +160,7 @@ def test_a_model_that_goes_in_the_middle_and_another_that_comes_are_noticed():
         server.models, world.loop.iters = ["new"], 2
         world.run()
         assert world.ends[1:] == [End.OK]
-        assert len([line for line in world.said if "another model" in line]) == 1
+        assert len([line for line in world.messages if "another model" in line]) == 1
 
 
 def test_a_list_in_another_order_changes_nothing():
@@ -170,7 +170,7 @@ def test_a_list_in_another_order_changes_nothing():
         server.models, world.loop.iters = ["b", "a"], 2
         world.run()
         assert [chat.body["model"] for chat in server.chats] == ["a", "a"]
-        assert world.said == []
+        assert world.messages == []
 
 
 def test_what_is_listed_of_the_context_is_believed_and_a_setting_more():
@@ -190,14 +190,14 @@ def test_after_three_failures_it_rests_and_is_not_even_looked_at():
         assert world.ends == [End.REQUEST_REJECTED] * 3
         assert len(server.chats) == 3 * 2  # with the schema and without
         assert len([r for r in server.requests if r.path.endswith("/models")]) == 3
-        assert [line for line in world.said if line.startswith("the LLM server is left alone for 60 s")]
+        assert [line for line in world.messages if line.startswith("the LLM server is left alone for 60 s")]
 
 
 def test_a_server_that_is_not_there_costs_the_night_next_to_nothing():
     with refusing() as base_url, world_of(base_url, iters=6) as world:
         world.run()
         assert world.ends == [End.UNREACHABLE] * 3
-        assert len(world.said) == 1
+        assert len(world.messages) == 1
 
 
 def test_a_long_retry_after_is_kept_to():

@@ -30,11 +30,11 @@ AT_ONCE_S = 5.0  # the daemon looks ten times a second; the rest is for a busy m
 
 WITHOUT_TRIALS = """if True:
     import sys
-    from autoresearch import service
+    from autoresearch.daemon import service
     from autoresearch.cli import main
-    from autoresearch.testing import fake_bench
+    from autoresearch.testing.fake_backend import fake_backend
 
-    service.real_bench = fake_bench
+    service.real_backend = fake_backend
     sys.exit(main(sys.argv[1:]))
 """
 
@@ -69,10 +69,10 @@ class Night:
         return self.daemons[-1]
 
     def wait_until_it_asks(self) -> None:
-        assert self.mute.asked.acquire(timeout=PATIENCE_S), self.said
+        assert self.mute.asked.acquire(timeout=PATIENCE_S), self.messages
 
     @property
-    def said(self) -> str:
+    def messages(self) -> str:
         return (self.run_dir.parent / "said").read_text()
 
     @property
@@ -83,15 +83,15 @@ class Night:
         """Look into the log until it holds what it should."""
         end = time.monotonic() + within_s
         while not is_there(self.records):
-            assert time.monotonic() < end, self.said
+            assert time.monotonic() < end, self.messages
             time.sleep(0.02)
 
     def see_the_end(self) -> list[Any]:
         """Wait for the daemon to end well; what it left on record."""
-        assert self.daemons[-1].wait(PATIENCE_S) == 0, self.said
+        assert self.daemons[-1].wait(PATIENCE_S) == 0, self.messages
         assert not is_locked(self.run_dir / LOCK)
-        assert "Traceback" not in self.said
-        assert "Warning" not in self.said
+        assert "Traceback" not in self.messages
+        assert "Warning" not in self.messages
         return self.records
 
 
@@ -133,7 +133,7 @@ def test_a_stop_is_heard_while_the_server_is_looked_for(night: Night) -> None:
     daemon.send_signal(signal.SIGTERM)
     night.wait_for(lambda records: bool(records) and isinstance(records[-1], Stopped), within_s=AT_ONCE_S)
     assert [r.stage for r in night.see_the_end()] == ["meta", "started", "stopped"]
-    assert "not asked yet, because a pause or a stop is wanted" in night.said
+    assert "not asked yet, because a pause or a stop is wanted" in night.messages
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def test_a_segment_is_on_the_disk_before_the_live_file_goes_and_that_before_the_
         import sys
         from pathlib import Path
         from autoresearch.storage.exchange_log import ExchangeLog
-        from autoresearch.testing import fake_exchange
+        from autoresearch.testing.fake_exchange import fake_exchange
         log = ExchangeLog(Path(sys.argv[1]), 1)
         for number in (1, 2):
             log.append(fake_exchange(number))

@@ -24,8 +24,8 @@ from autoresearch.core.records import Closer, decode
 from autoresearch.daemon import service
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import is_locked, lock_holder
-from autoresearch.testing.fake_backend import fake_bench
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.recording_observer import RecordingObserver
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -141,7 +141,7 @@ def run_command(run_dir: Path, small_corpus: Path, quick_trials: dict[str, Any])
 @pytest.fixture
 def finished(make_settings, run_dir: Path) -> Path:
     """A complete run, from fakes."""
-    assert service.run(make_settings({}, dir=run_dir), SilentWatcher(), make_bench=fake_bench) == "complete"
+    assert service.run(make_settings({}, dir=run_dir), RecordingObserver(), make_backend=fake_backend) == "complete"
     return run_dir
 
 

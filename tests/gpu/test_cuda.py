@@ -14,12 +14,12 @@ import torch
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Measurement, Suspended
-from autoresearch.core.ports import Hold
+from autoresearch.core.ports import SuspendControl
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import Bench, real_bench
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.backend import TrialBackend, real_backend
+from autoresearch.daemon.policy import build_policy
 from autoresearch.data.span import Span
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.training.models.gpt_megatron import MegatronGPT, has_transformer_engine
 from autoresearch.training.models.gpt_torch import GPT
 from autoresearch.training.models.network import Network
@@ -28,7 +28,7 @@ from autoresearch.training.optimizer import MasterAdamW
 from autoresearch.training.parallel.ranks import join_megatron
 from autoresearch.training.trainer import Trainer, set_up_device
 from autoresearch.trials.forked_trial import ForkedTrial
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget, TrialSpec
 
 pytestmark = [
@@ -40,24 +40,26 @@ NEEDS_FP8 = pytest.mark.skipif(
     reason="fp8 needs Transformer Engine and compute capability 8.9",
 )
 TWO_GPUS = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
-SHAPE = Shape(n_layer=4, n_head=4, d_model=256, d_ff=1024, seq_len=256, vocab=50257)
+SHAPE = ModelShape(n_layer=4, n_head=4, d_model=256, d_ff=1024, seq_len=256, vocab=50257)
 CFG = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.1, "grad_clip": 1.0}
-Make = Callable[..., Bench]
+Make = Callable[..., TrialBackend]
 
 
 @pytest.fixture(scope="module")
 def make(small_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
     """A bench with a small model on the device; ``settings`` by dotted name."""
-    made: dict[str, Bench] = {}
+    made: dict[str, TrialBackend] = {}
 
-    def bench(**changes: Any) -> Bench:
+    def backend(**changes: Any) -> TrialBackend:
         if str(changes) not in made:
             settings = settings_of(small_corpus, changes)
             folder = tmp_path_factory.mktemp("run")
-            made[str(changes)] = real_bench(settings, policy_of(settings), folder, lambda: False, SilentWatcher())
+            made[str(changes)] = real_backend(
+                settings, build_policy(settings), folder, lambda: False, RecordingObserver()
+            )
         return made[str(changes)]
 
-    yield bench
+    yield backend
     for each in made.values():
         each.close()
 
@@ -68,8 +70,8 @@ def settings_of(corpus: Path, changes: dict[str, Any]) -> Settings:
     return resolve({**flags, **{k.replace("__", "."): v for k, v in changes.items()}}, {}).settings
 
 
-def measured(bench: Bench, cfg: Cfg) -> Measurement:
-    outcome = bench.trial.measure(cfg, 0, lambda *_: None)
+def measured(backend: TrialBackend, cfg: Cfg) -> Measurement:
+    outcome = backend.trial.measure(cfg, 0, lambda *_: None)
     assert isinstance(outcome, Measurement), outcome
     return outcome
 
@@ -79,10 +81,10 @@ def measured(bench: Bench, cfg: Cfg) -> Measurement:
 def test_a_trial_trains_on_the_device_and_repeats_to_the_bit(make: Make, trainer: str, precision: str) -> None:
     if (trainer, precision) == ("torch", "fp8"):
         pytest.skip("trainer torch has no fp8")
-    bench = make(trainer=trainer)
-    assert bench.estimator is not None
-    cfg = {**bench.estimator.baseline, "precision": precision}
-    one, two = measured(bench, cfg), measured(bench, cfg)
+    backend = make(trainer=trainer)
+    assert backend.estimator is not None
+    cfg = {**backend.estimator.baseline, "precision": precision}
+    one, two = measured(backend, cfg), measured(backend, cfg)
     assert one.val_bpb == two.val_bpb
     assert one.train_loss_last < one.train_loss_first
 
@@ -108,19 +110,19 @@ def test_compiled_layers_measure_nearly_the_same_and_repeat_to_the_bit(make: Mak
 @pytest.mark.parametrize("trainer", ["torch", "megatron"])
 def test_put_aside_and_gone_on_with_it_measures_the_same(make: Make, trainer: str, precision: str) -> None:
     """To the bit on the CPU; here what is claimed is that nothing of the model's state is lost."""
-    bench = make(trainer=trainer)
-    assert bench.estimator is not None
+    backend = make(trainer=trainer)
+    assert backend.estimator is not None
     if trainer == "torch" and precision == "fp8":
         pytest.skip("trainer torch has no fp8")
-    cfg = {**bench.estimator.baseline, "precision": precision}
-    whole, before = measured(bench, cfg), None
+    cfg = {**backend.estimator.baseline, "precision": precision}
+    whole, before = measured(backend, cfg), None
     for _ in range(2):
         trains: list[bool] = []
-        hold = Hold(lambda t=trains: bool(t), before)
-        before = bench.trial.measure(cfg, 0, lambda *_, t=trains: t.append(True), hold)
+        hold = SuspendControl(lambda t=trains: bool(t), before)
+        before = backend.trial.measure(cfg, 0, lambda *_, t=trains: t.append(True), hold)
         assert isinstance(before, Suspended)
         assert before.resumes_at == before.step
-    end = bench.trial.measure(cfg, 0, lambda *_: None, Hold(before=before))
+    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
     assert isinstance(end, Measurement)
     assert end.train_steps == whole.train_steps
     assert end.val_bpb == pytest.approx(whole.val_bpb, rel=1e-5)
@@ -129,11 +131,11 @@ def test_put_aside_and_gone_on_with_it_measures_the_same(make: Make, trainer: st
 @pytest.mark.parametrize("trainer", ["torch", "megatron"])
 @pytest.mark.parametrize("changes", [{}, {"n_layer": 6, "d_model": 256, "batch_size": 16, "seq_len": 256}], ids=str)
 def test_the_memory_estimate_is_not_below_the_measured_peak(make: Make, trainer: str, changes: dict[str, Any]) -> None:
-    bench = make(trainer=trainer)
-    assert bench.estimator is not None
+    backend = make(trainer=trainer)
+    assert backend.estimator is not None
     for precision in ("fp32", "bf16"):
-        cfg = {**bench.estimator.baseline, **changes, "precision": precision}
-        assert measured(bench, cfg).peak_bytes <= bench.estimator(cfg).peak_bytes
+        cfg = {**backend.estimator.baseline, **changes, "precision": precision}
+        assert measured(backend, cfg).peak_bytes <= backend.estimator(cfg).peak_bytes
 
 
 def test_the_estimate_knows_what_other_processes_hold(make: Make) -> None:
@@ -149,14 +151,14 @@ def test_the_estimate_knows_what_other_processes_hold(make: Make) -> None:
 @TWO_GPUS
 @pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2)])
 def test_two_gpus_measure_what_one_measures(make: Make, data: int, tensor: int) -> None:
-    bench = make(trainer="megatron")
-    trial = bench.trial
+    backend = make(trainer="megatron")
+    trial = backend.trial
     assert isinstance(trial, ForkedTrial)
-    assert bench.estimator is not None
-    spec = trial.spec(bench.estimator.baseline, 0)
+    assert backend.estimator is not None
+    spec = trial.spec(backend.estimator.baseline, 0)
     spec = spec.model_copy(update={"data_parallel": data, "tensor_parallel": tensor})
-    one = measured(bench, bench.estimator.baseline)
-    two = dataclasses.replace(trial, spec=lambda *_: spec).measure(bench.estimator.baseline, 0, lambda *_: None)
+    one = measured(backend, backend.estimator.baseline)
+    two = dataclasses.replace(trial, spec=lambda *_: spec).measure(backend.estimator.baseline, 0, lambda *_: None)
     assert isinstance(two, Measurement), two
     assert two.val_bpb == pytest.approx(one.val_bpb, rel=1e-4)
 
@@ -220,9 +222,9 @@ class TestHere:
 
     def test_the_warm_server_holds_no_context(self, make: Make) -> None:
         """Or its forks could not use the device at all; the trials above show that they can, this says why."""
-        bench = make(trainer="megatron")
-        assert isinstance(bench.trial, ForkedTrial)
-        pid = bench.trial.runner.server.pid
+        backend = make(trainer="megatron")
+        assert isinstance(backend.trial, ForkedTrial)
+        pid = backend.trial.runner.server.pid
         open_files = {str(path.resolve()) for path in Path(f"/proc/{pid}/fd").iterdir()}
         assert not any("nvidia-uvm" in name for name in open_files)
 

@@ -15,7 +15,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.daemon import service
 from autoresearch.daemon.doctor import Check, examine
 from autoresearch.errors import TrialServerError
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def examined(settings: Settings) -> dict[str, Check]:
 
 
 def test_a_run_that_went_well_is_found_well(settings) -> None:
-    assert service.run(settings(iters=1), SilentWatcher()) == "complete"
+    assert service.run(settings(iters=1), RecordingObserver()) == "complete"
     checks = examined(settings(iters=2))
     assert {name for name, check in checks.items() if check.state == "fail"} == set()
     assert checks["trainer"].facts["device"] == "cpu"
@@ -52,7 +52,7 @@ def test_a_trainer_that_cannot_be_imported_is_71_as_for_the_run(settings, tmp_pa
     assert "autoresearch[torch]" in check.hint
     assert "trial-server.log" not in check.hint, "a file that is gone helps nobody"
     with pytest.raises(TrialServerError) as refusal:
-        service.run(settings(), SilentWatcher())
+        service.run(settings(), RecordingObserver())
     assert refusal.value.exit_code == check.exit_code
 
 

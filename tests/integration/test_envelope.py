@@ -17,14 +17,14 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause
 from autoresearch.core.speeds import Point, Timing
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import Bench, real_bench, refusal_for_cost
+from autoresearch.daemon.backend import TrialBackend, real_backend, refusal_for_cost
 from autoresearch.daemon.envelope import Axes, Envelope, sweep
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.run_dir import ENVELOPE
 from autoresearch.storage.speed_log import decode_all
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 
 QUICK = Timing(steps=3)
 SMALL = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "baseline.n_head": 2, "threads": 1}
@@ -36,7 +36,7 @@ def flags(small_corpus: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 def quick(settings: Settings, axes: Axes, **how: Any) -> Envelope:
-    return sweep(settings, SilentWatcher(), axes, QUICK, **how)
+    return sweep(settings, RecordingObserver(), axes, QUICK, **how)
 
 
 def points_in(run_dir: Path) -> list[Point]:
@@ -46,12 +46,12 @@ def points_in(run_dir: Path) -> list[Point]:
 
 def refusal_of_bf16(settings: Settings) -> str:
     """What R7 says to bf16 instead of the baseline's fp32, by all that a new bench knows."""
-    policy = policy_of(settings)
-    bench = real_bench(settings, policy, settings.run_dir, lambda: False, SilentWatcher())
+    policy = build_policy(settings)
+    backend = real_backend(settings, policy, settings.run_dir, lambda: False, RecordingObserver())
     try:
-        return refusal_for_cost(bench, settings, {**policy.baseline, "precision": "bf16"})
+        return refusal_for_cost(backend, settings, {**policy.baseline, "precision": "bf16"})
     finally:
-        bench.close()
+        backend.close()
 
 
 def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
@@ -87,11 +87,11 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
 def test_a_point_without_room_is_recorded_and_the_sweep_goes_on(flags: dict[str, Any]) -> None:
     settings = resolve({**flags, "limits.memory_gib": 0.6}, {}).settings
 
-    def without_r7(*how: Any) -> Bench:
+    def without_r7(*how: Any) -> TrialBackend:
         """R7 knows better than to let it run, so it is not asked."""
-        return dataclasses.replace(real_bench(*how), estimator=None)
+        return dataclasses.replace(real_backend(*how), estimator=None)
 
-    envelope = quick(settings, Axes((4096, 4), (128, 64), ("fp32",)), make_bench=without_r7)
+    envelope = quick(settings, Axes((4096, 4), (128, 64), ("fp32",)), make_backend=without_r7)
     assert [p.status for p in envelope.points] == ["measured", "measured", "failed", "failed"]
     for point in envelope.points[2:]:
         assert point.failure is not None
@@ -130,7 +130,7 @@ def test_a_crash_of_the_child_is_a_point_with_its_cause(flags: dict[str, Any]) -
     settings = resolve(flags, {}).settings
     struck: list[int] = []
 
-    class Striking(SilentWatcher):
+    class Striking(RecordingObserver):
         def preparing(self, stage: str, fraction: float) -> None:
             if "tokens" in stage and not struck:
                 (server,) = psutil.Process().children()
@@ -148,4 +148,4 @@ def test_a_run_still_refuses_a_baseline_that_cannot_train_here(flags: dict[str, 
     menu = {"menu.knobs.precision.choices": ["fp32", "fp8"], "baseline.precision": "fp8"}
     settings = resolve({**flags, **menu, "proposer": "random"}, {}).settings
     with pytest.raises(ConfigError, match="baseline: trainer torch cannot train in fp8"):
-        service.run(settings, SilentWatcher())
+        service.run(settings, RecordingObserver())

@@ -10,9 +10,9 @@ import pytest
 
 from autoresearch.config.resolve import resolve
 from autoresearch.core.measurement import Measurement
-from autoresearch.daemon.backend import Bench, real_bench
-from autoresearch.daemon.policy import policy_of
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.daemon.backend import TrialBackend, real_backend
+from autoresearch.daemon.policy import build_policy
+from autoresearch.testing.recording_observer import RecordingObserver
 
 # The corners of profile tiny's menu that need most, each in its own way.
 CORNERS: list[dict[str, Any]] = [
@@ -33,25 +33,27 @@ CORNERS: list[dict[str, Any]] = [
     params=[("torch", "off"), ("torch", "on"), ("megatron", "off")],
     ids=["torch", "compiled", "megatron"],
 )
-def bench(
+def backend(
     request: pytest.FixtureRequest, small_corpus: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+) -> Iterator[TrialBackend]:
     trainer, compiled = request.param
     flags = {"corpus": str(small_corpus), "budget.size": 12, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
     settings = resolve(
         {**flags, "eval.bytes": 4096, "threads": 2, "trainer": trainer, "compile": compiled}, {}
     ).settings
-    made = real_bench(settings, policy_of(settings), tmp_path_factory.mktemp("run"), lambda: False, SilentWatcher())
+    made = real_backend(
+        settings, build_policy(settings), tmp_path_factory.mktemp("run"), lambda: False, RecordingObserver()
+    )
     yield made
     made.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", CORNERS, ids=lambda c: "+".join(f"{k}={v}" for k, v in c.items()) or "baseline")
-def test_the_estimate_is_not_below_the_measured_peak(bench: Bench, changes: dict[str, Any]) -> None:
-    assert bench.estimator is not None
-    cfg = {**bench.estimator.baseline, **changes}
-    outcome = bench.trial.measure(cfg, 0, lambda *_: None)
+def test_the_estimate_is_not_below_the_measured_peak(backend: TrialBackend, changes: dict[str, Any]) -> None:
+    assert backend.estimator is not None
+    cfg = {**backend.estimator.baseline, **changes}
+    outcome = backend.trial.measure(cfg, 0, lambda *_: None)
     assert isinstance(outcome, Measurement), outcome
-    estimate = bench.estimator(cfg)
+    estimate = backend.estimator(cfg)
     assert outcome.peak_bytes <= estimate.peak_bytes <= 1.6 * outcome.peak_bytes

@@ -14,8 +14,8 @@ import torch
 from autoresearch.errors import MissingPackage
 from autoresearch.report.export import FORMATS
 from autoresearch.report.export.recipe import Origin, Recipe, checked
-from autoresearch.training.models.exported_model import weights_of
-from autoresearch.training.models.gpt_megatron import MegatronGPT, TransformerConfig, config_of
+from autoresearch.training.models.exported_model import parameter_shapes
+from autoresearch.training.models.gpt_megatron import MegatronGPT, TransformerConfig, transformer_config
 from autoresearch.training.parallel.ranks import Ranks
 from autoresearch.trials.spec import Budget
 
@@ -27,7 +27,7 @@ SMALL = {**ORIGIN, "n_layer": 2, "n_head": 4, "d_model": 64, "d_ff": 128, "seq_l
 WIDE = {**SMALL, "n_layer": 1, "n_head": 1, "d_model": 48, "d_ff": 512, "seq_len": 100}
 
 
-def recipe_of(cfg: dict[str, Any], vocab: int, tensor_parallel: int = 1, fp8_recipe: str = "tensorwise") -> Recipe:
+def build_recipe(cfg: dict[str, Any], vocab: int, tensor_parallel: int = 1, fp8_recipe: str = "tensorwise") -> Recipe:
     origin = Origin("run", "tiny", "megatron", "0" * 64, Budget(kind="steps", size=60), 1, "lr = 1", 1.0, 2.0, 60)
     return Recipe(checked(cfg), vocab, 60, 0, 1, tensor_parallel, fp8_recipe, origin)
 
@@ -44,8 +44,8 @@ def deterministic() -> Iterator[None]:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp8"])
 @pytest.mark.parametrize(("cfg", "vocab"), [(ORIGIN, 50257), (SMALL, 257), (WIDE, 4096)], ids=["354m", "small", "wide"])
 def test_it_has_the_trials_parameters(form, precision, cfg, vocab):
-    recipe = recipe_of({**cfg, "precision": precision}, vocab)
-    built = weights_of(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
+    recipe = build_recipe({**cfg, "precision": precision}, vocab)
+    built = parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
     assert sum(map(prod, built.values())) == recipe.shape.params
     if vocab == 50257:
         assert recipe.shape.params == 354_601_984
@@ -54,17 +54,19 @@ def test_it_has_the_trials_parameters(form, precision, cfg, vocab):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("cfg", "vocab"), [(SMALL, 257), (WIDE, 4096)], ids=["small", "wide"])
 def test_its_weights_have_the_names_and_sizes_of_the_trials(form, cfg, vocab):
-    recipe = recipe_of(cfg, vocab)
+    recipe = build_recipe(cfg, vocab)
     device = torch.device("cpu")
-    built = weights_of(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))  # it joins the one rank that is
+    built = parameter_shapes(
+        FORMATS[form].model_arguments(FORMATS[form].script(recipe))
+    )  # it joins the one rank that is
     ours = MegatronGPT(recipe.shape, "fp32", device, Ranks(), "tensorwise")
     assert built == {name: tuple(w.shape) for name, w in ours.gpt.named_parameters()}
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_ranks_that_share_the_vocabulary_fill_it_up(form):
-    recipe = recipe_of(SMALL, 257, tensor_parallel=2)
-    built = weights_of(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
+    recipe = build_recipe(SMALL, 257, tensor_parallel=2)
+    built = parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
     assert built["embedding.word_embeddings.weight"] == (258, 64)
     assert sum(map(prod, built.values())) == recipe.shape.params
 
@@ -83,7 +85,7 @@ HOW_IT_IS_RUN = {
 @pytest.mark.parametrize("fp8_recipe", ["tensorwise", "delayed", "blockwise", "mxfp8"])
 def test_its_configuration_is_the_trials_in_every_field(form, precision, fp8_recipe, monkeypatch):
     """Whatever the trial's trainer sets or leaves at Megatron's default (fp8 included), the script does too."""
-    recipe = recipe_of({**SMALL, "precision": precision}, 257, fp8_recipe=fp8_recipe)
+    recipe = build_recipe({**SMALL, "precision": precision}, 257, fp8_recipe=fp8_recipe)
     built: list[TransformerConfig] = []
     after_init = TransformerConfig.__post_init__
 
@@ -92,21 +94,23 @@ def test_its_configuration_is_the_trials_in_every_field(form, precision, fp8_rec
         built.append(self)
 
     monkeypatch.setattr(TransformerConfig, "__post_init__", remember)
-    weights_of(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
+    parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
     exported = vars(built[0])
-    trial = vars(config_of(recipe.shape, precision=precision, on_cuda=False, tensor_parallel=1, fp8_recipe=fp8_recipe))
+    trial = vars(
+        transformer_config(recipe.shape, precision=precision, on_cuda=False, tensor_parallel=1, fp8_recipe=fp8_recipe)
+    )
     functions = {name for name, value in trial.items() if callable(value) and name != "activation_func"}
     differing = {name for name in trial if exported[name] != trial[name]} - HOW_IT_IS_RUN - functions
     assert not differing, {name: (exported[name], trial[name]) for name in differing}
 
 
 def test_checking_again_and_again_opens_nothing_more():
-    recipe = recipe_of(SMALL, 257)
+    recipe = build_recipe(SMALL, 257)
     arguments = FORMATS["megatron-lm"].model_arguments(FORMATS["megatron-lm"].script(recipe))
-    weights_of(arguments)
+    parameter_shapes(arguments)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        weights_of(arguments)
+        parameter_shapes(arguments)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -115,4 +119,4 @@ def test_without_megatron_the_extra_is_named(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "megatron", None)
     with pytest.raises(MissingPackage, match=r"autoresearch\[megatron\]"):
-        weights_of({})
+        parameter_shapes({})

@@ -70,7 +70,7 @@ def written(history: History, folder: Path) -> Path:
 def opened(chromium: Browser, page: Path, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Browser:
     """The page with its first plot drawn, and nothing left in the console of the page before."""
     chromium.console()
-    chromium.look(*size, dark=dark, touch=size == PHONE)
+    chromium.poll(*size, dark=dark, touch=size == PHONE)
     chromium.open(page)
     chromium.wait("Plots.shown.has('course')")
     return chromium

@@ -22,8 +22,8 @@ from autoresearch.core.records import Closer, Evaluated, Event
 from autoresearch.daemon.service import run
 from autoresearch.report import load_records
 from autoresearch.storage.exchange_log import read_exchanges
-from autoresearch.testing.fake_backend import fake_bench
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.recording_observer import RecordingObserver
 from tests import tiny_llm
 
 pytestmark = [
@@ -54,19 +54,19 @@ def closed(settings: Settings) -> list[Any]:
 
 def test_five_iterations_of_the_real_loop(night, small_corpus: Path, quick_trials: dict[str, Any]) -> None:
     settings = night(iters=5, corpus=str(small_corpus), **quick_trials)
-    watcher = SilentWatcher()
-    assert run(settings, watcher) == "complete"
+    observer = RecordingObserver()
+    assert run(settings, observer) == "complete"
     records, exchanges = closed(settings), read_exchanges(settings.run_dir)
     assert [r.iter for r in records] == [1, 2, 3, 4, 5]
     assert all(isinstance(r, Evaluated) for r in records), [r.stage for r in records]
     assert all(e.classification in ANSWERED for e in exchanges), [(e.classification, e.detail) for e in exchanges]
     assert all(e.structured and e.prompt_tokens and e.completion_tokens for e in exchanges)
-    assert any("enforces a schema" in message for message in watcher.messages)
+    assert any("enforces a schema" in message for message in observer.messages)
     assert {call.exchange for r in records for call in r.llm_calls} == {e.exchange for e in exchanges}
     assert len({(r.proposal.knob, r.proposal.new_value) for r in records}) == 5
 
 
-class Between(SilentWatcher):
+class Between(RecordingObserver):
     """Does something to the server when an iteration is closed."""
 
     def __init__(self, deeds: dict[int, Callable[[], object]]) -> None:
@@ -84,14 +84,14 @@ def test_killed_restarted_and_with_another_model_the_night_goes_on(
 ) -> None:
     other = tiny_llm.write_model(tmp_path / "two.gguf", seed=2, name="tiny-two")
     deeds = {2: server.kill, 3: server.start, 4: lambda: server.swap(other, "tiny-two")}
-    settings, watcher = night(iters=6), Between(deeds)
-    assert run(settings, watcher, make_bench=fake_bench) == "complete"
+    settings, observer = night(iters=6), Between(deeds)
+    assert run(settings, observer, make_backend=fake_backend) == "complete"
     calls = {r.iter: r.llm_calls for r in closed(settings)}
     assert calls[3][0].classification is Classification.UNREACHABLE
     assert next(r for r in closed(settings) if r.iter == 3).source == "tpe"
     assert calls[4][0].classification in ANSWERED
     assert calls[5][0].model == "tiny-two"
-    assert any("tiny-two in place of tiny-one" in message for message in watcher.messages)
+    assert any("tiny-two in place of tiny-one" in message for message in observer.messages)
 
 
 class KillingProxy:
@@ -142,13 +142,13 @@ def test_killed_in_the_middle_of_a_reply(night, server: tiny_llm.TinyServer) -> 
     try:
         settings = night(iters=3, **{"llm.base_url": between.base_url})
 
-        class Arms(SilentWatcher):
+        class Arms(RecordingObserver):
             def recorded(self, event: Event) -> None:
                 super().recorded(event)
                 if isinstance(event, Closer) and event.iter == 1:
                     between.kills_at_chat = True
 
-        assert run(settings, Arms(), make_bench=fake_bench) == "complete"
+        assert run(settings, Arms(), make_backend=fake_backend) == "complete"
     finally:
         between.close()
     second = next(r for r in closed(settings) if r.iter == 2)
@@ -157,14 +157,14 @@ def test_killed_in_the_middle_of_a_reply(night, server: tiny_llm.TinyServer) -> 
 
 
 def test_the_night_can_be_run_again_without_the_server(night, server: tiny_llm.TinyServer, tmp_path: Path) -> None:
-    from autoresearch.daemon.recording import recording_of
+    from autoresearch.daemon.recording import read_recording
 
     settings = night(iters=5, proposer="hybrid", **{"llm.share": 0.5})
-    assert run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"
+    assert run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
     server.stop()
     exchanges = settings.run_dir / "exchanges.jsonl"
     again = settings.model_copy(update={"proposer": "replay", "dir": tmp_path / "again", "replay_from": exchanges})
-    assert run(again, SilentWatcher(), replies=recording_of(exchanges), make_bench=fake_bench) == "complete"
+    assert run(again, RecordingObserver(), replies=read_recording(exchanges), make_backend=fake_backend) == "complete"
     first, second = closed(settings), closed(again)
     assert [r.candidate_cfg for r in first] == [r.candidate_cfg for r in second]
     assert {r.source for r in second} <= {"replay", "tpe"}

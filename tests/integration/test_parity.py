@@ -15,12 +15,12 @@ from autoresearch.training.models.network import Network
 from autoresearch.training.models.weight_mapping import from_megatron, to_megatron
 from autoresearch.training.optimizer import MasterAdamW
 from autoresearch.training.parallel.ranks import Ranks, join_megatron
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 
 CPU = torch.device("cpu")
-BYTES = Shape(n_layer=2, n_head=4, d_model=64, d_ff=128, seq_len=32, vocab=257)
-BPE = Shape(n_layer=3, n_head=2, d_model=48, d_ff=96, seq_len=24, vocab=2048)
-ORIGIN = Shape(n_layer=24, n_head=16, d_model=1024, d_ff=4096, seq_len=1024, vocab=50257)
+BYTES = ModelShape(n_layer=2, n_head=4, d_model=64, d_ff=128, seq_len=32, vocab=257)
+BPE = ModelShape(n_layer=3, n_head=2, d_model=48, d_ff=96, seq_len=24, vocab=2048)
+ORIGIN = ModelShape(n_layer=24, n_head=16, d_model=1024, d_ff=4096, seq_len=1024, vocab=50257)
 CFG = {"lr": 2e-3, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.1, "grad_clip": 1.0}
 
 
@@ -37,16 +37,16 @@ def ranks() -> Ranks:
     return join_megatron(1, 1, 0, CPU)
 
 
-def megatron(shape: Shape, ranks: Ranks, precision: str = "fp32") -> MegatronGPT:
+def megatron(shape: ModelShape, ranks: Ranks, precision: str = "fp32") -> MegatronGPT:
     return MegatronGPT(shape, precision, CPU, ranks, "tensorwise")
 
 
-def ids_of(shape: Shape, seed: int = 0, batch: int = 4) -> torch.Tensor:
+def ids_of(shape: ModelShape, seed: int = 0, batch: int = 4) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(shape.vocab, (batch, shape.seq_len + 1), generator=generator)
 
 
-def shaken(shape: Shape) -> GPT:
+def shaken(shape: ModelShape) -> GPT:
     """A GPT whose every weight matters: LayerNorm's gains and biases too are far from one and zero."""
     gpt = GPT.drawn(shape, 5, CPU)
     with torch.no_grad():
@@ -68,7 +68,7 @@ def losses(network: Network, dtype: torch.dtype, ranks: Ranks, steps: int) -> ND
 
 @pytest.mark.parametrize("shape", [BYTES, BPE], ids=["bytes", "bpe"])
 class TestCopiedWeights:
-    def test_give_the_same_logits(self, shape: Shape, ranks: Ranks) -> None:
+    def test_give_the_same_logits(self, shape: ModelShape, ranks: Ranks) -> None:
         plain, theirs = shaken(shape), megatron(shape, ranks)
         to_megatron(plain, theirs.gpt)
         ids = ids_of(shape)[:, :-1]
@@ -77,7 +77,7 @@ class TestCopiedWeights:
             assert torch.allclose(ours, theirs(ids), atol=1e-5, rtol=1e-5)
             assert ours.std() > 0.5, "logits that say something"
 
-    def test_give_the_logits_that_gptmodels_own_forward_pass_gives(self, shape: Shape, ranks: Ranks) -> None:
+    def test_give_the_logits_that_gptmodels_own_forward_pass_gives(self, shape: ModelShape, ranks: Ranks) -> None:
         theirs = megatron(shape, ranks)
         to_megatron(shaken(shape), theirs.gpt)
         ids = ids_of(shape)[:, :-1]
@@ -85,25 +85,25 @@ class TestCopiedWeights:
         with torch.no_grad():
             assert torch.allclose(theirs.gpt(ids, positions, None), theirs(ids), atol=1e-5, rtol=1e-5)
 
-    def test_come_back_as_they_were(self, shape: Shape, ranks: Ranks) -> None:
+    def test_come_back_as_they_were(self, shape: ModelShape, ranks: Ranks) -> None:
         plain, theirs, back = shaken(shape), megatron(shape, ranks), GPT.drawn(shape, 9, CPU)
         to_megatron(plain, theirs.gpt)
         from_megatron(theirs.gpt, back)
         for (name, weight), other in zip(plain.named_parameters(), back.parameters(), strict=True):
             assert torch.equal(weight, other), name
 
-    def test_train_to_the_same_losses(self, shape: Shape, ranks: Ranks) -> None:
+    def test_train_to_the_same_losses(self, shape: ModelShape, ranks: Ranks) -> None:
         ours = losses(GPT.drawn(shape, 1, CPU), torch.float32, ranks, 50)
         theirs = losses(megatron(shape, ranks).initialise(1), torch.float32, ranks, 50)
         assert np.abs(ours - theirs).max() < 1e-5
         assert ours[-1] < ours[0]
 
-    def test_train_to_nearly_the_same_losses_in_bf16(self, shape: Shape, ranks: Ranks) -> None:
+    def test_train_to_nearly_the_same_losses_in_bf16(self, shape: ModelShape, ranks: Ranks) -> None:
         ours = losses(GPT.drawn(shape, 1, CPU), torch.bfloat16, ranks, 20)
         theirs = losses(megatron(shape, ranks, "bf16").initialise(1), torch.bfloat16, ranks, 20)
         assert np.abs(ours - theirs).max() < 0.02
 
-    def test_are_cut_into_shares_that_make_up_the_whole(self, shape: Shape, ranks: Ranks) -> None:
+    def test_are_cut_into_shares_that_make_up_the_whole(self, shape: ModelShape, ranks: Ranks) -> None:
         """Two tensor ranks' shares, put side by side, are the matrices; what is not split is on both."""
         plain = shaken(shape)
         halves = [half_of(shape, rank, plain) for rank in (0, 1)]
@@ -123,7 +123,7 @@ class TestCopiedWeights:
             )
 
 
-def half_of(shape: Shape, rank: int, plain: GPT) -> dict[str, torch.Tensor]:
+def half_of(shape: ModelShape, rank: int, plain: GPT) -> dict[str, torch.Tensor]:
     """Tensor rank ``rank`` of two as a bag of weights of Megatron's names and sizes."""
     whole = MegatronGPT(shape, "fp32", CPU, Ranks(), "tensorwise").gpt
     bag = torch.nn.Module()
@@ -159,4 +159,4 @@ def test_a_weight_that_has_no_counterpart_is_named(ranks: Ranks) -> None:
     with pytest.raises(ValueError, match=r"decoder\.extra"):
         to_megatron(shaken(BYTES), theirs)
     with pytest.raises(ValueError, match=r"no weight decoder\.layers\.2"):
-        to_megatron(shaken(Shape(3, 4, 64, 128, 32, 257)), megatron(BYTES, ranks).gpt)
+        to_megatron(shaken(ModelShape(3, 4, 64, 128, 32, 257)), megatron(BYTES, ranks).gpt)

@@ -13,11 +13,11 @@ import pytest
 
 from autoresearch.core.measurement import Measurement, Suspended
 from autoresearch.data.corpus import Corpus
-from autoresearch.data.span import choose_span
+from autoresearch.data.windows import choose_span
 from autoresearch.training.build import make_model
 from autoresearch.training.checkpointing.checkpoint import MANIFEST, Checkpoint
-from autoresearch.training.checkpointing.suspend_on_request import OnRequest
-from autoresearch.training.checkpointing.suspension import Pausable, Suspension
+from autoresearch.training.checkpointing.suspend_on_request import SuspendOnRequest
+from autoresearch.training.checkpointing.suspension import Suspendable, Suspension
 from autoresearch.training.train import train_and_measure
 from autoresearch.trials.spec import Budget, TrialSpec
 
@@ -42,18 +42,18 @@ Part = Callable[..., Measurement | Suspended]
 
 
 @dataclass(slots=True)
-class Stops(OnRequest):
+class Stops(SuspendOnRequest):
     """Asked to stop once it has looked ``after`` times whether it should."""
 
     after: float = float("inf")
     looks: int = 0
 
-    def wanted(self, model: Pausable) -> bool:
+    def wanted(self, model: Suspendable) -> bool:
         self.looks += 1
         return model.agree(self.looks > self.after)
 
 
-def spec_of(corpus: Path, trainer: str, kind: Any = "steps", size: float = 12, **knobs: Any) -> TrialSpec:
+def build_spec(corpus: Path, trainer: str, kind: Any = "steps", size: float = 12, **knobs: Any) -> TrialSpec:
     opened = Corpus.open(corpus)
     return TrialSpec(
         cfg=CFG | knobs,
@@ -70,9 +70,9 @@ def spec_of(corpus: Path, trainer: str, kind: Any = "steps", size: float = 12, *
 def part(spec: TrialSpec, folder: Path, after: float = float("inf"), goes_on: bool = True) -> Measurement | Suspended:
     """One part of a trial, in a model of its own: to its end, or until it has looked ``after`` times."""
     corpus = Corpus.open(Path(spec.corpus))
-    pausing = Stops(Checkpoint(folder, spec), wish=-1, goes_on=goes_on, after=after)
+    suspender = Stops(Checkpoint(folder, spec), suspend_fd=-1, goes_on=goes_on, after=after)
     try:
-        return train_and_measure(spec, corpus, make_model(spec, corpus.vocab), lambda *_: None, pausing)
+        return train_and_measure(spec, corpus, make_model(spec, corpus.vocab), lambda *_: None, suspender)
     except Suspension as e:
         return e.suspended
 
@@ -98,7 +98,7 @@ def numbers(m: Measurement) -> dict[str, Any]:
 @pytest.fixture(params=[("torch", "fp32"), ("torch", "bf16"), ("megatron", "fp32"), ("megatron", "bf16")], ids="-".join)
 def make(request: pytest.FixtureRequest, small_corpus: Path) -> Callable[..., TrialSpec]:
     trainer, precision = request.param
-    return partial(spec_of, small_corpus, trainer, precision=precision)
+    return partial(build_spec, small_corpus, trainer, precision=precision)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_it_measures_what_it_measures_undisturbed(
 @pytest.mark.filterwarnings("ignore")  # the compiler of torch looks at what warns
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_compiled_layers_too(small_corpus: Path, tmp_path: Path, precision: str) -> None:
-    spec = spec_of(small_corpus, "torch", precision=precision).model_copy(update={"compiled": True})
+    spec = build_spec(small_corpus, "torch", precision=precision).model_copy(update={"compiled": True})
     whole = part(spec, tmp_path / "other", goes_on=False)
     assert isinstance(whole, Measurement)
     _, end = in_parts(spec, tmp_path / "aside", [3, 4, 7])
@@ -159,17 +159,17 @@ def test_seconds_put_aside_in_the_validation_are_not_trained_again(make: Any, tm
     looks = 0
 
     class InValidation(Stops):
-        def wanted(self, model: Pausable) -> bool:
+        def wanted(self, model: Suspendable) -> bool:
             nonlocal looks
             looks += reported[-1] == "validate"
             return looks > 1
 
     reported: list[str] = []
     corpus = Corpus.open(Path(spec.corpus))
-    pausing = InValidation(Checkpoint(tmp_path, spec), wish=-1, goes_on=False)
+    suspender = InValidation(Checkpoint(tmp_path, spec), suspend_fd=-1, goes_on=False)
     with pytest.raises(Suspension) as left:
         train_and_measure(
-            spec, corpus, make_model(spec, corpus.vocab), lambda phase, *_: reported.append(phase), pausing
+            spec, corpus, make_model(spec, corpus.vocab), lambda phase, *_: reported.append(phase), suspender
         )
     aside = left.value.suspended
     end = part(spec, tmp_path)

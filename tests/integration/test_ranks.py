@@ -19,11 +19,11 @@ import pytest
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
-from autoresearch.core.ports import Hold
-from autoresearch.daemon.backend import Bench, check_baseline, real_bench
-from autoresearch.daemon.policy import policy_of
+from autoresearch.core.ports import SuspendControl
+from autoresearch.daemon.backend import TrialBackend, check_baseline, real_backend
+from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.spec import Budget, TrialSpec
 
@@ -41,21 +41,23 @@ def make(small_corpus: Path, quick_trials: dict[str, Any]) -> MakeSettings:
 
 
 @pytest.fixture(scope="module")
-def bench(make: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def backend(make: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialBackend]:
     settings = make()
-    made = real_bench(settings, policy_of(settings), tmp_path_factory.mktemp("run"), lambda: False, SilentWatcher())
+    made = real_backend(
+        settings, build_policy(settings), tmp_path_factory.mktemp("run"), lambda: False, RecordingObserver()
+    )
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
 def baseline(make: MakeSettings) -> dict[str, Any]:
-    return policy_of(make()).baseline
+    return build_policy(make()).baseline
 
 
-def split(bench: Bench, data: int, tensor: int, **spec: Any) -> ForkedTrial:
+def split(backend: TrialBackend, data: int, tensor: int, **spec: Any) -> ForkedTrial:
     """The bench's trial on so many ranks, with other fields of the spec."""
-    trial = bench.trial
+    trial = backend.trial
     assert isinstance(trial, ForkedTrial)
 
     def several(cfg: dict[str, Any], seed: int) -> TrialSpec:
@@ -72,58 +74,62 @@ def measured(trial: Any, cfg: dict[str, Any]) -> Measurement:
 
 @pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2), (2, 2)])
 def test_several_ranks_measure_what_one_measures(
-    bench: Bench, baseline: dict[str, Any], data: int, tensor: int
+    backend: TrialBackend, baseline: dict[str, Any], data: int, tensor: int
 ) -> None:
     """The vocabulary of 257 ids is no multiple of 2: what fills it up must not be scored."""
-    one, several = measured(bench.trial, baseline), measured(split(bench, data, tensor), baseline)
+    one, several = measured(backend.trial, baseline), measured(split(backend, data, tensor), baseline)
     assert several.val_bpb == pytest.approx(one.val_bpb, rel=1e-5)
     assert several.train_loss_last == pytest.approx(one.train_loss_last, rel=1e-5)
     assert (several.train_tokens, several.val_bytes) == (one.train_tokens, one.val_bytes)
 
 
-def test_the_same_trial_on_two_ranks_is_bitwise_the_same(bench: Bench, baseline: dict[str, Any]) -> None:
-    first, second = (measured(split(bench, 2, 1), baseline) for _ in range(2))
+def test_the_same_trial_on_two_ranks_is_bitwise_the_same(backend: TrialBackend, baseline: dict[str, Any]) -> None:
+    first, second = (measured(split(backend, 2, 1), baseline) for _ in range(2))
     assert first.val_bpb == second.val_bpb
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2)])
 def test_put_aside_and_gone_on_with_it_is_bitwise_the_same(
-    bench: Bench, baseline: dict[str, Any], data: int, tensor: int
+    backend: TrialBackend, baseline: dict[str, Any], data: int, tensor: int
 ) -> None:
-    trial = split(bench, data, tensor, budget=Budget(kind="steps", size=60))
+    trial = split(backend, data, tensor, budget=Budget(kind="steps", size=60))
     whole = measured(trial, baseline)
     before: Suspended | None = None
     for _ in range(2):
         trains: list[bool] = []
-        end = trial.measure(baseline, 0, lambda *_, t=trains: t.append(True), Hold(lambda t=trains: bool(t), before))
+        end = trial.measure(
+            baseline, 0, lambda *_, t=trains: t.append(True), SuspendControl(lambda t=trains: bool(t), before)
+        )
         assert isinstance(end, Suspended)
         assert (end.resumes_at, end.problem) == (end.step, "")
         assert before is None or end.step >= before.step
         before = end
-    end = trial.measure(baseline, 0, lambda *_: None, Hold(before=before))
+    end = trial.measure(baseline, 0, lambda *_: None, SuspendControl(before=before))
     assert isinstance(end, Measurement)
     same = ("val_bpb", "train_loss_first", "train_loss_last", "train_steps")
     assert [getattr(end, name) for name in same] == [getattr(whole, name) for name in same]
 
 
 @pytest.mark.slow
-def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(bench: Bench, baseline: dict[str, Any]) -> None:
-    trial = split(bench, 2, 1, budget=Budget(kind="steps", size=60))
+def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(
+    backend: TrialBackend, baseline: dict[str, Any]
+) -> None:
+    trial = split(backend, 2, 1, budget=Budget(kind="steps", size=60))
     whole = measured(trial, baseline)
     trains: list[bool] = []
-    aside = trial.measure(baseline, 0, lambda *_: trains.append(True), Hold(lambda: bool(trains)))
+    aside = trial.measure(baseline, 0, lambda *_: trains.append(True), SuspendControl(lambda: bool(trains)))
     assert isinstance(aside, Suspended)
     (part,) = trial.checkpoint.glob("*-rank-1.pt")
     part.unlink()
-    end = trial.measure(baseline, 0, lambda *_: None, Hold(before=aside))
+    end = trial.measure(baseline, 0, lambda *_: None, SuspendControl(before=aside))
     assert isinstance(end, Measurement)
     assert end.val_bpb == whole.val_bpb
 
 
-def test_progress_is_told_once_not_by_every_rank(bench: Bench, baseline: dict[str, Any]) -> None:
+def test_progress_is_told_once_not_by_every_rank(backend: TrialBackend, baseline: dict[str, Any]) -> None:
     seen: list[str] = []
-    outcome = split(bench, 2, 1).measure(baseline, 0, lambda phase, *_: seen.append(phase))
+    outcome = split(backend, 2, 1).measure(baseline, 0, lambda phase, *_: seen.append(phase))
     assert isinstance(outcome, Measurement)
     assert seen.count("validate") == 1
 
@@ -136,9 +142,9 @@ class TestARankThatFails:
         ("number", "cause"), [(signal.SIGKILL, Cause.KILLED), (signal.SIGSEGV, Cause.CRASHED)], ids=["kill", "segv"]
     )
     def test_by_a_signal(
-        self, bench: Bench, baseline: dict[str, Any], victim: int, number: signal.Signals, cause: Cause
+        self, backend: TrialBackend, baseline: dict[str, Any], victim: int, number: signal.Signals, cause: Cause
     ) -> None:
-        trial, left = split(bench, 2, 1, budget=ENDLESS), []
+        trial, left = split(backend, 2, 1, budget=ENDLESS), []
 
         def strike(*_: Any) -> None:
             if not left:
@@ -149,28 +155,28 @@ class TestARankThatFails:
         assert isinstance(outcome, Failure)
         assert (outcome.cause, outcome.detail) == (cause, f"rank {victim} was ended by signal {int(number)}")
         assert not [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-        measured(bench.trial, baseline)
+        measured(backend.trial, baseline)
 
-    def test_by_a_loss_that_is_none(self, bench: Bench, baseline: dict[str, Any]) -> None:
+    def test_by_a_loss_that_is_none(self, backend: TrialBackend, baseline: dict[str, Any]) -> None:
         cfg = {**baseline, "lr": 1e30, "lr_warmup": 0, "grad_clip": 5.0}
-        outcome = split(bench, 2, 1, budget=Budget(kind="steps", size=200)).measure(cfg, 0, lambda *_: None)
+        outcome = split(backend, 2, 1, budget=Budget(kind="steps", size=200)).measure(cfg, 0, lambda *_: None)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.NON_FINITE_LOSS
         assert outcome.step is not None
 
-    def test_before_it_begins(self, bench: Bench, baseline: dict[str, Any], tmp_path: Path) -> None:
-        outcome = split(bench, 2, 1, corpus=str(tmp_path / "none")).measure(baseline, 0, lambda *_: None)
+    def test_before_it_begins(self, backend: TrialBackend, baseline: dict[str, Any], tmp_path: Path) -> None:
+        outcome = split(backend, 2, 1, corpus=str(tmp_path / "none")).measure(baseline, 0, lambda *_: None)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.ERROR
         assert "none" in outcome.detail
 
-    def test_with_the_whole_trial_past_its_deadline(self, bench: Bench, baseline: dict[str, Any]) -> None:
-        trial, seen = split(bench, 2, 1, budget=ENDLESS), []
+    def test_with_the_whole_trial_past_its_deadline(self, backend: TrialBackend, baseline: dict[str, Any]) -> None:
+        trial, seen = split(backend, 2, 1, budget=ENDLESS), []
 
-        def look(*_: Any) -> None:
+        def poll(*_: Any) -> None:
             seen[:] = seen or self.ranks(trial)
 
-        outcome = dataclasses.replace(trial, deadline_s=3.0).measure(baseline, 0, look)
+        outcome = dataclasses.replace(trial, deadline_s=3.0).measure(baseline, 0, poll)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.TIMEOUT
         gone, alive = psutil.wait_procs(seen, timeout=10)
@@ -191,7 +197,7 @@ def test_a_batch_that_cannot_be_shared_out_is_refused_before_it_runs(make: MakeS
 def test_a_budget_in_seconds_needs_one_clock(make: MakeSettings, tmp_path: Path) -> None:
     settings = make(parallel__data=2, budget__kind="seconds", budget__size=1.5)
     with pytest.raises(ConfigError, match="seconds"):
-        real_bench(settings, policy_of(settings), tmp_path, lambda: False, SilentWatcher())
+        real_backend(settings, build_policy(settings), tmp_path, lambda: False, RecordingObserver())
 
 
 def test_trainer_torch_says_that_it_has_one_rank(make: MakeSettings, tmp_path: Path) -> None:
@@ -200,15 +206,17 @@ def test_trainer_torch_says_that_it_has_one_rank(make: MakeSettings, tmp_path: P
 
 
 def refuse(settings: Settings, folder: Path, why: str) -> None:
-    policy = policy_of(settings)
-    made = real_bench(settings, policy, folder, lambda: False, SilentWatcher())
+    policy = build_policy(settings)
+    made = real_backend(settings, policy, folder, lambda: False, RecordingObserver())
     with closing(made), pytest.raises(ConfigError, match=why):
         check_baseline(made, policy)
 
 
 @pytest.mark.slow
-def test_torchrun_starts_the_same_trial_by_hand(bench: Bench, baseline: dict[str, Any], tmp_path: Path) -> None:
-    spec = split(bench, 2, 1).spec(baseline, 0)
+def test_torchrun_starts_the_same_trial_by_hand(
+    backend: TrialBackend, baseline: dict[str, Any], tmp_path: Path
+) -> None:
+    spec = split(backend, 2, 1).spec(baseline, 0)
     file = tmp_path / "spec.json"
     file.write_text(spec.model_dump_json())
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -222,4 +230,4 @@ def test_torchrun_starts_the_same_trial_by_hand(bench: Bench, baseline: dict[str
     )
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)["measured"]
-    assert outcome["val_bpb"] == pytest.approx(measured(bench.trial, baseline).val_bpb, rel=1e-5)
+    assert outcome["val_bpb"] == pytest.approx(measured(backend.trial, baseline).val_bpb, rel=1e-5)

@@ -13,7 +13,7 @@ import pytest
 
 from autoresearch.core.measurement import Measurement
 from autoresearch.data.corpus import Corpus
-from autoresearch.data.span import choose_span
+from autoresearch.data.windows import choose_span
 from autoresearch.training.build import make_model
 from autoresearch.training.train import NonFiniteLossError, train_and_measure
 from autoresearch.trials.spec import Budget, TrialSpec

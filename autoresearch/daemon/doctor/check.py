@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from autoresearch.core.values import Plain
+from autoresearch.core.values import FrozenModel
 from autoresearch.errors import AutoresearchError
 
 State = Literal["ok", "warn", "fail"]
 
 
-class Check(Plain):
+class Check(FrozenModel):
     """``fail``: the run would not begin. ``warn``: it would, but somebody may have meant it differently."""
 
     name: str

@@ -13,14 +13,14 @@ from autoresearch.daemon.doctor.check import Check, fail, ok
 from autoresearch.daemon.doctor.history import history
 from autoresearch.daemon.doctor.llm import llm
 from autoresearch.daemon.doctor.proposer import proposer
-from autoresearch.daemon.policy import Policy, policy_of
-from autoresearch.daemon.service import meta_of
+from autoresearch.daemon.policy import Policy, build_policy
+from autoresearch.daemon.service import build_meta
 from autoresearch.errors import AutoresearchError
 from autoresearch.proposers.space import Space
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.spec import Device
 from rails import Config, Verdict, gate
-from rails import too_dear as dear
+from rails import over_budget as dear
 
 # A question about a run that has not begun needs a meta record; nothing is measured with this and nothing kept of it.
 NOTHING_MEASURED = Yardstick(
@@ -48,7 +48,7 @@ def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: N
         told(check)
 
     try:
-        policy = policy_of(settings)
+        policy = build_policy(settings)
     except AutoresearchError as e:
         note(fail("configuration", e))
         return checks
@@ -85,8 +85,8 @@ def _llm(
             raw, policy.baseline, policy.menu, steps=policy.steps, known=known, estimate=estimator, limits=limits
         )
 
-    def too_dear(cfg: Config) -> str:
+    def over_budget(cfg: Config) -> str:
         return (dear(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
 
-    trajectory = Trajectory.fold(records or [meta_of(settings, policy, NOTHING_MEASURED)])
-    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, too_dear), judge, trajectory)
+    trajectory = Trajectory.fold(records or [build_meta(settings, policy, NOTHING_MEASURED)])
+    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, over_budget), judge, trajectory)

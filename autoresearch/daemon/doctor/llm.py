@@ -20,8 +20,8 @@ from autoresearch.daemon.doctor.history import ASKS_LLM
 from autoresearch.errors import AutoresearchError, MissingPackage
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.machine import utc
-from autoresearch.proposers.factory import budget_left, llm_server_of
-from autoresearch.proposers.llm import NimProposer
+from autoresearch.proposers.factory import budget_left, build_llm_server
+from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.space import Space
 from autoresearch.storage.exchange_log import MemoryLog
 from rails import Verdict
@@ -52,7 +52,7 @@ OTHERWISE = "this model may be too small for the task: another one, or --propose
 
 
 @dataclass(frozen=True, slots=True)
-class Nobody:
+class NoFallback:
     """The fallback that there is none."""
 
     name: str = "nobody"
@@ -65,9 +65,9 @@ def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Ver
     """Reachable, which model, how much it reads, structured or not, how it thinks, how fast, and what it is worth."""
     if settings.proposer not in ASKS_LLM:
         return ok("LLM server", f"not needed: proposer {settings.proposer}")
-    said: list[str] = []
+    messages: list[str] = []
     try:
-        server = llm_server_of(settings, lambda: False, said.append)
+        server = build_llm_server(settings, lambda: False, messages.append)
     except AutoresearchError as e:
         if settings.proposer == "auto" and isinstance(e, MissingPackage):
             return warn("LLM server", f"{e.what}: tpe proposes alone", e.hint)
@@ -95,10 +95,10 @@ def _one_reply(
     so_far: Trajectory,
     notes: MemoryLog,
 ) -> None:
-    asked = NimProposer(
+    asked = LlmProposer(
         llm=server,
         space=space,
-        fallback=Nobody(),
+        fallback=NoFallback(),
         judge=judge,
         log=notes,
         utc=utc,

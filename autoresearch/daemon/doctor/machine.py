@@ -12,7 +12,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event
 from autoresearch.daemon.backend import gpus_of
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
-from autoresearch.energy.sensors.select import open_source
+from autoresearch.energy.sensors.select import select_sensor
 from autoresearch.errors import ConfigError, JournalError, LockHeld
 from autoresearch.storage.lock import is_locked, lock_holder
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG
@@ -65,7 +65,7 @@ def energy(settings: Settings, device: Device | None) -> Check:
     """By which sensor the joules of a trial would be counted, and why by no better one."""
     kind = device.device if device else settings.device
     gpus = gpus_of(settings, device) if device else ()
-    opened = open_source("cuda" if kind == "cuda" else "cpu", gpus, settings.energy.sensor)
+    opened = select_sensor("cuda" if kind == "cuda" else "cpu", gpus, settings.energy.sensor)
     source, refused = opened.source, "; ".join(opened.refused)
     source.close()
     if source.method != "none":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from autoresearch.config.settings import Settings
 from autoresearch.daemon.doctor.check import Check, fail, ok
-from autoresearch.daemon.recording import recording_of
+from autoresearch.daemon.recording import read_recording
 from autoresearch.daemon.service import refuse_nothing_to_replay
 from autoresearch.errors import AutoresearchError
-from autoresearch.proposers.factory import tpe_of
+from autoresearch.proposers.factory import build_tpe
 from autoresearch.proposers.space import Space
 
 
@@ -16,12 +16,12 @@ def proposer(settings: Settings, space: Space) -> Check:
     found: str = settings.proposer
     try:
         if settings.replay_from:  # read whoever proposes
-            recording = recording_of(settings.replay_from)
+            recording = read_recording(settings.replay_from)
             found += f", {len(recording)} replies of {settings.replay_from}"
         if settings.proposer == "replay":
             refuse_nothing_to_replay(recording if settings.replay_from else ())
         if settings.proposer in ("auto", "hybrid", "tpe"):
-            tpe_of(settings, space)
+            build_tpe(settings, space)
     except AutoresearchError as e:
         return fail("proposer", e)
     return ok("proposer", found)

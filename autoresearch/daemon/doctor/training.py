@@ -12,16 +12,17 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import (
     STDLIB,
     baseline_spec,
+    build_yardstick,
     limits_now,
     longest_context,
     refuse_another_tokenizer,
     refuse_clocks_of_several_ranks,
-    yardstick_of,
 )
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.policy import Policy, check_yardstick
 from autoresearch.data.corpus import Corpus
-from autoresearch.data.span import Span, choose_span
+from autoresearch.data.span import Span
+from autoresearch.data.windows import choose_span
 from autoresearch.errors import AutoresearchError, BaselineFailed, ConfigError, TrialServerError
 from autoresearch.storage.run_dir import CORPUS
 from autoresearch.trials.compile_decision import refuse_compiled
@@ -29,7 +30,7 @@ from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import TrialServer
 from autoresearch.trials.spec import Device
-from rails import too_dear
+from rails import over_budget
 
 GIB = 2**30
 VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is no setting
@@ -97,7 +98,7 @@ def memory(settings: Settings, policy: Policy, device: Device, estimate: Estimat
     have = limits.memory_bytes or 0
     text = f"the baseline needs about {cost.peak_bytes / GIB:.2f} GiB, {have / GIB:.2f} GiB are free for a trial"
     facts = {"needed_bytes": cost.peak_bytes, "free_bytes": have}
-    if why := too_dear(cost, limits):
+    if why := over_budget(cost, limits):
         hint = "stop what else uses the memory, or make baseline.batch_size smaller"
         return fail("memory", BaselineFailed(f"the baseline {why}", hint=hint))
     if cost.peak_bytes > 0.8 * have:
@@ -115,7 +116,7 @@ def yardstick(
     if trajectory.meta is not None and settings.compile == "auto":  # decided when the run began
         compiled = trajectory.meta.yardstick.compiled
     spec = spec.model_copy(update={"compiled": compiled})
-    found = yardstick_of(spec, corpus, device)
+    found = build_yardstick(spec, corpus, device)
     try:
         check_yardstick(trajectory, found)
     except AutoresearchError as e:

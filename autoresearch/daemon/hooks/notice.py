@@ -47,7 +47,7 @@ class Surroundings:
     iters: int
 
 
-def notice_of(
+def build_notice(
     event: HookEvent, reason: str, trajectory: Trajectory, around: Surroundings, ts: str, about: About | None = None
 ) -> Notice:
     """What is said of ``event`` after ``trajectory``; ``about`` is the iteration's record, where it is about one."""

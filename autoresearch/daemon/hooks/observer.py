@@ -13,7 +13,7 @@ from typing import Self
 
 from autoresearch.config.settings import HookEvent, Settings
 from autoresearch.core.loop import MAX_PROPOSER_FAILURES
-from autoresearch.core.ports import Progress
+from autoresearch.core.ports import Observer
 from autoresearch.core.records import (
     EvalFailed,
     Evaluated,
@@ -25,14 +25,14 @@ from autoresearch.core.records import (
     decode,
 )
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.hooks.notice import About, Notice, Surroundings, notice_of
+from autoresearch.daemon.hooks.notice import About, Notice, Surroundings, build_notice
 from autoresearch.daemon.hooks.runner import Runner
 from autoresearch.errors import AutoresearchError, LockHeld
 from autoresearch.storage import journal
 from autoresearch.storage.run_dir import LOGS, TRAJECTORY
 
 
-class Hooks:
+class Hooks(Observer):
     """A watcher of one run, entered before it and left after it: how it is left decides between finished and died."""
 
     def __init__(
@@ -70,12 +70,6 @@ class Hooks:
                 self._fire("died" if self._proposer_is_broken() else "finished", self._ending)
         self._runner.wait(lambda: self._waits(""))
 
-    def opened(self, trajectory: Trajectory) -> None:
-        pass
-
-    def waited(self, stopping: str) -> None:
-        pass
-
     def recorded(self, event: Event) -> None:
         trajectory = self._add(event)
         match event:
@@ -92,19 +86,10 @@ class Hooks:
             case LoopComplete():
                 self._ending = "complete"
 
-    def progressed(self, progress: Progress) -> None:
-        pass
-
-    def said(self, message: str) -> None:
-        pass
-
-    def preparing(self, stage: str, fraction: float) -> None:
-        pass
-
     def _fire(self, event: HookEvent, reason: str, about: About | None = None) -> None:
         if event in self._only:
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            self._tell(notice_of(event, reason, self._known(), self._around, now, about))
+            self._tell(build_notice(event, reason, self._known(), self._around, now, about))
 
     def _add(self, event: Event) -> Trajectory:
         """The records so far. The first one of this daemon brings those of earlier ones: it is in the file by now."""

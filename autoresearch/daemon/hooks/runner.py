@@ -15,11 +15,11 @@ from pathlib import Path
 from autoresearch.config.secrets import without_secrets
 from autoresearch.daemon.hooks import supervise
 from autoresearch.daemon.hooks.notice import Notice
-from autoresearch.storage.files import open_log
+from autoresearch.storage.files import open_append
 
 AT_ONCE = 4
 MAX_LOG_BYTES = 1 << 20  # of hooks.log, and as much again of the one before it
-LOOK_S = 1.0
+POLL_S = 1.0
 GRACE_S = 5.0  # for a supervisor to end a hook that will not end by itself
 FAILURES = {supervise.TIMED_OUT: "took too long and was ended", supervise.NOT_STARTED: "cannot be started"}
 
@@ -48,19 +48,19 @@ class Runner:
         except OSError as e:
             self.say(f"on_event: cannot start a process: {e.strerror}")
 
-    def wait(self, waited: Callable[[], None] = lambda: None) -> None:
+    def wait(self, heartbeat: Callable[[], None] = lambda: None) -> None:
         """At the end of a run: as long as a hook may take, so that the last words are heard; no longer.
 
-        ``waited`` is called each second, for a service manager that would take the silence for a hang.
+        ``heartbeat`` is called each second, for a service manager that would take the silence for a hang.
         """
         deadline = time.monotonic() + self.timeout_s + GRACE_S
         with suppress(KeyboardInterrupt):  # the run is over, and whoever is impatient is right
             for child in self._running.values():
                 while child.poll() is None and (left_s := deadline - time.monotonic()) > 0:
                     with suppress(Exception):
-                        waited()
+                        heartbeat()
                     with suppress(subprocess.TimeoutExpired):
-                        child.wait(min(LOOK_S, left_s))
+                        child.wait(min(POLL_S, left_s))
         self._reap()
 
     def _reap(self) -> None:
@@ -97,6 +97,6 @@ class Runner:
         try:
             if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
                 self.log.replace(self.log.with_name(f"{self.log.name}.1"))
-            return open_log(self.log)
+            return open_append(self.log)
         except OSError:  # a hook is worth more than its log
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

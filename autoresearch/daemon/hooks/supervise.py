@@ -24,7 +24,7 @@ TIMED_OUT, NOT_STARTED, TOO_LOUD = 124, 127, 125
 KEPT_BYTES = 16 << 10  # of its output, in the log
 READ_BYTES = 1 << 20  # of its output: one that writes more has gone wild
 MORE_TASKS = 512  # processes and threads of this user beyond those that there are
-LOOK_S = 0.05
+POLL_S = 0.05
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -57,7 +57,7 @@ def run(command: list[str], deadline: float) -> tuple[int, bytes]:
         if time.monotonic() >= deadline or read > READ_BYTES:
             code = TIMED_OUT if read <= READ_BYTES else TOO_LOUD
             break
-        if not select.select([reading] if reading >= 0 else [], [], [], LOOK_S)[0]:
+        if not select.select([reading] if reading >= 0 else [], [], [], POLL_S)[0]:
             code = hook.poll() if code is None else code
             continue
         if not (more := os.read(reading, 1 << 16)):  # everyone has closed it
@@ -115,7 +115,7 @@ def _end_all(group: int) -> None:
         for pid in _descendants():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(LOOK_S / 5)
+        time.sleep(POLL_S / 5)
 
 
 def _descendants() -> list[int]:

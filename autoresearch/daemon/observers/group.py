@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from autoresearch.core.ports import Progress, Watcher
+from autoresearch.core.ports import Observer, Progress
 from autoresearch.core.records import Event
 from autoresearch.core.trajectory import Trajectory
 
 
-class Several:
-    """Tells each of ``watchers`` the same, in their order; what one of them raises keeps nothing from the others."""
+class ObserverGroup(Observer):
+    """Tells each of ``observers`` the same, in their order; what one of them raises keeps nothing from the others."""
 
-    def __init__(self, *watchers: Watcher) -> None:
-        self.watchers = watchers
+    def __init__(self, *observers: Observer) -> None:
+        self.observers = observers
 
     def opened(self, trajectory: Trajectory) -> None:
-        self._tell(lambda watcher: watcher.opened(trajectory))
+        self._tell(lambda observer: observer.opened(trajectory))
 
     def recorded(self, event: Event) -> None:
-        self._tell(lambda watcher: watcher.recorded(event))
+        self._tell(lambda observer: observer.recorded(event))
 
     def progressed(self, progress: Progress) -> None:
-        self._tell(lambda watcher: watcher.progressed(progress))
+        self._tell(lambda observer: observer.progressed(progress))
 
-    def waited(self, stopping: str) -> None:
-        self._tell(lambda watcher: watcher.waited(stopping))
+    def heartbeat(self, stopping: str) -> None:
+        self._tell(lambda observer: observer.heartbeat(stopping))
 
-    def said(self, message: str) -> None:
-        self._tell(lambda watcher: watcher.said(message))
+    def notify(self, message: str) -> None:
+        self._tell(lambda observer: observer.notify(message))
 
     def preparing(self, stage: str, fraction: float) -> None:
-        self._tell(lambda watcher: watcher.preparing(stage, fraction))
+        self._tell(lambda observer: observer.preparing(stage, fraction))
 
-    def _tell(self, how: Callable[[Watcher], None]) -> None:
-        for watcher in self.watchers:
+    def _tell(self, how: Callable[[Observer], None]) -> None:
+        for observer in self.observers:
             with suppress(Exception):
-                how(watcher)
+                how(observer)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from autoresearch.core import ports
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Suspended
+from autoresearch.core.ports import Observer
 from autoresearch.core.records import (
     Baseline,
     Blocked,
@@ -29,6 +30,7 @@ from autoresearch.core.records import (
     TrialEnded,
     TrialSuspended,
 )
+from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
 
 
@@ -51,7 +53,7 @@ class Patient:
         return getattr(self._stream, name)
 
 
-class Terminal:
+class Terminal(Observer):
     """Prints to ``stream``; the bar is drawn only where that is a terminal, by the loop's own events, no thread."""
 
     def __init__(self, iters: int, stream: TextIO = sys.stdout) -> None:
@@ -75,12 +77,12 @@ class Terminal:
     def opened(self, trajectory: Trajectory) -> None:
         """Only what is new is printed."""
 
-    def waited(self, stopping: str) -> None:
+    def heartbeat(self, stopping: str) -> None:
         if stopping and not self._stopping:
             self._print(f"{stopping}: stopping; a running trial is finished first")
         self._stopping = stopping
 
-    def said(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         self._print(message)
 
     def preparing(self, stage: str, fraction: float) -> None:
@@ -95,7 +97,7 @@ class Terminal:
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
         words = (self._number(progress.iter), self._what if progress.iter else "", progress.phase)
-        self._draw(harmless("  ".join(w for w in words if w)), progress.fraction, speed)
+        self._draw(escape_control("  ".join(w for w in words if w)), progress.fraction, speed)
 
     def recorded(self, event: Event) -> None:
         match event:
@@ -142,12 +144,7 @@ class Terminal:
 
     def _print(self, line: str) -> None:
         self._clear()
-        self._console.print(harmless(line))
-
-
-def harmless(text: str) -> str:
-    """One line that can only be read: what is not printable, whoever wrote it, is shown as its escape."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        self._console.print(escape_control(line))
 
 
 def suspended_line(where: Suspended) -> str:

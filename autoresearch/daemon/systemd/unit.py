@@ -11,7 +11,7 @@ SYSTEM = (Path("/etc/systemd/system"), Path("/run/systemd/system"))
 LINGER = Path("/var/lib/systemd/linger")
 
 
-def mistakes() -> list[str]:
+def startup_warnings() -> list[str]:
     """What will end the run before its time although nothing is wrong with it now, in words."""
     name, is_user = own_unit(own_groups())
     if not name:

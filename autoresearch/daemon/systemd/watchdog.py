@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.ports import Progress
+from autoresearch.core.ports import Observer, Progress
 from autoresearch.core.records import (
     Closer,
     Event,
@@ -45,8 +45,8 @@ def patience_s(settings: Settings) -> float:
 
 
 @dataclass(slots=True)
-class Supervised:
-    """A ``bench.Watcher`` that talks to the service manager; see the module."""
+class WatchdogObserver(Observer):
+    """A ``backend.Observer`` that talks to the service manager; see the module."""
 
     notifier: Notifier
     iters: int
@@ -103,13 +103,13 @@ class Supervised:
         self._doing = {"train": "training", "validate": "validating"}.get(progress.phase, progress.phase) + percent
         self._feed_now_and_then()
 
-    def waited(self, stopping: str) -> None:
+    def heartbeat(self, stopping: str) -> None:
         """The loop is alive and waits for a trial, an LLM or the end of a pause."""
         self._stopping = stopping
         if self._paused or self.clock() - self._moved_at <= self.patience_s:
             self._feed_now_and_then()
 
-    def said(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         self._moved_at = self.clock()
         if not self._ready:
             self._doing = message

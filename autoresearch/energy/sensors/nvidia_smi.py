@@ -136,7 +136,7 @@ class NvidiaSmi(Base):
 
     def _samples(self, raw: Sequence[bytes], t: float) -> list[Sample]:
         """One for each tick in which every GPU has spoken. The newest line is of now, the others came before it."""
-        lines = [line for text in raw if (line := line_of(text.decode(errors="replace"), self._fields))]
+        lines = [line for text in raw if (line := parse_line(text.decode(errors="replace"), self._fields))]
         lines = [line for line in lines if line.uuid in self._uuids]
         newest = max((line.at for line in lines), default=0.0)
         samples: list[Sample] = []
@@ -164,7 +164,7 @@ def open_nvidia_smi(uuids: Sequence[str] = ()) -> NvidiaSmi | str:
     else:
         why = (done.stdout + done.stderr).strip().partition("\n")[0]
         return f"{PROGRAM} ended with exit code {done.returncode}: {ascii(why)[1:-1][:200]}"
-    there = [line for raw in done.stdout.splitlines() if (line := line_of(raw, fields))]
+    there = [line for raw in done.stdout.splitlines() if (line := parse_line(raw, fields))]
     chosen = list(uuids) or [line.uuid for line in there]
     if not uuids and len(there) != 1:
         return f"there are {len(there)} GPUs, and which of them trains is not known"
@@ -203,7 +203,7 @@ def query(fields: Sequence[str]) -> list[str]:
     return [PROGRAM, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
 
 
-def line_of(text: str, fields: Sequence[str]) -> Line | None:
+def parse_line(text: str, fields: Sequence[str]) -> Line | None:
     """One line of the CSV; ``None`` for what is none."""
     cells = [cell.strip() for cell in text.split(",")]
     if len(cells) != len(fields):

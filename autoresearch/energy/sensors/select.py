@@ -14,25 +14,25 @@ from autoresearch.energy.sensors.hwmon import HWMON, open_hwmon
 from autoresearch.energy.sensors.nvidia_smi import open_nvidia_smi
 from autoresearch.energy.sensors.nvml import open_nvml
 from autoresearch.energy.sensors.rapl import POWERCAP, open_rapl
-from autoresearch.energy.sensors.sensor import Beside, Nothing, Source
+from autoresearch.energy.sensors.sensor import NoSensor, SensorWithGauges, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class SelectedSensor:
     """A sensor, and why no better one was taken."""
 
     source: Source
     refused: tuple[str, ...] = ()
 
 
-def open_source(
+def select_sensor(
     device: str,
     gpus: Sequence[str] = (),
     sensor: Path | None = None,
     *,
     hwmon: Path = HWMON,
     powercap: Path = POWERCAP,
-) -> Opened:
+) -> SelectedSensor:
     """The sensor for trials on ``device`` ("cpu" or "cuda"), on the GPUs of these UUIDs if they are known."""
     ways: list[tuple[str, Callable[[], Source | str]]] = [("hwmon", lambda: open_hwmon(hwmon, sensor))]
     if device == "cuda":
@@ -42,9 +42,9 @@ def open_source(
     for name, opened in ways:
         source = opened()
         if not isinstance(source, str):
-            return Opened(_with_gauges(source, device, gpus), tuple(refused))
+            return SelectedSensor(_with_gauges(source, device, gpus), tuple(refused))
         refused.append(f"{name}: {source}")
-    return Opened(Nothing(), tuple(refused))
+    return SelectedSensor(NoSensor(), tuple(refused))
 
 
 def _with_gauges(source: Source, device: str, gpus: Sequence[str]) -> Source:
@@ -52,4 +52,4 @@ def _with_gauges(source: Source, device: str, gpus: Sequence[str]) -> Source:
     if device != "cuda" or source.scope == "gpu":
         return source
     gauges = open_nvml(gpus)
-    return source if isinstance(gauges, str) else Beside(source, gauges)
+    return source if isinstance(gauges, str) else SensorWithGauges(source, gauges)

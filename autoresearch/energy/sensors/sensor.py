@@ -59,7 +59,7 @@ class Base:
         pass
 
 
-class Nothing(Base):
+class NoSensor(Base):
     """No sensor at all."""
 
     method: Method = "none"
@@ -71,7 +71,7 @@ class Nothing(Base):
 
 
 @dataclass(slots=True)
-class Beside:
+class SensorWithGauges:
     """One sensor for the energy, another for what it does not know: temperature, clocks, utilisation, memory."""
 
     energy: Source

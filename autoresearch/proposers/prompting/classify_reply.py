@@ -14,7 +14,9 @@ TOOL_MARKUP = re.compile(r"<\|?tool_call|<toolcall>|<\|python_tag\|>|\[tool_call
 ORDER = list(Rail)
 
 
-def worth_of(answer: Answer, slices: Sequence[str], judge: Callable[[str], Verdict]) -> tuple[Classification, str]:
+def classify_reply(
+    answer: Answer, slices: Sequence[str], judge: Callable[[str], Verdict]
+) -> tuple[Classification, str]:
     """The name of a call's end and why it is not ``ok``. Of several refused proposals the one that came furthest."""
     if answer.classification is not Classification.OK:
         return answer.classification, answer.detail

@@ -22,7 +22,7 @@ INSIST = {
 
 
 @dataclass(slots=True)
-class Talk:
+class Conversation:
     """Kept for one iteration and in memory only: after a restart the conversation begins anew."""
 
     iter: int
@@ -44,7 +44,7 @@ class Talk:
         self.messages.append(Message(role="user", content=ASK_AGAIN.format(reasons=reasons)))
         self.last_words = ""
 
-    def insist(self, why: Classification) -> None:
+    def ask_again(self, why: Classification) -> None:
         """Ask again for what was no answer: one more line in the question, so that the roles keep alternating."""
         line = INSIST.get(why, INSIST[Classification.EMPTY])
         last = self.messages[-1]

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from autoresearch.core.text import plural
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.answer_schema import MAX_REASON_CHARS
 from autoresearch.proposers.prompting.open_values import open_choices, open_range
-from autoresearch.proposers.prompting.prompt_format import counted, one_line, percent, spaced, value_text
-from autoresearch.proposers.prompting.prompt_history import Results, results_of
+from autoresearch.proposers.prompting.prompt_format import one_line, percent, spaced, value_text
+from autoresearch.proposers.prompting.prompt_history import Results, summarise_results
 from autoresearch.proposers.prompting.prompt_sections import (
     DOC_CHARS,
     Detail,
@@ -58,7 +59,7 @@ def build_prompt(situation: Situation, max_tokens: int, count: Callable[[str], i
 
     Raises ``PromptTooLong``, and ``ValueError`` before the run has a meta record.
     """
-    results = results_of(situation.trajectory, situation.space.menu)
+    results = summarise_results(situation.trajectory, situation.space.menu)
     same_at_every_level = _fixed_sections(situation, results)
     levels = details(min(_most_values(results), max_tokens // VALUE_TOKENS))
 
@@ -140,7 +141,7 @@ def _baseline(situation: Situation) -> str:
 
 def _so_far(results: Results) -> str:
     return (
-        f"So far {counted(results.iterations, 'iteration')}: {results.measured_count} measured, "
+        f"So far {plural(results.iterations, 'iteration')}: {results.measured_count} measured, "
         f"{results.failed_count} failed, {results.blocked} refused, {results.silent} without an answer."
     )
 

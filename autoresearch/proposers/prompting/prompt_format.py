@@ -42,8 +42,3 @@ def times(count: int) -> str:
 def spaced(text: str) -> str:
     """Text of the user's own files on one line, unchanged otherwise."""
     return " ".join(text.split())
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

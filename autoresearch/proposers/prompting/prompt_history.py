@@ -85,7 +85,7 @@ class Results:
         return {*self.measured, *(knob for knob, _ in self.failures)}
 
 
-def results_of(trajectory: Trajectory, menu: Menu) -> Results:
+def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
     """One pass over every closed iteration."""
     results = Results(iterations=len(trajectory.iterations))
     measured: dict[str, KnobResults] = {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from autoresearch.core.text import plural
 from autoresearch.proposers.belief import Belief
-from autoresearch.proposers.prompting.prompt_format import counted, one_line, percent, quoted, times, value_text
+from autoresearch.proposers.prompting.prompt_format import one_line, percent, quoted, times, value_text
 from autoresearch.proposers.prompting.prompt_history import NO_KNOB, Failures, KnobResults, Refusals, Results
 from rails import ChoiceKnob, FloatKnob, Knob, Value
 
@@ -60,7 +61,7 @@ def _of_knob(knob: KnobResults, detail: Detail) -> str:
     told |= {group[0] for group in groups if len(group) == 1}
     ranges = [_range(knob, group) for group in groups if len(group) > 1]
     entries = [_entry(knob, place) for place in sorted(told, key=knob.values.__getitem__)]
-    head = f"({counted(len(knob), 'result')}{_kept(sum(knob.kept))})"
+    head = f"({plural(len(knob), 'result')}{_kept(sum(knob.kept))})"
     if not entries and len(ranges) == 1:
         return f"{head}: {_in_all(knob, knob.by_value)}"
     return f"{head}: {'; '.join([*entries, *ranges])}"
@@ -163,4 +164,4 @@ def _belief(belief: Belief, detail: Detail) -> str:
     ends = [value_text(v) for v in (belief.low, belief.guess, belief.high) if v is not None]
     where = f", around {ends[1]} ({ends[0]} to {ends[2]})" if len(ends) == 3 else ""
     note = f"; uncertain: {one_line(belief.note, detail.chars)}" if belief.note and detail.chars else ""
-    return f"- {belief.knob}: {100 * belief.share:.0f}% of its draws{where}, {counted(belief.results, 'result')}{note}"
+    return f"- {belief.knob}: {100 * belief.share:.0f}% of its draws{where}, {plural(belief.results, 'result')}{note}"

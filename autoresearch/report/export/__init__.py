@@ -5,6 +5,6 @@
 """
 
 from autoresearch.report.export.formats import FORMATS, Format, ModelArguments
-from autoresearch.report.export.recipe import Recipe, facts, recipe_of
+from autoresearch.report.export.recipe import Recipe, build_recipe, facts
 
-__all__ = ["FORMATS", "Format", "ModelArguments", "Recipe", "facts", "recipe_of"]
+__all__ = ["FORMATS", "Format", "ModelArguments", "Recipe", "facts", "build_recipe"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 
 from autoresearch import __version__
+from autoresearch.core.text import plural
 from autoresearch.report.export.recipe import Recipe
 from autoresearch.report.export.warmup import largest_gap
-from autoresearch.report.format import count, safe
+from autoresearch.report.format import safe
 
 COLUMNS = 116
 MANY_STEPS = 20_000  # with more the two cosines are the same to 0.01%, and nobody need walk through them
@@ -43,7 +44,7 @@ def differences(recipe: Recipe) -> list[str]:
         )
     if recipe.shape.vocab != recipe.vocab:
         found.append(
-            f"Vocabulary: {count(recipe.shape.vocab - recipe.vocab, 'row')} more, to share it out over "
+            f"Vocabulary: {plural(recipe.shape.vocab - recipe.vocab, 'row')} more, to share it out over "
             f"{recipe.tensor_parallel} ranks; Megatron counts them in the softmax, the trial did not."
         )
     found.append("Kernels: whatever is fastest, not the deterministic ones of a trial.")

@@ -12,7 +12,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report.export.warmup import Warmup
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
 
 PRECISIONS = ("fp32", "bf16", "fp8")
@@ -51,10 +51,10 @@ class Recipe:
     origin: Origin
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> ModelShape:
         """The shape of the model that is built: its vocabulary is filled up to a multiple of ``tensor_parallel``."""
         rows = -(-self.vocab // self.tensor_parallel) * self.tensor_parallel
-        return Shape.of(self.cfg, rows)
+        return ModelShape.of(self.cfg, rows)
 
     @property
     def precision(self) -> str:
@@ -97,7 +97,7 @@ def facts(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def recipe_of(records: Sequence[Event], *, steps: int | None = None, vocab: int | None = None) -> Recipe:
+def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: int | None = None) -> Recipe:
     """The recipe of a run's best keep, or of its baseline where nothing was kept.
 
     ``steps`` replaces the trial's; ``vocab`` is taken from the trial's parameter count if it is not given. Raises
@@ -151,7 +151,7 @@ def checked(cfg: Cfg) -> Cfg:
 
 def vocab_of(cfg: Cfg, params: int) -> int:
     """The vocabulary with which a model of ``cfg`` has ``params`` parameters. Raises ``ConfigError`` if none does."""
-    without = Shape.of(cfg, 0)
+    without = ModelShape.of(cfg, 0)
     vocab, rest = divmod(params - without.params, without.d_model)
     if rest or vocab < 1:
         what = f"no vocabulary size makes {params:,} parameters of the best configuration"

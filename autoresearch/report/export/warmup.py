@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from autoresearch.trials.schedule import Clockwork
+from autoresearch.trials.schedule import LrSchedule
 from autoresearch.trials.spec import Budget
 
 
@@ -19,7 +19,7 @@ class Warmup:
 
     @classmethod
     def of(cls, warmup: int, steps: int) -> Warmup:
-        """The schedule nearest to ``schedule.Clockwork``'s over ``steps`` with ``warmup`` steps of warmup.
+        """The schedule nearest to ``schedule.LrSchedule``'s over ``steps`` with ``warmup`` steps of warmup.
 
         Ours rises from 1/W of the peak in the first step to the peak in step W, Megatron's from ``lr_warmup_init`` to
         the peak within ``iters`` further steps: W - 1 of them give the same values. One step of warmup, which is at
@@ -44,7 +44,7 @@ class Warmup:
 
 def largest_gap(warmup: int, steps: int) -> float:
     """How far the two learning rates are ever apart, as a share of the peak."""
-    ours = Clockwork(Budget(kind="steps", size=steps), steps, warmup)
+    ours = LrSchedule(Budget(kind="steps", size=steps), steps, warmup)
     theirs = Warmup.of(warmup, steps)
     gap = 0.0
     for step in range(steps):

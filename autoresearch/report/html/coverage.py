@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from autoresearch.core.text import plural
 from autoresearch.report.history import History, Row
 from autoresearch.report.html.domain import FEW, PARTS, Domain, domains, is_tried
-from autoresearch.report.html.text import plural, shown
+from autoresearch.report.html.text import shown
 
 SHADES = 4
 LEAST_MOST = 30  # a shade stands for a factor of trials: the darkest for at least so many

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoresearch.core.text import plural
 from autoresearch.report.history import History
 from autoresearch.report.html.coverage import Covered
-from autoresearch.report.html.text import NAME_CHARS, clean, plural, shown
+from autoresearch.report.html.text import NAME_CHARS, clean, shown
 from autoresearch.report.summary import Summary
 
 SHOWN = 8

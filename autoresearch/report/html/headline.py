@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autoresearch.core.text import plural
 from autoresearch.report.format import bpb, span
 from autoresearch.report.history import History, Row
-from autoresearch.report.html.text import NAME_CHARS, brief, clean, kwh, plural, signed
+from autoresearch.report.html.text import NAME_CHARS, brief, clean, kwh, signed
 from autoresearch.report.summary import Summary, best_keep
 
 STATES = {

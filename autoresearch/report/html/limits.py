@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from autoresearch.core.text import plural
 from autoresearch.report.history import History
-from autoresearch.report.html.text import plural
 from autoresearch.report.summary import Summary, best_keep
 
 SAME_COMPUTE = 0.01  # relative difference in tokens that is none

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from autoresearch.report.energy import JOULES_PER_KWH, METHODS, SCOPES, EnergyNumbers
+from autoresearch.core.power import JOULES_PER_KWH
+from autoresearch.report.energy import METHODS, SCOPES, EnergyNumbers
 from autoresearch.report.format import span
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import Share, shares

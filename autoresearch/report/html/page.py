@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from autoresearch.core.text import plural
 from autoresearch.report.format import bpb, span
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import figures
@@ -25,7 +26,7 @@ from autoresearch.report.html.panels import panel, panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.rows import KINDS, Columns, columns, kind_of
 from autoresearch.report.html.spending import spending
-from autoresearch.report.html.text import brief, clean, joined, plural, shown, signed
+from autoresearch.report.html.text import brief, clean, joined, shown, signed
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import verdict as ending

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoresearch.report.energy import JOULES_PER_KWH
+from autoresearch.core.power import JOULES_PER_KWH
+from autoresearch.core.text import plural
 from autoresearch.report.format import span
 from autoresearch.report.history import History, Row, total
 from autoresearch.report.html.metered import Metered, metered
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import Share, shares
-from autoresearch.report.html.text import kwh, plural
+from autoresearch.report.html.text import kwh
 from autoresearch.report.summary import Summary
 
 OUTCOMES: Mapping[str, Callable[[Row], bool]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoresearch.core.text import escape_control, signed_percent
 from autoresearch.core.values import KnobValue
 
 ELLIPSIS = "…"
@@ -17,8 +18,7 @@ def clean(text: str, chars: int) -> str:
     neither hide nor turn round what stands beside it.
     """
     line = " ".join(text[: 8 * chars].split())  # the cut bounds the work: no text of that many characters is shown
-    if not line.isprintable():
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    line = escape_control(line)
     return line if len(line) <= chars else line[: chars - 1] + ELLIPSIS
 
 
@@ -36,12 +36,7 @@ def brief(value: KnobValue | None) -> str:
 
 def signed(fraction: float | None, digits: int = 2) -> str:
     """A change in percent with its sign, as ``+3.46%``."""
-    return "-" if fraction is None else f"{100 * fraction:+.{digits}f}%".replace("-", MINUS)
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 keep``, ``10,000 iterations``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return "-" if fraction is None else signed_percent(fraction, digits).replace("-", MINUS)
 
 
 def joined(words: list[str]) -> str:

@@ -40,7 +40,7 @@ class Follower:
         self._size = -1  # when it was last read
         self._refused: tuple[tuple[int, ...], JournalError] | None = None
 
-    def look(self) -> News:
+    def poll(self) -> News:
         """What is new since the last look. A torn last line is left for the next one: its writer may be in it.
 
         Raises ``JournalDamaged`` naming the line for damage before the tail, and ``JournalError`` for a file that
@@ -52,7 +52,7 @@ class Follower:
             identity = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
             if self._refused and self._refused[0] == identity:
                 raise self._refused[1]
-            return self._look(now)
+            return self._poll(now)
         except (FileNotFoundError, NotADirectoryError):
             return News(self._forget(), [])
         except JournalError as e:
@@ -67,7 +67,7 @@ class Follower:
         """Let the file go; the next look begins anew."""
         self._forget()
 
-    def _look(self, now: os.stat_result) -> News:
+    def _poll(self, now: os.stat_result) -> News:
         same = self._file is not None and os.path.samestat(now, os.fstat(self._file.fileno()))
         anew = self._forget() if not same or now.st_size < self._at else False
         file = self._file = self._file or self.path.open("rb")

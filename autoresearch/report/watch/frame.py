@@ -13,7 +13,7 @@ from autoresearch.report.summary import best_keep
 from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, kind_of, line
 from autoresearch.report.text import LABEL_CELLS, curve, facts
 from autoresearch.report.watch.headline import headline, now_lines
-from autoresearch.report.watch.snapshot import Sight
+from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import STYLES
 
 MIN_WIDTH = 40
@@ -27,20 +27,25 @@ KEYS = "q leaves; the run goes on"
 Lines = list[Text]
 
 
-def frame(sight: Sight, width: int, height: int | None = None) -> Lines:
+def frame(snapshot: Snapshot, width: int, height: int | None = None) -> Lines:
     """The lines of a frame, none wider than ``width``, at most ``height`` of them; without it as many as there are.
 
     Where lines are short the table gets fewer, then the footer goes, the curve, and what is counted.
     """
     width = max(width, MIN_WIDTH)
-    blocks = [_head(sight, width), now_lines(sight, width), _numbers(sight, width, height), _curve(sight, width)]
+    blocks = [
+        _head(snapshot, width),
+        now_lines(snapshot, width),
+        _numbers(snapshot, width, height),
+        _curve(snapshot, width),
+    ]
     chosen: list[Lines] = []
     for block in blocks:
         if block and (not chosen or height is None or _height([*chosen, block]) <= height):
             chosen.append(block)
     footer = [[Text(KEYS, "dim")]] if height is not None and _height([*chosen, [Text()]]) <= height else []
     room = ROWS_ONCE + 1 if height is None else height - _height([*chosen, *footer, []])
-    if rows := _table(sight, width, room):
+    if rows := _table(snapshot, width, room):
         chosen.append(rows)
     lines = _joined(chosen)
     if footer and height is not None:
@@ -60,20 +65,20 @@ def _joined(blocks: Sequence[Lines]) -> Lines:
     return lines
 
 
-def _head(sight: Sight, width: int) -> Lines:
+def _head(snapshot: Snapshot, width: int) -> Lines:
     """Which run, and what time it is: a clock that stands still is a watch that has lost its terminal."""
-    clock = f"{sight.now:%H:%M:%S}"
+    clock = f"{snapshot.now:%H:%M:%S}"
     room = width - len(clock) - 2
-    name = safe(str(sight.path), room)
-    about = safe(_identity(sight), max(0, room - width_of(name) - 2))
+    name = safe(str(snapshot.path), room)
+    about = safe(_identity(snapshot), max(0, room - width_of(name) - 2))
     gap = " " * (width - width_of(name) - (2 + width_of(about) if about else 0) - len(clock))
     title = Text.assemble((name, "bold"), ("  " + about if about else "", "dim"), gap, (clock, "dim"))
-    words, style = headline(sight)
+    words, style = headline(snapshot)
     return [title, *(Text(part, style) for part in textwrap.wrap(words, width)[:3])]
 
 
-def _identity(sight: Sight) -> str:
-    if (s := sight.summary) is None:
+def _identity(snapshot: Snapshot) -> str:
+    if (s := snapshot.summary) is None:
         return ""
     parts = [
         name for name in (s.proposer and f"proposer {s.proposer}", s.yardstick and s.yardstick.device_kind) if name
@@ -81,21 +86,21 @@ def _identity(sight: Sight) -> str:
     return ", ".join(parts)
 
 
-def _numbers(sight: Sight, width: int, height: int | None) -> Lines:
+def _numbers(snapshot: Snapshot, width: int, height: int | None) -> Lines:
     """Baseline and best, verdicts and power; where there is room, everything that a report counts."""
-    if sight.summary is None:
+    if snapshot.summary is None:
         return []
     roomy = height is not None and height >= ROOMY
     found = [
-        *_results(sight),
-        *((label, text) for label, text in facts(sight.summary) if label in FIRST or (roomy and label != "energy")),
-        *_power(sight),
+        *_results(snapshot),
+        *((label, text) for label, text in facts(snapshot.summary) if label in FIRST or (roomy and label != "energy")),
+        *_power(snapshot),
     ]
     return [text for label, words in found for text in _labelled(label, words, width)]
 
 
-def _results(sight: Sight) -> Iterator[tuple[str, str]]:
-    history, s = sight.history, sight.summary
+def _results(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    history, s = snapshot.history, snapshot.summary
     if history is None or s is None:
         return
     if s.baseline_val_bpb is None:
@@ -115,10 +120,10 @@ def _results(sight: Sight) -> Iterator[tuple[str, str]]:
         yield "best", "nothing else is measured yet"
 
 
-def _power(sight: Sight) -> Iterator[tuple[str, str]]:
-    energy = sight.summary.energy if sight.summary else []
+def _power(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    energy = snapshot.summary.energy if snapshot.summary else []
     so_far = [f"{e.energy_kwh:.4f} kWh of {SCOPES[e.scope]} so far" for e in energy if e.energy_kwh is not None]
-    now = [] if sight.watts is None else [f"{sight.watts:.0f} W while the last trial trained"]
+    now = [] if snapshot.watts is None else [f"{snapshot.watts:.0f} W while the last trial trained"]
     if now or so_far:
         yield "power", ", ".join([*now, *so_far])
 
@@ -129,25 +134,25 @@ def _labelled(label: str, text: str, width: int) -> Lines:
     return [Text.assemble((pad(name, LABEL_CELLS), "dim"), part) for name, part in zip(labels, parts, strict=True)]
 
 
-def _curve(sight: Sight, width: int) -> Lines:
-    if sight.summary is None or sight.history is None:
+def _curve(snapshot: Snapshot, width: int) -> Lines:
+    if snapshot.summary is None or snapshot.history is None:
         return []
-    glyphs, *legend = curve(sight.summary, sight.history, width) or [""]
+    glyphs, *legend = curve(snapshot.summary, snapshot.history, width) or [""]
     if not glyphs:
         return []
     label, line_ = glyphs[:LABEL_CELLS], glyphs[LABEL_CELLS:]
     return [Text.assemble((label, "dim"), (line_, "cyan")), *(Text(part, "dim") for part in legend)]
 
 
-def _table(sight: Sight, width: int, room: int) -> Lines:
+def _table(snapshot: Snapshot, width: int, room: int) -> Lines:
     """A heading and the last iterations, the newest at the bottom, in at most ``room`` lines."""
-    if sight.history is None or sight.summary is None or not sight.history.rows or room < MIN_TABLE:
+    if snapshot.history is None or snapshot.summary is None or not snapshot.history.rows or room < MIN_TABLE:
         return []
-    columns = _columns(len(sight.summary.sources) > 1, width)
+    columns = _columns(len(snapshot.summary.sources) > 1, width)
     heading = "".join(pad(name, cells) for name, cells in columns.items())
     if width - sum(columns.values()) >= MIN_WHY_CELLS:
         heading += "why"
-    rows = sight.history.rows[-(room - 1) :]
+    rows = snapshot.history.rows[-(room - 1) :]
     return [
         Text(clip(heading.rstrip(), width), "dim"),
         *(Text(clip(line(row, width, columns), width), STYLES.get(kind_of(row), "")) for row in rows),

@@ -9,7 +9,7 @@ from autoresearch.report.format import NAME_CELLS, change, pad, safe, span
 from autoresearch.report.history import plain_value
 from autoresearch.report.text import LABEL_CELLS
 from autoresearch.report.watch.eta import clock, elapsed_s, left_s, roughly
-from autoresearch.report.watch.snapshot import Sight
+from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import BAD, BAR, GOOD, PLAIN, REST, WARN
 from autoresearch.storage.run_dir import PAUSE_FLAG
 
@@ -18,73 +18,80 @@ REASON_CELLS = 200
 PHASES = {"train": "training", "validate": "validating"}
 
 
-def headline(sight: Sight) -> tuple[str, str]:
+def headline(snapshot: Snapshot) -> tuple[str, str]:
     """Where the run stands, in a sentence, and its style."""
-    if sight.problem:
-        return safe(f"{sight.problem.what} (try: {sight.problem.hint})", 400), BAD
-    if sight.starting:
+    if snapshot.problem:
+        return safe(f"{snapshot.problem.what} (try: {snapshot.problem.hint})", 400), BAD
+    if snapshot.starting:
         return "A daemon is starting here.", PLAIN
-    if sight.history is None or sight.summary is None:
+    if snapshot.history is None or snapshot.summary is None:
         return "Nothing has run here yet. Waiting for the first record.", PLAIN
-    told = text.headline(sight.summary, sight.history, sight.alive)
-    match sight.history.state:
-        case "running" | "paused" if sight.alive is False:
+    told = text.headline(snapshot.summary, snapshot.history, snapshot.alive)
+    match snapshot.history.state:
+        case "running" | "paused" if snapshot.alive is False:
             return told, BAD
         case "running":
-            return _running(sight, sight.history), PLAIN
+            return _running(snapshot, snapshot.history), PLAIN
         case "paused":
             return f"{told} `autoresearch resume` lets it go on.", WARN
         case "stopped":
-            why = safe(sight.summary.stop_reason or "no reason is given", REASON_CELLS)
-            of = f" of {sight.history.iters_requested}" if sight.history.iters_requested is not None else ""
-            return f"Stopped after {len(sight.history.rows)}{of} iterations: {why}.", PLAIN
+            why = safe(snapshot.summary.stop_reason or "no reason is given", REASON_CELLS)
+            of = f" of {snapshot.history.iters_requested}" if snapshot.history.iters_requested is not None else ""
+            return f"Stopped after {len(snapshot.history.rows)}{of} iterations: {why}.", PLAIN
         case "complete":
             return told, GOOD
         case _:
             return told, PLAIN
 
 
-def _running(sight: Sight, history: History) -> str:
+def _running(snapshot: Snapshot, history: History) -> str:
     of = f" of {history.iters_requested}" if history.iters_requested is not None else ""
     at = "the baseline" if history.baseline is None else f"iteration {len(history.rows) + 1}{of}"
-    if sight.pausing:
+    if snapshot.suspender:
         return f"Running: {at}. {PAUSE_FLAG} is there: it pauses after this trial."
-    left = left_s(history, sight.now)
-    pace = f", {roughly(left)} to go, until {clock(sight.now, left)}" if left is not None else ""
+    left = left_s(history, snapshot.now)
+    pace = f", {roughly(left)} to go, until {clock(snapshot.now, left)}" if left is not None else ""
     return f"Running: {at}{pace}."
 
 
-def now_lines(sight: Sight, width: int) -> list[Text]:
+def now_lines(snapshot: Snapshot, width: int) -> list[Text]:
     """What is tried, and how far the trial is. Two lines whatever is going on, so that nothing jumps."""
-    if sight.problem or not sight.alive:
+    if snapshot.problem or not snapshot.alive:
         return []
-    history, progress = sight.history, sight.progress
-    if sight.starting or history is None:
+    history, progress = snapshot.history, snapshot.progress
+    if snapshot.starting or history is None:
         what = progress.phase if progress else "corpus, device and trial server"
         return _now(safe(what, width - LABEL_CELLS), "", progress.fraction if progress else None, width)
     if history.state != "running":
         return []
     if history.open_trial is None:
-        return _now(_between(sight), "", None, width)
+        return _now(_between(snapshot), "", None, width)
     if progress is None:
-        return _now(_tried(sight), "", None, width)
+        return _now(_tried(snapshot), "", None, width)
     phase = PHASES.get(progress.phase, progress.phase)
     speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
-    return _now(_tried(sight), ", ".join(w for w in (phase, speed) if w), progress.fraction, width)
+    return _now(_tried(snapshot), ", ".join(w for w in (phase, speed) if w), progress.fraction, width)
 
 
-def _between(sight: Sight) -> str:
-    return "the next change is being chosen" if sight.history and sight.history.baseline else "the baseline comes next"
+def _between(snapshot: Snapshot) -> str:
+    return (
+        "the next change is being chosen"
+        if snapshot.history and snapshot.history.baseline
+        else "the baseline comes next"
+    )
 
 
-def _tried(sight: Sight) -> str:
+def _tried(snapshot: Snapshot) -> str:
     """The change under trial, who proposed it, and for how long it has been running."""
-    open_trial = sight.history.open_trial if sight.history else None
+    open_trial = snapshot.history.open_trial if snapshot.history else None
     what = ["the baseline" if open_trial and open_trial.iter == 0 else "a trial"]
-    if open_trial and open_trial.iter and sight.proposed:
-        p = sight.proposed.proposal
-        what = [change(p.knob, plain_value(p.new_value), NAME_CELLS), f"by {safe(sight.proposed.source, NAME_CELLS)}"]
-    since = elapsed_s(open_trial.ts, sight.now) if open_trial else None
+    if open_trial and open_trial.iter and snapshot.proposed:
+        p = snapshot.proposed.proposal
+        what = [
+            change(p.knob, plain_value(p.new_value), NAME_CELLS),
+            f"by {safe(snapshot.proposed.source, NAME_CELLS)}",
+        ]
+    since = elapsed_s(open_trial.ts, snapshot.now) if open_trial else None
     return ", ".join(
         what if since is None else [*what, f"for {span(max(10, since)) if since >= 10 else f'{since:.0f} s'}"]
     )

@@ -11,15 +11,15 @@ from pathlib import Path
 from autoresearch.core.records import Proposed, TrialEnded
 from autoresearch.errors import JournalError
 from autoresearch.report import History, Summary, summarise
-from autoresearch.report.native import Chronicle
+from autoresearch.report.native import HistoryBuilder
 from autoresearch.report.watch.follow import Follower, News
 from autoresearch.storage.lock import is_locked, lock_holder
-from autoresearch.storage.progress_file import Shown, read_progress
+from autoresearch.storage.progress_file import ProgressSnapshot, read_progress
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, TRAJECTORY
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Snapshot:
     """One moment. ``alive`` is whether a process holds the run's lock, ``None`` where that cannot be asked."""
 
     path: Path
@@ -30,12 +30,12 @@ class Sight:
     watts: float | None = None  # while the newest trial trained; None: not metered
     alive: bool | None = None
     starting: bool = False  # a process holds the lock, and the records do not know of it yet
-    pausing: bool = False  # pause.flag is there
-    progress: Shown | None = None  # of a living daemon's running trial, or of what it prepares
+    suspender: bool = False  # pause.flag is there
+    progress: ProgressSnapshot | None = None  # of a living daemon's running trial, or of what it prepares
     problem: JournalError | None = None
 
 
-class Lookout:
+class SnapshotReader:
     """Looks at the run at ``path`` again and again; a look at an unchanged run costs a few system calls."""
 
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now().astimezone()) -> None:
@@ -44,21 +44,21 @@ class Lookout:
         is_file = path.is_file()
         self._run_dir = None if is_file else path  # a bare file may lie anywhere: it has no lock and no flag
         self._follower = Follower(path if is_file else path / TRAJECTORY)
-        self._chronicle = Chronicle()
+        self._chronicle = HistoryBuilder()
         self._told: tuple[History, Summary] | None = None
         self._watts: float | None = None
 
-    def look(self) -> Sight:
+    def poll(self) -> Snapshot:
         """What there is to see now."""
         alive = self._is_alive()
         try:
-            news = self._follower.look()
+            news = self._follower.poll()
         except JournalError as e:
             self._take(News(True, []))
-            return Sight(self.path, self._now(), alive=alive, problem=e)
+            return Snapshot(self.path, self._now(), alive=alive, problem=e)
         self._take(news)
         # A daemon that began or ended between the two looks was alive beside the records that were read.
-        return self._sight(alive or self._is_alive())
+        return self._snapshot(alive or self._is_alive())
 
     def close(self) -> None:
         self._follower.close()
@@ -67,7 +67,7 @@ class Lookout:
         if not news:
             return
         if news.anew:
-            self._chronicle, self._told, self._watts = Chronicle(), None, None
+            self._chronicle, self._told, self._watts = HistoryBuilder(), None, None
         for record in news.records:
             self._chronicle.add(record)
             if isinstance(record, TrialEnded):
@@ -76,12 +76,12 @@ class Lookout:
             history = self._chronicle.history()
             self._told = history, summarise(history)
 
-    def _sight(self, alive: bool | None) -> Sight:
+    def _snapshot(self, alive: bool | None) -> Snapshot:
         history, summary = self._told or (None, None)
         holder = self._holder() if alive else None
         started = self._chronicle.started
         starting = bool(alive and (started is None or started.pid != holder))
-        return Sight(
+        return Snapshot(
             self.path,
             self._now(),
             history,
@@ -101,7 +101,7 @@ class Lookout:
         holder = lock_holder(self._run_dir / LOCK) if self._run_dir else None
         return holder.get("pid") if holder else None
 
-    def _progress(self, holder: object, history: History | None, starting: bool) -> Shown | None:
+    def _progress(self, holder: object, history: History | None, starting: bool) -> ProgressSnapshot | None:
         """What the file says, if it is of the daemon that lives and of the trial that runs."""
         shown = read_progress(self._run_dir) if self._run_dir else None
         if shown is None or shown.pid != holder:

@@ -17,26 +17,26 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from autoresearch.core.values import Plain, sha256_of
+from autoresearch.core.values import FrozenModel, sha256_of
 from autoresearch.storage.files import atomic_write
-from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.training.checkpointing.train_state import TrainState
 from autoresearch.trials.spec import TrialSpec
 
 MANIFEST = "checkpoint.json"
 VERSION = 1  # of what the tensors' files hold
 
 
-class Unusable(Exception):
+class CheckpointUnusable(Exception):
     """There is no checkpoint, or none of this trial, or it is damaged."""
 
 
-class Manifest(Plain):
+class Manifest(FrozenModel):
     """What the checkpoint is of, and which files are it."""
 
     version: int
     generation: int
     spec_sha256: str
-    so_far: SoFar
+    so_far: TrainState
     files: dict[str, str]  # name -> SHA-256, in the order of the ranks
 
 
@@ -56,7 +56,7 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
 
-    def commit(self, so_far: SoFar) -> None:
+    def commit(self, so_far: TrainState) -> None:
         """Make what every rank has written the checkpoint. Raises ``OSError``."""
         generation = self._next_generation()
         names = [self._name(generation, rank) for rank in range(self.spec.data_parallel * self.spec.tensor_parallel)]
@@ -74,39 +74,39 @@ class Checkpoint:
         with contextlib.suppress(OSError):
             try:
                 keep = {MANIFEST, *self._manifest().files}
-            except Unusable:
+            except CheckpointUnusable:
                 keep = set()
             for name in set(os.listdir(self.folder)) - keep:
                 (self.folder / name).unlink()
 
-    def read(self, rank: int) -> tuple[SoFar, dict[str, Any]]:
-        """How far the trial had come, and this rank's tensors. Raises ``Unusable``."""
+    def read(self, rank: int) -> tuple[TrainState, dict[str, Any]]:
+        """How far the trial had come, and this rank's tensors. Raises ``CheckpointUnusable``."""
         manifest = self._manifest()
         if manifest.version != VERSION:
-            raise Unusable(f"it is of version {manifest.version}, not {VERSION}")
+            raise CheckpointUnusable(f"it is of version {manifest.version}, not {VERSION}")
         if manifest.spec_sha256 != identity(self.spec):
-            raise Unusable("it is of another configuration, seed, corpus or budget")
+            raise CheckpointUnusable("it is of another configuration, seed, corpus or budget")
         name = self._name(manifest.generation, rank)
         try:
             if _sha256(self.folder / name) != manifest.files.get(name):
-                raise Unusable(f"{name} is damaged")
+                raise CheckpointUnusable(f"{name} is damaged")
             return manifest.so_far, torch.load(self.folder / name, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, ValueError, EOFError, MemoryError, pickle.UnpicklingError) as e:
-            raise Unusable(f"{name}: {e}") from e
+            raise CheckpointUnusable(f"{name}: {e}") from e
 
     def _manifest(self) -> Manifest:
         try:
             return Manifest.model_validate_json((self.folder / MANIFEST).read_bytes())
         except OSError as e:
-            raise Unusable(f"{MANIFEST}: {e.strerror}") from e
+            raise CheckpointUnusable(f"{MANIFEST}: {e.strerror}") from e
         except ValidationError as e:
-            raise Unusable(f"{MANIFEST} is damaged") from e
+            raise CheckpointUnusable(f"{MANIFEST} is damaged") from e
 
     def _next_generation(self) -> int:
         """The same on every rank until the manifest is written."""
         try:
             return self._manifest().generation + 1
-        except Unusable:
+        except CheckpointUnusable:
             return 0
 
     @staticmethod

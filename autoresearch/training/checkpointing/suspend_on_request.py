@@ -13,43 +13,44 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from autoresearch.core.measurement import Suspended
-from autoresearch.training.checkpointing.checkpoint import Checkpoint, Unusable
-from autoresearch.training.checkpointing.suspension import Pausable, Suspension
-from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.core.text import describe_error
+from autoresearch.training.checkpointing.checkpoint import Checkpoint, CheckpointUnusable
+from autoresearch.training.checkpointing.suspension import Suspendable, Suspension
+from autoresearch.training.checkpointing.train_state import TrainState
 
 
 @dataclass(slots=True)
-class OnRequest:
-    """See ``pausing.Pausing``: a byte in ``wish`` is the request, and ``goes_on`` says that there is a checkpoint."""
+class SuspendOnRequest:
+    """See ``suspension.Suspender``: a byte in ``suspend_fd`` is the request; with ``goes_on`` there is a checkpoint."""
 
     checkpoint: Checkpoint
-    wish: int
+    suspend_fd: int
     goes_on: bool
     resumed_at: int | None = None
 
-    def resume(self, model: Pausable) -> SoFar:
+    def resume(self, model: Suspendable) -> TrainState:
         """What cannot be used, on any rank, is as good as none: the trial then begins again."""
         if not self.goes_on:
-            return SoFar()
-        found: tuple[SoFar, dict[str, Any]] | None = None
+            return TrainState()
+        found: tuple[TrainState, dict[str, Any]] | None = None
         try:
             found = self.checkpoint.read(model.rank)
-        except Unusable as e:
+        except CheckpointUnusable as e:
             print(f"the checkpoint cannot be used, the trial begins again: {e}", file=sys.stderr)
         if model.agree(found is None) or found is None:
-            return SoFar()
+            return TrainState()
         so_far, state = found
         model.load(state)
         self.resumed_at = so_far.step
         return so_far
 
-    def wanted(self, model: Pausable) -> bool:
+    def wanted(self, model: Suspendable) -> bool:
         """Looks without reading: the byte is for every rank."""
         poll = select.poll()
-        poll.register(self.wish, select.POLLIN)
+        poll.register(self.suspend_fd, select.POLLIN)
         return model.agree(any(events & select.POLLIN for _fd, events in poll.poll(0)))
 
-    def suspend(self, model: Pausable, so_far: SoFar) -> NoReturn:
+    def suspend(self, model: Suspendable, so_far: TrainState) -> NoReturn:
         """What cannot be written leaves the checkpoint before it, or none, in place."""
         problem = problem_of(lambda: self.checkpoint.write(model.rank, model.state()))
         if model.agree(bool(problem)):
@@ -74,5 +75,5 @@ def problem_of(work: Callable[[], object]) -> str:
     try:
         work()
     except (OSError, RuntimeError, MemoryError) as e:  # a pause makes no configuration too large
-        return ascii(f"{type(e).__name__}: {e}")[1:-1][:500]
+        return describe_error(e, 500)
     return ""

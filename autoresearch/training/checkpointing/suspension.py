@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn, Protocol
 
 from autoresearch.core.measurement import Suspended
-from autoresearch.training.checkpointing.train_state import SoFar
+from autoresearch.training.checkpointing.train_state import TrainState
 
 
 class Suspension(Exception):
@@ -16,7 +16,7 @@ class Suspension(Exception):
         self.suspended = suspended
 
 
-class Pausable(Protocol):
+class Suspendable(Protocol):
     """What can be put aside: a model on one rank or several."""
 
     def state(self) -> dict[str, Any]:
@@ -33,30 +33,30 @@ class Pausable(Protocol):
     def rank(self) -> int: ...
 
 
-class Pausing(Protocol):
+class Suspender(Protocol):
     """A trial's connection to the daemon's wish to pause."""
 
-    def resume(self, model: Pausable) -> SoFar:
-        """Load what was put aside into ``model``; the default ``SoFar`` where the trial begins."""
+    def resume(self, model: Suspendable) -> TrainState:
+        """Load what was put aside into ``model``; the default ``TrainState`` where the trial begins."""
         ...
 
-    def wanted(self, model: Pausable) -> bool:
+    def wanted(self, model: Suspendable) -> bool:
         """Whether to stop here, the same answer on every rank."""
         ...
 
-    def suspend(self, model: Pausable, so_far: SoFar) -> NoReturn:
+    def suspend(self, model: Suspendable, so_far: TrainState) -> NoReturn:
         """Put the trial aside and leave it. Raises ``Suspension``."""
         ...
 
 
-class Never:
+class NeverSuspend:
     """A trial that is not paused: started by hand, or for a measurement."""
 
-    def resume(self, model: Pausable) -> SoFar:
-        return SoFar()
+    def resume(self, model: Suspendable) -> TrainState:
+        return TrainState()
 
-    def wanted(self, model: Pausable) -> bool:
+    def wanted(self, model: Suspendable) -> bool:
         return False
 
-    def suspend(self, model: Pausable, so_far: SoFar) -> NoReturn:
+    def suspend(self, model: Suspendable, so_far: TrainState) -> NoReturn:
         raise AssertionError("nobody wanted it")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from autoresearch.core.values import Plain
+from autoresearch.core.values import FrozenModel
 
 
-class SoFar(Plain):
+class TrainState(FrozenModel):
     """What a trial had reached when it was put aside. The defaults are one that begins.
 
     Nothing here is random: after the initial weights no trial draws a number, and which text a step reads follows from

@@ -11,7 +11,7 @@ from autoresearch.errors import MissingPackage
 Weights = dict[str, tuple[int, ...]]
 
 
-def weights_of(arguments: Mapping[str, Any]) -> Weights:
+def parameter_shapes(arguments: Mapping[str, Any]) -> Weights:
     """Name and size of every parameter of the GPTModel that ``arguments`` describe, unsplit.
 
     ``arguments`` are fields of ``TransformerConfig`` with GPTModel's own ``vocab_size``, ``seq_length``,

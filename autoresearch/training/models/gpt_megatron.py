@@ -20,7 +20,7 @@ from autoresearch.training.models.gpt_torch import GPT, INIT_STD
 from autoresearch.training.models.network import Network
 from autoresearch.training.models.weight_mapping import split_names, to_megatron
 from autoresearch.training.parallel.ranks import Ranks
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that Apex and Transformer Engine are optional; jit and its own deprecations
@@ -70,7 +70,9 @@ class SDPA(MegatronModule):  # type: ignore[misc]
         return y.permute(2, 0, 1, 3).flatten(2)
 
 
-def config_of(shape: Shape, *, precision: str, on_cuda: bool, tensor_parallel: int, fp8_recipe: str) -> Any:
+def transformer_config(
+    shape: ModelShape, *, precision: str, on_cuda: bool, tensor_parallel: int, fp8_recipe: str
+) -> Any:
     """Megatron's ``TransformerConfig`` of the origin's GPT."""
     fp8 = {"fp8": "hybrid", "fp8_recipe": fp8_recipe} if precision == "fp8" else {}
     with warnings.catch_warnings():
@@ -116,13 +118,13 @@ def block_spec(n_layer: int, *, with_transformer_engine: bool) -> TransformerBlo
 class MegatronGPT(Network):
     """Megatron-core's GPTModel behind the trainer's interface, this rank's share of it."""
 
-    def __init__(self, shape: Shape, precision: str, device: torch.device, ranks: Ranks, fp8_recipe: str) -> None:
+    def __init__(self, shape: ModelShape, precision: str, device: torch.device, ranks: Ranks, fp8_recipe: str) -> None:
         """Needs ``ranks.join`` to have been called: Megatron asks its process groups for its share."""
         super().__init__()
         self.shape = shape
         self.ranks = ranks
         on_cuda = device.type == "cuda"
-        self.config = config_of(
+        self.config = transformer_config(
             shape, precision=precision, on_cuda=on_cuda, tensor_parallel=ranks.tensor, fp8_recipe=fp8_recipe
         )
         with warnings.catch_warnings(), device if on_cuda else nullcontext():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoresearch.training.models.network import Network
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019), and Megatron-core's default
 
@@ -17,7 +17,7 @@ INIT_STD = 0.02  # GPT-2 (Radford et al. 2019), and Megatron-core's default
 class Attention(nn.Module):
     """Causal multi-head self-attention."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.n_head = shape.n_head
         self.qkv = nn.Linear(shape.d_model, 3 * shape.d_model, bias=False)
@@ -34,7 +34,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """One pre-LayerNorm transformer layer."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.norm_attn = nn.LayerNorm(shape.d_model)
         self.attn = Attention(shape)
@@ -50,7 +50,7 @@ class Block(nn.Module):
 class GPT(Network):
     """The GPT that trainer ``torch`` trains, and whose initial weights every trainer begins with."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.shape = shape
         self.tokens = nn.Embedding(shape.vocab, shape.d_model)
@@ -59,7 +59,7 @@ class GPT(Network):
         self.norm = nn.LayerNorm(shape.d_model)
 
     @classmethod
-    def drawn(cls, shape: Shape, seed: int, device: torch.device) -> GPT:
+    def drawn(cls, shape: ModelShape, seed: int, device: torch.device) -> GPT:
         """A GPT with the initial weights of ``seed``, built where it will be: torch's own initialisation is skipped."""
         with torch.device("meta"):
             empty = cls(shape)

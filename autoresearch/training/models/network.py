@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoresearch.training.models import cross_entropy
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 
 
 class Network(nn.Module, ABC):
     """A GPT with tied embeddings. Its kinds are ``gpt_torch.GPT`` and ``gpt_megatron.MegatronGPT``."""
 
-    shape: Shape
+    shape: ModelShape
 
     @abstractmethod
     def hidden(self, ids: Tensor, last: int | None = None) -> Tensor:

@@ -24,7 +24,7 @@ def energy_counter(uuid: str, nvml: Any) -> Callable[[], float | None]:
     return read_j
 
 
-def energy_counter_of(device: str) -> Callable[[], float | None]:
+def open_energy_counter(device: str) -> Callable[[], float | None]:
     """The counter of this process's CUDA device, or one that always answers ``None``."""
     if device == "cuda":
         import torch

@@ -21,7 +21,7 @@ from autoresearch.core.speeds import Speed, Timing
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.training.train import Losses, Model, Report
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
 
 WARM_STEPS = 2  # of each kind, before the clock runs: thread pools, allocators and caches settle
@@ -97,7 +97,7 @@ def measure_speed(
         for kind in ("random", "real") if number % 2 == 0 else ("real", "random"):
             watch.block(kind, steps)
     wall_s, energy_after = time.perf_counter() - began, read_energy()
-    shape = Shape.of(spec.cfg, corpus.vocab)
+    shape = ModelShape.of(spec.cfg, corpus.vocab)
     speed = compared(watch, timing.steps, batch_size * seq_len, shape.flops_per_token)
     if energy_before is None or energy_after is None or energy_after <= energy_before or wall_s < MIN_ENERGY_S:
         return speed

@@ -26,10 +26,10 @@ from autoresearch.errors import AutoresearchError
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, PAGE, PAUSE_FLAG, REPORT, TRAJECTORY
-from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.fake_timer import FakeTimer, fake_speed
-from autoresearch.testing.recording_observer import SilentWatcher
-from autoresearch.trials.model_shape import Shape
+from autoresearch.testing.recording_observer import RecordingObserver
+from autoresearch.trials.model_shape import ModelShape
 
 COMMANDS = (
     *("run", "prepare", "status", "report", "watch", "pause", "resume", "doctor", "envelope", "energy", "export"),
@@ -69,7 +69,7 @@ def cli(capsys: pytest.CaptureFixture[str]):
 def finished(make_settings) -> Path:
     """The directory of a finished run of three iterations, measured by a fake."""
     settings = make_settings()
-    assert service.run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"
+    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
     return settings.run_dir
 
 
@@ -424,7 +424,7 @@ def test_a_misspelt_run_is_not_taken_for_its_parent(command, cli, finished):
 @pytest.fixture
 def measure(cli, monkeypatch, tmp_path):
     """``autoresearch envelope`` on two points, measured by a fake."""
-    monkeypatch.setattr(envelope, "real_bench", fake_bench)
+    monkeypatch.setattr(envelope, "real_backend", fake_backend)
 
     def call(*argv: str, to: Path = tmp_path / "run") -> tuple[int, str, str]:
         return cli("envelope", "--dir", str(to), "--batch-size", "4,8", "--seq-len", "128", *argv)
@@ -515,7 +515,7 @@ def measured(finished, small_corpus) -> Path:
                 record = record.model_copy(update={"yardstick": yardstick})
             if isinstance(record, Evaluated | Baseline):
                 cfg = record.candidate_cfg if isinstance(record, Evaluated) else record.baseline_cfg
-                params = Shape.of(cfg, corpus.vocab).params
+                params = ModelShape.of(cfg, corpus.vocab).params
                 metrics = record.eval_metrics.model_copy(update={"params": params})
                 record = record.model_copy(update={"eval_metrics": metrics})
             journal.append(encode(record))
@@ -576,7 +576,7 @@ def test_without_megatron_a_recipe_is_written_unchecked(cli, measured, monkeypat
 
 
 def test_a_script_that_describes_another_model_is_refused(cli, measured, monkeypatch, tmp_path):
-    monkeypatch.setattr("autoresearch.training.models.exported_model.weights_of", lambda _: {"a weight": (2, 3)})
+    monkeypatch.setattr("autoresearch.training.models.exported_model.parameter_shapes", lambda _: {"a weight": (2, 3)})
     code, out, err = cli("export", "recipe", str(measured), "--out", str(tmp_path / "recipe"))
     assert (code, out) == (1, "")
     assert "a model of 6 parameters" in err
@@ -585,7 +585,7 @@ def test_a_script_that_describes_another_model_is_refused(cli, measured, monkeyp
     def refuse(_: object) -> None:
         raise ValueError("no such layer")
 
-    monkeypatch.setattr("autoresearch.training.models.exported_model.weights_of", refuse)
+    monkeypatch.setattr("autoresearch.training.models.exported_model.parameter_shapes", refuse)
     code, out, err = cli("export", "recipe", str(measured))
     assert (code, out) == (1, "")
     assert "builds no model of the script: no such layer\n  try: --no-check" in err

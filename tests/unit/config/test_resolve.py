@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from autoresearch.cli.main import build_parser
-from autoresearch.cli.settings import resolved as settings_of
+from autoresearch.cli.settings import resolve_args as settings_of
 from autoresearch.config.resolve import flat_settings, parse_assignment, profile_names, resolve, setting_names
 from autoresearch.config.settings import Settings
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError
 
 
@@ -396,7 +396,7 @@ def test_set_without_an_equals_sign_is_refused():
 @pytest.mark.parametrize("profile", profile_names())
 def test_every_profile_is_a_valid_policy(profile):
     settings = resolve({"profile": profile}, {}).settings
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     assert policy.menu.check_config(policy.baseline, policy.steps) == ""
     assert policy.menu.defaults == policy.baseline
     assert policy.steps(policy.baseline) == settings.budget.size
@@ -426,11 +426,11 @@ def test_every_profile_is_a_valid_policy(profile):
 def test_a_policy_that_does_not_fit_is_refused_by_the_entry(flags, words):
     settings = resolve(flags, {}).settings
     with pytest.raises(ConfigError, match=words):
-        policy_of(settings)
+        build_policy(settings)
 
 
 def test_a_whole_number_in_a_baseline_is_the_float_that_the_knob_wants():
-    policy = policy_of(resolve({"baseline.grad_clip": 2, "baseline.weight_decay": 0}, {}).settings)
+    policy = build_policy(resolve({"baseline.grad_clip": 2, "baseline.weight_decay": 0}, {}).settings)
     assert [repr(policy.baseline[k]) for k in ("grad_clip", "weight_decay")] == ["2.0", "0.0"]
 
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from autoresearch.core.energy_accounting import joules_of
+from autoresearch.core.energy_accounting import trial_energy_j
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Suspended
-from autoresearch.core.ports import Hold, OnProgress
+from autoresearch.core.ports import OnProgress, SuspendControl
 from autoresearch.core.power import Phase, Power, Scope
 from autoresearch.core.records import Evaluated, Paused, Resumed, TrialEnded, TrialStarted, TrialSuspended, decode
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.policy import policy_of
-from autoresearch.daemon.service import meta_of
+from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.service import build_meta
 from autoresearch.report import summarise
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_loop import fake_loop
@@ -35,7 +35,7 @@ FAR = {"baseline.lr": 3e-4}
 class Phased(FakeTrial):
     """A trial that says what it is at."""
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: Hold = Hold()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: SuspendControl = SuspendControl()) -> Any:
         for phase in ("train", "validate"):
             on_progress(phase, 1.0, 1, None)
         return FakeTrial.measure(self, cfg, seed, on_progress, hold)
@@ -46,7 +46,7 @@ def loop_with(make_settings, meter: FakeMeter, budget_kind: str = "steps", trial
     settings = make_settings(FAR, iters=1)
     loop = fake_loop(settings, ScriptedProposer([BETTER]), trial or Phased(), trajectory=Trajectory())
     yardstick = YARDSTICK.model_copy(update={"budget_kind": budget_kind})
-    loop.record(meta_of(settings, policy_of(settings), yardstick))
+    loop.record(build_meta(settings, build_policy(settings), yardstick))
     loop.meter = meter
     return loop
 
@@ -142,7 +142,7 @@ class TestMarks:
     def test_the_report_says_it(self, make_settings) -> None:
         loop = loop_with(make_settings, FakeMeter([TRIAL, THROTTLED], usual=TRIAL), "seconds")
         loop.run()
-        summary = summarise(history := history_of(records(loop)))
+        summary = summarise(history := build_history(records(loop)))
         assert (summary.marks, summary.voided) == ({"throttled": 1}, 1)
         (row,) = history.rows
         assert (row.marks, row.voided, row.trials) == (("throttled",), 1, 1)
@@ -155,7 +155,7 @@ class AsideOnce(FakeTrial):
 
     resumes_at: int | None = 5
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: Hold = Hold()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: SuspendControl = SuspendControl()) -> Any:
         self.measured.append((cfg, seed))
         if len(self.measured) == 2:
             return Suspended(step=5, resumes_at=self.resumes_at, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)
@@ -198,8 +198,8 @@ class TestParts:
         self, first: float | None, scope: Scope | None, whole: float | None
     ) -> None:
         before = Suspended(step=1, resumes_at=1, train_wall_s=1.0, val_wall_s=0.0, energy_j=first, energy_scope=scope)
-        assert joules_of(TRIAL, before) == whole
-        assert joules_of({}, before) is None
+        assert trial_energy_j(TRIAL, before) == whole
+        assert trial_energy_j({}, before) is None
 
     def test_a_restart_with_another_sensor_adds_nothing_up(self, make_settings) -> None:
         system: dict[Phase, Power] = {p: power.model_copy(update={"scope": "system"}) for p, power in TRIAL.items()}
@@ -217,15 +217,15 @@ class TestParts:
         loop.run()
         assert loop.trajectory.trials_j == {"gpu": 360.0, "system": 360.0}
         assert loop.trajectory.energy_j is None
-        assert summarise(history_of(records(loop))).energy_kwh is None
+        assert summarise(build_history(records(loop))).energy_kwh is None
 
 
 class TestPhasesWithoutJoules:
     def test_a_trial_of_which_training_is_not_known_has_no_joules(self) -> None:
-        assert joules_of({"start": fake_power(100.0), "train": fake_power(None, 60.0)}, None) is None
+        assert trial_energy_j({"start": fake_power(100.0), "train": fake_power(None, 60.0)}, None) is None
 
     def test_one_that_was_over_before_the_sensor_spoke_takes_nothing_away(self) -> None:
-        assert joules_of({"train": fake_power(100.0), "validate": fake_power(None, 0.2)}, None) == 100.0
+        assert trial_energy_j({"train": fake_power(100.0), "validate": fake_power(None, 0.2)}, None) == 100.0
 
     def test_one_that_changed_its_scope_has_no_sum(self) -> None:
-        assert joules_of({"start": fake_power(1.0, scope="system"), "train": fake_power(9.0)}, None) is None
+        assert trial_energy_j({"start": fake_power(1.0, scope="system"), "train": fake_power(9.0)}, None) is None

@@ -14,7 +14,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
-from autoresearch.core.ports import Hold, Interrupted, OnProgress, Progress, Reply
+from autoresearch.core.ports import Interrupted, OnProgress, Progress, Reply, SuspendControl
 from autoresearch.core.records import (
     Attempt,
     Baseline,
@@ -44,7 +44,7 @@ from autoresearch.testing.fake_exchange import fake_exchange
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial, measurement
 from autoresearch.testing.memory_journal import MemoryJournal
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 from rails import Rail
 
@@ -92,13 +92,13 @@ class Measures:
     with_progress: bool = False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold) -> Outcome:
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl) -> Outcome:
         self.measured.append((cfg, seed))
         return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 
 
 @dataclass
-class Reactions(SilentWatcher):
+class Reactions(RecordingObserver):
     """A user who does something when a certain record shows up."""
 
     react: Callable[[Event], None] = lambda _event: None
@@ -198,7 +198,7 @@ class TestJudging:
         assert all(shown)
 
     def test_whoever_looks_on_cannot_stop_the_run(self, make_settings) -> None:
-        class Broken(SilentWatcher):
+        class Broken(RecordingObserver):
             def recorded(self, event: Event) -> None:
                 raise OSError("the terminal is gone")
 
@@ -231,7 +231,7 @@ class TestJudging:
         loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]))
         seen: list[Progress] = []
 
-        class Watching(SilentWatcher):
+        class Watching(RecordingObserver):
             def progressed(self, progress: Progress) -> None:
                 seen.append(progress)
 
@@ -657,7 +657,7 @@ class TestPause:
 
 
 @dataclass
-class Hasty(SilentWatcher):
+class Hasty(RecordingObserver):
     """A user who wants each of the first ``times`` trials to stop now, as soon as it trains."""
 
     control: FakeControl = field(default_factory=lambda: FakeControl(now=True))
@@ -722,7 +722,9 @@ class TestPauseInsideATrial:
         seen: list[Suspended | None] = []
 
         class FullDisk(FakeTrial):
-            def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: Hold) -> Outcome | Suspended:
+            def measure(
+                self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl
+            ) -> Outcome | Suspended:
                 seen.append(hold.before)
                 for resumes_at in at:
                     return Suspended(step=9, resumes_at=resumes_at, problem="", train_wall_s=1.0, val_wall_s=0.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.core.power import PHASES, Power, joined, phase_of
+from autoresearch.core.power import PHASES, Power, joined, phase_from_progress
 
 MAYBE = st.none() | st.floats(0, 1e6)
 
@@ -85,5 +85,5 @@ def test_shared_once_is_shared(a: bool | None, b: bool | None, either: bool | No
 
 
 def test_what_a_trial_is_at_is_a_phase() -> None:
-    assert [phase_of(p) for p in PHASES] == list(PHASES)
-    assert phase_of("a word of a trial that has gone mad") == "start"
+    assert [phase_from_progress(p) for p in PHASES] == list(PHASES)
+    assert phase_from_progress("a word of a trial that has gone mad") == "start"

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from autoresearch.core.measurement import Cause, Failure, Outcome
 from autoresearch.core.record_builders import (
     MAX_KEPT_REPLY_CHARS,
-    Asked,
-    Times,
-    attempt_of,
-    blocked_of,
-    loop_complete_of,
-    proposed_of,
-    proposer_failed_of,
+    AttemptLog,
+    IterationTimes,
+    build_attempt,
+    build_blocked,
+    build_loop_complete,
+    build_proposed,
+    build_proposer_failed,
 )
 from autoresearch.core.records import TrialEnded, decode, encode
 from autoresearch.core.trajectory import Trajectory
@@ -39,25 +39,25 @@ def measured(train_s: float, val_s: float) -> TrialEnded:
 
 class TestOverhead:
     def test_what_is_left_of_the_wall_after_proposing_training_and_validation(self) -> None:
-        times = Times(wall_s=30.0, propose_s=4.0)
+        times = IterationTimes(wall_s=30.0, propose_s=4.0)
         assert times.overhead_s([measured(10.0, 1.0), measured(12.0, 2.0)]) == pytest.approx(1.0)
 
     def test_a_failed_trial_counts_whole_as_time_well_tried(self) -> None:
         failed = ended(Failure(cause=Cause.TIMEOUT, detail="", trial_wall_s=20.0))
-        assert Times(wall_s=25.0, propose_s=4.0).overhead_s([failed]) == pytest.approx(1.0)
+        assert IterationTimes(wall_s=25.0, propose_s=4.0).overhead_s([failed]) == pytest.approx(1.0)
 
     def test_a_trial_that_never_began_took_nothing(self) -> None:
         lost = ended(Failure(cause=Cause.HOST_LOST, detail=""))
-        assert Times(wall_s=5.0, propose_s=4.0).overhead_s([lost]) == pytest.approx(1.0)
+        assert IterationTimes(wall_s=5.0, propose_s=4.0).overhead_s([lost]) == pytest.approx(1.0)
 
     def test_two_clocks_that_disagree_do_not_make_it_negative(self) -> None:
-        assert Times(wall_s=10.0, propose_s=0.0).overhead_s([measured(10.0, 0.1)]) == 0.0
+        assert IterationTimes(wall_s=10.0, propose_s=0.0).overhead_s([measured(10.0, 0.1)]) == 0.0
 
 
 class TestAttempt:
     def test_it_holds_the_reply_the_rail_and_the_proposal_as_far_as_it_got(self) -> None:
         refused = '{"knob": "lr", "new_value": 5, "reason": "bold"}'
-        attempt = attempt_of(refused, "nim", gate(refused, BASELINE))
+        attempt = build_attempt(refused, "nim", gate(refused, BASELINE))
         assert (attempt.raw, attempt.source, attempt.rail, attempt.verdict_ok) == (
             refused,
             "nim",
@@ -65,26 +65,26 @@ class TestAttempt:
             False,
         )
         assert attempt.proposal is None
-        passed = attempt_of(GOOD, "nim", gate(GOOD, BASELINE))
+        passed = build_attempt(GOOD, "nim", gate(GOOD, BASELINE))
         assert passed.proposal is not None
         assert (passed.proposal.knob, passed.proposal.new_value) == ("lr", 1e-3)
 
     @given(ANY_TEXT)
     def test_whatever_a_model_answers_can_be_written_and_read(self, raw: str) -> None:
-        attempt = attempt_of(raw, "nim", gate(raw, BASELINE))
-        blocked = blocked_of(1, Asked([attempt], propose_s=0.5), "now", 1.0)
+        attempt = build_attempt(raw, "nim", gate(raw, BASELINE))
+        blocked = build_blocked(1, AttemptLog([attempt], propose_s=0.5), "now", 1.0)
         assert decode(encode(blocked)) == blocked
 
     def test_a_reply_is_kept_up_to_a_bound(self) -> None:
         raw = "x" * (MAX_KEPT_REPLY_CHARS + 1)
-        assert attempt_of(raw, "nim", gate(raw, BASELINE)).raw == raw[:-1]
+        assert build_attempt(raw, "nim", gate(raw, BASELINE)).raw == raw[:-1]
 
 
 class TestBlocked:
     def test_the_last_attempt_speaks_for_it_and_all_are_there(self) -> None:
         replies = ["no", '{"knob": "mood", "new_value": 1, "reason": ""}']
-        attempts = [attempt_of(raw, "nim", gate(raw, BASELINE)) for raw in replies]
-        blocked = blocked_of(3, Asked(attempts, propose_s=4.0), "now", 5.0)
+        attempts = [build_attempt(raw, "nim", gate(raw, BASELINE)) for raw in replies]
+        blocked = build_blocked(3, AttemptLog(attempts, propose_s=4.0), "now", 5.0)
         assert (blocked.iter, blocked.rail, blocked.reason) == (3, Rail.R2_MENU, attempts[-1].reason)
         assert blocked.attempts == tuple(attempts)
         assert (blocked.iter_wall_s, blocked.propose_wall_s, blocked.overhead_s) == (5.0, 4.0, 1.0)
@@ -93,7 +93,7 @@ class TestBlocked:
 class TestProposerFailed:
     @given(ANY_TEXT)
     def test_whatever_the_error_says_can_be_written_and_read(self, message: str) -> None:
-        failed = proposer_failed_of(1, "nim", RuntimeError(message), Asked(propose_s=1.0), "now", 1.0)
+        failed = build_proposer_failed(1, "nim", RuntimeError(message), AttemptLog(propose_s=1.0), "now", 1.0)
         assert decode(encode(failed)) == failed
         assert failed.reason.startswith("RuntimeError: ")
         assert failed.reason.isprintable()
@@ -103,11 +103,13 @@ class TestProposed:
     def test_only_a_verdict_that_passed_opens_an_iteration(self) -> None:
         verdict = gate("no", BASELINE)
         with pytest.raises(ValueError, match="passed"):
-            proposed_of(verdict, "nim", Asked([attempt_of("no", "nim", verdict)]), 1, "now")
+            build_proposed(verdict, "nim", AttemptLog([build_attempt("no", "nim", verdict)]), 1, "now")
 
     def test_it_carries_what_the_trial_needs(self) -> None:
         verdict = gate(GOOD, BASELINE)
-        proposed = proposed_of(verdict, "nim", Asked([attempt_of(GOOD, "nim", verdict)], propose_s=1.5), 4, "now")
+        proposed = build_proposed(
+            verdict, "nim", AttemptLog([build_attempt(GOOD, "nim", verdict)], propose_s=1.5), 4, "now"
+        )
         assert proposed.candidate_cfg == {**BASELINE, "lr": 1e-3}
         assert (proposed.iter, proposed.source, proposed.propose_wall_s) == (4, "nim", 1.5)
         assert proposed.diff.splitlines()[-2:] == [f"-lr = {BASELINE['lr']}", "+lr = 0.001"]
@@ -115,4 +117,4 @@ class TestProposed:
 
 def test_a_run_without_a_baseline_is_not_complete() -> None:
     with pytest.raises(ValueError, match="baseline"):
-        loop_complete_of(Trajectory(), 5, "now")
+        build_loop_complete(Trajectory(), 5, "now")

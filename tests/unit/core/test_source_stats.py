@@ -20,7 +20,7 @@ from autoresearch.core.records import (
     decode,
     encode,
 )
-from autoresearch.core.source_stats import credit_of
+from autoresearch.core.source_stats import source_credits
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial, measurement
@@ -56,8 +56,8 @@ def proposer_failed(n: int, source: str) -> ProposerFailed:
 
 class TestCreditOf:
     def test_nothing_tried_is_nobodys(self) -> None:
-        assert credit_of([]) == ()
-        assert credit_of([blocked(1, "nim"), proposer_failed(2, "nim")]) == ()
+        assert source_credits([]) == ()
+        assert source_credits([blocked(1, "nim"), proposer_failed(2, "nim")]) == ()
 
     def test_each_source_gets_what_its_own_candidates_came_to(self) -> None:
         night = [
@@ -68,7 +68,7 @@ class TestCreditOf:
             evaluated(5, "nim", -0.01),
             evaluated(6, "tpe", 0.007, keep=True),
         ]
-        tpe, nim = credit_of(night)
+        tpe, nim = source_credits(night)
         assert (tpe.source, tpe.iterations, tpe.measured, tpe.failed, tpe.keeps) == ("tpe", 3, 2, 1, 1)
         assert tpe.mean_improvement_frac == pytest.approx(0.004)
         assert (tpe.best_improvement_frac, tpe.best_iter) == (0.007, 6)
@@ -76,12 +76,12 @@ class TestCreditOf:
         assert (nim.best_improvement_frac, nim.best_iter) == (0.02, 3)
 
     def test_one_whose_candidates_all_failed_has_no_mean_and_no_best(self) -> None:
-        (credit,) = credit_of([failed(1, "random"), failed(2, "random")])
+        (credit,) = source_credits([failed(1, "random"), failed(2, "random")])
         assert (credit.iterations, credit.measured, credit.failed, credit.keeps) == (2, 0, 2, 0)
         assert credit.mean_improvement_frac is credit.best_improvement_frac is credit.best_iter is None
 
     def test_of_two_that_are_equally_good_the_first_is_named(self) -> None:
-        assert credit_of([evaluated(1, "tpe", 0.01), evaluated(2, "tpe", 0.01)])[0].best_iter == 1
+        assert source_credits([evaluated(1, "tpe", 0.01), evaluated(2, "tpe", 0.01)])[0].best_iter == 1
 
 
 SOURCES = st.sampled_from(["nim", "tpe", "random"])
@@ -102,7 +102,7 @@ def nights(draw: st.DrawFn) -> list[Evaluated | EvalFailed | Blocked | ProposerF
 class TestLaws:
     @given(nights())
     def test_the_shares_add_up_to_the_night(self, night) -> None:
-        credit = credit_of(night)
+        credit = source_credits(night)
         tried = [r for r in night if isinstance(r, Evaluated | EvalFailed)]
         assert sum(c.iterations for c in credit) == len(tried)
         assert sum(c.keeps for c in credit) == sum(getattr(r, "decision", "") == "keep" for r in night)
@@ -117,8 +117,8 @@ class TestLaws:
 
     @given(nights())
     def test_nobodys_credit_depends_on_what_the_others_did(self, night) -> None:
-        for credit in credit_of(night):
-            assert credit_of(r for r in night if r.source == credit.source) == (credit,)
+        for credit in source_credits(night):
+            assert source_credits(r for r in night if r.source == credit.source) == (credit,)
 
 
 class TestWhereARunSaysSo:

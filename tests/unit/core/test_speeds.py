@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.core.speeds import MatmulPeak, Peak, Point, conditions_of
+from autoresearch.core.speeds import MatmulPeak, Peak, Point, speed_conditions
 from autoresearch.core.values import sha256_of
 from autoresearch.errors import JournalDamaged
 from autoresearch.storage.journal import Journal
@@ -19,7 +19,7 @@ from autoresearch.testing.fake_timer import fake_speed
 from rails import default_menu
 
 BASELINE = dict(default_menu().defaults)
-SHA = sha256_of(conditions_of(YARDSTICK, BASELINE))
+SHA = sha256_of(speed_conditions(YARDSTICK, BASELINE))
 
 
 def point(batch_size: int = 16, seq_len: int = 1024, precision: str = "fp8", **changes: Any) -> Point:
@@ -44,15 +44,15 @@ def speeds(run_dir: Path, said: list[str] | None = None) -> dict[Any, float]:
 class TestConditions:
     @pytest.mark.parametrize("knob", ["lr", "lr_warmup", "grad_clip", "weight_decay", "beta1", "beta2"])
     def test_a_knob_that_only_scales_numbers_changes_nothing(self, knob: str) -> None:
-        assert sha256_of(conditions_of(YARDSTICK, {**BASELINE, knob: 0.123})) == SHA
+        assert sha256_of(speed_conditions(YARDSTICK, {**BASELINE, knob: 0.123})) == SHA
 
     @pytest.mark.parametrize("knob", ["batch_size", "seq_len", "precision"])
     def test_the_swept_knobs_are_the_points_not_the_conditions(self, knob: str) -> None:
-        assert sha256_of(conditions_of(YARDSTICK, {**BASELINE, knob: 3})) == SHA
+        assert sha256_of(speed_conditions(YARDSTICK, {**BASELINE, knob: 3})) == SHA
 
     @pytest.mark.parametrize("knob", ["n_layer", "n_head", "d_model", "d_ff", "a_knob_of_tomorrow"])
     def test_another_model_is_another_envelope(self, knob: str) -> None:
-        assert sha256_of(conditions_of(YARDSTICK, {**BASELINE, knob: 3})) != SHA
+        assert sha256_of(speed_conditions(YARDSTICK, {**BASELINE, knob: 3})) != SHA
 
     @pytest.mark.parametrize(
         "change",
@@ -63,11 +63,11 @@ class TestConditions:
         ],
     )  # fmt: skip
     def test_another_machine_or_trainer_is_another_envelope(self, change: dict[str, Any]) -> None:
-        assert sha256_of(conditions_of(YARDSTICK.model_copy(update=change), BASELINE)) != SHA
+        assert sha256_of(speed_conditions(YARDSTICK.model_copy(update=change), BASELINE)) != SHA
 
     @pytest.mark.parametrize("change", [{"budget_size": 99.0}, {"span_bytes": 7}, {"evaluator_version": 9}])
     def test_how_long_a_trial_trains_and_what_it_scores_change_nothing(self, change: dict[str, Any]) -> None:
-        assert sha256_of(conditions_of(YARDSTICK.model_copy(update=change), BASELINE)) == SHA
+        assert sha256_of(speed_conditions(YARDSTICK.model_copy(update=change), BASELINE)) == SHA
 
 
 class TestRecords:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autoresearch.config.resolve import resolve
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
-from autoresearch.core.ports import Hold, Interrupted
+from autoresearch.core.ports import Interrupted, SuspendControl
 from autoresearch.core.records import (
     Baseline,
     Evaluated,
@@ -57,7 +57,7 @@ def night(seed: int) -> list[Event]:
     dice, journal = random.Random(seed), MemoryJournal()
 
     class Luck(FakeTrial):
-        def measure(self, cfg: Cfg, seed: int, on_progress: Any, hold: Hold) -> Outcome | Suspended:
+        def measure(self, cfg: Cfg, seed: int, on_progress: Any, hold: SuspendControl) -> Outcome | Suspended:
             spent_j = hold.before.energy_j if hold.before else None
             joules = dice.choice([None, 5.0]) if spent_j is None else spent_j + 5.0
             match dice.randrange(7):

@@ -9,7 +9,7 @@ import pytest
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement
 from autoresearch.core.power import Phase, Power
 from autoresearch.core.records import TrialEnded
-from autoresearch.core.trial_marks import marks_of
+from autoresearch.core.trial_marks import compute_marks
 from autoresearch.testing.fake_trial import measurement
 
 
@@ -42,7 +42,7 @@ def baseline(flops_per_s: float = 30e12, **gauges: Any) -> list[TrialEnded]:
     ],
 )
 def test_throttled_and_contended(gauges: dict[str, Any], marks: tuple[Mark, ...]) -> None:
-    assert marks_of(at_speed(30e12), trained(**gauges), baseline()) == marks
+    assert compute_marks(at_speed(30e12), trained(**gauges), baseline()) == marks
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_throttled_and_contended(gauges: dict[str, Any], marks: tuple[Mark, ...]
 def test_a_trial_on_the_cpu_is_contended_where_somebody_waits_for_a_core(
     device: str, waited: float | None, marks: tuple[Mark, ...]
 ) -> None:
-    assert marks_of(at_speed(30e12, device), trained(cpu_wait_frac=waited), baseline()) == marks
+    assert compute_marks(at_speed(30e12, device), trained(cpu_wait_frac=waited), baseline()) == marks
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_slow(
     flops_per_s: float, clock_mhz: float | None, baseline_clock_mhz: float | None, marks: tuple[Mark, ...]
 ) -> None:
     before = baseline(clock_mhz=baseline_clock_mhz)
-    assert marks_of(at_speed(flops_per_s), trained(clock_mhz=clock_mhz), before) == marks
+    assert compute_marks(at_speed(flops_per_s), trained(clock_mhz=clock_mhz), before) == marks
 
 
 def test_nothing_is_slow_before_there_is_a_baseline_or_without_a_time() -> None:
-    assert marks_of(at_speed(1.0), {}, []) == ()
-    assert marks_of(measurement(3.3), {}, baseline()) == (), "a trial that took no time has no speed"
+    assert compute_marks(at_speed(1.0), {}, []) == ()
+    assert compute_marks(measurement(3.3), {}, baseline()) == (), "a trial that took no time has no speed"
 
 
 def test_a_failure_can_have_been_contended_and_is_not_slow() -> None:
     failure = Failure(cause=Cause.TIMEOUT, detail="", trial_wall_s=600.0)
-    assert marks_of(failure, trained(others_util_pct=50.0), baseline()) == ("contended",)
-    assert marks_of(failure, {}, baseline()) == ()
+    assert compute_marks(failure, trained(others_util_pct=50.0), baseline()) == ("contended",)
+    assert compute_marks(failure, {}, baseline()) == ()

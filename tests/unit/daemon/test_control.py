@@ -148,25 +148,25 @@ def test_a_signal_ends_the_waiting_though_the_flag_stays(flag, number):
 def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
     told: list[str] = []
     looks: list[int] = []
-    control = RunControl(flag, look=lambda: looks.append(1), waited=told.append)
-    assert not control.must_drop()
-    assert not control.has_a_wish()
+    control = RunControl(flag, poll=lambda: looks.append(1), heartbeat=told.append)
+    assert not control.must_abort()
+    assert not control.stop_or_pause_requested()
     control.on_signal(signal.SIGTERM)
-    assert control.has_a_wish()
+    assert control.stop_or_pause_requested()
     control.on_signal(signal.SIGTERM)
-    assert control.must_drop()
+    assert control.must_abort()
     assert told == ["", "", "SIGTERM", "SIGTERM"]
     assert len(looks) == len(told)
 
 
 def test_a_flag_is_a_wish(flag):
     flag.touch()
-    assert RunControl(flag).has_a_wish()
+    assert RunControl(flag).stop_or_pause_requested()
 
 
 def test_a_pause_is_told_of_while_it_lasts(flag):
     flag.touch()
-    RunControl(flag, waited=lambda _stopping: flag.unlink()).wait_while_paused()
+    RunControl(flag, heartbeat=lambda _stopping: flag.unlink()).wait_while_paused()
     assert not flag.exists()
 
 
@@ -175,8 +175,8 @@ def test_who_looks_on_and_fails_changes_nothing(flag):
         raise RuntimeError
 
     told: list[str] = []
-    assert not RunControl(flag, waited=fails).must_drop()
-    assert not RunControl(flag, look=lambda: fails(""), waited=told.append).must_drop()
+    assert not RunControl(flag, heartbeat=fails).must_abort()
+    assert not RunControl(flag, poll=lambda: fails(""), heartbeat=told.append).must_abort()
     assert told == [""]
 
 
@@ -396,7 +396,7 @@ def test_what_is_spent_ends_the_run_after_everything_else(flag):
 def test_a_pause_is_metered_and_ends_when_all_is_spent(flag):
     flag.touch()
     looks = []
-    control = RunControl(flag, look=lambda: looks.append(flag.unlink()), spent=lambda: "spent" if looks else "")
+    control = RunControl(flag, poll=lambda: looks.append(flag.unlink()), spent=lambda: "spent" if looks else "")
     control.wait_while_paused()
     assert looks == [None]
     flag.touch()

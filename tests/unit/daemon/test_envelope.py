@@ -17,9 +17,9 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Interrupted
 from autoresearch.core.speeds import Timing, swept
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import Bench
+from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.envelope import Axes, Envelope, points_of, sweep
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError, JournalDamaged, LockHeld
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import DirectoryLock
@@ -28,7 +28,7 @@ from autoresearch.storage.speed_log import decode_all
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_timer import FakeTimer
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.spec import Budget, Device
 
@@ -47,10 +47,10 @@ def found(settings: Settings, timer: FakeTimer | None = None, axes: Axes = FOUR,
         k: how.pop(k) for k in ("yardstick", "estimator") if k in how
     }
 
-    def bench(*_: Any) -> Bench:
-        return Bench(FakeTrial(), **parts, timer=timer or FakeTimer())
+    def backend(*_: Any) -> TrialBackend:
+        return TrialBackend(FakeTrial(), **parts, timer=timer or FakeTimer())
 
-    return sweep(settings, how.pop("watcher", SilentWatcher()), axes, make_bench=bench, **how)
+    return sweep(settings, how.pop("observer", RecordingObserver()), axes, make_backend=backend, **how)
 
 
 def where(envelope: Envelope, status: str = "measured") -> list[Any]:
@@ -66,7 +66,7 @@ NO_ROOM = Failure(cause=Cause.OUT_OF_MEMORY, detail="it held 9 MiB, 8 MiB were a
 
 class TestPoints:
     def test_by_default_they_are_the_menus_choices_the_small_ones_first(self, make_settings) -> None:
-        policy = policy_of(make_settings())
+        policy = build_policy(make_settings())
         cfgs = points_of(policy, Axes())
         assert len(cfgs) == 4 * 3 * 2
         assert swept(cfgs[0]) == (2, 64, "fp32")
@@ -77,7 +77,7 @@ class TestPoints:
         assert all(others.items() <= cfg.items() for cfg in cfgs)
 
     def test_values_off_the_menu_may_be_asked_for_and_count_once(self, make_settings) -> None:
-        cfgs = points_of(policy_of(make_settings()), Axes((3, 3, 100), (77,), ("fp8",)))
+        cfgs = points_of(build_policy(make_settings()), Axes((3, 3, 100), (77,), ("fp8",)))
         assert [swept(c) for c in cfgs] == [(3, 77, "fp8"), (100, 77, "fp8")]
 
     @pytest.mark.parametrize(
@@ -123,16 +123,16 @@ class TestSweep:
         assert two.mfu == pytest.approx(one.mfu / 2)
 
     def test_without_a_peak_there_is_no_mfu_and_it_is_asked_for_once(self, make_settings) -> None:
-        watcher, asked = SilentWatcher(), []
+        observer, asked = RecordingObserver(), []
 
         def no_peak(cfg: Cfg) -> Failure:
             asked.append(cfg["precision"])
             return Failure(cause=Cause.ERROR, detail="no fp8 here")
 
-        envelope = found(make_settings(), FakeTimer(no_peak=no_peak), watcher=watcher)
+        envelope = found(make_settings(), FakeTimer(no_peak=no_peak), observer=observer)
         assert [p.mfu for p in envelope.points] == [None] * 4
         assert asked == ["fp32", "bf16"]
-        assert "no matmul peak in fp32, so no MFU: error (no fp8 here)" in watcher.messages
+        assert "no matmul peak in fp32, so no MFU: error (no fp8 here)" in observer.messages
 
     def test_a_point_that_fails_is_a_point_and_the_sweep_goes_on(self, make_settings) -> None:
         envelope = found(make_settings(), FakeTimer(fail=fails(ALL_FOUR[1], NO_ROOM)))
@@ -144,7 +144,7 @@ class TestSweep:
 class TestRefused:
     @pytest.fixture
     def estimator(self, make_settings) -> Estimator:
-        return Estimator(policy_of(make_settings()).baseline, 4096, "torch", CPU, Budget(kind="steps", size=10), 0)
+        return Estimator(build_policy(make_settings()).baseline, 4096, "torch", CPU, Budget(kind="steps", size=10), 0)
 
     def test_what_the_trainer_cannot_do_is_not_run(self, make_settings, estimator) -> None:
         timer = FakeTimer()
@@ -168,12 +168,12 @@ class TestRefused:
 
 class TestResume:
     def test_what_was_measured_is_not_measured_again(self, make_settings) -> None:
-        settings, timer, watcher = make_settings(), FakeTimer(), SilentWatcher()
+        settings, timer, observer = make_settings(), FakeTimer(), RecordingObserver()
         first = found(settings, axes=Axes((8,), (128,)))
-        again = found(settings, timer, watcher=watcher)
+        again = found(settings, timer, observer=observer)
         assert [swept(c) for c in timer.timed] == ALL_FOUR[2:]
         assert again.points[:2] == first.points
-        assert "2 of 4 points are measured already" in watcher.messages
+        assert "2 of 4 points are measured already" in observer.messages
 
     def test_a_point_that_failed_is_tried_again(self, make_settings) -> None:
         settings, timer = make_settings(), FakeTimer()
@@ -207,14 +207,14 @@ class TestResume:
         assert (len(faster.timed), len(wider.timed)) == (0, 4)
 
     def test_fresh_measures_anew_and_keeps_the_old_file(self, make_settings) -> None:
-        settings, timer, watcher = make_settings(), FakeTimer(), SilentWatcher()
+        settings, timer, observer = make_settings(), FakeTimer(), RecordingObserver()
         path = found(settings).path
         before = path.read_bytes()
-        found(settings, timer, fresh=True, watcher=watcher)
+        found(settings, timer, fresh=True, observer=observer)
         assert len(timer.timed) == 4
         (kept,) = (settings.run_dir / "archive").glob(f"*/{ENVELOPE}")
         assert kept.read_bytes() == before
-        assert any("the old envelope is kept in" in m for m in watcher.messages)
+        assert any("the old envelope is kept in" in m for m in observer.messages)
 
     def test_a_torn_tail_costs_its_point_only(self, make_settings) -> None:
         settings, timer = make_settings(), FakeTimer()

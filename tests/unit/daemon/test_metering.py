@@ -16,12 +16,12 @@ from autoresearch.core.power import Method, Scope
 from autoresearch.core.records import LoopComplete, Metered, Started, Stopped, TrialEnded, decode
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import metering, service
-from autoresearch.daemon.backend import Bench
-from autoresearch.daemon.metering import UNKNOWN_S, idle_power, is_here, kwh_of, metered, spent, spent_reason
+from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.metering import UNKNOWN_S, idle_power, is_local, kwh_of, meter_run, spent, spent_reason
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sensors.select import Opened
-from autoresearch.energy.sensors.sensor import Base, Nothing
+from autoresearch.energy.sensors.select import SelectedSensor
+from autoresearch.energy.sensors.sensor import Base, NoSensor
 from autoresearch.errors import ConfigError
 from autoresearch.report import load, summarise
 from autoresearch.storage.journal import read
@@ -30,7 +30,7 @@ from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_meter import fake_power
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 
 WATTS = 100.0
 
@@ -62,16 +62,16 @@ class Phased(FakeTrial):
         return outcome
 
 
-def bench_of(opened: Opened | None) -> service.MakeBench:
-    def make(settings: Settings, policy: Any, run_dir: Any, aborted: Callable[[], bool], watcher: Any) -> Bench:
+def bench_of(opened: SelectedSensor | None) -> service.MakeBackend:
+    def make(settings: Settings, policy: Any, run_dir: Any, aborted: Callable[[], bool], observer: Any) -> TrialBackend:
         sensor = (lambda: opened) if opened else None
-        return Bench(Phased(takes_s=0.01, aborted=aborted), YARDSTICK, None, open_source=sensor)
+        return TrialBackend(Phased(takes_s=0.01, aborted=aborted), YARDSTICK, None, select_sensor=sensor)
 
     return make
 
 
-def run(settings: Settings, opened: Opened | None, watcher: SilentWatcher | None = None) -> str:
-    return service.run(settings, watcher or SilentWatcher(), make_bench=bench_of(opened))
+def run(settings: Settings, opened: SelectedSensor | None, observer: RecordingObserver | None = None) -> str:
+    return service.run(settings, observer or RecordingObserver(), make_backend=bench_of(opened))
 
 
 def records(settings: Settings) -> list[Any]:
@@ -82,14 +82,14 @@ def records(settings: Settings) -> list[Any]:
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """The idle power is known after a moment."""
     monkeypatch.setattr(metering, "IDLE_S", 1e-6)
-    monkeypatch.setattr(metering, "LOOK_S", 1e-3)
+    monkeypatch.setattr(metering, "POLL_S", 1e-3)
 
 
 class TestNight:
     def test_every_second_is_accounted_for_once(self, make_settings) -> None:
         settings = make_settings({"energy.price_per_kwh": 0.3, "energy.currency": "EUR"}, iters=2)
-        sensor, watcher = Sensor(), SilentWatcher()
-        assert run(settings, Opened(sensor, ("hwmon: none",)), watcher) == "complete"
+        sensor, observer = Sensor(), RecordingObserver()
+        assert run(settings, SelectedSensor(sensor, ("hwmon: none",)), observer) == "complete"
         found = records(settings)
         powers = [p for r in found if isinstance(r, Metered) for p in r.power.values()]
         assert {p.scope for p in powers} == {"gpu"}
@@ -101,7 +101,7 @@ class TestNight:
         assert started.metering.idle is not None
         assert started.metering.idle.mean_w == pytest.approx(WATTS)
         assert sensor.closed == 1
-        assert any("100.0 W before the first trial" in m for m in watcher.messages)
+        assert any("100.0 W before the first trial" in m for m in observer.messages)
         for trial in (r for r in found if isinstance(r, TrialEnded)):
             assert {"train", "validate"} <= set(trial.power)
             assert trial.outcome.energy_j == pytest.approx(sum(p.energy_j or 0.0 for p in trial.power.values()))
@@ -115,15 +115,15 @@ class TestNight:
 
     def test_a_fresh_run_has_a_telemetry_of_its_own(self, make_settings) -> None:
         settings = make_settings(iters=1)
-        run(settings, Opened(Sensor()))
-        service.run(settings, SilentWatcher(), fresh=True, make_bench=bench_of(None))
+        run(settings, SelectedSensor(Sensor()))
+        service.run(settings, RecordingObserver(), fresh=True, make_backend=bench_of(None))
         assert not (settings.run_dir / TELEMETRY).exists()
         assert list(settings.run_dir.glob(f"archive/*/{TELEMETRY}"))
 
     @pytest.mark.parametrize("meter", ["off", "auto"])
     def test_without_a_sensor_or_a_wish_nothing_is_made_up(self, make_settings, meter: str) -> None:
         settings = make_settings({"energy.meter": meter}, iters=1)
-        assert run(settings, Opened(Nothing() if meter == "auto" else Sensor(), ("rapl: none",))) == "complete"
+        assert run(settings, SelectedSensor(NoSensor() if meter == "auto" else Sensor(), ("rapl: none",))) == "complete"
         found = records(settings)
         assert {r.outcome.energy_j for r in found if isinstance(r, TrialEnded)} == {None}
         metering = next(r.metering for r in found if isinstance(r, Started))
@@ -136,16 +136,16 @@ class TestNight:
             def read(self, t: float) -> Sequence[Sample]:
                 raise RuntimeError("the driver is gone")
 
-        settings, watcher = make_settings(iters=1), SilentWatcher()
-        assert run(settings, Opened(Broken()), watcher) == "complete"
+        settings, observer = make_settings(iters=1), RecordingObserver()
+        assert run(settings, SelectedSensor(Broken()), observer) == "complete"
         assert {r.outcome.energy_j for r in records(settings) if isinstance(r, TrialEnded)} == {None}
-        assert any("gave up (RuntimeError: the driver is gone)" in m for m in watcher.messages)
+        assert any("gave up (RuntimeError: the driver is gone)" in m for m in observer.messages)
 
 
 class TestMaxKwh:
     def test_it_ends_the_run_in_good_order_and_says_why(self, make_settings) -> None:
         settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
-        ending = run(settings, Opened(Sensor()))
+        ending = run(settings, SelectedSensor(Sensor()))
         assert "kWh are spent" in ending
         last = records(settings)[-1]
         assert isinstance(last, Stopped)
@@ -153,17 +153,17 @@ class TestMaxKwh:
 
     def test_a_restart_does_not_begin_to_count_anew(self, make_settings) -> None:
         settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
-        run(settings, Opened(Sensor()))
+        run(settings, SelectedSensor(Sensor()))
         stops = len(records(settings))
-        assert "kWh are spent" in run(settings, Opened(Sensor()))
+        assert "kWh are spent" in run(settings, SelectedSensor(Sensor()))
         assert len(records(settings)) == stops + 2, "a start and a stop"
 
     def test_a_bound_that_is_far_away_changes_nothing(self, make_settings) -> None:
         settings = make_settings({"energy.max_kwh": 1e3}, iters=1)
-        assert run(settings, Opened(Sensor())) == "complete"
+        assert run(settings, SelectedSensor(Sensor())) == "complete"
         assert isinstance(records(settings)[-1], LoopComplete)
 
-    @pytest.mark.parametrize("opened", [None, Opened(Nothing(), ("rapl: permission denied",))])
+    @pytest.mark.parametrize("opened", [None, SelectedSensor(NoSensor(), ("rapl: permission denied",))])
     def test_one_that_cannot_be_kept_is_refused_before_anything_begins(self, make_settings, opened) -> None:
         settings = make_settings({"energy.max_kwh": 1.0}, iters=1)
         with pytest.raises(ConfigError, match="cannot be kept") as refused:
@@ -173,7 +173,7 @@ class TestMaxKwh:
 
     def test_seconds_that_nobody_metered_count_as_the_metered_ones_did(self) -> None:
         meter, trajectory = PowerMeter(), Trajectory()
-        meter.use(Opened(Sensor()))
+        meter.use(SelectedSensor(Sensor()))
         trajectory.power["gpu"] = {"train": fake_power(3.6e6, 7200.0, coverage=0.5)}
         total = spent(meter, trajectory)
         assert total is not None
@@ -185,7 +185,7 @@ class TestMaxKwh:
 
     def test_a_sensor_that_never_says_a_joule_ends_the_run_by_name(self) -> None:
         meter, trajectory = PowerMeter(), Trajectory()
-        meter.use(Opened(Sensor()))
+        meter.use(SelectedSensor(Sensor()))
         settings = resolve({"energy.max_kwh": 1.5}, {}).settings
         trajectory.power["gpu"] = {"train": fake_power(None, UNKNOWN_S / 2)}
         assert spent_reason(settings, meter, trajectory) == ""
@@ -201,11 +201,11 @@ class TestMaxKwh:
 
     def test_joules_of_another_scope_cannot_be_bounded_with_these(self, make_settings) -> None:
         settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
-        run(settings, Opened(Sensor()))
+        run(settings, SelectedSensor(Sensor()))
         of_the_system = Sensor()
         of_the_system.scope = "system"
         with pytest.raises(ConfigError, match="metered in scope gpu, and this start meters scope system"):
-            run(settings, Opened(of_the_system))
+            run(settings, SelectedSensor(of_the_system))
 
 
 class TestIdle:
@@ -216,7 +216,7 @@ class TestIdle:
 
         clock = iter(float(n) for n in range(1000))
         meter = PowerMeter(clock=lambda: next(clock))
-        meter.use(Opened(Silent()))
+        meter.use(SelectedSensor(Silent()))
         slept: list[float] = []
         idle = idle_power(meter, FakeControl(), slept.append)
         assert slept
@@ -224,18 +224,20 @@ class TestIdle:
 
     def test_a_stop_is_not_kept_waiting(self) -> None:
         meter = PowerMeter()
-        meter.use(Opened(Sensor()))
+        meter.use(SelectedSensor(Sensor()))
         idle_power(meter, FakeControl(stop=signal.SIGTERM.name), lambda _s: pytest.fail("it waits"))
 
     @pytest.mark.parametrize(("proposer", "shared"), [("nim", True), ("hybrid", True), ("tpe", None)])
     def test_an_llm_server_on_this_machine_is_said(self, tmp_path, proposer: str, shared: bool | None) -> None:
         settings = resolve({"llm.base_url": "http://127.0.0.1:8000/v1"}, {}).settings
-        bench = Bench(FakeTrial(), YARDSTICK, None, open_source=lambda: Opened(Sensor()))
-        watcher = SilentWatcher()
-        with metered(settings, bench, PowerMeter(), tmp_path, proposer, FakeControl(), watcher, Trajectory()) as found:
+        backend = TrialBackend(FakeTrial(), YARDSTICK, None, select_sensor=lambda: SelectedSensor(Sensor()))
+        observer = RecordingObserver()
+        with meter_run(
+            settings, backend, PowerMeter(), tmp_path, proposer, FakeControl(), observer, Trajectory()
+        ) as found:
             assert found is not None
             assert found.shared is shared
-        assert ("something else is on the device" in watcher.messages[0]) is bool(shared)
+        assert ("something else is on the device" in observer.messages[0]) is bool(shared)
 
 
 @pytest.mark.parametrize(
@@ -249,19 +251,19 @@ class TestIdle:
     ],
 )
 def test_whether_a_server_is_on_this_machine(url: str, here: bool) -> None:
-    assert is_here(url) is here
+    assert is_local(url) is here
 
 
 def test_a_run_outside_its_window_ends_in_good_order(make_settings, monkeypatch) -> None:
     settings = make_settings(iters=3, window="22:00-07:00")
-    control_of = service.control_of
+    build_control = service.build_control
 
     def at_noon(*args: Any) -> Any:
-        control = control_of(*args)
+        control = build_control(*args)
         control.now = lambda: datetime(2026, 11, 21, 12, 0)
         return control
 
-    monkeypatch.setattr(service, "control_of", at_noon)
+    monkeypatch.setattr(service, "build_control", at_noon)
     ending = run(settings, None)
     assert ending == "it is 12:00, and the window is 22:00-07:00"
     assert isinstance(records(settings)[-1], Stopped)

@@ -12,8 +12,8 @@ import pytest
 from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event, LoopComplete, Resumed, Started, Stopped
 from autoresearch.daemon.night_end import end_of_night
-from autoresearch.daemon.service import control_of
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.daemon.service import build_control
+from autoresearch.testing.recording_observer import RecordingObserver
 
 TRIAL_S = 1800.0
 
@@ -60,6 +60,6 @@ def test_the_end_is_that_of_the_night_that_began(
     wanted = datetime.fromisoformat(end)
     assert end_of_night("07:00", records, datetime.fromisoformat(now), TRIAL_S) == wanted
     settings = make_settings({"limits.deadline_s": TRIAL_S}, until="07:00")
-    hand = control_of(settings, Path(), SilentWatcher(), records, datetime.fromisoformat(now))
+    hand = build_control(settings, Path(), RecordingObserver(), records, datetime.fromisoformat(now))
     hand.now = lambda: datetime.fromisoformat(now)
     assert hand.stop_reason() == ("it is 07:00" if wanted <= hand.now() else "")

@@ -22,12 +22,12 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Proposer, Reply
 from autoresearch.core.records import Attempt, Blocked
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import Bench, judge, refusal_for_cost
-from autoresearch.daemon.policy import policy_of
-from autoresearch.daemon.recording import answers_of, recording_of
+from autoresearch.daemon.backend import TrialBackend, judge, refusal_for_cost
+from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.recording import read_recording, replies_by_iteration
 from autoresearch.errors import JournalError
 from autoresearch.proposers.factory import budget_left
-from autoresearch.proposers.llm import NimProposer
+from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer, given_by, reply_of
 from autoresearch.proposers.space import Space
@@ -59,7 +59,7 @@ SCRIPTS = st.dictionaries(  # iteration -> rounds -> proposals; a round without 
 )
 
 
-def too_dear(cfg: Config) -> Estimate:
+def over_budget(cfg: Config) -> Estimate:
     return Estimate(peak_bytes=1, time_ratio=9.0 if cfg["d_model"] > 1024 or cfg["beta1"] > 0.9 else 1.0)
 
 
@@ -86,15 +86,15 @@ class Hybrid:
         return reply_of(slices, "nim") if slices else self.fallback.propose(trajectory, refused)
 
 
-def fallback_of(kind: type[Any], settings: Settings, seed: int = 7) -> Proposer:
-    policy = policy_of(settings)
-    bench = Bench(FakeTrial(), YARDSTICK, too_dear)
-    space = Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, bench, settings))
+def build_fallback(kind: type[Any], settings: Settings, seed: int = 7) -> Proposer:
+    policy = build_policy(settings)
+    backend = TrialBackend(FakeTrial(), YARDSTICK, over_budget)
+    space = Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, backend, settings))
     return kind(space, seed)
 
 
 def night(settings: Settings, proposer: Proposer) -> Loop:
-    loop = fake_loop(settings, proposer, FakeTrial(fail=too_deep), too_dear)
+    loop = fake_loop(settings, proposer, FakeTrial(fail=too_deep), over_budget)
     assert loop.run() == "complete"
     return loop
 
@@ -122,17 +122,17 @@ def saved(run_dir: Path, loop: Loop, exchanges: Sequence[Exchange]) -> None:
 def check_replays(run_dir: Path, script: Mapping[int, Sequence[Sequence[str]]], kind: type[Any], attempts: int) -> Loop:
     """Record a night of this script, replay it from both files; the recorded one."""
     settings = Settings(iters=ITERS, baseline=default_menu().defaults, limits={"max_attempts": attempts})
-    hybrid = Hybrid(script, fallback_of(kind, settings))
+    hybrid = Hybrid(script, build_fallback(kind, settings))
     first = night(settings, hybrid)
     saved(run_dir, first, hybrid.exchanges)
 
-    replies = recording_of(run_dir)
+    replies = read_recording(run_dir)
     assert isinstance(replies, tuple)
     assert told(night(settings, ReplayProposer(replies))) == told(first)
 
-    answers = recording_of(run_dir / "exchanges.jsonl")
+    answers = read_recording(run_dir / "exchanges.jsonl")
     assert isinstance(answers, dict)
-    again = night(settings, ExchangeReplay(answers, fallback_of(kind, settings)))
+    again = night(settings, ExchangeReplay(answers, build_fallback(kind, settings)))
     assert told(again) == told(first)
     sources = [[a.source.replace("nim", "replay") for a in r.attempts] for r in first.trajectory.iterations]
     assert [[a.source for a in r.attempts] for r in again.trajectory.iterations] == sources
@@ -165,27 +165,27 @@ def test_with_tpe_as_the_fallback(tmp_path: Path) -> None:
 def test_calls_that_failed_leave_nothing_to_replay() -> None:
     said = [fake_exchange(1, n=1), fake_exchange(2, "a", "b", n=3), fake_exchange(3, n=3, round=2)]
     said += [fake_exchange(4, "c", n=3, round=3)]
-    assert answers_of(said) == {3: (("a", "b"), ("c",))}
+    assert replies_by_iteration(said) == {3: (("a", "b"), ("c",))}
 
 
 def test_a_conversation_that_began_again_replaces_the_one_that_was_cut_off() -> None:
     """The daemon was killed before the first came to anything; what it said is in the log, and in no trajectory."""
     cut_off = [fake_exchange(1, "a", n=2), fake_exchange(2, "b", n=2, round=2), fake_exchange(3, "c", n=2, round=3)]
-    assert answers_of([*cut_off, fake_exchange(4, "d", n=2)]) == {2: (("d",),)}
-    assert answers_of([*cut_off, fake_exchange(4, n=2)]) == {}
-    assert answers_of([*cut_off, fake_exchange(4, "d", n=2, round=3)]) == {2: (("a",), ("b",), ("d",))}
+    assert replies_by_iteration([*cut_off, fake_exchange(4, "d", n=2)]) == {2: (("d",),)}
+    assert replies_by_iteration([*cut_off, fake_exchange(4, n=2)]) == {}
+    assert replies_by_iteration([*cut_off, fake_exchange(4, "d", n=2, round=3)]) == {2: (("a",), ("b",), ("d",))}
 
 
 def test_the_name_decides_what_is_read(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"there is no .*exchanges\.jsonl"):
-        recording_of(tmp_path / "exchanges.jsonl")
+        read_recording(tmp_path / "exchanges.jsonl")
     with pytest.raises(JournalError, match=r"has no trajectory\.jsonl"):
-        recording_of(tmp_path)
+        read_recording(tmp_path)
     (tmp_path / "exchanges-tonight").mkdir()
     with pytest.raises(JournalError, match=r"has no trajectory\.jsonl"):
-        recording_of(tmp_path / "exchanges-tonight")
+        read_recording(tmp_path / "exchanges-tonight")
     with pytest.raises(JournalError, match="cannot read"):
-        recording_of(tmp_path / ("exchanges" + "x" * 5000))
+        read_recording(tmp_path / ("exchanges" + "x" * 5000))
 
 
 def test_a_real_llm_night_with_words_instead_of_proposals(tmp_path: Path) -> None:
@@ -196,15 +196,15 @@ def test_a_real_llm_night_with_words_instead_of_proposals(tmp_path: Path) -> Non
         return say("beta1", round(0.6 + number / 100, 3)) if number % 4 == 0 else f"I would rather not say ({number})"
 
     settings, log = Settings(iters=12, baseline=default_menu().defaults), MemoryLog()
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     space = Space(policy.menu, policy.baseline, policy.steps)
-    judged = partial(judge, policy, Bench(FakeTrial(), YARDSTICK, None), settings)
+    judged = partial(judge, policy, TrialBackend(FakeTrial(), YARDSTICK, None), settings)
     budget = partial(budget_left, settings)
-    nim = NimProposer(ScriptedLlm(talks), space, TpeProposer(space, 0), judged, log, lambda: "now", budget)
+    nim = LlmProposer(ScriptedLlm(talks), space, TpeProposer(space, 0), judged, log, lambda: "now", budget)
     night = fake_loop(settings, nim)
     night.run()
     assert any(not e.slices and e.raw for e in log.exchanges)
-    again = fake_loop(settings, ExchangeReplay(answers_of(log.exchanges), TpeProposer(space, 0)))
+    again = fake_loop(settings, ExchangeReplay(replies_by_iteration(log.exchanges), TpeProposer(space, 0)))
     again.run()
     assert [r.candidate_cfg for r in again.trajectory.iterations] == [
         r.candidate_cfg for r in night.trajectory.iterations

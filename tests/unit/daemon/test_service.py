@@ -37,8 +37,8 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import final_report, service
-from autoresearch.daemon.backend import Bench
-from autoresearch.daemon.final_report import reports, write_report
+from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.final_report import write_report
 from autoresearch.errors import (
     BaselineFailed,
     ConfigError,
@@ -52,15 +52,15 @@ from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.lock import DirectoryLock, is_locked
 from autoresearch.storage.pause_flag import resume
 from autoresearch.storage.run_dir import ARCHIVE, LOCK, PAGE, PAUSE_FLAG, REPORT, TRAJECTORY
-from autoresearch.testing.fake_backend import YARDSTICK, fake_bench
+from autoresearch.testing.fake_backend import YARDSTICK, fake_backend
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 
 DAEMON = Path(__file__).parents[2] / "fault" / "fake_daemon.py"
 
 
 @dataclass(slots=True)
-class User(SilentWatcher):
+class User(RecordingObserver):
     """Does something when a certain record shows up."""
 
     react: Callable[[Event], None] = lambda _event: None
@@ -80,7 +80,7 @@ class EndlessInSecond(FakeTrial):
 
 
 def run(settings: Settings, react: Callable[[Event], None] = lambda _event: None, **how: Any) -> str:
-    return service.run(settings, User(react=react), **{"make_bench": fake_bench, **how})
+    return service.run(settings, User(react=react), **{"make_backend": fake_backend, **how})
 
 
 def records(settings: Settings) -> list[Any]:
@@ -91,8 +91,8 @@ def iterations(settings: Settings) -> list[int]:
     return [r.iter for r in Trajectory.fold(records(settings)).iterations]
 
 
-def bench_with(trial: FakeTrial, **yardstick: object) -> service.MakeBench:
-    return lambda *_: Bench(trial, YARDSTICK.model_copy(update=yardstick), None)
+def bench_with(trial: FakeTrial, **yardstick: object) -> service.MakeBackend:
+    return lambda *_: TrialBackend(trial, YARDSTICK.model_copy(update=yardstick), None)
 
 
 def tree(directory: Path) -> dict[str, bytes]:
@@ -134,12 +134,12 @@ class TestBegin:
         assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
     def test_a_bench_that_cannot_be_made_leaves_a_run_that_can_begin_later(self, make_settings) -> None:
-        def no_bench(*_: object) -> Bench:
+        def no_bench(*_: object) -> TrialBackend:
             raise TrialServerError("no torch")
 
         settings = make_settings(iters=1)
         with pytest.raises(TrialServerError):
-            run(settings, make_bench=no_bench)
+            run(settings, make_backend=no_bench)
         assert records(settings) == []
         assert not is_locked(settings.run_dir / LOCK)
         assert run(settings) == "complete"
@@ -147,9 +147,9 @@ class TestBegin:
     def test_a_baseline_that_fails_ends_it_and_frees_everything(self, make_settings) -> None:
         settings, closed = make_settings(iters=1), []
         failing = FakeTrial(fail=lambda _cfg: Failure(cause=Cause.OUT_OF_MEMORY, detail="no"))
-        bench = Bench(failing, YARDSTICK, None, close=lambda: closed.append(True))
+        backend = TrialBackend(failing, YARDSTICK, None, close=lambda: closed.append(True))
         with pytest.raises(BaselineFailed):
-            run(settings, make_bench=lambda *_: bench)
+            run(settings, make_backend=lambda *_: backend)
         assert closed == [True]
         assert not is_locked(settings.run_dir / LOCK)
         assert run(settings) == "complete", "once the cause is gone the same run goes on"
@@ -169,7 +169,7 @@ class TestContinue:
     def test_a_finished_run_is_left_exactly_as_it_is(self, make_settings, finished: Path) -> None:
         before = tree(finished)
         trial = FakeTrial()
-        assert run(make_settings(BEGUN), make_bench=bench_with(trial)) == "complete"
+        assert run(make_settings(BEGUN), make_backend=bench_with(trial)) == "complete"
         assert tree(finished) | {LOCK: b""} == before | {LOCK: b""}, "all but who looked last"
         assert trial.measured == []
 
@@ -181,7 +181,7 @@ class TestContinue:
     def test_raising_iters_goes_on_with_the_baseline_that_was_measured(self, make_settings) -> None:
         run(make_settings(iters=2))
         trial = FakeTrial()
-        assert run(make_settings(iters=4), make_bench=bench_with(trial)) == "complete"
+        assert run(make_settings(iters=4), make_backend=bench_with(trial)) == "complete"
         settings = make_settings()
         assert iterations(settings) == [1, 2, 3, 4]
         assert len(trial.measured) == 2
@@ -208,10 +208,10 @@ class TestContinue:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
 
-        def endless_bench(_s, _p, _dir, aborted, _watcher) -> Bench:
-            return Bench(EndlessInSecond(aborted=aborted), YARDSTICK, None)
+        def endless_bench(_s, _p, _dir, aborted, _watcher) -> TrialBackend:
+            return TrialBackend(EndlessInSecond(aborted=aborted), YARDSTICK, None)
 
-        assert run(settings, interrupt_twice, make_bench=endless_bench) == "stopped at once"
+        assert run(settings, interrupt_twice, make_backend=endless_bench) == "stopped at once"
         assert [r.stage for r in records(settings)[-2:]] == ["trial_started", "stopped"]
         assert run(settings) == "complete"
         assert iterations(settings) == [1, 2]
@@ -332,7 +332,7 @@ class TestRefuseToContinue:
     def test_another_yardstick(self, make_settings, finished: Path, field: str, value: object) -> None:
         before = (finished / TRAJECTORY).read_bytes()
         with pytest.raises(YardstickMismatch, match=rf"{field}(\.fake)?: .* then, .* now"):
-            run(make_settings({**BEGUN, "iters": 2}), make_bench=bench_with(FakeTrial(), **{field: value}))
+            run(make_settings({**BEGUN, "iters": 2}), make_backend=bench_with(FakeTrial(), **{field: value}))
         assert (finished / TRAJECTORY).read_bytes() == before
         assert not is_locked(finished / LOCK)
 
@@ -356,20 +356,20 @@ class TestFresh:
         (run_dir / "corpus" / "train.bin").write_bytes(b"ids")
         (run_dir / "notes.txt").write_text("mine")
         old = tree(run_dir)
-        watcher = SilentWatcher()
+        observer = RecordingObserver()
         changed = make_settings({"decision.accept_delta_frac": 0.02}, iters=1)
-        assert service.run(changed, watcher, fresh=True, make_bench=fake_bench) == "complete"
+        assert service.run(changed, observer, fresh=True, make_backend=fake_backend) == "complete"
         (archived,) = (run_dir / ARCHIVE).iterdir()
         kept = tree(archived)
         assert set(kept) == {
-            *(TRAJECTORY, *reports()),
+            *(TRAJECTORY, REPORT),
             *(f"{TRAJECTORY}.torn-1", "logs/trial-1.stderr"),
             *log,
         }
         assert {name: old[name] for name in kept} == kept
         assert tree(run_dir / "corpus") == {"train.bin": b"ids"}
         assert (run_dir / "notes.txt").read_text() == "mine"
-        assert str(archived) in watcher.messages[0]
+        assert str(archived) in observer.messages[0]
         assert iterations(changed) == [1]
         assert records(changed)[0].run_id != decode(read(archived / TRAJECTORY).payloads[0]).run_id
 
@@ -542,8 +542,8 @@ def test_before_each_report_there_is_a_sign_of_life(make_settings, monkeypatch) 
     """Two reports that each take their deadline outlast the silence that a service manager allows."""
     order: list[str] = []
 
-    class Listens(SilentWatcher):
-        def waited(self, stopping: str) -> None:
+    class Listens(RecordingObserver):
+        def heartbeat(self, stopping: str) -> None:
             order.append("alive")
 
     monkeypatch.setattr(final_report, "reports", lambda: {REPORT: (), PAGE: ()})

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from autoresearch.core.power import PHASES, TRIAL_PHASES, Method, Phase, Power, Scope
 from autoresearch.energy.meter import EVERY_S, MOST_SHARE, MOST_WAITED, SELDOM_S, PowerMeter
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sensors.select import Opened
-from autoresearch.energy.sensors.sensor import Base, Nothing
+from autoresearch.energy.sensors.select import SelectedSensor
+from autoresearch.energy.sensors.sensor import Base, NoSensor
 from autoresearch.energy.telemetry import Telemetry
 from autoresearch.storage.run_dir import TELEMETRY
 
@@ -69,7 +69,7 @@ class World:
     telemetry: Telemetry | None = None
     clock: Clock = field(default_factory=Clock)
     asleep: Clock = field(default_factory=lambda: Clock(0.0))
-    waited: Clock = field(default_factory=lambda: Clock(0.0))
+    heartbeat: Clock = field(default_factory=lambda: Clock(0.0))
     cpu: Clock = field(default_factory=lambda: Clock(0.0))
     meter: PowerMeter = field(init=False)
 
@@ -79,16 +79,16 @@ class World:
             wall_clock=lambda: 1.8e9 + self.clock.now,
             cpu_clock=self.cpu,
             asleep_s=self.asleep,
-            cpu_wait_s=self.waited,
+            cpu_wait_s=self.heartbeat,
             mem_used_bytes=lambda: 7 << 20,
         )
-        self.meter.use(Opened(self.sensor, ("hwmon: none",)), self.telemetry)
+        self.meter.use(SelectedSensor(self.sensor, ("hwmon: none",)), self.telemetry)
 
     def wait(self, seconds: float, step: float = 0.1) -> None:
         """What the daemon does while it waits: it looks, ten times a second."""
         for _ in range(round(seconds / step)):
             self.clock.now += step
-            self.meter.look()
+            self.meter.poll()
 
     def during(self, phase: Phase, seconds: float) -> None:
         self.meter.phase(phase)
@@ -212,7 +212,7 @@ class TestLooks:
 
     def test_without_a_sensor_it_costs_and_says_nothing(self) -> None:
         meter = PowerMeter(clock=lambda: 1 / 0, cpu_wait_s=lambda: 1 / 0)
-        meter.look()
+        meter.poll()
         meter.phase("train")
         assert meter.settle() == {}
         assert meter.unsettled() == []
@@ -313,13 +313,13 @@ class TestGauges:
 
     def test_how_long_processes_waited_for_a_core(self, world: World) -> None:
         world.during("train", 5)
-        world.waited.now += 5
+        world.heartbeat.now += 5
         world.wait(5)
         assert world.meter.settle()["train"].cpu_wait_frac == pytest.approx(0.5)
 
     def test_without_any_sensor_training_is_still_described(self) -> None:
         w = World(Sensor(constant()))
-        w.meter.use(Opened(Nothing()))
+        w.meter.use(SelectedSensor(NoSensor()))
         w.during("train", 5)
         w.during("idle", 5)
         settled = w.meter.settle()
@@ -385,7 +385,7 @@ class TestTelemetry:
 
     def test_without_a_sensor_there_is_no_file(self, tmp_path: Path) -> None:
         w = World(Sensor(constant()))
-        w.meter.use(Opened(Nothing()), Telemetry(tmp_path))
+        w.meter.use(SelectedSensor(NoSensor()), Telemetry(tmp_path))
         w.wait(3)
         w.meter.close()
         assert list(tmp_path.iterdir()) == []

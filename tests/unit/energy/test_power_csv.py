@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.cli import main
-from autoresearch.energy.power_csv import Figures, figures_of, integrate_sheet, read_sheet
+from autoresearch.energy.power_csv import EnergyFigures, integrate_power_csv, parse_power_csv, read_figures
 from autoresearch.errors import AutoresearchError
 
 OURS = "timestamp,gpu_util_pct,mem_used_mib,power_w,temp_c"
 
 
-def figures(text: str, gap_s: float | None = None) -> Figures:
-    return integrate_sheet(read_sheet(text.splitlines(keepends=True), "power.csv"), gap_s)
+def figures(text: str, gap_s: float | None = None) -> EnergyFigures:
+    return integrate_power_csv(parse_power_csv(text.splitlines(keepends=True), "power.csv"), gap_s)
 
 
 def minute(watts: str = "60", header: str = OURS) -> str:
@@ -225,7 +225,7 @@ class TestCommand:
     def test_powershell_s_utf_16_and_a_byte_order_mark(self, sheet: Path) -> None:
         for encoding in ("utf-16", "utf-8-sig"):
             sheet.write_text(minute(), encoding=encoding)
-            assert figures_of(sheet).energy_kwh == pytest.approx(0.001)
+            assert read_figures(sheet).energy_kwh == pytest.approx(0.001)
 
     def test_a_file_that_is_not_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["energy", str(tmp_path / "none.csv")]) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.energy.power_csv import figures_of
+from autoresearch.energy.power_csv import read_figures
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.telemetry import COLUMNS, HEADER, Telemetry
 from autoresearch.storage.run_dir import OLD_TELEMETRY, TELEMETRY
@@ -26,7 +26,7 @@ def test_our_own_command_reads_it(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path)
     write(telemetry, range(61))
     telemetry.close()
-    figures = figures_of(tmp_path / TELEMETRY)
+    figures = read_figures(tmp_path / TELEMETRY)
     assert figures.energy_kwh == pytest.approx(6000 / 3.6e6)
     assert (figures.scope, figures.coverage) == ("gpu", 1.0)
 
@@ -49,7 +49,7 @@ def test_a_restart_goes_on_behind_what_is_there(tmp_path: Path) -> None:
         telemetry = Telemetry(tmp_path)
         write(telemetry, range(first, first + 10))
         telemetry.close()
-    assert figures_of(tmp_path / TELEMETRY).samples == 20
+    assert read_figures(tmp_path / TELEMETRY).samples == 20
 
 
 def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path)
     write(telemetry, range(1, 4))
     telemetry.close()
-    figures = figures_of(tmp_path / TELEMETRY)
+    figures = read_figures(tmp_path / TELEMETRY)
     assert (figures.samples, figures.rows) == (3, 4)
 
 
@@ -67,7 +67,7 @@ def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "nowhere").mkdir()
     write(telemetry, range(3, 6))
     telemetry.close()
-    assert figures_of(tmp_path / "nowhere" / TELEMETRY).samples == 3, "it goes on once it can"
+    assert read_figures(tmp_path / "nowhere" / TELEMETRY).samples == 3, "it goes on once it can"
 
 
 def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         write(telemetry, range(3, 6))
     write(telemetry, range(6, 9))
     telemetry.close()
-    assert figures_of(tmp_path / TELEMETRY).samples == 6
+    assert read_figures(tmp_path / TELEMETRY).samples == 6
 
 
 @pytest.mark.parametrize("pipe", [False, True])

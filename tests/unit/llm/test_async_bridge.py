@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from autoresearch.core.ports import Interrupted
-from autoresearch.llm.async_bridge import GRACE_S, LOOK_S, Waiter
+from autoresearch.llm.async_bridge import GRACE_S, POLL_S, AsyncBridge
 
 SLACK_S = 0.2  # of a busy machine
 
 
 @pytest.fixture
-def waiter():
-    made = Waiter()
+def bridge():
+    made = AsyncBridge()
     yield made
     made.close()
 
@@ -45,69 +45,69 @@ async def after_one_cancellation() -> None:
         await for_ever()
 
 
-def test_a_result_is_handed_on(waiter):
+def test_a_result_is_handed_on(bridge):
     async def answer() -> int:
         await asyncio.sleep(0)
         return 42
 
-    assert waiter.run(answer(), 5) == 42
+    assert bridge.run(answer(), 5) == 42
 
 
-def test_so_is_what_is_raised(waiter):
+def test_so_is_what_is_raised(bridge):
     async def fail() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        waiter.run(fail(), 5)
+        bridge.run(fail(), 5)
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 0.05])
-def test_a_deadline_is_a_deadline(waiter, seconds):
+def test_a_deadline_is_a_deadline(bridge, seconds):
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        waiter.run(for_ever(), seconds)
+        bridge.run(for_ever(), seconds)
     assert time.monotonic() - began < max(seconds, 0) + SLACK_S
 
 
 def test_also_for_a_coroutine_that_swallows_its_cancellation():
-    waiter = Waiter()
+    bridge = AsyncBridge()
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        waiter.run(after_one_cancellation(), 0.05)
+        bridge.run(after_one_cancellation(), 0.05)
     assert time.monotonic() - began < 0.05 + GRACE_S + SLACK_S
-    waiter.close()
+    bridge.close()
 
 
 def test_a_wish_ends_the_wait_soon():
     wish = threading.Event()
-    waiter = Waiter(wish.is_set)
+    bridge = AsyncBridge(wish.is_set)
     timer = threading.Timer(0.05, wish.set)
     timer.start()
     began = time.monotonic()
     with pytest.raises(Interrupted):
-        waiter.run(for_ever(), 60)
-    assert time.monotonic() - began < 0.05 + LOOK_S + SLACK_S
+        bridge.run(for_ever(), 60)
+    assert time.monotonic() - began < 0.05 + POLL_S + SLACK_S
     timer.join()
-    waiter.close()
+    bridge.close()
 
 
 def test_a_wish_that_was_there_before_lets_nothing_begin():
     began = threading.Event()
-    waiter = Waiter(lambda: True)
-    for call in (lambda: waiter.run(stubborn(began), 5), lambda: waiter.sleep(5)):
+    bridge = AsyncBridge(lambda: True)
+    for call in (lambda: bridge.run(stubborn(began), 5), lambda: bridge.sleep(5)):
         with pytest.raises(Interrupted):
             call()
     assert not began.is_set()
-    waiter.close()
+    bridge.close()
 
 
 def test_after_an_interruption_it_works_as_before():
     wishes = iter([True, False, False, False])
-    waiter = Waiter(lambda: next(wishes))
+    bridge = AsyncBridge(lambda: next(wishes))
     with pytest.raises(Interrupted):
-        waiter.run(for_ever(), 5)
-    assert waiter.run(asyncio.sleep(0, "done"), 5) == "done"
-    waiter.close()
+        bridge.run(for_ever(), 5)
+    assert bridge.run(asyncio.sleep(0, "done"), 5) == "done"
+    bridge.close()
 
 
 def test_ctrl_c_leaves_nothing_behind():
@@ -121,10 +121,10 @@ def test_ctrl_c_leaves_nothing_behind():
         finally:
             ended.set()
 
-    waiter = Waiter()
+    bridge = AsyncBridge()
     with pytest.raises(KeyboardInterrupt):
-        waiter.run(request(), 5)
-    waiter.close()
+        bridge.run(request(), 5)
+    bridge.close()
     assert ended.is_set()
 
 
@@ -153,12 +153,12 @@ async def strike_while_nothing_happens() -> None:
 def test_ctrl_c_comes_out_once_and_asyncio_says_nothing_of_it(request_of, caplog):
     """The waiter is used once more after it, to close the connections: the interrupt must not come out there again."""
     wishes = iter([request_of is for_ever])  # strikes while it is asked for the user's wish
-    waiter = Waiter(lambda: strike() if next(wishes, False) else False)
+    bridge = AsyncBridge(lambda: strike() if next(wishes, False) else False)
     with pytest.raises(KeyboardInterrupt):
-        waiter.run(request_of(), 5)
-    assert waiter.run(asyncio.sleep(0, "closed"), 5) == "closed"
-    waiter.close()
-    del waiter
+        bridge.run(request_of(), 5)
+    assert bridge.run(asyncio.sleep(0, "closed"), 5) == "closed"
+    bridge.close()
+    del bridge
     gc.collect()
     assert caplog.records == []
 
@@ -167,44 +167,44 @@ def test_a_wish_that_raises_ends_the_request():
     def wish() -> bool:
         raise OSError("the flag cannot be read")
 
-    waiter = Waiter(wish)
+    bridge = AsyncBridge(wish)
     with pytest.raises(OSError, match="the flag"):
-        waiter.run(for_ever(), 5)
-    waiter.close()
+        bridge.run(for_ever(), 5)
+    bridge.close()
 
 
-def test_a_thread_that_a_request_needed_does_not_outlive_it(waiter):
+def test_a_thread_that_a_request_needed_does_not_outlive_it(bridge):
     async def in_a_thread() -> threading.Thread:
         return await asyncio.to_thread(threading.current_thread)
 
     for _ in range(2):  # the second request gets a thread of its own
-        helper = waiter.run(in_a_thread(), 5)
+        helper = bridge.run(in_a_thread(), 5)
         helper.join(5)
         assert not helper.is_alive()
 
 
-def test_a_thread_that_hangs_does_not_hold_up_the_deadline(waiter):
+def test_a_thread_that_hangs_does_not_hold_up_the_deadline(bridge):
     """A name server that does not answer, for example."""
     release = threading.Event()
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        waiter.run(asyncio.to_thread(release.wait), 0.05)
+        bridge.run(asyncio.to_thread(release.wait), 0.05)
     assert time.monotonic() - began < 0.05 + GRACE_S + SLACK_S
     release.set()
 
 
-def test_closing_twice_is_closing_once(waiter):
-    waiter.close()
-    waiter.close()
+def test_closing_twice_is_closing_once(bridge):
+    bridge.close()
+    bridge.close()
 
 
 def test_it_works_in_a_thread_of_its_own():
     def use() -> str:
-        waiter = Waiter()
+        bridge = AsyncBridge()
         try:
-            return waiter.run(asyncio.sleep(0, "done"), 5)
+            return bridge.run(asyncio.sleep(0, "done"), 5)
         finally:
-            waiter.close()
+            bridge.close()
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(use).result() == "done"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.core.llm_calls import Classification as End
-from autoresearch.llm.classify import MAX_DETAIL_CHARS, context_length_in, failure_of, of_status
+from autoresearch.llm.classify import MAX_DETAIL_CHARS, classify_error, classify_status, context_length_in
 from autoresearch.llm.client import BodyRefused
 from autoresearch.llm.parse import Malformed
 
@@ -34,7 +34,7 @@ def connection_error(cause: Exception) -> openai.APIConnectionError:
 
 @given(st.integers(300, 999), st.text())
 def test_every_status_has_a_name_whatever_the_body(status, body):
-    end = of_status(status, body)
+    end = classify_status(status, body)
     if status == 429:
         assert end is End.RATE_LIMITED
     elif status >= 500:
@@ -59,7 +59,7 @@ def test_every_status_has_a_name_whatever_the_body(status, body):
     ],
 )
 def test_what_is_raised_has_a_name(error, end):
-    assert failure_of(error).classification is end
+    assert classify_error(error).classification is end
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,18 @@ def test_what_is_raised_has_a_name(error, end):
     ],
 )
 def test_retry_after(said, seconds):
-    assert failure_of(http_error(429, retry_after=said)).retry_after_s == seconds
+    assert classify_error(http_error(429, retry_after=said)).retry_after_s == seconds
 
 
 def test_retry_after_as_a_date_to_come():
     until = datetime.now(UTC) + timedelta(hours=1)
-    wait = failure_of(http_error(503, retry_after=format_datetime(until, usegmt=True))).retry_after_s
+    wait = classify_error(http_error(503, retry_after=format_datetime(until, usegmt=True))).retry_after_s
     assert 3500 < wait <= 3600
 
 
 @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0")), st.text())
 def test_no_header_and_no_body_raises_and_a_detail_is_one_short_line(header, body):
-    answer = failure_of(http_error(429, body, retry_after=header))
+    answer = classify_error(http_error(429, body, retry_after=header))
     assert len(answer.detail) <= MAX_DETAIL_CHARS
     assert len(answer.detail.splitlines()) == 1
     assert answer.retry_after_s is None or answer.retry_after_s >= 0

@@ -6,7 +6,7 @@ import pytest
 
 from autoresearch.core.llm_calls import Message
 from autoresearch.errors import ConfigError
-from autoresearch.llm.async_bridge import Waiter
+from autoresearch.llm.async_bridge import AsyncBridge
 from autoresearch.llm.client import MAX_BODY_BYTES, TOKENIZERS, BodyRefused, Client
 from tests.fake_llm import FakeLlm, answers, says, sends
 
@@ -15,8 +15,8 @@ SCHEMA = {"type": "object"}
 
 
 @pytest.fixture
-def waiter():
-    made = Waiter()
+def bridge():
+    made = AsyncBridge()
     yield made
     made.close()
 
@@ -25,14 +25,14 @@ def chat(client: Client, **changes):
     return client.chat("fake-model", HELLO, **{"max_tokens": 5, "temperature": 0.5, **changes})
 
 
-def test_what_is_sent(waiter):
+def test_what_is_sent(bridge):
     with FakeLlm(says("hi"), tokens_of=len) as server:
         client = Client(server.base_url, None)
-        waiter.run(client.models(), 5)
-        waiter.run(chat(client), 5)
-        waiter.run(chat(client, schema=SCHEMA), 5)
-        waiter.run(chat(client, schema=SCHEMA, form="json_object"), 5)
-        waiter.run(client.tokenize(TOKENIZERS[0], "fake-model", "hello"), 5)
+        bridge.run(client.models(), 5)
+        bridge.run(chat(client), 5)
+        bridge.run(chat(client, schema=SCHEMA), 5)
+        bridge.run(chat(client, schema=SCHEMA, form="json_object"), 5)
+        bridge.run(client.tokenize(TOKENIZERS[0], "fake-model", "hello"), 5)
     models, plain, structured, older, tokenize = server.requests
     assert (models.method, models.path) == ("GET", "/v1/models")
     assert (plain.method, plain.path) == ("POST", "/v1/chat/completions")
@@ -50,41 +50,41 @@ def test_what_is_sent(waiter):
     assert {r.headers["accept-encoding"] for r in server.requests} == {"identity"}
 
 
-def test_a_cookie_is_not_kept(waiter):
+def test_a_cookie_is_not_kept(bridge):
     with FakeLlm(answers({}, **{"set-cookie": "a=b"})) as server:
         client = Client(server.base_url, None)
         for _ in range(2):
-            waiter.run(chat(client), 5)
+            bridge.run(chat(client), 5)
     assert "cookie" not in server.requests[1].headers
 
 
-def test_a_body_may_be_as_long_as_it_may(waiter):
+def test_a_body_may_be_as_long_as_it_may(bridge):
     with FakeLlm(sends(b"x" * MAX_BODY_BYTES), sends(b"x" * (MAX_BODY_BYTES + 1))) as server:
         client = Client(server.base_url, None)
-        assert len(waiter.run(chat(client), 5)) == MAX_BODY_BYTES
+        assert len(bridge.run(chat(client), 5)) == MAX_BODY_BYTES
         with pytest.raises(BodyRefused):
-            waiter.run(chat(client), 5)
+            bridge.run(chat(client), 5)
 
 
-def test_bytes_come_back_as_they_were(waiter):
+def test_bytes_come_back_as_they_were(bridge):
     body = bytes(range(256))
     with FakeLlm(sends(body, **{"content-type": "text/plain; charset=hex"})) as server:
-        assert waiter.run(chat(Client(server.base_url, "a key to hide")), 5) == body
+        assert bridge.run(chat(Client(server.base_url, "a key to hide")), 5) == body
 
 
-def test_proxies_of_the_environment_are_not_asked(waiter, monkeypatch):
+def test_proxies_of_the_environment_are_not_asked(bridge, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with FakeLlm(says("hi")) as server:
-        assert waiter.run(chat(Client(server.base_url, None)), 5)
+        assert bridge.run(chat(Client(server.base_url, None)), 5)
 
 
-def test_a_name_is_looked_up_and_no_thread_is_left(waiter):
+def test_a_name_is_looked_up_and_no_thread_is_left(bridge):
     before = set(threading.enumerate())
     with FakeLlm(says("hi")) as server:
         client = Client(server.base_url.replace("127.0.0.1", "localhost"), None)
-        assert waiter.run(chat(client), 5)
-        waiter.run(client.close(), 5)
+        assert bridge.run(chat(client), 5)
+        bridge.run(client.close(), 5)
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
     assert set(threading.enumerate()) <= before

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.llm.extract import MARKS, MAX_STARTS, looks_like_json, slices_of
+from autoresearch.llm.extract import MARKS, MAX_STARTS, extract_proposals, looks_like_json
 
 GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
 PIECES = [
@@ -43,26 +43,26 @@ TEXTS = st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=15).map(
     ],
 )
 def test_a_proposal_is_found_wherever_it_stands(text):
-    assert slices_of(text, 3) == (GOOD,)
+    assert extract_proposals(text, 3) == (GOOD,)
 
 
 def test_they_come_in_their_order_and_no_more_than_asked_for():
     others = [GOOD.replace("0.002", str(n)) for n in range(1, 6)]
-    assert slices_of("\n".join(others), 3) == tuple(others[:3])
+    assert extract_proposals("\n".join(others), 3) == tuple(others[:3])
 
 
 def test_an_object_inside_a_proposal_is_not_another():
     nested = '{"knob": "lr", "new_value": {"knob": "lr"}}'
-    assert slices_of(nested, 3) == (nested,)
+    assert extract_proposals(nested, 3) == (nested,)
 
 
 def test_what_is_no_proposal_is_left_alone():
-    assert slices_of('{"a": 1} {"name": "propose", "arguments": "{}"} []', 3) == ()
+    assert extract_proposals('{"a": 1} {"name": "propose", "arguments": "{}"} []', 3) == ()
 
 
 @given(TEXTS, st.integers(1, 4))
 def test_slices_are_pieces_of_the_text_in_its_order_and_each_is_json(text, most):
-    found, at = slices_of(text, most), 0
+    found, at = extract_proposals(text, most), 0
     assert len(found) <= most
     for piece in found:
         at = text.index(piece, at) + len(piece)
@@ -73,12 +73,12 @@ def test_slices_are_pieces_of_the_text_in_its_order_and_each_is_json(text, most)
     "text", ['{"a":' * 50_000, "{" * 100_000, '{"' * 50_000, "[" * 100_000, '{"knob":"' + "x" * 10**6]
 )
 def test_no_text_takes_long_or_raises(text):
-    assert slices_of(text, 3) == ()
+    assert extract_proposals(text, 3) == ()
 
 
 def test_behind_too_many_braces_nothing_is_looked_for():
-    assert slices_of("{ " * MAX_STARTS + GOOD, 3) == ()
-    assert slices_of("{ " * (MAX_STARTS - 1) + GOOD, 3) == (GOOD,)
+    assert extract_proposals("{ " * MAX_STARTS + GOOD, 3) == ()
+    assert extract_proposals("{ " * (MAX_STARTS - 1) + GOOD, 3) == (GOOD,)
 
 
 @pytest.mark.parametrize("text", [GOOD, f"[{GOOD}", "```json\n{", "``` json [", "\n  {"])

@@ -18,9 +18,9 @@ from autoresearch.llm.parse import (
     Malformed,
     Model,
     choose,
-    completion_of,
-    models_of,
-    token_count_of,
+    parse_completion,
+    parse_models,
+    parse_token_count,
 )
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud800")
@@ -45,7 +45,7 @@ COMPLETION = table(
 )
 MODELS = table(data=st.lists(table(id=TEXT, max_model_len=st.integers(), meta=table(n_ctx=st.integers()))))
 COUNT = table(count=st.integers(), tokens=st.lists(st.integers(), max_size=3))
-READERS = pytest.mark.parametrize("read", [completion_of, models_of, token_count_of])
+READERS = pytest.mark.parametrize("read", [parse_completion, parse_models, parse_token_count])
 
 
 def exchange_with(answer: Answer) -> Exchange:
@@ -74,7 +74,7 @@ def exchange_with(answer: Answer) -> Exchange:
 @given(COMPLETION | ANY_JSON)
 def test_a_completion_is_malformed_or_an_answer_that_fits_into_a_record(reply):
     try:
-        answer = completion_of(json.dumps(reply).encode())
+        answer = parse_completion(json.dumps(reply).encode())
     except Malformed as e:
         str(e).encode()
         return
@@ -86,7 +86,7 @@ def test_a_completion_is_malformed_or_an_answer_that_fits_into_a_record(reply):
 @given(MODELS | ANY_JSON)
 def test_a_list_of_models_is_malformed_or_names_that_can_be_sent(reply):
     try:
-        models = models_of(json.dumps(reply).encode())
+        models = parse_models(json.dumps(reply).encode())
     except Malformed:
         return
     for model in models:
@@ -97,7 +97,7 @@ def test_a_list_of_models_is_malformed_or_names_that_can_be_sent(reply):
 @given(COUNT | ANY_JSON)
 def test_a_token_count_is_malformed_or_a_positive_number(reply):
     with suppress(Malformed):
-        assert token_count_of(json.dumps(reply).encode()) > 0
+        assert parse_token_count(json.dumps(reply).encode()) > 0
 
 
 @READERS
@@ -120,7 +120,7 @@ def test_no_depth_of_nesting_raises_anything_else(read, opening):
 
 
 def completion(message: Any, finish_reason: Any = "stop") -> Answer:
-    return completion_of(json.dumps({"choices": [{"message": message, "finish_reason": finish_reason}]}).encode())
+    return parse_completion(json.dumps({"choices": [{"message": message, "finish_reason": finish_reason}]}).encode())
 
 
 def test_an_answer_is_bounded_and_its_thinking_too_but_not_before_they_are_told_apart():
@@ -136,7 +136,7 @@ def test_thinking_beside_and_inside_the_text_is_all_kept():
 def test_names_are_as_they_are_or_none():
     names = ["a", "", "x" * MAX_NAME_CHARS, "x" * (MAX_NAME_CHARS + 1), "a\nb", "\ud800", None, 7]
     body = json.dumps({"data": [{"id": name} for name in names] + [None, "a", 1]}).encode()
-    assert [model.name for model in models_of(body)] == ["a", "x" * MAX_NAME_CHARS]
+    assert [model.name for model in parse_models(body)] == ["a", "x" * MAX_NAME_CHARS]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_names_are_as_they_are_or_none():
     ],
 )
 def test_the_context_of_a_model(entry, tokens):
-    assert models_of(json.dumps({"data": [{"id": "a", **entry}]}).encode()) == [Model("a", tokens)]
+    assert parse_models(json.dumps({"data": [{"id": "a", **entry}]}).encode()) == [Model("a", tokens)]
 
 
 A, B = Model("dir/a.gguf"), Model("b")

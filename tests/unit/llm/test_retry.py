@@ -15,7 +15,7 @@ from autoresearch.llm.retry import (
     LONGEST_REST_S,
     MAX_TRIES,
     PASSING,
-    Breaker,
+    CircuitBreaker,
     ask_patiently,
 )
 
@@ -105,7 +105,7 @@ class TestBreaker:
     @given(st.lists(st.tuples(st.sampled_from(list(End)), st.floats(0, 100)), max_size=40))
     def test_it_never_rests_before_three_failures_in_a_row_and_any_answer_forgets_them(self, calls):
         clock = Clock()
-        breaker, in_a_row = Breaker(clock), 0
+        breaker, in_a_row = CircuitBreaker(clock), 0
         for end, passes_s in calls:
             clock.sleep(breaker.resting_s() + passes_s)  # a server at rest is not asked
             is_rest = breaker.heard(Answer(end))
@@ -114,7 +114,7 @@ class TestBreaker:
 
     def test_rests_double_up_to_a_bound_for_as_long_as_nobody_answers(self):
         clock = Clock()
-        breaker, rests = Breaker(clock), []
+        breaker, rests = CircuitBreaker(clock), []
         for _ in range(3000):  # a month
             clock.sleep(breaker.resting_s())
             if breaker.heard(BUSY):
@@ -123,7 +123,7 @@ class TestBreaker:
         assert set(rests[5:]) == {LONGEST_REST_S}
 
     def test_one_answer_resets_it(self):
-        breaker = Breaker(Clock())
+        breaker = CircuitBreaker(Clock())
         for _ in range(2):
             assert [breaker.heard(BUSY) for _ in range(3)] == [False, False, True]
             assert breaker.resting_s() == FIRST_REST_S
@@ -134,11 +134,11 @@ class TestBreaker:
         ("wanted_s", "rest_s"), [(FIRST_REST_S, 0), (61, 61), (899, 899), (1e9, LONGEST_REST_S), (float("inf"), 900)]
     )
     def test_a_long_retry_after_is_a_rest_at_the_first_failure_and_bounded(self, wanted_s, rest_s):
-        breaker = Breaker(Clock())
+        breaker = CircuitBreaker(Clock())
         breaker.heard(Answer(End.RATE_LIMITED, retry_after_s=wanted_s))
         assert breaker.resting_s() == rest_s
 
     @pytest.mark.parametrize("end", BAD)
     def test_every_failure_counts(self, end):
-        breaker = Breaker(Clock())
+        breaker = CircuitBreaker(Clock())
         assert [breaker.heard(Answer(end)) for _ in range(3)] == [False, False, True]

@@ -9,7 +9,7 @@ import pytest
 from autoresearch.core.llm_calls import Classification as End
 from autoresearch.core.llm_calls import Message
 from autoresearch.core.ports import Interrupted
-from autoresearch.llm.async_bridge import Waiter
+from autoresearch.llm.async_bridge import AsyncBridge
 from autoresearch.llm.client import Client
 from autoresearch.llm.server import LlmServer
 from tests.fake_llm import Behaviour, FakeLlm, Wire, says, says_no, silence
@@ -20,7 +20,7 @@ SCHEMA = {"type": "object"}
 
 def met(server: FakeLlm, wish: threading.Event | None = None, **fields) -> LlmServer:
     wish = wish or threading.Event()
-    llm = LlmServer(Client(server.base_url, None), Waiter(wish.is_set), said=lambda _: None, **fields)
+    llm = LlmServer(Client(server.base_url, None), AsyncBridge(wish.is_set), notify=lambda _: None, **fields)
     assert llm.meet() is None
     return llm
 
@@ -51,7 +51,7 @@ def test_a_wish_ends_a_call_and_it_can_be_made_again(then):
 def test_a_wish_ends_a_meeting_and_it_can_be_made_again():
     wish = threading.Event()
     with FakeLlm(says("hi"), on_probe=wishes(wish, silence())) as server:
-        llm = LlmServer(Client(server.base_url, None), Waiter(wish.is_set), said=lambda _: None)
+        llm = LlmServer(Client(server.base_url, None), AsyncBridge(wish.is_set), notify=lambda _: None)
         with pytest.raises(Interrupted):
             llm.meet()
         wish.clear()
@@ -72,7 +72,7 @@ def test_closing_is_no_matter_of_wishes():
 
 def test_who_has_not_been_met_is_not_asked():
     with FakeLlm(says("hi")) as server:
-        llm = LlmServer(Client(server.base_url, None), Waiter(), said=lambda _: None)
+        llm = LlmServer(Client(server.base_url, None), AsyncBridge(), notify=lambda _: None)
         assert llm.ask(HELLO, SCHEMA).classification is End.UNREACHABLE
         assert llm.count_tokens("hello") is None
         assert server.requests == []
@@ -116,7 +116,7 @@ def test_tokens_for_the_answer(fields, expected):
 def test_when_it_answers_at_last_that_is_said():
     said: list[str] = []
     with FakeLlm(says("hi"), on_models=says_no(503)) as server:
-        llm = LlmServer(Client(server.base_url, None), Waiter(), said.append)
+        llm = LlmServer(Client(server.base_url, None), AsyncBridge(), said.append)
         assert llm.meet() is not None
         server.on_models = None
         assert llm.meet() is None

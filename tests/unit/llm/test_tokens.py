@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 from tokenizers.trainers import BpeTrainer
 
 from autoresearch.config.settings import Settings
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.prompting.prompt import Situation, build_prompt
 from autoresearch.proposers.random import RandomProposer
@@ -51,7 +51,7 @@ def tokenizer(request) -> Tokenizer:
 def prompts() -> list[str]:
     """The golden prompt, and those of one night of 300 iterations with little, enough and plenty of room."""
     given = Settings(iters=300, baseline=default_menu().defaults)
-    policy = policy_of(given)
+    policy = build_policy(given)
     space = Space(policy.menu, policy.baseline, policy.steps)
     loop = fake_loop(given, RandomProposer(space, 0))
     loop.run()

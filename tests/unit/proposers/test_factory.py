@@ -22,13 +22,13 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Proposer
 from autoresearch.core.records import Closer, Evaluated, Event, Started
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import Bench, judge
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError, MissingPackage
 from autoresearch.llm.server import LlmServer
-from autoresearch.proposers.factory import Surroundings, proposer_of
+from autoresearch.proposers.factory import Surroundings, open_proposer
 from autoresearch.proposers.hybrid import HybridProposer
-from autoresearch.proposers.llm import NimProposer
+from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, Recording, ReplayProposer
 from autoresearch.proposers.space import Space
@@ -36,10 +36,10 @@ from autoresearch.proposers.tpe import TpeProposer
 from autoresearch.report import load_records
 from autoresearch.storage.exchange_log import read_exchanges
 from autoresearch.storage.run_dir import ARCHIVE, REPORT
-from autoresearch.testing.fake_backend import YARDSTICK, fake_bench
+from autoresearch.testing.fake_backend import YARDSTICK, fake_backend
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from tests.fake_llm import FakeLlm, Wire, answers, refusing, reset, says
 
 KEY = "sk-local/0123456789abcdef+Zz"
@@ -83,12 +83,12 @@ class Found:
     """A proposer, and what was said while it was put together and after."""
 
     proposer: Any
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     @property
     def llm(self) -> LlmServer:
         nim = self.proposer.llm if isinstance(self.proposer, HybridProposer) else self.proposer
-        assert isinstance(nim, NimProposer)
+        assert isinstance(nim, LlmProposer)
         assert isinstance(nim.llm, LlmServer)
         return nim.llm
 
@@ -102,16 +102,16 @@ def made(tmp_path: Path) -> MakeProposer:
 
     @contextmanager
     def make(settings: Settings, recording: Recording = (), wish: Callable[[], bool] = lambda: False) -> Iterator[Any]:
-        policy, said = policy_of(settings), []
+        policy, said = build_policy(settings), []
         around = Surroundings(
             space=Space(policy.menu, policy.baseline, policy.steps),
-            judge=partial(judge, policy, Bench(FakeTrial(), YARDSTICK, None), settings),
+            judge=partial(judge, policy, TrialBackend(FakeTrial(), YARDSTICK, None), settings),
             run_dir=tmp_path,
-            wish=wish,
-            said=said.append,
+            stop_or_pause_requested=wish,
+            notify=said.append,
             utc=lambda: "2026-11-21T22:00:00.000Z",
         )
-        with proposer_of(settings, around, recording) as proposer:
+        with open_proposer(settings, around, recording) as proposer:
             yield Found(proposer, said)
 
     return make
@@ -152,7 +152,7 @@ class TestEverySetting:
         with made(make_settings(proposer=setting)) as found:
             assert isinstance(found.proposer, kind)
             assert found.proposer.name == setting
-            assert found.said == []
+            assert found.messages == []
 
     def test_replay_of_a_trajectory_and_of_exchanges(self, make_settings, made: MakeProposer) -> None:
         settings = make_settings(proposer="replay")
@@ -164,20 +164,20 @@ class TestEverySetting:
 
     @pytest.mark.parametrize(
         ("setting", "kind", "name"),
-        [("nim", NimProposer, "nim"), ("hybrid", HybridProposer, "hybrid"), ("auto", HybridProposer, "hybrid")],
+        [("nim", LlmProposer, "nim"), ("hybrid", HybridProposer, "hybrid"), ("auto", HybridProposer, "hybrid")],
     )
     def test_with_a_server_that_answers(self, with_server, made: MakeProposer, setting, kind, name) -> None:
         settings = with_server(setting)
         with made(settings) as found:
             assert isinstance(found.proposer, kind)
             assert found.proposer.name == name
-            (said,) = found.said
+            (said,) = found.messages
             assert said == (
                 f"LLM server {settings.llm.base_url}: fake-model, 8192 tokens of context, it enforces a schema"
             )
             whose = sources(settings, found.proposer)
             assert whose == (["nim"] * 7 if setting == "nim" else ["tpe", "tpe", "tpe", "nim", "tpe", "tpe", "nim"])
-            assert found.said == [said], "once is enough"
+            assert found.messages == [said], "once is enough"
 
     @pytest.mark.parametrize(("setting", "name"), [("nim", "nim"), ("hybrid", "hybrid"), ("auto", "tpe")])
     def test_with_nobody_there_it_is_said_loudly_and_tpe_proposes(
@@ -187,11 +187,11 @@ class TestEverySetting:
             settings = with_server(setting, **{"llm.base_url": url, "llm.deadline_s": 0.5})
             with made(settings) as found:
                 assert found.proposer.name == name
-                (said,) = found.said
+                (said,) = found.messages
                 assert said.startswith(f"NO LLM SERVER at {url} (unreachable: ")
                 assert "tpe proposes until it answers" in said
                 assert sources(settings, found.proposer) == ["tpe"] * 7
-                assert sum("NO LLM SERVER" in message for message in found.said) == 1
+                assert sum("NO LLM SERVER" in message for message in found.messages) == 1
 
     def test_the_optimizer_and_the_model_of_a_hybrid_see_each_other(self, with_server, made: MakeProposer) -> None:
         with made(with_server("hybrid", **{"llm.share": 0.5, "seed": 7})) as found:
@@ -224,32 +224,32 @@ class TestAuto:
             assert loop.run() == "complete"
             looked = len(server.requests)
             assert looked == 3, "once at the beginning and in iterations 2 and 4; then it is left alone"
-            assert "left alone for 60 s" in found.said[-1]
+            assert "left alone for 60 s" in found.messages[-1]
 
             server.on_models, now[0] = None, now[0] + 61
             loop.iters = 12
             assert loop.run() == "complete"
             assert [r.source for r in loop.trajectory.iterations] == ["tpe"] * 9 + ["nim", "tpe", "nim"]
-            assert sum("NO LLM SERVER" in message for message in found.said) == 1
+            assert sum("NO LLM SERVER" in message for message in found.messages) == 1
 
     def test_a_server_that_only_fails_is_no_server(self, with_server, server: FakeLlm, made: MakeProposer) -> None:
         server.on_models = answers({"detail": "loading"}, status=503)
         with made(with_server("auto")) as found:
             assert found.proposer.name == "tpe"
-            assert "NO LLM SERVER" in found.said[0]
-            assert "server_error: HTTP 503" in found.said[0]
+            assert "NO LLM SERVER" in found.messages[0]
+            assert "server_error: HTTP 503" in found.messages[0]
 
     def test_a_model_that_is_not_there_is_no_server_either(self, with_server, made: MakeProposer) -> None:
         with made(with_server("auto", **{"llm.model": "other"})) as found:
             assert found.proposer.name == "tpe"
-            assert "model_gone: no model other; the server has: fake-model" in found.said[0]
+            assert "model_gone: no model other; the server has: fake-model" in found.messages[0]
 
     def test_without_the_package_tpe_proposes_and_a_word_says_so(
         self, with_server, server: FakeLlm, made: MakeProposer, without_openai
     ) -> None:
         with made(with_server("auto")) as found:
             assert isinstance(found.proposer, TpeProposer)
-            (said,) = found.said
+            (said,) = found.messages
             assert "needs the package openai: tpe proposes alone" in said
             assert "autoresearch[llm]" in said
         assert server.requests == []
@@ -261,7 +261,7 @@ class TestAuto:
         wanted = [True]
         settings = with_server("auto")
         with made(settings, wish=lambda: bool(wanted)) as found:
-            (said,) = found.said
+            (said,) = found.messages
             assert said.startswith(f"LLM server {server.base_url}: not asked yet")
             wanted.clear()
             assert sources(settings, found.proposer, iters=4)[-1] == "nim"
@@ -323,13 +323,13 @@ class TestKey:
         self, with_server, make_settings, server: FakeLlm, key: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         server.script[:] = [says(f"Who is {key}?"), answers({"error": f"wrong key {key}"}, status=401), Model()]
-        settings, watcher = with_server("auto", **{"llm.share": 1}), SilentWatcher()
-        assert service.run(settings, watcher, make_bench=fake_bench) == "complete"
+        settings, observer = with_server("auto", **{"llm.share": 1}), RecordingObserver()
+        assert service.run(settings, observer, make_backend=fake_backend) == "complete"
         assert {r.headers.get("authorization") for r in server.requests} == {f"Bearer {key}"}
         assert len(server.requests) > 5
         assert len(read_exchanges(settings.run_dir)) >= 3
         written = b"\n".join(p.read_bytes() for p in settings.run_dir.rglob("*") if p.is_file())
-        said = "\n".join(watcher.messages)
+        said = "\n".join(observer.messages)
         capsys.readouterr()
         flags = ["--dir", str(settings.run_dir), "--base-url", server.base_url]
         for command in (["config", *flags], ["config", "--json", *flags], ["status", str(settings.run_dir)]):
@@ -342,7 +342,7 @@ class TestKey:
 
     def test_without_one_a_server_that_wants_none_is_asked(self, with_server, server: FakeLlm, made) -> None:
         with made(with_server("nim")) as found:
-            assert "LLM server" in found.said[0]
+            assert "LLM server" in found.messages[0]
         assert {r.headers.get("authorization") for r in server.requests} == {"Bearer none"}
 
     def test_somebody_elses_key_stays_at_home(self, with_server, server: FakeLlm, made, monkeypatch) -> None:
@@ -356,7 +356,7 @@ class TestInARun:
     """Through the service: what the records say of who proposed."""
 
     def test_started_names_the_proposer_that_was_found(self, with_server) -> None:
-        assert service.run(with_server("auto"), SilentWatcher(), make_bench=fake_bench) == "complete"
+        assert service.run(with_server("auto"), RecordingObserver(), make_backend=fake_backend) == "complete"
         (started,) = [r for r in load_records(with_server("auto").run_dir) if isinstance(r, Started)]
         assert started.proposer == "hybrid"
 
@@ -364,7 +364,7 @@ class TestInARun:
         """Who proposes is no part of the yardstick: each record says whose its candidate was."""
         for iters, proposer in enumerate(("random", "nim", "tpe", "auto"), 1):
             settings = with_server(proposer, **{"llm.share": 1}).model_copy(update={"iters": iters})
-            assert service.run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"
+            assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
         found = load_records(settings.run_dir)
         assert [r.source for r in found if isinstance(r, Closer)] == ["random", "nim", "tpe", "nim"]
         assert [r.proposer for r in found if isinstance(r, Started)] == ["random", "nim", "tpe", "hybrid"]
@@ -374,20 +374,20 @@ class TestInARun:
     def test_a_stop_ends_it_in_good_order_and_with_a_report(self, with_server) -> None:
         """The server is closed with the user's wish to stop still there: nothing is waited for, and nothing raised."""
 
-        class Terminates(SilentWatcher):
+        class Terminates(RecordingObserver):
             def recorded(self, event: Event) -> None:
                 if isinstance(event, Evaluated):
                     os.kill(os.getpid(), signal.SIGTERM)
 
         settings = with_server("nim")
-        assert service.run(settings, Terminates(), make_bench=fake_bench) == "SIGTERM"
+        assert service.run(settings, Terminates(), make_backend=fake_backend) == "SIGTERM"
         assert load_records(settings.run_dir)[-1].stage == "stopped"
         assert (settings.run_dir / REPORT).exists()
 
     def test_fresh_moves_the_exchanges_aside_and_counts_from_one(self, with_server) -> None:
         settings = with_server("nim")
         for _ in range(2):
-            assert service.run(settings, SilentWatcher(), fresh=True, make_bench=fake_bench) == "complete"
+            assert service.run(settings, RecordingObserver(), fresh=True, make_backend=fake_backend) == "complete"
         (archived,) = (settings.run_dir / ARCHIVE).iterdir()
         for place in (archived, settings.run_dir):
             assert [e.exchange for e in read_exchanges(place)] == [1, 2, 3]
@@ -396,5 +396,5 @@ class TestInARun:
     @pytest.mark.parametrize("setting", ["random", "tpe"])
     def test_a_proposer_without_an_llm_makes_no_log_of_exchanges(self, make_settings, setting: str) -> None:
         settings = make_settings(proposer=setting, iters=1)
-        service.run(settings, SilentWatcher(), make_bench=fake_bench)
+        service.run(settings, RecordingObserver(), make_backend=fake_backend)
         assert not list(settings.run_dir.glob("exchanges*"))

@@ -1,4 +1,4 @@
-"""``NimProposer`` over a scripted model; over real servers that fail it is in tests/fault/test_llm_*.py."""
+"""``LlmProposer`` over a scripted model; over real servers that fail it is in tests/fault/test_llm_*.py."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from autoresearch.core.llm_calls import Classification as End
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import Exhausted, Interrupted, Reply
 from autoresearch.core.records import Evaluated
-from autoresearch.daemon.backend import Bench, judge
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.policy import build_policy
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.tokens import estimate_tokens
-from autoresearch.proposers.llm import NimProposer
+from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_backend import YARDSTICK
@@ -75,14 +75,14 @@ class ScriptedLlm:
 def night(*script: Answer | Exception, iters: int = 1, fallback: Any = None, **llm: Any) -> tuple[Loop, ScriptedLlm]:
     """A loop that has not run yet."""
     settings = Settings(iters=iters, baseline=default_menu().defaults)
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     space = Space(policy.menu, policy.baseline, policy.steps)
     model = ScriptedLlm(list(script), **llm)
-    proposer = NimProposer(
+    proposer = LlmProposer(
         llm=model,
         space=space,
         fallback=fallback or RandomProposer(space, seed=1),
-        judge=partial(judge, policy, Bench(FakeTrial(), YARDSTICK, None), settings),
+        judge=partial(judge, policy, TrialBackend(FakeTrial(), YARDSTICK, None), settings),
         log=MemoryLog(),
         utc=lambda: "now",
         budget_left=lambda _trajectory: "an hour",

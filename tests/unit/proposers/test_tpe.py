@@ -11,7 +11,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.proposers.tpe import TpeProposer
@@ -28,7 +28,7 @@ def settings_of(iters: int, **more: object) -> Settings:
 
 
 def space_of(settings: Settings) -> Space:
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     return Space(policy.menu, policy.baseline, policy.steps)
 
 

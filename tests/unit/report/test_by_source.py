@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.core.records import Closer, SourceCredit
-from autoresearch.core.source_stats import credit_of
+from autoresearch.core.source_stats import source_credits
 from autoresearch.report import History, Row, load, render_report, render_status, summarise, summary_json
 from autoresearch.report.format import width_of
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from rails import Rail
 
 
 def shown(run, render=render_status, **options):
-    history = history_of(run.records)
+    history = build_history(run.records)
     return render(summarise(history), history, **options)
 
 
 def test_each_source_has_its_numbers_in_the_order_of_their_first_proposals(hybrid_night):
-    tpe, nim = summarise(history_of(hybrid_night.records)).sources
+    tpe, nim = summarise(build_history(hybrid_night.records)).sources
     assert (tpe.source, tpe.iterations, tpe.blocked, tpe.measured, tpe.failed, tpe.keeps) == ("tpe", 4, 0, 3, 1, 1)
     assert (nim.source, nim.iterations, nim.blocked, nim.measured, nim.failed, nim.keeps) == ("nim", 1, 1, 1, 0, 1)
     assert (tpe.share, nim.share) == (pytest.approx(4 / 6), pytest.approx(2 / 6))
@@ -34,7 +34,7 @@ def test_each_source_has_its_numbers_in_the_order_of_their_first_proposals(hybri
 
 def test_a_source_that_was_only_refused_is_there_and_gained_nothing(new_run):
     run = new_run().begin().by("nim").blocked(Rail.R1_SCHEMA).by("tpe").evaluated("lr", 0.001, 3.3)
-    nim, tpe = summarise(history_of(run.records)).sources
+    nim, tpe = summarise(build_history(run.records)).sources
     assert (nim.iterations, nim.blocked, nim.share, nim.keeps) == (0, 1, 0.5, 0)
     assert (nim.mean_improvement_frac, nim.best_improvement_frac, nim.best_iter) == (None, None, None)
     assert tpe.iterations == 1
@@ -42,12 +42,12 @@ def test_a_source_that_was_only_refused_is_there_and_gained_nothing(new_run):
 
 def test_who_raised_proposed_nothing(new_run):
     run = new_run().begin().proposer_failed()
-    assert summarise(history_of(run.records)).sources == []
+    assert summarise(build_history(run.records)).sources == []
 
 
 def test_of_equal_gains_the_first_is_the_best(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3).evaluated("lr", 0.002, 3.3)
-    assert summarise(history_of(run.records)).sources[0].best_iter == 1
+    assert summarise(build_history(run.records)).sources[0].best_iter == 1
 
 
 def test_where_the_log_does_not_tell_the_source_is_null(origin_log):
@@ -94,7 +94,7 @@ def recorded(new_run, steps):
 
 @given(STEPS)
 def test_the_sums_over_the_sources_are_the_runs(new_run, steps):
-    s = summarise(history_of(recorded(new_run, steps).records))
+    s = summarise(build_history(recorded(new_run, steps).records))
     assert sum(n.measured for n in s.sources) == s.evaluated
     assert sum(n.failed for n in s.sources) == sum(s.failed_by_cause.values())
     assert sum(n.blocked for n in s.sources) == sum(s.blocked_by_rail.values())
@@ -108,8 +108,8 @@ def test_the_sums_over_the_sources_are_the_runs(new_run, steps):
 @given(STEPS)
 def test_the_records_credit_says_the_same(new_run, steps):
     run = recorded(new_run, steps)
-    tried = {n.source: n for n in summarise(history_of(run.records)).sources if n.iterations}
-    credit = {c.source: c for c in credit_of(r for r in run.records if isinstance(r, Closer))}
+    tried = {n.source: n for n in summarise(build_history(run.records)).sources if n.iterations}
+    credit = {c.source: c for c in source_credits(r for r in run.records if isinstance(r, Closer))}
     fields = set(SourceCredit.model_fields)
     assert {name: n.model_dump(include=fields) for name, n in tried.items()} == {
         name: pytest.approx(c.model_dump()) for name, c in credit.items()

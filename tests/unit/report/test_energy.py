@@ -9,7 +9,7 @@ import pytest
 from autoresearch.core.power import Metering
 from autoresearch.core.records import Started, Stopped
 from autoresearch.report.energy import energy_lines, energy_numbers, held_back_line
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from autoresearch.report.summary import summarise, summary_json
 from autoresearch.report.text import render_report, render_status
 from autoresearch.testing.fake_meter import fake_power
@@ -85,7 +85,7 @@ def metered(new_run):
 
 
 def test_status_and_report_say_it_in_text_and_json(new_run) -> None:
-    history = history_of(metered(new_run).records)
+    history = build_history(metered(new_run).records)
     summary = summarise(history)
     for text in (render_status(summary, history, width=200), render_report(summary, history, width=200)):
         assert "energy      1.5000 kWh" in text
@@ -102,7 +102,7 @@ def test_a_mark_stands_in_the_iteration_s_line_and_its_cost_in_its_row(new_run) 
     numbers = [n for n, r in enumerate(run.records) if r.stage == "trial"]
     first = run.records[numbers[1]]
     run.records[numbers[1]] = first.model_copy(update={"marks": ("contended",)})
-    history = history_of(run.records)
+    history = build_history(run.records)
     assert history.rows[0].marks == ("contended",)
     text = render_report(summarise(history), history)
     assert "1 contended (marked ! below)" in text

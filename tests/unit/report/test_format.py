@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.report.format import bpb, change, clip, count, pad, percent, safe, span, width_of
+from autoresearch.report.format import bpb, change, clip, pad, percent, safe, span, width_of
 
 ANY_TEXT = st.text(st.characters(), max_size=200)  # surrogates, controls and private use included
 
@@ -79,4 +79,3 @@ def test_numbers_and_names():
     assert (percent(0.0093), percent(-0.2558), percent(None)) == ("+0.93%", "-25.58%", "-")
     assert (bpb(3.36954), bpb(None)) == ("3.3695", "-")
     assert (change("lr", 0.001, 20), change(None, None, 20)) == ("lr = 0.001", "-")
-    assert (count(1, "keep"), count(2, "keep"), count(0, "keep")) == ("1 keep", "2 keeps", "0 keeps")

@@ -17,7 +17,7 @@ from autoresearch.core.records import Attempt, encode
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.report import load, load_records, render_report, render_status, summarise, summary_json
 from autoresearch.report.format import width_of
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from autoresearch.testing.fake_loop import fake_loop
 from rails import Rail
 
@@ -40,11 +40,11 @@ def say(knob, value):
 
 
 def numbers(run):
-    return summarise(history_of(run.records)).llm
+    return summarise(build_history(run.records)).llm
 
 
 def shown(run, render=render_status, **options):
-    history = history_of(run.records)
+    history = build_history(run.records)
     return render(summarise(history), history, **options)
 
 
@@ -68,7 +68,7 @@ def told(make_settings, make_call):
 
 
 def test_the_loops_own_records_add_up(told):
-    history = history_of(told)
+    history = build_history(told)
     assert [row.source for row in history.rows] == ["tpe", "nim", "tpe"]
     assert [len(row.llm_calls) for row in history.rows] == [0, 1, 2]
     assert [dict(row.llm_judged) for row in history.rows] == [
@@ -88,7 +88,7 @@ def test_they_are_the_same_after_the_disk(told, new_run, tmp_path):
     run.records = list(told)
     saved = run.save(tmp_path / "run")
     assert [encode(r) for r in load_records(saved)] == [encode(r) for r in told]
-    assert summarise(load(saved)).llm == summarise(history_of(told)).llm
+    assert summarise(load(saved)).llm == summarise(build_history(told)).llm
 
 
 def test_a_hybrid_night(hybrid_night):
@@ -101,7 +101,7 @@ def test_a_hybrid_night(hybrid_night):
     assert (n.latency_s, n.latency_mean_s, n.latency_median_s, n.latency_max_s) == (38.0, 9.5, 3.5, 30.0)
     assert n.rounds_mean == pytest.approx(3 / 3)
     assert (n.proposals, n.valid_share, n.novel_share) == (4, 0.75, pytest.approx(1 / 3))
-    assert n.wall_share == pytest.approx(38 / summarise(history_of(hybrid_night.records)).wall_s)
+    assert n.wall_share == pytest.approx(38 / summarise(build_history(hybrid_night.records)).wall_s)
 
 
 def test_without_a_call_there_is_no_llm(night, origin_log):
@@ -129,7 +129,7 @@ def test_a_share_of_nothing_and_what_the_server_did_not_say_are_unknown(new_run,
 
 
 def test_where_the_walls_time_is_unknown_so_is_the_share(hybrid_night):
-    history = history_of(hybrid_night.records)
+    history = build_history(hybrid_night.records)
     timeless = replace(history, baseline=None, rows=tuple(replace(row, wall_s=None) for row in history.rows))
     n = summarise(timeless).llm
     assert n is not None
@@ -166,7 +166,7 @@ def test_shares_are_shares_and_counts_add_up(new_run, steps):
         run.by(source, *calls)
         _ = run.evaluated("lr", 0.001, 3.3, refused=tuple(rails)) if passed else run.blocked(*rails)
     calls = [call for _, some, *_ in steps for call in some]
-    history = history_of(run.records)
+    history = build_history(run.records)
     n = summarise(history).llm
     assert (n is None) == (not calls)
     if n is None:
@@ -223,4 +223,4 @@ def test_a_copy_within_an_iteration_is_new_only_once(make_settings):
     raw = say("lr", 2e-3)
     loop = fake_loop(make_settings({"baseline.lr": 3e-4}, iters=1), Says([Reply(raw, LLM_SOURCE, (raw, raw))]))
     loop.run()
-    assert dict(history_of(loop.observer.events).rows[0].llm_judged) == {"passed": 1, "R6_novelty": 2}
+    assert dict(build_history(loop.observer.events).rows[0].llm_judged) == {"passed": 1, "R6_novelty": 2}

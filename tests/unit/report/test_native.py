@@ -6,12 +6,12 @@ import pytest
 
 from autoresearch.core.measurement import Cause
 from autoresearch.report.history import plain_value
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from rails import Rail, default_menu
 
 
 def test_every_way_to_close_an_iteration_becomes_a_row(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     stages = [(row.iter, row.stage) for row in history.rows]
     assert stages == [
         (1, "evaluated"),
@@ -31,7 +31,7 @@ def test_every_way_to_close_an_iteration_becomes_a_row(night):
 
 
 def test_what_is_fixed_for_the_run_is_taken_over(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     assert history.knobs == tuple(default_menu().knobs)
     assert history.baseline_cfg == default_menu().defaults
     assert (history.baseline_val_bpb, history.accept_delta_frac) == (3.4, 0.005)
@@ -41,7 +41,7 @@ def test_what_is_fixed_for_the_run_is_taken_over(night):
 
 
 def test_the_parts_of_the_wall_time_add_up_in_every_row(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     assert history.baseline is not None
     for row in (history.baseline, *history.rows):
         parts = (row.train_s, row.eval_s, row.failed_s, row.propose_s, row.overhead_s)
@@ -50,7 +50,7 @@ def test_the_parts_of_the_wall_time_add_up_in_every_row(night):
 
 def test_several_trials_of_one_candidate_are_summed_and_the_lowest_is_kept(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3, 3.4, energy_j=5.0)
-    row = history_of(run.records).rows[0]
+    row = build_history(run.records).rows[0]
     assert (row.trials, row.val_bpb, row.lowest_val_bpb) == (2, pytest.approx(3.35), 3.3)
     assert (row.train_s, row.eval_s, row.tokens, row.energy_j) == (40.0, 4.0, 8192, 10.0)
     assert row.peak_bytes == 2**30
@@ -59,41 +59,41 @@ def test_several_trials_of_one_candidate_are_summed_and_the_lowest_is_kept(new_r
 def test_a_closing_record_speaks_for_itself_where_the_log_has_no_trials(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3)
     records = [r for r in run.records if r.stage not in ("trial", "trial_started")]
-    assert history_of(records).rows == history_of(run.records).rows
+    assert build_history(records).rows == build_history(run.records).rows
 
 
 def test_energy_is_unknown_until_a_trial_was_metered(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3)
-    assert history_of(run.records).energy_j is None
+    assert build_history(run.records).energy_j is None
     run.evaluated("lr", 0.002, 3.3, energy_j=7.0)
-    assert history_of(run.records).energy_j == 7.0
+    assert build_history(run.records).energy_j == 7.0
 
 
 def test_the_state_is_what_the_last_beginning_or_ending_says(new_run):
     run = new_run().meta()
-    assert history_of(run.records).state == "open"
-    assert history_of(run.start().records).state == "running"
-    assert history_of(run.baseline().evaluated("lr", 0.001, 3.3).records).state == "running"
-    paused = history_of(run.paused().records)
+    assert build_history(run.records).state == "open"
+    assert build_history(run.start().records).state == "running"
+    assert build_history(run.baseline().evaluated("lr", 0.001, 3.3).records).state == "running"
+    paused = build_history(run.paused().records)
     assert (paused.state, paused.stop_reason) == ("paused", "pause.flag")
-    assert history_of(run.resumed().records).state == "running"
-    stopped = history_of(run.stopped().records)
+    assert build_history(run.resumed().records).state == "running"
+    stopped = build_history(run.stopped().records)
     assert (stopped.state, stopped.stop_reason) == ("stopped", "SIGTERM")
-    assert history_of(run.start(2).records).state == "running"
-    assert history_of(run.complete().records).state == "complete"
-    assert history_of(run.records).iters_requested == 2
+    assert build_history(run.start(2).records).state == "running"
+    assert build_history(run.complete().records).state == "complete"
+    assert build_history(run.records).iters_requested == 2
 
 
 def test_a_trial_is_open_only_while_the_run_is(new_run):
     run = new_run().begin().begin_trial(1)
-    running = history_of(run.records).open_trial
+    running = build_history(run.records).open_trial
     assert running is not None
     assert running.iter == 1
-    assert history_of(run.stopped("interrupted").records).open_trial is None  # that trial is over, without an end
+    assert build_history(run.stopped("interrupted").records).open_trial is None  # that trial is over, without an end
 
 
 def test_a_run_without_a_baseline_has_none(new_run):
-    history = history_of(new_run().meta().start().begin_trial(0).records)
+    history = build_history(new_run().meta().start().begin_trial(0).records)
     assert history.baseline is None
     assert history.baseline_val_bpb is None
     assert history.open_trial is not None
@@ -105,7 +105,7 @@ def test_a_baseline_measured_at_the_second_start_counts_its_own_trial_only(new_r
     run.iter -= 1  # the failed first try of the baseline is no iteration
     run.failed("lr", 0.0003, Cause.KILLED)
     run.records.pop()
-    history = history_of(run.start().baseline().records)
+    history = build_history(run.start().baseline().records)
     assert history.baseline is not None
     assert history.baseline.trials == 1
     assert history.baseline.failed_s is None
@@ -113,14 +113,14 @@ def test_a_baseline_measured_at_the_second_start_counts_its_own_trial_only(new_r
 
 def test_records_that_do_not_begin_with_meta_are_no_run(new_run):
     with pytest.raises(ValueError, match="not meta"):
-        history_of([])
+        build_history([])
     with pytest.raises(ValueError, match="not meta"):
-        history_of(new_run().start().records)
+        build_history(new_run().start().records)
 
 
 def test_a_huge_refused_value_is_kept_as_text(new_run):
     run = new_run().begin().blocked(Rail.R3_RANGE, knob="lr_warmup", value=10**400)
-    value = history_of(run.records).rows[0].new_value
+    value = build_history(run.records).rows[0].new_value
     assert isinstance(value, str)
     assert len(value) <= 80
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report import load, render_report, render_status, summarise, summary_json
-from autoresearch.report.origin import history_of, parse
+from autoresearch.report.origin import build_history, parse
 
 META = {"_meta": "trajectory log", "baseline_val_bpb": 10.0, "baseline_cfg": {"lr": 0.0003}, "accept_delta_frac": 0.005}
 
@@ -56,13 +56,13 @@ def test_its_rows_carry_what_it_logged(origin_log):
 
 def test_it_stops_being_paused_when_an_iteration_follows():
     paused = {"iter": 2, "stage": "paused", "reason": "pause flag", "completed_iters": 1, "requested_iters": 50}
-    history = history_of([META, evaluated(), paused])
+    history = build_history([META, evaluated(), paused])
     assert (history.state, history.stop_reason, history.iters_requested) == ("paused", "pause flag", 50)
-    assert history_of([META, evaluated(), paused, evaluated(iter=3)]).state == "open"
+    assert build_history([META, evaluated(), paused, evaluated(iter=3)]).state == "open"
 
 
 def test_a_missing_field_is_unknown_and_an_extra_one_is_passed_over():
-    history = history_of([{"stage": "evaluated", "val_bpb": 9.5, "mood": "good"}, {"stage": "coffee"}])
+    history = build_history([{"stage": "evaluated", "val_bpb": 9.5, "mood": "good"}, {"stage": "coffee"}])
     (row,) = history.rows
     assert (row.iter, row.knob, row.decision, row.wall_s, row.improvement_frac) == (1, None, "revert", None, None)
     assert history.baseline_val_bpb is None
@@ -70,27 +70,27 @@ def test_a_missing_field_is_unknown_and_an_extra_one_is_passed_over():
 
 
 def test_the_baseline_and_the_gain_are_found_where_only_the_iterations_tell_them():
-    (row,) = history_of([evaluated(baseline_val_bpb=10.0)]).rows
+    (row,) = build_history([evaluated(baseline_val_bpb=10.0)]).rows
     assert row.improvement_frac == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("odd", [True, "9.9", [9.9], None, 10**400, -(10**400)])
 def test_a_value_of_another_kind_is_no_measurement(odd):
-    (row,) = history_of([META, evaluated(val_bpb=odd)]).rows
+    (row,) = build_history([META, evaluated(val_bpb=odd)]).rows
     assert (row.stage, row.cause) == ("eval_failed", "garbage")
 
 
 def test_values_that_are_no_knob_values_become_text():
     proposals = [{"knob": "lr", "new_value": v, "reason": 1} for v in (None, True, [1], {"a": 1}, 10**400, "\ud800")]
     records = [META, *(evaluated(iter=n, proposal=p) for n, p in enumerate(proposals, 1))]
-    history = history_of(records)
+    history = build_history(records)
     assert [row.new_value for row in history.rows][:4] == ["null", "true", "[1]", '{"a": 1}']
     assert all(isinstance(row.new_value, str) for row in history.rows)
     assert summary_json(summarise(history))
 
 
 def test_a_gain_over_no_baseline_to_speak_of_is_unknown():
-    (row,) = history_of([META | {"baseline_val_bpb": 0.0}, evaluated()]).rows
+    (row,) = build_history([META | {"baseline_val_bpb": 0.0}, evaluated()]).rows
     assert row.improvement_frac is None
 
 
@@ -140,7 +140,7 @@ RECORDS = st.builds(lambda stage, rest: rest | {"stage": stage}, STAGES, st.dict
 @given(st.lists(RECORDS, min_size=1, max_size=4))
 def test_whatever_the_fields_hold_it_is_summed_up_and_shown(records):
     data = "\n".join(json.dumps(r) for r in records).encode()
-    history = history_of(parse(data + b"\n", "log"))
+    history = build_history(parse(data + b"\n", "log"))
     summary = summarise(history)
     json.loads(summary_json(summary))
     assert render_status(summary, history)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autoresearch.core.measurement import Cause
 from autoresearch.report import History, Row, summarise, summary_json
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from rails import Rail, default_menu
 
 PROMISED = """iterations evaluated keeps reverts blocked_by_rail failed knobs_total knobs_touched knobs_untouched
@@ -21,7 +21,7 @@ best_improvement_frac wall_s energy_kwh""".split()  # noqa: SIM905 - a list lite
 
 
 def test_a_night_with_one_of_everything(night):
-    s = summarise(history_of(night.records))
+    s = summarise(build_history(night.records))
     assert (s.iterations, s.evaluated, s.keeps, s.reverts, s.failed) == (7, 4, 2, 2, 2)
     assert (s.keep_iters, s.blocked_by_rail) == ([1, 6], {"R3_range": 1})
     assert s.refused_attempts_by_rail == {"R2_menu": 1, "R3_range": 2, "R6_novelty": 1}
@@ -41,12 +41,12 @@ def test_a_night_with_one_of_everything(night):
 
 
 def test_the_promised_keys_are_in_the_json(night):
-    keys = json.loads(summary_json(summarise(history_of(night.records))))
+    keys = json.loads(summary_json(summarise(build_history(night.records))))
     assert set(PROMISED) <= set(keys)
 
 
 def test_a_run_of_nothing_knows_nothing_and_divides_by_nothing(new_run):
-    s = summarise(history_of(new_run().meta().records))
+    s = summarise(build_history(new_run().meta().records))
     assert (s.iterations, s.repeat_count, s.unique_pairs) == (0, 0, 0)
     unknown = [s.repeat_rate, s.baseline_val_bpb, s.best_val_bpb, s.best_iter, s.best_improvement_frac, s.wall_s]
     unknown += [s.energy_kwh, s.lowest_val_bpb, s.lowest_iter, s.overhead_mean_s, s.overhead_median_s, s.tokens]
@@ -55,30 +55,30 @@ def test_a_run_of_nothing_knows_nothing_and_divides_by_nothing(new_run):
 
 
 def test_the_lowest_measurement_can_be_the_baselines_and_is_not_the_best_keep(new_run):
-    s = summarise(history_of(new_run().begin().evaluated("lr", 0.001, 3.5).records))
+    s = summarise(build_history(new_run().begin().evaluated("lr", 0.001, 3.5).records))
     assert (s.lowest_val_bpb, s.lowest_iter, s.best_iter) == (3.4, 0, None)
-    lucky = summarise(history_of(new_run().begin().evaluated("lr", 0.001, 3.2, 3.6).records))
+    lucky = summarise(build_history(new_run().begin().evaluated("lr", 0.001, 3.2, 3.6).records))
     assert (lucky.lowest_val_bpb, lucky.lowest_iter, lucky.best_iter) == (3.2, 1, None)
 
 
 def test_of_equal_keeps_the_first_is_the_best(new_run):
-    s = summarise(history_of(new_run().begin().evaluated("lr", 0.001, 3.3).evaluated("lr", 0.002, 3.3).records))
+    s = summarise(build_history(new_run().begin().evaluated("lr", 0.001, 3.3).evaluated("lr", 0.002, 3.3).records))
     assert s.best_iter == 1
 
 
 def test_joules_become_kilowatt_hours_with_the_baselines(new_run):
     run = new_run().meta().start().baseline(energy_j=1.8e6).evaluated("lr", 0.001, 3.3, energy_j=1.8e6)
-    assert summarise(history_of(run.records)).energy_kwh == pytest.approx(1.0)
+    assert summarise(build_history(run.records)).energy_kwh == pytest.approx(1.0)
 
 
 def test_a_knob_off_the_menu_is_counted_but_covers_nothing(new_run):
-    s = summarise(history_of(new_run().begin().blocked(Rail.R2_MENU, knob="dropout").records))
+    s = summarise(build_history(new_run().begin().blocked(Rail.R2_MENU, knob="dropout").records))
     assert (s.knob_counts, s.knobs_touched) == ({"dropout": 1}, [])
 
 
 def test_an_iteration_without_a_trial_does_not_dilute_the_overhead(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3).blocked(Rail.R1_SCHEMA)
-    history = history_of(run.records)
+    history = build_history(run.records)
     quick = replace(history.rows[1], overhead_s=0.0)
     s = summarise(replace(history, rows=(history.rows[0], quick)))
     assert s.overhead_median_s == 0.25
@@ -90,7 +90,7 @@ def test_top_pairs_are_the_most_frequent_and_at_most_ten(new_run):
     for n in range(12):
         run.evaluated("lr_warmup", n, 3.4)
     run.evaluated("lr_warmup", 11, 3.4)
-    top = summarise(history_of(run.records)).top_pairs
+    top = summarise(build_history(run.records)).top_pairs
     assert [(p.new_value, p.count) for p in top] == [(11, 2), *((n, 1) for n in range(9))]
 
 
@@ -124,7 +124,7 @@ def test_every_iteration_is_counted_once(new_run, steps):
     run = new_run().begin()
     for step in steps:
         _step(run, *step)
-    history = history_of(run.records)
+    history = build_history(run.records)
     s = summarise(history)
     assert s.iterations == s.keeps + s.reverts + sum(s.blocked_by_rail.values()) + s.failed == len(steps)
     assert s.evaluated == s.keeps + s.reverts
@@ -142,7 +142,7 @@ def test_the_sums_do_not_depend_on_the_order(new_run, steps, rng: random.Random)
     run = new_run().begin()
     for step in steps:
         _step(run, *step)
-    history = history_of(run.records)
+    history = build_history(run.records)
     rows = list(history.rows)
     rng.shuffle(rows)
     ordered = {"keep_iters", "top_pairs", "best_iter", "best_knob", "best_value", "lowest_iter"}

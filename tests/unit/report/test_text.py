@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from autoresearch.report import load, render_report, render_status, summarise
 from autoresearch.report.format import width_of
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from autoresearch.report.sparkline import FAILED
 from rails import Rail
 
 
 def status(run, **options):
-    history = history_of(run.records)
+    history = build_history(run.records)
     return render_status(summarise(history), history, **options)
 
 
@@ -47,7 +47,7 @@ def test_a_status_tells_the_night(night):
 
 
 def test_a_status_ends_with_the_last_iterations_and_a_report_has_them_all(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     summary = summarise(history)
     short, long = render_status(summary, history), render_report(summary, history)
     assert [line.split()[0] for line in short.splitlines()[-5:]] == ["3", "4", "5", "6", "7"]
@@ -59,7 +59,7 @@ def test_a_status_ends_with_the_last_iterations_and_a_report_has_them_all(night)
 
 
 def test_a_wide_terminal_shows_the_reasons(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     wide = render_report(summarise(history), history, width=140)
     assert "a higher rate" in wide
     assert "it went wrong" in wide
@@ -110,7 +110,7 @@ def test_before_the_first_candidate_and_without_a_keep_nothing_is_claimed(new_ru
 
 
 def test_several_trials_are_called_means(new_run):
-    history = history_of(new_run().begin().evaluated("lr", 0.001, 3.3, 3.31).records)
+    history = build_history(new_run().begin().evaluated("lr", 0.001, 3.3, 3.31).records)
     assert history.baseline is not None
     history = replace(history, baseline=replace(history.baseline, trials=2))
     text = flat(render_status(summarise(history), history))
@@ -133,7 +133,7 @@ def test_a_long_run_says_what_a_glyph_stands_for(new_run):
 
 
 def test_a_run_in_which_nothing_was_measured_has_marks_only(new_run):
-    history = history_of(new_run().meta().start().blocked(Rail.R1_SCHEMA).proposer_failed().records)
+    history = build_history(new_run().meta().start().blocked(Rail.R1_SCHEMA).proposer_failed().records)
     text = render_status(summarise(history), history)
     assert re.search(f"^val_bpb +·{FAILED}$", text, re.MULTILINE)
 
@@ -157,7 +157,7 @@ def test_many_names_are_bounded(origin_log):
 
 
 def test_colour_is_escape_sequences_around_the_same_text(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     summary = summarise(history)
     colored = render_report(summary, history, color=True)
     assert "\x1b[32m" in colored
@@ -167,7 +167,7 @@ def test_colour_is_escape_sequences_around_the_same_text(night):
 @given(st.text(st.characters(), max_size=300), st.sampled_from([10, 80, 160]))
 def test_nothing_that_a_proposer_says_acts_on_the_terminal(new_run, words, width):
     run = new_run().begin().evaluated("lr", 0.001, 3.3)
-    history = history_of(run.records)
+    history = build_history(run.records)
     said = replace(history.rows[0], why=words, knob=words, new_value=words, cause=words, rail=words, reason=words)
     rows = (said, replace(said, iter=2, stage="eval_failed"), replace(said, iter=3, stage="blocked"))
     spoken = replace(history, rows=rows, stop_reason=words, run_id=words, state="stopped")

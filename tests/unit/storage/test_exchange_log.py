@@ -382,7 +382,7 @@ class Crashes(RuleBasedStateMachine):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
         self.run_dir = Path(self.directory.name)
-        self.said: list[Exchange] = []
+        self.messages: list[Exchange] = []
 
     @initialize()
     def begin(self) -> None:
@@ -392,7 +392,7 @@ class Crashes(RuleBasedStateMachine):
     def append(self, text: str) -> None:
         new = fake_exchange(self.log.next_number, text)
         self.log.append(new)
-        self.said.append(new)
+        self.messages.append(new)
 
     @rule(segment_bytes=st.integers(1, 3000), torn=st.binary(max_size=20).filter(lambda b: b"\n" not in b))
     def start_again(self, segment_bytes: int, torn: bytes) -> None:
@@ -411,7 +411,7 @@ class Crashes(RuleBasedStateMachine):
 
     @invariant()
     def everything_is_there(self) -> None:
-        assert read_exchanges(self.run_dir) == self.said
+        assert read_exchanges(self.run_dir) == self.messages
         assert {p.name for p in self.run_dir.iterdir()} == {p.name for p in self.run_dir.glob(EXCHANGE_FILES)}
 
     def teardown(self) -> None:

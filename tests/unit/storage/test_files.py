@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import JournalError, LockHeld
-from autoresearch.storage.files import atomic_write, open_log, open_plain
+from autoresearch.storage.files import atomic_write, open_append, open_regular
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.lock import DirectoryLock, is_locked, lock_holder
 
@@ -246,7 +246,7 @@ class TestWhatOthersMayPlant:
     @pytest.mark.parametrize("flags", [os.O_WRONLY | os.O_APPEND, os.O_RDWR, os.O_RDONLY])
     def test_is_not_opened(self, planted: Path, flags: int) -> None:
         with pytest.raises(OSError, match="not a plain file"):
-            open_plain(planted, flags | os.O_CREAT)
+            open_regular(planted, flags | os.O_CREAT)
 
     def test_is_no_trajectory(self, planted: Path) -> None:
         with pytest.raises(JournalError, match="planted: it is a link, a pipe or a device"):
@@ -261,5 +261,5 @@ class TestWhatOthersMayPlant:
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "logs").symlink_to("elsewhere")
         with pytest.raises(OSError, match="is a link"):
-            open_log(tmp_path / "logs" / "hooks.log")
+            open_append(tmp_path / "logs" / "hooks.log")
         assert not os.listdir(tmp_path / "elsewhere")

@@ -50,7 +50,7 @@ def reopened(path: Path) -> list[str]:
     return found
 
 
-def set_aside(directory: Path) -> list[bytes]:
+def archive(directory: Path) -> list[bytes]:
     """What was cut off and kept."""
     return [p.read_bytes() for p in sorted(directory.glob("*.torn-*"))]
 
@@ -157,7 +157,7 @@ class TestTornTail:
             journal = Journal(path)
             assert journal.torn_bytes == cut
             journal.close()
-            assert set_aside(directory) == ([last[:cut]] if cut else [])
+            assert archive(directory) == ([last[:cut]] if cut else [])
             assert reopened(path) == PAYLOADS[:-1]
 
     @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ class TestTornTail:
         with (tmp_path / "j").open("ab") as file:
             file.write(torn)
         assert reopened(tmp_path / "j") == PAYLOADS
-        assert set_aside(tmp_path) == [torn]
+        assert archive(tmp_path) == [torn]
 
     def test_the_only_record_torn_leaves_a_journal_that_begins(self, tmp_path: Path) -> None:
         (only,) = written(tmp_path / "j", PAYLOADS[:1])
@@ -183,7 +183,7 @@ class TestTornTail:
             with (tmp_path / "j").open("ab") as file:
                 file.write(torn)
             Journal(tmp_path / "j").close()
-        assert set_aside(tmp_path) == [b"first", b"second"]
+        assert archive(tmp_path) == [b"first", b"second"]
 
 
 class TestDamage:
@@ -197,7 +197,7 @@ class TestDamage:
             assert str(path) in str(refusal.value)
             assert "--fresh" in refusal.value.hint
         assert path.read_bytes() == b"".join(lines)
-        assert set_aside(path.parent) == []
+        assert archive(path.parent) == []
 
     def test_every_bit_of_a_line_in_the_middle(self, tmp_path: Path) -> None:
         path = tmp_path / "j"
@@ -393,7 +393,7 @@ class Crashes(RuleBasedStateMachine):
         self.journal.close()
         self.journal = Journal(self.path)
         assert [payload.decode() for payload in self.journal] == self.acknowledged
-        assert sorted(set_aside(self.path.parent)) == sorted(self.torn)
+        assert sorted(archive(self.path.parent)) == sorted(self.torn)
 
     def teardown(self) -> None:
         self.journal.close()

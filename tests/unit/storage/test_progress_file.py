@@ -10,7 +10,7 @@ import pytest
 
 from autoresearch.core.ports import Progress
 from autoresearch.core.records import Resumed, TrialStarted
-from autoresearch.storage.progress_file import MAX_BYTES, ProgressFile, Shown, read_progress
+from autoresearch.storage.progress_file import MAX_BYTES, ProgressFile, ProgressSnapshot, read_progress
 from autoresearch.storage.run_dir import PROGRESS
 
 TS = "2026-11-21T22:00:00Z"
@@ -41,7 +41,7 @@ def at(fraction: float, n: int = 3) -> Progress:
 
 def test_what_is_written_can_be_read(file, tmp_path):
     file.progressed(at(0.25))
-    assert read_progress(tmp_path) == Shown(os.getpid(), 3, "train", 0.25, 12345.6)
+    assert read_progress(tmp_path) == ProgressSnapshot(os.getpid(), 3, "train", 0.25, 12345.6)
     assert [p.name for p in tmp_path.iterdir()] == [PROGRESS]
 
 
@@ -71,8 +71,8 @@ def test_it_goes_with_its_trial_and_a_new_trial_is_shown_at_once(file, tmp_path)
 
 def test_preparing_is_shown_until_something_else_is_said(file, tmp_path):
     file.preparing("tokenizing", 0.5)
-    assert read_progress(tmp_path) == Shown(os.getpid(), None, "tokenizing", 0.5, None)
-    file.said("starting the trial server")
+    assert read_progress(tmp_path) == ProgressSnapshot(os.getpid(), None, "tokenizing", 0.5, None)
+    file.notify("starting the trial server")
     assert read_progress(tmp_path) is None
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from autoresearch.data.span import Span, choose_span, windows
+from autoresearch.data.span import Span
+from autoresearch.data.windows import choose_span, windows
 from autoresearch.errors import CorpusError
 from autoresearch.training.evaluate import score
 

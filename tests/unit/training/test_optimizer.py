@@ -11,9 +11,9 @@ import torch
 from autoresearch.training.models.gpt_torch import GPT
 from autoresearch.training.optimizer import MasterAdamW
 from autoresearch.training.parallel.ranks import Ranks
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 
-SHAPE = Shape(n_layer=1, n_head=2, d_model=16, d_ff=32, seq_len=8, vocab=31)
+SHAPE = ModelShape(n_layer=1, n_head=2, d_model=16, d_ff=32, seq_len=8, vocab=31)
 CFG: dict[str, Any] = {"lr": 0.1, "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.2, "grad_clip": 0.05}
 
 

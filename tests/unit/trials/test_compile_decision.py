@@ -10,7 +10,7 @@ import pytest
 
 from autoresearch.data.span import Span
 from autoresearch.errors import ConfigError
-from autoresearch.trials.child_output import Said
+from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.compile_decision import CompileTimes, decide_compiled, keep_times, known_times
 from autoresearch.trials.spec import Budget, Device, TrialSpec
 
@@ -31,9 +31,9 @@ class Runner:
     def __init__(self, answer: Any, stderr: str = "") -> None:
         self.answer, self.stderr, self.asked = answer, stderr, 0
 
-    def run(self, *_: Any) -> tuple[Said, int, int]:
+    def run(self, *_: Any) -> tuple[ChildOutput, int, int]:
         self.asked += 1
-        said = Said(lambda *_: None)
+        said = ChildOutput(lambda *_: None)
         said.answer, said.stderr = self.answer, bytearray(self.stderr.encode())
         return said, 0, 0
 

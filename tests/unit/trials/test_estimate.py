@@ -9,7 +9,7 @@ import pytest
 
 from autoresearch.trials.estimate import Estimator, peak_bytes
 from autoresearch.trials.spec import Budget, Device
-from rails import Limits, default_menu, too_dear
+from rails import Limits, default_menu, over_budget
 
 ORIGIN = default_menu().defaults
 GIB = 2**30
@@ -59,8 +59,8 @@ def test_a_slow_precision_is_refused_once_it_was_measured() -> None:
     cpu = {"precisions": ("fp32", "bf16")}
     fp32 = dataclasses.replace(estimator(**cpu), baseline={**ORIGIN, "precision": "fp32"})
     knows = dataclasses.replace(fp32, speeds={(16, 1024, "fp32"): 2.0, IN_BF16: 6.0})
-    assert too_dear(fp32(BF16), limits) is None
-    assert "3.0 x the baseline's time" in (too_dear(knows(BF16), limits) or "")
+    assert over_budget(fp32(BF16), limits) is None
+    assert "3.0 x the baseline's time" in (over_budget(knows(BF16), limits) or "")
 
 
 def test_the_measured_time_is_scaled_by_the_work_of_the_knobs_that_were_not_swept() -> None:

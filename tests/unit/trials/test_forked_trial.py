@@ -20,7 +20,7 @@ from autoresearch.core.measurement import OUTCOME, Cause, Failure, Measurement, 
 from autoresearch.core.ports import Interrupted
 from autoresearch.errors import TrialServerError
 from autoresearch.testing.fake_trial import measurement
-from autoresearch.trials.child_output import MAX_MESSAGE_BYTES, Said
+from autoresearch.trials.child_output import MAX_MESSAGE_BYTES, ChildOutput
 from autoresearch.trials.ending import judge_end
 from autoresearch.trials.runner import ChildRunner, Guard
 from autoresearch.trials.server import ServerLost
@@ -30,8 +30,8 @@ FAILED = b'{"failed": {"ok": false, "cause": "non_finite_loss", "detail": "the l
 NOBODY_LOOKS = lambda *_: None  # noqa: E731
 
 
-def said(*parts: bytes) -> Said:
-    heard = Said(NOBODY_LOOKS)
+def said(*parts: bytes) -> ChildOutput:
+    heard = ChildOutput(NOBODY_LOOKS)
     for part in parts:
         heard.hear(part)
     return heard
@@ -118,7 +118,7 @@ class TestHear:
         whole = b'{"progress": ["train", 0.5, 10, 1000.0]}\n' * 3 + MEASURED
         cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
         seen: list[tuple[Any, ...]] = []
-        heard = Said(lambda *how: seen.append(how))
+        heard = ChildOutput(lambda *how: seen.append(how))
         for begin, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
             heard.hear(whole[begin:end])
         assert seen == [("train", 0.5, 10, 1000.0)] * 3
@@ -134,7 +134,7 @@ class TestHear:
     )
     def test_progress_that_is_none_is_garbage_and_is_not_shown(self, progress: str) -> None:
         seen: list[tuple[Any, ...]] = []
-        heard = Said(lambda *how: seen.append(how))
+        heard = ChildOutput(lambda *how: seen.append(how))
         heard.hear(b'{"progress": %s}\n' % progress.encode())
         assert seen == []
         outcome = judge_end(heard, 0, None, 1.0, OUTCOME)
@@ -142,7 +142,7 @@ class TestHear:
         assert outcome.cause == Cause.GARBAGE
 
     def test_memory_is_bounded_however_much_it_says(self) -> None:
-        heard = Said(NOBODY_LOOKS)
+        heard = ChildOutput(NOBODY_LOOKS)
         for _ in range(100):
             heard.hear(b"x" * (MAX_MESSAGE_BYTES // 10))
             heard.note_stderr(b"x" * 100_000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from autoresearch.training.models.gpt_torch import GPT
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 
-ORIGIN = Shape(n_layer=24, n_head=16, d_model=1024, d_ff=4096, seq_len=1024, vocab=50257)
+ORIGIN = ModelShape(n_layer=24, n_head=16, d_model=1024, d_ff=4096, seq_len=1024, vocab=50257)
 
 
-def built(shape: Shape) -> int:
+def built(shape: ModelShape) -> int:
     with torch.device("meta"):
         return sum(p.numel() for p in GPT(shape).parameters())
 
@@ -21,12 +21,12 @@ def test_the_origin_has_354_6_million_parameters() -> None:
 
 
 def test_any_shape_counts_what_torch_builds() -> None:
-    for shape in (Shape(1, 1, 8, 24, 5, 11), Shape(3, 2, 32, 16, 64, 257)):
+    for shape in (ModelShape(1, 1, 8, 24, 5, 11), ModelShape(3, 2, 32, 16, 64, 257)):
         assert built(shape) == shape.params
 
 
 def test_flops_per_token_by_hand() -> None:
     """6 FLOPs per parameter that multiplies, and 12 L d T for the attention scores (PaLM, appendix B)."""
-    shape = Shape(n_layer=2, n_head=2, d_model=8, d_ff=16, seq_len=4, vocab=10)
+    shape = ModelShape(n_layer=2, n_head=2, d_model=8, d_ff=16, seq_len=4, vocab=10)
     multiplied = shape.params - 4 * 8
     assert shape.flops_per_token == 6 * multiplied + 12 * 2 * 8 * 4

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.trials.schedule import Clockwork
+from autoresearch.trials.schedule import LrSchedule
 from autoresearch.trials.spec import Budget
 
 
 def factors(steps: int, warmup: int) -> list[float]:
-    clockwork = Clockwork(Budget(kind="steps", size=steps), steps, warmup)
-    found = [clockwork.lr_factor()]
-    while clockwork.advance():
-        found.append(clockwork.lr_factor())
+    schedule = LrSchedule(Budget(kind="steps", size=steps), steps, warmup)
+    found = [schedule.lr_factor()]
+    while schedule.advance():
+        found.append(schedule.lr_factor())
     return found
 
 
@@ -36,17 +36,17 @@ def test_one_that_goes_on_has_the_rates_of_one_that_was_never_cut(kind: str, cut
     """A step takes a quarter of a second, and what lies between the parts takes an hour of nobody's budget."""
     now = 1000.0
 
-    def part(**before: float) -> Clockwork:
+    def part(**before: float) -> LrSchedule:
         budget = Budget(kind=kind, size=60 if kind == "steps" else 15.0)
-        return Clockwork(budget, 60 if kind == "steps" else None, 5, clock=lambda: now, **before)
+        return LrSchedule(budget, 60 if kind == "steps" else None, 5, clock=lambda: now, **before)
 
-    def train(clockwork: Clockwork, steps: int) -> list[float]:
+    def train(schedule: LrSchedule, steps: int) -> list[float]:
         nonlocal now
         found = []
         for _ in range(steps):
-            found.append(clockwork.lr_factor())
+            found.append(schedule.lr_factor())
             now += 0.25
-            if not clockwork.advance():
+            if not schedule.advance():
                 break
         return found
 
@@ -75,12 +75,12 @@ def test_a_budget_in_tokens_is_rounded_up_to_whole_steps(size: int, batch: int, 
 
 def test_a_budget_in_seconds_ends_with_the_clock_and_decays_by_it() -> None:
     now = 100.0
-    clockwork = Clockwork(Budget(kind="seconds", size=10), None, 2, clock=lambda: now)
+    schedule = LrSchedule(Budget(kind="seconds", size=10), None, 2, clock=lambda: now)
     seen = []
     while True:
-        seen.append(clockwork.lr_factor())
+        seen.append(schedule.lr_factor())
         now += 1.0
-        if not clockwork.advance():
+        if not schedule.advance():
             break
     assert len(seen) == 10
     assert seen[:2] == [0.5, 1.0]
@@ -91,7 +91,7 @@ def test_a_budget_in_seconds_ends_with_the_clock_and_decays_by_it() -> None:
 
 def test_a_slow_first_step_beyond_the_budget_still_counts_as_one() -> None:
     times = iter([0.0, 99.0, 99.0])
-    clockwork = Clockwork(Budget(kind="seconds", size=10), None, 0, clock=lambda: next(times))
-    assert clockwork.lr_factor() == 1.0
-    assert not clockwork.advance()
-    assert clockwork.step == 1
+    schedule = LrSchedule(Budget(kind="seconds", size=10), None, 0, clock=lambda: next(times))
+    assert schedule.lr_factor() == 1.0
+    assert not schedule.advance()
+    assert schedule.step == 1

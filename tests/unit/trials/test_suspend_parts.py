@@ -6,7 +6,7 @@ import pytest
 
 from autoresearch.core.measurement import Cause, Failure, Suspended
 from autoresearch.testing.fake_trial import measurement
-from autoresearch.trials.suspend import NotWaitedFor, ended_before_its_checkpoint, with_earlier_parts
+from autoresearch.trials.suspend import SuspendFailed, ended_before_its_checkpoint, with_earlier_parts
 
 BEFORE = Suspended(step=7, resumes_at=5, train_wall_s=3.0, val_wall_s=0.5, trial_wall_s=4.0, energy_j=10.0)
 ENDED = measurement(2.0).model_copy(update={"trial_wall_s": 6.0, "energy_j": 15.0})
@@ -31,12 +31,12 @@ def test_a_failure_that_knows_no_seconds_has_those_of_its_earlier_parts() -> Non
 
 
 def test_one_that_was_not_waited_for_goes_on_where_it_could_before() -> None:
-    aside = ended_before_its_checkpoint(NotWaitedFor("it hangs", step=9), BEFORE, 2.0)
+    aside = ended_before_its_checkpoint(SuspendFailed("it hangs", step=9), BEFORE, 2.0)
     assert (aside.step, aside.resumes_at, aside.problem, aside.trial_wall_s) == (9, 5, "it hangs", 2.0)
-    starting = ended_before_its_checkpoint(NotWaitedFor("it compiles", step=None), BEFORE, 2.0)
+    starting = ended_before_its_checkpoint(SuspendFailed("it compiles", step=None), BEFORE, 2.0)
     assert (starting.step, starting.resumes_at) == (7, 5)
 
 
 def test_one_that_was_not_waited_for_the_first_time_begins_again() -> None:
-    aside = ended_before_its_checkpoint(NotWaitedFor("it compiles", step=None), None, 2.0)
+    aside = ended_before_its_checkpoint(SuspendFailed("it compiles", step=None), None, 2.0)
     assert (aside.step, aside.resumes_at, aside.train_wall_s) == (0, None, 0.0)

@@ -16,8 +16,8 @@ from autoresearch.config.settings import Settings
 from autoresearch.daemon import service
 from autoresearch.daemon.doctor import Check, examine
 from autoresearch.daemon.doctor.check import ok
-from autoresearch.testing.fake_backend import fake_bench
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.spec import Device
 
 HERE = Device(device="cpu", kind="fake", precisions=("fp32", "bf16"), free_bytes=None, versions={"fake": "1"})
@@ -55,14 +55,14 @@ Examined = Callable[[Settings], dict[str, Check]]
 def examined(no_torch: None) -> Examined:
     """The checks of an examination by their names."""
 
-    def look(settings: Settings) -> dict[str, Check]:
+    def poll(settings: Settings) -> dict[str, Check]:
         told: list[Check] = []
         checks = examine(settings, told.append)
         assert told == checks
         assert well_formed(checks)
         return {check.name: check for check in checks}
 
-    return look
+    return poll
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def healthy(make_settings, small_corpus: Path) -> Callable[..., Settings]:
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("finished") / "run"
     settings = resolve({"dir": run_dir, "proposer": "random", "iters": 3}, {}).settings
-    assert service.run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"
+    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
     return run_dir
 
 

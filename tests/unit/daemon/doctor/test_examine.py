@@ -19,7 +19,7 @@ from autoresearch.daemon.doctor.check import ok
 from autoresearch.storage.exchange_log import ExchangeLog
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, TRAJECTORY
-from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.fake_exchange import fake_exchange
 from tests.fake_llm import FakeLlm, Wire, says, sends, silence
 from tests.unit.daemon.doctor.conftest import Examined, as_json, flags_of
@@ -179,7 +179,7 @@ class TestExitCode:
         ],
     )
     def test_of_what_ends_it_after(self, both, finished: Path, monkeypatch, spoil, code: int) -> None:
-        monkeypatch.setattr(service, "real_bench", fake_bench)
+        monkeypatch.setattr(service, "real_backend", fake_backend)
         monkeypatch.setattr(
             "autoresearch.daemon.doctor.training.yardstick", lambda *_: ok("yardstick", "the run's own")
         )
@@ -187,7 +187,7 @@ class TestExitCode:
 
     @pytest.mark.parametrize("proposer", ["auto", "hybrid", "nim"])
     def test_of_an_unusable_key(self, both, monkeypatch, proposer: str) -> None:
-        monkeypatch.setattr(service, "real_bench", fake_bench)
+        monkeypatch.setattr(service, "real_backend", fake_backend)
         monkeypatch.setenv("AUTORESEARCH_LLM_KEY", "geheim\nund mehr")
         doctors, runs, said = both("--proposer", proposer)
         assert (doctors, runs) == (78, 78)
@@ -195,7 +195,7 @@ class TestExitCode:
 
     @pytest.mark.parametrize(("package", "proposer"), [("optuna", "tpe"), ("openai", "nim"), ("openai", "hybrid")])
     def test_of_a_missing_package(self, both, monkeypatch, package: str, proposer: str) -> None:
-        monkeypatch.setattr(service, "real_bench", fake_bench)
+        monkeypatch.setattr(service, "real_backend", fake_backend)
         for name in [n for n in sys.modules if n.startswith(("autoresearch.llm.", "autoresearch.proposers.tpe"))]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, package, None)
@@ -218,14 +218,14 @@ class TestExitCode:
 class TestNothingIsLeftBehind:
     @pytest.fixture
     def leaves_all_as_it_was(self, examined: Examined, tmp_path: Path) -> Callable[[Settings], None]:
-        def look(settings: Settings) -> None:
+        def poll(settings: Settings) -> None:
             before, temporary = tree(tmp_path), set(os.listdir("/tmp"))
             examined(settings)
             assert tree(tmp_path) == before
             left = {n for n in set(os.listdir("/tmp")) - temporary if (Path("/tmp") / n / "trial-server.log").exists()}
             assert left == set()
 
-        return look
+        return poll
 
     def test_where_no_run_is(self, leaves_all_as_it_was, healthy) -> None:
         leaves_all_as_it_was(healthy())

@@ -40,7 +40,7 @@ Look = Callable[..., Check]
 
 
 @pytest.fixture
-def look(examined: Examined, make_settings, server: FakeLlm) -> Look:
+def poll(examined: Examined, make_settings, server: FakeLlm) -> Look:
     """What the examination finds of the server; ``within_s`` is what it promises to take at most."""
 
     def check(changes: dict[str, object] | None = None, *, proposer: str = "auto", within_s: float = 60.0) -> Check:
@@ -57,8 +57,8 @@ def look(examined: Examined, make_settings, server: FakeLlm) -> Look:
 
 class TestAServerThatAnswers:
     @pytest.mark.parametrize("proposer", ["auto", "hybrid", "nim"])
-    def test_three_proposals_are_made_and_judged(self, look: Look, server: FakeLlm, proposer: str) -> None:
-        check = look(proposer=proposer)
+    def test_three_proposals_are_made_and_judged(self, poll: Look, server: FakeLlm, proposer: str) -> None:
+        check = poll(proposer=proposer)
         assert check.state == "ok"
         facts = check.facts
         assert (facts["base_url"], facts["model"], facts["max_model_len"]) == (server.base_url, "fake-model", 8192)
@@ -70,42 +70,42 @@ class TestAServerThatAnswers:
         assert "3 replies" in check.found
         assert "ok 3" in check.found
 
-    def test_it_is_asked_as_a_run_would_ask_it(self, look: Look, server: FakeLlm) -> None:
-        look({"llm.proposals": 2, "llm.system": "/no_think", "iters": 12})
+    def test_it_is_asked_as_a_run_would_ask_it(self, poll: Look, server: FakeLlm) -> None:
+        poll({"llm.proposals": 2, "llm.system": "/no_think", "iters": 12})
         for chat in server.chats:
             assert chat.schema["properties"]["proposals"]["maxItems"] == 2
             assert chat.body["messages"][0]["content"] == "/no_think"
             assert "12 of 12 iterations" in chat.prompt
 
-    def test_one_good_proposal_is_enough(self, look: Look, server: FakeLlm) -> None:
+    def test_one_good_proposal_is_enough(self, poll: Look, server: FakeLlm) -> None:
         server.script[:] = [says("I would rather not."), proposes(7.0), proposes(1e-3)]
-        check = look()
+        check = poll()
         assert check.state == "ok"
         assert check.facts["classifications"] == {"schema_invalid": 1, "rail_blocked": 1, "ok": 1}
 
-    def test_how_it_thinks(self, look: Look, server: FakeLlm) -> None:
+    def test_how_it_thinks(self, poll: Look, server: FakeLlm) -> None:
         change = json.dumps({"proposals": [{"knob": "lr", "new_value": 1e-3, "reason": ""}]})
         server.script[:] = [says(f"<think>hm</think>{change}")]
-        assert look().facts["think_style"] != "none"
+        assert poll().facts["think_style"] != "none"
 
-    def test_a_server_without_schemas(self, look: Look, server: FakeLlm) -> None:
+    def test_a_server_without_schemas(self, poll: Look, server: FakeLlm) -> None:
         server.schema = "ignored"
-        check = look()
+        check = poll()
         assert (check.state, check.facts["structured"]) == ("ok", "ignored")
 
 
 class TestWhatAPersonShouldKnow:
-    def test_a_server_that_cuts_the_prompt_off_without_a_word(self, look: Look, server: FakeLlm) -> None:
+    def test_a_server_that_cuts_the_prompt_off_without_a_word(self, poll: Look, server: FakeLlm) -> None:
         change = json.dumps({"knob": "lr", "new_value": 1e-3, "reason": "a hunch"})
         few = completion({"role": "assistant", "content": change}, usage={"prompt_tokens": 500, "completion_tokens": 9})
         server.script[:] = [answers(few)]
-        check = look()
+        check = poll()
         assert check.state == "warn"
         assert "num_ctx" in check.hint
 
-    def test_thinking_without_an_end(self, look: Look, server: FakeLlm) -> None:
+    def test_thinking_without_an_end(self, poll: Look, server: FakeLlm) -> None:
         server.script[:] = [says("<think>on and on", "length")]
-        check = look()
+        check = poll()
         assert (check.state, check.facts["classifications"]) == ("warn", {"think_truncated": 3})
         assert "/no_think" in check.hint
 
@@ -113,89 +113,89 @@ class TestWhatAPersonShouldKnow:
 class TestAServerThatIsOfNoUse:
     """It would run all the same, and TPE would propose."""
 
-    def test_only_what_is_known_already(self, look: Look, server: FakeLlm) -> None:
+    def test_only_what_is_known_already(self, poll: Look, server: FakeLlm) -> None:
         server.script[:] = [proposes(2e-3)]  # the baseline's own
-        check = look()
+        check = poll()
         assert check.state == "warn"
         assert check.facts["classifications"] == {"duplicate": 3}
         assert "TPE" in check.hint
 
-    def test_only_babble(self, look: Look, server: FakeLlm) -> None:
+    def test_only_babble(self, poll: Look, server: FakeLlm) -> None:
         server.script[:] = [says("I would try a higher learning rate. \x1b[2J")]
-        check = look()
+        check = poll()
         assert (check.state, check.facts["classifications"]) == ("warn", {"schema_invalid": 3})
 
-    def test_nobody_there(self, look: Look) -> None:
+    def test_nobody_there(self, poll: Look) -> None:
         with refusing() as url:
-            check = look({"llm.base_url": url}, within_s=10.0)
+            check = poll({"llm.base_url": url}, within_s=10.0)
         assert check.state == "warn"
         assert "unreachable" in check.found
         assert url in check.found
         assert "--base-url" in check.hint
 
-    def test_one_that_hangs_up(self, look: Look, server: FakeLlm) -> None:
+    def test_one_that_hangs_up(self, poll: Look, server: FakeLlm) -> None:
         server.on_models = reset()
-        assert "unreachable" in look().found
+        assert "unreachable" in poll().found
 
-    def test_another_model_than_the_one_that_is_wanted(self, look: Look, server: FakeLlm) -> None:
-        check = look({"llm.model": "other"})
+    def test_another_model_than_the_one_that_is_wanted(self, poll: Look, server: FakeLlm) -> None:
+        check = poll({"llm.model": "other"})
         assert check.state == "warn"
         assert "model_gone" in check.found
         assert "fake-model" in check.found, "the names that there are"
         assert "--model" in check.hint
 
-    def test_a_key_that_it_does_not_want(self, look: Look, server: FakeLlm, monkeypatch) -> None:
+    def test_a_key_that_it_does_not_want(self, poll: Look, server: FakeLlm, monkeypatch) -> None:
         monkeypatch.setenv("AUTORESEARCH_LLM_KEY", KEY)
         server.on_models = answers({"error": f"wrong key {KEY}"}, status=401)
-        check = look()
+        check = poll()
         assert "request_rejected" in check.found
         assert "AUTORESEARCH_LLM_KEY" in check.hint
         assert KEY not in str(check)
 
-    def test_something_else_that_speaks_http(self, look: Look, server: FakeLlm) -> None:
+    def test_something_else_that_speaks_http(self, poll: Look, server: FakeLlm) -> None:
         server.on_models = answers(["a", "list"])
-        check = look()
+        check = poll()
         assert (check.state, "malformed_response" in check.found) == ("warn", True)
         assert check.hint
 
-    def test_a_list_of_models_that_never_comes(self, look: Look, server: FakeLlm) -> None:
+    def test_a_list_of_models_that_never_comes(self, poll: Look, server: FakeLlm) -> None:
         server.on_models = silence()
-        check = look({"llm.deadline_s": 0.5}, within_s=10.0)
+        check = poll({"llm.deadline_s": 0.5}, within_s=10.0)
         assert "timeout" in check.found
         assert "loading" in check.hint
 
-    def test_answers_that_never_come(self, look: Look, server: FakeLlm) -> None:
+    def test_answers_that_never_come(self, poll: Look, server: FakeLlm) -> None:
         server.script[:] = [silence()]
-        check = look({"llm.deadline_s": 0.5}, within_s=15.0)
+        check = poll({"llm.deadline_s": 0.5}, within_s=15.0)
         assert (check.state, check.facts["classifications"]) == ("warn", {"timeout": 3})
 
-    def test_a_slow_one_is_not_asked_three_times(self, look: Look, server: FakeLlm, monkeypatch) -> None:
+    def test_a_slow_one_is_not_asked_three_times(self, poll: Look, server: FakeLlm, monkeypatch) -> None:
         monkeypatch.setattr(llm_room, "ENOUGH_S", 0.0)
-        check = look()
+        check = poll()
         assert len(server.chats) == 1
         assert check.facts["classifications"] == {"ok": 1}
 
 
 class TestWhatARunWouldRefuse:
     @pytest.mark.parametrize("proposer", ["auto", "hybrid", "nim"])
-    def test_a_key_that_no_header_can_carry_is_78(self, look: Look, server: FakeLlm, monkeypatch, proposer) -> None:
+    def test_a_key_that_no_header_can_carry_is_78(self, poll: Look, server: FakeLlm, monkeypatch, proposer) -> None:
         monkeypatch.setenv("AUTORESEARCH_LLM_KEY", "geheim\nund mehr")
-        check = look(proposer=proposer)
+        check = poll(proposer=proposer)
         assert (check.state, check.exit_code) == ("fail", 78)
         assert "geheim" not in str(check)
         assert server.requests == []
 
     @pytest.mark.parametrize("proposer", ["auto", "hybrid", "nim"])
-    def test_rounds_that_leave_no_reply_to_the_fallback_are_78(self, look: Look, proposer: str) -> None:
-        check = look({"llm.rounds": 4, "limits.max_attempts": 4}, proposer=proposer)
+    def test_rounds_that_leave_no_reply_to_the_fallback_are_78(self, poll: Look, proposer: str) -> None:
+        check = poll({"llm.rounds": 4, "limits.max_attempts": 4}, proposer=proposer)
         assert (check.state, check.exit_code) == ("fail", 78)
 
     @pytest.mark.parametrize(("proposer", "code"), [("auto", 0), ("hybrid", 69), ("nim", 69)])
-    def test_without_the_package(self, look: Look, server: FakeLlm, monkeypatch, proposer: str, code: int) -> None:
+    def test_without_the_package(self, poll: Look, server: FakeLlm, monkeypatch, proposer: str, code: int) -> None:
         for name in [n for n in sys.modules if n.startswith("autoresearch.llm.")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "openai", None)
-        check = look(proposer=proposer)
+        check = poll(proposer=proposer)
         assert check.state == ("fail" if code else "warn")
         assert check.exit_code == code
         assert "autoresearch[llm]" in check.hint
@@ -203,7 +203,7 @@ class TestWhatARunWouldRefuse:
 
 
 @pytest.mark.parametrize("proposer", ["tpe", "random"])
-def test_who_needs_no_server_asks_none(look: Look, server: FakeLlm, proposer: str) -> None:
-    check = look(proposer=proposer)
+def test_who_needs_no_server_asks_none(poll: Look, server: FakeLlm, proposer: str) -> None:
+    check = poll(proposer=proposer)
     assert (check.state, check.found) == ("ok", f"not needed: proposer {proposer}")
     assert server.requests == []

@@ -18,8 +18,8 @@ from autoresearch.core.records import Resumed
 from autoresearch.daemon.doctor import machine
 from autoresearch.daemon.doctor.check import Check
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sensors.select import Opened
-from autoresearch.energy.sensors.sensor import Base, Nothing
+from autoresearch.energy.sensors.select import SelectedSensor
+from autoresearch.energy.sensors.sensor import Base, NoSensor
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG
 
@@ -141,22 +141,22 @@ class Sensor(Base):
 
 
 class TestEnergy:
-    def energy(self, monkeypatch: pytest.MonkeyPatch, opened: Opened, **flags: object) -> Check:
-        monkeypatch.setattr(machine, "open_source", lambda *_: opened)
+    def energy(self, monkeypatch: pytest.MonkeyPatch, opened: SelectedSensor, **flags: object) -> Check:
+        monkeypatch.setattr(machine, "select_sensor", lambda *_: opened)
         return machine.energy(resolve({f"energy.{name}": value for name, value in flags.items()}, {}).settings, None)
 
     def test_a_sensor_and_why_there_is_no_better_one(self, monkeypatch) -> None:
-        check = self.energy(monkeypatch, Opened(Sensor(), ("hwmon: no hwmon",)))
+        check = self.energy(monkeypatch, SelectedSensor(Sensor(), ("hwmon: no hwmon",)))
         assert (check.state, check.facts["source"], check.facts["scope"]) == ("ok", "nvml_energy", "gpu")
         assert check.found == "NVML's energy counter of 1 GPU, scope gpu; no better one: hwmon: no hwmon"
 
     def test_without_one_joules_are_null_and_that_is_all(self, monkeypatch) -> None:
-        check = self.energy(monkeypatch, Opened(Nothing(), ("nvml: Driver Not Loaded", "rapl: none")))
+        check = self.energy(monkeypatch, SelectedSensor(NoSensor(), ("nvml: Driver Not Loaded", "rapl: none")))
         assert (check.state, check.found) == ("warn", "no sensor: nvml: Driver Not Loaded; rapl: none")
         assert "null" in check.hint
 
     def test_a_bound_on_kwh_cannot_be_kept_without_one(self, monkeypatch) -> None:
-        check = self.energy(monkeypatch, Opened(Nothing(), ("rapl: none",)), max_kwh=1.0)
+        check = self.energy(monkeypatch, SelectedSensor(NoSensor(), ("rapl: none",)), max_kwh=1.0)
         assert check.state == "fail"
         assert "rapl: none" in check.found
 

@@ -10,20 +10,20 @@ import pytest
 from autoresearch.config.settings import Settings
 from autoresearch.daemon.doctor.check import Check
 from autoresearch.daemon.doctor.proposer import proposer
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.proposers.space import Space
 from autoresearch.storage.exchange_log import ExchangeLog
 from autoresearch.testing.fake_exchange import fake_exchange
 
 
-def look(settings: Settings) -> Check:
-    policy = policy_of(settings)
+def poll(settings: Settings) -> Check:
+    policy = build_policy(settings)
     return proposer(settings, Space(policy.menu, policy.baseline, policy.steps))
 
 
 @pytest.mark.parametrize("name", ["auto", "hybrid", "nim", "tpe", "random"])
 def test_each_by_its_name(make_settings, name: str) -> None:
-    check = look(make_settings(proposer=name))
+    check = poll(make_settings(proposer=name))
     assert (check.state, check.found) == ("ok", name)
 
 
@@ -32,24 +32,24 @@ def test_without_optuna(make_settings, monkeypatch, name: str, code: int) -> Non
     """Beside an LLM alone, chance stands in for it."""
     monkeypatch.delitem(sys.modules, "autoresearch.proposers.tpe", raising=False)
     monkeypatch.setitem(sys.modules, "optuna", None)
-    check = look(make_settings(proposer=name))
+    check = poll(make_settings(proposer=name))
     assert check.exit_code == code
     assert ("autoresearch[tpe]" in check.hint) == bool(code)
 
 
 class TestReplay:
     def test_of_nothing_is_78(self, make_settings) -> None:
-        check = look(make_settings(proposer="replay"))
+        check = poll(make_settings(proposer="replay"))
         assert (check.state, check.exit_code) == ("fail", 78)
         assert "--replay-from" in check.hint
 
     def test_of_what_is_not_there_is_74_whoever_proposes(self, make_settings, tmp_path: Path) -> None:
         for name in ("replay", "random"):
-            check = look(make_settings({"replay_from": str(tmp_path / "nowhere")}, proposer=name))
+            check = poll(make_settings({"replay_from": str(tmp_path / "nowhere")}, proposer=name))
             assert (check.state, check.exit_code) == ("fail", 74)
 
     def test_of_a_run(self, make_settings, finished: Path) -> None:
-        check = look(make_settings({"replay_from": str(finished)}, proposer="replay"))
+        check = poll(make_settings({"replay_from": str(finished)}, proposer="replay"))
         assert (check.state, check.found) == ("ok", f"replay, 3 replies of {finished}")
 
     def test_of_exchanges(self, make_settings, tmp_path: Path) -> None:
@@ -57,12 +57,12 @@ class TestReplay:
         for number in (1, 2):
             log.append(fake_exchange(number, "proposal", n=number))
         log.close()
-        check = look(make_settings({"replay_from": str(log.live)}, proposer="replay"))
+        check = poll(make_settings({"replay_from": str(log.live)}, proposer="replay"))
         assert (check.state, check.found) == ("ok", f"replay, 2 replies of {log.live}")
 
     def test_of_exchanges_that_held_no_proposal_is_78(self, make_settings, tmp_path: Path) -> None:
         log = ExchangeLog(tmp_path)
         log.append(fake_exchange(1))
         log.close()
-        check = look(make_settings({"replay_from": str(log.live)}, proposer="replay"))
+        check = poll(make_settings({"replay_from": str(log.live)}, proposer="replay"))
         assert (check.state, check.exit_code) == ("fail", 78)

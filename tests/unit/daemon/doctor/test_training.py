@@ -10,10 +10,10 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event, Yardstick
-from autoresearch.daemon.backend import baseline_spec, yardstick_of
+from autoresearch.daemon.backend import baseline_spec, build_yardstick
 from autoresearch.daemon.doctor import training
-from autoresearch.daemon.policy import policy_of
-from autoresearch.daemon.service import meta_of
+from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.service import build_meta
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
 from autoresearch.trials.spec import Device
@@ -21,40 +21,40 @@ from tests.unit.daemon.doctor.conftest import HERE
 
 
 class TestCorpus:
-    def look(self, settings: Settings) -> Any:
-        return training.corpus(settings, policy_of(settings))
+    def poll(self, settings: Settings) -> Any:
+        return training.corpus(settings, build_policy(settings))
 
     def test_a_prepared_one_is_read_to_its_last_byte(self, healthy) -> None:
-        check, corpus, span = self.look(healthy())
+        check, corpus, span = self.poll(healthy())
         assert (check.state, check.facts["vocab"]) == ("ok", 257)
         assert check.facts["sha256"] == corpus.sha256
         assert span.tokens > 0
 
     def test_the_standard_library_is_prepared_when_the_run_begins(self, make_settings) -> None:
-        check, corpus, span = self.look(make_settings(corpus="stdlib"))
+        check, corpus, span = self.poll(make_settings(corpus="stdlib"))
         assert (check.state, corpus, span) == ("ok", None, None)
         assert "prepared when the run begins" in check.found
 
     def test_the_standard_library_once_it_is_prepared(self, make_settings, small_corpus: Path) -> None:
         settings = make_settings({"tokenizer.kind": "byte"}, corpus="stdlib")
         shutil.copytree(small_corpus, settings.run_dir / "corpus")
-        check, corpus, _ = self.look(settings)
+        check, corpus, _ = self.poll(settings)
         assert (check.state, corpus.path) == ("ok", settings.run_dir / "corpus")
 
     def test_the_standard_library_with_another_tokenizer_than_now_is_78(self, make_settings, small_corpus) -> None:
         settings = make_settings({"tokenizer.kind": "bpe"}, corpus="stdlib")
         shutil.copytree(small_corpus, settings.run_dir / "corpus")
-        check, corpus, _ = self.look(settings)
+        check, corpus, _ = self.poll(settings)
         assert (check.state, check.exit_code, corpus) == ("fail", 78, None)
         assert "was tokenized with byte of 257 ids" in check.found
 
     def test_none_at_all_is_78(self, make_settings) -> None:
-        check, _, _ = self.look(make_settings(profile="h100-354m"))
+        check, _, _ = self.poll(make_settings(profile="h100-354m"))
         assert (check.state, check.exit_code) == ("fail", 78)
         assert "autoresearch prepare" in check.hint
 
     def test_one_that_is_not_there_is_66(self, make_settings, tmp_path: Path) -> None:
-        check, _, _ = self.look(make_settings(corpus=str(tmp_path / "nowhere")))
+        check, _, _ = self.poll(make_settings(corpus=str(tmp_path / "nowhere")))
         assert (check.state, check.exit_code) == ("fail", 66)
         assert "nowhere" in check.found
 
@@ -63,12 +63,12 @@ class TestCorpus:
         content = bytearray((copy / "train.bin").read_bytes())
         content[100] ^= 1
         (copy / "train.bin").write_bytes(content)
-        check, _, _ = self.look(make_settings(corpus=str(copy)))
+        check, _, _ = self.poll(make_settings(corpus=str(copy)))
         assert (check.state, check.exit_code) == ("fail", 66)
         assert "train.bin" in check.found
 
     def test_one_too_small_to_be_scored_is_66(self, healthy) -> None:
-        check, _, _ = self.look(healthy({"eval.bytes": 1 << 30}))
+        check, _, _ = self.poll(healthy({"eval.bytes": 1 << 30}))
         assert (check.state, check.exit_code) == ("fail", 66)
 
 
@@ -86,20 +86,20 @@ class TestDevice:
 
 
 class TestMemory:
-    def look(self, settings: Settings, device: Device = HERE) -> Any:
-        policy = policy_of(settings)
+    def poll(self, settings: Settings, device: Device = HERE) -> Any:
+        policy = build_policy(settings)
         _, corpus, span = training.corpus(settings, policy)
         return training.memory(settings, policy, device, training.estimator(settings, policy, device, corpus, span))
 
     def test_a_baseline_that_fits(self, healthy) -> None:
-        check = self.look(healthy())
+        check = self.poll(healthy())
         assert check.state == "ok"
         assert 0 < check.facts["needed_bytes"] < check.facts["free_bytes"]
 
     def test_the_size_is_known_before_the_corpus_is_prepared(self, make_settings) -> None:
         """With the vocabulary that it is to have: a larger one needs more."""
         sizes = [
-            self.look(make_settings(kind, corpus="stdlib")).facts["needed_bytes"]
+            self.poll(make_settings(kind, corpus="stdlib")).facts["needed_bytes"]
             for kind in (
                 {"tokenizer.kind": "byte"},
                 {"tokenizer.kind": "bpe", "tokenizer.vocab_size": 4096},
@@ -109,24 +109,24 @@ class TestMemory:
         assert sizes == sorted(set(sizes))
 
     def test_one_that_is_too_big_is_70(self, healthy) -> None:
-        check = self.look(healthy({"limits.memory_gib": 0.01}))
+        check = self.poll(healthy({"limits.memory_gib": 0.01}))
         assert (check.state, check.exit_code) == ("fail", 70)
         assert "batch_size" in check.hint
 
     def test_one_that_hardly_fits_is_worth_a_word(self, healthy) -> None:
-        needed = self.look(healthy()).facts["needed_bytes"]
-        check = self.look(healthy({"limits.memory_gib": needed / 2**30 * 1.1}))
+        needed = self.poll(healthy()).facts["needed_bytes"]
+        check = self.poll(healthy({"limits.memory_gib": needed / 2**30 * 1.1}))
         assert check.state == "warn"
         assert "R7" in check.hint
 
     def test_the_accelerators_memory_is_the_one_that_counts(self, healthy) -> None:
         """What an LLM server beside it holds is taken off already."""
         full = HERE.model_copy(update={"free_bytes": 1 << 20})
-        assert self.look(healthy(), full).exit_code == 70
+        assert self.poll(healthy(), full).exit_code == 70
 
     def test_a_precision_that_is_not_there_is_78(self, healthy) -> None:
         only_fp32 = HERE.model_copy(update={"precisions": ("fp32",)})
-        check = self.look(healthy({"baseline.precision": "bf16"}), only_fp32)
+        check = self.poll(healthy({"baseline.precision": "bf16"}), only_fp32)
         assert (check.state, check.exit_code) == ("fail", 78)
         assert "baseline" in check.found
 
@@ -138,35 +138,35 @@ class TestYardstick:
 
     def begun(self, settings: Settings, corpus: Corpus, span: Span, *, compiled: bool = False) -> list[Event]:
         """The first record of a run that was begun with these settings, compiled or not."""
-        policy = policy_of(settings)
+        policy = build_policy(settings)
         spec = baseline_spec(settings, policy, str(corpus.path), span, HERE).model_copy(update={"compiled": compiled})
-        yardstick = yardstick_of(spec, corpus, HERE)
+        yardstick = build_yardstick(spec, corpus, HERE)
         assert isinstance(yardstick, Yardstick)
-        return [meta_of(settings, policy, yardstick)]
+        return [build_meta(settings, policy, yardstick)]
 
-    def look(self, settings: Settings, corpus: Corpus, span: Span, records: list[Event], device: Device = HERE) -> Any:
-        return training.yardstick(settings, policy_of(settings), corpus, span, device, records)
+    def poll(self, settings: Settings, corpus: Corpus, span: Span, records: list[Event], device: Device = HERE) -> Any:
+        return training.yardstick(settings, build_policy(settings), corpus, span, device, records)
 
     SPAN = Span(start=300, tokens=2000, bytes=2000)
 
     def test_a_new_run_has_none_yet(self, healthy, corpus: Corpus) -> None:
-        assert self.look(healthy(), corpus, self.SPAN, []).found == "fixed when the run begins"
+        assert self.poll(healthy(), corpus, self.SPAN, []).found == "fixed when the run begins"
 
     def test_the_same_machine_and_corpus_go_on(self, healthy, corpus: Corpus) -> None:
         begun = self.begun(healthy(), corpus, self.SPAN)
-        check = self.look(healthy({"limits.deadline_s": 7}), corpus, self.SPAN, begun)
+        check = self.poll(healthy({"limits.deadline_s": 7}), corpus, self.SPAN, begun)
         assert (check.state, check.found) == ("ok", "the run's own")
 
     def test_another_version_of_the_trainer_is_76(self, healthy, corpus: Corpus) -> None:
         updated = HERE.model_copy(update={"versions": {"fake": "2"}})
-        check = self.look(healthy(), corpus, self.SPAN, self.begun(healthy(), corpus, self.SPAN), updated)
+        check = self.poll(healthy(), corpus, self.SPAN, self.begun(healthy(), corpus, self.SPAN), updated)
         assert (check.state, check.exit_code) == ("fail", 76)
         assert "versions.fake: '1' then, '2' now" in check.found
         assert "--fresh" in check.hint
 
     def test_another_budget_is_76(self, healthy, corpus: Corpus) -> None:
         begun = self.begun(healthy(), corpus, self.SPAN)
-        assert self.look(healthy({"budget.size": 221}), corpus, self.SPAN, begun).exit_code == 76
+        assert self.poll(healthy({"budget.size": 221}), corpus, self.SPAN, begun).exit_code == 76
 
     @pytest.mark.parametrize("compiled", [False, True])
     @pytest.mark.parametrize(("wanted", "goes_on"), [("auto", {False, True}), ("on", {True}), ("off", {False})])
@@ -174,5 +174,5 @@ class TestYardstick:
         self, healthy, corpus: Corpus, wanted: str, goes_on: set[bool], compiled: bool
     ) -> None:
         settings = healthy(compile=wanted)
-        check = self.look(settings, corpus, self.SPAN, self.begun(settings, corpus, self.SPAN, compiled=compiled))
+        check = self.poll(settings, corpus, self.SPAN, self.begun(settings, corpus, self.SPAN, compiled=compiled))
         assert check.exit_code == (0 if compiled in goes_on else 76)

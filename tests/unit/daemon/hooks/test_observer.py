@@ -20,12 +20,12 @@ from autoresearch.core.records import Evaluated, Event, Paused, Stopped
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
 from autoresearch.daemon.hooks import Hooks
-from autoresearch.daemon.hooks.notice import REASON_CELLS, Notice, Surroundings, notice_of
+from autoresearch.daemon.hooks.notice import REASON_CELLS, Notice, Surroundings, build_notice
 from autoresearch.errors import BaselineFailed, ConfigError, LockHeld
-from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 
 TS = "2026-11-21T22:00:00Z"
@@ -44,7 +44,7 @@ def records_of(settings: Settings, *replies: str | Exception, trial: FakeTrial |
     """What the loop writes when these are proposed."""
     loop = fake_loop(settings, ScriptedProposer(list(replies)), trial)
     loop.run()
-    assert isinstance(loop.observer, SilentWatcher)
+    assert isinstance(loop.observer, RecordingObserver)
     return loop.observer.events
 
 
@@ -145,7 +145,7 @@ def test_a_command_that_is_not_there_is_said_and_costs_nothing(make_settings):
     said: list[str] = []
     settings = make_settings(on_event="/no/such/hook --loud")
     with Hooks(settings, said.append) as hooks:
-        assert service.run(settings, hooks, make_bench=fake_bench) == "complete"
+        assert service.run(settings, hooks, make_backend=fake_backend) == "complete"
     assert said[0] == "on_event: /no/such/hook is not there or cannot be executed"
 
 
@@ -153,11 +153,11 @@ def test_a_continued_night_knows_what_was_before(settings, make_settings):
     """The best of the first evening is not announced again, and counts go on."""
     first: list[Notice] = []
     with Hooks(settings, pytest.fail, first.append) as hooks:
-        service.run(settings, hooks, make_bench=fake_bench)
+        service.run(settings, hooks, make_backend=fake_backend)
     longer = make_settings({"baseline.lr": FROM}, on_event="true", iters=4)
     second: list[Notice] = []
     with Hooks(longer, pytest.fail, second.append) as hooks:
-        service.run(longer, hooks, make_bench=fake_bench)
+        service.run(longer, hooks, make_backend=fake_backend)
     assert (first[-1].iterations_closed, second[-1].iterations_closed) == (2, 4)
     assert first[-1].run_id == second[-1].run_id
     bests = [n.best["val_bpb"] for n in [*first, *second] if n.event == "best" and n.best]
@@ -175,7 +175,7 @@ def test_a_trajectory_that_nobody_can_read_still_lets_a_death_be_told(settings):
 @given(st.text(max_size=2000))
 def test_whatever_was_said_a_notice_is_one_line_of_json_that_acts_on_no_terminal(reason):
     for event in HOOK_EVENTS:
-        notice = notice_of(event, reason, Trajectory(), AROUND, TS)
+        notice = build_notice(event, reason, Trajectory(), AROUND, TS)
         text = json.dumps(asdict(notice), allow_nan=False)
         assert "\n" not in text
         assert notice.message.isprintable()
@@ -186,5 +186,5 @@ def test_the_last_hooks_are_waited_for_with_signs_of_life(make_settings):
     told: list[str] = []
     settings = make_settings(on_event=[sys.executable, "-c", "import time; time.sleep(1.5)"], iters=1)
     with Hooks(settings, pytest.fail, waits=told.append) as hooks:
-        service.run(settings, hooks, make_bench=fake_bench)
+        service.run(settings, hooks, make_backend=fake_backend)
     assert len(told) >= 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autoresearch.core.ports import Progress
 from autoresearch.core.records import Resumed
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.observers.group import Several
+from autoresearch.daemon.observers.group import ObserverGroup
 
 EVENT = Resumed(ts="2026-11-21T22:00:00Z", paused_s=1.0)
 TRAJECTORY = Trajectory()
@@ -22,13 +22,13 @@ class Hears:
     def recorded(self, event: object) -> None:
         self.heard.append(event)
 
-    def waited(self, stopping: str) -> None:
+    def heartbeat(self, stopping: str) -> None:
         self.heard.append(f"stopping: {stopping}")
 
     def progressed(self, progress: object) -> None:
         self.heard.append(progress)
 
-    def said(self, message: str) -> None:
+    def notify(self, message: str) -> None:
         self.heard.append(message)
 
     def preparing(self, stage: str, fraction: float) -> None:
@@ -39,7 +39,7 @@ class Breaks(Hears):
     def recorded(self, event: object) -> None:
         raise OSError("no")
 
-    opened = progressed = waited = said = recorded
+    opened = progressed = heartbeat = said = recorded
 
     def preparing(self, stage: str, fraction: float) -> None:
         raise ValueError("no")
@@ -47,15 +47,15 @@ class Breaks(Hears):
 
 def test_each_is_told_everything_also_after_one_that_breaks():
     first, last = Hears(), Hears()
-    several = Several(first, Breaks(), last)
+    several = ObserverGroup(first, Breaks(), last)
     several.opened(TRAJECTORY)
     several.recorded(EVENT)
     several.progressed(PROGRESS)
-    several.waited("SIGTERM")
-    several.said("word")
+    several.heartbeat("SIGTERM")
+    several.notify("word")
     several.preparing("tokenizing", 0.5)
     assert first.heard == last.heard == [TRAJECTORY, EVENT, PROGRESS, "stopping: SIGTERM", "word", ("tokenizing", 0.5)]
 
 
 def test_nobody_may_be_watching():
-    Several().said("word")
+    ObserverGroup().notify("word")

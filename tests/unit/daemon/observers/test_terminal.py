@@ -142,7 +142,7 @@ def test_on_a_terminal_a_bar_shows_what_is_tried_and_goes_when_the_line_comes():
     assert "train" in drawn
     assert "42%" in drawn
     assert "12,346 tokens/s" in drawn
-    terminal.said("that was it")
+    terminal.notify("that was it")
     rest = screen.getvalue()[len(drawn) :]
     assert "\x1b[2K" in rest  # the bar's line is wiped
     assert rest.endswith("that was it\n")
@@ -228,7 +228,7 @@ def test_even_a_record_that_no_rail_has_seen_cannot_act_on_a_terminal(night, mak
     screen = Screen()
     terminal = Terminal(9, screen)
     terminal.recorded(record.model_copy(update={"proposal": hostile}))
-    terminal.said(HOSTILE)
+    terminal.notify(HOSTILE)
     assert all(char.isprintable() or char == "\n" for char in screen.getvalue())
     assert screen.getvalue().count("\n") == 2
 
@@ -242,13 +242,13 @@ def test_even_a_record_that_no_rail_has_seen_cannot_act_on_a_terminal(night, mak
 
 def test_markup_is_text():
     stream = io.StringIO()
-    Terminal(9, stream).said("[bold red]no[/] :warning: [link=http://x]y[/link]")
+    Terminal(9, stream).notify("[bold red]no[/] :warning: [link=http://x]y[/link]")
     assert stream.getvalue() == "[bold red]no[/] :warning: [link=http://x]y[/link]\n"
 
 
 def test_a_long_line_stays_one_line():
     stream = io.StringIO()
-    Terminal(9, stream).said("word " * 100)
+    Terminal(9, stream).notify("word " * 100)
     assert stream.getvalue().count("\n") == 1
 
 
@@ -284,8 +284,8 @@ def test_a_run_goes_on_when_nobody_watches_any_more(error, make_settings):
 def test_a_letter_that_the_stream_cannot_hold_stops_nothing():
     raw = io.BytesIO()
     terminal = Terminal(9, io.TextIOWrapper(raw, encoding="ascii", write_through=True))
-    terminal.said("caf\u00e9")
-    terminal.said("tea")
+    terminal.notify("caf\u00e9")
+    terminal.notify("tea")
     assert raw.getvalue().endswith(b"tea\n")
 
 
@@ -312,5 +312,5 @@ def test_a_stop_is_said_once_when_it_is_wanted():
     stream = io.StringIO()
     terminal = Terminal(9, stream)
     for stopping in ("", "SIGTERM", "SIGTERM"):
-        terminal.waited(stopping)
+        terminal.heartbeat(stopping)
     assert stream.getvalue() == "SIGTERM: stopping; a running trial is finished first\n"

@@ -11,10 +11,10 @@ from autoresearch.core.ports import Progress
 from autoresearch.core.records import LoopComplete, Paused, Resumed, Started, Stopped, TrialStarted
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
-from autoresearch.daemon.observers.group import Several
-from autoresearch.daemon.systemd.watchdog import FEED_S, SILENCE_S, Supervised, patience_s
-from autoresearch.testing.fake_backend import fake_bench
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.daemon.observers.group import ObserverGroup
+from autoresearch.daemon.systemd.watchdog import FEED_S, SILENCE_S, WatchdogObserver, patience_s
+from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.recording_observer import RecordingObserver
 
 TS = "2026-11-21T22:00:00Z"
 STARTED = Started(ts=TS, pid=1, host="h", boot_id="b", autoresearch_version="0", proposer="random", iters_requested=3)
@@ -58,25 +58,25 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def unit(manager: Manager, clock: Clock) -> Supervised:
-    return Supervised(manager, iters=3, patience_s=60.0, clock=clock)  # type: ignore[arg-type]
+def unit(manager: Manager, clock: Clock) -> WatchdogObserver:
+    return WatchdogObserver(manager, iters=3, patience_s=60.0, clock=clock)  # type: ignore[arg-type]
 
 
 def training(fraction: float) -> Progress:
     return Progress(iter=0, phase="train", fraction=fraction, step=int(100 * fraction), tokens_per_s=1.0)
 
 
-def fed(unit: Supervised, manager: Manager, clock: Clock, seconds: float) -> int:
+def fed(unit: WatchdogObserver, manager: Manager, clock: Clock, seconds: float) -> int:
     """How often the manager is told something while the daemon only waits for so long."""
     before, end = len(manager.told), clock.now + seconds
     while clock.now < end:
         clock.now += 0.1
-        unit.waited("")
+        unit.heartbeat("")
     return len(manager.told) - before
 
 
 def test_it_is_ready_when_the_run_has_started_and_not_before(unit, manager):
-    unit.said("starting the trial server")
+    unit.notify("starting the trial server")
     unit.preparing("tokenizing", 0.5)
     assert not any("READY" in told for told in manager.told)
     unit.opened(Trajectory())
@@ -136,7 +136,7 @@ def test_patience_is_what_the_slowest_of_trial_and_llm_may_take(make_settings):
 def test_the_end_is_announced_and_gets_time_for_the_report(unit, manager, last):
     if last is LoopComplete:
         last = LoopComplete.model_construct(ts=TS)
-    unit.waited("SIGTERM")
+    unit.heartbeat("SIGTERM")
     unit.recorded(last)
     assert manager.told[-1]["STOPPING"] == 1
     assert "after this trial" not in manager.status
@@ -152,9 +152,9 @@ def test_a_run_with_nothing_left_to_do_was_ready_all_the_same(unit, manager):
 
 def test_the_status_of_a_real_run_shows_iteration_change_state_and_best(make_settings, manager):
     settings = make_settings(iters=3)
-    unit = Supervised(manager, settings.iters, patience_s(settings))  # type: ignore[arg-type]
-    silent = SilentWatcher()
-    assert service.run(settings, Several(silent, unit), make_bench=fake_bench) == "complete"
+    unit = WatchdogObserver(manager, settings.iters, patience_s(settings))  # type: ignore[arg-type]
+    silent = RecordingObserver()
+    assert service.run(settings, ObserverGroup(silent, unit), make_backend=fake_backend) == "complete"
     said = [told["STATUS"] for told in manager.told]
     assert said[0] == "starting" or "baseline" in said[0]
     assert any(s.startswith("baseline; ") for s in said)
@@ -166,10 +166,10 @@ def test_the_status_of_a_real_run_shows_iteration_change_state_and_best(make_set
 
 def test_what_is_known_of_earlier_nights_is_shown_from_the_start(make_settings, manager):
     settings = make_settings({"decision.accept_delta_frac": 0.0}, iters=8)
-    service.run(settings, SilentWatcher(), make_bench=fake_bench)
+    service.run(settings, RecordingObserver(), make_backend=fake_backend)
     again = make_settings({"decision.accept_delta_frac": 0.0}, iters=9)
-    unit = Supervised(manager, again.iters, patience_s(again))  # type: ignore[arg-type]
-    service.run(again, unit, make_bench=fake_bench)
+    unit = WatchdogObserver(manager, again.iters, patience_s(again))  # type: ignore[arg-type]
+    service.run(again, unit, make_backend=fake_backend)
     (ready,) = (told for told in manager.told if "READY" in told)
     assert ready["STATUS"].startswith("iteration 9 of 9; proposing; best ")
 
@@ -178,15 +178,15 @@ def test_a_stop_in_a_trial_is_shown(unit, manager, clock):
     unit.opened(Trajectory())
     unit.recorded(TRIAL)
     clock.now += 2
-    unit.waited("SIGTERM")
+    unit.heartbeat("SIGTERM")
     assert manager.status.endswith("stopping after this trial (SIGTERM)")
 
 
 def test_a_watcher_that_fails_keeps_nothing_from_the_others():
-    class Broken(SilentWatcher):
-        def said(self, message: str) -> None:
+    class Broken(RecordingObserver):
+        def notify(self, message: str) -> None:
             raise RuntimeError
 
-    second = SilentWatcher()
-    Several(Broken(), second).said("hello")
+    second = RecordingObserver()
+    ObserverGroup(Broken(), second).notify("hello")
     assert second.messages == ["hello"]

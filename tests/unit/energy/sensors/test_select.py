@@ -10,7 +10,7 @@ import pytest
 from autoresearch.core.power import Method, Scope
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sensors import select
-from autoresearch.energy.sensors.sensor import Base, Beside, Nothing, Source
+from autoresearch.energy.sensors.sensor import Base, NoSensor, SensorWithGauges, Source
 
 
 class Fake(Base):
@@ -53,7 +53,7 @@ def test_the_first_that_is_there_is_taken_and_the_better_ones_are_accounted_for(
     order = [HWMON, NVML, SMI, RAPL]
     for n, first in enumerate(order):
         there(*order[n:])
-        opened = select.open_source("cuda")
+        opened = select.select_sensor("cuda")
         assert opened.source.method == first.method
         assert len(opened.refused) == n
     assert opened.refused == ("hwmon: no hwmon", "nvml: no nvml", "nvidia-smi: no nvidia_smi")
@@ -61,23 +61,23 @@ def test_the_first_that_is_there_is_taken_and_the_better_ones_are_accounted_for(
 
 def test_a_trial_on_the_cpu_is_not_metered_by_a_gpu(there) -> None:
     there(NVML, SMI, RAPL)
-    assert select.open_source("cpu").source is RAPL
+    assert select.select_sensor("cpu").source is RAPL
     there(NVML, SMI)
-    opened = select.open_source("cpu")
-    assert isinstance(opened.source, Nothing)
+    opened = select.select_sensor("cpu")
+    assert isinstance(opened.source, NoSensor)
     assert opened.refused == ("hwmon: no hwmon", "rapl: no rapl")
 
 
 def test_where_there_is_nothing_nothing_is_known() -> None:
-    nothing = Nothing()
+    nothing = NoSensor()
     assert (nothing.method, nothing.scope, nothing.users()) == ("none", None, None)
     assert nothing.read(3.0) == [Sample(3.0)]
 
 
 def test_the_gpu_s_gauges_stand_beside_another_sensor_s_joules(there) -> None:
     there(HWMON, NVML)
-    source = select.open_source("cuda").source
-    assert isinstance(source, Beside)
+    source = select.select_sensor("cuda").source
+    assert isinstance(source, SensorWithGauges)
     assert (source.method, source.scope, source.about) == ("hwmon", "system", "a fake of hwmon")
     assert source.read(1.0) == [Sample(1.0, power_w=40.0, temp_c=61.0)]
     assert source.users() == frozenset({7})
@@ -88,12 +88,12 @@ def test_the_gpu_s_gauges_stand_beside_another_sensor_s_joules(there) -> None:
 
 def test_without_gauges_the_joules_are_there_alone(there) -> None:
     there(HWMON)
-    assert select.open_source("cuda").source is HWMON
+    assert select.select_sensor("cuda").source is HWMON
     there(HWMON, NVML)
-    assert select.open_source("cpu").source is HWMON
+    assert select.select_sensor("cpu").source is HWMON
 
 
 def test_on_this_machine_it_answers_whatever_there_is(tmp_path: Path) -> None:
-    opened = select.open_source("cpu", hwmon=tmp_path, powercap=tmp_path)
+    opened = select.select_sensor("cpu", hwmon=tmp_path, powercap=tmp_path)
     assert opened.source.method == "none"
     assert len(opened.refused) == 2

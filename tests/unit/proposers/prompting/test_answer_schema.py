@@ -139,10 +139,10 @@ CHANGES = st.one_of(
     seed=st.integers(0, 20),
 )
 def test_every_choice_that_is_admitted_passes_the_rails_and_every_open_one_is_admitted(known, steps, seed):
-    def too_dear(cfg: Config) -> str:
+    def over_budget(cfg: Config) -> str:
         return "no" if seed and hash(tuple(cfg.values())) % 20 < seed % 7 else ""
 
-    space, trajectory = Space(MENU, BASELINE, steps, too_dear), fresh()
+    space, trajectory = Space(MENU, BASELINE, steps, over_budget), fresh()
     for (name, value), outcome in known:
         if value != BASELINE[name]:
             trajectory.known().add({**BASELINE, name: value}, outcome, retryable=outcome == "unlucky")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from autoresearch.core.llm_calls import Classification as End
 from autoresearch.llm.answer import Answer
-from autoresearch.proposers.prompting.classify_reply import worth_of
+from autoresearch.proposers.prompting.classify_reply import classify_reply
 from rails import Rail, Verdict
 
 RAILS = {
@@ -24,7 +24,7 @@ def judge(raw: str) -> Verdict:
 
 
 def worth(text: str, *slices: str, **more: object) -> tuple[End, str]:
-    return worth_of(Answer(End.OK, text=text, **more), slices, judge)
+    return classify_reply(Answer(End.OK, text=text, **more), slices, judge)
 
 
 @given(st.sampled_from([end for end in End if end is not End.OK]), st.text())
@@ -32,7 +32,7 @@ def test_a_call_that_failed_is_worth_what_it_failed_of_and_is_not_judged(end, de
     def never(_raw: str) -> Verdict:
         raise AssertionError
 
-    assert worth_of(Answer(end, detail), (), never) == (end, detail)
+    assert classify_reply(Answer(end, detail), (), never) == (end, detail)
 
 
 @pytest.mark.parametrize(

@@ -4,23 +4,23 @@ import pytest
 
 from autoresearch.core.llm_calls import Classification as End
 from autoresearch.core.llm_calls import LlmCall, Message
-from autoresearch.core.record_builders import attempt_of
+from autoresearch.core.record_builders import build_attempt
 from autoresearch.core.records import Attempt
-from autoresearch.proposers.prompting.conversation import MAX_ECHO_CHARS, MAX_QUOTE_CHARS, Talk
+from autoresearch.proposers.prompting.conversation import MAX_ECHO_CHARS, MAX_QUOTE_CHARS, Conversation
 from rails import Rail, Verdict
 
 QUESTION = Message(role="user", content="What next?")
 
 
 def refused(raw: str, reason: str = "out of range") -> Attempt:
-    return attempt_of(raw, "nim", Verdict(False, Rail.R3_RANGE, reason))
+    return build_attempt(raw, "nim", Verdict(False, Rail.R3_RANGE, reason))
 
 
-def begun(words: str = "lr = 7") -> Talk:
-    return Talk(1, messages=[QUESTION], last_words=words)
+def begun(words: str = "lr = 7") -> Conversation:
+    return Conversation(1, messages=[QUESTION], last_words=words)
 
 
-def roles(talk: Talk) -> list[str]:
+def roles(talk: Conversation) -> list[str]:
     return [message.role for message in talk.messages]
 
 
@@ -61,8 +61,8 @@ def test_a_long_reply_is_not_repeated_at_length_nor_over_several_lines():
 @pytest.mark.parametrize("why", [End.EMPTY, End.THINK_TRUNCATED, End.OUTPUT_TRUNCATED, End.TOOL_FORMAT_ERROR])
 def test_insisting_changes_the_question_and_not_the_order_of_roles(why):
     talk = begun()
-    talk.insist(why)
-    talk.insist(why)
+    talk.ask_again(why)
+    talk.ask_again(why)
     assert roles(talk) == ["user"]
     added = talk.messages[0].content.removeprefix(QUESTION.content)
     assert added.strip()
@@ -70,7 +70,7 @@ def test_insisting_changes_the_question_and_not_the_order_of_roles(why):
 
 
 def test_calls_are_handed_over_once():
-    talk = Talk(1)
+    talk = Conversation(1)
     call = LlmCall(
         exchange=1, round=1, classification=End.OK, model=None, prompt_tokens=1, completion_tokens=1, latency_s=0.1
     )

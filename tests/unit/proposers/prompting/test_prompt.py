@@ -17,7 +17,7 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import Blocked, Closer, EvalFailed, Evaluated, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.policy import policy_of
+from autoresearch.daemon.policy import build_policy
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.prompt import PromptTooLong, Situation, build_prompt
@@ -84,7 +84,7 @@ def not_deep(cfg: Cfg) -> Estimate:
 def hand_made() -> Situation:
     """A short night in which everything happened."""
     settings = Settings(iters=16, baseline=BASELINE, limits={"max_attempts": 3})
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     loop = fake_loop(settings, ScriptedProposer(list(SCRIPT)), FakeTrial(fail=fails, bpb=bpb), not_deep)
     loop.run()
     space = Space(policy.menu, policy.baseline, policy.steps)
@@ -185,7 +185,7 @@ def test_at_every_level_of_detail_the_counts_add_up_to_everything_that_happened(
     assert told_times(section(prompt, "Failed so far")) == sum(isinstance(r, EvalFailed) for r in iterations)
     refused = sum(not a.verdict_ok for r in iterations for a in r.attempts)
     assert told_times(section(prompt, "Refused so far")) == refused
-    assert f"So far 1000 iterations: {len(measured)} measured" in prompt
+    assert f"So far 1,000 iterations: {len(measured)} measured" in prompt
 
 
 @pytest.mark.parametrize("tokens", [2000, 4000, 6000, 12_000])

@@ -13,8 +13,8 @@ from autoresearch.core.measurement import Measurement
 from autoresearch.core.records import Baseline, Evaluated, Event, Meta
 from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report import load_records
-from autoresearch.report.export.recipe import checked, facts, recipe_of, vocab_of
-from autoresearch.trials.model_shape import Shape
+from autoresearch.report.export.recipe import build_recipe, checked, facts, vocab_of
+from autoresearch.trials.model_shape import ModelShape
 
 ASSET = Path(__file__).parents[3] / "assets" / "trajectory_v1.jsonl"
 VOCAB = 4096
@@ -37,7 +37,7 @@ def records() -> list[Event]:
     for record in load_records(ASSET):
         if isinstance(record, Evaluated | Baseline):
             cfg = record.candidate_cfg if isinstance(record, Evaluated) else record.baseline_cfg
-            measured = record.eval_metrics.model_copy(update={"params": Shape.of(cfg, VOCAB).params})
+            measured = record.eval_metrics.model_copy(update={"params": ModelShape.of(cfg, VOCAB).params})
             record = record.model_copy(update={"eval_metrics": measured})
         found.append(record)
     return found
@@ -49,7 +49,7 @@ def keeps(records: list[Event]) -> list[Evaluated]:
 
 def test_it_is_the_keep_with_the_lowest_val_bpb(records):
     best = min(keeps(records), key=lambda r: r.val_bpb)
-    recipe = recipe_of(records)
+    recipe = build_recipe(records)
     assert recipe.cfg == best.candidate_cfg
     assert (recipe.origin.iter, recipe.origin.val_bpb) == (best.iter, best.val_bpb)
     assert recipe.origin.baseline_val_bpb == best.baseline_val_bpb
@@ -59,58 +59,58 @@ def test_it_is_the_keep_with_the_lowest_val_bpb(records):
 
 
 def test_where_nothing_was_kept_it_is_the_baseline(records):
-    recipe = recipe_of(changed(records, Evaluated, decision="revert"))
+    recipe = build_recipe(changed(records, Evaluated, decision="revert"))
     baseline = next(r for r in records if isinstance(r, Baseline))
     assert recipe.cfg == baseline.baseline_cfg
     assert (recipe.origin.iter, recipe.origin.val_bpb) == (0, baseline.baseline_val_bpb)
 
 
 def test_steps_follow_the_budget(records):
-    assert recipe_of(records).steps == 10
+    assert build_recipe(records).steps == 10
     tokens = with_yardstick(records, budget_kind="tokens", budget_size=10_000.0)
-    assert recipe_of(tokens).steps == 10, "8 x 128 tokens a step, rounded up"
+    assert build_recipe(tokens).steps == 10, "8 x 128 tokens a step, rounded up"
     best = min(keeps(records), key=lambda r: r.val_bpb)
     measured: Measurement = best.eval_metrics.model_copy(update={"train_steps": 37})
     seconds = with_yardstick(changed(records, Evaluated, eval_metrics=measured), budget_kind="seconds", budget_size=9.0)
-    assert recipe_of(seconds).steps == 37, "as many as the best trial really made"
-    assert recipe_of(records, steps=500).steps == 500
-    assert recipe_of(records, steps=500).origin.trial_steps == 10
+    assert build_recipe(seconds).steps == 37, "as many as the best trial really made"
+    assert build_recipe(records, steps=500).steps == 500
+    assert build_recipe(records, steps=500).origin.trial_steps == 10
     with pytest.raises(ConfigError, match="steps = 0"):
-        recipe_of(records, steps=0)
+        build_recipe(records, steps=0)
 
 
 def test_the_seed_is_the_trials(records):
-    assert recipe_of(records).seed == records[0].decision_rule.seed
+    assert build_recipe(records).seed == records[0].decision_rule.seed
     other = [r.model_copy(update={"seed": 99}) if hasattr(r, "seed") else r for r in records]
-    assert recipe_of(other).seed == 99
+    assert build_recipe(other).seed == 99
     lost = changed(records, Evaluated, trials=(4711,))
     with pytest.raises(JournalError, match="4711"):
-        recipe_of(lost)
+        build_recipe(lost)
 
 
 def test_a_run_that_has_measured_nothing_is_refused(records):
     with pytest.raises(JournalError, match="nothing yet"):
-        recipe_of(records[:2])
+        build_recipe(records[:2])
 
 
 def test_the_vocabulary_comes_from_the_parameters_or_is_given():
     for vocab in (257, 4096, 50257):
         cfg = {"n_layer": 3, "n_head": 2, "d_model": 48, "d_ff": 96, "seq_len": 24}
-        assert vocab_of(cfg, Shape.of(cfg, vocab).params) == vocab
+        assert vocab_of(cfg, ModelShape.of(cfg, vocab).params) == vocab
         with pytest.raises(ConfigError, match="--corpus"):
-            vocab_of(cfg, Shape.of(cfg, vocab).params + 1)
+            vocab_of(cfg, ModelShape.of(cfg, vocab).params + 1)
         with pytest.raises(ConfigError, match="--corpus"):
             vocab_of(cfg, 48)
-    assert recipe_of(load_records(ASSET), vocab=300).vocab == 300, "a fake's parameters say nothing"
+    assert build_recipe(load_records(ASSET), vocab=300).vocab == 300, "a fake's parameters say nothing"
 
 
 def test_ranks_share_out_what_can_be_shared(records):
-    recipe = recipe_of(with_yardstick(records, data_parallel=4, tensor_parallel=2), vocab=257)
+    recipe = build_recipe(with_yardstick(records, data_parallel=4, tensor_parallel=2), vocab=257)
     assert (recipe.micro_batch, recipe.world, recipe.shape.vocab) == (2, 8, 258)
     with pytest.raises(ConfigError, match="batch_size = 8 cannot be shared out over 3 data-parallel"):
-        recipe_of(with_yardstick(records, data_parallel=3), vocab=257)
+        build_recipe(with_yardstick(records, data_parallel=3), vocab=257)
     with pytest.raises(ConfigError, match="n_head = 4 cannot be shared out over 3 tensor-parallel"):
-        recipe_of(with_yardstick(records, tensor_parallel=3), vocab=257)
+        build_recipe(with_yardstick(records, tensor_parallel=3), vocab=257)
 
 
 @pytest.mark.parametrize(

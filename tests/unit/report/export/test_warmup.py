@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.report.export.warmup import Warmup, largest_gap
-from autoresearch.trials.schedule import Clockwork
+from autoresearch.trials.schedule import LrSchedule
 from autoresearch.trials.spec import Budget
 
 
 def trial_factors(warmup: int, steps: int) -> list[float]:
-    clock = Clockwork(Budget(kind="steps", size=steps), steps, warmup)
+    clock = LrSchedule(Budget(kind="steps", size=steps), steps, warmup)
     found = []
     for _ in range(steps):
         found.append(clock.lr_factor())

@@ -21,7 +21,7 @@ from autoresearch.report import load, summarise
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import Price, render_html
 from autoresearch.report.html.embed import script_code, script_json
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 
 ROOT = Path(__file__).parents[4]
 EVIDENCE = ROOT / "evidence/2026-11-20-tiny-wikitext2/trajectory.jsonl"
@@ -83,7 +83,7 @@ def shape(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def test_the_night_is_told(night):
-    text = words(page(history_of(night.complete().records)))
+    text = words(page(build_history(night.complete().records)))
     for part in (
         "Complete: 7 of 10 iterations",
         "d_model = 768 instead of 1024 lowers val_bpb by 2.94%, from 3.4000 to 3.3000.",
@@ -107,7 +107,7 @@ def test_the_night_is_told(night):
 
 def test_energy_and_its_cost_are_told_where_they_are_known(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3, energy_j=3.6e6).evaluated("lr", 0.002, 3.4, energy_j=1.8e6)
-    history = history_of(run.records)
+    history = build_history(run.records)
     text = words(page(history))
     assert "energy of the trials 1.50 kWh" in text
     assert "energy per keep 1.50 kWh" in text
@@ -120,7 +120,7 @@ def test_energy_and_its_cost_are_told_where_they_are_known(new_run):
 def test_the_best_file_is_settings_that_the_program_takes(night, tmp_path):
     from autoresearch.config.resolve import resolve
 
-    text = Elements(page(history_of(night.complete().records)))
+    text = Elements(page(build_history(night.complete().records)))
     start = next(n for n, part in enumerate(text.text) if part.startswith("# d_model = 768"))
     end = next(n for n in range(start, len(text.text)) if "precision" in text.text[n])
     file = tmp_path / "best.toml"
@@ -132,15 +132,15 @@ def test_the_best_file_is_settings_that_the_program_takes(night, tmp_path):
 
 
 def test_what_is_not_there_yet_is_said(new_run):
-    fresh = page(history_of(new_run().meta().start().records))
+    fresh = page(build_history(new_run().meta().start().records))
     assert "The baseline is not measured yet" in words(fresh)
-    begun = words(page(history_of(new_run().begin().records)))
+    begun = words(page(build_history(new_run().begin().records)))
     assert "The baseline has val_bpb 3.4000; no candidate is measured yet." in begun
     assert "It has not come to its end" in begun
-    nothing = words(page(history_of(new_run().begin().evaluated("lr", 0.001, 3.39).records)))
+    nothing = words(page(build_history(new_run().begin().evaluated("lr", 0.001, 3.39).records)))
     assert "Nothing beat the baseline by the 0.5% a keep needs: the one candidate measured, none kept." in nothing
     assert "The baseline" in nothing
-    blocked = words(page(history_of(new_run().begin().proposer_failed().records)))
+    blocked = words(page(build_history(new_run().begin().proposer_failed().records)))
     assert "Nothing was proposed." in blocked
 
 
@@ -152,14 +152,14 @@ def test_a_run_whose_log_is_the_origins_is_shown_as_such(origin_log):
 
 
 def test_more_tokens_than_the_baseline_are_said(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     rows = tuple(replace(r, tokens=8192) if r.iter == 6 else r for r in history.rows)
     text = words(page(replace(history, rows=rows)))
     assert "trained on 2 times the baseline's tokens (8,192 against 4,096)" in text
 
 
 def test_every_iteration_is_in_the_columns_and_reads_the_same_in_the_table(night):
-    text = page(history_of(night.records))
+    text = page(build_history(night.records))
     columns = data_of(text)["columns"]
     lengths = {len(values) for name, values in columns.items() if name not in ("names", "texts")}
     assert lengths == {7}
@@ -172,7 +172,7 @@ def test_every_iteration_is_in_the_columns_and_reads_the_same_in_the_table(night
 
 
 def test_the_page_asks_no_network_and_runs_no_script_but_its_own(night):
-    text = page(history_of(night.records))
+    text = page(build_history(night.records))
     found = Elements(text).found
     outside = [(tag, attrs) for tag, attrs in found if tag in ("link", "img", "iframe") or "src" in attrs]
     assert outside == []
@@ -190,7 +190,7 @@ def test_hostile_text_changes_no_element_of_the_page(new_run, evil):
     def told(text: str) -> str:
         run = new_run().begin()
         run.evaluated("lr", 0.001, 3.3, why=text).evaluated("precision", "bf16", 3.4, why=text).failed("lr", 0.002)
-        history = history_of(run.by("nim").proposer_failed().records)
+        history = build_history(run.by("nim").proposer_failed().records)
         rows = tuple(replace(r, source=text, reason=text, cause=text) for r in history.rows)
         rows += (Row(9, "blocked", rail=text, reason=text, knob=text, new_value=text, why=text, refused={text: 1}),)
         rows += (Row(10, "blocked", rail=text, knob=text, new_value=text, why=text),)
@@ -244,7 +244,7 @@ def test_two_processes_write_the_same_bytes(tmp_path):
 
 
 def test_the_second_page_of_a_process_is_the_first(night):
-    history = history_of(night.records)
+    history = build_history(night.records)
     assert page(history) == page(history)
 
 

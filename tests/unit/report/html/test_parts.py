@@ -24,12 +24,12 @@ from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import shares
 from autoresearch.report.html.spending import spending
 from autoresearch.report.html.text import brief, clean, joined, kwh, shown, signed
-from autoresearch.report.native import history_of
+from autoresearch.report.native import build_history
 from autoresearch.testing.fake_meter import fake_power
 
 
 def history(run) -> History:
-    return history_of(run.records)
+    return build_history(run.records)
 
 
 def test_the_menu_says_which_values_there_are(new_run):

@@ -18,8 +18,8 @@ from autoresearch.report.sparkline import FAILED
 from autoresearch.report.watch.eta import clock, elapsed_s, left_s, roughly, typical_s
 from autoresearch.report.watch.frame import frame
 from autoresearch.report.watch.screen import group
-from autoresearch.report.watch.snapshot import Sight
-from autoresearch.storage.progress_file import Shown
+from autoresearch.report.watch.snapshot import Snapshot
+from autoresearch.storage.progress_file import ProgressSnapshot
 from autoresearch.testing.fake_meter import fake_power
 
 NOW = datetime(2026, 11, 21, 23, 41, 7, tzinfo=UTC)
@@ -79,22 +79,22 @@ PROPOSED = Proposed(
     attempts=(),
     propose_wall_s=0.0,
 )
-PROGRESS = Shown(pid=7, iter=7, phase="train", fraction=0.5, tokens_per_s=18432.2)
-SIGHT = Sight(Path("runs/tiny"), NOW, NIGHT, summarise(NIGHT), PROPOSED, alive=True, progress=PROGRESS)
+PROGRESS = ProgressSnapshot(pid=7, iter=7, phase="train", fraction=0.5, tokens_per_s=18432.2)
+SIGHT = Snapshot(Path("runs/tiny"), NOW, NIGHT, summarise(NIGHT), PROPOSED, alive=True, progress=PROGRESS)
 
 
-def of(history: History, **changes: object) -> Sight:
+def of(history: History, **changes: object) -> Snapshot:
     fields = {"proposed": None, "progress": None, **changes}
     return replace(SIGHT, history=history, summary=summarise(history), **fields)
 
 
-def shown(sight: Sight, width: int = 80, height: int | None = 24) -> str:
-    return "\n".join(line.plain.rstrip() for line in frame(sight, width, height))
+def shown(snapshot: Snapshot, width: int = 80, height: int | None = 24) -> str:
+    return "\n".join(line.plain.rstrip() for line in frame(snapshot, width, height))
 
 
-def told(sight: Sight) -> str:
+def told(snapshot: Snapshot) -> str:
     """The headline, and what is between it and the numbers."""
-    return shown(sight).partition("\n")[2].partition("\nbaseline  ")[0].strip()
+    return shown(snapshot).partition("\n")[2].partition("\nbaseline  ")[0].strip()
 
 
 def test_a_night_in_80_columns():
@@ -140,8 +140,8 @@ def test_120_columns_have_room_for_the_reasons():
 @pytest.mark.parametrize("height", [1, 2, 3, 5, 8, 11, 13, 16, 20, 24, 36, 50, 100])
 def test_a_frame_fits(width, height):
     many = replace(NIGHT, rows=tuple(replace(ROWS[n % 6], iter=n + 1) for n in range(2000)), iters_requested=3000)
-    for sight in (SIGHT, of(many), Sight(Path("x" * 300), NOW), replace(SIGHT, watts=312.0)):
-        lines = frame(sight, width, height)
+    for snapshot in (SIGHT, of(many), Snapshot(Path("x" * 300), NOW), replace(SIGHT, watts=312.0)):
+        lines = frame(snapshot, width, height)
         assert len(lines) <= height
         assert all(cell_len(line.plain) <= width for line in lines)
 
@@ -190,16 +190,16 @@ def test_before_the_first_keep():
 
 
 def test_nobody_has_run_here():
-    text = shown(Sight(Path("runs/x"), NOW, alive=False))
+    text = shown(Snapshot(Path("runs/x"), NOW, alive=False))
     assert "Nothing has run here yet. Waiting for the first record." in text
     assert "now" not in text
 
 
 def test_a_daemon_that_starts_shows_what_it_prepares():
-    starting = Sight(Path("runs/x"), NOW, alive=True, starting=True)
+    starting = Snapshot(Path("runs/x"), NOW, alive=True, starting=True)
     assert told(starting).startswith("A daemon is starting here.")
     assert "now         corpus, device and trial server" in shown(starting)
-    preparing = replace(starting, progress=Shown(7, None, "tokenizing", 0.4, None))
+    preparing = replace(starting, progress=ProgressSnapshot(7, None, "tokenizing", 0.4, None))
     assert "now         tokenizing\n            ━━━━━━━━━━━━──────────────────  40%" in shown(preparing)
     again = of(replace(NIGHT, state="complete", open_trial=None), starting=True)
     assert told(again).startswith("A daemon is starting here.")
@@ -214,10 +214,10 @@ def test_a_daemon_that_died_is_called_dead():
 
 
 def test_a_pause_and_one_that_is_coming():
-    coming = told(replace(SIGHT, pausing=True))
+    coming = told(replace(SIGHT, suspender=True))
     assert coming.startswith("Running: iteration 7 of 10. pause.flag is there: it pauses after this trial.")
     paused = replace(NIGHT, state="paused", stop_reason="pause.flag is there", open_trial=None)
-    text = " ".join(told(of(paused, pausing=True)).split())
+    text = " ".join(told(of(paused, suspender=True)).split())
     assert text.startswith("Paused (pause.flag is there): 6 of 10 iterations closed")
     assert text.endswith("`autoresearch resume` lets it go on.")
 
@@ -240,11 +240,11 @@ def test_watts_are_shown_where_they_are_known():
 
 
 def test_a_problem_is_told_with_what_to_try():
-    sight = Sight(Path("x"), NOW, alive=True, problem=JournalDamaged("x: line 3 is damaged", hint="look"))
-    assert told(sight).splitlines()[0] == "x: line 3 is damaged (try: look)"
+    snapshot = Snapshot(Path("x"), NOW, alive=True, problem=JournalDamaged("x: line 3 is damaged", hint="look"))
+    assert told(snapshot).splitlines()[0] == "x: line 3 is damaged (try: look)"
 
 
-def hostile_sights() -> list[Sight]:
+def hostile_sights() -> list[Snapshot]:
     bad = {"reason": HOSTILE, "why": HOSTILE, "source": HOSTILE}
     rows = (
         *ROWS,
@@ -255,30 +255,30 @@ def hostile_sights() -> list[Sight]:
     night = replace(NIGHT, rows=rows, proposer=HOSTILE, knobs=(HOSTILE,), open_trial=OpenTrial(10, HOSTILE))
     proposal = ProposalRecord(knob=HOSTILE, new_value=HOSTILE, reason=HOSTILE)
     proposed = PROPOSED.model_copy(update={"proposal": proposal, "source": HOSTILE})
-    progress = Shown(7, 10, HOSTILE, 0.5, 1.0)
+    progress = ProgressSnapshot(7, 10, HOSTILE, 0.5, 1.0)
     path = Path(HOSTILE.replace("\x00", ""))
     return [
         replace(of(night, proposed=proposed, progress=progress), path=path),
         of(replace(night, state="stopped", stop_reason=HOSTILE)),
         of(replace(night, state="paused", stop_reason=HOSTILE)),
         replace(SIGHT, problem=JournalDamaged(HOSTILE, hint=HOSTILE)),
-        Sight(path, NOW, alive=True, starting=True, progress=Shown(7, None, HOSTILE, 0.5, None)),
+        Snapshot(path, NOW, alive=True, starting=True, progress=ProgressSnapshot(7, None, HOSTILE, 0.5, None)),
     ]
 
 
-@pytest.mark.parametrize("sight", hostile_sights(), ids=range(5))
+@pytest.mark.parametrize("snapshot", hostile_sights(), ids=range(5))
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 50), (200, None)])
-def test_nothing_that_a_model_wrote_can_act(sight, width, height):
-    lines = frame(sight, width, height)
+def test_nothing_that_a_model_wrote_can_act(snapshot, width, height):
+    lines = frame(snapshot, width, height)
     assert all(line.plain.isprintable() for line in lines)
     assert all(cell_len(line.plain) <= width for line in lines)
-    assert "[bold]" in shown(sight, width, height) or "\\x1b[2J" in shown(sight, width, height)
+    assert "[bold]" in shown(snapshot, width, height) or "\\x1b[2J" in shown(snapshot, width, height)
 
 
-def printed(sight: Sight, **how: object) -> str:
+def printed(snapshot: Snapshot, **how: object) -> str:
     file = io.StringIO()
     console = Console(file=file, width=80, force_terminal=True, markup=False, highlight=False, emoji=False, **how)
-    console.print(group(frame(sight, 80, 24)))
+    console.print(group(frame(snapshot, 80, 24)))
     return file.getvalue()
 
 

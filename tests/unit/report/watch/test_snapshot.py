@@ -17,20 +17,20 @@ from autoresearch.daemon import service
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report.watch import follow
 from autoresearch.report.watch.follow import Follower
-from autoresearch.report.watch.snapshot import Lookout
+from autoresearch.report.watch.snapshot import SnapshotReader
 from autoresearch.storage.journal import read, seal
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import PAUSE_FLAG
-from autoresearch.testing.fake_backend import fake_bench
+from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.fake_meter import fake_power
-from autoresearch.testing.recording_observer import SilentWatcher
+from autoresearch.testing.recording_observer import RecordingObserver
 
 
 @pytest.fixture
 def run_dir(make_settings) -> Path:
     """A complete run of three iterations."""
     settings = make_settings()
-    assert service.run(settings, SilentWatcher(), make_bench=fake_bench) == "complete"
+    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
     return settings.run_dir
 
 
@@ -62,9 +62,9 @@ def follower_of() -> Iterator[Callable[[Path], Follower]]:
 
 
 @pytest.fixture
-def lookout_on() -> Iterator[Callable[[Path], Lookout]]:
+def lookout_on() -> Iterator[Callable[[Path], SnapshotReader]]:
     with ExitStack() as ends:
-        yield lambda path: ends.enter_context(closing(Lookout(path)))
+        yield lambda path: ends.enter_context(closing(SnapshotReader(path)))
 
 
 # The trajectory.
@@ -74,36 +74,36 @@ def test_what_is_there_is_read_once_and_then_what_is_new(path, monkeypatch, foll
     whole = lines(path)
     path.write_bytes(b"".join(whole[:5]))
     follower = follower_of(path)
-    assert len(follower.look().records) == 5
-    decoded: list[bytes] = []
-    monkeypatch.setattr(follow, "decode", lambda payload: decoded.append(payload) or decode(payload))
-    assert not follower.look()
+    assert len(follower.poll().records) == 5
+    decode_record: list[bytes] = []
+    monkeypatch.setattr(follow, "decode", lambda payload: decode_record.append(payload) or decode(payload))
+    assert not follower.poll()
     append(path, whole[5] + whole[6])
-    news = follower.look()
+    news = follower.poll()
     assert not news.anew
-    assert len(news.records) == len(decoded) == 2
+    assert len(news.records) == len(decode_record) == 2
 
 
 def test_nothing_is_there_yet_and_then_something_comes(tmp_path, path, follower_of):
     later = tmp_path / "not" / "yet" / "trajectory.jsonl"
     follower = follower_of(later)
-    assert not follower.look()
+    assert not follower.poll()
     later.parent.mkdir(parents=True)
-    assert not follower.look()
+    assert not follower.poll()
     later.write_bytes(b"")
-    assert not follower.look()
+    assert not follower.poll()
     shutil.copy(path, later)
-    assert len(follower.look().records) == len(lines(path))
+    assert len(follower.poll().records) == len(lines(path))
 
 
 def test_a_line_that_is_being_written_is_waited_for(path, follower_of):
     whole = lines(path)
     path.write_bytes(whole[0] + whole[1][:30])
     follower = follower_of(path)
-    assert len(follower.look().records) == 1
-    assert not follower.look()
+    assert len(follower.poll().records) == 1
+    assert not follower.poll()
     append(path, whole[1][30:])
-    assert len(follower.look().records) == 1
+    assert len(follower.poll().records) == 1
 
 
 @pytest.mark.parametrize("tail", [b'{"seq":2,"sta', b"\0" * 50, b'{"seq":2,"stage"\n', b"\0\0\n"])
@@ -111,11 +111,11 @@ def test_what_a_crash_tore_is_passed_over_and_the_run_goes_on_behind_it(path, ta
     whole = lines(path)
     path.write_bytes(b"".join(whole[:2]) + tail)
     follower = follower_of(path)
-    assert len(follower.look().records) == 2
+    assert len(follower.poll().records) == 2
     os.truncate(path, len(whole[0] + whole[1]))  # the next start of the run
-    assert not follower.look()
+    assert not follower.poll()
     append(path, whole[2])
-    news = follower.look()
+    news = follower.poll()
     assert not news.anew
     assert len(news.records) == 1
 
@@ -124,7 +124,7 @@ def test_what_a_crash_tore_is_passed_over_and_the_run_goes_on_behind_it(path, ta
 def test_a_run_that_was_replaced_is_read_anew(path, how, tmp_path, follower_of):
     whole = lines(path)
     follower = follower_of(path)
-    follower.look()
+    follower.poll()
     if how == "renamed":
         path.rename(tmp_path / "old")
     elif how == "deleted":
@@ -133,25 +133,25 @@ def test_a_run_that_was_replaced_is_read_anew(path, how, tmp_path, follower_of):
         shutil.rmtree(path.parent)
         path.parent.mkdir()
     path.write_bytes(b"".join(whole))  # as long as the old one was
-    news = follower.look()
+    news = follower.poll()
     assert news.anew
     assert len(news.records) == len(whole)
 
 
 def test_a_run_that_is_gone_is_forgotten(path, follower_of):
     follower = follower_of(path)
-    follower.look()
+    follower.poll()
     path.unlink()
-    assert follower.look().anew
-    assert not follower.look()
+    assert follower.poll().anew
+    assert not follower.poll()
 
 
 def test_a_file_that_became_shorter_is_read_anew(path, follower_of):
     follower = follower_of(path)
-    follower.look()
+    follower.poll()
     first = lines(path)[0]
     os.truncate(path, len(first))
-    news = follower.look()
+    news = follower.poll()
     assert news.anew
     assert len(news.records) == 1
 
@@ -194,47 +194,47 @@ def test_damage_is_named_once_read_and_remembered_until_the_file_changes(path, h
     follower = follower_of(path)
     for _ in range(2):
         with pytest.raises(JournalDamaged, match=words):
-            follower.look()
+            follower.poll()
     with monkeypatch.context() as patch:
         patch.setattr(Follower, "_read", lambda *_: pytest.fail("an unchanged file was read again"))
         with pytest.raises(JournalDamaged):
-            follower.look()
+            follower.poll()
     path.write_bytes(good + b" ")
-    assert len(follower.look().records) == len(lines(path)) - 1
+    assert len(follower.poll().records) == len(lines(path)) - 1
 
 
 def test_what_is_no_trajectory_is_named(tmp_path, follower_of):
     path = tmp_path / "trajectory.jsonl"
     path.write_text('{"stage": "evaluated"}\n')
     with pytest.raises(JournalError, match="no trajectory of this program"):
-        follower_of(path).look()
+        follower_of(path).poll()
     path.unlink()
     path.mkdir()
     with pytest.raises(JournalError, match="cannot read"):
-        follower_of(path).look()
+        follower_of(path).poll()
 
 
 # Everything together.
 
 
 def test_a_run_that_ended(run_dir, lookout_on):
-    sight = lookout_on(run_dir).look()
-    assert sight.history.state == "complete"
-    assert sight.summary.iterations == 3
-    assert not sight.alive
-    assert not sight.starting
+    snapshot = lookout_on(run_dir).poll()
+    assert snapshot.history.state == "complete"
+    assert snapshot.summary.iterations == 3
+    assert not snapshot.alive
+    assert not snapshot.starting
 
 
 def test_a_look_sees_what_is_new(run_dir, path, lookout_on):
     whole = lines(path)
     cut_after(path, Evaluated)
     lookout = lookout_on(run_dir)
-    first = lookout.look()
+    first = lookout.poll()
     assert first.history.state == "running"
-    assert first is not lookout.look()
-    assert first.history is lookout.look().history  # nothing new: nothing folded, nothing counted
+    assert first is not lookout.poll()
+    assert first.history is lookout.poll().history  # nothing new: nothing folded, nothing counted
     path.write_bytes(b"".join(whole))
-    assert lookout.look().history.state == "complete"
+    assert lookout.poll().history.state == "complete"
 
 
 def progress(run_dir: Path, pid: int, n: int | None) -> None:
@@ -263,59 +263,59 @@ def held(in_a_trial):
 def test_the_progress_of_the_living_daemon_s_running_trial_is_believed(in_a_trial, held, lookout_on):
     run_dir, pid, n = in_a_trial
     lookout = lookout_on(run_dir)
-    assert lookout.look().alive
-    assert lookout.look().progress is None
+    assert lookout.poll().alive
+    assert lookout.poll().progress is None
     progress(run_dir, pid, n)
-    assert lookout.look().progress.fraction == 0.5
+    assert lookout.poll().progress.fraction == 0.5
     progress(run_dir, pid + 1, n)
-    assert lookout.look().progress is None  # of a daemon that was killed
+    assert lookout.poll().progress is None  # of a daemon that was killed
     progress(run_dir, pid, n - 1)
-    assert lookout.look().progress is None  # of a trial that is over
+    assert lookout.poll().progress is None  # of a trial that is over
     progress(run_dir, pid, n)
     held.release()
-    assert lookout.look().progress is None
-    assert not lookout.look().alive
+    assert lookout.poll().progress is None
+    assert not lookout.poll().alive
 
 
 def test_a_lock_that_the_records_do_not_know_of_is_a_daemon_that_starts(in_a_trial, held, lookout_on):
     run_dir, pid, _ = in_a_trial
-    assert not lookout_on(run_dir).look().starting
+    assert not lookout_on(run_dir).poll().starting
     held.release()
     held.acquire({"pid": pid + 1, "host": "desk"})
     progress(run_dir, pid + 1, None)
-    sight = lookout_on(run_dir).look()
-    assert sight.starting
-    assert sight.progress.phase == "train"
+    snapshot = lookout_on(run_dir).poll()
+    assert snapshot.starting
+    assert snapshot.progress.phase == "train"
 
 
 def test_a_flag_is_seen(run_dir, lookout_on):
     lookout = lookout_on(run_dir)
-    assert not lookout.look().pausing
+    assert not lookout.poll().suspender
     (run_dir / PAUSE_FLAG).touch()
-    assert lookout.look().pausing
+    assert lookout.poll().suspender
 
 
 def test_a_bare_file_has_no_lock_and_no_flag(path, lookout_on):
     (path.parent / PAUSE_FLAG).touch()
-    sight = lookout_on(path).look()
-    assert sight.history.state == "complete"
-    assert sight.alive is None
-    assert not sight.pausing
+    snapshot = lookout_on(path).poll()
+    assert snapshot.history.state == "complete"
+    assert snapshot.alive is None
+    assert not snapshot.suspender
 
 
 def test_damage_is_a_problem_that_can_pass(run_dir, path, lookout_on):
     whole = path.read_bytes()
     lookout = lookout_on(run_dir)
-    lookout.look()
+    lookout.poll()
     path.unlink()
     path.write_bytes(b"x\n" + whole)
-    sight = lookout.look()
-    assert isinstance(sight.problem, JournalError)
-    assert sight.history is None
+    snapshot = lookout.poll()
+    assert isinstance(snapshot.problem, JournalError)
+    assert snapshot.history is None
     path.write_bytes(whole)
-    sight = lookout.look()
-    assert sight.problem is None
-    assert sight.summary.iterations == 3
+    snapshot = lookout.poll()
+    assert snapshot.problem is None
+    assert snapshot.summary.iterations == 3
 
 
 @pytest.mark.parametrize(("last", "watts"), [(600.0, 60.0), (None, None)])
@@ -328,7 +328,7 @@ def test_watts_are_of_the_newest_trial_while_it_trained(run_dir, path, lookout_o
         outcome = records[n].outcome.model_copy(update={"energy_j": 600.0, "trial_wall_s": 1000.0})
         records[n] = records[n].model_copy(update={"outcome": outcome, "power": {"train": train}})
     path.write_bytes(b"".join(seal(n, encode(record)) for n, record in enumerate(records)))
-    assert lookout_on(run_dir).look().watts == watts
+    assert lookout_on(run_dir).poll().watts == watts
 
 
 def test_looking_changes_nothing(run_dir, lookout_on):
@@ -338,8 +338,8 @@ def test_looking_changes_nothing(run_dir, lookout_on):
 
     before = everything()
     lookout = lookout_on(run_dir)
-    lookout.look()
-    lookout.look()
+    lookout.poll()
+    lookout.poll()
     lookout.close()
     assert everything() == before
 

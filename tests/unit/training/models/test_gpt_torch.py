@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from autoresearch.training.models.gpt_torch import GPT
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 
-SHAPE = Shape(n_layer=2, n_head=4, d_model=32, d_ff=48, seq_len=16, vocab=61)
+SHAPE = ModelShape(n_layer=2, n_head=4, d_model=32, d_ff=48, seq_len=16, vocab=61)
 Array = NDArray[np.float64]
 
 
@@ -85,7 +85,7 @@ def test_initial_weights_are_the_seeds_and_of_gpt2s_size() -> None:
     one, again, other = (GPT(SHAPE).initialise(s) for s in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), again.parameters(), strict=True))
     assert not torch.equal(one.tokens.weight, other.tokens.weight)
-    large = GPT(Shape(n_layer=8, n_head=4, d_model=128, d_ff=256, seq_len=16, vocab=500)).initialise(0)
+    large = GPT(ModelShape(n_layer=8, n_head=4, d_model=128, d_ff=256, seq_len=16, vocab=500)).initialise(0)
     assert large.tokens.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert large.blocks[0].attn.proj.weight.std().item() == pytest.approx(0.02 / math.sqrt(16), rel=0.05)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoresearch.training.profiling.gpu_energy_counter import energy_counter, energy_counter_of
+from autoresearch.training.profiling.gpu_energy_counter import energy_counter, open_energy_counter
 
 
 class Nvml:
@@ -60,4 +60,4 @@ def test_a_counter_that_breaks_later_is_no_error_either() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "several"])
 def test_a_cpu_has_none(device: str) -> None:
-    assert energy_counter_of(device)() is None
+    assert open_energy_counter(device)() is None

@@ -19,7 +19,7 @@ from autoresearch.data.span import Span
 from autoresearch.training.profiling import step_timing
 from autoresearch.training.profiling.step_timing import Stopwatch, compared, measure_speed, random_batches
 from autoresearch.training.train import NonFiniteLossError
-from autoresearch.trials.model_shape import Shape
+from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget, TrialSpec
 
 CFG: dict[str, Any] = {
@@ -153,7 +153,7 @@ class TestFigures:
     def test_they_belong_to_the_configuration(self, small_corpus: Path) -> None:
         s = measured(small_corpus, Counting())
         assert (s.steps, s.peak_bytes, s.device, len(s.real_rounds_ms)) == (12, 12345, "fake", 5)
-        assert s.flops_per_token == Shape.of(CFG, Corpus.open(small_corpus).vocab).flops_per_token
+        assert s.flops_per_token == ModelShape.of(CFG, Corpus.open(small_corpus).vocab).flops_per_token
         assert (s.energy_j, s.watts, s.tokens_per_joule) == (None, None, None)
         assert s.batch_ms <= s.real_step_ms
 

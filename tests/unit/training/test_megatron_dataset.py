@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.data import megatron_dataset
 from autoresearch.data.corpus import Corpus
-from autoresearch.data.megatron_dataset import FILE, documents, export_dataset
 from autoresearch.errors import CorpusError, MissingPackage
+from autoresearch.training import megatron_dataset
+from autoresearch.training.megatron_dataset import FILE, documents, export_dataset
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_one_that_is_killed_leaves_nothing_that_looks_whole(corpus, tmp_path):
 import os, signal
 from pathlib import Path
 from autoresearch.data.corpus import Corpus
-from autoresearch.data.megatron_dataset import export_dataset
+from autoresearch.training.megatron_dataset import export_dataset
 
 def tell(stage, fraction):
     if stage == "write val" and fraction > 0:
