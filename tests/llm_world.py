@@ -76,7 +76,7 @@ class World:
     loop: Loop
     llm: LlmServer
     log: MemoryLog
-    said: list[str]
+    messages: list[str]
     memory: int  # iterations that were over before the model came
 
     def run(self) -> None:
@@ -119,9 +119,9 @@ def world_of(
     policy = build_policy(settings)
     backend = TrialBackend(FakeTrial(), YARDSTICK, None)
     space = Space(policy.menu, policy.baseline, policy.steps)
-    said: list[str] = []
+    messages: list[str] = []
     log = MemoryLog()
-    llm = TimedServer(Client(base_url, key), AsyncBridge(), said.append, key=key, **{"deadline_s": 5.0, **server})
+    llm = TimedServer(Client(base_url, key), AsyncBridge(), messages.append, key=key, **{"deadline_s": 5.0, **server})
     proposer = LlmProposer(
         llm=llm,
         space=space,
@@ -137,6 +137,6 @@ def world_of(
         loop.run()
     loop.iters, loop.proposer = memory + iters, proposer
     try:
-        yield World(loop, llm, log, said, memory)
+        yield World(loop, llm, log, messages, memory)
     finally:
         llm.close()
