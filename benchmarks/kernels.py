@@ -25,7 +25,7 @@ from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
 from autoresearch.testing.recording_observer import RecordingObserver
-from autoresearch.training.build import make_model
+from autoresearch.training.build import build_model
 from autoresearch.training.profiling.device_probe import probe
 from autoresearch.trials.server import SERVER_ENV
 from benchmarks.machine import describe
@@ -51,7 +51,7 @@ def main() -> None:
         spec = baseline_spec(settings, policy, str(path), span, device)
         spec = spec.model_copy(update={"compiled": args.compile == "on"})
         stream = batches(corpus.split("train"), 0, int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]))
-        model = make_model(spec, corpus.vocab)
+        model = build_model(spec, corpus.vocab)
         model.warm_up(next(stream))
         for _ in range(2):
             model.step(next(stream), 1e-4)

@@ -41,7 +41,7 @@ from autoresearch.machine import utc
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, archive, hold
 from autoresearch.storage.speed_log import decode_all, step_seconds
-from autoresearch.trials.estimate import TRAINER_PRECISIONS
+from autoresearch.trials.trainers import TRAINERS
 from rails import ChoiceKnob, over_budget
 
 OnPoint = Callable[[int, int, Point], None]  # which, of how many, and what became of it
@@ -122,7 +122,7 @@ def points_of(policy: Policy, axes: Axes) -> list[Cfg]:
 
     Raises ``ConfigError`` for a value that no trainer knows, or a knob of the menu that has no list of choices.
     """
-    known = [p for precisions in TRAINER_PRECISIONS.values() for p in precisions]
+    known = [p for trainer in TRAINERS.values() for p in trainer.precisions]
     if unknown := sorted(set(axes.precisions) - set(known)):
         raise ConfigError(f"--precision {unknown[0]} is none", hint=f"choose among {', '.join(dict.fromkeys(known))}")
     for flag, sizes in (("--batch-size", axes.batch_sizes), ("--seq-len", axes.seq_lens)):

@@ -1,4 +1,4 @@
-"""The warm server: a process that has imported the trainer and forks one child per trial.
+"""The trial server: a process that has imported the trainer and forks one child per request.
 
 ``python -m autoresearch.training.server FD PARENT_PID TRAINER``, talking to the daemon over a SEQPACKET socket. It
 holds no CUDA context and has one thread, so a fork of it is cheap and sound. It dies with the daemon and a trial dies
@@ -19,12 +19,23 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, assert_never
 
-from autoresearch.training import worker
 from autoresearch.training.parallel.processes import die_with
+from autoresearch.trials.messages import Message
+from autoresearch.trials.requests import (
+    REQUEST,
+    CompileTimesRequest,
+    MatmulPeakRequest,
+    ProbeRequest,
+    Request,
+    SpeedRequest,
+    TrialRequest,
+)
+from autoresearch.trials.trainers import TRAINERS
 
 MAX_REQUEST_BYTES = 1 << 16
+WORKER = "autoresearch.training.worker"  # imports torch: only once this process ends with its parent
 
 
 def main() -> None:
@@ -33,7 +44,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the daemon, which lets a trial finish; it ends us by SIGKILL
     daemon = socket.socket(fileno=fd)
-    for module in worker.preload(trainer):
+    for module in (WORKER, *TRAINERS[trainer].modules_to_preload()):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a child's garbage collector need not touch (and so copy) the pages of what is imported
@@ -42,7 +53,7 @@ def main() -> None:
         data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 3)
         if not data:
             return  # the daemon closed its end
-        serve(daemon, json.loads(data), *fds)
+        serve(daemon, REQUEST.validate_json(data), *fds)
 
 
 def holds_gpu() -> bool:
@@ -57,7 +68,7 @@ def holds_gpu() -> bool:
     return any("nvidia-uvm" in link for link in links)
 
 
-def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: int, suspend_fd: int) -> None:
+def serve(daemon: socket.socket, request: Request, result: int, stderr: int, suspend_fd: int) -> None:
     """Fork one child for ``request``; tell the daemon its pid and, when it has ended, how."""
     server = os.getpid()
     pid = os.fork()
@@ -71,7 +82,7 @@ def serve(daemon: socket.socket, request: dict[str, Any], result: int, stderr: i
     _reply(daemon, {"exit": os.waitstatus_to_exitcode(status), "peak_bytes": usage.ru_maxrss * 1024})
 
 
-def child(server: int, request: dict[str, Any], result: int, stderr: int, suspend_fd: int) -> NoReturn:
+def child(server: int, request: Request, result: int, stderr: int, suspend_fd: int) -> NoReturn:
     """The trial's process: bounded, quiet but for its two pipes, and gone without torch's slow teardown."""
     code = 1
     try:
@@ -80,9 +91,9 @@ def child(server: int, request: dict[str, Any], result: int, stderr: int, suspen
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        protect_host(request.get("memory_limit_bytes"))
+        protect_host(data_limit_of(request))
         with os.fdopen(result, "w", encoding="ascii") as pipe:
-            worker.handle(request, lambda message: _send(pipe, message), suspend_fd)
+            importlib.import_module(WORKER).handle(request, lambda message: _send(pipe, message), suspend_fd)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -91,6 +102,17 @@ def child(server: int, request: dict[str, Any], result: int, stderr: int, suspen
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def data_limit_of(request: Request) -> int | None:
+    """The RLIMIT_DATA that a request asks for, in bytes."""
+    match request:
+        case TrialRequest() | SpeedRequest() | MatmulPeakRequest():
+            return request.data_limit_bytes
+        case ProbeRequest() | CompileTimesRequest():
+            return None
+        case _:
+            assert_never(request)
 
 
 def protect_host(limit: int | None) -> None:
@@ -106,7 +128,7 @@ def protect_host(limit: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def _send(pipe: Any, message: dict[str, Any]) -> None:
+def _send(pipe: Any, message: Message) -> None:
     pipe.write(json.dumps(message) + "\n")
     pipe.flush()
 

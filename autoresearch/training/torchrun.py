@@ -10,19 +10,19 @@ import os
 import sys
 from pathlib import Path
 
+from autoresearch.training.worker import run_rank
+from autoresearch.trials.messages import FAILED
 from autoresearch.trials.spec import TrialSpec
 
 
 def main() -> None:
     """One rank under torchrun: the spec's file is the argument; the first rank prints the outcome."""
-    from autoresearch.training.worker import run_rank
-
     spec = TrialSpec.model_validate_json(Path(sys.argv[1]).read_text())
     message = run_rank(spec, lambda _: None)
     if os.environ.get("RANK", "0") == "0":
         print(json.dumps(message))
-    if "failed" in message:
-        print(message["failed"]["detail"], file=sys.stderr)
+    if FAILED in message:
+        print(message[FAILED]["detail"], file=sys.stderr)
         sys.exit(1)
 
 

@@ -7,10 +7,10 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from autoresearch.core.measurement import Cause
 from autoresearch.core.ports import OnProgress
+from autoresearch.trials.messages import PROGRESS, Message
 
 KEPT_STDERR_BYTES = 1 << 16
 MAX_MESSAGE_BYTES = 1 << 20
@@ -23,7 +23,7 @@ class ChildOutput:
     on_progress: OnProgress
     messages: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
-    answer: dict[str, Any] | None = None
+    answer: Message | None = None
     garbage: str = ""
     step: int | None = None  # the last that it has told of; none before it trains
     first_step: int | None = None  # the one that it told of first
@@ -48,10 +48,10 @@ class ChildOutput:
     def _message(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-            if "progress" not in message:
+            if PROGRESS not in message:
                 self.answer = dict(message)
                 return
-            progress = _progress(*message["progress"])
+            progress = _progress(*message[PROGRESS])
         except (ValueError, TypeError, OverflowError, RecursionError):
             self.garbage = ascii(line[:200])
             return

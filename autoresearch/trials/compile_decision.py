@@ -11,9 +11,12 @@ from pydantic import ValidationError
 from autoresearch.core.values import FrozenModel, sha256_of
 from autoresearch.errors import ConfigError
 from autoresearch.storage.files import atomic_write
+from autoresearch.trials.messages import COMPILE_TIMES
+from autoresearch.trials.requests import CompileTimesRequest
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import compile_cache
 from autoresearch.trials.spec import Device, TrialSpec
+from autoresearch.trials.trainers import TRAINERS
 
 # More than compiling has brought (1.3 on a CPU with a vocabulary of 50k) and less time than it has taken anywhere (13 s
 # and more): where even these do not pay, nothing needs to be compiled to know.
@@ -69,17 +72,16 @@ def decide_compiled(
 ) -> bool:
     """Whether this run's trials compile their layers. ``spec`` is the baseline's trial. Raises ``ConfigError``."""
     refuse_compiled(wanted, spec.trainer)
-    if spec.trainer != "torch":
+    if TRAINERS[spec.trainer].not_compiled_because:
         return False
     if wanted != "auto":
         return wanted == "on"
     times = known_times(spec, vocab, device)
     if times is None:
-        limit = spec.memory_limit_bytes
-        request = {"compile_times": spec.model_dump(mode="json")}
-        output, exit_code, _peak = runner.run(request, lambda *_: None, limit, deadline_s)
+        request = CompileTimesRequest(spec=spec)
+        output, exit_code, _peak = runner.run(request, lambda *_: None, spec.memory_limit_bytes, deadline_s)
         try:
-            times = CompileTimes.model_validate((output.answer or {}).get("compile_times"))
+            times = CompileTimes.model_validate((output.answer or {}).get(COMPILE_TIMES))
         except ValidationError:
             tail = output.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {exit_code}"]
             say(f"not compiled: torch.compile cannot be tried here ({tail[0]})")
@@ -92,9 +94,8 @@ def decide_compiled(
 
 def refuse_compiled(wanted: str, trainer: str) -> None:
     """Raise ``ConfigError`` for a trainer whose layers are not compiled."""
-    if wanted == "on" and trainer != "torch":
-        hint = "leave compile at auto: Megatron's layers break the graph so often that they become slower"
-        raise ConfigError(f"compile = 'on' with trainer {trainer}", hint=hint)
+    if wanted == "on" and (why := TRAINERS[trainer].not_compiled_because):
+        raise ConfigError(f"compile = 'on' with trainer {trainer}", hint=f"leave compile at auto: {why}")
 
 
 def known_times(spec: TrialSpec, vocab: int, device: Device) -> CompileTimes | None:

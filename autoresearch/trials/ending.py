@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
 from autoresearch.core.speeds import MatmulPeak, Speed
 from autoresearch.trials.child_output import ChildOutput
+from autoresearch.trials.messages import FAILED, MEASURED, SUSPENDED, Message
 
-ENDS = ("measured", "suspended", "failed")
 RECORDED_STDERR_CHARS = 2000
 
 T = TypeVar("T", Outcome | Suspended, Speed | Failure, MatmulPeak | Failure)
@@ -54,9 +54,11 @@ def _signalled(number: int) -> Failure:
     return Failure(cause=Cause.CRASHED, detail=f"ended by {name}")
 
 
-def _parsed(answer: dict[str, Any], exit_code: int, answers: TypeAdapter[T]) -> T:
+def _parsed(answer: Message, exit_code: int, answers: TypeAdapter[T]) -> T:
     try:
-        end = answers.validate_json(json.dumps(next((answer[name] for name in ENDS if name in answer), None)))
+        end = answers.validate_json(
+            json.dumps(next((answer[name] for name in (MEASURED, SUSPENDED, FAILED) if name in answer), None))
+        )
     except (ValidationError, ValueError) as e:
         return Failure(cause=Cause.GARBAGE, detail=f"its answer is no measurement: {str(e).splitlines()[0]}")
     if not isinstance(end, Failure) and exit_code != 0:

@@ -13,15 +13,15 @@ from autoresearch.core.speeds import Swept, swept
 from autoresearch.data.span import TOKENS_PER_FORWARD
 from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, ModelShape
 from autoresearch.trials.spec import Budget, Device
+from autoresearch.trials.trainers import TRAINERS
 from rails import Config, Estimate
 
 MARGIN = 1.15
-# Interpreter, libraries, the allocator's slack, as measured on the CPU; on a GPU the context and cuBLAS's workspaces.
-PROCESS_BYTES = {"torch": 340 << 20, "megatron": 420 << 20, "cuda": 700 << 20}
+# The context and cuBLAS's workspaces; what a process takes on the CPU is in the table of trainers.
+CUDA_PROCESS_BYTES = 700 << 20
 COMPILER_BYTES = 120 << 20
 PARAMETER_BYTES = 16  # fp32 weight and gradient, AdamW's two moments
 MIXED_PARAMETER_BYTES = 22  # and a bf16 weight with its gradient, in fp8 that weight's copy
-TRAINER_PRECISIONS = {"torch": ("fp32", "bf16"), "megatron": ("fp32", "bf16", "fp8")}
 FP8_MULTIPLE = 16  # cuBLAS multiplies fp8 matrices only of such dimensions
 
 
@@ -101,12 +101,12 @@ class Estimator:
 
 def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
     """What a trainer cannot do on any device, split over so many ranks, or an empty string."""
-    if cfg["precision"] not in TRAINER_PRECISIONS[trainer]:
-        return (
-            f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(TRAINER_PRECISIONS[trainer])}"
-        )
-    if trainer == "torch" and data * tensor > 1:
-        return "trainer torch trains on one rank; take trainer megatron for parallel.data and parallel.tensor"
+    known = TRAINERS[trainer]
+    if cfg["precision"] not in known.precisions:
+        return f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(known.precisions)}"
+    if data * tensor > 1 and not known.splits_over_ranks:
+        able = " or ".join(name for name, other in TRAINERS.items() if other.splits_over_ranks)
+        return f"trainer {trainer} trains on one rank; take trainer {able} for parallel.data and parallel.tensor"
     parts = [("batch_size", data), ("n_head", tensor), ("d_ff", tensor)]
     if cfg["precision"] == "fp8":
         parts += [("d_model", FP8_MULTIPLE), ("d_ff", FP8_MULTIPLE * tensor)]
@@ -133,5 +133,5 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
     validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
     weights = shape.params * (MIXED_PARAMETER_BYTES if mixed else PARAMETER_BYTES)
-    process = PROCESS_BYTES[device if device == "cuda" else trainer] + (COMPILER_BYTES if compiled else 0)
-    return int(MARGIN * (max(train, validate) + weights)) + process
+    process = CUDA_PROCESS_BYTES if device == "cuda" else TRAINERS[trainer].process_bytes
+    return int(MARGIN * (max(train, validate) + weights)) + process + (COMPILER_BYTES if compiled else 0)

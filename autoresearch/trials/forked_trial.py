@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -21,6 +20,7 @@ from autoresearch.machine import spare_bytes
 from autoresearch.storage.files import open_append
 from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.ending import T, judge_end
+from autoresearch.trials.requests import LimitedRequest, MatmulPeakRequest, SpeedRequest, TrialRequest
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.spec import TrialSpec
 from autoresearch.trials.suspend import SuspendFailed, ended_before_its_checkpoint, with_earlier_parts
@@ -46,14 +46,14 @@ class ForkedTrial:
         self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
-        spec, goes_on = self.spec(cfg, seed), hold.before is not None and hold.before.resumes_at is not None
-        if not goes_on:  # whatever lies there is of a trial that has ended, or of one whose record was lost
+        spec, resume = self.spec(cfg, seed), hold.before is not None and hold.before.resumes_at is not None
+        if not resume:  # a checkpoint there is of a trial that has ended, or of one whose record was lost
             shutil.rmtree(self.checkpoint, ignore_errors=True)
-        request = {"checkpoint": str(self.checkpoint), "goes_on": goes_on}
+        request = TrialRequest(spec=spec, checkpoint=str(self.checkpoint), resume=resume)
         began = time.monotonic()
         outcome: Outcome | Suspended
         try:
-            outcome = self._in_child(spec, request, OUTCOME_OR_SUSPENDED, on_progress, hold)
+            outcome = self._in_child(request, OUTCOME_OR_SUSPENDED, on_progress, hold)
         except SuspendFailed as e:
             outcome = ended_before_its_checkpoint(e, hold.before, time.monotonic() - began)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
@@ -65,24 +65,24 @@ class ForkedTrial:
 
     def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
         """How fast ``cfg`` trains, isolated as a trial is. Raises ``Interrupted``."""
-        return self._in_child(self.spec(cfg, 0), {"timing": timing.model_dump(mode="json")}, SPEED, on_progress)
+        return self._in_child(SpeedRequest(spec=self.spec(cfg, 0), timing=timing), SPEED, on_progress)
 
     def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure:
         """The device's peak in the precision of ``cfg``. Raises ``Interrupted``."""
-        return self._in_child(self.spec(cfg, 0), {"peak_of": cfg["precision"]}, PEAK, lambda *_: None)
+        request = MatmulPeakRequest(spec=self.spec(cfg, 0), precision=str(cfg["precision"]))
+        return self._in_child(request, PEAK, lambda *_: None)
 
     def _in_child(
         self,
-        spec: TrialSpec,
-        request: dict[str, Any],
+        request: LimitedRequest,
         answers: TypeAdapter[T],
         on_progress: OnProgress,
         hold: SuspendControl = NEVER_SUSPENDED,
     ) -> T:
         limit = self.memory_limit()
-        spec = spec.model_copy(update={"memory_limit_bytes": limit})
-        rlimit = limit if spec.device == "cpu" else None
-        request = {"trial": spec.model_dump(mode="json"), "memory_limit_bytes": rlimit, **request}
+        spec = request.spec.model_copy(update={"memory_limit_bytes": limit})
+        data_limit = limit if spec.device == "cpu" else None
+        request = request.model_copy(update={"spec": spec, "data_limit_bytes": data_limit})
         began = time.monotonic()
         output, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, hold)
         self._keep_stderr(output)

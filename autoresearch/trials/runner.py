@@ -11,13 +11,15 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from autoresearch.core.measurement import Cause, Suspended
 from autoresearch.core.ports import NEVER_SUSPENDED, Interrupted, OnProgress, SuspendControl
 from autoresearch.errors import TrialServerError
 from autoresearch.machine import available_bytes, reserve_bytes, resident_bytes, total_bytes
 from autoresearch.trials.child_output import ChildOutput, drain
+from autoresearch.trials.messages import DEVICE, NO_DEVICE
+from autoresearch.trials.requests import ProbeRequest, Request
 from autoresearch.trials.server import ServerLost, TrialServer
 from autoresearch.trials.spec import Device
 from autoresearch.trials.suspend import StopRequest, SuspendFailed
@@ -35,16 +37,17 @@ class ChildRunner:
 
     def probe(self, device: str, trainer: str, deadline_s: float) -> Device:
         """What a child sees of the device. Raises ``TrialServerError``."""
-        output, exit_code, _peak = self.run({"probe": device, "trainer": trainer}, lambda *_: None, None, deadline_s)
+        request = ProbeRequest(device=device, trainer=trainer)
+        output, exit_code, _peak = self.run(request, lambda *_: None, None, deadline_s)
         answer = output.answer or {}
-        if "device" in answer:
-            return Device.model_validate_json(json.dumps(answer["device"]))
-        why = answer.get("no_device") or output.stderr.decode(errors="replace")[-500:]
+        if DEVICE in answer:
+            return Device.model_validate_json(json.dumps(answer[DEVICE]))
+        why = answer.get(NO_DEVICE) or output.stderr.decode(errors="replace")[-500:]
         raise TrialServerError(f"the device cannot be used (exit code {exit_code}): {why}", hint="try --device cpu")
 
     def run(
         self,
-        request: dict[str, Any],
+        request: Request,
         on_progress: OnProgress,
         limit: int | None,
         deadline_s: float,
@@ -77,7 +80,7 @@ class ChildRunner:
             drain(stderr_r, output.note_stderr)
             return output, exit_code, peak
 
-    def _fork(self, request: dict[str, Any], pipes: Sequence[int]) -> int:
+    def _fork(self, request: Request, pipes: Sequence[int]) -> int:
         with contextlib.suppress(ServerLost):  # it had died since the last trial; one fresh start
             return self.server.fork(request, pipes, self.aborted)
         try:

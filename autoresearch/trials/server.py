@@ -17,6 +17,8 @@ from typing import Any
 from autoresearch.config.secrets import without_secrets
 from autoresearch.errors import TrialServerError
 from autoresearch.storage.files import open_append
+from autoresearch.trials.requests import Request
+from autoresearch.trials.trainers import TRAINERS
 
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
 FORK_DEADLINE_S = 30.0
@@ -68,7 +70,7 @@ class TrialServer:
         """The server's process, if one runs."""
         return self._process.pid if self._process else None
 
-    def fork(self, request: dict[str, Any], pipes: Sequence[int], aborted: Callable[[], bool]) -> int:
+    def fork(self, request: Request, pipes: Sequence[int], aborted: Callable[[], bool]) -> int:
         """A child for ``request``; its pid. Starts the server if none is there.
 
         Of the ``pipes`` it writes to the first (answers) and the second (stderr); the third tells it to stop.
@@ -78,7 +80,7 @@ class TrialServer:
         """
         link = self._connected()
         try:
-            socket.send_fds(link, [json.dumps(request).encode()], list(pipes))
+            socket.send_fds(link, [request.model_dump_json().encode()], list(pipes))
             deadline = time.monotonic() + FORK_DEADLINE_S
             while not select.select([link], [], [], POLL_INTERVAL_S)[0]:
                 if aborted() or time.monotonic() > deadline:
@@ -157,7 +159,7 @@ class TrialServer:
         self.close()
         raise TrialServerError(
             f"the trial server for trainer {self.trainer} did not start: {tail[0]}",
-            hint=f"see {self.log}; is torch installed? (pip install 'autoresearch[torch]')",
+            hint=f"see {self.log}; is torch installed? (pip install 'autoresearch[{TRAINERS[self.trainer].extras}]')",
         )
 
     def _receive(self) -> dict[str, Any]:

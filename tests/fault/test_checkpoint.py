@@ -148,8 +148,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_with_a_damaged_one_the_trial_begins_again_and_measures_the_same(
     tmp_path: Path, spec: TrialSpec, damage: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole = part(spec, tmp_path / "other", goes_on=False)
-    assert isinstance(part(spec, tmp_path / "aside", after=5, goes_on=False), Suspended)
+    whole = part(spec, tmp_path / "other", resumes=False)
+    assert isinstance(part(spec, tmp_path / "aside", after=5, resumes=False), Suspended)
     DAMAGE[damage](tmp_path / "aside")
     end = part(spec, tmp_path / "aside")
     assert "the trial begins again" in capfd.readouterr().err
@@ -174,16 +174,16 @@ class TestFullDisk:
     """/dev/full takes the place of the file: the kernel itself says that no space is left."""
 
     def test_the_trial_is_left_without_a_checkpoint_and_begins_again(self, tmp_path: Path, spec: TrialSpec) -> None:
-        whole = part(spec, tmp_path / "other", goes_on=False)
+        whole = part(spec, tmp_path / "other", resumes=False)
         folder = tmp_path / "aside"
         folder.mkdir()
         (folder / "0-rank-0.pt").symlink_to("/dev/full")
-        aside = part(spec, folder, after=5, goes_on=False)
+        aside = part(spec, folder, after=5, resumes=False)
         assert isinstance(aside, Suspended)
         assert (aside.step, aside.resumes_at) == (5, None)
         assert "No space left" in aside.problem or "rror" in aside.problem
         assert os.listdir(folder) == [], "what a full disk needs is space"
-        end = part(spec, folder, goes_on=False)
+        end = part(spec, folder, resumes=False)
         assert isinstance(end, Measurement)
         assert isinstance(whole, Measurement)
         assert numbers(end) == numbers(whole)
@@ -192,9 +192,9 @@ class TestFullDisk:
     def test_the_checkpoint_before_it_stays(
         self, tmp_path: Path, spec: TrialSpec, full: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole = part(spec, tmp_path / "other", goes_on=False)
+        whole = part(spec, tmp_path / "other", resumes=False)
         folder = tmp_path / "aside"
-        assert isinstance(part(spec, folder, after=5, goes_on=False), Suspended)
+        assert isinstance(part(spec, folder, after=5, resumes=False), Suspended)
         before = sorted(os.listdir(folder))
         with monkeypatch.context() as disk:
             if full == "tensors":

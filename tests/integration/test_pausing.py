@@ -14,7 +14,7 @@ import pytest
 from autoresearch.core.measurement import Measurement, Suspended
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.windows import choose_span
-from autoresearch.training.build import make_model
+from autoresearch.training.build import build_model
 from autoresearch.training.checkpointing.checkpoint import MANIFEST, Checkpoint
 from autoresearch.training.checkpointing.suspend_on_request import SuspendOnRequest
 from autoresearch.training.checkpointing.suspension import Suspendable, Suspension
@@ -67,12 +67,12 @@ def build_spec(corpus: Path, trainer: str, kind: Any = "steps", size: float = 12
     )
 
 
-def part(spec: TrialSpec, folder: Path, after: float = float("inf"), goes_on: bool = True) -> Measurement | Suspended:
+def part(spec: TrialSpec, folder: Path, after: float = float("inf"), resumes: bool = True) -> Measurement | Suspended:
     """One part of a trial, in a model of its own: to its end, or until it has looked ``after`` times."""
     corpus = Corpus.open(Path(spec.corpus))
-    suspender = Stops(Checkpoint(folder, spec), suspend_fd=-1, goes_on=goes_on, after=after)
+    suspender = Stops(Checkpoint(folder, spec), suspend_fd=-1, resumes=resumes, after=after)
     try:
-        return train_and_measure(spec, corpus, make_model(spec, corpus.vocab), lambda *_: None, suspender)
+        return train_and_measure(spec, corpus, build_model(spec, corpus.vocab), lambda *_: None, suspender)
     except Suspension as e:
         return e.suspended
 
@@ -81,7 +81,7 @@ def in_parts(spec: TrialSpec, folder: Path, looks: Sequence[float]) -> tuple[lis
     """A trial that is put aside after so many looks each time, and then left to end."""
     aside: list[Suspended] = []
     for n, after in enumerate(looks):
-        one = part(spec, folder, after, goes_on=n > 0)
+        one = part(spec, folder, after, resumes=n > 0)
         assert isinstance(one, Suspended)
         assert (one.resumes_at, one.problem) == (one.step, "")
         aside.append(one)
@@ -117,7 +117,7 @@ def test_it_measures_what_it_measures_undisturbed(
     make: Any, tmp_path: Path, looks: list[int], steps: list[int]
 ) -> None:
     spec = make()
-    whole = part(spec, tmp_path / "other", goes_on=False)
+    whole = part(spec, tmp_path / "other", resumes=False)
     assert isinstance(whole, Measurement)
     aside, end = in_parts(spec, tmp_path / "aside", looks)
     assert [a.step for a in aside] == steps
@@ -129,7 +129,7 @@ def test_it_measures_what_it_measures_undisturbed(
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_compiled_layers_too(small_corpus: Path, tmp_path: Path, precision: str) -> None:
     spec = build_spec(small_corpus, "torch", precision=precision).model_copy(update={"compiled": True})
-    whole = part(spec, tmp_path / "other", goes_on=False)
+    whole = part(spec, tmp_path / "other", resumes=False)
     assert isinstance(whole, Measurement)
     _, end = in_parts(spec, tmp_path / "aside", [3, 4, 7])
     assert numbers(end) == numbers(whole)
@@ -137,7 +137,7 @@ def test_compiled_layers_too(small_corpus: Path, tmp_path: Path, precision: str)
 
 def test_with_a_budget_in_tokens(make: Any, tmp_path: Path) -> None:
     spec = make(kind="tokens", size=2000)
-    whole = part(spec, tmp_path / "other", goes_on=False)
+    whole = part(spec, tmp_path / "other", resumes=False)
     assert isinstance(whole, Measurement)
     _, end = in_parts(spec, tmp_path / "aside", [2, 3])
     assert numbers(end) == numbers(whole)
@@ -166,10 +166,10 @@ def test_seconds_put_aside_in_the_validation_are_not_trained_again(make: Any, tm
 
     reported: list[str] = []
     corpus = Corpus.open(Path(spec.corpus))
-    suspender = InValidation(Checkpoint(tmp_path, spec), suspend_fd=-1, goes_on=False)
+    suspender = InValidation(Checkpoint(tmp_path, spec), suspend_fd=-1, resumes=False)
     with pytest.raises(Suspension) as left:
         train_and_measure(
-            spec, corpus, make_model(spec, corpus.vocab), lambda phase, *_: reported.append(phase), suspender
+            spec, corpus, build_model(spec, corpus.vocab), lambda phase, *_: reported.append(phase), suspender
         )
     aside = left.value.suspended
     end = part(spec, tmp_path)

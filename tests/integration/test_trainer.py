@@ -14,7 +14,7 @@ import pytest
 from autoresearch.core.measurement import Measurement
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.windows import choose_span
-from autoresearch.training.build import make_model
+from autoresearch.training.build import build_model
 from autoresearch.training.train import NonFiniteLossError, train_and_measure
 from autoresearch.trials.spec import Budget, TrialSpec
 
@@ -73,7 +73,7 @@ def measure(
         budget=Budget(kind=kind, size=steps),
         span=span,
     )
-    return train_and_measure(spec, opened, make_model(spec, opened.vocab), lambda *_: None)
+    return train_and_measure(spec, opened, build_model(spec, opened.vocab), lambda *_: None)
 
 
 def result(m: Measurement) -> tuple[float, float, float]:

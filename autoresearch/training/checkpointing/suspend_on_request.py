@@ -21,16 +21,16 @@ from autoresearch.training.checkpointing.train_state import TrainState
 
 @dataclass(slots=True)
 class SuspendOnRequest:
-    """See ``suspension.Suspender``: a byte in ``suspend_fd`` is the request; with ``goes_on`` there is a checkpoint."""
+    """See ``suspension.Suspender``: a byte in ``suspend_fd`` is the request; with ``resumes`` there is a checkpoint."""
 
     checkpoint: Checkpoint
     suspend_fd: int
-    goes_on: bool
+    resumes: bool
     resumed_at: int | None = None
 
     def resume(self, model: Suspendable) -> TrainState:
         """What cannot be used, on any rank, is as good as none: the trial then begins again."""
-        if not self.goes_on:
+        if not self.resumes:
             return TrainState()
         found: tuple[TrainState, dict[str, Any]] | None = None
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from contextlib import nullcontext
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -19,8 +20,9 @@ from torch import Tensor, nn
 from autoresearch.training.models.gpt_torch import GPT, INIT_STD
 from autoresearch.training.models.network import Network
 from autoresearch.training.models.weight_mapping import split_names, to_megatron
-from autoresearch.training.parallel.ranks import Ranks
+from autoresearch.training.parallel.ranks import Ranks, join_megatron
 from autoresearch.trials.model_shape import ModelShape
+from autoresearch.trials.spec import TrialSpec
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that Apex and Transformer Engine are optional; jit and its own deprecations
@@ -190,3 +192,18 @@ class MegatronGPT(Network):
         if own < rows:
             logits = logits.masked_fill(torch.arange(rows, device=logits.device) >= own, -torch.inf)
         return vocab_parallel_cross_entropy(logits, targets)  # type: ignore[no-any-return]
+
+
+def build_network(spec: TrialSpec, shape: ModelShape, device: torch.device) -> tuple[Network, Ranks]:
+    """See ``trainers.TrainerSpec``: joins the process groups of the spec's ranks."""
+    ranks = join_megatron(spec.data_parallel, spec.tensor_parallel, spec.seed, device)
+    network = MegatronGPT(shape, str(spec.cfg["precision"]), device, ranks, spec.fp8_recipe).initialise(spec.seed)
+    return network, ranks
+
+
+def package_versions() -> dict[str, str]:
+    """See ``trainers.TrainerSpec``."""
+    versions = {"megatron-core": version("megatron-core")}
+    if found := transformer_engine_version():
+        versions["transformer-engine"] = found
+    return versions

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoresearch.training.models.network import Network
+from autoresearch.training.parallel.ranks import Ranks
 from autoresearch.trials.model_shape import ModelShape
+from autoresearch.trials.spec import TrialSpec
 
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019), and Megatron-core's default
 
@@ -92,3 +94,13 @@ class GPT(Network):
     @property
     def layers(self) -> nn.ModuleList:
         return self.blocks
+
+
+def build_network(spec: TrialSpec, shape: ModelShape, device: torch.device) -> tuple[Network, Ranks]:
+    """See ``trainers.TrainerSpec``."""
+    return GPT.drawn(shape, spec.seed, device), Ranks()
+
+
+def package_versions() -> dict[str, str]:
+    """See ``trainers.TrainerSpec``: this trainer needs only torch."""
+    return {}

@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.training.parallel.processes import STORE, Message, RunRank, Send
+from autoresearch.training.parallel.processes import STORE, RunRank, Send, die_with
+from autoresearch.trials.messages import FAILED, SUCCEEDED, Message
 from autoresearch.trials.spec import TrialSpec
 
 MAX_MESSAGE_BYTES = 1 << 16
-GOOD_ENDS = frozenset({"measured", "suspended"})
 
 
 def run_forked(spec: TrialSpec, run_rank: RunRank, send: Send) -> Message:
@@ -48,13 +48,11 @@ def _fork(rank: int, world: int, store: Path, spec: TrialSpec, run_rank: RunRank
         return pid, ours
     code = 1
     try:
-        from autoresearch.training.parallel.processes import die_with
-
         die_with(parent)
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), STORE: str(store)}
         message = run_rank(spec, send if rank == 0 else lambda _: None)
         os.write(theirs, json.dumps(message).encode()[:MAX_MESSAGE_BYTES])
-        code = 0 if GOOD_ENDS & message.keys() else 1
+        code = 0 if SUCCEEDED & message.keys() else 1
     finally:
         os._exit(code)
 
@@ -71,8 +69,8 @@ def _first_failure_or_outcome(ranks: dict[int, tuple[int, int]]) -> Message:
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             return _failed(Cause.KILLED if -code in (signal.SIGKILL, signal.SIGTERM) else Cause.CRASHED, rank, code)
-        if code != 0 or not GOOD_ENDS & message.keys():
-            return message if "failed" in message else _failed(Cause.EXITED, rank, code)
+        if code != 0 or not SUCCEEDED & message.keys():
+            return message if FAILED in message else _failed(Cause.EXITED, rank, code)
         if rank == 0:
             outcome = message
     return outcome
@@ -87,7 +85,7 @@ def _read(pipe: int) -> Message:
 
 def _failed(cause: Cause, rank: int, code: int) -> Message:
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code} and without an answer"
-    return {"failed": Failure(cause=cause, detail=f"rank {rank} {how}").model_dump(mode="json")}
+    return {FAILED: Failure(cause=cause, detail=f"rank {rank} {how}").model_dump(mode="json")}
 
 
 def _end(pid: int) -> None:

@@ -6,13 +6,12 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
 
+from autoresearch.trials.messages import Message
 from autoresearch.trials.spec import TrialSpec
 
 STORE = "AUTORESEARCH_RANK_STORE"  # the file at which forked ranks meet
 
-Message = dict[str, Any]
 Send = Callable[[Message], None]
 RunRank = Callable[[TrialSpec, Send], Message]
 

@@ -6,7 +6,11 @@ The same for every trial because compiled layers round differently: a candidate 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+from autoresearch.data.batches import batches
+from autoresearch.data.corpus import Corpus
+from autoresearch.training.build import build_model
 from autoresearch.trials.compile_decision import CompileTimes, could_pay, steps_of
 from autoresearch.trials.spec import TrialSpec
 
@@ -24,15 +28,9 @@ def measure(spec: TrialSpec) -> CompileTimes:
 
 def _step_and_warm_up(spec: TrialSpec) -> tuple[float, float]:
     """Seconds of one step and of the warm-up before the first."""
-    from pathlib import Path
-
-    from autoresearch.data.batches import batches
-    from autoresearch.data.corpus import Corpus
-    from autoresearch.training.build import make_model
-
     corpus = Corpus.open(Path(spec.corpus))
     stream = batches(corpus.split("train"), spec.seed, int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]))
-    model = make_model(spec, corpus.vocab)
+    model = build_model(spec, corpus.vocab)
     began = time.monotonic()
     model.warm_up(next(stream))
     warm_up_s = time.monotonic() - began

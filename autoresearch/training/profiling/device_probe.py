@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from autoresearch.training.build import import_function
 from autoresearch.trials.spec import Device
+from autoresearch.trials.trainers import TRAINERS
 
 ARITHMETIC = "2"  # of our own trainer: raised with every change that changes what a trial computes
 FP8_CAPABILITY = (8, 9)
@@ -19,7 +20,7 @@ def probe(wanted: str, trainer: str) -> Device:
     has_cuda = torch.cuda.is_available()
     if wanted == "cuda" and not has_cuda:
         raise ValueError("device cuda is not there: torch sees no CUDA device")
-    versions = {"torch": str(torch.__version__), "arithmetic": ARITHMETIC, **_megatron_versions(trainer)}
+    versions = {"torch": str(torch.__version__), "arithmetic": ARITHMETIC, **package_versions(trainer)}
     if wanted == "cpu" or not has_cuda:
         without = {"fp8": "it needs a CUDA device"}
         return Device(
@@ -62,15 +63,9 @@ def _uuids() -> tuple[str, ...]:
     return () if None in found else tuple(f"GPU-{uuid}" for uuid in found)
 
 
-def _megatron_versions(trainer: str) -> dict[str, str]:
-    if trainer != "megatron":
-        return {}
-    from autoresearch.training.models.gpt_megatron import transformer_engine_version
-
-    versions = {"megatron-core": version("megatron-core")}
-    if found := transformer_engine_version():
-        versions["transformer-engine"] = found
-    return versions
+def package_versions(trainer: str) -> dict[str, str]:
+    """Versions of the trainer's packages beside torch; imports the trainer."""
+    return dict(import_function(TRAINERS[trainer].package_versions)())
 
 
 def _cpu_name() -> str:

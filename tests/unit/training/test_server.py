@@ -1,31 +1,20 @@
-"""What the warm server may import, and how it knows that it can still be forked."""
+"""What the trial server does before and after a fork."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from autoresearch.training import worker
-from autoresearch.training.server import holds_gpu
-
-
-@pytest.mark.parametrize(
-    ("installed", "imports_megatron"),
-    [
-        (set(), True),
-        ({"transformer_engine"}, True),
-        ({"flash_attn"}, True),
-        ({"transformer_engine", "flash_attn"}, False),
-    ],
-    ids=lambda value: "+".join(sorted(value)) or "neither" if isinstance(value, set) else "",
+from autoresearch.core.speeds import Timing
+from autoresearch.data.span import Span
+from autoresearch.training.server import data_limit_of, holds_gpu
+from autoresearch.trials.requests import (
+    CompileTimesRequest,
+    MatmulPeakRequest,
+    ProbeRequest,
+    SpeedRequest,
+    TrialRequest,
 )
-def test_megatron_is_left_to_the_trial_where_its_import_asks_the_driver(
-    installed: set[str], imports_megatron: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "find_spec", lambda name: name if name in installed else None)
-    assert ("autoresearch.training.models.gpt_megatron" in worker.preload("megatron")) is imports_megatron
-    assert worker.preload("torch") == worker.PRELOAD["torch"]
+from autoresearch.trials.spec import Budget, TrialSpec
 
 
 def test_an_open_device_of_cuda_is_seen(tmp_path: Path) -> None:
@@ -37,3 +26,16 @@ def test_an_open_device_of_cuda_is_seen(tmp_path: Path) -> None:
     with (tmp_path / "nvidia-uvm").open():
         assert holds_gpu()
     assert not holds_gpu()
+
+
+def test_the_data_of_a_measurement_is_limited_and_that_of_a_look_is_not() -> None:
+    spec = TrialSpec(
+        cfg={}, seed=0, corpus="", trainer="torch", device="cpu", threads=1, memory_limit_bytes=5,
+        budget=Budget(kind="steps", size=1), span=Span(start=0, tokens=1, bytes=1),
+    )  # fmt: skip
+    assert data_limit_of(TrialRequest(spec=spec, data_limit_bytes=7)) == 7
+    assert data_limit_of(SpeedRequest(spec=spec, timing=Timing(), data_limit_bytes=7)) == 7
+    assert data_limit_of(MatmulPeakRequest(spec=spec, precision="fp32", data_limit_bytes=7)) == 7
+    assert data_limit_of(MatmulPeakRequest(spec=spec, precision="fp32")) is None
+    assert data_limit_of(ProbeRequest(device="cpu", trainer="torch")) is None
+    assert data_limit_of(CompileTimesRequest(spec=spec)) is None

@@ -22,11 +22,13 @@ from autoresearch.errors import TrialServerError
 from autoresearch.testing.fake_trial import measurement
 from autoresearch.trials.child_output import MAX_MESSAGE_BYTES, ChildOutput
 from autoresearch.trials.ending import judge_end
+from autoresearch.trials.requests import ProbeRequest, Request
 from autoresearch.trials.runner import ChildRunner, Guard
 from autoresearch.trials.server import ServerLost
 
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
 FAILED = b'{"failed": {"ok": false, "cause": "non_finite_loss", "detail": "the loss became nan", "step": 7}}\n'
+LOOK = ProbeRequest(device="cpu", trainer="torch")
 NOBODY_LOOKS = lambda *_: None  # noqa: E731
 
 
@@ -189,7 +191,7 @@ class Forks:
         self.code = code
         self.process: subprocess.Popen[bytes] | None = None
 
-    def fork(self, _request: dict[str, Any], pipes: Sequence[int], _aborted: Callable[[], bool]) -> int:
+    def fork(self, _request: Request, pipes: Sequence[int], _aborted: Callable[[], bool]) -> int:
         result, stderr, wish = pipes
         command = [sys.executable, "-c", self.code]
         self.process = subprocess.Popen(command, stdin=wish, stdout=result, stderr=stderr, process_group=0)
@@ -214,7 +216,7 @@ def follow(code: str, deadline_s: float = 60.0, aborted: bool = False) -> Outcom
     server = Forks(code)
     runner = ChildRunner(server, lambda: aborted)  # type: ignore[arg-type]
     with server.closing():
-        heard, exit_code, peak = runner.run({}, NOBODY_LOOKS, None, deadline_s)
+        heard, exit_code, peak = runner.run(LOOK, NOBODY_LOOKS, None, deadline_s)
     return judge_end(heard, exit_code, peak, 1.0, OUTCOME)
 
 
@@ -272,7 +274,7 @@ class TestFollow:
 
         server = Dies()
         with pytest.raises(TrialServerError, match="killed at once") as refusal:
-            ChildRunner(server, lambda: False).run({}, NOBODY_LOOKS, None, 60.0)  # type: ignore[arg-type]
+            ChildRunner(server, lambda: False).run(LOOK, NOBODY_LOOKS, None, 60.0)  # type: ignore[arg-type]
         assert server.forks == 2, "one fresh start, not a loop"
         assert "trial-server.log" in refusal.value.hint
 
