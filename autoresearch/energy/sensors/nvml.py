@@ -98,8 +98,8 @@ class Nvml:
         return None if mw is None else mw / 1000
 
     def _counter_j(self, gpu: Any) -> float | None:
-        mj = self._ask("energy", lambda: self._nvml.nvmlDeviceGetTotalEnergyConsumption(gpu))
-        return None if mj is None else mj / 1000
+        joules: float | None = self._ask("energy", lambda: read_counter_j(self._nvml, gpu))
+        return joules
 
     def _others_util_pct(self, gpu: Any) -> float | None:
         """What of the GPU's processors the strangers used since this was last asked."""
@@ -131,6 +131,14 @@ class Nvml:
         except self._nvml.NVMLError:
             pass
         return None
+
+
+def read_counter_j(nvml: Any, gpu: Any) -> float:
+    """Joules that the GPU of this handle has used since its driver was loaded. Raises ``NVMLError``.
+
+    ``nvml`` is the module ``pynvml``. NVML counts in mJ, on Volta and newer.
+    """
+    return float(nvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1000
 
 
 def open_nvml(uuids: Sequence[str] = ()) -> Nvml | str:

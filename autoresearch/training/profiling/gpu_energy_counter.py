@@ -1,4 +1,4 @@
-"""Joules of one GPU, by the counter that NVML keeps (Volta and newer); nothing, and no error, where there is none."""
+"""Joules of this process's CUDA device, by NVML's energy counter; ``None`` and no error without one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
+from autoresearch.energy.sensors.nvml import read_counter_j
+
 
 def energy_counter(uuid: str, nvml: Any) -> Callable[[], float | None]:
-    """Reads the joules that the GPU called ``uuid`` has used since its driver was loaded, or ``None`` if it cannot.
+    """A function that reads the joules of the GPU ``uuid`` since its driver was loaded, ``None`` where it cannot.
 
     By UUID, because NVML numbers GPUs without regard to CUDA_VISIBLE_DEVICES. ``nvml`` is the module ``pynvml``.
     """
@@ -16,8 +20,7 @@ def energy_counter(uuid: str, nvml: Any) -> Callable[[], float | None]:
     def read_j() -> float | None:
         try:
             nvml.nvmlInit()  # counts its callers: once more costs nothing
-            gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
-            return float(nvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1000  # it counts in mJ
+            return read_counter_j(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))
         except nvml.NVMLError:  # no driver, an old GPU, a slice of one (MIG), no permission
             return None
 
@@ -25,10 +28,8 @@ def energy_counter(uuid: str, nvml: Any) -> Callable[[], float | None]:
 
 
 def open_energy_counter(device: str) -> Callable[[], float | None]:
-    """The counter of this process's CUDA device, or one that always answers ``None``."""
+    """The counter of this process's CUDA device; for another device, or without pynvml, it returns ``None``."""
     if device == "cuda":
-        import torch
-
         uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
         with contextlib.suppress(ImportError):
             import pynvml
