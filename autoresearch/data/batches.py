@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-GOLDEN = (5**0.5 - 1) / 2
+GOLDEN_RATIO_CONJUGATE = (5**0.5 - 1) / 2
 DATA_STREAM = 1  # keeps the data's random stream apart from the initialisation's
 
 
@@ -29,6 +29,6 @@ def batches(
     offset = np.random.Generator(np.random.PCG64([seed, DATA_STREAM])).random()
     within = np.arange(seq_len + 1)
     for first in itertools.count(skip * batch_size, batch_size):
-        places = (offset + np.arange(first, first + batch_size) * GOLDEN) % 1.0
+        places = (offset + np.arange(first, first + batch_size) * GOLDEN_RATIO_CONJUGATE) % 1.0
         starts = np.minimum((places * (last + 1)).astype(np.int64), last)
         yield tokens[starts[:, None] + within].astype(np.int64)

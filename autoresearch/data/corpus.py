@@ -34,7 +34,7 @@ OnChecked = Callable[[str, float], None]  # what is done, and how much of it
 FORMAT: Literal[1] = 1
 CHECKED_BYTES = 8 << 20  # at a time
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-AGAIN = "the corpus has changed or is incomplete: restore it, or prepare it again in another directory"
+PREPARE_AGAIN_HINT = "the corpus has changed or is incomplete: restore it, or prepare it again in another directory"
 
 
 class SourceInfo(FrozenModel):
@@ -167,11 +167,13 @@ def _read_manifest(path: Path) -> Manifest:
     except ValidationError as e:
         first = e.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise CorpusError(f"{path} is damaged: {where}: {first['msg']}", hint=AGAIN) from e
+        raise CorpusError(f"{path} is damaged: {where}: {first['msg']}", hint=PREPARE_AGAIN_HINT) from e
     except (ValueError, TypeError, KeyError) as e:
-        raise CorpusError(f"{path} is damaged: {e!r}", hint=AGAIN) from e
+        raise CorpusError(f"{path} is damaged: {e!r}", hint=PREPARE_AGAIN_HINT) from e
     if manifest != manifest.sealed():
-        raise CorpusError(f"{path}: sha256: expected {manifest.sealed().sha256}, got {manifest.sha256}", hint=AGAIN)
+        raise CorpusError(
+            f"{path}: sha256: expected {manifest.sealed().sha256}, got {manifest.sha256}", hint=PREPARE_AGAIN_HINT
+        )
     return manifest
 
 
@@ -179,9 +181,11 @@ def _check(path: Path, what: str, expected: object, measure: Callable[[Path], ob
     try:
         got = measure(path)
     except OSError as e:
-        raise CorpusError(f"{path}: {what}: expected {expected}, got none: {e.strerror}", hint=AGAIN) from e
+        raise CorpusError(
+            f"{path}: {what}: expected {expected}, got none: {e.strerror}", hint=PREPARE_AGAIN_HINT
+        ) from e
     if got != expected:
-        raise CorpusError(f"{path}: {what}: expected {expected}, got {got}", hint=AGAIN)
+        raise CorpusError(f"{path}: {what}: expected {expected}, got {got}", hint=PREPARE_AGAIN_HINT)
 
 
 def _file_bytes(path: Path) -> int:

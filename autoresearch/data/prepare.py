@@ -30,7 +30,7 @@ from autoresearch.data.corpus import (
     little_endian,
 )
 from autoresearch.data.sources import Document
-from autoresearch.data.text_spool import Spool, cut_text
+from autoresearch.data.text_spool import TextSpool, cut_position
 from autoresearch.data.tokenizer import Ids, Tokenizer, TokenizerSpec, train_bpe
 from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.storage.files import atomic_write, fsync_dir
@@ -44,7 +44,7 @@ LARGEST_SHARE = 1 / 3  # of the bytes in one document: more, and documents canno
 SMALLEST_FILL = 1 / 4  # of its fraction: a split with less got too few documents
 BATCH_BYTES = 1 << 21  # the encoder needs some hundred times this
 BATCH_PIECES = 4096
-TAKEN = "choose another --out, or remove it yourself"
+OUT_TAKEN_HINT = "choose another --out, or remove it yourself"
 
 
 def prepare(
@@ -68,15 +68,15 @@ def prepare(
     existing = _existing(out)
     ready = tokenizer.fixed()
     tell = progress or (lambda _stage, _fraction: None)
-    with workplace(out, "the corpus") as work, tempfile.TemporaryFile(dir=work) as file:
+    with build_directory(out, "the corpus") as work, tempfile.TemporaryFile(dir=work) as file:
         tell("read", 0.0)
-        spool = Spool(file)
+        spool = TextSpool(file)
         source = _read(documents, names, spool)
         tell("read", 1.0)
         if existing:
             _check_same(out, existing, source, fractions, _is_same_tokenizer(existing.tokenizer, tokenizer, ready))
             return existing
-        split_by, ranges = _deal(spool, fractions)
+        split_by, ranges = _assign_to_splits(spool, fractions)
         ready = ready or _train(spool, ranges["train"], tokenizer, tell)
         dtype: Dtype = "uint16" if ready.vocab <= 1 << 16 else "uint32"
         splits = {name: _encode(spool, ranges[name], ready, work / f"{name}.bin", dtype, tell) for name in SPLITS}
@@ -94,7 +94,7 @@ def prepare(
     return manifest
 
 
-def _read(documents: Iterable[Document], names: Sequence[str], spool: Spool) -> SourceInfo:
+def _read(documents: Iterable[Document], names: Sequence[str], spool: TextSpool) -> SourceInfo:
     for document in documents:
         spool.add(document)
     if not spool.size:
@@ -108,7 +108,7 @@ def _read(documents: Iterable[Document], names: Sequence[str], spool: Spool) -> 
     )
 
 
-def _deal(spool: Spool, fractions: tuple[float, float, float]) -> tuple[SplitBy, dict[str, Ranges]]:
+def _assign_to_splits(spool: TextSpool, fractions: tuple[float, float, float]) -> tuple[SplitBy, dict[str, Ranges]]:
     """Which text goes to which split: by the hash of each document, so that a duplicate cannot leak into another split.
 
     Where that cannot fill every split fairly: three consecutive spans of the whole text.
@@ -126,28 +126,30 @@ def _deal(spool: Spool, fractions: tuple[float, float, float]) -> tuple[SplitBy,
     return "span", {name: span[span[:, 0] < span[:, 1]] for name, span in spans.items()}
 
 
-def _span_bounds(spool: Spool, edges: NDArray[np.float64], smallest: float) -> list[int]:
+def _span_bounds(spool: TextSpool, edges: NDArray[np.float64], smallest: float) -> list[int]:
     """Byte offsets: 0, end of train, end of val, size. A cut is at the end of a line where one is near enough."""
     slack = max(4, min(spool.size * smallest / 2, BATCH_BYTES))  # 4 bytes hold the start of a character
     targets = (edges * spool.size).astype(int).tolist()
     lows = [max(0, int(target - slack)) for target in targets]
-    cuts = [low + cut_text(spool.read(low, target)) for low, target in zip(lows, targets, strict=True)]
+    cuts = [low + cut_position(spool.read(low, target)) for low, target in zip(lows, targets, strict=True)]
     if not 0 < cuts[0] < cuts[1] < spool.size:
         hint = "give more text: even a trial run wants 100 kB"
         raise CorpusError(f"{spool.size} bytes of text are too few for train, val and test", hint=hint)
     return [0, *cuts, spool.size]
 
 
-def _train(spool: Spool, ranges: Ranges, spec: TokenizerSpec, tell: Progress) -> Tokenizer:
-    pieces = _watched(spool.pieces(ranges), "train tokenizer", ranges, tell)
+def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, tell: Progress) -> Tokenizer:
+    pieces = _with_progress(spool.pieces(ranges), "train tokenizer", ranges, tell)
     return train_bpe((data.decode() for _, data in pieces), spec.vocab_size)
 
 
-def _encode(spool: Spool, ranges: Ranges, tokenizer: Tokenizer, path: Path, dtype: Dtype, tell: Progress) -> SplitInfo:
+def _encode(
+    spool: TextSpool, ranges: Ranges, tokenizer: Tokenizer, path: Path, dtype: Dtype, tell: Progress
+) -> SplitInfo:
     """Write one token file, durably."""
     digest, tokens = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for batch in _batches(_watched(spool.pieces(ranges), f"encode {path.stem}", ranges, tell)):
+        for batch in _batches(_with_progress(spool.pieces(ranges), f"encode {path.stem}", ranges, tell)):
             ids = _ids(batch, tokenizer).astype(little_endian(dtype))
             tokens += len(ids)
             digest.update(ids.tobytes())
@@ -169,7 +171,7 @@ def _ids(batch: Sequence[Piece], tokenizer: Tokenizer) -> Ids:
     return np.concatenate(parts)
 
 
-def _watched(pieces: Iterable[Piece], stage: str, ranges: Ranges, tell: Progress) -> Iterator[Piece]:
+def _with_progress(pieces: Iterable[Piece], stage: str, ranges: Ranges, tell: Progress) -> Iterator[Piece]:
     """The same pieces; each per cent of the bytes of ``ranges`` that has gone by is told."""
     total, done, told = max(_size(ranges), 1), 0, 0
     tell(stage, 0.0)
@@ -201,9 +203,11 @@ def _existing(out: Path) -> Manifest | None:
             return None
         return Corpus.open(out, verify=True).manifest
     except OSError as e:
-        raise CorpusError(f"cannot read {out}: {e.strerror}", hint=TAKEN) from e
+        raise CorpusError(f"cannot read {out}: {e.strerror}", hint=OUT_TAKEN_HINT) from e
     except CorpusError as e:
-        raise CorpusError(f"{out} is not empty and no whole corpus, so it is left alone: {e.what}", hint=TAKEN) from e
+        raise CorpusError(
+            f"{out} is not empty and no whole corpus, so it is left alone: {e.what}", hint=OUT_TAKEN_HINT
+        ) from e
 
 
 def _check_same(
@@ -212,7 +216,9 @@ def _check_same(
     same = {"source": existing.source == source, "fractions": existing.fractions == fractions}
     differing = [what for what, is_same in (same | {"tokenizer": same_tokenizer}).items() if not is_same]
     if differing:
-        raise CorpusError(f"{out} holds another corpus, with another {', another '.join(differing)}", hint=TAKEN)
+        raise CorpusError(
+            f"{out} holds another corpus, with another {', another '.join(differing)}", hint=OUT_TAKEN_HINT
+        )
 
 
 def _is_same_tokenizer(existing: TokenizerInfo, spec: TokenizerSpec, ready: Tokenizer | None) -> bool:
@@ -233,7 +239,7 @@ def _describe(tokenizer: Tokenizer, spec: TokenizerSpec) -> TokenizerInfo:
 
 
 @contextmanager
-def workplace(out: Path, what: str) -> Iterator[Path]:
+def build_directory(out: Path, what: str) -> Iterator[Path]:
     """A directory beside ``out`` to build ``what`` in; whatever is left of it at the end is removed.
 
     Raises ``CorpusError`` for every ``OSError`` on the way.

@@ -29,8 +29,8 @@ NOT_STDLIB = re.compile(
     r"|test|tests|idle_test"  # deliberately broken encodings and syntax
     r"|config-.*|_sysconfigdata.*|sitecustomize\.py"  # hold the paths of this installation
 )
-NOTHING = re.compile(r"(?!)")
-SURROGATE = re.compile("[\ud800-\udfff]")
+MATCHES_NOTHING = re.compile(r"(?!)")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _documents_at(path: Path) -> Iterator[Document]:
         yield from _read(name, file)
 
 
-def _walk(root: Path, name: str, skip: re.Pattern[str] = NOTHING) -> Iterator[tuple[str, Path]]:
+def _walk(root: Path, name: str, skip: re.Pattern[str] = MATCHES_NOTHING) -> Iterator[tuple[str, Path]]:
     """Names and paths of the supported files below ``root``, sorted. Hidden ones and matches of ``skip`` are left out.
 
     Links are followed, but each folder is entered once: a link to a parent ends there.
@@ -209,7 +209,7 @@ def _document(name: str, text: str, *, replaced: bool = False) -> Document:
 
 
 def _encodable(text: str) -> str:
-    return SURROGATE.sub("\ufffd", text)
+    return LONE_SURROGATE.sub("\ufffd", text)
 
 
 def _basename(path: Path) -> str:

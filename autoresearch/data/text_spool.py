@@ -12,7 +12,7 @@ from autoresearch.data.sources import Document
 PIECE_BYTES = 1 << 18  # longer documents are tokenized in pieces
 
 
-class Spool:
+class TextSpool:
     """The text of many documents, end to end in one binary ``file``; memory holds 16 bytes a document."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -53,12 +53,12 @@ class Spool:
             start = int(first)
             while start < end:
                 block = self.read(start, min(end, start + PIECE_BYTES))
-                piece = block if start + len(block) == end else block[: cut_text(block)]
+                piece = block if start + len(block) == end else block[: cut_position(block)]
                 yield bool(start == first), piece
                 start += len(piece)
 
 
-def cut_text(block: bytes) -> int:
+def cut_position(block: bytes) -> int:
     """Where to cut a block of UTF-8, in bytes: after its last line end, else before its last character."""
     line_end = block.rfind(b"\n") + 1
     if line_end:

@@ -88,7 +88,7 @@ class ByteTokenizer:
     @property
     def sha256(self) -> str:
         """Hash of ``to_json()``."""
-        return _sha256(self.to_json())
+        return _text_sha256(self.to_json())
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """The UTF-8 bytes of each text."""
@@ -118,7 +118,7 @@ class BpeTokenizer:
         self.separator = len(self._tokens)
         self.vocab = self.separator + 1
         self.token_bytes = tuple(len(piece) for piece in self._pieces)
-        self.sha256 = _sha256(self.to_json())
+        self.sha256 = _text_sha256(self.to_json())
         self._encoder = _encoder(self._tokens, self._merges)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
@@ -287,7 +287,7 @@ def _canonical(definition: Mapping[str, Any]) -> str:
     return json.dumps(definition, sort_keys=True, separators=(",", ":"))
 
 
-def _sha256(text: str) -> str:
+def _text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from autoresearch.core.ports import (
     SuspendControl,
 )
 from autoresearch.core.values import Cfg, sha256_of
-from autoresearch.trials.suspend import with_earlier_parts
+from autoresearch.trials.suspend import add_earlier_parts
 
 STEP_S = 0.001
 
@@ -50,7 +50,7 @@ class FakeTrial:
             time.sleep(STEP_S)
             step += 1
         outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
-        return with_earlier_parts(outcome, hold.before)
+        return add_earlier_parts(outcome, hold.before)
 
 
 def fake_bpb(cfg: Cfg, seed: int) -> float:

@@ -47,27 +47,27 @@ def score(
     token_bytes: NDArray[np.integer],
     seq_len: int,
     *,
-    part: tuple[int, int] = (0, 1),
-    total: Callable[[Sequence[float]], Sequence[float]] = list,
-    between: Callable[[], None] = lambda: None,
+    shard: tuple[int, int] = (0, 1),
+    sum_over_shards: Callable[[Sequence[float]], Sequence[float]] = list,
+    before_each_pass: Callable[[], None] = lambda: None,
 ) -> Score:
-    """Sum the nats of the span in float64. ``nats_of`` may return anything where the target is -1.
+    """Sum the nats of the span in float64. ``nats_of`` may return any number where the target is -1.
 
-    ``part`` (which, of how many) shares out the work over processes, whose sums ``total`` then adds up. ``between`` is
-    called before each forward pass, as often in every part. Raises ``CorpusError`` if the span does not have the bytes
-    it should have.
+    ``shard`` (which, of how many) divides the forward passes among processes; ``sum_over_shards`` then adds up their
+    sums. ``before_each_pass`` is called once per pass of the first shard, equally often in every shard. Raises
+    ``CorpusError`` if the scored bytes are not those of the span.
     """
     sums = np.zeros(3)
-    which, parts = part
+    index, shards = shard
     for number, (inputs, targets) in enumerate(windows(val, span, seq_len)):
-        if number % parts == 0:
-            between()
-        if number % parts != which:
+        if number % shards == 0:
+            before_each_pass()
+        if number % shards != index:
             continue
         scored = (targets >= 0) & (token_bytes[np.maximum(targets, 0)] > 0)
         nats = nats_of(inputs, targets)[scored].astype(np.float64).sum()
         sums += (nats, scored.sum(), token_bytes[targets[scored]].sum())
-    nats, tokens, size = total(sums.tolist())
+    nats, tokens, size = sum_over_shards(sums.tolist())
     if size != span.bytes:
         raise CorpusError(f"scored {size:.0f} bytes of a span of {span.bytes}: the corpus changed under the run")
     return Score(nats, int(tokens), int(size))

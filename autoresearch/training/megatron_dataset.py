@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoresearch.data.corpus import Corpus
-from autoresearch.data.prepare import workplace
+from autoresearch.data.prepare import build_directory
 from autoresearch.errors import CorpusError, MissingPackage
 from autoresearch.storage.files import atomic_write, fsync_dir
 
@@ -51,7 +51,7 @@ def export_dataset(corpus: Corpus, out: Path, progress: Progress | None = None) 
         "separator": corpus.manifest.tokenizer.separator,
         "splits": {},
     }
-    with workplace(out, "the data set") as work:
+    with build_directory(out, "the data set") as work:
         for name in SPLITS:
             about["splits"][name] = _write(corpus, name, work / name, library, tell)
         atomic_write(work / FILE, json.dumps(about, indent=2).encode() + b"\n")

@@ -45,10 +45,10 @@ class MasterAdamW:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         mixed = self.masters is not self.weights
-        gradients = [_of(w) for w in self.masters]
+        gradients = [_gradient_of(w) for w in self.masters]
         with torch.no_grad():
             if mixed:
-                torch._foreach_copy_(gradients, [_of(w) for w in self.weights])
+                torch._foreach_copy_(gradients, [_gradient_of(w) for w in self.weights])
             self.ranks.average(gradients)
             # As torch.nn.utils.clip_grad_norm_, with a norm that may span several ranks.
             scale = torch.clamp(self.grad_clip / (self.ranks.norm(gradients, self.split) + 1e-6), max=1.0)
@@ -81,6 +81,6 @@ def _groups(weights: Sequence[Tensor], weight_decay: float) -> list[dict[str, An
     ]
 
 
-def _of(weight: Tensor) -> Tensor:
+def _gradient_of(weight: Tensor) -> Tensor:
     assert weight.grad is not None
     return weight.grad

@@ -21,7 +21,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn, assert_never
 
-from autoresearch.training.parallel.processes import die_with
+from autoresearch.training.parallel.processes import die_with_parent
 from autoresearch.trials.messages import Message
 from autoresearch.trials.requests import (
     REQUEST,
@@ -40,7 +40,7 @@ WORKER = "autoresearch.training.worker"  # imports torch: only once this process
 
 def main() -> None:
     fd, parent, trainer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    die_with(parent)
+    die_with_parent(parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the daemon, which lets a trial finish; it ends us by SIGKILL
     daemon = socket.socket(fileno=fd)
@@ -48,7 +48,7 @@ def main() -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a child's garbage collector need not touch (and so copy) the pages of what is imported
-    _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": holds_gpu()})
+    _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": has_cuda_context()})
     while True:
         data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 3)
         if not data:
@@ -56,7 +56,7 @@ def main() -> None:
         serve(daemon, REQUEST.validate_json(data), *fds)
 
 
-def holds_gpu() -> bool:
+def has_cuda_context() -> bool:
     """Whether this process has a CUDA context, which no fork of it could then use.
 
     NVML, which may be asked how many GPUs there are, opens other devices than the one for unified memory.
@@ -86,7 +86,7 @@ def child(server: int, request: Request, result: int, stderr: int, suspend_fd: i
     """The trial's process: bounded, quiet but for its two pipes, and gone without torch's slow teardown."""
     code = 1
     try:
-        die_with(server)
+        die_with_parent(server)
         os.setpgid(0, 0)  # so that whatever this process starts can be ended with it
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)

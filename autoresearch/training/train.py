@@ -64,12 +64,12 @@ class Model(Suspendable, Protocol):
         ...
 
     @property
-    def part(self) -> tuple[int, int]:
-        """Which part of the validation this process computes, of how many: (0, 1) is all of it."""
+    def validation_shard(self) -> tuple[int, int]:
+        """Which shard of the validation this process computes, of how many: (0, 1) is all of it."""
         ...
 
-    def total(self, values: Sequence[float]) -> list[float]:
-        """The sums of what the parts found."""
+    def sum_over_ranks(self, values: Sequence[float]) -> list[float]:
+        """The sum of each value over the processes that share the validation."""
         ...
 
     def peak_bytes(self) -> int:
@@ -124,7 +124,7 @@ def _train(
     """The optimizer steps, or those that are left after ``before``."""
     batch_size, seq_len, lr = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]), float(spec.cfg["lr"])
     schedule = _lr_schedule(spec, before)
-    losses = Losses(before.step, before.loss_first, before.loss_last)
+    losses = LossTracker(before.step, before.loss_first, before.loss_last)
     began = reported = time.monotonic()
     report("train", schedule.fraction(), schedule.step, None)
 
@@ -174,7 +174,7 @@ def _validate(
     def spent_s() -> float:
         return reached.val_s + time.monotonic() - began
 
-    def stop_if_wanted() -> None:
+    def suspend_if_requested() -> None:
         if suspender.wanted(model):
             suspender.suspend(model, reached.model_copy(update={"val_s": spent_s()}))
 
@@ -184,9 +184,9 @@ def _validate(
         spec.span,
         corpus.token_bytes,
         int(spec.cfg["seq_len"]),
-        part=model.part,
-        total=model.total,
-        between=stop_if_wanted,
+        shard=model.validation_shard,
+        sum_over_shards=model.sum_over_ranks,
+        before_each_pass=suspend_if_requested,
     )
     if not math.isfinite(result.nats):
         raise NonFiniteLossError(reached.step, "validate", result.nats)
@@ -194,7 +194,7 @@ def _validate(
 
 
 @dataclass(slots=True)
-class Losses:
+class LossTracker:
     """The training losses as they come in. Raises ``NonFiniteLossError`` at the first that is none."""
 
     steps: int = 0

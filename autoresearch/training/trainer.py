@@ -96,28 +96,28 @@ class Trainer:
             return self.network.token_nats(self._to_device(inputs), self._to_device(targets)).cpu().numpy()
 
     @property
-    def part(self) -> tuple[int, int]:
+    def validation_shard(self) -> tuple[int, int]:
         return self.ranks.data_rank, self.ranks.data
 
-    def total(self, values: Sequence[float]) -> list[float]:
-        return self.ranks.total(values)
+    def sum_over_ranks(self, values: Sequence[float]) -> list[float]:
+        return self.ranks.sum_over_ranks(values)
 
     def state(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state(), "beside": self._beside_weights()}
+        return {"optimizer": self.optimizer.state(), "beside": self._extra_state()}
 
     def load(self, state: dict[str, Any]) -> None:
         self.optimizer.load(state["optimizer"])
         if state["beside"]:
             self.network.load_state_dict(state["beside"], strict=False)
 
-    def agree(self, yes: bool) -> bool:
-        return self.ranks.agree(yes)
+    def any_rank(self, yes: bool) -> bool:
+        return self.ranks.any_rank(yes)
 
     @property
     def rank(self) -> int:
         return self.ranks.index
 
-    def _beside_weights(self) -> dict[str, Any]:
+    def _extra_state(self) -> dict[str, Any]:
         """What the network remembers beside its weights: Transformer Engine's fp8 scales, else nothing."""
         weights = {name for name, _ in self.network.named_parameters(remove_duplicate=False)}
         everything = self.network.state_dict()

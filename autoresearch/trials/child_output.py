@@ -1,4 +1,4 @@
-"""What a trial process sends: progress, one answer, and its stderr."""
+"""The output of a trial process: progress messages, one final message, and its stderr."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ MAX_MESSAGE_BYTES = 1 << 20
 
 @dataclass(slots=True)
 class ChildOutput:
-    """What a running child has said so far, and why it was killed, if it was."""
+    """The output of a running child so far, and why the daemon killed it, if it did."""
 
     on_progress: OnProgress
     messages: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     answer: Message | None = None
     garbage: str = ""
-    step: int | None = None  # the last that it has told of; none before it trains
-    first_step: int | None = None  # the one that it told of first
-    killed_for: tuple[Cause, str] | None = None
+    step: int | None = None  # the last one reported; None before it trains
+    first_step: int | None = None  # the first one reported
+    kill_reason: tuple[Cause, str] | None = None
 
-    def hear(self, data: bytes) -> None:
-        """Take in bytes of the result pipe: JSON lines."""
+    def feed_messages(self, data: bytes) -> None:
+        """Add bytes of the result pipe: JSON lines, cut anywhere."""
         self.messages += data
         *lines, rest = self.messages.split(b"\n")
         self.messages = rest
@@ -40,8 +40,8 @@ class ChildOutput:
             self.garbage = f"a message of more than {MAX_MESSAGE_BYTES} bytes"
             self.messages.clear()
 
-    def note_stderr(self, data: bytes) -> None:
-        """Keep the last of what it wrote to stdout and stderr."""
+    def feed_stderr(self, data: bytes) -> None:
+        """Add bytes of its stdout and stderr, of which only the last are kept."""
         self.stderr += data
         del self.stderr[:-KEPT_STDERR_BYTES]
 
@@ -61,14 +61,14 @@ class ChildOutput:
 
 
 def _progress(phase: str, fraction: float, step: int, speed: float | None) -> tuple[str, float, int, float | None]:
-    """What a child says of its progress, made into what it should be. Raises for what cannot be shown."""
+    """The fields of a progress message, converted to their types. Raises for values that cannot be shown."""
     if not (math.isfinite(fraction) and (speed is None or math.isfinite(speed))):
-        raise ValueError("progress is finite")
+        raise ValueError("progress is not finite")
     return str(phase), float(fraction), int(step), speed
 
 
 def drain(fd: int, take: Callable[[bytes], None]) -> bool:
-    """Read what is there without waiting; false once the other end is closed."""
+    """Read all bytes that are available, without waiting; false once the other end is closed."""
     while True:
         try:
             data = os.read(fd, 1 << 16)

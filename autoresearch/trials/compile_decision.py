@@ -1,4 +1,4 @@
-"""The daemon's side of torch.compile: ask a child for the times once per machine and shape, keep them, decide."""
+"""The daemon's side of torch.compile: have a child measure the times once per machine and shape, store them, decide."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from autoresearch.trials.server import compile_cache
 from autoresearch.trials.spec import Device, TrialSpec
 from autoresearch.trials.trainers import TRAINERS
 
-# More than compiling has brought (1.3 on a CPU with a vocabulary of 50k) and less time than it has taken anywhere (13 s
-# and more): where even these do not pay, nothing needs to be compiled to know.
-HOPED_SPEEDUP = 1.6
-LEAST_COMPILE_S = 8.0
+# A larger speed-up than was ever measured (1.3 on a CPU with a vocabulary of 50k) and a shorter compile time (13 s and
+# more): where even these do not pay off, no trial compile is needed to decide.
+MAX_EXPECTED_SPEEDUP = 1.6
+MIN_COMPILE_S = 8.0
 
 
 class CompileTimes(FrozenModel):
-    """Seconds, of the baseline: a step without and with compiled layers, and compiling them."""
+    """Measured seconds of the baseline: one step without and with compiled layers, and compiling them."""
 
     eager_step_s: float
     compiled_step_s: float | None = None  # null where the trial is too short to try it
     compile_s: float | None = None
 
     def pays(self, steps: int) -> bool:
-        """Whether a trial of so many steps earns back a compile that nothing was cached of."""
+        """Whether a trial of that many steps saves more time than compiling takes with an empty cache."""
         if self.compiled_step_s is None or self.compile_s is None:
             return False
         return steps * (self.eager_step_s - self.compiled_step_s) > self.compile_s
@@ -41,42 +41,45 @@ class CompileTimes(FrozenModel):
         """One line for a terminal."""
         eager = f"a step takes {self.eager_step_s:.3g} s"
         if self.compiled_step_s is None or self.compile_s is None:
-            return f"not compiled: {eager}, {steps} of them cannot earn a compile back"
-        found = f"{eager}, compiled {self.compiled_step_s:.3g} s, compiling {self.compile_s:.3g} s"
-        return f"{'compiled' if self.pays(steps) else 'not compiled'}: {found}, {steps} steps a trial"
+            return f"not compiled: {eager}, {steps} steps are too few to save the time of compiling"
+        times = f"{eager}, compiled {self.compiled_step_s:.3g} s, compiling {self.compile_s:.3g} s"
+        return f"{'compiled' if self.pays(steps) else 'not compiled'}: {times}, {steps} steps a trial"
 
 
-def could_pay(eager_step_s: float, steps: int) -> bool:
-    """Whether it is worth a compile to find out."""
-    return steps * eager_step_s * (1 - 1 / HOPED_SPEEDUP) > LEAST_COMPILE_S
+def compiling_could_pay(eager_step_s: float, steps: int) -> bool:
+    """Whether compiling could save time, so that it is worth measuring."""
+    return steps * eager_step_s * (1 - 1 / MAX_EXPECTED_SPEEDUP) > MIN_COMPILE_S
 
 
 def steps_of(spec: TrialSpec, eager_step_s: float) -> int:
-    """Optimizer steps of a trial; of one on the clock, as many as it would make without compiling."""
+    """Optimizer steps of a trial; under a budget in seconds, as many as fit without compiling."""
     steps = spec.budget.steps(int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]))
     return steps if steps is not None else int(spec.budget.size / eager_step_s)
 
 
-TIMES = "times.json"  # beside what was compiled, so that both are lost together
+TIMES = "times.json"  # in the compile cache, so that both are lost together
 SHAPE = ("n_layer", "n_head", "d_model", "d_ff", "batch_size", "seq_len", "precision")
 
 
 def decide_compiled(
-    wanted: str,
+    compile_setting: str,
     spec: TrialSpec,
     vocab: int,
     device: Device,
     runner: ChildRunner,
     deadline_s: float,
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> bool:
-    """Whether this run's trials compile their layers. ``spec`` is the baseline's trial. Raises ``ConfigError``."""
-    refuse_compiled(wanted, spec.trainer)
+    """Whether this run's trials compile their layers. ``spec`` is the baseline's trial. Raises ``ConfigError``.
+
+    ``compile_setting`` is "auto", "on" or "off".
+    """
+    refuse_compiled(compile_setting, spec.trainer)
     if TRAINERS[spec.trainer].not_compiled_because:
         return False
-    if wanted != "auto":
-        return wanted == "on"
-    times = known_times(spec, vocab, device)
+    if compile_setting != "auto":
+        return compile_setting == "on"
+    times = load_times(spec, vocab, device)
     if times is None:
         request = CompileTimesRequest(spec=spec)
         output, exit_code, _peak = runner.run(request, lambda *_: None, spec.memory_limit_bytes, deadline_s)
@@ -84,40 +87,42 @@ def decide_compiled(
             times = CompileTimes.model_validate((output.answer or {}).get(COMPILE_TIMES))
         except ValidationError:
             tail = output.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {exit_code}"]
-            say(f"not compiled: torch.compile cannot be tried here ({tail[0]})")
+            notify(f"not compiled: torch.compile cannot be tried here ({tail[0]})")
             return False
-        keep_times(spec, vocab, device, times)
+        store_times(spec, vocab, device, times)
     steps = steps_of(spec, times.eager_step_s)
-    say(times.explain(steps))
+    notify(times.explain(steps))
     return times.pays(steps)
 
 
-def refuse_compiled(wanted: str, trainer: str) -> None:
+def refuse_compiled(compile_setting: str, trainer: str) -> None:
     """Raise ``ConfigError`` for a trainer whose layers are not compiled."""
-    if wanted == "on" and (why := TRAINERS[trainer].not_compiled_because):
+    if compile_setting == "on" and (why := TRAINERS[trainer].not_compiled_because):
         raise ConfigError(f"compile = 'on' with trainer {trainer}", hint=f"leave compile at auto: {why}")
 
 
-def known_times(spec: TrialSpec, vocab: int, device: Device) -> CompileTimes | None:
-    """What was measured before for this shape on this machine, if it answers the question."""
+def load_times(spec: TrialSpec, vocab: int, device: Device) -> CompileTimes | None:
+    """The times measured before for this shape on this machine, if they suffice for the decision."""
     try:
         times = CompileTimes.model_validate(json.loads(_file().read_text())[_key(spec, vocab, device)])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    untried = times.compiled_step_s is None and could_pay(times.eager_step_s, steps_of(spec, times.eager_step_s))
+    untried = times.compiled_step_s is None and compiling_could_pay(
+        times.eager_step_s, steps_of(spec, times.eager_step_s)
+    )
     return None if untried else times
 
 
-def keep_times(spec: TrialSpec, vocab: int, device: Device, times: CompileTimes) -> None:
-    """Remember for the next run; a full disk costs only the memory."""
+def store_times(spec: TrialSpec, vocab: int, device: Device, times: CompileTimes) -> None:
+    """Store the times for the next run; best effort: on a full disk they are measured again."""
     try:
-        kept = dict(json.loads(_file().read_text()))
+        stored = dict(json.loads(_file().read_text()))
     except (OSError, ValueError, TypeError):
-        kept = {}
+        stored = {}
     try:
         _file().parent.mkdir(parents=True, exist_ok=True)
-        kept[_key(spec, vocab, device)] = times.model_dump()
-        atomic_write(_file(), json.dumps(kept, indent=1).encode())
+        stored[_key(spec, vocab, device)] = times.model_dump()
+        atomic_write(_file(), json.dumps(stored, indent=1).encode())
     except OSError:
         pass
 

@@ -1,4 +1,4 @@
-"""Name how a trial process ended: a measurement, or a failure with its cause."""
+"""Name how a trial process ended: a result, or a failure with its cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T", Outcome | Suspended, Speed | Failure, MatmulPeak | Failure)
 def judge_end(
     output: ChildOutput, exit_code: int | None, peak: int | None, wall_s: float, answers: TypeAdapter[T]
 ) -> T:
-    """Name how a child ended; ``answers`` reads what it measured, which counts only if it then exited with 0."""
+    """Name how a child ended. ``answers`` validates its result, which counts only if it then exited with 0."""
     end = _named_end(output, exit_code, answers)
     if not isinstance(end, Failure):
         return end.model_copy(update={"trial_wall_s": wall_s})
@@ -31,8 +31,8 @@ def judge_end(
 
 
 def _named_end(output: ChildOutput, exit_code: int | None, answers: TypeAdapter[T]) -> T:
-    if output.killed_for is not None and exit_code in (None, -signal.SIGKILL):
-        cause, detail = output.killed_for
+    if output.kill_reason is not None and exit_code in (None, -signal.SIGKILL):
+        cause, detail = output.kill_reason
         return Failure(cause=cause, detail=detail)
     if exit_code is None:
         return Failure(cause=Cause.KILLED, detail="the trial server was killed, and the trial with it")
@@ -60,7 +60,7 @@ def _parsed(answer: Message, exit_code: int, answers: TypeAdapter[T]) -> T:
             json.dumps(next((answer[name] for name in (MEASURED, SUSPENDED, FAILED) if name in answer), None))
         )
     except (ValidationError, ValueError) as e:
-        return Failure(cause=Cause.GARBAGE, detail=f"its answer is no measurement: {str(e).splitlines()[0]}")
+        return Failure(cause=Cause.GARBAGE, detail=f"its answer is not a measurement: {str(e).splitlines()[0]}")
     if not isinstance(end, Failure) and exit_code != 0:
         return Failure(cause=Cause.EXITED, detail=f"it measured, then ended with exit code {exit_code}")
     return end

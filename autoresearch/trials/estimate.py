@@ -1,7 +1,7 @@
-"""What a trial will need, before it runs: memory in bytes and time over the baseline's. Arithmetic, no torch.
+"""What a trial will need, before it runs: memory in bytes, and its time relative to the baseline's. No torch.
 
-Memory counts the tensors that autograd keeps alive at the end of a forward pass, per token; measured peaks stay below
-it (tests/integration/test_estimate.py). R7 refuses by it, so it errs on the high side.
+Memory counts the tensors that autograd keeps alive at the end of a forward pass, per token; measured peaks stay
+below the estimate (tests/integration/test_estimate.py). Rail R7 refuses by it, so it errs on the high side.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ MARGIN = 1.15
 CUDA_PROCESS_BYTES = 700 << 20
 COMPILER_BYTES = 120 << 20
 PARAMETER_BYTES = 16  # fp32 weight and gradient, AdamW's two moments
-MIXED_PARAMETER_BYTES = 22  # and a bf16 weight with its gradient, in fp8 that weight's copy
+MIXED_PARAMETER_BYTES = 22  # and a bf16 weight with its gradient, in fp8 that weight's copy too
 FP8_MULTIPLE = 16  # cuBLAS multiplies fp8 matrices only of such dimensions
 
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """Prices a configuration against the baseline for one trainer, device and budget.
+    """Estimates the cost of a configuration for one trainer, device and budget.
 
-    Time follows the floating-point work, at the speed that was measured where it was: ``speeds`` are seconds per step
-    with every other knob at the baseline's value (`autoresearch envelope`).
+    Time is the floating-point work over the speed, which is the measured one where there is one: ``speeds`` are seconds
+    per step with every other knob at the baseline's value (`autoresearch envelope`).
     """
 
     baseline: Config
@@ -62,10 +62,10 @@ class Estimator:
         return ""
 
     def _relative_speed(self, cfg: Config) -> float:
-        """FLOP/s at the candidate's batch_size, seq_len and precision over the baseline's; 1 where not measured.
+        """FLOP/s at the candidate's batch_size, seq_len and precision over the baseline's; 1 without measurements.
 
-        So a measured step time is scaled by the FLOPs of the other knobs, which the sweep left alone. It holds for the
-        validation too, a small part, though that depends on precision more than on batch_size.
+        So a measured step time is scaled by the FLOPs of the other knobs, which the sweep did not vary. The validation,
+        a small part, is scaled alike, although its speed depends on precision more than on batch_size.
         """
         points = swept(cfg), swept(self.baseline)
         if self.budget.kind == "seconds" or not all(point in self.speeds for point in points):
@@ -79,14 +79,14 @@ class Estimator:
         return batch_size * seq_len * ModelShape.of({**self.baseline, **knobs}, self.vocab).flops_per_token
 
     def _peak_bytes(self, cfg: Config) -> int:
-        """On the CPU of all ranks together; on GPUs, one per rank, of each. What tensor ranks save is not counted."""
+        """Of all ranks together on the CPU, of one rank's GPU on CUDA. Ignores what tensor ranks save."""
         data, tensor = self.parallel
         share = {**cfg, "batch_size": max(1, int(cfg["batch_size"]) // data)}
         rank = peak_bytes(share, self.vocab, self.trainer, self.device.device, self.compiled)
         return rank * (data * tensor if self.device.device == "cpu" else 1)
 
     def _work(self, cfg: Config) -> float:
-        """Floating-point operations of training and validation; a budget in seconds trains equally long for all.
+        """Floating-point operations of training and validation; under a budget in seconds, the same for all.
 
         Validation is a forward pass, a third of a training step's work, over each token of the span twice.
         """
@@ -100,24 +100,24 @@ class Estimator:
 
 
 def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
-    """What a trainer cannot do on any device, split over so many ranks, or an empty string."""
+    """What a trainer cannot do on any device with that many data and tensor ranks, or an empty string."""
     known = TRAINERS[trainer]
     if cfg["precision"] not in known.precisions:
         return f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(known.precisions)}"
     if data * tensor > 1 and not known.splits_over_ranks:
         able = " or ".join(name for name, other in TRAINERS.items() if other.splits_over_ranks)
         return f"trainer {trainer} trains on one rank; take trainer {able} for parallel.data and parallel.tensor"
-    parts = [("batch_size", data), ("n_head", tensor), ("d_ff", tensor)]
+    divisors = [("batch_size", data), ("n_head", tensor), ("d_ff", tensor)]
     if cfg["precision"] == "fp8":
-        parts += [("d_model", FP8_MULTIPLE), ("d_ff", FP8_MULTIPLE * tensor)]
-    for name, ranks in parts:
-        if int(cfg[name]) % ranks:
-            return f"{name} = {cfg[name]} is no multiple of {ranks}, as its ranks and precision need"
+        divisors += [("d_model", FP8_MULTIPLE), ("d_ff", FP8_MULTIPLE * tensor)]
+    for name, divisor in divisors:
+        if int(cfg[name]) % divisor:
+            return f"{name} = {cfg[name]} is not a multiple of {divisor}, which its ranks and precision require"
     return ""
 
 
 def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "cpu", compiled: bool = False) -> int:
-    """Most memory that one trial on one rank holds at once, in bytes: of the process on a CPU, of the device on CUDA.
+    """The most memory that one rank of a trial holds at once, in bytes: of the process on a CPU, of the device on CUDA.
 
     Per token and layer autograd keeps, in elements: the inputs and outputs of two LayerNorms, qkv, the attention's
     output and its transpose (9 d), and the MLP before and after GELU (2 f). On top come the temporaries of one layer

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: whatever that process does, the answer is a Measurement or a Failure."""
+"""One measurement in a process of its own: however that process ends, the result is a Measurement or a Failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from autoresearch.trials.ending import T, judge_end
 from autoresearch.trials.requests import LimitedRequest, MatmulPeakRequest, SpeedRequest, TrialRequest
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.spec import TrialSpec
-from autoresearch.trials.suspend import SuspendFailed, ended_before_its_checkpoint, with_earlier_parts
+from autoresearch.trials.suspend import SuspendFailed, add_earlier_parts, suspended_at_last_checkpoint
 
 KEPT_STDERR_FILES = 100
 
@@ -33,19 +33,19 @@ PEAK: TypeAdapter[MatmulPeak | Failure] = TypeAdapter(MatmulPeak | Failure)
 
 @dataclass(slots=True)
 class ForkedTrial:
-    """The real thing behind the ``Trial`` port: a child of the warm server per measurement."""
+    """The real implementation of the ``Trial`` port: one child of the trial server per measurement."""
 
     runner: ChildRunner
     spec: Callable[[Cfg, int], TrialSpec]
     deadline_s: float
     logs: Path
-    checkpoint: Path  # the folder of the one trial that may be put aside
+    checkpoint: Path  # the folder for the one trial that may be suspended
     memory_cap_bytes: int | None = None
 
     def measure(
         self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
     ) -> Outcome | Suspended:
-        """See ``ports.Trial``. A server lost between trials is started again; lost during one, the trial failed."""
+        """See ``ports.Trial``. A server lost between trials is restarted; lost during a trial, the trial failed."""
         spec, resume = self.spec(cfg, seed), hold.before is not None and hold.before.resumes_at is not None
         if not resume:  # a checkpoint there is of a trial that has ended, or of one whose record was lost
             shutil.rmtree(self.checkpoint, ignore_errors=True)
@@ -55,20 +55,20 @@ class ForkedTrial:
         try:
             outcome = self._in_child(request, OUTCOME_OR_SUSPENDED, on_progress, hold)
         except SuspendFailed as e:
-            outcome = ended_before_its_checkpoint(e, hold.before, time.monotonic() - began)
+            outcome = suspended_at_last_checkpoint(e, hold.before, time.monotonic() - began)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
             detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
             outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
         if not isinstance(outcome, Suspended):
             shutil.rmtree(self.checkpoint, ignore_errors=True)
-        return with_earlier_parts(outcome, hold.before)
+        return add_earlier_parts(outcome, hold.before)
 
     def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
-        """How fast ``cfg`` trains, isolated as a trial is. Raises ``Interrupted``."""
+        """The training speed of ``cfg``, measured in a process of its own. Raises ``Interrupted``."""
         return self._in_child(SpeedRequest(spec=self.spec(cfg, 0), timing=timing), SPEED, on_progress)
 
     def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure:
-        """The device's peak in the precision of ``cfg``. Raises ``Interrupted``."""
+        """The device's matmul peak in the precision of ``cfg``. Raises ``Interrupted``."""
         request = MatmulPeakRequest(spec=self.spec(cfg, 0), precision=str(cfg["precision"]))
         return self._in_child(request, PEAK, lambda *_: None)
 
@@ -89,12 +89,12 @@ class ForkedTrial:
         return judge_end(output, exit_code, peak, time.monotonic() - began, answers)
 
     def memory_limit(self) -> int:
-        """Bytes that a trial may take now: all that is available but the reserve, or the configured cap."""
+        """Bytes that a trial may take now: all that is available except the reserve, at most the configured cap."""
         free = spare_bytes()
         return free if self.memory_cap_bytes is None else min(free, self.memory_cap_bytes)
 
     def _keep_stderr(self, output: ChildOutput) -> None:
-        """What the child printed stays readable after it: one file per trial that printed anything, best effort."""
+        """Write what the child printed to a file of its own, if it printed anything; best effort."""
         if not output.stderr:
             return
         with contextlib.suppress(OSError):

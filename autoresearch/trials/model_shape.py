@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Logits of one chunk: what stays in a CPU's cache, or a quarter of a GiB in fp32 on a GPU. At least so many tokens,
-# because each chunk passes once over the gradient of the vocabulary's weights.
+# Logits of one chunk: what fits into a CPU's cache, or a quarter of a GiB in fp32 on a GPU. A chunk has at least
+# MIN_CHUNK_TOKENS, because each chunk passes once over the gradient of the vocabulary's weights.
 CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 26}
 MIN_CHUNK_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What decides the size of the model: the architecture knobs and the vocabulary."""
+    """The values that determine the size of the model: the architecture knobs and the vocabulary."""
 
     n_layer: int
     n_head: int
@@ -25,7 +25,7 @@ class ModelShape:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any], vocab: int) -> ModelShape:
-        """The shape of one configuration of the menu's knobs over a tokenizer of ``vocab`` ids."""
+        """The shape of one configuration with a tokenizer of ``vocab`` ids."""
         return cls(**{k: int(cfg[k]) for k in ("n_layer", "n_head", "d_model", "d_ff", "seq_len")}, vocab=vocab)
 
     @property
@@ -38,7 +38,7 @@ class ModelShape:
     def flops_per_token(self) -> int:
         """Training FLOPs per token, forward and backward: 6 N + 12 L d T (PaLM, Chowdhery et al. 2022, appendix B).
 
-        N leaves out the position table, which is looked up, never multiplied.
+        N excludes the position table, which is looked up, never multiplied.
         """
         matmul = self.params - self.seq_len * self.d_model
         return 6 * matmul + 12 * self.n_layer * self.d_model * self.seq_len

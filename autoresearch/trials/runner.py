@@ -22,21 +22,22 @@ from autoresearch.trials.messages import DEVICE, NO_DEVICE
 from autoresearch.trials.requests import ProbeRequest, Request
 from autoresearch.trials.server import ServerLost, TrialServer
 from autoresearch.trials.spec import Device
-from autoresearch.trials.suspend import StopRequest, SuspendFailed
+from autoresearch.trials.suspend import SUSPEND_DEADLINE_S, StopRequest, SuspendFailed
 
 GUARD_INTERVAL_S = 0.1
-DROP_DEADLINE_S = 5.0
+KILL_DEADLINE_S = 5.0
 
 
 @dataclass(slots=True)
 class ChildRunner:
-    """Forks one child for a request and follows it to its end. ``aborted`` is asked ten times a second."""
+    """Forks one child per request and follows it to its end. ``aborted`` is called ten times a second."""
 
     server: TrialServer
     aborted: Callable[[], bool]
+    suspend_deadline_s: float = SUSPEND_DEADLINE_S
 
     def probe(self, device: str, trainer: str, deadline_s: float) -> Device:
-        """What a child sees of the device. Raises ``TrialServerError``."""
+        """The device as a child sees it. Raises ``TrialServerError``."""
         request = ProbeRequest(device=device, trainer=trainer)
         output, exit_code, _peak = self.run(request, lambda *_: None, None, deadline_s)
         answer = output.answer or {}
@@ -53,9 +54,9 @@ class ChildRunner:
         deadline_s: float,
         hold: SuspendControl = NEVER_SUSPENDED,
     ) -> tuple[ChildOutput, int | None, int | None]:
-        """Fork, follow and reap one child: what it said, its exit code (``None``: lost with the server), its peak.
+        """Fork, follow and reap one child: its output, exit code (``None``: lost with the server) and peak bytes.
 
-        Raises ``Interrupted``, and ``SuspendFailed`` where ``hold`` wants it stops and it cannot.
+        Raises ``Interrupted``, and ``SuspendFailed`` if ``hold`` requests a suspension and the child cannot suspend.
         """
         result_r, result_w = os.pipe()
         stderr_r, stderr_w = os.pipe()
@@ -64,24 +65,25 @@ class ChildRunner:
             for fd in (result_r, stderr_r, suspend_w):
                 stack.callback(os.close, fd)
                 os.set_blocking(fd, False)
-            theirs = (result_w, stderr_w, suspend_r)
+            child_ends = (result_w, stderr_w, suspend_r)
             try:
-                pid = self._fork(request, theirs)
+                pid = self._fork(request, child_ends)
             finally:
-                for fd in theirs:
+                for fd in child_ends:
                     os.close(fd)
             output = ChildOutput(on_progress)
             guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit, hold.before)
+            stop_request = StopRequest(hold.wanted, suspend_w, self.suspend_deadline_s)
             try:
-                exit_code, peak = self._follow(output, guard, StopRequest(hold.wanted, suspend_w), result_r, stderr_r)
+                exit_code, peak = self._follow(output, guard, stop_request, result_r, stderr_r)
             except ServerLost:
                 exit_code, peak = None, None
-            drain(result_r, output.hear)
-            drain(stderr_r, output.note_stderr)
+            drain(result_r, output.feed_messages)
+            drain(stderr_r, output.feed_stderr)
             return output, exit_code, peak
 
     def _fork(self, request: Request, pipes: Sequence[int]) -> int:
-        with contextlib.suppress(ServerLost):  # it had died since the last trial; one fresh start
+        with contextlib.suppress(ServerLost):  # it died since the last trial: restart it once
             return self.server.fork(request, pipes, self.aborted)
         try:
             return self.server.fork(request, pipes, self.aborted)
@@ -89,25 +91,25 @@ class ChildRunner:
             hint = f"see {self.server.log}, and the system log for the OOM killer"
             raise TrialServerError("the trial server starts and is killed at once", hint=hint) from e
 
-    def _drop(self, guard: Guard, because: Exception) -> NoReturn:
-        """End the child at the user's wish, and the server with it if that is not seen within a few seconds."""
+    def _kill_and_raise(self, guard: Guard, error: Exception) -> NoReturn:
+        """Kill the child, and the server too if it does not report the child's exit within a few seconds."""
         guard.kill()
         try:
-            if select.select([self.server], [], [], DROP_DEADLINE_S)[0]:
+            if select.select([self.server], [], [], KILL_DEADLINE_S)[0]:
                 self.server.child_exit()
             else:
                 self.server.close()
         except ServerLost:
-            pass  # gone is gone
-        raise because
+            pass  # the child ended with it
+        raise error
 
     def _follow(
         self, output: ChildOutput, guard: Guard, stop_request: StopRequest, result: int, stderr: int
     ) -> tuple[int, int]:
-        """Until the child has ended: listen, and watch deadline, memory and the user's wish. Raises as ``run``."""
+        """Read the child's output, check its limits and the user's requests, until it has ended. Raises as ``run``."""
         with selectors.DefaultSelector() as selector:
-            selector.register(result, selectors.EVENT_READ, output.hear)
-            selector.register(stderr, selectors.EVENT_READ, output.note_stderr)
+            selector.register(result, selectors.EVENT_READ, output.feed_messages)
+            selector.register(stderr, selectors.EVENT_READ, output.feed_stderr)
             selector.register(self.server, selectors.EVENT_READ)
             while True:
                 for key, _events in selector.select(GUARD_INTERVAL_S):
@@ -116,19 +118,19 @@ class ChildRunner:
                     if not drain(key.fd, key.data):
                         selector.unregister(key.fd)
                 if self.aborted():
-                    self._drop(guard, Interrupted("stopped at once"))
-                guard.count_earlier_parts(output.first_step)
+                    self._kill_and_raise(guard, Interrupted("stopped at once"))
+                guard.deduct_earlier_parts(output.first_step)
                 stop_request.send_if_wanted()
-                if late := stop_request.abort_reason(output.step):
-                    self._drop(guard, SuspendFailed(late, output.step))
-                if output.killed_for is None and (why := guard.reason()):
-                    output.killed_for = why
+                if why_not := stop_request.abort_reason(output.step):
+                    self._kill_and_raise(guard, SuspendFailed(why_not, output.step))
+                if output.kill_reason is None and (why := guard.reason()):
+                    output.kill_reason = why
                     guard.kill()
 
 
 @dataclass(slots=True)
 class Guard:
-    """Why a child must be killed now: its deadline, its memory, or the machine's."""
+    """Decides whether a child must be killed: by its deadline, its memory, or the machine's."""
 
     pid: int
     deadline: float
@@ -136,10 +138,10 @@ class Guard:
     limit: int | None
     before: Suspended | None = None
 
-    def count_earlier_parts(self, step: int | None) -> None:
-        """Take what the trial's earlier parts took off the deadline, once the child's first step shows that it goes on.
+    def deduct_earlier_parts(self, step: int | None) -> None:
+        """Deduct the time of the trial's earlier parts from the deadline once its first ``step`` shows that it resumed.
 
-        One whose checkpoint cannot be used begins again, and has all of its time.
+        A trial whose checkpoint cannot be used starts over and has its full time.
         """
         if step is None or self.before is None:
             return
@@ -148,6 +150,7 @@ class Guard:
         self.before = None
 
     def reason(self) -> tuple[Cause, str] | None:
+        """Why the child must be killed now, or ``None``."""
         if time.monotonic() > self.deadline:
             return Cause.TIMEOUT, f"not finished after {self.deadline_s:g} s"
         held = resident_bytes(self.pid)
@@ -155,12 +158,12 @@ class Guard:
             return Cause.OUT_OF_MEMORY, f"it held {held >> 20} MiB, {self.limit >> 20} MiB were allowed"
         left, floor = available_bytes(), reserve_bytes(total_bytes()) // 2
         if left < floor:
-            # Not its fault alone: another process may have grown. So it is tried once more if proposed again.
+            # KILLED, because another process may have grown instead: if proposed again, it is tried once more.
             return Cause.KILLED, f"only {left >> 20} MiB were left to the machine while it held {held >> 20} MiB"
         return None
 
     def kill(self) -> None:
-        """End the child and what it started. The pid is its own until the server has told its exit."""
+        """Kill the child and its process group. The pid is not reused before the server has reported its exit."""
         for end in (os.kill, os.killpg):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 end(self.pid, signal.SIGKILL)

@@ -14,8 +14,8 @@ from autoresearch.trials.spec import Budget
 class LrSchedule:
     """Counts optimizer steps against a budget. ``steps`` is ``None`` for a budget in seconds.
 
-    One that goes on from a checkpoint is given the ``step`` it had reached, the ``spent_s`` it had trained by then, and
-    its ``warm_fraction``: how much of the budget was spent when the warmup was over.
+    A trial that resumes from a checkpoint passes the ``step`` it had reached, the seconds ``spent_s`` it had trained by
+    then, and its ``warm_fraction``: the fraction of the budget that was spent when the warmup ended.
     """
 
     budget: Budget
@@ -37,7 +37,7 @@ class LrSchedule:
         return min(1.0, (self.spent_s + now - self._began) / self.budget.size)
 
     def lr_factor(self) -> float:
-        """The share of the peak learning rate for the step that comes next."""
+        """The learning rate of the next step as a fraction of the peak."""
         fraction = self.fraction()
         if self.step < self.warmup:
             self.warm_fraction = fraction

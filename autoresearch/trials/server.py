@@ -1,4 +1,4 @@
-"""The daemon's end of the warm trial server: start it, ask it for a child, hear how the child ended."""
+"""The daemon's end of the trial server: start it, request a child, receive the child's exit code."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CACHE_ENV = "TORCHINDUCTOR_CACHE_DIR"
 SERVER_ENV = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it torch refuses deterministic matrix products on CUDA
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS starts its thread pool at import otherwise
-    # A waiting thread sleeps instead of spinning: spinning makes a trial ten times slower as soon as anything else
-    # wants a core, and a desk machine always runs something else (docs/decisions.md).
+    # A waiting thread sleeps instead of spinning: spinning makes a trial ten times slower as soon as another process
+    # needs a core, and a desktop machine always runs other processes (docs/decisions.md).
     "OMP_WAIT_POLICY": "PASSIVE",
-    # Ask the driver's library, not the driver: a server that has asked that holds a context, which no fork survives.
+    # Query NVML instead of the CUDA driver: that would create a CUDA context, which no fork can use.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    "TORCH_WARM_POOL": "0",  # older torch starts compile workers, and a thread, when it is imported
-    # Keep and reuse the tensors of a step instead of mapping them afresh from the kernel each time, on huge pages where
-    # the kernel gives them (benchmarks/RESULTS.md).
+    "TORCH_WARM_POOL": "0",  # older torch starts compile workers, and a thread, at import
+    # Reuse the memory of a step's tensors instead of mapping it from the kernel each time, in huge pages where possible
+    # (benchmarks/RESULTS.md).
     "GLIBC_TUNABLES": ":".join(
         (
             "glibc.malloc.mmap_threshold=33554432",
@@ -47,9 +47,9 @@ SERVER_ENV = {
 
 
 def compile_cache() -> Path:
-    """Where compiled layers survive trials, processes and reboots."""
-    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoresearch" / "inductor"
-    return Path(os.environ.get(CACHE_ENV) or own)
+    """The folder in which compiled layers survive trials, processes and reboots."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoresearch" / "inductor"
+    return Path(os.environ.get(CACHE_ENV) or default)
 
 
 class ServerLost(Exception):
@@ -57,7 +57,7 @@ class ServerLost(Exception):
 
 
 class TrialServer:
-    """A warm process that forks trials (``training.warm``); started when first needed, and again if lost."""
+    """The process that forks trials (``training.server``); started when first needed, and again if lost."""
 
     def __init__(self, trainer: str, log: Path) -> None:
         self.trainer = trainer
@@ -67,16 +67,15 @@ class TrialServer:
 
     @property
     def pid(self) -> int | None:
-        """The server's process, if one runs."""
+        """The server's process id, if it runs."""
         return self._process.pid if self._process else None
 
     def fork(self, request: Request, pipes: Sequence[int], aborted: Callable[[], bool]) -> int:
-        """A child for ``request``; its pid. Starts the server if none is there.
+        """Fork a child for ``request`` and return its pid. Starts the server if it does not run.
 
-        Of the ``pipes`` it writes to the first (answers) and the second (stderr); the third tells it to stop.
-
-        Raises ``TrialServerError`` if it does not start, ``ServerLost`` if it ends, hangs or is not wanted any more
-        before it has forked.
+        The child writes messages to the first of the ``pipes`` and stderr to the second; it reads a request to suspend
+        from the third. Raises ``TrialServerError`` if the server does not start, ``ServerLost`` if it ends, hangs or
+        ``aborted`` returns true before it has forked.
         """
         link = self._connected()
         try:
@@ -88,19 +87,19 @@ class TrialServer:
             return int(self._receive()["pid"])
         except OSError as e:  # TimeoutError is one
             self.close()  # so that the next fork starts a new one
-            raise ServerLost("the trial server is gone") from e
+            raise ServerLost("the trial server does not respond") from e
 
     def fileno(self) -> int:
         """Readable when the child's exit is known or the server is lost."""
         return self._connected().fileno()
 
     def child_exit(self) -> tuple[int, int]:
-        """How the child ended (negative: by that signal) and its peak memory in bytes. Raises ``ServerLost``."""
+        """The child's exit code (negative: ended by that signal) and peak memory in bytes. Raises ``ServerLost``."""
         reply = self._receive()
         return int(reply["exit"]), int(reply["peak_bytes"])
 
     def close(self) -> None:
-        """End the server and whatever child it has; quiet if there is none."""
+        """End the server and its child, if any; does nothing if the server does not run."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -116,7 +115,7 @@ class TrialServer:
         return self._socket
 
     def _start(self) -> None:
-        """A session of its own keeps a Ctrl-C at the terminal away from the running trial."""
+        """Start the server and wait until it has imported the trainer."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._process = self._launch(theirs)
@@ -130,6 +129,7 @@ class TrialServer:
         env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV}
         module = "autoresearch.training.server"
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
+        # A session of its own keeps a Ctrl-C at the terminal away from the running trial.
         with os.fdopen(open_append(self.log), "ab") as log, theirs:
             return subprocess.Popen(
                 command,
@@ -151,11 +151,13 @@ class TrialServer:
                     return
                 self.close()
                 has = "a CUDA context" if ready["on_gpu"] else f"{ready['threads']} threads, not 1,"
-                hint = "a package that torch or Megatron loads does more than load; try without it"
+                hint = (
+                    "a package that torch or Megatron imports starts threads or uses the GPU at import; try without it"
+                )
                 raise TrialServerError(
                     f"the trial server has {has} after its imports: no trial can be forked", hint=hint
                 )
-        tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
         self.close()
         raise TrialServerError(
             f"the trial server for trainer {self.trainer} did not start: {tail[0]}",
@@ -167,6 +169,6 @@ class TrialServer:
         data = self._socket.recv(MAX_REPLY_BYTES)
         if not data:
             self.close()
-            raise ServerLost("the trial server is gone")
+            raise ServerLost("the trial server has ended")
         reply: dict[str, Any] = json.loads(data)
         return reply

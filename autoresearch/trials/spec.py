@@ -1,4 +1,4 @@
-"""What one trial is asked to do, and on what: plain values that travel to and from its process as JSON."""
+"""What one trial is to do, and on which device: plain values, sent to and from its process as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Budget(FrozenModel):
     size: float
 
     def steps(self, batch_size: int, seq_len: int) -> int | None:
-        """Optimizer steps of a configuration under this budget; ``None`` where only the clock knows."""
+        """Optimizer steps of a configuration under this budget; ``None`` for a budget in seconds."""
         if self.kind == "steps":
             return int(self.size)
         if self.kind == "tokens":
@@ -42,16 +42,16 @@ class TrialSpec(FrozenModel):
     data_parallel: int = 1
     tensor_parallel: int = 1
     fp8_recipe: str = "tensorwise"
-    memory_limit_bytes: int | None = None  # of the host; binds the device too where the two share memory
+    memory_limit_bytes: int | None = None  # of the host; limits the device too where the two share memory
 
 
 class Device(FrozenModel):
-    """The device that trials run on, as the yardstick and R7 need it."""
+    """The device that trials run on, as the yardstick and rail R7 need it."""
 
     device: str  # "cpu" or "cuda"
-    kind: str  # the chip's name: val_bpb is only bitwise the same on the same kind
-    precisions: tuple[str, ...]  # that it and the installed packages can compute in
-    without: dict[str, str] = Field(default_factory=dict)  # what else there is, and why not here
-    free_bytes: int | None  # on the accelerator, what other processes (an LLM server) hold already taken off
+    kind: str  # the chip's name: val_bpb is bitwise reproducible only on the same kind
+    precisions: tuple[str, ...]  # that the device and the installed packages can compute in
+    without: dict[str, str] = Field(default_factory=dict)  # the other precisions, each with the reason
+    free_bytes: int | None  # on the accelerator, without what other processes (an LLM server) hold
     versions: dict[str, str]
-    gpus: tuple[str, ...] = ()  # NVML's UUIDs, in the order in which ranks take them; empty where torch has none
+    gpus: tuple[str, ...] = ()  # NVML's UUIDs, in the order of the ranks; empty where torch reports none

@@ -1,4 +1,4 @@
-"""Asks a running trial to stop at its next step, and knows when not to wait for it."""
+"""Request that a running trial is suspended at its next step, and decide when not to wait for that."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from autoresearch.core.measurement import Outcome, Suspended
 
-SUSPEND_DEADLINE_S = 60.0  # one long step, and some gigabytes written; only what hangs takes longer
+SUSPEND_DEADLINE_S = 60.0  # for one long step and writing some gigabytes; only a trial that hangs takes longer
 
 
 class SuspendFailed(Exception):
-    """The trial was ended instead of put aside: what it had done since its last checkpoint, if any, is lost."""
+    """The trial was killed instead of suspended: its work since its last checkpoint, if any, is lost."""
 
     def __init__(self, why: str, step: int | None) -> None:
         super().__init__(why)
@@ -23,34 +23,36 @@ class SuspendFailed(Exception):
 
 @dataclass(slots=True)
 class StopRequest:
-    """Pulled at most once, for good: a trial that was asked to stop is put aside, even if nobody wants it any more."""
+    """Sent at most once and never withdrawn: the trial is then suspended, even if ``wanted`` becomes false again."""
 
     wanted: Callable[[], bool]
     pipe: int  # a byte in it is the request
+    deadline_s: float = SUSPEND_DEADLINE_S
     clock: Callable[[], float] = time.monotonic
     sent_at: float | None = None
 
     def send_if_wanted(self) -> None:
+        """Write the request to the pipe once ``wanted`` returns true."""
         if self.sent_at is None and self.wanted():
             with contextlib.suppress(BrokenPipeError):  # it has just ended
                 os.write(self.pipe, b"\0")
             self.sent_at = self.clock()
 
     def abort_reason(self, step: int | None) -> str:
-        """Why the trial is not waited for, or an empty string. ``step`` is ``None`` until it trains.
+        """Why the trial must be killed instead of waited for, or an empty string. ``step`` is ``None`` until it trains.
 
-        Until then it imports, builds and compiles, and looks at nothing: nothing of it is worth keeping either.
+        Until then it imports, builds and compiles: it does not check for requests, and has nothing worth keeping.
         """
         if self.sent_at is None:
             return ""
         if step is None:
             return "it had not begun to train"
-        late = self.clock() - self.sent_at > SUSPEND_DEADLINE_S
-        return f"it did not stop within {SUSPEND_DEADLINE_S:g} s" if late else ""
+        late = self.clock() - self.sent_at > self.deadline_s
+        return f"it did not stop within {self.deadline_s:g} s" if late else ""
 
 
-def ended_before_its_checkpoint(end: SuspendFailed, before: Suspended | None, wall_s: float) -> Suspended:
-    """What is left of a trial that could not be waited for: the checkpoint that it had gone on from, if any."""
+def suspended_at_last_checkpoint(end: SuspendFailed, before: Suspended | None, wall_s: float) -> Suspended:
+    """The state of a trial that was killed while it should suspend: that of the checkpoint it resumed from, if any."""
     return Suspended(
         step=(before.step if before else 0) if end.step is None else end.step,
         resumes_at=before.resumes_at if before else None,
@@ -61,8 +63,8 @@ def ended_before_its_checkpoint(end: SuspendFailed, before: Suspended | None, wa
     )
 
 
-def with_earlier_parts(outcome: Outcome | Suspended, before: Suspended | None) -> Outcome | Suspended:
-    """The outcome of a whole trial; ``before`` is what its earlier parts took. Joules are known of all or not."""
+def add_earlier_parts(outcome: Outcome | Suspended, before: Suspended | None) -> Outcome | Suspended:
+    """Add the time and energy of a trial's earlier parts. Energy is ``None`` unless it is known of every part."""
     if before is None:
         return outcome
     wall_s = (outcome.trial_wall_s or 0.0) + before.trial_wall_s

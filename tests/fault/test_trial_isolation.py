@@ -1,4 +1,4 @@
-"""Real trials that misbehave: each becomes a failure with its cause, and the next trial is normal to the last bit."""
+"""Real trials that misbehave: each becomes a failure with its cause, and the next trial is bitwise normal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from autoresearch.daemon.policy import build_policy
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.recording_observer import RecordingObserver
-from autoresearch.trials import suspend
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.spec import Budget, TrialSpec
 
@@ -36,7 +35,7 @@ SMALL = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "b
 
 
 @dataclasses.dataclass
-class Sweep:
+class Lab:
     """The real thing, its baseline, and what that measures while all is well."""
 
     trial: ForkedTrial
@@ -61,6 +60,10 @@ class Sweep:
         assert isinstance(outcome, Failure)
         return outcome
 
+    def impatient(self) -> ForkedTrial:
+        """The trial, which waits half a second for a suspension."""
+        return dataclasses.replace(self.trial, runner=dataclasses.replace(self.trial.runner, suspend_deadline_s=0.5))
+
     def child(self) -> psutil.Process:
         (only,) = psutil.Process(self.server_pid).children()
         return only
@@ -78,24 +81,24 @@ class Sweep:
 @pytest.fixture(scope="module")
 def lab_for_all(
     small_corpus: Path, quick_trials: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sweep]:
+) -> Iterator[Lab]:
     run_dir = tmp_path_factory.mktemp("run")
     settings = resolve(
         {**quick_trials, **SMALL, "limits.deadline_s": 60, "corpus": str(small_corpus), "dir": run_dir}, {}
     ).settings
     policy = build_policy(settings)
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTHONFAULTHANDLER", "1")  # Python then says on stderr what signal ended it
+        environment.setenv("PYTHONFAULTHANDLER", "1")  # Python then writes the signal that ended it to stderr
         backend = real_backend(settings, policy, run_dir, lambda: False, RecordingObserver())
         assert isinstance(backend.trial, ForkedTrial)
         outcome = backend.trial.measure(policy.baseline, 0, lambda *_: None)
         assert isinstance(outcome, Measurement)
-        yield Sweep(backend.trial, policy.baseline, outcome.val_bpb, small_corpus)
+        yield Lab(backend.trial, policy.baseline, outcome.val_bpb, small_corpus)
         backend.close()
 
 
 @pytest.fixture
-def lab(lab_for_all: Sweep) -> Iterator[Sweep]:
+def lab(lab_for_all: Lab) -> Iterator[Lab]:
     """Whatever a test does in it: afterwards the next trial is normal, and nothing of the last one is left."""
     files = len(os.listdir("/proc/self/fd"))
     yield lab_for_all
@@ -107,7 +110,7 @@ def lab(lab_for_all: Sweep) -> Iterator[Sweep]:
 
 
 def gone(process: psutil.Process) -> Callable[[], bool]:
-    """Asks, and waits for it, whether a process that is not our child has ended."""
+    """A function that waits until a process that is not our child has ended, and returns whether it has."""
     end = os.pidfd_open(process.pid)
 
     def ended() -> bool:
@@ -119,36 +122,36 @@ def gone(process: psutil.Process) -> Callable[[], bool]:
 
 
 class TestMemory:
-    def test_more_than_there_can_be(self, lab: Sweep) -> None:
+    def test_more_than_there_can_be(self, lab: Lab) -> None:
         outcome = lab.failed(cfg={"d_ff": 1 << 36})
         assert outcome.cause == Cause.OUT_OF_MEMORY
         assert "allocate" in outcome.detail
 
-    def test_more_than_was_allowed(self, lab: Sweep) -> None:
+    def test_more_than_was_allowed(self, lab: Lab) -> None:
         outcome = lab.failed(cfg={"d_model": 1024, "d_ff": 4096, "n_layer": 8}, memory_cap_bytes=300 << 20)
         assert outcome.cause == Cause.OUT_OF_MEMORY
         assert outcome.peak_bytes is not None
         assert outcome.peak_bytes < 600 << 20
 
-    def test_less_than_it_takes_to_begin(self, lab: Sweep) -> None:
+    def test_less_than_it_takes_to_begin(self, lab: Lab) -> None:
         """So little that anything may be the first to fail, and not all of it says that memory was the reason."""
         assert lab.failed(memory_cap_bytes=20 << 20).cause in (Cause.OUT_OF_MEMORY, Cause.ERROR, Cause.EXITED)
 
 
 class TestLoss:
-    def test_one_that_explodes_is_ended_in_the_step_in_which_it_does(self, lab: Sweep) -> None:
+    def test_one_that_explodes_is_ended_in_the_step_in_which_it_does(self, lab: Lab) -> None:
         outcome = lab.failed({"budget": ENDLESS}, cfg={"lr": 1e30, "lr_warmup": 0})
         assert (outcome.cause, outcome.step) == (Cause.NON_FINITE_LOSS, 2)
         assert "step 2 (train)" in outcome.detail
 
 
 class TestDeadline:
-    def test_a_trial_that_takes_too_long(self, lab: Sweep) -> None:
+    def test_a_trial_that_takes_too_long(self, lab: Lab) -> None:
         outcome = lab.failed({"budget": ENDLESS}, deadline_s=0.3)
         assert (outcome.cause, outcome.exit_code) == (Cause.TIMEOUT, -signal.SIGKILL)
         assert "0.3 s" in outcome.detail
 
-    def test_a_trial_that_hangs(self, lab: Sweep) -> None:
+    def test_a_trial_that_hangs(self, lab: Lab) -> None:
         outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.strike(signal.SIGSTOP), deadline_s=2.0)
         assert outcome.cause == Cause.TIMEOUT
 
@@ -163,12 +166,12 @@ class TestSignals:
             (signal.SIGBUS, Cause.CRASHED),
         ],
     )
-    def test_the_child_is_ended_by_one(self, lab: Sweep, number: signal.Signals, cause: Cause) -> None:
+    def test_the_child_is_ended_by_one(self, lab: Lab, number: signal.Signals, cause: Cause) -> None:
         outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.strike(number))
         assert (outcome.cause, outcome.exit_code) == (cause, -number)
         assert number.name in outcome.detail
 
-    def test_a_polite_request_to_stop_is_the_daemons_to_answer(self, lab: Sweep) -> None:
+    def test_a_polite_request_to_stop_is_the_daemons_to_answer(self, lab: Lab) -> None:
         """An impatient `kill`, or a systemd that asks the whole group: the trial finishes, as the daemon wants it."""
         asked = []
 
@@ -182,14 +185,14 @@ class TestSignals:
         assert isinstance(outcome, Measurement)
         assert outcome.val_bpb == lab.normal
 
-    def test_what_a_crash_wrote_is_kept(self, lab: Sweep) -> None:
+    def test_what_a_crash_wrote_is_kept(self, lab: Lab) -> None:
         before = lab.logs()
         outcome = lab.failed({"budget": ENDLESS}, lambda *_: lab.strike(signal.SIGSEGV))
         (log,) = lab.logs() - before
         assert "Fatal Python error: Segmentation fault" in log.read_text()
         assert "_train" in outcome.stderr_tail, "the stack says where"
 
-    def test_what_crashes_wrote_does_not_fill_the_disk(self, lab: Sweep, tmp_path: Path) -> None:
+    def test_what_crashes_wrote_does_not_fill_the_disk(self, lab: Lab, tmp_path: Path) -> None:
         old = [tmp_path / f"trajectory-{n}" for n in range(3)] + [
             tmp_path / f"trial-{n:019}.stderr" for n in range(150)
         ]
@@ -201,7 +204,7 @@ class TestSignals:
         assert "Segmentation fault" in left[-1].read_text(), "the newest are kept"
         assert len(list(tmp_path.glob("trajectory-*"))) == 3
 
-    def test_the_users_second_signal_is_obeyed_even_if_the_server_hangs(self, lab: Sweep) -> None:
+    def test_the_users_second_signal_is_obeyed_even_if_the_server_hangs(self, lab: Lab) -> None:
         asked = []
         runner = dataclasses.replace(lab.trial.runner, aborted=lambda: bool(asked))
 
@@ -212,7 +215,7 @@ class TestSignals:
         with pytest.raises(Interrupted):
             dataclasses.replace(lab.trial, runner=runner).measure({**lab.baseline, "n_layer": 6}, 0, hang)
 
-    def test_the_server_is_killed_in_the_middle_of_a_trial(self, lab: Sweep) -> None:
+    def test_the_server_is_killed_in_the_middle_of_a_trial(self, lab: Lab) -> None:
         before = lab.server_pid
         ends = []
 
@@ -229,20 +232,20 @@ class TestSignals:
         assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
         assert lab.server_pid != before
 
-    def test_the_server_is_killed_between_two_trials(self, lab: Sweep) -> None:
+    def test_the_server_is_killed_between_two_trials(self, lab: Lab) -> None:
         before = lab.server_pid
         ended = gone(psutil.Process(before))
         os.kill(before, signal.SIGKILL)
         assert ended()
         outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None)
-        assert isinstance(outcome, Measurement), "nobody need notice"
+        assert isinstance(outcome, Measurement), "it is restarted without a failure"
         assert lab.server_pid != before
 
 
 class TestPause:
-    """What a trial does that is asked to stop for now, and cannot."""
+    """A trial that is requested to suspend and cannot."""
 
-    def test_one_that_has_not_begun_to_train_is_ended_at_once(self, lab: Sweep, tmp_path: Path) -> None:
+    def test_one_that_does_not_train_yet_is_ended_at_once(self, lab: Lab, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "manifest.json")  # a corpus that takes for ever to open; compiling takes minutes
 
         def slow(cfg: dict[str, Any], seed: int) -> TrialSpec:
@@ -253,34 +256,30 @@ class TestPause:
         assert isinstance(aside, Suspended)
         assert (aside.step, aside.resumes_at, aside.problem) == (0, None, "it had not begun to train")
 
-    def test_one_that_hangs_is_ended_and_begins_again(self, lab: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(suspend, "SUSPEND_DEADLINE_S", 0.5)
+    def test_one_that_hangs_is_ended_and_starts_over(self, lab: Lab) -> None:
         hangs = []
 
         def hang(*_: object) -> None:
             lab.strike(signal.SIGSTOP)
             hangs.append(True)
 
-        aside = lab.trial.measure(lab.baseline, 0, hang, SuspendControl(wanted=lambda: bool(hangs)))
+        aside = lab.impatient().measure(lab.baseline, 0, hang, SuspendControl(wanted=lambda: bool(hangs)))
         assert isinstance(aside, Suspended)
         assert aside.resumes_at is None
         assert "did not stop within" in aside.problem
 
-    def test_one_that_goes_on_and_hangs_still_has_its_checkpoint(
-        self, lab: Sweep, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_one_that_resumed_and_hangs_still_has_its_checkpoint(self, lab: Lab) -> None:
         trains: list[bool] = []
         first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), SuspendControl(lambda: bool(trains)))
         assert isinstance(first, Suspended)
         assert first.resumes_at == first.step
-        monkeypatch.setattr(suspend, "SUSPEND_DEADLINE_S", 0.5)
         hangs = []
 
         def hang(*_: object) -> None:
             lab.strike(signal.SIGSTOP)
             hangs.append(True)
 
-        second = lab.trial.measure(lab.baseline, 0, hang, SuspendControl(lambda: bool(hangs), first))
+        second = lab.impatient().measure(lab.baseline, 0, hang, SuspendControl(lambda: bool(hangs), first))
         assert isinstance(second, Suspended)
         assert second.resumes_at == first.step
         assert second.trial_wall_s > first.trial_wall_s
@@ -289,8 +288,8 @@ class TestPause:
         assert end.val_bpb.hex() == lab.normal.hex()
         assert not lab.trial.checkpoint.exists()
 
-    def test_one_that_is_killed_while_it_stops_has_failed(self, lab: Sweep) -> None:
-        """Nobody but the daemon may end it without a word: whoever did may do so again."""
+    def test_one_that_is_killed_while_it_stops_has_failed(self, lab: Lab) -> None:
+        """Another process killed it, and may do so again."""
         trains: list[bool] = []
 
         def strike(*_: object) -> None:
@@ -302,7 +301,7 @@ class TestPause:
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.KILLED
 
-    def test_the_deadline_counts_what_it_had_trained_before(self, lab: Sweep) -> None:
+    def test_the_deadline_counts_what_it_had_trained_before(self, lab: Lab) -> None:
         trains: list[bool] = []
         first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), SuspendControl(lambda: bool(trains)))
         assert isinstance(first, Suspended)
@@ -311,7 +310,7 @@ class TestPause:
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.TIMEOUT
 
-    def test_one_that_begins_again_has_all_of_its_time(self, lab: Sweep) -> None:
+    def test_one_that_starts_over_has_its_full_time(self, lab: Lab) -> None:
         """Its checkpoint cannot be used: what the earlier part trained is lost, and does not count."""
         trains: list[bool] = []
         first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), SuspendControl(lambda: bool(trains)))
@@ -325,24 +324,24 @@ class TestPause:
 
 class TestCorpus:
     @pytest.fixture
-    def copy(self, lab: Sweep, tmp_path: Path) -> Path:
+    def copy(self, lab: Lab, tmp_path: Path) -> Path:
         return Path(shutil.copytree(lab.corpus, tmp_path / "corpus"))
 
-    def test_one_that_was_cut_short(self, lab: Sweep, copy: Path) -> None:
+    def test_one_that_was_cut_short(self, lab: Lab, copy: Path) -> None:
         with (copy / "val.bin").open("r+b") as file:
             file.truncate(100)
         outcome = lab.failed({"corpus": str(copy)})
         assert outcome.cause == Cause.ERROR
         assert "val.bin" in outcome.detail
 
-    def test_one_with_ids_that_no_tokenizer_made(self, lab: Sweep, copy: Path) -> None:
+    def test_one_with_ids_that_no_tokenizer_made(self, lab: Lab, copy: Path) -> None:
         size = (copy / "train.bin").stat().st_size
         np.full(size // 2, 0xFFFF, "<u2").tofile(copy / "train.bin")
         outcome = lab.failed({"corpus": str(copy)})
         assert outcome.cause == Cause.ERROR
         assert "IndexError" in outcome.detail
 
-    def test_one_that_is_gone(self, lab: Sweep, copy: Path) -> None:
+    def test_one_that_is_gone(self, lab: Lab, copy: Path) -> None:
         shutil.rmtree(copy)
         outcome = lab.failed({"corpus": str(copy)})
         assert outcome.cause == Cause.ERROR
@@ -358,13 +357,13 @@ class TestConfiguration:
             ({"seq_len": 10**6}, "fewer than one sequence"),
         ],
     )
-    def test_one_that_the_rails_would_have_refused(self, lab: Sweep, cfg: dict[str, Any], words: str) -> None:
+    def test_one_that_the_rails_would_have_refused(self, lab: Lab, cfg: dict[str, Any], words: str) -> None:
         outcome = lab.failed(cfg=cfg)
         assert (outcome.cause, outcome.exit_code) == (Cause.ERROR, 0)
         assert words in outcome.detail
 
 
-def test_the_loop_goes_on_after_a_candidate_that_explodes(
+def test_the_loop_continues_after_a_candidate_that_explodes(
     tmp_path: Path, small_corpus: Path, quick_trials: dict[str, Any]
 ) -> None:
     wide = {"menu.knobs.lr.high": 1e35, "baseline.lr_warmup": 0, "dir": tmp_path, "corpus": str(small_corpus)}

@@ -50,7 +50,7 @@ class Stops(SuspendOnRequest):
 
     def wanted(self, model: Suspendable) -> bool:
         self.looks += 1
-        return model.agree(self.looks > self.after)
+        return model.any_rank(self.looks > self.after)
 
 
 def build_spec(corpus: Path, trainer: str, kind: Any = "steps", size: float = 12, **knobs: Any) -> TrialSpec:

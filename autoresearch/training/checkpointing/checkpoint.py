@@ -65,7 +65,7 @@ class Checkpoint:
             generation=generation,
             spec_sha256=identity(self.spec),
             so_far=so_far,
-            files={name: _sha256(self.folder / name) for name in names},
+            files={name: _file_sha256(self.folder / name) for name in names},
         )
         atomic_write(self.folder / MANIFEST, manifest.model_dump_json().encode())
 
@@ -88,7 +88,7 @@ class Checkpoint:
             raise CheckpointUnusable("it is of another configuration, seed, corpus or budget")
         name = self._name(manifest.generation, rank)
         try:
-            if _sha256(self.folder / name) != manifest.files.get(name):
+            if _file_sha256(self.folder / name) != manifest.files.get(name):
                 raise CheckpointUnusable(f"{name} is damaged")
             return manifest.so_far, torch.load(self.folder / name, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, ValueError, EOFError, MemoryError, pickle.UnpicklingError) as e:
@@ -119,6 +119,6 @@ def identity(spec: TrialSpec) -> str:
     return sha256_of(spec.model_copy(update={"memory_limit_bytes": None}))
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

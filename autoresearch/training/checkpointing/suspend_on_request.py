@@ -37,7 +37,7 @@ class SuspendOnRequest:
             found = self.checkpoint.read(model.rank)
         except CheckpointUnusable as e:
             print(f"the checkpoint cannot be used, the trial begins again: {e}", file=sys.stderr)
-        if model.agree(found is None) or found is None:
+        if model.any_rank(found is None) or found is None:
             return TrainState()
         so_far, state = found
         model.load(state)
@@ -48,12 +48,12 @@ class SuspendOnRequest:
         """Looks without reading: the byte is for every rank."""
         poll = select.poll()
         poll.register(self.suspend_fd, select.POLLIN)
-        return model.agree(any(events & select.POLLIN for _fd, events in poll.poll(0)))
+        return model.any_rank(any(events & select.POLLIN for _fd, events in poll.poll(0)))
 
     def suspend(self, model: Suspendable, so_far: TrainState) -> NoReturn:
         """What cannot be written leaves the checkpoint before it, or none, in place."""
         problem = problem_of(lambda: self.checkpoint.write(model.rank, model.state()))
-        if model.agree(bool(problem)):
+        if model.any_rank(bool(problem)):
             problem = problem or "another rank could not write its part"
         elif model.rank == 0:
             problem = problem_of(lambda: self.checkpoint.commit(so_far))

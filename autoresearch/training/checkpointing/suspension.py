@@ -25,7 +25,7 @@ class Suspendable(Protocol):
 
     def load(self, state: dict[str, Any]) -> None: ...
 
-    def agree(self, yes: bool) -> bool:
+    def any_rank(self, yes: bool) -> bool:
         """Whether any rank says yes; all ranks must ask together."""
         ...
 

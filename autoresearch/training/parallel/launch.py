@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.training.parallel.processes import STORE, RunRank, Send, die_with
+from autoresearch.training.parallel.processes import STORE, RunRank, Send, die_with_parent
 from autoresearch.trials.messages import FAILED, SUCCEEDED, Message
 from autoresearch.trials.spec import TrialSpec
 
@@ -48,7 +48,7 @@ def _fork(rank: int, world: int, store: Path, spec: TrialSpec, run_rank: RunRank
         return pid, ours
     code = 1
     try:
-        die_with(parent)
+        die_with_parent(parent)
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), STORE: str(store)}
         message = run_rank(spec, send if rank == 0 else lambda _: None)
         os.write(theirs, json.dumps(message).encode()[:MAX_MESSAGE_BYTES])

@@ -19,7 +19,7 @@ RunRank = Callable[[TrialSpec, Send], Message]
 PR_SET_PDEATHSIG = 1
 
 
-def die_with(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """SIGKILL for this process when ``parent`` ends, or now if it has ended already."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

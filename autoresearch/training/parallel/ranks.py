@@ -62,7 +62,7 @@ class Ranks:
         dist.all_reduce(here, group=self.tensor_group)
         return (here + everywhere).sqrt()
 
-    def total(self, values: Sequence[float]) -> list[float]:
+    def sum_over_ranks(self, values: Sequence[float]) -> list[float]:
         """Sums over the data ranks, in float64."""
         if self.data == 1:
             return list(values)
@@ -71,7 +71,7 @@ class Ranks:
         dist.all_reduce(sums, group=self.data_group)
         return sums.tolist()
 
-    def agree(self, yes: bool) -> bool:
+    def any_rank(self, yes: bool) -> bool:
         """Whether any rank says yes. All ranks must ask, and each hears the same."""
         if self.world == 1:
             return yes

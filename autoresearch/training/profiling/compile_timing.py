@@ -11,7 +11,7 @@ from pathlib import Path
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.training.build import build_model
-from autoresearch.trials.compile_decision import CompileTimes, could_pay, steps_of
+from autoresearch.trials.compile_decision import CompileTimes, compiling_could_pay, steps_of
 from autoresearch.trials.spec import TrialSpec
 
 ROUNDS, STEPS_A_ROUND = 3, 3  # the fastest round counts: what else the machine does must not look like a slow step
@@ -20,7 +20,7 @@ ROUNDS, STEPS_A_ROUND = 3, 3  # the fastest round counts: what else the machine 
 def measure(spec: TrialSpec) -> CompileTimes:
     """Time the spec's configuration here, in a process of its own, as far as it could matter."""
     eager_s, _ = _step_and_warm_up(spec.model_copy(update={"compiled": False}))
-    if not could_pay(eager_s, steps_of(spec, eager_s)):
+    if not compiling_could_pay(eager_s, steps_of(spec, eager_s)):
         return CompileTimes(eager_step_s=eager_s)
     compiled_s, compile_s = _step_and_warm_up(spec.model_copy(update={"compiled": True}))
     return CompileTimes(eager_step_s=eager_s, compiled_step_s=compiled_s, compile_s=compile_s)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from autoresearch.core.speeds import Speed, Timing
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
-from autoresearch.training.train import Losses, Model, Report
+from autoresearch.training.train import LossTracker, Model, Report
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
 
@@ -44,7 +44,7 @@ class Stopwatch:
     sources: dict[str, Iterator[NDArray[np.int64]]]  # "random" and "real"
     step_s: dict[str, list[float]] = field(default_factory=lambda: {"random": [], "real": []})
     batch_s: dict[str, list[float]] = field(default_factory=lambda: {"random": [], "real": []})
-    losses: Losses = field(default_factory=Losses)
+    losses: LossTracker = field(default_factory=LossTracker)
     done: int = 0
     reported: float = 0.0
 
@@ -98,7 +98,7 @@ def measure_speed(
             watch.block(kind, steps)
     wall_s, energy_after = time.perf_counter() - began, read_energy()
     shape = ModelShape.of(spec.cfg, corpus.vocab)
-    speed = compared(watch, timing.steps, batch_size * seq_len, shape.flops_per_token)
+    speed = summarise(watch, timing.steps, batch_size * seq_len, shape.flops_per_token)
     if energy_before is None or energy_after is None or energy_after <= energy_before or wall_s < MIN_ENERGY_S:
         return speed
     energy_j = energy_after - energy_before
@@ -113,7 +113,7 @@ def random_batches(tokens: NDArray[np.integer], seed: int, batch_size: int, seq_
     return list(tokens[places].astype(np.int64))
 
 
-def compared(watch: Stopwatch, steps: int, tokens_per_step: int, flops_per_token: int) -> Speed:
+def summarise(watch: Stopwatch, steps: int, tokens_per_step: int, flops_per_token: int) -> Speed:
     """The rounds of both kinds as one result; the data path's cost is compared within each round."""
     random_s, real_s = watch.step_s["random"], watch.step_s["real"]
     random, real = statistics.median(random_s), statistics.median(real_s)

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autoresearch.data.sources import Document, Sources
-from autoresearch.data.text_spool import PIECE_BYTES, Spool, cut_text
+from autoresearch.data.text_spool import PIECE_BYTES, TextSpool, cut_position
 from autoresearch.errors import CorpusError, MissingPackage
 
 
@@ -284,7 +284,7 @@ class TestHub:
 
 class TestSpool:
     def test_it_gives_back_what_it_took(self) -> None:
-        spool = Spool(io.BytesIO())
+        spool = TextSpool(io.BytesIO())
         for text in ("one", "zwölf", "three"):
             spool.add(Document("name", text))
         assert spool.size == len("onezwölfthree".encode())
@@ -292,7 +292,7 @@ class TestSpool:
         assert spool.read(3, 9).decode() == "zwölf"
 
     def test_a_long_document_comes_in_pieces_of_whole_lines(self) -> None:
-        spool = Spool(io.BytesIO())
+        spool = TextSpool(io.BytesIO())
         text = "a line of the long document\n" * (3 * PIECE_BYTES // 28)
         spool.add(Document("long", text))
         opens, pieces = zip(*spool.pieces([(0, spool.size)]), strict=True)
@@ -302,7 +302,7 @@ class TestSpool:
         assert b"".join(pieces) == text.encode()
 
     def test_a_long_line_is_cut_between_characters(self) -> None:
-        spool = Spool(io.BytesIO())
+        spool = TextSpool(io.BytesIO())
         text = "x" + "\U0001f600" * (PIECE_BYTES // 2)
         spool.add(Document("line", text))
         assert "".join(piece.decode() for _, piece in spool.pieces([(0, spool.size)])) == text
@@ -316,7 +316,7 @@ class TestSpool:
             [("a", "b"), ("", "c")],
             [("ab", "c"), ("", "")],
         ):
-            spool = Spool(io.BytesIO())
+            spool = TextSpool(io.BytesIO())
             for name, text in documents:
                 spool.add(Document(name, text))
             hashes.add(spool.sha256)
@@ -325,6 +325,6 @@ class TestSpool:
     @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
     def test_a_cut_never_divides_a_character(self, text: str) -> None:
         block = text.encode()
-        cut = cut_text(block)
+        cut = cut_position(block)
         assert block[:cut].decode() + block[cut:].decode() == text
         assert cut or len(text) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autoresearch.core.speeds import Timing
 from autoresearch.data.span import Span
-from autoresearch.training.server import data_limit_of, holds_gpu
+from autoresearch.training.server import data_limit_of, has_cuda_context
 from autoresearch.trials.requests import (
     CompileTimesRequest,
     MatmulPeakRequest,
@@ -18,14 +18,14 @@ from autoresearch.trials.spec import Budget, TrialSpec
 
 
 def test_an_open_device_of_cuda_is_seen(tmp_path: Path) -> None:
-    assert not holds_gpu()
+    assert not has_cuda_context()
     (tmp_path / "nvidiactl").touch()
     (tmp_path / "nvidia-uvm").touch()
     with (tmp_path / "nvidiactl").open():
-        assert not holds_gpu(), "NVML may count GPUs"
+        assert not has_cuda_context(), "NVML may count GPUs"
     with (tmp_path / "nvidia-uvm").open():
-        assert holds_gpu()
-    assert not holds_gpu()
+        assert has_cuda_context()
+    assert not has_cuda_context()
 
 
 def test_the_data_of_a_measurement_is_limited_and_that_of_a_look_is_not() -> None:

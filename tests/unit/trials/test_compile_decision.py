@@ -11,7 +11,7 @@ import pytest
 from autoresearch.data.span import Span
 from autoresearch.errors import ConfigError
 from autoresearch.trials.child_output import ChildOutput
-from autoresearch.trials.compile_decision import CompileTimes, decide_compiled, keep_times, known_times
+from autoresearch.trials.compile_decision import CompileTimes, decide_compiled, load_times, store_times
 from autoresearch.trials.spec import Budget, Device, TrialSpec
 
 DEVICE = Device(device="cpu", kind="a chip", precisions=("fp32",), free_bytes=None, versions={"torch": "9"})
@@ -104,19 +104,19 @@ def test_megatrons_layers_are_not_compiled() -> None:
 def test_a_damaged_memory_is_only_forgotten(cache: Path, damage: str) -> None:
     cache.mkdir()
     (cache / "times.json").write_text(damage)
-    assert known_times(spec(), 257, DEVICE) is None
-    keep_times(spec(), 257, DEVICE, LONG)
-    assert known_times(spec(), 257, DEVICE) == LONG
+    assert load_times(spec(), 257, DEVICE) is None
+    store_times(spec(), 257, DEVICE, LONG)
+    assert load_times(spec(), 257, DEVICE) == LONG
 
 
 def test_a_place_that_cannot_be_written_is_no_failure(cache: Path) -> None:
     cache.write_text("a file, not a folder")
-    keep_times(spec(), 257, DEVICE, LONG)
-    assert known_times(spec(), 257, DEVICE) is None
+    store_times(spec(), 257, DEVICE, LONG)
+    assert load_times(spec(), 257, DEVICE) is None
     assert decide(Runner({"compile_times": LONG.model_dump()}))[0] is True
 
 
 def test_what_is_remembered_can_be_read_by_others(cache: Path) -> None:
-    keep_times(spec(), 257, DEVICE, LONG)
+    store_times(spec(), 257, DEVICE, LONG)
     (only,) = json.loads((cache / "times.json").read_text()).values()
     assert only == {"eager_step_s": 1.0, "compiled_step_s": 0.5, "compile_s": 10.0}

@@ -35,7 +35,7 @@ NOBODY_LOOKS = lambda *_: None  # noqa: E731
 def said(*parts: bytes) -> ChildOutput:
     heard = ChildOutput(NOBODY_LOOKS)
     for part in parts:
-        heard.hear(part)
+        heard.feed_messages(part)
     return heard
 
 
@@ -69,12 +69,17 @@ class TestEnds:
             ([MEASURED], None, Cause.KILLED, "server"),
             ([b"loss 3.2\n"], 0, Cause.GARBAGE, "loss 3.2"),
             ([MEASURED, b"\xff\x1b[2J\n"], 0, Cause.GARBAGE, r"\xff\x1b[2J"),
-            ([b"{}\n"], 0, Cause.GARBAGE, "no measurement"),
-            ([b'{"measured": {"ok": true, "val_bpb": 3.3}}\n'], 0, Cause.GARBAGE, "no measurement"),
-            ([MEASURED.replace(b"3.3", b"NaN")], 0, Cause.GARBAGE, "no measurement"),
-            ([MEASURED.replace(b"3.3", b"1e999")], 0, Cause.GARBAGE, "no measurement"),
-            ([MEASURED.replace(b'"val_bpb": 3.3', b'"val_bpb": true')], 0, Cause.GARBAGE, "no measurement"),
-            ([b'{"failed": {"ok": false, "cause": "bad mood", "detail": ""}}\n'], 0, Cause.GARBAGE, "no measurement"),
+            ([b"{}\n"], 0, Cause.GARBAGE, "not a measurement"),
+            ([b'{"measured": {"ok": true, "val_bpb": 3.3}}\n'], 0, Cause.GARBAGE, "not a measurement"),
+            ([MEASURED.replace(b"3.3", b"NaN")], 0, Cause.GARBAGE, "not a measurement"),
+            ([MEASURED.replace(b"3.3", b"1e999")], 0, Cause.GARBAGE, "not a measurement"),
+            ([MEASURED.replace(b'"val_bpb": 3.3', b'"val_bpb": true')], 0, Cause.GARBAGE, "not a measurement"),
+            (
+                [b'{"failed": {"ok": false, "cause": "bad mood", "detail": ""}}\n'],
+                0,
+                Cause.GARBAGE,
+                "not a measurement",
+            ),
             ([b"x" * (MAX_MESSAGE_BYTES + 1)], 0, Cause.GARBAGE, "more than"),
             ([b"[" * 100_000 + b"\n"], 0, Cause.GARBAGE, "[[["),
         ],
@@ -90,19 +95,19 @@ class TestEnds:
 
     def test_what_it_was_killed_for_comes_first(self) -> None:
         late = said(MEASURED)
-        late.killed_for = (Cause.TIMEOUT, "not finished after 5 s")
+        late.kill_reason = (Cause.TIMEOUT, "not finished after 5 s")
         outcome = judge_end(late, -signal.SIGKILL, 123, 5.1, OUTCOME)
         assert isinstance(outcome, Failure)
         assert (outcome.cause, outcome.detail) == (Cause.TIMEOUT, "not finished after 5 s")
 
     def test_one_that_was_done_before_the_guard_struck_has_measured(self) -> None:
         just_in_time = said(MEASURED)
-        just_in_time.killed_for = (Cause.TIMEOUT, "not finished after 5 s")
+        just_in_time.kill_reason = (Cause.TIMEOUT, "not finished after 5 s")
         assert isinstance(judge_end(just_in_time, 0, 123, 5.0, OUTCOME), Measurement)
 
     def test_the_end_of_its_stderr_is_on_record(self) -> None:
         loud = said()
-        loud.note_stderr(b"x" * 10**6 + b"\xff the last words\n")
+        loud.feed_stderr(b"x" * 10**6 + b"\xff the last words\n")
         outcome = judge_end(loud, -signal.SIGSEGV, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)
         assert outcome.stderr_tail.endswith("the last words\n")
@@ -122,7 +127,7 @@ class TestHear:
         seen: list[tuple[Any, ...]] = []
         heard = ChildOutput(lambda *how: seen.append(how))
         for begin, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
-            heard.hear(whole[begin:end])
+            heard.feed_messages(whole[begin:end])
         assert seen == [("train", 0.5, 10, 1000.0)] * 3
         assert isinstance(judge_end(heard, 0, None, 1.0, OUTCOME), Measurement)
 
@@ -137,7 +142,7 @@ class TestHear:
     def test_progress_that_is_none_is_garbage_and_is_not_shown(self, progress: str) -> None:
         seen: list[tuple[Any, ...]] = []
         heard = ChildOutput(lambda *how: seen.append(how))
-        heard.hear(b'{"progress": %s}\n' % progress.encode())
+        heard.feed_messages(b'{"progress": %s}\n' % progress.encode())
         assert seen == []
         outcome = judge_end(heard, 0, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)
@@ -146,8 +151,8 @@ class TestHear:
     def test_memory_is_bounded_however_much_it_says(self) -> None:
         heard = ChildOutput(NOBODY_LOOKS)
         for _ in range(100):
-            heard.hear(b"x" * (MAX_MESSAGE_BYTES // 10))
-            heard.note_stderr(b"x" * 100_000)
+            heard.feed_messages(b"x" * (MAX_MESSAGE_BYTES // 10))
+            heard.feed_stderr(b"x" * 100_000)
         assert len(heard.messages) <= 1.2 * MAX_MESSAGE_BYTES
         assert len(heard.stderr) < 100_000
 
@@ -161,7 +166,7 @@ class TestGuard:
         before = Suspended(step=7, resumes_at=7, train_wall_s=9.0, val_wall_s=1.0)
         guard = Guard(os.getpid(), deadline=60.0, deadline_s=60.0, limit=None, before=before)
         for _ in range(2):
-            guard.count_earlier_parts(step)
+            guard.deduct_earlier_parts(step)
         assert guard.deadline == left_s
 
     def test_past_its_deadline(self) -> None:

@@ -1,4 +1,4 @@
-"""The brake: pulled once, and patient only with what trains."""
+"""The request to suspend: sent once; only a trial that trains is waited for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoresearch.trials.suspend import SUSPEND_DEADLINE_S, StopRequest
+from autoresearch.trials.suspend import StopRequest
 
 
 @pytest.fixture
@@ -18,39 +18,41 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
-def test_it_asks_once_however_often_it_is_wanted(pipe: tuple[int, int]) -> None:
+def test_it_is_sent_once_however_often_it_is_wanted(pipe: tuple[int, int]) -> None:
     stop_request = StopRequest(lambda: True, pipe[1])
     for _ in range(3):
         stop_request.send_if_wanted()
     assert os.read(pipe[0], 10) == b"\0"
 
 
-def test_it_asks_nothing_while_nobody_wants_it(pipe: tuple[int, int]) -> None:
+def test_nothing_is_sent_while_it_is_not_wanted(pipe: tuple[int, int]) -> None:
     stop_request = StopRequest(lambda: False, pipe[1])
     stop_request.send_if_wanted()
     assert stop_request.sent_at is None
     assert stop_request.abort_reason(None) == ""
 
 
-def test_a_trial_that_is_gone_is_not_asked() -> None:
+def test_a_trial_that_has_just_ended_counts_as_requested() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    StopRequest(lambda: True, writing).send_if_wanted()
+    stop_request = StopRequest(lambda: True, writing, clock=lambda: 1000.0)
+    stop_request.send_if_wanted()
+    assert stop_request.sent_at == 1000.0, "the runner reads the child's exit next; there is nothing to send again"
     os.close(writing)
 
 
-def test_what_does_not_train_yet_is_not_waited_for(pipe: tuple[int, int]) -> None:
+def test_a_trial_that_does_not_train_yet_is_not_waited_for(pipe: tuple[int, int]) -> None:
     stop_request = StopRequest(lambda: True, pipe[1])
     stop_request.send_if_wanted()
     assert stop_request.abort_reason(None) == "it had not begun to train"
     assert stop_request.abort_reason(0) == ""
 
 
-def test_what_hangs_is_not_waited_for_for_ever(pipe: tuple[int, int]) -> None:
+def test_a_trial_that_hangs_is_waited_for_until_the_deadline(pipe: tuple[int, int]) -> None:
     now = 1000.0
-    stop_request = StopRequest(lambda: True, pipe[1], clock=lambda: now)
+    stop_request = StopRequest(lambda: True, pipe[1], deadline_s=60.0, clock=lambda: now)
     stop_request.send_if_wanted()
-    now += SUSPEND_DEADLINE_S
+    now += 60.0
     assert stop_request.abort_reason(5) == ""
     now += 1
-    assert "did not stop within" in stop_request.abort_reason(5)
+    assert stop_request.abort_reason(5) == "it did not stop within 60 s"

@@ -17,7 +17,7 @@ from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
 from autoresearch.training.profiling import step_timing
-from autoresearch.training.profiling.step_timing import Stopwatch, compared, measure_speed, random_batches
+from autoresearch.training.profiling.step_timing import Stopwatch, measure_speed, random_batches, summarise
 from autoresearch.training.train import NonFiniteLossError
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget, TrialSpec
@@ -143,7 +143,7 @@ class TestFigures:
         watch = Stopwatch(Counting(), lambda *_: None, 1, {})
         watch.step_s = {"random": [1.0, 2.0, 9.0], "real": [2.0, 2.5, 9.0]}
         watch.batch_s = {"random": [0.0] * 3, "real": [0.001, 0.002, 0.009]}
-        s = compared(watch, steps=3, tokens_per_step=100, flops_per_token=7)
+        s = summarise(watch, steps=3, tokens_per_step=100, flops_per_token=7)
         assert (s.random_tokens_per_s, s.real_tokens_per_s) == (50.0, 40.0)
         assert (s.random_step_ms, s.real_step_ms, s.batch_ms) == (2000.0, 2500.0, 2.0)
         assert s.data_path_frac == pytest.approx(0.2)  # of 0.5, 0.2 and 0
