@@ -14,6 +14,7 @@ from autoresearch.storage.files import atomic_write
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import compile_cache
 from autoresearch.trials.spec import Device, TrialSpec
+from rails.knob_facts import TIMED_KNOBS
 
 # More than compiling has brought (1.3 on a CPU with a vocabulary of 50k) and less time than it has taken anywhere (13 s
 # and more): where even these do not pay, nothing needs to be compiled to know.
@@ -55,7 +56,6 @@ def steps_of(spec: TrialSpec, eager_step_s: float) -> int:
 
 
 TIMES = "times.json"  # beside what was compiled, so that both are lost together
-SHAPE = ("n_layer", "n_head", "d_model", "d_ff", "batch_size", "seq_len", "precision")
 
 
 def decide_compiled(
@@ -126,6 +126,6 @@ def _file() -> Path:
 
 
 def _key(spec: TrialSpec, vocab: int, device: Device) -> str:
-    shape = {knob: spec.cfg[knob] for knob in SHAPE}
+    shape = {knob: spec.cfg[knob] for knob in TIMED_KNOBS}
     machine = {"kind": device.kind, "versions": device.versions, "threads": spec.threads}
     return sha256_of({"shape": shape, "vocab": vocab, **machine})[:16]
