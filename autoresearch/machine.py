@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def reserve_bytes(total: int) -> int:
@@ -67,15 +68,20 @@ def resident_bytes(pid: int) -> int:
 
 def own_cgroups() -> list[Path]:
     """This process's cgroup (v2) and its ancestors: the tightest of their limits binds."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    own = next((line[3:] for line in lines if line.startswith("0::")), None)
+    own = own_cgroup_path()
     if own is None:
         return []
     group = CGROUP / own.lstrip("/")
     return [p for p in (group, *group.parents) if p.is_relative_to(CGROUP)]
+
+
+def own_cgroup_path(file: Path = OWN_CGROUP) -> str | None:
+    """This process's cgroup (v2), for example "/system.slice/autoresearch.service"; ``None`` without one."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), None)
 
 
 def _reclaimable(group: Path) -> int:

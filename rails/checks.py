@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from rails.knobs import Value, is_finite, show
 from rails.menu import Menu
 from rails.novelty import Tried
+from rails.strict_json import StrictJsonError, parse_json
 from rails.verdict import Config, Estimate, Limits
 
 MAX_REPLY_BYTES = 4096
@@ -31,13 +31,9 @@ def schema(raw: object) -> dict[str, Any]:
     """R1: exactly one JSON object with exactly ``knob, new_value, reason``. Raises ``Refused``."""
     text = _text(raw)
     try:
-        reply = json.loads(
-            text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite_float
-        )
-    except json.JSONDecodeError as e:
-        raise Refused(f"not one JSON object: {e.msg} at character {e.pos}") from e
-    except (ValueError, RecursionError) as e:
-        raise Refused("not one JSON object: a number too long or nesting too deep") from e
+        reply = parse_json(text)
+    except StrictJsonError as e:
+        raise Refused(f"not one JSON object: {e}") from e
     if not isinstance(reply, dict):
         raise Refused(f"a JSON object is expected, not {show(reply)}")
     if extra := [k for k in reply if k not in FIELDS]:
@@ -131,26 +127,6 @@ def _check_reason(reason: object) -> None:
     for char in reason:
         if unicodedata.category(char) in FORBIDDEN_CATEGORIES or char in BIDI:
             raise Refused(f"reason holds the control character {show(char)}")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in table:
-            raise Refused(f"key {show(key)} is written twice")
-        table[key] = value
-    return table
-
-
-def _no_constant(name: str) -> Any:
-    raise Refused(f"{name} is not a number")
-
-
-def _finite_float(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise Refused(f"{show(digits)} is too large a number")
-    return value
 
 
 def _lines(cfg: Config) -> list[str]:

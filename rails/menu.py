@@ -13,6 +13,7 @@ from typing import Any
 
 from rails.expr import Rule, RuleError
 from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, is_finite, show
+from rails.strict_json import parse_json
 from rails.verdict import Config
 
 DEFAULT_PATH = Path(__file__).with_name("perturbation_menu.json")
@@ -116,11 +117,9 @@ def load_menu(path: Path = DEFAULT_PATH) -> Menu:
     """Read a menu file. Raises ``MenuError`` naming file and entry."""
     try:
         text = path.read_bytes()[: 1 << 20].decode()
-        return parse_menu(json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant))
+        return parse_menu(parse_json(text))
     except OSError as e:
         raise MenuError(f"{path}: {e.strerror}") from e
-    except RecursionError as e:
-        raise MenuError(f"{path}: nested too deeply") from e
     except ValueError as e:
         raise MenuError(f"{path}: {e}") from e
 
@@ -220,15 +219,3 @@ def _table(raw: object, where: str) -> Mapping[str, Any]:
 def _only(table: Mapping[str, Any], allowed: set[str], where: str) -> None:
     if extra := sorted(set(table) - allowed):
         raise MenuError(f"{where}: unknown field {extra[0]!r}; known are {', '.join(sorted(allowed))}")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        twice = next(k for i, (k, _) in enumerate(pairs) if k in dict(pairs[:i]))
-        raise MenuError(f"{twice}: written twice")
-    return table
-
-
-def _no_constant(name: str) -> Any:
-    raise MenuError(f"{name} is not a number")

@@ -52,8 +52,9 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.daemon.observers.group import ObserverGroup
     from autoresearch.daemon.observers.terminal import Terminal
     from autoresearch.daemon.recording import read_recording
-    from autoresearch.daemon.systemd.unit import own_groups, start_command, startup_warnings
+    from autoresearch.daemon.systemd.unit import start_command, startup_warnings
     from autoresearch.daemon.systemd.watchdog import WatchdogObserver, patience_s
+    from autoresearch.machine import own_cgroup_path
     from autoresearch.storage.progress_file import ProgressFile
 
     settings = resolve_args(args).settings
@@ -75,7 +76,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
             print(f"\ntrajectory  {settings.run_dir / TRAJECTORY}")
             for name in reports():
                 print(f"report      {settings.run_dir / name}")
-            again = start_command(own_groups()) if manager.address else ""
+            again = start_command(own_cgroup_path()) if manager.address else ""
             print(_how_to_go_on(args.argv, settings, ending == "complete", again))
     except OSError:  # the terminal was closed, and because of that the run has ended, in good order
         discard_stdout()

@@ -11,6 +11,7 @@ from autoresearch.core.measurement import Failure
 from autoresearch.core.records import Yardstick
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, PositiveInt
 from rails import Config
+from rails.knob_facts import UNTIMED_KNOBS
 
 METHOD = 1  # raised with every change that makes a measured speed mean something else
 ROUNDS = 5
@@ -70,9 +71,8 @@ def swept(cfg: Config) -> Swept:
 
 
 SWEPT = ("batch_size", "seq_len", "precision")
-# What no step's time depends on. Everything else does until shown otherwise, so a new knob or a new field of the
-# yardstick makes old points count no more.
-UNTIMED_KNOBS = frozenset({"lr", "lr_warmup", "grad_clip", "weight_decay", "beta1", "beta2"})
+# With UNTIMED_KNOBS, what no step's time depends on. Everything else does until shown otherwise, so a new knob or a new
+# field of the yardstick makes old points count no more.
 UNTIMED_YARDSTICK = frozenset(
     {"span_start_token", "span_tokens", "span_bytes", "evaluator_version", "budget_kind", "budget_size"}
 )

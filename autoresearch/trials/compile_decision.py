@@ -17,6 +17,7 @@ from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import compile_cache
 from autoresearch.trials.spec import Device, TrialSpec
 from autoresearch.trials.trainers import TRAINERS
+from rails.knob_facts import TIMED_KNOBS
 
 # A larger speed-up than was ever measured (1.3 on a CPU with a vocabulary of 50k) and a shorter compile time (13 s and
 # more): where even these do not pay off, no trial compile is needed to decide.
@@ -58,7 +59,6 @@ def steps_of(spec: TrialSpec, eager_step_s: float) -> int:
 
 
 TIMES = "times.json"  # in the compile cache, so that both are lost together
-SHAPE = ("n_layer", "n_head", "d_model", "d_ff", "batch_size", "seq_len", "precision")
 
 
 def decide_compiled(
@@ -132,6 +132,6 @@ def _file() -> Path:
 
 
 def _key(spec: TrialSpec, vocab: int, device: Device) -> str:
-    shape = {knob: spec.cfg[knob] for knob in SHAPE}
+    shape = {knob: spec.cfg[knob] for knob in TIMED_KNOBS}
     machine = {"kind": device.kind, "versions": device.versions, "threads": spec.threads}
     return sha256_of({"shape": shape, "vocab": vocab, **machine})[:16]

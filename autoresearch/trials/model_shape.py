@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rails.knob_facts import MODEL_SHAPE_KNOBS
+
 # Logits of one chunk: what fits into a CPU's cache, or a quarter of a GiB in fp32 on a GPU. A chunk has at least
 # MIN_CHUNK_TOKENS, because each chunk passes once over the gradient of the vocabulary's weights.
 CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 26}
@@ -26,7 +28,7 @@ class ModelShape:
     @classmethod
     def of(cls, cfg: Mapping[str, Any], vocab: int) -> ModelShape:
         """The shape of one configuration with a tokenizer of ``vocab`` ids."""
-        return cls(**{k: int(cfg[k]) for k in ("n_layer", "n_head", "d_model", "d_ff", "seq_len")}, vocab=vocab)
+        return cls(**{k: int(cfg[k]) for k in MODEL_SHAPE_KNOBS}, vocab=vocab)
 
     @property
     def params(self) -> int:

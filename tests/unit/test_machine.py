@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from autoresearch import machine
-from autoresearch.machine import available_bytes, reserve_bytes, resident_bytes, spare_bytes, total_bytes, usable_cpus
+from autoresearch.machine import (
+    available_bytes,
+    own_cgroup_path,
+    reserve_bytes,
+    resident_bytes,
+    spare_bytes,
+    total_bytes,
+    usable_cpus,
+)
 
 GIB = 1 << 30
 
@@ -57,3 +65,24 @@ def test_the_reserve_is_a_twentieth_within_bounds(total: int, reserve: int) -> N
 
 def test_a_process_that_is_gone_holds_nothing() -> None:
     assert resident_bytes(2**22 - 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("0::/system.slice/autoresearch.service\n", "/system.slice/autoresearch.service"),
+        ("1:name=systemd:/\n0::/user.slice/session-2.scope\n", "/user.slice/session-2.scope"),
+        ("0::/\n", "/"),
+        ("2:memory:/docker/1\n1:name=systemd:/docker/1\n", None),
+        ("", None),
+    ],
+)
+def test_the_cgroup_of_version_2_is_read_from_the_file_of_the_process(
+    tmp_path: Path, text: str, path: str | None
+) -> None:
+    (tmp_path / "cgroup").write_text(text)
+    assert own_cgroup_path(tmp_path / "cgroup") == path
+
+
+def test_without_proc_there_is_no_cgroup(tmp_path: Path) -> None:
+    assert own_cgroup_path(tmp_path / "cgroup") is None

@@ -6,14 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-CGROUP = Path("/proc/self/cgroup")
+from autoresearch.machine import own_cgroup_path
+
 SYSTEM = (Path("/etc/systemd/system"), Path("/run/systemd/system"))
 LINGER = Path("/var/lib/systemd/linger")
 
 
 def startup_warnings() -> list[str]:
     """What will end the run before its time although nothing is wrong with it now, in words."""
-    name, is_user = own_unit(own_groups())
+    name, is_user = own_unit(own_cgroup_path())
     if not name:
         return []
     if not is_user:
@@ -22,28 +23,16 @@ def startup_warnings() -> list[str]:
     return not_enabled(name, own, "systemctl --user") + no_lingering(os.environ, LINGER)
 
 
-def start_command(groups: str) -> str:
+def start_command(cgroup: str | None) -> str:
     """What starts this unit again; empty outside of one."""
-    name, is_user = own_unit(groups)
+    name, is_user = own_unit(cgroup)
     return f"systemctl {'--user ' if is_user else ''}start {name.removesuffix('.service')}" if name else ""
 
 
-def own_groups() -> str:
-    """The text of /proc/self/cgroup, or nothing."""
-    try:
-        return CGROUP.read_text()
-    except OSError:
-        return ""
-
-
-def own_unit(groups: str) -> tuple[str, bool]:
-    """The service in the text of /proc/self/cgroup, or an empty name, and whether it is one of a user's manager."""
-    paths = [line.partition("::")[2] for line in groups.splitlines() if line.startswith("0::")]
-    for path in paths:
-        name = path.rpartition("/")[2]
-        if name.endswith(".service"):
-            return name, "/user@" in path
-    return "", False
+def own_unit(cgroup: str | None) -> tuple[str, bool]:
+    """The service that a cgroup's path ends with, or an empty name, and whether a user's manager runs it."""
+    name = (cgroup or "").rpartition("/")[2]
+    return (name, "/user@" in (cgroup or "")) if name.endswith(".service") else ("", False)
 
 
 def not_enabled(name: str, roots: Iterable[Path], systemctl: str) -> list[str]:

@@ -14,10 +14,9 @@ from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report.export.warmup import Warmup
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
+from rails.knob_facts import INTEGER_KNOBS, KNOB_FACTS, NUMBER_KNOBS
 
 PRECISIONS = ("fp32", "bf16", "fp8")
-INTEGERS = ("n_layer", "n_head", "d_model", "d_ff", "lr_warmup", "batch_size", "seq_len")
-NUMBERS = ("lr", "grad_clip", "weight_decay", "beta1", "beta2")
 FP8_RECIPE = "tensorwise"  # what the run's settings say where nobody chose
 
 
@@ -130,15 +129,15 @@ def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: i
 
 def checked(cfg: Cfg) -> Cfg:
     """``cfg`` with every knob that Megatron needs and no other. Raises ``ConfigError`` naming knob and value."""
-    known = {*INTEGERS, *NUMBERS, "precision"}
+    known = set(KNOB_FACTS)
     hint = "export a run with the package's own knobs; a menu_file of yours may narrow them, not add to them"
     for name in sorted(set(cfg) ^ known):
         what = f"= {cfg[name]!r} has no counterpart in Megatron" if name in cfg else "is missing"
         raise ConfigError(f"knob {name} {what}", hint=hint)
-    for name in INTEGERS:
+    for name in INTEGER_KNOBS:
         if type(cfg[name]) is not int or int(cfg[name]) < (name != "lr_warmup"):
             raise ConfigError(f"{name} = {cfg[name]!r} is no positive whole number", hint=hint)
-    for name in NUMBERS:
+    for name in NUMBER_KNOBS:
         value = cfg[name]
         if isinstance(value, str) or not math.isfinite(value) or value < 0:
             raise ConfigError(f"{name} = {value!r} is no finite number of at least 0", hint=hint)
@@ -146,7 +145,7 @@ def checked(cfg: Cfg) -> Cfg:
         raise ConfigError(f"precision = {cfg['precision']!r} is none of {', '.join(PRECISIONS)}", hint=hint)
     if int(cfg["d_model"]) % int(cfg["n_head"]):
         raise ConfigError(f"d_model = {cfg['d_model']} is no multiple of n_head = {cfg['n_head']}", hint=hint)
-    return {**cfg, **{name: float(cfg[name]) for name in NUMBERS}}
+    return {**cfg, **{name: float(cfg[name]) for name in NUMBER_KNOBS}}
 
 
 def vocab_of(cfg: Cfg, params: int) -> int:

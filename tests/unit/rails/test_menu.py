@@ -182,9 +182,9 @@ def test_a_bad_constraint_is_refused_by_its_place_and_name(plain, entry, words):
 BAD_FILE = {
     "not JSON": (b"knobs = 3", "Expecting value"),
     "not text": (b"\xff\xfe", "utf-8"),
-    "a key twice": (b'{"version": 1, "knobs": {"lr": {}, "lr": {}}}', "lr: written twice"),
+    "a key twice": (b'{"version": 1, "knobs": {"lr": {}, "lr": {}}}', "key 'lr' is written twice"),
     "not a number": (b'{"version": NaN}', "NaN is not a number"),
-    "bottomless": (b"[" * 100_000, "nested too deeply"),
+    "bottomless": (b"[" * 100_000, "nested more than 100 levels deep"),
     "empty": (b"", "Expecting value"),
     "endless": (b" " * (1 << 21) + b"{}", "Expecting value"),
     "a bad knob": (b'{"version": 1, "knobs": {"lr": {"type": "float"}}}', r"knobs\.lr\.default: missing"),

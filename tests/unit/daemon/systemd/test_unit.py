@@ -10,31 +10,32 @@ from autoresearch.daemon.systemd.unit import no_lingering, not_enabled, own_unit
 
 
 @pytest.mark.parametrize(
-    ("groups", "found"),
+    ("cgroup", "found"),
     [
-        ("0::/system.slice/autoresearch.service\n", ("autoresearch.service", False)),
+        ("/system.slice/autoresearch.service", ("autoresearch.service", False)),
         (
-            "1:name=systemd:/\n0::/system.slice/system-autoresearch.slice/autoresearch@a.service\n",
+            "/system.slice/system-autoresearch.slice/autoresearch@a.service",
             ("autoresearch@a.service", False),
         ),
         (
-            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/autoresearch.service",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/autoresearch.service",
             ("autoresearch.service", True),
         ),
-        ("0::/user.slice/user-1000.slice/session-2.scope\n", ("", False)),
-        ("0::/\n", ("", False)),
+        ("/user.slice/user-1000.slice/session-2.scope", ("", False)),
+        ("/", ("", False)),
         ("", ("", False)),
+        (None, ("", False)),
     ],
 )
-def test_the_unit_is_the_last_part_of_the_cgroup(groups, found):
-    assert own_unit(groups) == found
+def test_the_unit_is_the_last_part_of_the_cgroup(cgroup, found):
+    assert own_unit(cgroup) == found
 
 
 def test_a_unit_is_started_again_as_it_was():
-    user = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/autoresearch.service"
-    assert start_command("0::/system.slice/autoresearch@a.service") == "systemctl start autoresearch@a"
+    user = "/user.slice/user-1000.slice/user@1000.service/app.slice/autoresearch.service"
+    assert start_command("/system.slice/autoresearch@a.service") == "systemctl start autoresearch@a"
     assert start_command(user) == "systemctl --user start autoresearch"
-    assert start_command("0::/user.slice/user-1000.slice/session-2.scope") == ""
+    assert start_command("/user.slice/user-1000.slice/session-2.scope") == ""
 
 
 @pytest.mark.parametrize("kind", ["wants", "requires"])
