@@ -59,8 +59,8 @@ class TimedServer(LlmServer):
         finally:
             assert time.monotonic() - began < self.deadline_s + PROMISED_S
 
-    def meet(self) -> Any:
-        return self.timed(super().meet)
+    def discover(self) -> Any:
+        return self.timed(super().discover)
 
     def ask(self, *args: Any) -> Any:
         return self.timed(partial(super().ask, *args))

@@ -68,7 +68,7 @@ class LlmServer:
         """For how many seconds it is not to be asked after its failures; 0 where it may be."""
         return self.breaker.resting_s()
 
-    def meet(self) -> Answer | None:
+    def discover(self) -> Answer | None:
         """Look which model is there, and once for each whether it enforces a schema; a failure says why it cannot.
 
         Cheap after the first time (one GET), so it is done before every conversation: a model may be swapped.

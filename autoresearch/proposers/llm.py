@@ -44,7 +44,7 @@ class Llm(Protocol):
 
     def resting_s(self) -> float: ...
 
-    def meet(self) -> Answer | None: ...
+    def discover(self) -> Answer | None: ...
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer: ...
 
@@ -146,7 +146,7 @@ class LlmProposer:
         if not self._fits(talk.messages):
             talk.messages = []  # the conversation has outgrown the context: it begins anew
         if not talk.messages:
-            if failed := self.llm.meet():
+            if failed := self.llm.discover():
                 return failed
             try:
                 prompt = self._prompt(trajectory, talk.scale)

@@ -28,7 +28,7 @@ class ScriptedLlm:
     def resting_s(self) -> float:
         return self.rest_s
 
-    def meet(self) -> Answer | None:
+    def discover(self) -> Answer | None:
         return self.unmet
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:

@@ -177,7 +177,7 @@ def test_what_is_listed_of_the_context_is_believed_and_a_setting_more():
     with FakeLlm(says(GOOD), max_model_len=20_000) as server:
         for context, expected in ((0, 20_000), (10_000, 10_000)):
             with world_of(server.base_url, context=context) as world:
-                world.llm.meet()
+                world.llm.discover()
                 assert world.llm.max_model_len == expected
 
 

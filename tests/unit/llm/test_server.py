@@ -21,7 +21,7 @@ SCHEMA = {"type": "object"}
 def met(server: FakeLlm, wish: threading.Event | None = None, **fields) -> LlmServer:
     wish = wish or threading.Event()
     llm = LlmServer(Client(server.base_url, None), AsyncBridge(wish.is_set), notify=lambda _: None, **fields)
-    assert llm.meet() is None
+    assert llm.discover() is None
     return llm
 
 
@@ -53,10 +53,10 @@ def test_a_wish_ends_a_meeting_and_it_can_be_made_again():
     with FakeLlm(says("hi"), on_probe=wishes(wish, silence())) as server:
         llm = LlmServer(Client(server.base_url, None), AsyncBridge(wish.is_set), notify=lambda _: None)
         with pytest.raises(Interrupted):
-            llm.meet()
+            llm.discover()
         wish.clear()
         server.on_probe = None
-        assert llm.meet() is None
+        assert llm.discover() is None
         assert llm.structured == "enforced"
         llm.close()
 
@@ -117,10 +117,10 @@ def test_when_it_answers_at_last_that_is_said():
     said: list[str] = []
     with FakeLlm(says("hi"), on_models=says_no(503)) as server:
         llm = LlmServer(Client(server.base_url, None), AsyncBridge(), said.append)
-        assert llm.meet() is not None
+        assert llm.discover() is not None
         server.on_models = None
-        assert llm.meet() is None
-        assert llm.meet() is None
+        assert llm.discover() is None
+        assert llm.discover() is None
         assert said == ["the LLM server answers: fake-model"]
         llm.close()
 

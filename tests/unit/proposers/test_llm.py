@@ -57,7 +57,7 @@ class ScriptedLlm:
     def resting_s(self) -> float:
         return self.rest_s
 
-    def meet(self) -> Answer | None:
+    def discover(self) -> Answer | None:
         self.meetings += 1
         return self.failed
 
