@@ -225,7 +225,7 @@ class TestAuto:
             assert loop.run() == "complete"
             looked = len(server.requests)
             assert looked == 3, "once at the beginning and in iterations 2 and 4; then it is left alone"
-            assert "left alone for 60 s" in found.messages[-1]
+            assert "not asked for 60 s" in found.messages[-1]
 
             server.on_models, now[0] = None, now[0] + 61
             loop.iters = 12
