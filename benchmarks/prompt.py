@@ -14,7 +14,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_policy
 from autoresearch.proposers.prompting.answer_schema import answer_schema
-from autoresearch.proposers.prompting.prompt import Situation, build_prompt
+from autoresearch.proposers.prompting.prompt import PromptInputs, build_prompt
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_loop import fake_loop
@@ -45,7 +45,7 @@ def night(iterations: int) -> tuple[Space, Trajectory]:
 
 def main() -> None:
     space, trajectory = night(ITERATIONS)
-    situation = Situation(space, trajectory, "2 h 30 min", PROPOSALS)
+    inputs = PromptInputs(space, trajectory, "2 h 30 min", PROPOSALS)
     print(f"### Time to build a prompt\n\n{describe()}\n")
     print(f"`python -m benchmarks.prompt`: {REPEATS} times each, a run with {ITERATIONS:,} iterations\n")
     print("| | median ms | largest ms | characters |\n|---|---|---|---|")
@@ -53,7 +53,7 @@ def main() -> None:
         times, text = [], ""
         for _ in range(REPEATS):
             began = time.perf_counter()
-            text = build_prompt(situation, tokens)
+            text = build_prompt(inputs, tokens)
             times.append(1000 * (time.perf_counter() - began))
         print(f"| prompt of {tokens:,} tokens | {statistics.median(times):.1f} | {max(times):.1f} | {len(text):,} |")
     times = []

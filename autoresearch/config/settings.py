@@ -150,7 +150,7 @@ class Settings(Section):
     corpus: str | None = Field(None, description="a prepared corpus, or 'stdlib' to prepare that in the run directory")
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
     proposer: Literal["auto", "hybrid", "nim", "tpe", "random", "replay"] = Field(
-        "auto", description="who suggests changes; auto: hybrid where an LLM server answers, else tpe"
+        "auto", description="what suggests changes; auto: hybrid where an LLM server answers, else tpe"
     )
     replay_from: Path | None = Field(
         None, description="trajectory or exchanges.jsonl whose proposals the replay proposer repeats"

@@ -19,12 +19,12 @@ from autoresearch.daemon.backend import TrialBackend
 from autoresearch.energy.meter import PowerMeter, metering_of_this_machine
 from autoresearch.energy.telemetry import Telemetry
 from autoresearch.errors import ConfigError
+from autoresearch.proposers.factory import LLM_PROPOSERS
 
 IDLE_S = 3.0  # of samples before the first trial
 IDLE_DEADLINE_S = 10.0  # where the sensor takes its time
 POLL_S = 0.1
 UNKNOWN_S = 600.0  # without a joule, after which a bound on them is not kept
-WITH_LLM = ("nim", "hybrid")  # proposers that have met their server
 
 
 class Stoppable(Protocol):
@@ -66,7 +66,7 @@ def meter_run(
     if opened is None:
         yield None
         return
-    meter.llm_is_here = proposer in WITH_LLM and is_local(settings.llm.base_url)
+    meter.llm_is_here = proposer in LLM_PROPOSERS and is_local(settings.llm.base_url)
     meter.use(opened, Telemetry(run_dir))
     try:
         idle = idle_power(meter, control, sleep) if meter.source.method != "none" else None

@@ -30,7 +30,7 @@ from autoresearch.daemon.policy import Policy, build_policy, check_policy, check
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.errors import ConfigError
 from autoresearch.machine import boot_id, utc
-from autoresearch.proposers.factory import Surroundings, open_proposer
+from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.journal import Journal
@@ -110,7 +110,7 @@ def go_on(
 ) -> str:
     """Everything is there: fix or check the yardstick, then loop."""
     check_yardstick(trajectory, backend.yardstick)
-    around = Surroundings(
+    context = ProposerContext(
         space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, backend, settings)),
         judge=partial(judge, policy, backend, settings),
         run_dir=journal.path.parent,
@@ -119,8 +119,8 @@ def go_on(
         utc=utc,
     )
     with (
-        open_proposer(settings, around, replies) as proposer,
-        meter_run(settings, backend, meter, around.run_dir, proposer.name, control, observer, trajectory) as metering,
+        open_proposer(settings, context, replies) as proposer,
+        meter_run(settings, backend, meter, context.run_dir, proposer.name, control, observer, trajectory) as metering,
     ):
         loop = build_loop(settings, policy, backend, journal, trajectory, control, meter, observer, proposer, metering)
         ending = loop.run()

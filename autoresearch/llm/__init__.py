@@ -1,1 +1,1 @@
-"""Talking to an OpenAI-compatible server: one call with a deadline, how it ended, and when not to ask at all."""
+"""Client of an OpenAI-compatible server: one call with a deadline, retries, its classification, a circuit breaker."""

@@ -1,4 +1,4 @@
-"""What a call of an LLM server came to."""
+"""The result of one call of an LLM server."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from autoresearch.core.llm_calls import Classification
 
+MAX_TEXT_CHARS = 1 << 16  # that are kept of an answer, and of its thinking
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The model's words, or why there are none.
+    """The model's text, or the reason why there is none.
 
-    ``classification`` is ``ok`` where there is an answer to judge: what it is worth, only the rails can say. Times are
-    in seconds; ``None`` is what the server did not say.
+    ``classification`` is ``ok`` where there is text to judge: whether it holds a valid proposal, the rails decide
+    later. A field that the server did not report is ``None``.
     """
 
     classification: Classification
-    detail: str = ""  # the server's or the transport's own words: untrusted
-    text: str = ""  # the answer, its thinking taken out
+    detail: str = ""  # message of the server or the transport: untrusted
+    text: str = ""  # the answer without its thinking
     thinking: str = ""
-    has_tool_call: bool = False  # in a field of its own, beside the text
+    has_tool_call: bool = False  # the response has a tool call beside the text
     finish_reason: str | None = None
     model: str | None = None
     prompt_tokens: int | None = None
@@ -27,5 +29,5 @@ class Answer:
     latency_s: float = 0.0
     tries: int = 1
     retry_after_s: float | None = None
-    structured: bool = False  # whether a schema was sent along
+    structured: bool = False  # whether a schema was sent with the request
     think_style: str = "none"  # see thinking.Style

@@ -1,4 +1,4 @@
-"""Waiting for a server in this thread, bounded by the clock on the wall, with an eye on the user all the while."""
+"""Run a coroutine from synchronous code: bounded by wall-clock time, and interrupted when the user requests it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any, TypeVar
 
 from autoresearch.core.ports import Interrupted
 
-POLL_S = 0.1  # how often it looks whether the user wants something else
-GRACE_S = 0.5  # what a cancelled request gets to close its connection
+POLL_S = 0.1  # interval between two calls of ``interrupted``
+GRACE_S = 0.5  # time for a cancelled request to close its connection
 
 T = TypeVar("T")
 
 
 class AsyncBridge:
-    """Runs one coroutine at a time. Whatever it waits for, ``interrupted`` is asked ten times a second.
+    """Runs one coroutine at a time and calls ``interrupted`` ten times a second while it runs.
 
-    A timeout of the HTTP client counts from byte to byte, and a server that drips outlasts it; this one does not.
+    An HTTP client's timeout counts from byte to byte, so a server that sends one byte now and then outlasts it. The
+    deadline here counts from the start.
     """
 
     def __init__(self, interrupted: Callable[[], bool] = lambda: False) -> None:
@@ -28,65 +29,65 @@ class AsyncBridge:
         self._loop = asyncio.new_event_loop()
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
-        """The coroutine's result. Raises ``TimeoutError`` past ``seconds``, and ``Interrupted`` at the user's wish."""
+        """The coroutine's result. Raises ``TimeoutError`` after ``seconds``, ``Interrupted`` on the user's request."""
         if self._loop.is_closed():
-            coroutine.close()  # else Python complains that it was never awaited
-            raise RuntimeError("the waiter is closed")
-        helpers = ThreadPoolExecutor(1, "llm")  # names are looked up in a thread, which shall not outlive the call
-        self._loop.set_default_executor(helpers)
-        waiting = self._loop.create_task(self._bounded(coroutine, seconds))
+            coroutine.close()  # else Python warns that it was never awaited
+            raise RuntimeError("the AsyncBridge is closed")
+        executor = ThreadPoolExecutor(1, "llm")  # resolves host names; must not outlive the call
+        self._loop.set_default_executor(executor)
+        task = self._loop.create_task(self._bounded(coroutine, seconds))
         try:
-            return self._loop.run_until_complete(waiting)
+            return self._loop.run_until_complete(task)
         except KeyboardInterrupt:
-            self._give_up(waiting)
+            self._end_after_interrupt(task)
             raise
         finally:
-            helpers.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass. Raises ``Interrupted`` at the user's wish."""
+        """Sleep. Raises ``Interrupted`` on the user's request."""
         self.run(asyncio.sleep(seconds), seconds + GRACE_S)
 
     def close(self) -> None:
-        """End what is still running, and give the loop's descriptors back."""
+        """Cancel what still runs and close the loop's file descriptors."""
         if self._loop.is_closed():
             return
-        left = asyncio.all_tasks(self._loop)  # after a Ctrl-C
-        for task in left:
+        pending = asyncio.all_tasks(self._loop)  # after a Ctrl-C
+        for task in pending:
             task.cancel()
-        if left:
-            self._loop.run_until_complete(asyncio.wait(left, timeout=GRACE_S))
+        if pending:
+            self._loop.run_until_complete(asyncio.wait(pending, timeout=GRACE_S))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
-    def _give_up(self, waiting: asyncio.Task[Any]) -> None:
-        """After a Ctrl-C, which may have hit the request itself: it would come out once more when the loop goes on."""
-        if waiting.done():  # the interrupt came out of it: asyncio's loop would wait for ever for such a one
-            waiting.exception()
+    def _end_after_interrupt(self, task: asyncio.Task[Any]) -> None:
+        """End the task after a Ctrl-C. If the interrupt hit the task, the loop's next run would raise it again."""
+        if task.done():  # it ended with the interrupt: running the loop until such a task completes never returns
+            task.exception()
             return
-        waiting.cancel()
+        task.cancel()
         with suppress(asyncio.CancelledError, Exception, KeyboardInterrupt):
-            self._loop.run_until_complete(waiting)
+            self._loop.run_until_complete(task)
 
     async def _bounded(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         task = asyncio.ensure_future(coroutine)
-        end = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         try:
             while not task.done():
-                left = end - time.monotonic()
-                if left <= 0:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
                     raise TimeoutError(f"no answer within {seconds:.0f} s")
                 if self._interrupted():
                     raise Interrupted("the proposer was interrupted")
-                await asyncio.wait({task}, timeout=min(POLL_S, left))
+                await asyncio.wait({task}, timeout=min(POLL_S, left_s))
             return task.result()
         finally:
-            await _ended(task)
+            await _cancel(task)
 
 
-async def _ended(task: asyncio.Task[Any]) -> None:
+async def _cancel(task: asyncio.Task[Any]) -> None:
     if not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=GRACE_S)
     if task.done() and not task.cancelled():
-        task.exception()  # looked at, so that asyncio does not complain of it
+        task.exception()  # retrieved, so that asyncio does not log it as never retrieved

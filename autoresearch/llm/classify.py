@@ -1,4 +1,4 @@
-"""How a request failed, as one name: from what the ``openai`` package raised to a ``Classification``."""
+"""Map an exception of the ``openai`` package to a ``Classification``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from autoresearch.llm.client import BodyRefused
 
 MAX_DETAIL_CHARS = 300
 
-# What servers say when prompt and answer do not fit: vLLM and NIM in three wordings, llama.cpp's two servers, SGLang,
-# LM Studio, OpenAI, TGI. Not every 400 that speaks of length is one, so each pattern names the context.
+# Error messages for a prompt that does not fit with its answer: vLLM and NIM (three wordings), llama.cpp's two servers,
+# SGLang, LM Studio, OpenAI, TGI. Other errors mention a length too, so each pattern names the context.
 OVERFLOW = re.compile(
     r"maximum context length|context length (is|of) only|context_length_exceeded|longest input is"
     r"|(longer|greater) than the (model'?s )?(context length|maximum model length)"
@@ -34,13 +34,13 @@ MODEL_GONE = re.compile(
     r"model_not_found|model\b.{0,300}?\b(not exist|not found|unknown|(not |un)loaded|not available)|no models? loaded",
     re.IGNORECASE | re.DOTALL,
 )
-MAX_SEARCHED_CHARS = 1 << 14  # of an error's body
+MAX_SEARCHED_CHARS = 1 << 14  # of the body of an error response
 OVERFLOW_STATUS = frozenset({400, 413, 422, 500})  # llama-cpp-python answers an overflow with 400 or 500
 MODEL_STATUS = frozenset({400, 404, 410, 422})
 
 
-def classify_error(error: Exception, without_key: Callable[[str], str] = str) -> Answer:
-    """What ``error`` says of the call, as an ``Answer`` without text."""
+def classify_error(error: Exception, redact: Callable[[str], str] = str) -> Answer:
+    """Classify ``error``: an ``Answer`` without text. ``redact`` removes the key from the detail."""
     match error:
         case openai.APIStatusError():
             body = error.response.text[:MAX_SEARCHED_CHARS]
@@ -49,15 +49,17 @@ def classify_error(error: Exception, without_key: Callable[[str], str] = str) ->
             kind, detail = Classification.TIMEOUT, str(error)
         case openai.APIConnectionError():
             cause = error.__cause__ or error
-            kind, detail = _of_connection(cause), f"{type(cause).__name__}: {cause}"
+            kind, detail = _classify_connection(cause), f"{type(cause).__name__}: {cause}"
         case _:
             kind, detail = Classification.MALFORMED_RESPONSE, f"{type(error).__name__}: {error}"
-    wait = _wait(error.response.headers) if isinstance(error, openai.APIStatusError) else None
-    return Answer(kind, _brief(without_key(detail)), retry_after_s=wait)  # before it is cut: half a key is one too
+    wait_s = _retry_after_s(error.response.headers) if isinstance(error, openai.APIStatusError) else None
+    return Answer(
+        kind, _shorten(redact(detail)), retry_after_s=wait_s
+    )  # redacted first: cutting could leave half a key
 
 
 def classify_status(status: int, body: str) -> Classification:
-    """The name of an HTTP error."""
+    """Classify an HTTP error by its status and body."""
     if status == 429:
         return Classification.RATE_LIMITED
     if status in OVERFLOW_STATUS and OVERFLOW.search(body):
@@ -75,8 +77,8 @@ def context_length_in(detail: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _of_connection(cause: BaseException) -> Classification:
-    """A connection that is refused or breaks off is no server; one that speaks something else is a wrong one."""
+def _classify_connection(cause: BaseException) -> Classification:
+    """Unreachable where the connection was refused or broken off, malformed where the peer does not speak HTTP."""
     if isinstance(cause, BodyRefused | httpx2.DecodingError):
         return Classification.MALFORMED_RESPONSE
     if isinstance(cause, httpx2.RemoteProtocolError) and not re.search("disconnect|closed", str(cause), re.IGNORECASE):
@@ -84,18 +86,18 @@ def _of_connection(cause: BaseException) -> Classification:
     return Classification.UNREACHABLE
 
 
-def _wait(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in seconds: a number, or a date (RFC 9110, 10.2.3). Nonsense is no wish, and the past is no wait."""
-    said = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", said):
-        return float(said)
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3): ``None`` if unreadable, 0 if in the past."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
+        return float(value)
     try:
-        until = parsedate_to_datetime(said)
+        until = parsedate_to_datetime(value)
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         return max(0.0, (until - datetime.now(UTC)).total_seconds())
     except (ValueError, OverflowError):
         return None
 
 
-def _brief(text: str) -> str:
+def _shorten(text: str) -> str:
     return " ".join(text[: 4 * MAX_DETAIL_CHARS].split())[:MAX_DETAIL_CHARS]

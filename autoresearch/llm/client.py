@@ -1,7 +1,7 @@
-"""Single requests to an OpenAI-compatible server, through the ``openai`` package, with everything bounded.
+"""Single requests to an OpenAI-compatible server through the ``openai`` package, everything bounded.
 
-The package's own retries are off (``patience.py`` has them) and so is its parsing: a server that answers 200 with HTML
-or without choices must come out as what it is, not as an attribute error.
+The package's own retries are off (see ``retry.py``) and so is its parsing (see ``parse.py``): a server that answers 200
+with HTML or without choices must be reported as that, not as an attribute error.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import openai
 
 from autoresearch.core.llm_calls import Message
 from autoresearch.errors import ConfigError
-from autoresearch.llm.key import without_key
+from autoresearch.llm.key import key_redactor
 
-SchemaForm = Literal["json_schema", "json_object"]  # the standard's; llama-cpp-python's, which refuses the other
+SchemaForm = Literal["json_schema", "json_object"]  # OpenAI's; llama-cpp-python's, which rejects the first
 MAX_BODY_BYTES = 4 << 20
-TOKENIZERS = ("/tokenize", "/extras/tokenize/count")  # vLLM, NIM and llama.cpp; llama-cpp-python
-NO_KEY = "none"  # the package wants one; a server that asks for none ignores it
+TOKENIZER_PATHS = ("/tokenize", "/extras/tokenize/count")  # vLLM, NIM and llama.cpp; llama-cpp-python
+NO_KEY = "none"  # the package requires a key; a server without keys ignores it
 
 
 class BodyRefused(Exception):
-    """A response that is too large, or packed so that it may become too large."""
+    """A response that is too large, or compressed, so that it may become too large."""
 
 
 class Client:
-    """What is sent, and the bytes that come back. Each method is to be awaited under a deadline (``waiting.py``).
+    """Sends requests and returns the bytes of the responses. Await each method under a deadline (``AsyncBridge``).
 
-    Whatever the server says, the key is not in it. Raises ``ConfigError`` for what is no URL.
+    The key is removed from every response. Raises ``ConfigError`` where ``base_url`` is not a URL.
     """
 
     def __init__(self, base_url: str, key: str | None) -> None:
@@ -41,7 +41,9 @@ class Client:
                 base_url=base_url, api_key=key or NO_KEY, max_retries=0, timeout=None, http_client=http
             )
         except httpx2.InvalidURL as e:
-            raise ConfigError(f"llm.base_url is no URL: {e}", hint="http://HOST:PORT/v1, for example") from e
+            raise ConfigError(
+                f"llm.base_url = {base_url} is not a URL: {e}", hint="for example http://HOST:PORT/v1"
+            ) from e
 
     async def chat(
         self,
@@ -70,7 +72,7 @@ class Client:
         return (await self._client.get("/models", cast_to=httpx2.Response)).content
 
     async def tokenize(self, path: str, model: str, text: str) -> bytes:
-        """The body of ``POST`` to one of ``TOKENIZERS``, which lie outside /v1."""
+        """The body of ``POST`` to one of ``TOKENIZER_PATHS``, which are outside /v1."""
         body = {"model": model, "prompt": text, "content": text, "input": text}  # each server reads one of them
         return (await self._client.post(urljoin(self._base_url, path), body=body, cast_to=httpx2.Response)).content
 
@@ -78,23 +80,24 @@ class Client:
         await self._client.close()
 
 
-# A connection per request: one that was kept may belong to a server that has been restarted since.
-_ONE_BY_ONE = httpx2.Limits(max_connections=4, max_keepalive_connections=0)
-# What the package takes from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS is for somebody else's server.
+# One connection per request: a kept one may belong to a server that has been restarted since.
+_NO_KEEPALIVE = httpx2.Limits(max_connections=4, max_keepalive_connections=0)
+# Other headers are dropped: what the package takes from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS
+# belongs to another server.
 _SENT_HEADERS = frozenset({"host", "accept", "content-type", "content-length", "user-agent"})
 
 
 class _BoundedTransport(httpx2.AsyncHTTPTransport):
-    """Reads a response whole, refuses one past ``MAX_BODY_BYTES``, and lets nothing through but what is read later.
+    """Reads a response whole, refuses one past ``MAX_BODY_BYTES``, and drops what is not used later.
 
-    A compressed body is refused: nobody asked for it, and it may be a bomb. Of the headers only Retry-After is kept: a
-    charset, for one, names any of Python's codecs, and some of those raise.
+    A compressed body is refused: it was not requested, and it may be a decompression bomb. Of the headers only
+    Retry-After is kept: a charset, for example, can name any Python codec, and some codecs raise.
     """
 
     def __init__(self, key: str | None) -> None:
-        super().__init__(limits=_ONE_BY_ONE)
+        super().__init__(limits=_NO_KEEPALIVE)
         self._authorization = f"Bearer {key or NO_KEY}"
-        self._without_key = without_key(key)
+        self._redact = key_redactor(key)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers = httpx2.Headers(
@@ -110,14 +113,14 @@ class _BoundedTransport(httpx2.AsyncHTTPTransport):
         finally:
             await response.aclose()
         kept = [(name, value) for name, value in response.headers.raw if name.lower() == b"retry-after"]
-        harmless = self._without_key(body.decode("latin-1")).encode("latin-1")  # byte for byte, whatever they mean
-        return httpx2.Response(response.status_code, headers=kept, content=harmless)
+        redacted = self._redact(body.decode("latin-1")).encode("latin-1")  # latin-1 maps every byte to itself
+        return httpx2.Response(response.status_code, headers=kept, content=redacted)
 
 
 async def _read(response: httpx2.Response) -> bytes:
     encoding = response.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
-        raise BodyRefused(f"the response is packed ({encoding[:40]}), which was not asked for")
+        raise BodyRefused(f"the response is compressed ({encoding[:40]}), which was not requested")
     body = bytearray()
     async for chunk in cast(httpx2.AsyncByteStream, response.stream):
         body += chunk

@@ -1,55 +1,61 @@
-"""The proposals in a model's answer, cut out of it as they stand: the rails judge what was written, not a rewrite."""
+"""Cut the proposals out of a model's answer, unchanged: the rails judge what the model wrote, not a rewrite."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-MAX_TEXT_CHARS = 1 << 16  # of an answer, that is looked through
-MAX_STARTS = 500  # braces at which an object may begin
-MARKS = frozenset({"knob", "new_value"})  # what has one of these is meant as a proposal
+from autoresearch.llm.answer import MAX_TEXT_CHARS
+
+MAX_STARTS = 500  # opening braces that are tried
+PROPOSAL_KEYS = frozenset({"knob", "new_value"})  # an object with one of these keys is meant as a proposal
 
 _DECODER = json.JSONDecoder()
 
 
-def extract_proposals(text: str, most: int) -> tuple[str, ...]:
-    """At most ``most`` JSON objects of ``text`` that are meant as proposals, each as written, in their order.
+def extract_proposals(text: str, max_proposals: int) -> tuple[str, ...]:
+    """At most ``max_proposals`` JSON objects of ``text`` that are meant as proposals, each as written, in their order.
 
-    They may stand alone, in a list, in an object around them, in a fence, or in prose.
+    They may stand alone, in a list, in an enclosing object, in a code fence, or in prose.
     """
     text = text[:MAX_TEXT_CHARS]
     found: list[str] = []
-    at = 0
-    for start in _braces(text):
-        if start < at:
-            continue  # inside one that was cut out already
+    found_end = 0
+    for start in _object_starts(text):
+        if start < found_end:
+            continue  # inside a proposal that was cut out already
         end = _end_of_proposal(text, start)
         if end is not None:
             found.append(text[start:end])
-            at = end
-        if len(found) == most:
+            found_end = end
+        if len(found) == max_proposals:
             break
     return tuple(found)
 
 
 def looks_like_json(text: str) -> bool:
-    """Whether an answer begins as JSON, a fence around it aside; where the tokens ran out, prose is no answer."""
+    """Whether an answer begins as JSON, possibly in a code fence."""
     return text.lstrip("` \n\t").removeprefix("json").lstrip().startswith(("{", "["))
 
 
-def _braces(text: str) -> Iterator[int]:
-    at = -1
+def is_truncated_prose(text: str, finish_reason: str | None) -> bool:
+    """Whether the tokens ran out in an answer that does not begin as JSON: any object in it may be a mere draft."""
+    return finish_reason == "length" and not looks_like_json(text)
+
+
+def _object_starts(text: str) -> Iterator[int]:
+    start = -1
     for _ in range(MAX_STARTS):
-        at = text.find("{", at + 1)
-        if at < 0:
+        start = text.find("{", start + 1)
+        if start < 0:
             return
-        yield at
+        yield start
 
 
 def _end_of_proposal(text: str, start: int) -> int | None:
-    """Where the object that begins at ``start`` ends, if it is one and is meant as a proposal."""
+    """The end of the JSON object that begins at ``start``, or ``None`` if it is not a proposal."""
     try:
         value, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None
-    return end if isinstance(value, dict) and MARKS & value.keys() else None
+    return end if isinstance(value, dict) and PROPOSAL_KEYS & value.keys() else None

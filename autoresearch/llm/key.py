@@ -1,4 +1,4 @@
-"""The key of the LLM server: from the environment or from systemd, and nowhere else, so that no file or log has it."""
+"""The key of the LLM server: read from the environment or a systemd credential only, so that no file or log has it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from autoresearch.config.secrets import KEY_VARIABLE
 from autoresearch.errors import ConfigError
 
-VARIABLE = KEY_VARIABLE  # not OPENAI_API_KEY: that one is for somebody else's server
+VARIABLE = KEY_VARIABLE  # not OPENAI_API_KEY, which is meant for another server
 CREDENTIAL = "llm-key"  # systemd: LoadCredential=llm-key:/etc/autoresearch/llm-key
 MAX_KEY_BYTES = 4096
-SECRET_FROM = 8  # characters; a shorter one ("x", "EMPTY") is no secret, and other words hold its letters
+MIN_SECRET_CHARS = 8  # a shorter key ("x", "EMPTY") is not a secret, and its letters occur in ordinary text
 
 
 def llm_key(environ: Mapping[str, str]) -> str | None:
-    """The key, or ``None`` where the server needs none. Raises ``ConfigError`` for one that no header can carry."""
+    """The key, or ``None`` if none is set. Raises ``ConfigError`` for one that an HTTP header cannot carry."""
     key, origin = environ.get(VARIABLE, "").strip(), f"environment {VARIABLE}"
     directory = environ.get("CREDENTIALS_DIRECTORY")
     if not key and directory:
@@ -28,14 +28,16 @@ def llm_key(environ: Mapping[str, str]) -> str | None:
         except OSError as e:
             raise ConfigError(f"cannot read the {origin}: {e.strerror}", hint="see LoadCredential= of the unit") from e
     if not (key.isascii() and (key.isprintable() or not key)) or len(key) > MAX_KEY_BYTES:
-        raise ConfigError(f"{origin}: it holds what no HTTP header can carry", hint="one line of printable ASCII")
+        raise ConfigError(
+            f"{origin}: an HTTP header cannot carry this key", hint="it must be one line of printable ASCII"
+        )
     return key or None
 
 
-def without_key(key: str | None) -> Callable[[str], str]:
-    """What takes the key out of a server's words, also where JSON spells it with escapes."""
-    if not key or len(key) < SECRET_FROM:
-        return lambda words: words
+def key_redactor(key: str | None) -> Callable[[str], str]:
+    """A function that replaces the key in a text by ``[key]``, also where JSON spells it with escapes."""
+    if not key or len(key) < MIN_SECRET_CHARS:
+        return lambda text: text
     spelled = "".join(rf"(?:\\u00(?i:{ord(c):02x})|\\?{re.escape(c)})" for c in key)
     pattern = re.compile(spelled)
-    return lambda words: pattern.sub("[key]", words)
+    return lambda text: pattern.sub("[key]", text)

@@ -1,4 +1,4 @@
-"""A server's JSON, read without trust: a chat completion as an ``Answer``, the list of models, a token count."""
+"""Parse a server's untrusted JSON: a chat completion, the list of models, a token count."""
 
 from __future__ import annotations
 
@@ -9,103 +9,106 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.core.llm_calls import Classification
-from autoresearch.llm.answer import Answer
-from autoresearch.llm.thinking import separate
+from autoresearch.llm.answer import MAX_TEXT_CHARS, Answer
+from autoresearch.llm.thinking import separate_thinking
 
-MAX_TEXT_CHARS = 1 << 16  # of an answer or a thought, that is kept
-MAX_NAME_CHARS = 4096  # a local model is named by its path
-THINKING_FIELDS = ("reasoning_content", "reasoning")  # vLLM before and since 0.11; SGLang and llama.cpp as the first
+MAX_NAME_CHARS = 4096  # a local model's name is its path
+THINKING_FIELDS = ("reasoning_content", "reasoning")  # vLLM before 0.11, SGLang and llama.cpp; vLLM since 0.11
 
-# Of a response that cannot be read, the beginning is shown. ``repr`` would follow any nesting into a RecursionError.
+# Error messages quote the beginning of a response. ``repr`` would raise RecursionError on deep nesting.
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = 80
 
 
-class Malformed(Exception):
-    """200, but not what the endpoint answers with."""
+class MalformedResponse(Exception):
+    """Status 200, but the body is not what the endpoint returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An entry of /v1/models; ``max_model_len`` is in tokens, and ``None`` where the server does not say."""
+    """An entry of /v1/models; ``max_model_len`` is in tokens, ``None`` where the server does not report it."""
 
     name: str
     max_model_len: int | None = None
 
 
 def parse_completion(body: bytes) -> Answer:
-    """The answer in a chat completion. Raises ``Malformed``."""
-    reply = _table(_parsed(body), "the response")
+    """The answer in a chat completion. Raises ``MalformedResponse``."""
+    reply = _require_object(_decode_json(body), "the response")
     choices = reply.get("choices")
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise Malformed(f"no choices in the response: {_SHOWN.repr(reply)}")
-    choice = _table(choices[0], "the first choice")
-    message = _table(choice.get("message"), "its message")
+        raise MalformedResponse(f"no choices in the response: {_SHOWN.repr(reply)}")
+    choice = _require_object(choices[0], "the first choice")
+    message = _require_object(choice.get("message"), "its message")
     usage = reply.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     finish_reason = choice.get("finish_reason")
-    answer = _words(message)
+    answer = _parse_message(message)
     return Answer(
-        _first_look(answer, finish_reason),
+        _classify_message(answer, finish_reason),
         text=answer.text,
         thinking=answer.thinking,
         think_style=answer.think_style,
         has_tool_call=answer.has_tool_call,
-        finish_reason=_name(finish_reason),
-        model=_name(reply.get("model")),
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
+        finish_reason=_valid_name(finish_reason),
+        model=_valid_name(reply.get("model")),
+        prompt_tokens=_valid_count(usage.get("prompt_tokens")),
+        completion_tokens=_valid_count(usage.get("completion_tokens")),
     )
 
 
 def parse_models(body: bytes) -> list[Model]:
-    """The models of ``GET /v1/models``. Raises ``Malformed``."""
-    entries = _table(_parsed(body), "the response").get("data")
+    """The models of ``GET /v1/models``. Raises ``MalformedResponse``."""
+    entries = _require_object(_decode_json(body), "the response").get("data")
     if not isinstance(entries, list):
-        raise Malformed("no list of models in the response")
+        raise MalformedResponse("no list of models in the response")
     found = []
     for entry in entries:
-        if isinstance(entry, Mapping) and (name := _name(entry.get("id"))):
+        if isinstance(entry, Mapping) and (name := _valid_name(entry.get("id"))):
             meta = entry.get("meta")  # llama.cpp's server
             n_ctx = meta.get("n_ctx") if isinstance(meta, Mapping) else None
-            found.append(Model(name, _count(entry.get("max_model_len")) or _count(n_ctx)))
+            found.append(Model(name, _valid_count(entry.get("max_model_len")) or _valid_count(n_ctx)))
     return found
 
 
-def choose(listed: Sequence[Model], wanted: str | None, known: Model | None = None) -> Model | None:
-    """The wanted model, or the one ``known`` from before, or the first; ``None`` where that is not there.
+def choose_model(listed: Sequence[Model], wanted: str | None, known: Model | None = None) -> Model | None:
+    """The model named ``wanted``; without a name ``known``, the model used before, else the first; ``None`` if missing.
 
-    llama.cpp lists its model by path and takes any name: the only model there is, wanted by a part of its name.
+    llama.cpp lists its model by path and accepts any name: a single model is found by a part of its name too.
     """
     if wanted is None:
-        still = (m for m in listed if known and m.name == known.name)  # a list may come in another order each time
-        return next(still, listed[0] if listed else None)
+        same = (m for m in listed if known and m.name == known.name)  # the order of a list may change
+        return next(same, listed[0] if listed else None)
     exact = next((m for m in listed if m.name == wanted), None)
     is_part = len(listed) == 1 and wanted in listed[0].name
     return exact or (listed[0] if is_part else None)
 
 
 def parse_token_count(body: bytes) -> int:
-    """The number of tokens in the answer of /tokenize. Raises ``Malformed``."""
-    reply = _table(_parsed(body), "the response")
-    count = _count(reply.get("count"))
+    """The number of tokens in the answer of /tokenize. Raises ``MalformedResponse``."""
+    reply = _require_object(_decode_json(body), "the response")
+    count = _valid_count(reply.get("count"))
     tokens = reply.get("tokens")
     if count is None and isinstance(tokens, list):
         count = len(tokens)
     if not count:
-        raise Malformed("no count and no tokens in the response")
+        raise MalformedResponse("no count and no tokens in the response")
     return count
 
 
-def _words(message: Mapping[str, Any]) -> Answer:
-    """The text of a message with its thinking taken out, wherever the server has put that."""
+def _parse_message(message: Mapping[str, Any]) -> Answer:
+    """The text and the thinking of a message; servers put the thinking in different places."""
     content = message.get("content")
     if isinstance(content, list):  # content parts
         content = "".join(str(p.get("text") or "") for p in content if isinstance(p, Mapping))
     if content is not None and not isinstance(content, str):
-        raise Malformed(f"the message's content is {type(content).__name__}, not text")
-    text, thinking, style = separate(_clean(content or ""))  # before it is cut: the answer comes last
-    field = next((_clean(v) for name in THINKING_FIELDS if isinstance(v := message.get(name), str) and v), "")
+        raise MalformedResponse(f"the message's content is {type(content).__name__}, not text")
+    text, thinking, style = separate_thinking(
+        _replace_surrogates(content or "")
+    )  # before the text is shortened: the answer comes last
+    field = next(
+        (_replace_surrogates(v) for name in THINKING_FIELDS if isinstance(v := message.get(name), str) and v), ""
+    )
     return Answer(
         Classification.OK,
         text=text[:MAX_TEXT_CHARS],
@@ -115,8 +118,8 @@ def _words(message: Mapping[str, Any]) -> Answer:
     )
 
 
-def _first_look(answer: Answer, finish_reason: object) -> Classification:
-    """``ok`` where there is text to judge, else why there is none."""
+def _classify_message(answer: Answer, finish_reason: object) -> Classification:
+    """``ok`` where there is text to judge, else the reason why there is none."""
     if answer.text:
         return Classification.OK
     if answer.think_style == "unclosed" or (answer.thinking and finish_reason == "length"):
@@ -126,30 +129,30 @@ def _first_look(answer: Answer, finish_reason: object) -> Classification:
     return Classification.OUTPUT_TRUNCATED if finish_reason == "length" else Classification.EMPTY
 
 
-def _clean(text: str) -> str:
-    """Without lone surrogates, which JSON can bring and no request or record could carry on."""
+def _replace_surrogates(text: str) -> str:
+    """Replace lone surrogates: JSON can contain them, requests and records cannot."""
     return text.encode("utf-8", "replace").decode()
 
 
-def _parsed(body: bytes) -> Any:
+def _decode_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as e:
-        raise Malformed(f"no JSON: {body[:120]!r}") from e
+        raise MalformedResponse(f"not JSON: {body[:120]!r}") from e
 
 
-def _table(value: object, what: str) -> Mapping[str, Any]:
+def _require_object(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise Malformed(f"{what} is no object: {_SHOWN.repr(value)}")
+        raise MalformedResponse(f"{what} is not an object: {_SHOWN.repr(value)}")
     return value
 
 
-def _name(value: object) -> str | None:
-    """A name as it stands, or none: one that was cut or mended would name nothing on the server."""
+def _valid_name(value: object) -> str | None:
+    """A usable name, unchanged, or ``None``: a shortened or repaired name would not exist on the server."""
     if not isinstance(value, str):
         return None
     return value if 0 < len(value) <= MAX_NAME_CHARS and value.isprintable() else None
 
 
-def _count(value: object) -> int | None:
+def _valid_count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < 1 << 31 else None

@@ -1,7 +1,7 @@
-"""A reasoning model's thinking, told apart from its answer. Thinking is never parsed: it is full of discarded drafts.
+"""Separate a reasoning model's thinking from its answer. Thinking is never parsed: it is full of discarded drafts.
 
-The shapes that servers let through: ``<think>..</think>`` before the answer; only the closing tag, where the chat
-template had opened it; the channels of gpt-oss; an opening tag alone, where the tokens ran out; or a field of its own
+The forms that servers return: ``<think>..</think>`` before the answer; only the closing tag, where the chat template
+contains the opening one; the channels of gpt-oss; an opening tag alone, where the tokens ran out; or a separate field
 beside the text.
 """
 
@@ -18,15 +18,15 @@ _CLOSE = re.compile(rf"</{_TAG}>|\[/THINK\]|<\|channel\|>final<\|message\|>", re
 
 
 class Separated(NamedTuple):
-    """The answer, the thinking, and in which shape that came; ``unclosed`` means that there is no answer after it."""
+    """The answer, the thinking, and its form; ``unclosed`` means that no answer follows the thinking."""
 
     answer: str
     thinking: str
     style: Style
 
 
-def separate(text: str) -> Separated:
-    """Take the thinking out of ``text``. Everything before the last closing tag is thinking, whoever opened it."""
+def separate_thinking(text: str) -> Separated:
+    """Split ``text``. Everything before the last closing tag is thinking, with or without an opening tag."""
     thought, rest = "", text
     style: Style = "none"
     for closing in _CLOSE.finditer(text):
@@ -34,6 +34,6 @@ def separate(text: str) -> Separated:
     if thought or rest != text:
         style = "tags" if _OPEN.search(thought) else "closing tag"
     opening = _OPEN.search(rest)
-    if opening and "{" not in rest[: opening.start()]:  # behind a brace it is a word of the answer
+    if opening and "{" not in rest[: opening.start()]:  # after a brace it is part of the answer
         thought, rest, style = f"{thought}{rest[opening.end() :]}", rest[: opening.start()], "unclosed"
     return Separated(rest.strip(), _OPEN.sub("", thought).strip(), style)

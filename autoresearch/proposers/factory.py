@@ -1,4 +1,8 @@
-"""Who proposes in a run: the settings' choice, put together. The LLM server is met here for the first time."""
+"""Build the proposer that the settings name. ``PROPOSERS`` is the one table of them.
+
+Everything else that knows a proposer by its name reads this table or is held against it by
+``tests/unit/proposers/test_proposer_table.py``.
+"""
 
 from __future__ import annotations
 
@@ -32,100 +36,146 @@ INSTALL_LLM = "pip install 'autoresearch[llm]'"
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a proposer may know of the run that it is in."""
+class ProposerContext:
+    """What a proposer gets from the run that it proposes for."""
 
     space: Space
     judge: Callable[[str, Trajectory], Verdict]
     run_dir: Path
-    stop_or_pause_requested: Callable[[], bool]  # whether the user wants a pause or a stop
+    stop_or_pause_requested: Callable[[], bool]  # by the user
     notify: Callable[[str], None]
     utc: Callable[[], str]
 
 
+# The stack closes what a proposer holds open when the run ends.
+Build = Callable[[Settings, ProposerContext, Recording, ExitStack], Proposer]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposerSpec:
+    """One value of the setting ``proposer``."""
+
+    build: Build
+    asks_llm: bool
+    requires_tpe: bool  # without optuna, building it raises ``MissingPackage``
+    description: str
+
+
 @contextmanager
-def open_proposer(settings: Settings, around: Surroundings, recording: Recording) -> Iterator[Proposer]:
+def open_proposer(settings: Settings, context: ProposerContext, recording: Recording) -> Iterator[Proposer]:
     """The proposer that the settings name, until the run ends. Raises ``MissingPackage`` and ``ConfigError``."""
     with ExitStack() as stack:
-        match settings.proposer:
-            case "random":
-                yield RandomProposer(around.space, settings.seed)
-            case "tpe":
-                yield build_tpe(settings, around.space)
-            case "replay":
-                yield build_replay(settings, around.space, recording)
-            case "auto":
-                yield auto(settings, around, stack)
-            case "nim" | "hybrid":
-                llm = build_llm_server(settings, around.stop_or_pause_requested, around.notify)
-                meet(llm, settings, around, stack)
-                yield with_llm(llm, settings, around, stack, alone=settings.proposer == "nim")
+        yield PROPOSERS[settings.proposer].build(settings, context, recording, stack)
 
 
-def auto(settings: Settings, around: Surroundings, stack: ExitStack) -> Proposer:
-    """``hybrid`` with the server that answers; where none does, TPE, and the server is looked for through the night."""
+def _build_auto(settings: Settings, context: ProposerContext, _recording: Recording, stack: ExitStack) -> Proposer:
+    """``hybrid``, named ``tpe`` while no LLM server answers: TPE then proposes, and each LLM turn tries the server.
+
+    Without the package openai it is TPE alone.
+    """
     try:
-        llm = build_llm_server(settings, around.stop_or_pause_requested, around.notify)
+        llm = build_llm_server(settings, context.stop_or_pause_requested, context.notify)
     except MissingPackage as e:
-        around.notify(f"{e.what}: tpe proposes alone ({INSTALL_LLM})")
-        return build_tpe(settings, around.space)
-    is_there = meet(llm, settings, around, stack)
-    proposer = with_llm(llm, settings, around, stack, alone=False)
-    proposer.name = "hybrid" if is_there else "tpe"
+        context.notify(f"{e.what}: tpe proposes alone ({INSTALL_LLM})")
+        return build_tpe(settings, context.space)
+    has_server = discover_llm_server(llm, settings, context, stack)
+    proposer = _combine(llm, settings, context, stack)
+    proposer.name = "hybrid" if has_server else "tpe"
     return proposer
 
 
-def meet(llm: LlmServer, settings: Settings, around: Surroundings, stack: ExitStack) -> bool:
-    """Say once and plainly whether there is a server; whether there is."""
+def _build_hybrid(settings: Settings, context: ProposerContext, _recording: Recording, stack: ExitStack) -> Proposer:
+    llm = build_llm_server(settings, context.stop_or_pause_requested, context.notify)
+    discover_llm_server(llm, settings, context, stack)
+    return _combine(llm, settings, context, stack)
+
+
+def _build_llm(settings: Settings, context: ProposerContext, _recording: Recording, stack: ExitStack) -> Proposer:
+    llm = build_llm_server(settings, context.stop_or_pause_requested, context.notify)
+    discover_llm_server(llm, settings, context, stack)
+    return build_llm_proposer(llm, settings, context, build_fallback(settings, context.space), stack)
+
+
+def _build_tpe(settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack) -> Proposer:
+    return build_tpe(settings, context.space)
+
+
+def _build_random(settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack) -> Proposer:
+    return RandomProposer(context.space, settings.seed)
+
+
+def _build_replay(settings: Settings, context: ProposerContext, recording: Recording, _stack: ExitStack) -> Proposer:
+    """A trajectory's replies in their order, or an LLM's by iteration with the recorded run's fallback for the rest."""
+    if isinstance(recording, Mapping):
+        return ExchangeReplay(recording, build_fallback(settings, context.space))
+    return ReplayProposer(recording)
+
+
+PROPOSERS: Mapping[str, ProposerSpec] = {
+    "auto": ProposerSpec(_build_auto, True, True, "hybrid where an LLM server answers, else tpe"),
+    "hybrid": ProposerSpec(_build_hybrid, True, True, "tpe, and an LLM for a share of the iterations (llm.share)"),
+    "nim": ProposerSpec(_build_llm, True, False, "an LLM behind any OpenAI-compatible server, tpe where it fails"),
+    "tpe": ProposerSpec(_build_tpe, False, True, "Optuna's tree-structured Parzen estimator"),
+    "random": ProposerSpec(_build_random, False, False, "uniformly random changes, the control"),
+    "replay": ProposerSpec(_build_replay, False, False, "the proposals of a recorded run (--replay-from)"),
+}
+
+LLM_PROPOSERS = frozenset(name for name, spec in PROPOSERS.items() if spec.asks_llm)
+
+
+def discover_llm_server(llm: LlmServer, settings: Settings, context: ProposerContext, stack: ExitStack) -> bool:
+    """Whether the server answers; the user is notified of it once. The stack closes the server."""
     stack.enter_context(closing(llm))
     url = settings.llm.base_url
     try:
-        failed = llm.meet()
-    except Interrupted:  # the loop will see why
-        around.notify(f"LLM server {url}: not asked yet, because a pause or a stop is wanted")
+        failed = llm.discover()
+    except Interrupted:  # the loop finds out why
+        context.notify(f"LLM server {url}: not asked yet, because a pause or a stop is requested")
         return False
     if failed is None and llm.model is not None:
-        schema = {"enforced": "it enforces a schema", "unknown": "whether it enforces a schema is not known yet"}
-        how = schema.get(llm.structured, "it enforces no schema: the rails alone judge")
-        around.notify(f"LLM server {url}: {llm.model.name}, {llm.max_model_len} tokens of context, {how}")
+        support = {"enforced": "it enforces a schema", "unknown": "whether it enforces a schema is not known yet"}
+        schema = support.get(llm.structured, "it does not enforce a schema, so the rails alone judge")
+        context.notify(f"LLM server {url}: {llm.model.name}, {llm.max_model_len} tokens of context, {schema}")
         return True
     why = f"{failed.classification}: {failed.detail}" if failed else "no model"
     if failed and failed.classification is Classification.REQUEST_REJECTED and llm.key is None:
         why += f"; there is no key: {VARIABLE}, or the credential {CREDENTIAL}"
-    around.notify(f"NO LLM SERVER at {url} ({why}): tpe proposes until it answers; `autoresearch doctor` shows more")
+    context.notify(f"NO LLM SERVER at {url} ({why}): tpe proposes until it answers; see `autoresearch doctor`")
     return False
 
 
-def with_llm(
-    llm: LlmServer, settings: Settings, around: Surroundings, stack: ExitStack, *, alone: bool
-) -> LlmProposer | HybridProposer:
-    """The LLM ``alone`` with TPE as its fallback, or TPE in control with the LLM beside it."""
+def _combine(llm: LlmServer, settings: Settings, context: ProposerContext, stack: ExitStack) -> HybridProposer:
+    """TPE with the LLM beside it: each reads the other's results, and the prompt shows TPE's beliefs."""
+    optimizer = build_tpe(settings, context.space)
+    proposer = build_llm_proposer(llm, settings, context, optimizer, stack)
+    proposer.beliefs = optimizer.beliefs
+    return HybridProposer(optimizer, proposer, settings.llm.share)
+
+
+def build_llm_proposer(
+    llm: LlmServer, settings: Settings, context: ProposerContext, fallback: Proposer, stack: ExitStack
+) -> LlmProposer:
+    """The LLM alone, with ``fallback`` where it fails. The stack closes its log of exchanges."""
     chosen = settings.llm
-    optimizer = build_fallback(settings, around.space) if alone else build_tpe(settings, around.space)
-    log = stack.enter_context(closing(ExchangeLog(around.run_dir)))
-    nim = LlmProposer(
+    return LlmProposer(
         llm=llm,
-        space=around.space,
-        fallback=optimizer,
-        judge=around.judge,
-        log=log,
-        utc=around.utc,
+        space=context.space,
+        fallback=fallback,
+        judge=context.judge,
+        log=stack.enter_context(closing(ExchangeLog(context.run_dir))),
+        utc=context.utc,
         budget_left=lambda trajectory: budget_left(settings, trajectory),
         proposals=chosen.proposals,
         rounds=chosen.rounds,
         system=chosen.system,
     )
-    if alone:
-        return nim
-    nim.beliefs = optimizer.beliefs  # type: ignore[attr-defined]
-    return HybridProposer(optimizer, nim, chosen.share)
 
 
 def build_llm_server(
     settings: Settings, stop_or_pause_requested: Callable[[], bool], notify: Callable[[str], None]
 ) -> LlmServer:
-    """The server, not yet asked anything. Raises ``MissingPackage``, and ``ConfigError`` for an unusable key, for an
-    address that is none, and for rounds that leave nothing to the fallback.
+    """The server, before any request. Raises ``MissingPackage``, and ``ConfigError`` for an unusable key, for an
+    address that is not a URL, and for rounds that leave no attempt to the fallback.
     """
     from autoresearch.llm.async_bridge import AsyncBridge
     from autoresearch.llm.key import llm_key
@@ -134,7 +184,7 @@ def build_llm_server(
         from autoresearch.llm.client import Client  # openai takes half a second to import
         from autoresearch.llm.server import LlmServer
     except ImportError as e:
-        hint = f"{INSTALL_LLM}, or take --proposer tpe"
+        hint = f"{INSTALL_LLM}, or use --proposer tpe"
         raise MissingPackage(f"an LLM proposer needs the package {e.name}", hint=hint) from e
 
     chosen, attempts = settings.llm, settings.limits.max_attempts
@@ -156,21 +206,14 @@ def build_llm_server(
 
 
 def budget_left(settings: Settings, trajectory: Trajectory) -> str:
-    """What is left of the run, in words."""
+    """What is left of the run, as text for the prompt."""
     left = settings.iters - trajectory.next_iter + 1
     until = f"; the run ends at {settings.until} at the latest" if settings.until else ""
     return f"{left} of {settings.iters} iterations{until}"
 
 
-def build_replay(settings: Settings, space: Space, recording: Recording) -> Proposer:
-    """A trajectory's replies in their order, or an LLM's by iteration with the fallback of that night beside it."""
-    if isinstance(recording, Mapping):
-        return ExchangeReplay(recording, build_fallback(settings, space))
-    return ReplayProposer(recording)
-
-
 def build_fallback(settings: Settings, space: Space) -> Proposer:
-    """Who proposes where an LLM does not: TPE, or chance where optuna is not installed."""
+    """The proposer for iterations without an LLM reply: TPE, or ``random`` where optuna is not installed."""
     try:
         return build_tpe(settings, space)
     except MissingPackage:
@@ -182,7 +225,7 @@ def build_tpe(settings: Settings, space: Space) -> TpeProposer:
     try:
         from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
     except ImportError as e:
-        hint = "pip install 'autoresearch[tpe]', or take --proposer random"
+        hint = "pip install 'autoresearch[tpe]', or use --proposer random"
         raise MissingPackage(f"proposer tpe needs the package {e.name}", hint=hint) from e
 
     return TpeProposer(space, settings.seed)

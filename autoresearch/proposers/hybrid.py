@@ -27,10 +27,10 @@ class HybridProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        whose = self.llm if is_llms_turn(trajectory.next_iter, self.share) else self.optimizer
+        whose = self.llm if is_llm_iteration(trajectory.next_iter, self.share) else self.optimizer
         return whose.propose(trajectory, refused)
 
 
-def is_llms_turn(n: int, share: float) -> bool:
+def is_llm_iteration(n: int, share: float) -> bool:
     """Whether iteration ``n`` (from 1) is the model's: as evenly spread as the share allows, 4, 7, 10, ... at 0.3."""
     return math.floor(n * share + 1e-9) > math.floor((n - 1) * share + 1e-9)

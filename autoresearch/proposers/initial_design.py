@@ -10,21 +10,21 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.space import Space
 from rails import Value, same_value
 
-Move = tuple[str, Value, str]  # knob, value, reason
+Change = tuple[str, Value, str]  # knob, value, reason
 
 
-def opening_move(space: Space, seed: int, trajectory: Trajectory, refused: Sequence[Attempt]) -> Move | None:
+def next_initial_change(space: Space, seed: int, trajectory: Trajectory, refused: Sequence[Attempt]) -> Change | None:
     """One step for each knob that nobody has touched, then the other way where a step did visible harm."""
-    return untouched(space, seed, trajectory, refused) or other_way(space, trajectory, refused)
+    return step_untried_knob(space, seed, trajectory, refused) or reverse_harmful_step(space, trajectory, refused)
 
 
-def untouched(space: Space, seed: int, trajectory: Trajectory, refused: Sequence[Attempt]) -> Move | None:
+def step_untried_knob(space: Space, seed: int, trajectory: Trajectory, refused: Sequence[Attempt]) -> Change | None:
     """A step up or down for a knob without a result; knobs and directions in an order drawn from the seed."""
-    touched = {r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed)}
+    tried_knobs = {r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed)}
     order = random.Random(f"{seed}:order")
     for knob in order.sample(list(space.menu.knobs.values()), len(space.menu.knobs)):
         upward = order.random() < 0.5
-        if knob.name in touched:
+        if knob.name in tried_knobs:
             continue
         neighbours = space.neighbours(knob)
         for value in neighbours if upward else reversed(neighbours):
@@ -33,7 +33,7 @@ def untouched(space: Space, seed: int, trajectory: Trajectory, refused: Sequence
     return None
 
 
-def other_way(space: Space, trajectory: Trajectory, refused: Sequence[Attempt]) -> Move | None:
+def reverse_harmful_step(space: Space, trajectory: Trajectory, refused: Sequence[Attempt]) -> Change | None:
     """The opposite of the step that did most harm: what gets worse downhill may get better uphill.
 
     Harm counts from the relative change that the run's decision rule would keep if it were a gain.

@@ -21,14 +21,14 @@ from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.answer_schema import answer_schema
 from autoresearch.proposers.prompting.classify_reply import classify_reply
 from autoresearch.proposers.prompting.conversation import Conversation
-from autoresearch.proposers.prompting.prompt import PromptTooLong, Situation, build_prompt
+from autoresearch.proposers.prompting.prompt import PromptInputs, PromptTooLong, build_prompt
 from autoresearch.proposers.space import Space
 from rails import Verdict
 
-SHRUNK = 0.6  # of the room, after a context overflow
+SHRINK_FACTOR = 0.6  # of the room, after a context overflow
 RECOUNT_FRAC = 0.05  # the model's own token count is worth another prompt from this difference on
 MARGIN_FRAC = 0.03
-LEAST_RATIO, MOST_RATIO = 0.25, 4.0  # of the model's count to the estimate: beyond them, the server counts nonsense
+MIN_RATIO, MAX_RATIO = 0.25, 4.0  # of the model's count to the estimate: beyond them, the server counts nonsense
 
 
 class Llm(Protocol):
@@ -42,9 +42,9 @@ class Llm(Protocol):
     @property
     def completion_tokens(self) -> int: ...
 
-    def resting_s(self) -> float: ...
+    def remaining_cooldown_s(self) -> float: ...
 
-    def meet(self) -> Answer | None: ...
+    def discover(self) -> Answer | None: ...
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer: ...
 
@@ -80,44 +80,48 @@ class LlmProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        talk = self._converse(trajectory.next_iter, refused)
-        talk.hear(refused)
-        while not talk.is_over and talk.rounds < self.rounds and not self.llm.resting_s():
-            exchange = self._exchange(talk, trajectory)
-            talk.calls.append(exchange.call)
-            if exchange.classification is Classification.CONTEXT_LENGTH_EXCEEDED and talk.scale == 1.0:
-                talk.scale, talk.messages = SHRUNK, []
+        conversation = self._conversation_for(trajectory.next_iter, refused)
+        conversation.add_refusals(refused)
+        while not conversation.is_over and conversation.rounds < self.rounds and not self.llm.remaining_cooldown_s():
+            exchange = self._exchange(conversation, trajectory)
+            conversation.calls.append(exchange.call)
+            if exchange.classification is Classification.CONTEXT_LENGTH_EXCEEDED and conversation.scale == 1.0:
+                conversation.scale, conversation.messages = SHRINK_FACTOR, []
             elif exchange.classification not in ANSWERED:
-                talk.is_over = True
+                conversation.is_over = True
             elif exchange.reply:
-                talk.rounds, talk.last_words = talk.rounds + 1, exchange.raw
+                conversation.rounds, conversation.last_reply = conversation.rounds + 1, exchange.raw
                 first, *others = exchange.reply
-                return Reply(first, self.name, tuple(others), talk.take_calls())
+                return Reply(first, self.name, tuple(others), conversation.pop_calls())
             else:
-                talk.rounds += 1
-                talk.ask_again(exchange.classification)
-        talk.is_over = True
-        return replace(self.fallback.propose(trajectory, refused), calls=talk.take_calls())
+                conversation.rounds += 1
+                conversation.ask_again(exchange.classification)
+        conversation.is_over = True
+        return replace(self.fallback.propose(trajectory, refused), calls=conversation.pop_calls())
 
-    def _converse(self, n: int, refused: Sequence[Attempt]) -> Conversation:
+    def _conversation_for(self, n: int, refused: Sequence[Attempt]) -> Conversation:
         """The conversation that goes on, or a new one: for another iteration, or this one asked for from the start."""
-        if self._conversation is None or self._conversation.iter != n or len(refused) < self._conversation.heard:
+        if (
+            self._conversation is None
+            or self._conversation.iter != n
+            or len(refused) < self._conversation.refusals_seen
+        ):
             self._conversation = Conversation(n)
         return self._conversation
 
-    def _exchange(self, talk: Conversation, trajectory: Trajectory) -> Exchange:
+    def _exchange(self, conversation: Conversation, trajectory: Trajectory) -> Exchange:
         """One call, judged and durable."""
-        answer = self._ask(talk, trajectory)
+        answer = self._ask(conversation, trajectory)
         is_cut_prose = answer.finish_reason == "length" and not looks_like_json(answer.text)
         slices = () if is_cut_prose else extract_proposals(answer.text, self.proposals)
         worth, detail = classify_reply(answer, slices, lambda raw: self.judge(raw, trajectory))
         exchange = Exchange(
             ts=self.utc(),
             exchange=self.log.next_number,
-            iter=talk.iter,
-            round=talk.rounds + 1,
+            iter=conversation.iter,
+            round=conversation.rounds + 1,
             model=answer.model,
-            messages=tuple(talk.messages),
+            messages=tuple(conversation.messages),
             structured=answer.structured,
             classification=worth,
             detail=detail,
@@ -133,29 +137,29 @@ class LlmProposer:
         self.log.append(exchange)
         return exchange
 
-    def _ask(self, talk: Conversation, trajectory: Trajectory) -> Answer:
+    def _ask(self, conversation: Conversation, trajectory: Trajectory) -> Answer:
         """One call, or why there was none. A fault of ours is no reason to lose the iteration either."""
         try:
-            return self._asked(talk, trajectory)
+            return self._send(conversation, trajectory)
         except (Interrupted, Exhausted):
             raise
         except Exception as e:
             return Answer(Classification.MALFORMED_RESPONSE, f"a fault of autoresearch: {type(e).__name__}: {e}"[:300])
 
-    def _asked(self, talk: Conversation, trajectory: Trajectory) -> Answer:
-        if not self._fits(talk.messages):
-            talk.messages = []  # the conversation has outgrown the context: it begins anew
-        if not talk.messages:
-            if failed := self.llm.meet():
+    def _send(self, conversation: Conversation, trajectory: Trajectory) -> Answer:
+        if not self._fits(conversation.messages):
+            conversation.messages = []  # the conversation has outgrown the context: it begins anew
+        if not conversation.messages:
+            if failed := self.llm.discover():
                 return failed
             try:
-                prompt = self._prompt(trajectory, talk.scale)
+                prompt = self._prompt(trajectory, conversation.scale)
             except PromptTooLong as e:
-                talk.scale = SHRUNK  # there is nothing left to shrink
+                conversation.scale = SHRINK_FACTOR  # there is nothing left to shrink
                 return Answer(Classification.CONTEXT_LENGTH_EXCEEDED, f"not sent: {e}")
             system = [Message(role="system", content=self.system)] if self.system else []
-            talk.messages = [*system, Message(role="user", content=prompt)]
-        return self.llm.ask(talk.messages, answer_schema(self.space, trajectory, self.proposals))
+            conversation.messages = [*system, Message(role="user", content=prompt)]
+        return self.llm.ask(conversation.messages, answer_schema(self.space, trajectory, self.proposals))
 
     def _fits(self, messages: Sequence[Message]) -> bool:
         tokens = self.llm.tokens_ratio * sum(estimate_tokens(m.content) for m in messages)
@@ -163,17 +167,17 @@ class LlmProposer:
 
     def _prompt(self, trajectory: Trajectory, scale: float) -> str:
         """As much as fits, by the model's own count where it can be asked. Raises ``PromptTooLong``."""
-        situation = Situation(
+        inputs = PromptInputs(
             self.space, trajectory, self.budget_left(trajectory), self.proposals, self.beliefs(trajectory)
         )
-        talk_tokens = min(1024, self.llm.max_model_len // 8)  # for the rounds that follow
-        others = self.llm.completion_tokens + talk_tokens + estimate_tokens(self.system or "")
+        conversation_tokens = min(1024, self.llm.max_model_len // 8)  # for the rounds that follow
+        others = self.llm.completion_tokens + conversation_tokens + estimate_tokens(self.system or "")
         room = scale * (self.llm.max_model_len - others)
-        prompt = build_prompt(situation, int(room / self.llm.tokens_ratio))
+        prompt = build_prompt(inputs, int(room / self.llm.tokens_ratio))
         counted = self.llm.count_tokens(prompt)
         if counted is not None:
-            ratio = min(MOST_RATIO, max(LEAST_RATIO, counted / estimate_tokens(prompt) * (1 + MARGIN_FRAC)))
+            ratio = min(MAX_RATIO, max(MIN_RATIO, counted / estimate_tokens(prompt) * (1 + MARGIN_FRAC)))
             is_other = abs(ratio - self.llm.tokens_ratio) > RECOUNT_FRAC * self.llm.tokens_ratio
             self.llm.tokens_ratio = ratio
-            prompt = build_prompt(situation, int(room / ratio)) if is_other else prompt
+            prompt = build_prompt(inputs, int(room / ratio)) if is_other else prompt
         return prompt

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.proposers.space import Space, reply
+from autoresearch.proposers.space import Space, build_reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +26,4 @@ class RandomProposer:
         found = self.space.random_open(rng, trajectory, refused)
         if found is None:
             raise Exhausted("every value of the menu has been tried")
-        return reply(*found, "drawn at random", self.name)
+        return build_reply(*found, "drawn at random", self.name)

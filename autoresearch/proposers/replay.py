@@ -24,10 +24,10 @@ class ReplayProposer:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         earlier = (r.attempts for r in trajectory.iterations)
-        used = sum(given_by(self.name, attempts) for attempts in (*earlier, refused))
+        used = sum(count_replies_from(self.name, attempts) for attempts in (*earlier, refused))
         if used >= len(self.replies):
             raise Exhausted(f"all {len(self.replies)} recorded replies have been replayed")
-        return reply_of(self.replies[used], self.name)
+        return replay_reply(self.replies[used], self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,17 @@ class ExchangeReplay:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        answers, used = self.answers.get(trajectory.next_iter, ()), given_by(self.name, refused)
+        answers, used = self.answers.get(trajectory.next_iter, ()), count_replies_from(self.name, refused)
         if used >= len(answers):
             return self.fallback.propose(trajectory, refused)
-        return reply_of(answers[used], self.name)
+        return replay_reply(answers[used], self.name)
 
 
-def given_by(source: str, attempts: Sequence[Attempt]) -> int:
+def count_replies_from(source: str, attempts: Sequence[Attempt]) -> int:
     """How many of an iteration's replies came from ``source``."""
     return sum(reply[0].source == source for reply in replies_of(attempts))
 
 
-def reply_of(proposals: Sequence[str], source: str) -> Reply:
+def replay_reply(proposals: Sequence[str], source: str) -> Reply:
     """A recorded reply, as it goes out again."""
     return Reply(proposals[0], source, tuple(proposals[1:]))

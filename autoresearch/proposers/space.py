@@ -43,10 +43,10 @@ class Space:
                 stride = max(1, (high - low) // 8)
                 steps = [min(int(value) + stride, high), max(int(value) - stride, low)]
             case FloatKnob(low=low, high=high, log=True):
-                steps = [readable(float(value) * factor, low, high) for factor in (2, 0.5)]
+                steps = [round_value(float(value) * factor, low, high) for factor in (2, 0.5)]
             case FloatKnob(low=low, high=high):
                 stride_f = (high - low) / 10
-                steps = [readable(float(value) + change, low, high) for change in (stride_f, -stride_f)]
+                steps = [round_value(float(value) + change, low, high) for change in (stride_f, -stride_f)]
         return [s for s in steps if not same_value(s, value)]
 
     def draw(self, knob: Knob, rng: random.Random) -> Value:
@@ -57,21 +57,21 @@ class Space:
             case IntKnob(low=low, high=high):
                 return rng.randint(low, high)
             case FloatKnob(low=low, high=high, log=True):
-                return readable(math.exp(rng.uniform(math.log(low), math.log(high))), low, high)
+                return round_value(math.exp(rng.uniform(math.log(low), math.log(high))), low, high)
             case FloatKnob(low=low, high=high):
-                return readable(rng.uniform(low, high), low, high)
+                return round_value(rng.uniform(low, high), low, high)
 
     def random_open(
         self, rng: random.Random, trajectory: Trajectory, refused: Sequence[Attempt]
     ) -> tuple[str, Value] | None:
         """A random change that is open, or ``None`` when the whole menu is known. Knobs are equally likely."""
         for knob in rng.sample(list(self.menu.knobs.values()), len(self.menu.knobs)):
-            for value in self._tries(knob, rng):
+            for value in self._candidates(knob, rng):
                 if self.is_open(knob.name, value, trajectory, refused):
                     return knob.name, value
         return None
 
-    def _tries(self, knob: Knob, rng: random.Random) -> Iterator[Value]:
+    def _candidates(self, knob: Knob, rng: random.Random) -> Iterator[Value]:
         """Every value of a small range in random order, else a bounded number of draws."""
         if isinstance(knob, ChoiceKnob):
             yield from rng.sample(knob.choices, len(knob.choices))
@@ -81,7 +81,7 @@ class Space:
             yield from (self.draw(knob, rng) for _ in range(100))
 
 
-def reply(knob: str, value: Value, reason: str, source: str) -> Reply:
+def build_reply(knob: str, value: Value, reason: str, source: str) -> Reply:
     """A proposal as the raw text that the rails read."""
     return Reply(json.dumps({"knob": knob, "new_value": value, "reason": reason}), source)
 
@@ -92,6 +92,6 @@ def _is_refusal_of(attempt: Attempt, knob: str, value: Value) -> bool:
     return is_final and proposal is not None and proposal.knob == knob and same_value(proposal.new_value, value)
 
 
-def readable(value: float, low: float, high: float) -> float:
+def round_value(value: float, low: float, high: float) -> float:
     """``value`` within the range, to four significant digits: nobody reads more, and the noise hides more."""
     return min(high, max(low, float(f"{value:.4g}")))

@@ -28,18 +28,18 @@ from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt, Closer, EvalFailed, Evaluated
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
-from autoresearch.proposers.initial_design import opening_move
-from autoresearch.proposers.space import Space, readable, reply
+from autoresearch.proposers.initial_design import next_initial_change
+from autoresearch.proposers.space import Space, build_reply, round_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
 
 KNOB = "knob"
-NEAR = 0.02  # of a range, on its own scale
+NEAR_FRAC = 0.02  # of a range, on its own scale
 KNOB_CANDIDATES = 4
-DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
-LEAST_BELIEF_DRAWS = 8
-AFFORDABLE = 32_000  # draws times results: TPE looks at every result for each draw, 0.2 s in all
+MAX_DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
+MIN_BELIEF_DRAWS = 8
+MAX_DRAW_COST = 32_000  # draws times results: TPE looks at every result for each draw, 0.2 s in all
 BELIEF_DRAWS = 32
-WIDE = 0.5  # of a range, on its own scale: draws that far apart agree on nothing
+WIDE_FRAC = 0.5  # of a range, on its own scale: draws that far apart agree on nothing
 
 
 @dataclass(slots=True)
@@ -50,21 +50,23 @@ class TpeProposer:
     seed: int
     name: str = "tpe"
     _study: optuna.Study | None = None
-    _told: list[Closer] = field(default_factory=list)
+    _observed: list[Closer] = field(default_factory=list)
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
-        if move := opening_move(self.space, self.seed, trajectory, refused):
-            return reply(*move, self.name)
-        draw = self._draws(self._study_of(trajectory), rng)
+        if move := next_initial_change(self.space, self.seed, trajectory, refused):
+            return build_reply(*move, self.name)
+        draw = self._draws(self._updated_study(trajectory), rng)
         near: tuple[str, Value] | None = None
-        for _ in range(DRAWS):
+        for _ in range(MAX_DRAWS):
             knob, value = draw()
             if not self.space.is_open(knob, value, trajectory, refused):
                 continue
             if not self._is_near_known(knob, value, trajectory):
-                return reply(knob, value, f"TPE expects it to do well after {len(self._told)} results", self.name)
+                return build_reply(
+                    knob, value, f"TPE expects it to do well after {len(self._observed)} results", self.name
+                )
             near = near or (knob, value)
         found = near or self.space.random_open(rng, trajectory, refused)
         if found is None:
@@ -74,7 +76,7 @@ class TpeProposer:
             if near
             else "TPE knows all it suggests: drawn at random"
         )
-        return reply(*found, how, self.name)
+        return build_reply(*found, how, self.name)
 
     def beliefs(self, trajectory: Trajectory) -> tuple[Belief, ...]:
         """What TPE would suggest for each knob, in the menu's order; the same for the same seed and trajectory.
@@ -82,9 +84,11 @@ class TpeProposer:
         It is read off draws that are proposed to nobody: later proposals do not depend on whether this was asked.
         Draws that are known already or break a rule are left out, the baseline's own values among them.
         """
-        draw = self._draws(self._study_of(trajectory), random.Random(f"{self.seed}:{trajectory.next_iter}:beliefs"))
+        draw = self._draws(
+            self._updated_study(trajectory), random.Random(f"{self.seed}:{trajectory.next_iter}:beliefs")
+        )
         drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
-        few = max(LEAST_BELIEF_DRAWS, min(BELIEF_DRAWS, AFFORDABLE // (len(trajectory.iterations) + 1)))
+        few = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(trajectory.iterations) + 1)))
         for name, value in (draw() for _ in range(few)):
             if self.space.is_open(name, value, trajectory, ()):
                 drawn[name].append(value)
@@ -103,19 +107,19 @@ class TpeProposer:
             for r in trajectory.iterations
             if isinstance(r, Evaluated | EvalFailed) and r.proposal.knob == knob_name
         ]
-        place = _share(knob, value)
-        return any(abs(place - _share(knob, v)) < NEAR for v in (*known, self.space.baseline[knob_name]))
+        place = _position(knob, value)
+        return any(abs(place - _position(knob, v)) < NEAR_FRAC for v in (*known, self.space.baseline[knob_name]))
 
-    def _study_of(self, trajectory: Trajectory) -> optuna.Study:
+    def _updated_study(self, trajectory: Trajectory) -> optuna.Study:
         """The study that has been told this trajectory: the new records are added, anything else starts it afresh."""
-        known = len(self._told)
-        if self._study is None or trajectory.iterations[:known] != self._told:
+        known = len(self._observed)
+        if self._study is None or trajectory.iterations[:known] != self._observed:
             optuna.logging.set_verbosity(optuna.logging.WARNING)
-            self._study, self._told, known = optuna.create_study(direction="minimize"), [], 0
+            self._study, self._observed, known = optuna.create_study(direction="minimize"), [], 0
         for record in trajectory.iterations[known:]:
             if isinstance(record, Evaluated | EvalFailed):
                 self._study.add_trial(self._as_trial(record))
-        self._told = list(trajectory.iterations)
+        self._observed = list(trajectory.iterations)
         return self._study
 
     def _as_trial(self, record: Evaluated | EvalFailed) -> optuna.trial.FrozenTrial:
@@ -153,7 +157,7 @@ def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> 
     """The draws that fell on one knob, in few numbers."""
     row = sorted(values, key=lambda v: _coordinate(knob, v))
     notes = ["only one result" if results else "no result yet"] if results < 2 else []
-    if row and _spread(knob, row[0], row[-1]) > WIDE:
+    if row and _spread(knob, row[0], row[-1]) > WIDE_FRAC:
         notes.append("its guesses are spread over most of the range")
     low, guess, high = (row[0], row[(len(row) - 1) // 2], row[-1]) if row else (None, None, None)
     return Belief(knob.name, share, guess, low, high, results, "; ".join(notes))
@@ -162,7 +166,7 @@ def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> 
 def _spread(knob: Knob, low: Value, high: Value) -> float:
     """How much of the knob's range lies between two of its values: 0 to 1."""
     whole = max(1, len(knob.choices) - 1) if isinstance(knob, ChoiceKnob) else 1
-    return (_share(knob, high) - _share(knob, low)) / whole
+    return (_position(knob, high) - _position(knob, low)) / whole
 
 
 def _distribution(knob: Knob) -> BaseDistribution:
@@ -176,7 +180,7 @@ def _distribution(knob: Knob) -> BaseDistribution:
             return IntDistribution(0, len(choices) - 1)
 
 
-def _share(knob: Knob, value: Value) -> float:
+def _position(knob: Knob, value: Value) -> float:
     """Where ``value`` stands in the knob's range: 0 at its low end, 1 at its high end, in logarithms for a log knob."""
     match knob:
         case ChoiceKnob(choices=choices):
@@ -196,6 +200,6 @@ def _value(knob: Knob, coordinate: Any) -> Value:
         case IntKnob():
             return int(coordinate)
         case FloatKnob(low=low, high=high):
-            return readable(float(coordinate), low, high)
+            return round_value(float(coordinate), low, high)
         case ChoiceKnob(choices=choices):
             return choices[int(coordinate)]

@@ -12,30 +12,30 @@ from autoresearch.llm.answer import Answer
 
 @dataclass(slots=True)
 class ScriptedLlm:
-    """An LLM server that says what ``say`` makes of the messages and the schema: text, or a whole ``Answer``.
+    """An LLM server that answers what ``say`` makes of the messages and the schema: text, or a whole ``Answer``.
 
-    ``unmet`` is why it cannot be met, ``rest_s`` how long it is left alone; ``asked`` remembers the conversations.
+    ``discovery_failure`` is what ``discover`` returns; ``asked`` collects the conversations.
     """
 
     say: Callable[[Sequence[Message], Mapping[str, Any]], str | Answer]
-    unmet: Answer | None = None
-    rest_s: float = 0.0
+    discovery_failure: Answer | None = None
+    cooldown_s: float = 0.0
     max_model_len: int = 8192
     completion_tokens: int = 1024
     tokens_ratio: float = 1.0
     asked: list[tuple[Message, ...]] = field(default_factory=list)
 
-    def resting_s(self) -> float:
-        return self.rest_s
+    def remaining_cooldown_s(self) -> float:
+        return self.cooldown_s
 
-    def meet(self) -> Answer | None:
-        return self.unmet
+    def discover(self) -> Answer | None:
+        return self.discovery_failure
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:
-        """See ``proposers.nim.Llm``."""
+        """See ``proposers.llm.Llm``."""
         self.asked.append(tuple(messages))
-        said = self.say(messages, schema)
-        return said if isinstance(said, Answer) else Answer(Classification.OK, text=said, model="scripted")
+        answer = self.say(messages, schema)
+        return answer if isinstance(answer, Answer) else Answer(Classification.OK, text=answer, model="scripted")
 
     def count_tokens(self, text: str) -> int | None:
         return None

@@ -26,7 +26,7 @@ from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer
-from autoresearch.proposers.space import Space, reply
+from autoresearch.proposers.space import Space, build_reply
 from autoresearch.proposers.tpe import TpeProposer
 from autoresearch.storage.exchange_log import MemoryLog
 from autoresearch.testing.fake_backend import YARDSTICK
@@ -217,7 +217,7 @@ def recorded(space: Space, asks: int) -> list[str]:
         changes += [("lr", 1e-3 + n * 1e-5) for n in range(asks)]
     valid = [c for c in changes if c[1] != space.baseline[c[0]]]
     fits = [c for c in valid if not space.menu.broken_rule({**space.baseline, c[0]: c[1]}, space.steps)]
-    return [reply(*change, "as recorded", "replay").raw for change in fits]
+    return [build_reply(*change, "as recorded", "replay").raw for change in fits]
 
 
 class TestReplay(ProposerContract):
@@ -233,13 +233,13 @@ class TestReplay(ProposerContract):
     def test_what_others_proposed_before_in_this_run_uses_nothing_up(self, run):
         settings = Settings(iters=5, baseline=BASELINE)
         before = run(3, TestRandom().maker(settings))
-        lr = [reply("lr", value, "up", "replay").raw for value in (1.23e-3, 2.34e-3)]
+        lr = [build_reply("lr", value, "up", "replay").raw for value in (1.23e-3, 2.34e-3)]
         loop = fake_loop(settings, ReplayProposer(tuple((raw,) for raw in lr)), trajectory=before.trajectory)
         assert loop.run() == "complete"
         assert [raws(r) for r in loop.trajectory.iterations[3:]] == [[raw] for raw in lr]
 
     def test_the_proposals_of_one_reply_go_out_together(self, run):
-        lr = [reply("lr", value, "up", "replay").raw for value in (1e-3, 2e-3, 3e-3)]
+        lr = [build_reply("lr", value, "up", "replay").raw for value in (1e-3, 2e-3, 3e-3)]
         groups = (("nonsense", lr[0], lr[1]), ("nonsense", "more of it"), (lr[2],))
         loop = run(9, lambda: ReplayProposer(groups))
         found = [[(a.raw, a.round, a.spare) for a in r.attempts] for r in loop.trajectory.iterations]
@@ -259,7 +259,7 @@ class TestExchangeReplay(ProposerContract):
     def test_where_nothing_is_recorded_the_fallback_is_asked(self, run):
         settings = Settings(iters=4, baseline=BASELINE)
         make_fallback = TestRandom().maker(settings)
-        lr = [reply("lr", value, "up", "replay").raw for value in (1e-3, 2e-3)]
+        lr = [build_reply("lr", value, "up", "replay").raw for value in (1e-3, 2e-3)]
         answers = {2: (("nonsense",), ("nonsense", lr[0], lr[1])), 3: (("nonsense",),)}
         loop = run(4, lambda: ExchangeReplay(answers, make_fallback()))
         found = [[(a.source, a.round) for a in r.attempts] for r in loop.trajectory.iterations]
@@ -304,7 +304,7 @@ class TestNimWithoutAServer(ProposerContract):
     """Nobody answers: the night is the fallback's, under the fallback's name."""
 
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
-        nobody = ScriptedLlm(obedient, unmet=Answer(Classification.UNREACHABLE, "connection refused"))
+        nobody = ScriptedLlm(obedient, discovery_failure=Answer(Classification.UNREACHABLE, "connection refused"))
         proposer = nim_proposer(space, nobody, TpeProposer(space, seed))
         proposer.name = "tpe"
         return proposer

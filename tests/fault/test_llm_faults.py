@@ -11,7 +11,7 @@ from email.utils import formatdate
 import pytest
 
 from autoresearch.core.llm_calls import Classification as End
-from autoresearch.llm import retry
+from autoresearch.llm.retry import MAX_TRIES
 from tests.fake_llm import (
     FakeLlm,
     answers,
@@ -166,11 +166,6 @@ FAILURES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch):
-    monkeypatch.setattr(retry, "BACKOFF_S", 0.001)
-
-
 def check_that_it_failed_once(world: World, end: End) -> None:
     world.run()
     assert world.ends == [end]
@@ -183,7 +178,7 @@ def test_a_failure_has_its_name_and_the_fallback_proposes(end, name, behaviour):
     with FakeLlm(behaviour) as server, world_of(server.base_url) as world:
         check_that_it_failed_once(world, end)
         is_hopeless = "hour" in name or "tomorrow" in name  # longer than the call may take
-        assert world.log.exchanges[0].tries >= (retry.MAX_TRIES if end in TRIED_AGAIN and not is_hopeless else 1)
+        assert world.log.exchanges[0].tries >= (MAX_TRIES if end in TRIED_AGAIN and not is_hopeless else 1)
 
 
 @pytest.mark.parametrize("name", SLOW)

@@ -7,17 +7,11 @@ import json
 import pytest
 
 from autoresearch.core.llm_calls import Classification as End
-from autoresearch.llm import retry
 from tests.fake_llm import FakeLlm, answers, raw, says, says_no, sends
 from tests.llm_world import KEY, world_of
 
 GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
 SPELLED = KEY.replace("/", "\\/").replace("+", "\\u002B")  # as PHP and .NET write it
-
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch):
-    monkeypatch.setattr(retry, "BACKOFF_S", 0.001)
 
 
 # ``World.run`` looks for the key, and for its beginning, in all that was written.

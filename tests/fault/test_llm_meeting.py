@@ -7,7 +7,6 @@ import json
 import pytest
 
 from autoresearch.core.llm_calls import Classification as End
-from autoresearch.llm import retry
 from tests.fake_llm import FakeLlm, answers, refusing, says, says_no, sends, silence
 from tests.llm_world import world_of
 
@@ -15,11 +14,6 @@ GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
 OTHER = '{"knob": "beta1", "new_value": 0.8, "reason": "less"}'
 LOADING = says_no(503, "Loading model")
 THINKS_TOO_LONG = says("<think>A greeting? With a word?", "length")
-
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch):
-    monkeypatch.setattr(retry, "BACKOFF_S", 0.001)
 
 
 def listing(*entries: object) -> dict[str, object]:
@@ -177,7 +171,7 @@ def test_what_is_listed_of_the_context_is_believed_and_a_setting_more():
     with FakeLlm(says(GOOD), max_model_len=20_000) as server:
         for context, expected in ((0, 20_000), (10_000, 10_000)):
             with world_of(server.base_url, context=context) as world:
-                world.llm.meet()
+                world.llm.discover()
                 assert world.llm.max_model_len == expected
 
 
@@ -190,7 +184,7 @@ def test_after_three_failures_it_rests_and_is_not_even_looked_at():
         assert world.ends == [End.REQUEST_REJECTED] * 3
         assert len(server.chats) == 3 * 2  # with the schema and without
         assert len([r for r in server.requests if r.path.endswith("/models")]) == 3
-        assert [line for line in world.messages if line.startswith("the LLM server is left alone for 60 s")]
+        assert [line for line in world.messages if line.startswith("the LLM server is not asked for 60 s")]
 
 
 def test_a_server_that_is_not_there_costs_the_night_next_to_nothing():
@@ -205,12 +199,12 @@ def test_a_long_retry_after_is_kept_to():
         world.run()
         assert world.ends == [End.RATE_LIMITED]
         assert len(server.chats) == 1
-        assert 690 < world.llm.resting_s() <= 700
+        assert 690 < world.llm.remaining_cooldown_s() <= 700
 
 
 def test_words_that_are_no_good_are_no_failures_of_the_server():
     with FakeLlm(says("I would rather not.")) as server, world_of(server.base_url, iters=4) as world:
         world.run()
         assert len(world.ends) == 12
-        assert world.llm.resting_s() == 0
+        assert world.llm.remaining_cooldown_s() == 0
         assert len(json.dumps(server.chats[-1].body)) < 40_000

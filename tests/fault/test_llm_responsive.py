@@ -133,7 +133,7 @@ def test_a_stop_is_heard_while_the_server_is_looked_for(night: Night) -> None:
     daemon.send_signal(signal.SIGTERM)
     night.wait_for(lambda records: bool(records) and isinstance(records[-1], Stopped), within_s=AT_ONCE_S)
     assert [r.stage for r in night.see_the_end()] == ["meta", "started", "stopped"]
-    assert "not asked yet, because a pause or a stop is wanted" in night.messages
+    assert "not asked yet, because a pause or a stop is requested" in night.messages
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from autoresearch.core.llm_calls import Classification as End
 from autoresearch.llm.classify import context_length_in
-from autoresearch.llm.server import FLOOR
+from autoresearch.llm.server import MIN_LEARNED_CONTEXT
 from autoresearch.llm.tokens import estimate_tokens
 from tests.fake_llm import FakeLlm, answers, says, says_no
 from tests.llm_world import world_of
@@ -123,8 +123,8 @@ def test_a_server_that_names_no_length_is_believed_a_little_less_each_time_but_n
     with FakeLlm(TOO_LONG["llama.cpp"], max_model_len=ROOMY) as server, world_of(server.base_url, iters=12) as world:
         world.run()
         assert set(world.ends) == {End.CONTEXT_LENGTH_EXCEEDED}
-        assert world.llm.max_model_len == FLOOR
-        assert world.llm.resting_s() == 0  # it answers: a shorter prompt may be all that it wants
+        assert world.llm.max_model_len == MIN_LEARNED_CONTEXT
+        assert world.llm.remaining_cooldown_s() == 0  # it answers: a shorter prompt may be all that it wants
 
 
 def test_a_context_too_small_for_any_prompt_is_said_without_asking():

@@ -8,12 +8,11 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.policy import Policy, check_policy
 from autoresearch.errors import AutoresearchError
+from autoresearch.proposers.factory import LLM_PROPOSERS
 from autoresearch.storage import journal
 from autoresearch.storage.exchange_log import read_exchanges
 from autoresearch.storage.run_dir import EXCHANGE_FILES, TRAJECTORY
 from autoresearch.storage.run_log import decode_all
-
-ASKS_LLM = ("auto", "hybrid", "nim")
 
 
 def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
@@ -22,7 +21,7 @@ def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
     try:
         records = decode_all(journal.read(file).payloads, file)
         check_policy(Trajectory.fold(records), policy)
-        if settings.proposer in ASKS_LLM and any(settings.run_dir.glob(EXCHANGE_FILES)):
+        if settings.proposer in LLM_PROPOSERS and any(settings.run_dir.glob(EXCHANGE_FILES)):
             read_exchanges(settings.run_dir)
     except AutoresearchError as e:
         return fail("run", e), records

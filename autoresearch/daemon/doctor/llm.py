@@ -16,11 +16,10 @@ from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
-from autoresearch.daemon.doctor.history import ASKS_LLM
 from autoresearch.errors import AutoresearchError, MissingPackage
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.machine import utc
-from autoresearch.proposers.factory import budget_left, build_llm_server
+from autoresearch.proposers.factory import LLM_PROPOSERS, budget_left, build_llm_server
 from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.space import Space
 from autoresearch.storage.exchange_log import MemoryLog
@@ -63,7 +62,7 @@ class NoFallback:
 
 def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Verdict], so_far: Trajectory) -> Check:
     """Reachable, which model, how much it reads, structured or not, how it thinks, how fast, and what it is worth."""
-    if settings.proposer not in ASKS_LLM:
+    if settings.proposer not in LLM_PROPOSERS:
         return ok("LLM server", f"not needed: proposer {settings.proposer}")
     messages: list[str] = []
     try:
@@ -73,7 +72,7 @@ def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Ver
             return warn("LLM server", f"{e.what}: tpe proposes alone", e.hint)
         return fail("LLM server", e)
     with closing(server):
-        if failed := server.meet():
+        if failed := server.discover():
             found = f"{settings.llm.base_url}: {failed.classification} ({failed.detail})"
             hint = f"{ADVICE.get(failed.classification, OTHERWISE)}; the run uses TPE meanwhile"
             return warn("LLM server", found, hint, base_url=settings.llm.base_url)

@@ -7,7 +7,7 @@ from autoresearch.daemon.doctor.check import Check, fail, ok
 from autoresearch.daemon.recording import read_recording
 from autoresearch.daemon.service import refuse_nothing_to_replay
 from autoresearch.errors import AutoresearchError
-from autoresearch.proposers.factory import build_tpe
+from autoresearch.proposers.factory import PROPOSERS, build_tpe
 from autoresearch.proposers.space import Space
 
 
@@ -20,7 +20,7 @@ def proposer(settings: Settings, space: Space) -> Check:
             found += f", {len(recording)} replies of {settings.replay_from}"
         if settings.proposer == "replay":
             refuse_nothing_to_replay(recording if settings.replay_from else ())
-        if settings.proposer in ("auto", "hybrid", "tpe"):
+        if PROPOSERS[settings.proposer].requires_tpe:
             build_tpe(settings, space)
     except AutoresearchError as e:
         return fail("proposer", e)

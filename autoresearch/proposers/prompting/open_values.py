@@ -6,7 +6,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.space import Space
 from rails import ChoiceKnob, FloatKnob, IntKnob, Value
 
-SEARCHED = 1000  # whole numbers; the open ends of a wider range are not looked for
+MAX_SEARCHED = 1000  # whole numbers; the open ends of a wider range are not looked for
 
 
 def open_choices(space: Space, knob: ChoiceKnob, trajectory: Trajectory) -> tuple[int | str, ...]:
@@ -19,7 +19,7 @@ def open_range(space: Space, knob: IntKnob | FloatKnob, trajectory: Trajectory) 
 
     Whole numbers are searched from both ends; there may be closed ones between. A range of real numbers never ends.
     """
-    if isinstance(knob, IntKnob) and knob.high - knob.low < SEARCHED:
+    if isinstance(knob, IntKnob) and knob.high - knob.low < MAX_SEARCHED:
         low = _first_open(space, knob, range(knob.low, knob.high + 1), trajectory)
         high = _first_open(space, knob, range(knob.high, knob.low - 1, -1), trajectory)
         return None if low is None or high is None else (low, high)

@@ -14,13 +14,13 @@ from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.answer_schema import MAX_REASON_CHARS
 from autoresearch.proposers.prompting.open_values import open_choices, open_range
-from autoresearch.proposers.prompting.prompt_format import one_line, percent, spaced, value_text
+from autoresearch.proposers.prompting.prompt_format import collapse_whitespace, one_line, percent, value_text
 from autoresearch.proposers.prompting.prompt_history import Results, summarise_results
 from autoresearch.proposers.prompting.prompt_sections import (
     DOC_CHARS,
     Detail,
     belief_lines,
-    details,
+    detail_levels,
     failed_lines,
     knob_line,
     measured_lines,
@@ -44,7 +44,7 @@ class PromptTooLong(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class PromptInputs:
     """What a prompt tells. ``budget_left`` is said as it is; ``beliefs`` get a section where there are any."""
 
     space: Space
@@ -54,17 +54,17 @@ class Situation:
     beliefs: tuple[Belief, ...] = ()
 
 
-def build_prompt(situation: Situation, max_tokens: int, count: Callable[[str], int] = estimate_tokens) -> str:
+def build_prompt(inputs: PromptInputs, max_tokens: int, count: Callable[[str], int] = estimate_tokens) -> str:
     """The message, as detailed as ``max_tokens`` of ``count`` allow: details give way to summaries, never to nothing.
 
     Raises ``PromptTooLong``, and ``ValueError`` before the run has a meta record.
     """
-    results = summarise_results(situation.trajectory, situation.space.menu)
-    same_at_every_level = _fixed_sections(situation, results)
-    levels = details(min(_most_values(results), max_tokens // VALUE_TOKENS))
+    results = summarise_results(inputs.trajectory, inputs.space.menu)
+    same_at_every_level = _fixed_sections(inputs, results)
+    levels = detail_levels(min(_most_values(results), max_tokens // VALUE_TOKENS))
 
     def text_at(level: int) -> str:
-        return _template().substitute(same_at_every_level | _sections(situation, results, levels[level]))
+        return _template().substitute(same_at_every_level | _sections(inputs, results, levels[level]))
 
     text, needed = "", 0
     fitting, too_long = -1, len(levels)  # levels; the first is not known to fit before it is the last one left
@@ -93,30 +93,30 @@ def _most_values(results: Results) -> int:
     return max([*measured, *failed], default=0)
 
 
-def _sections(situation: Situation, results: Results, detail: Detail) -> dict[str, str]:
+def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[str, str]:
     """What becomes shorter where room is scarce."""
-    space = situation.space
+    space = inputs.space
     return {
         "knobs": "\n".join(knob_line(knob, space.baseline[name], detail) for name, knob in space.menu.knobs.items()),
         "constraints": _constraints(space, detail),
         "measured": measured_lines(results, detail),
         "failed": failed_lines(results, detail),
         "refused": refused_lines(results, detail),
-        "beliefs": _beliefs(situation.beliefs, detail),
+        "beliefs": _beliefs(inputs.beliefs, detail),
     }
 
 
-def _fixed_sections(situation: Situation, results: Results) -> dict[str, str]:
-    meta = situation.trajectory.meta
+def _fixed_sections(inputs: PromptInputs, results: Results) -> dict[str, str]:
+    meta = inputs.trajectory.meta
     if meta is None:
         raise ValueError("the trajectory has no meta record yet")
     return {
         "accept_percent": f"{100 * meta.decision_rule.accept_delta_frac:g}%",
-        "baseline": _baseline(situation),
-        "budget": f"{one_line(situation.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
-        "still_open": _still_open(situation, results),
-        "best": _best(situation.trajectory),
-        "proposals": str(situation.proposals),
+        "baseline": _baseline(inputs),
+        "budget": f"{one_line(inputs.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
+        "still_open": _still_open(inputs, results),
+        "best": _best(inputs.trajectory),
+        "proposals": str(inputs.proposals),
         "reason_chars": str(MAX_REASON_CHARS),
     }
 
@@ -124,16 +124,16 @@ def _fixed_sections(situation: Situation, results: Results) -> dict[str, str]:
 def _constraints(space: Space, detail: Detail) -> str:
     rules = space.menu.constraints
     docs = [f" ({one_line(rule.doc, DOC_CHARS)})" if detail.docs and rule.doc else "" for rule in rules]
-    lines = [f"- {spaced(rule.rule.text)}{doc}" for rule, doc in zip(rules, docs, strict=True)]
+    lines = [f"- {collapse_whitespace(rule.rule.text)}{doc}" for rule, doc in zip(rules, docs, strict=True)]
     steps = space.steps(space.baseline) if callable(space.steps) else space.steps
     if any(STEPS in rule.rule.names for rule in rules) and steps is not None:
         lines.append(f"- {STEPS} is {steps} at the baseline")
     return "\n".join(lines) or "None."
 
 
-def _baseline(situation: Situation) -> str:
+def _baseline(inputs: PromptInputs) -> str:
     """Its measurement, and what the menu does not let anybody change; the other values stand with their knobs."""
-    space, measured = situation.space, situation.trajectory.baseline
+    space, measured = inputs.space, inputs.trajectory.baseline
     bpb = f"val_bpb {measured.baseline_val_bpb:.4f}" if measured else "not measured yet"
     fixed = [f"{name} = {value_text(v)}" for name, v in space.baseline.items() if name not in space.menu.knobs]
     return bpb + (f"; not to be changed: {', '.join(fixed)}" if fixed else "")
@@ -142,13 +142,13 @@ def _baseline(situation: Situation) -> str:
 def _so_far(results: Results) -> str:
     return (
         f"So far {plural(results.iterations, 'iteration')}: {results.measured_count} measured, "
-        f"{results.failed_count} failed, {results.blocked} refused, {results.silent} without an answer."
+        f"{results.failed_count} failed, {results.blocked} refused, {results.proposer_failed} without an answer."
     )
 
 
-def _still_open(situation: Situation, results: Results) -> str:
+def _still_open(inputs: PromptInputs, results: Results) -> str:
     """Knobs without any result, choices that are left, and knobs of which nothing is left."""
-    space, trajectory = situation.space, situation.trajectory
+    space, trajectory = inputs.space, inputs.trajectory
     choices, closed = [], []
     for name, knob in space.menu.knobs.items():
         if not isinstance(knob, ChoiceKnob):
@@ -157,8 +157,8 @@ def _still_open(situation: Situation, results: Results) -> str:
             choices.append(f"{name} {', '.join(map(value_text, values))}")
         else:
             closed.append(name)
-    untouched = [name for name in space.menu.knobs if name not in results.touched]
-    lines = [f"- knobs nobody has touched: {', '.join(untouched) or 'none'}"]
+    step_untried_knob = [name for name in space.menu.knobs if name not in results.tried_knobs]
+    lines = [f"- knobs nobody has touched: {', '.join(step_untried_knob) or 'none'}"]
     lines += [f"- choices left: {'; '.join(choices)}"] if choices else []
     lines += [f"- nothing left: {', '.join(closed)}"] if closed else []
     return "\n".join(lines)

@@ -34,11 +34,11 @@ def percent(effect: float) -> str:
     return "0.00%" if text in ("+0.00%", "-0.00%") else text
 
 
-def times(count: int) -> str:
+def format_times(count: int) -> str:
     """How often."""
     return "once" if count == 1 else f"{count} times"
 
 
-def spaced(text: str) -> str:
+def collapse_whitespace(text: str) -> str:
     """Text of the user's own files on one line, unchanged otherwise."""
     return " ".join(text.split())

@@ -69,7 +69,7 @@ class Results:
     refusals: dict[tuple[str, Rail], Refusals] = field(default_factory=dict)
     iterations: int = 0
     blocked: int = 0  # iterations that ended without a candidate because the rails refused every attempt
-    silent: int = 0  # and those whose proposer failed
+    proposer_failed: int = 0  # and those whose proposer failed
 
     @property
     def measured_count(self) -> int:
@@ -80,7 +80,7 @@ class Results:
         return sum(failed.count for failed in self.failures.values())
 
     @property
-    def touched(self) -> set[str]:
+    def tried_knobs(self) -> set[str]:
         """The knobs that have a result or a failure."""
         return {*self.measured, *(knob for knob, _ in self.failures)}
 
@@ -99,7 +99,7 @@ def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
             _add_failure(results, record)
         else:
             results.blocked += isinstance(record, Blocked)
-            results.silent += not isinstance(record, Blocked)
+            results.proposer_failed += not isinstance(record, Blocked)
         if len(record.attempts) > 1 or not record.verdict_ok:  # else its one attempt passed
             _add_refusals(results, record.attempts, menu)
     results.measured = {knob: measured[knob] for knob in dict.fromkeys((*menu.knobs, *measured)) if knob in measured}

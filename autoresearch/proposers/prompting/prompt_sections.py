@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autoresearch.core.text import plural
 from autoresearch.proposers.belief import Belief
-from autoresearch.proposers.prompting.prompt_format import one_line, percent, quoted, times, value_text
+from autoresearch.proposers.prompting.prompt_format import format_times, one_line, percent, quoted, value_text
 from autoresearch.proposers.prompting.prompt_history import NO_KNOB, Failures, KnobResults, Refusals, Results
 from rails import ChoiceKnob, FloatKnob, Knob, Value
 
@@ -25,7 +25,7 @@ class Detail:
     by_knob: bool  # failures and refusals knob by knob; else only how many of each kind
 
 
-def details(most_values: int) -> list[Detail]:
+def detail_levels(most_values: int) -> list[Detail]:
     """Every level, the coarsest first; the last tells ``most_values`` values of each knob, which is all of them."""
     levels = [Detail(0, 1, 0, docs=False, by_knob=False), Detail(0, 1, 0, docs=False, by_knob=True)]
     values = 1
@@ -51,30 +51,30 @@ def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
 
 def measured_lines(results: Results, detail: Detail) -> str:
     """Every value measured, or what the values of a range have in common."""
-    lines = [f"- {name} {_of_knob(knob, detail)}" for name, knob in results.measured.items()]
+    lines = [f"- {name} {_knob_results(knob, detail)}" for name, knob in results.measured.items()]
     return "\n".join(lines) or "Nothing yet."
 
 
-def _of_knob(knob: KnobResults, detail: Detail) -> str:
-    told = _told(knob, detail.values)
-    groups = _chunks([place for place in knob.by_value if place not in told], detail.ranges)
-    told |= {group[0] for group in groups if len(group) == 1}
+def _knob_results(knob: KnobResults, detail: Detail) -> str:
+    listed = _listed(knob, detail.values)
+    groups = _chunks([place for place in knob.by_value if place not in listed], detail.ranges)
+    listed |= {group[0] for group in groups if len(group) == 1}
     ranges = [_range(knob, group) for group in groups if len(group) > 1]
-    entries = [_entry(knob, place) for place in sorted(told, key=knob.values.__getitem__)]
-    head = f"({plural(len(knob), 'result')}{_kept(sum(knob.kept))})"
+    entries = [_entry(knob, place) for place in sorted(listed, key=knob.values.__getitem__)]
+    head = f"({plural(len(knob), 'result')}{_kept_suffix(sum(knob.kept))})"
     if not entries and len(ranges) == 1:
-        return f"{head}: {_in_all(knob, knob.by_value)}"
+        return f"{head}: {_summary(knob, knob.by_value)}"
     return f"{head}: {'; '.join([*entries, *ranges])}"
 
 
-def _told(knob: KnobResults, values: int) -> set[int]:
+def _listed(knob: KnobResults, values: int) -> set[int]:
     """Half of ``values`` are the best, the others the newest among the rest."""
-    told = set(knob.best_first[: (values + 1) // 2])
+    listed = set(knob.best_first[: (values + 1) // 2])
     for place in range(len(knob) - 1, -1, -1):
-        if len(told) >= values:
+        if len(listed) >= values:
             break
-        told.add(place)
-    return told
+        listed.add(place)
+    return listed
 
 
 def _entry(knob: KnobResults, place: int) -> str:
@@ -86,17 +86,17 @@ def _entry(knob: KnobResults, place: int) -> str:
 def _range(knob: KnobResults, places: Sequence[int]) -> str:
     """Several neighbouring values in one."""
     ends = f"{value_text(knob.values[places[0]])} to {value_text(knob.values[places[-1]])}"
-    kept = _kept(sum([knob.kept[place] for place in places]))
-    return f"{len(places)} values {ends}: {_in_all(knob, places)}{kept}"
+    kept = _kept_suffix(sum([knob.kept[place] for place in places]))
+    return f"{len(places)} values {ends}: {_summary(knob, places)}{kept}"
 
 
-def _in_all(knob: KnobResults, places: Sequence[int]) -> str:
+def _summary(knob: KnobResults, places: Sequence[int]) -> str:
     effects = [knob.effects[place] for place in places]
     best, mean = max(effects), sum(effects) / len(effects)
     return f"mean {percent(mean)}, best {percent(best)} at {value_text(knob.values[places[effects.index(best)]])}"
 
 
-def _kept(keeps: int) -> str:
+def _kept_suffix(keeps: int) -> str:
     return f", {keeps} kept" if keeps else ""
 
 
@@ -121,7 +121,7 @@ def _failures(failures: Failures, detail: Detail) -> str:
         where = ", ".join(map(value_text, values))
     else:
         where = f"{value_text(values[0])} to {value_text(values[-1])}"
-    return f"{times(failures.count)} at {where}{_latest(failures.detail, detail)}"
+    return f"{format_times(failures.count)} at {where}{_latest(failures.detail, detail)}"
 
 
 def refused_lines(results: Results, detail: Detail) -> str:
@@ -133,7 +133,7 @@ def refused_lines(results: Results, detail: Detail) -> str:
 
 
 def _refusals(refusals: Refusals, detail: Detail) -> str:
-    return f"{times(refusals.count)}{_latest(refusals.reason, detail)}"
+    return f"{format_times(refusals.count)}{_latest(refusals.reason, detail)}"
 
 
 def _subject(knob: str) -> str:
@@ -149,7 +149,7 @@ def _totals(counts: Iterable[tuple[str, int]]) -> str:
     sums: dict[str, int] = {}
     for kind, count in counts:
         sums[kind] = sums.get(kind, 0) + count
-    return "; ".join(f"{kind} {times(count)}" for kind, count in sums.items())
+    return "; ".join(f"{kind} {format_times(count)}" for kind, count in sums.items())
 
 
 def belief_lines(beliefs: Sequence[Belief], detail: Detail) -> str:

@@ -29,7 +29,7 @@ from autoresearch.errors import JournalError
 from autoresearch.proposers.factory import budget_left
 from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
-from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer, given_by, reply_of
+from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer, count_replies_from, replay_reply
 from autoresearch.proposers.space import Space
 from autoresearch.proposers.tpe import TpeProposer
 from autoresearch.storage.exchange_log import ExchangeLog, MemoryLog
@@ -77,13 +77,13 @@ class Hybrid:
     name: str = "hybrid"
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
-        n, used = trajectory.next_iter, given_by("nim", refused)
+        n, used = trajectory.next_iter, count_replies_from("nim", refused)
         rounds = self.script.get(n, ())
         if used >= len(rounds) or len({a.source for a in refused} - {"nim"}):
             return self.fallback.propose(trajectory, refused)
         slices = rounds[used]
         self.exchanges.append(fake_exchange(len(self.exchanges) + 1, *slices, n=n, round=used + 1))
-        return reply_of(slices, "nim") if slices else self.fallback.propose(trajectory, refused)
+        return replay_reply(slices, "nim") if slices else self.fallback.propose(trajectory, refused)
 
 
 def build_fallback(kind: type[Any], settings: Settings, seed: int = 7) -> Proposer:

@@ -45,7 +45,7 @@ async def after_one_cancellation() -> None:
         await for_ever()
 
 
-def test_a_result_is_handed_on(bridge):
+def test_a_result_is_returned(bridge):
     async def answer() -> int:
         await asyncio.sleep(0)
         return 42
@@ -53,7 +53,7 @@ def test_a_result_is_handed_on(bridge):
     assert bridge.run(answer(), 5) == 42
 
 
-def test_so_is_what_is_raised(bridge):
+def test_an_exception_is_raised(bridge):
     async def fail() -> None:
         raise KeyError("x")
 
@@ -62,7 +62,7 @@ def test_so_is_what_is_raised(bridge):
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 0.05])
-def test_a_deadline_is_a_deadline(bridge, seconds):
+def test_a_coroutine_ends_at_its_deadline(bridge, seconds):
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         bridge.run(for_ever(), seconds)
@@ -78,10 +78,10 @@ def test_also_for_a_coroutine_that_swallows_its_cancellation():
     bridge.close()
 
 
-def test_a_wish_ends_the_wait_soon():
-    wish = threading.Event()
-    bridge = AsyncBridge(wish.is_set)
-    timer = threading.Timer(0.05, wish.set)
+def test_an_interruption_ends_the_wait_soon():
+    requested = threading.Event()
+    bridge = AsyncBridge(requested.is_set)
+    timer = threading.Timer(0.05, requested.set)
     timer.start()
     began = time.monotonic()
     with pytest.raises(Interrupted):
@@ -91,7 +91,7 @@ def test_a_wish_ends_the_wait_soon():
     bridge.close()
 
 
-def test_a_wish_that_was_there_before_lets_nothing_begin():
+def test_an_interruption_requested_before_lets_nothing_begin():
     began = threading.Event()
     bridge = AsyncBridge(lambda: True)
     for call in (lambda: bridge.run(stubborn(began), 5), lambda: bridge.sleep(5)):
@@ -102,8 +102,8 @@ def test_a_wish_that_was_there_before_lets_nothing_begin():
 
 
 def test_after_an_interruption_it_works_as_before():
-    wishes = iter([True, False, False, False])
-    bridge = AsyncBridge(lambda: next(wishes))
+    requests = iter([True, False, False, False])
+    bridge = AsyncBridge(lambda: next(requests))
     with pytest.raises(Interrupted):
         bridge.run(for_ever(), 5)
     assert bridge.run(asyncio.sleep(0, "done"), 5) == "done"
@@ -111,7 +111,7 @@ def test_after_an_interruption_it_works_as_before():
 
 
 def test_ctrl_c_leaves_nothing_behind():
-    """A KeyboardInterrupt tears through the loop wherever it is; the request under way is ended all the same."""
+    """A KeyboardInterrupt leaves the loop at any point; the running request is ended all the same."""
     ended = threading.Event()
 
     async def request() -> None:
@@ -150,10 +150,10 @@ async def strike_while_nothing_happens() -> None:
 
 
 @pytest.mark.parametrize("request_of", [strike_at_once, strike_later, strike_while_nothing_happens, for_ever])
-def test_ctrl_c_comes_out_once_and_asyncio_says_nothing_of_it(request_of, caplog):
-    """The waiter is used once more after it, to close the connections: the interrupt must not come out there again."""
-    wishes = iter([request_of is for_ever])  # strikes while it is asked for the user's wish
-    bridge = AsyncBridge(lambda: strike() if next(wishes, False) else False)
+def test_ctrl_c_is_raised_once_and_asyncio_logs_nothing(request_of, caplog):
+    """The bridge runs once more after it, to close the connections: the interrupt must not be raised there again."""
+    requests = iter([request_of is for_ever])  # strikes in the ``interrupted`` callback
+    bridge = AsyncBridge(lambda: strike() if next(requests, False) else False)
     with pytest.raises(KeyboardInterrupt):
         bridge.run(request_of(), 5)
     assert bridge.run(asyncio.sleep(0, "closed"), 5) == "closed"
@@ -163,11 +163,11 @@ def test_ctrl_c_comes_out_once_and_asyncio_says_nothing_of_it(request_of, caplog
     assert caplog.records == []
 
 
-def test_a_wish_that_raises_ends_the_request():
-    def wish() -> bool:
+def test_an_interrupted_callback_that_raises_ends_the_request():
+    def requested() -> bool:
         raise OSError("the flag cannot be read")
 
-    bridge = AsyncBridge(wish)
+    bridge = AsyncBridge(requested)
     with pytest.raises(OSError, match="the flag"):
         bridge.run(for_ever(), 5)
     bridge.close()
@@ -193,9 +193,15 @@ def test_a_thread_that_hangs_does_not_hold_up_the_deadline(bridge):
     release.set()
 
 
-def test_closing_twice_is_closing_once(bridge):
+def test_closing_twice_closes_once_and_a_closed_bridge_runs_nothing():
+    open_before = len(os.listdir("/proc/self/fd"))
+    bridge = AsyncBridge()
+    assert len(os.listdir("/proc/self/fd")) > open_before
     bridge.close()
     bridge.close()
+    assert len(os.listdir("/proc/self/fd")) == open_before
+    with pytest.raises(RuntimeError, match="closed"):
+        bridge.run(asyncio.sleep(0), 5)
 
 
 def test_it_works_in_a_thread_of_its_own():

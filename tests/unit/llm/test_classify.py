@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autoresearch.core.llm_calls import Classification as End
 from autoresearch.llm.classify import MAX_DETAIL_CHARS, classify_error, classify_status, context_length_in
 from autoresearch.llm.client import BodyRefused
-from autoresearch.llm.parse import Malformed
+from autoresearch.llm.parse import MalformedResponse
 
 REQUEST = httpx2.Request("POST", "http://llm/v1/chat/completions")
 
@@ -54,7 +54,7 @@ def test_every_status_has_a_name_whatever_the_body(status, body):
         (connection_error(BodyRefused("large")), End.MALFORMED_RESPONSE),
         (openai.APIConnectionError(request=REQUEST), End.UNREACHABLE),
         (BodyRefused("large"), End.MALFORMED_RESPONSE),
-        (Malformed("no choices"), End.MALFORMED_RESPONSE),
+        (MalformedResponse("no choices"), End.MALFORMED_RESPONSE),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), End.MALFORMED_RESPONSE),
     ],
 )

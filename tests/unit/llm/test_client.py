@@ -7,7 +7,7 @@ import pytest
 from autoresearch.core.llm_calls import Message
 from autoresearch.errors import ConfigError
 from autoresearch.llm.async_bridge import AsyncBridge
-from autoresearch.llm.client import MAX_BODY_BYTES, TOKENIZERS, BodyRefused, Client
+from autoresearch.llm.client import MAX_BODY_BYTES, TOKENIZER_PATHS, BodyRefused, Client
 from tests.fake_llm import FakeLlm, answers, says, sends
 
 HELLO = (Message(role="user", content="hello"),)
@@ -32,7 +32,7 @@ def test_what_is_sent(bridge):
         bridge.run(chat(client), 5)
         bridge.run(chat(client, schema=SCHEMA), 5)
         bridge.run(chat(client, schema=SCHEMA, form="json_object"), 5)
-        bridge.run(client.tokenize(TOKENIZERS[0], "fake-model", "hello"), 5)
+        bridge.run(client.tokenize(TOKENIZER_PATHS[0], "fake-model", "hello"), 5)
     models, plain, structured, older, tokenize = server.requests
     assert (models.method, models.path) == ("GET", "/v1/models")
     assert (plain.method, plain.path) == ("POST", "/v1/chat/completions")

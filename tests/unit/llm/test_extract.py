@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.llm.extract import MARKS, MAX_STARTS, extract_proposals, looks_like_json
+from autoresearch.llm.extract import MAX_STARTS, PROPOSAL_KEYS, extract_proposals, looks_like_json
 
 GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
 PIECES = [
@@ -66,7 +66,7 @@ def test_slices_are_pieces_of_the_text_in_its_order_and_each_is_json(text, most)
     assert len(found) <= most
     for piece in found:
         at = text.index(piece, at) + len(piece)
-        assert MARKS & json.loads(piece).keys()
+        assert PROPOSAL_KEYS & json.loads(piece).keys()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.errors import ConfigError
-from autoresearch.llm.key import CREDENTIAL, MAX_KEY_BYTES, SECRET_FROM, VARIABLE, llm_key, without_key
+from autoresearch.llm.key import CREDENTIAL, MAX_KEY_BYTES, MIN_SECRET_CHARS, VARIABLE, key_redactor, llm_key
 
-KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=SECRET_FROM, max_size=40)
+KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=MIN_SECRET_CHARS, max_size=40)
 
 
 def test_there_need_not_be_one(tmp_path):
@@ -57,15 +57,15 @@ def all_escaped(text: str) -> str:
 @pytest.mark.parametrize("spell", [str, lambda k: json.dumps(k)[1:-1], slashes, all_escaped])
 @given(KEYS)
 def test_it_is_found_however_json_spells_it(spell, key):
-    assert without_key(key)(f"({spell(key)})") == "([key])"
+    assert key_redactor(key)(f"({spell(key)})") == "([key])"
 
 
 @given(KEYS, st.text())
 def test_other_words_stay_as_they_are(key, text):
     if key[0] not in text and "\\" not in text:
-        assert without_key(key)(text) == text
+        assert key_redactor(key)(text) == text
 
 
 @pytest.mark.parametrize("key", [None, "", "x", "EMPTY", "1234567"])
 def test_what_is_no_secret_is_left_in(key):
-    assert without_key(key)("x EMPTY 1234567") == "x EMPTY 1234567"
+    assert key_redactor(key)("x EMPTY 1234567") == "x EMPTY 1234567"

@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from autoresearch.core.llm_calls import Classification as End
 from autoresearch.core.llm_calls import Exchange, Message, decode_exchange
-from autoresearch.llm.answer import Answer
+from autoresearch.llm.answer import MAX_TEXT_CHARS, Answer
 from autoresearch.llm.parse import (
     MAX_NAME_CHARS,
-    MAX_TEXT_CHARS,
-    Malformed,
+    MalformedResponse,
     Model,
-    choose,
+    choose_model,
     parse_completion,
     parse_models,
     parse_token_count,
@@ -75,7 +74,7 @@ def exchange_with(answer: Answer) -> Exchange:
 def test_a_completion_is_malformed_or_an_answer_that_fits_into_a_record(reply):
     try:
         answer = parse_completion(json.dumps(reply).encode())
-    except Malformed as e:
+    except MalformedResponse as e:
         str(e).encode()
         return
     assert (answer.classification is End.OK) == bool(answer.text)
@@ -87,7 +86,7 @@ def test_a_completion_is_malformed_or_an_answer_that_fits_into_a_record(reply):
 def test_a_list_of_models_is_malformed_or_names_that_can_be_sent(reply):
     try:
         models = parse_models(json.dumps(reply).encode())
-    except Malformed:
+    except MalformedResponse:
         return
     for model in models:
         assert model.name.encode()
@@ -96,7 +95,7 @@ def test_a_list_of_models_is_malformed_or_names_that_can_be_sent(reply):
 
 @given(COUNT | ANY_JSON)
 def test_a_token_count_is_malformed_or_a_positive_number(reply):
-    with suppress(Malformed):
+    with suppress(MalformedResponse):
         assert parse_token_count(json.dumps(reply).encode()) > 0
 
 
@@ -105,7 +104,7 @@ def test_a_token_count_is_malformed_or_a_positive_number(reply):
 @example(b"\xff\xfe[\x00]\x00")
 @example(b'{"data": NaN, "choices": Infinity}')
 def test_no_bytes_raise_anything_else(read, body):
-    with suppress(Malformed):
+    with suppress(MalformedResponse):
         read(body)
 
 
@@ -115,7 +114,7 @@ def test_no_depth_of_nesting_raises_anything_else(read, opening):
     for depth in [*range(10, sys.getrecursionlimit() + 10, 7), 100_000]:
         closing = opening.replace("[", "]").replace("{", "}")[::-1]
         closing = "".join(c for c in closing if c in "]}")
-        with suppress(Malformed):
+        with suppress(MalformedResponse):
             read((opening * depth + "null" + closing * depth).encode())
 
 
@@ -175,4 +174,4 @@ A, B = Model("dir/a.gguf"), Model("b")
     ],
 )
 def test_which_model_is_asked(listed, wanted, known, chosen):
-    assert choose(listed, wanted, known) == chosen
+    assert choose_model(listed, wanted, known) == chosen

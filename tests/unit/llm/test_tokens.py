@@ -17,7 +17,7 @@ from tokenizers.trainers import BpeTrainer
 from autoresearch.config.settings import Settings
 from autoresearch.daemon.policy import build_policy
 from autoresearch.llm.tokens import estimate_tokens
-from autoresearch.proposers.prompting.prompt import Situation, build_prompt
+from autoresearch.proposers.prompting.prompt import PromptInputs, build_prompt
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_loop import fake_loop
@@ -55,8 +55,8 @@ def prompts() -> list[str]:
     space = Space(policy.menu, policy.baseline, policy.steps)
     loop = fake_loop(given, RandomProposer(space, 0))
     loop.run()
-    situation = Situation(space, loop.trajectory, "3 h 20 min", 4)
-    return [GOLDEN.read_text(), *(build_prompt(situation, tokens) for tokens in (2000, 4000, 100_000))]
+    inputs = PromptInputs(space, loop.trajectory, "3 h 20 min", 4)
+    return [GOLDEN.read_text(), *(build_prompt(inputs, tokens) for tokens in (2000, 4000, 100_000))]
 
 
 def test_a_prompt_has_no_more_tokens_than_estimated_and_not_many_fewer(tokenizer, prompts):

@@ -26,7 +26,7 @@ from autoresearch.daemon.backend import TrialBackend, judge
 from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError, MissingPackage
 from autoresearch.llm.server import LlmServer
-from autoresearch.proposers.factory import Surroundings, open_proposer
+from autoresearch.proposers.factory import LLM_PROPOSERS, PROPOSERS, ProposerContext, open_proposer
 from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
@@ -43,7 +43,8 @@ from autoresearch.testing.recording_observer import RecordingObserver
 from tests.fake_llm import FakeLlm, Wire, answers, refusing, reset, says
 
 KEY = "sk-local/0123456789abcdef+Zz"
-WITH_LLM = ("nim", "hybrid", "auto")
+ASKS_LLM = sorted(LLM_PROPOSERS)
+REQUIRES_TPE = [name for name, spec in PROPOSERS.items() if spec.requires_tpe]
 
 
 class Model:
@@ -103,7 +104,7 @@ def made(tmp_path: Path) -> MakeProposer:
     @contextmanager
     def make(settings: Settings, recording: Recording = (), wish: Callable[[], bool] = lambda: False) -> Iterator[Any]:
         policy, said = build_policy(settings), []
-        around = Surroundings(
+        around = ProposerContext(
             space=Space(policy.menu, policy.baseline, policy.steps),
             judge=partial(judge, policy, TrialBackend(FakeTrial(), YARDSTICK, None), settings),
             run_dir=tmp_path,
@@ -224,7 +225,7 @@ class TestAuto:
             assert loop.run() == "complete"
             looked = len(server.requests)
             assert looked == 3, "once at the beginning and in iterations 2 and 4; then it is left alone"
-            assert "left alone for 60 s" in found.messages[-1]
+            assert "not asked for 60 s" in found.messages[-1]
 
             server.on_models, now[0] = None, now[0] + 61
             loop.iters = 12
@@ -275,7 +276,7 @@ class TestRefused:
         assert refusal.value.exit_code == 69
         assert "autoresearch[llm]" in refusal.value.hint
 
-    @pytest.mark.parametrize("setting", ["tpe", "hybrid", "auto"])
+    @pytest.mark.parametrize("setting", REQUIRES_TPE)
     def test_tpe_without_its_package_is_69(self, with_server, made: MakeProposer, without_optuna, setting) -> None:
         with pytest.raises(MissingPackage, match="optuna") as refusal, made(with_server(setting)):
             pass
@@ -285,7 +286,7 @@ class TestRefused:
         with made(with_server("nim")) as found:
             assert isinstance(found.proposer.fallback, RandomProposer)
 
-    @pytest.mark.parametrize("setting", WITH_LLM)
+    @pytest.mark.parametrize("setting", ASKS_LLM)
     @pytest.mark.parametrize("attempts", [2, 3])
     def test_rounds_that_leave_no_reply_to_the_fallback_are_78(self, with_server, made, setting, attempts) -> None:
         changes = {"llm.rounds": 3, "limits.max_attempts": attempts}
@@ -296,7 +297,7 @@ class TestRefused:
         with made(with_server(setting, **changes | {"limits.max_attempts": 4})):
             pass
 
-    @pytest.mark.parametrize("setting", WITH_LLM)
+    @pytest.mark.parametrize("setting", ASKS_LLM)
     def test_a_key_that_no_header_can_carry_is_78_and_not_shown(
         self, with_server, server: FakeLlm, made: MakeProposer, monkeypatch, setting
     ) -> None:
@@ -393,7 +394,7 @@ class TestInARun:
             assert [e.exchange for e in read_exchanges(place)] == [1, 2, 3]
             assert len([r for r in load_records(place) if isinstance(r, Closer)]) == 3
 
-    @pytest.mark.parametrize("setting", ["random", "tpe"])
+    @pytest.mark.parametrize("setting", sorted({*PROPOSERS} - LLM_PROPOSERS - {"replay"}))
     def test_a_proposer_without_an_llm_makes_no_log_of_exchanges(self, make_settings, setting: str) -> None:
         settings = make_settings(proposer=setting, iters=1)
         service.run(settings, RecordingObserver(), make_backend=fake_backend)

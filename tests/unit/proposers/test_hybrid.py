@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from autoresearch.core.ports import Interrupted, Reply
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.proposers.hybrid import HybridProposer, is_llms_turn
+from autoresearch.proposers.hybrid import HybridProposer, is_llm_iteration
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 
 PERCENT = st.integers(0, 100)
 
 
 def turns(iters: int, share: float) -> list[int]:
-    return [n for n in range(1, iters + 1) if is_llms_turn(n, share)]
+    return [n for n in range(1, iters + 1) if is_llm_iteration(n, share)]
 
 
 @given(PERCENT, st.integers(0, 2000))
@@ -27,7 +27,7 @@ def test_the_model_gets_its_share_to_the_turn(percent, iters):
 
 @given(PERCENT, st.integers(1, 500), st.integers(1, 100))
 def test_turns_are_evenly_spread(percent, start, window):
-    count = sum(is_llms_turn(n, percent / 100) for n in range(start, start + window))
+    count = sum(is_llm_iteration(n, percent / 100) for n in range(start, start + window))
     assert abs(count - window * Fraction(percent, 100)) < 1
 
 

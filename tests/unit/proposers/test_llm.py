@@ -49,15 +49,15 @@ class ScriptedLlm:
     max_model_len: int = 8192
     completion_tokens: int = 1024
     tokens_ratio: float = 1.0
-    rest_s: float = 0.0
+    cooldown_s: float = 0.0
     failed: Answer | None = None
     asked: list[tuple[Any, Any]] = field(default_factory=list)
     meetings: int = 0
 
-    def resting_s(self) -> float:
-        return self.rest_s
+    def remaining_cooldown_s(self) -> float:
+        return self.cooldown_s
 
-    def meet(self) -> Answer | None:
+    def discover(self) -> Answer | None:
         self.meetings += 1
         return self.failed
 
@@ -150,7 +150,7 @@ def test_a_server_that_cannot_be_met_is_not_asked():
 
 
 def test_a_server_at_rest_is_not_even_met():
-    loop, model = night(says(GOOD), rest_s=60.0)
+    loop, model = night(says(GOOD), cooldown_s=60.0)
     loop.run()
     assert (model.meetings, model.asked, only(loop).llm_calls) == (0, [], ())
 

@@ -101,9 +101,9 @@ def test_what_is_known_too_dear_or_used_up_is_left_out():
     trajectory = fresh()
     for change in ({"d_model": 256}, {"precision": "bf16"}, *({"n_layer": n} for n in range(4, 49) if n != 24)):
         trajectory.known().add(BASELINE | change, "measured")
-    told = values(answer_schema(dear, trajectory, 1))
-    assert told["d_model"]["enum"] == [512, 768]
-    assert not {"precision", "n_layer"} & set(told)
+    listed = values(answer_schema(dear, trajectory, 1))
+    assert listed["d_model"]["enum"] == [512, 768]
+    assert not {"precision", "n_layer"} & set(listed)
 
 
 def test_whole_numbers_are_bounded_by_what_is_open():
@@ -146,9 +146,9 @@ def test_every_choice_that_is_admitted_passes_the_rails_and_every_open_one_is_ad
     for (name, value), outcome in known:
         if value != BASELINE[name]:
             trajectory.known().add({**BASELINE, name: value}, outcome, retryable=outcome == "unlucky")
-    told = values(answer_schema(space, trajectory, 2))
+    listed = values(answer_schema(space, trajectory, 2))
     for name, knob in MENU.knobs.items():
-        values_of = told.get(name, {})
+        values_of = listed.get(name, {})
         ends = [values_of[end] for end in ("minimum", "maximum") if end in values_of and isinstance(knob, IntKnob)]
         for value in (*values_of.get("enum", ()), *ends):
             raw = json.dumps({"knob": name, "new_value": value, "reason": "why not"})

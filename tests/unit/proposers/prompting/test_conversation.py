@@ -17,63 +17,63 @@ def refused(raw: str, reason: str = "out of range") -> Attempt:
 
 
 def begun(words: str = "lr = 7") -> Conversation:
-    return Conversation(1, messages=[QUESTION], last_words=words)
+    return Conversation(1, messages=[QUESTION], last_reply=words)
 
 
-def roles(talk: Conversation) -> list[str]:
-    return [message.role for message in talk.messages]
+def roles(conversation: Conversation) -> list[str]:
+    return [message.role for message in conversation.messages]
 
 
 def test_the_model_hears_what_it_said_and_why_that_was_refused():
-    talk = begun()
-    talk.hear([refused("a"), refused("b", "too dear")])
-    assert roles(talk) == ["user", "assistant", "user"]
-    assert talk.messages[1].content == "lr = 7"
-    assert "- a : R3" in talk.messages[2].content
-    assert "too dear" in talk.messages[2].content
+    conversation = begun()
+    conversation.add_refusals([refused("a"), refused("b", "too dear")])
+    assert roles(conversation) == ["user", "assistant", "user"]
+    assert conversation.messages[1].content == "lr = 7"
+    assert "- a : R3" in conversation.messages[2].content
+    assert "too dear" in conversation.messages[2].content
 
 
 def test_it_hears_every_refusal_once():
-    talk = begun()
-    talk.hear([refused("a")])
-    talk.hear([refused("a")])
-    assert len(talk.messages) == 3
-    talk.last_words = "again"
-    talk.hear([refused("a"), refused("b")])
-    assert roles(talk) == ["user", "assistant", "user", "assistant", "user"]
-    assert "- a" not in talk.messages[-1].content
+    conversation = begun()
+    conversation.add_refusals([refused("a")])
+    conversation.add_refusals([refused("a")])
+    assert len(conversation.messages) == 3
+    conversation.last_reply = "again"
+    conversation.add_refusals([refused("a"), refused("b")])
+    assert roles(conversation) == ["user", "assistant", "user", "assistant", "user"]
+    assert "- a" not in conversation.messages[-1].content
 
 
 def test_what_others_were_refused_is_none_of_its_business():
-    talk = begun(words="")
-    talk.hear([refused("a")])
-    assert talk.messages == [QUESTION]
+    conversation = begun(words="")
+    conversation.add_refusals([refused("a")])
+    assert conversation.messages == [QUESTION]
 
 
 def test_a_long_reply_is_not_repeated_at_length_nor_over_several_lines():
-    talk = begun("x" * 10**6)
-    talk.hear([refused("a\n\nb\t" + "c" * 10**6)])
-    assert len(talk.messages[1].content) == MAX_ECHO_CHARS
-    assert "- a b cc" in talk.messages[2].content
-    assert len(talk.messages[2].content) < MAX_QUOTE_CHARS + 300
+    conversation = begun("x" * 10**6)
+    conversation.add_refusals([refused("a\n\nb\t" + "c" * 10**6)])
+    assert len(conversation.messages[1].content) == MAX_ECHO_CHARS
+    assert "- a b cc" in conversation.messages[2].content
+    assert len(conversation.messages[2].content) < MAX_QUOTE_CHARS + 300
 
 
 @pytest.mark.parametrize("why", [End.EMPTY, End.THINK_TRUNCATED, End.OUTPUT_TRUNCATED, End.TOOL_FORMAT_ERROR])
 def test_insisting_changes_the_question_and_not_the_order_of_roles(why):
-    talk = begun()
-    talk.ask_again(why)
-    talk.ask_again(why)
-    assert roles(talk) == ["user"]
-    added = talk.messages[0].content.removeprefix(QUESTION.content)
+    conversation = begun()
+    conversation.ask_again(why)
+    conversation.ask_again(why)
+    assert roles(conversation) == ["user"]
+    added = conversation.messages[0].content.removeprefix(QUESTION.content)
     assert added.strip()
     assert added.count("\n\n") == 1
 
 
 def test_calls_are_handed_over_once():
-    talk = Conversation(1)
+    conversation = Conversation(1)
     call = LlmCall(
         exchange=1, round=1, classification=End.OK, model=None, prompt_tokens=1, completion_tokens=1, latency_s=0.1
     )
-    talk.calls.append(call)
-    assert talk.take_calls() == (call,)
-    assert talk.take_calls() == ()
+    conversation.calls.append(call)
+    assert conversation.pop_calls() == (call,)
+    assert conversation.pop_calls() == ()

@@ -20,7 +20,7 @@ from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_policy
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.belief import Belief
-from autoresearch.proposers.prompting.prompt import PromptTooLong, Situation, build_prompt
+from autoresearch.proposers.prompting.prompt import PromptInputs, PromptTooLong, build_prompt
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
@@ -81,24 +81,24 @@ def not_deep(cfg: Cfg) -> Estimate:
     return Estimate(peak_bytes=1, time_ratio=4.0 if cfg["n_layer"] > 40 else 1.0)
 
 
-def hand_made() -> Situation:
+def hand_made() -> PromptInputs:
     """A short night in which everything happened."""
     settings = Settings(iters=16, baseline=BASELINE, limits={"max_attempts": 3})
     policy = build_policy(settings)
     loop = fake_loop(settings, ScriptedProposer(list(SCRIPT)), FakeTrial(fail=fails, bpb=bpb), not_deep)
     loop.run()
     space = Space(policy.menu, policy.baseline, policy.steps)
-    return Situation(space, loop.trajectory, "24 of 40 iterations, 1 h 12 min", 4, BELIEFS)
+    return PromptInputs(space, loop.trajectory, "24 of 40 iterations, 1 h 12 min", 4, BELIEFS)
 
 
-def long_night(iterations: int, seed: int = 0) -> Situation:
+def long_night(iterations: int, seed: int = 0) -> PromptInputs:
     """Copies of the short night's records with other values, effects and words."""
     short, rng = hand_made(), random.Random(seed)
     kinds = [r for r in short.trajectory.iterations if not isinstance(r, ProposerFailed)]
     trajectory = Trajectory.fold([short.trajectory.meta, short.trajectory.baseline])
     for n in range(1, iterations + 1):
         trajectory.add(varied(rng.choice(kinds), n, short.space, rng))
-    return Situation(short.space, trajectory, "nothing but time", 4, BELIEFS)
+    return PromptInputs(short.space, trajectory, "nothing but time", 4, BELIEFS)
 
 
 def varied(record: Closer, n: int, space: Space, rng: random.Random) -> Closer:
@@ -126,12 +126,12 @@ def varied(record: Closer, n: int, space: Space, rng: random.Random) -> Closer:
 
 
 @pytest.fixture(scope="module")
-def thousand() -> Situation:
+def thousand() -> PromptInputs:
     return long_night(1000)
 
 
 @pytest.fixture(scope="module")
-def ten_thousand() -> Situation:
+def ten_thousand() -> PromptInputs:
     return long_night(10_000)
 
 
@@ -153,9 +153,9 @@ def test_the_golden_night_has_one_of_everything():
 def told_results(line: str) -> tuple[str, int, int]:
     """Knob, results and keeps by the head of its line; what follows must add up to them."""
     knob, count, head_kept, entries = re.fullmatch(r"- (\w+) \((\d+) results?(?:, (\d+) kept)?\): (.*)", line).groups()
-    told = int(count), int(head_kept or 0)
+    listed = int(count), int(head_kept or 0)
     if entries.startswith("mean"):  # all in one
-        return knob, *told
+        return knob, *listed
     results = keeps = 0
     for entry in entries.split("; "):
         if found := re.fullmatch(r"(\d+) values \S+ to \S+: mean \S+, best \S+ at \S+?(?:, (\d+) kept)?", entry):
@@ -163,14 +163,14 @@ def told_results(line: str) -> tuple[str, int, int]:
         else:
             assert re.fullmatch(r"\S+: [+-]?[\d.]+%( x\d+)?( kept)?", entry), entry
             results, keeps = results + 1, keeps + entry.endswith(" kept")
-    assert (results, keeps) == told
-    return knob, *told
+    assert (results, keeps) == listed
+    return knob, *listed
 
 
 def told_times(text: str) -> int:
     """All that failed, or all that was refused. Quoted words do not count."""
-    times = re.findall(r"(once|\d+ times)", re.sub(r'"[^"]*"', "", text))
-    return sum(1 if t == "once" else int(t.split()[0]) for t in times)
+    format_times = re.findall(r"(once|\d+ times)", re.sub(r'"[^"]*"', "", text))
+    return sum(1 if t == "once" else int(t.split()[0]) for t in format_times)
 
 
 @pytest.mark.parametrize("tokens", [2000, 3000, 4000, 6000, 12_000, 200_000])
@@ -178,10 +178,10 @@ def test_at_every_level_of_detail_the_counts_add_up_to_everything_that_happened(
     prompt = build_prompt(thousand, tokens)
     iterations = thousand.trajectory.iterations
     measured = [r for r in iterations if isinstance(r, Evaluated)]
-    told = {k: (n, kept) for k, n, kept in map(told_results, section(prompt, "Measured so far").splitlines())}
+    listed = {k: (n, kept) for k, n, kept in map(told_results, section(prompt, "Measured so far").splitlines())}
     for knob in BASELINE:
         mine = [r for r in measured if r.proposal.knob == knob]
-        assert told[knob] == (len(mine), sum(r.decision == "keep" for r in mine))
+        assert listed[knob] == (len(mine), sum(r.decision == "keep" for r in mine))
     assert told_times(section(prompt, "Failed so far")) == sum(isinstance(r, EvalFailed) for r in iterations)
     refused = sum(not a.verdict_ok for r in iterations for a in r.attempts)
     assert told_times(section(prompt, "Refused so far")) == refused
@@ -190,8 +190,8 @@ def test_at_every_level_of_detail_the_counts_add_up_to_everything_that_happened(
 
 @pytest.mark.parametrize("tokens", [2000, 4000, 6000, 12_000])
 def test_it_keeps_within_its_budget_and_makes_use_of_it(thousand, ten_thousand, tokens):
-    for situation in (thousand, ten_thousand):
-        used = estimate_tokens(build_prompt(situation, tokens))
+    for inputs in (thousand, ten_thousand):
+        used = estimate_tokens(build_prompt(inputs, tokens))
         assert used <= tokens
         assert used > 0.6 * tokens
 
@@ -203,9 +203,9 @@ def test_6000_tokens_are_enough_for_any_long_night(seed):
 
 
 def test_the_best_and_the_newest_values_are_told_one_by_one(ten_thousand):
-    told = section(build_prompt(ten_thousand, 6000), "Measured so far")
+    listed = section(build_prompt(ten_thousand, 6000), "Measured so far")
     for knob in ten_thousand.space.menu.knobs.values():
-        line = next(line for line in told.splitlines() if line.startswith(f"- {knob.name} ("))
+        line = next(line for line in listed.splitlines() if line.startswith(f"- {knob.name} ("))
         mine = [r for r in ten_thousand.trajectory.iterations if isinstance(r, Evaluated)]
         mine = [r for r in mine if r.proposal.knob == knob.name]
         for record in (max(mine, key=lambda r: r.improvement_frac), mine[-1]):
@@ -216,10 +216,10 @@ def test_the_best_and_the_newest_values_are_told_one_by_one(ten_thousand):
 
 def test_more_room_never_tells_less(thousand):
     prompts = [build_prompt(thousand, tokens) for tokens in range(2000, 20_000, 1500)]
-    told = [len(re.findall(r"[(;:] \S+: [+-]?[\d.]+%", section(p, "Measured so far"))) for p in prompts]
-    assert told == sorted(told)
-    assert told[0] == 0
-    assert told[-1] > 500
+    listed = [len(re.findall(r"[(;:] \S+: [+-]?[\d.]+%", section(p, "Measured so far"))) for p in prompts]
+    assert listed == sorted(listed)
+    assert listed[0] == 0
+    assert listed[-1] > 500
 
 
 def test_the_count_of_the_model_itself_may_be_used(thousand):
@@ -252,7 +252,7 @@ def test_hostile_text_stays_short_printable_and_on_its_line(thousand):
 def test_everything_that_is_copied_is_made_harmless():
     short = hand_made()
     belief = Belief("lr", 1.0, 1e-3, 1e-3, 1e-3, 1, HOSTILE)
-    prompt = build_prompt(Situation(short.space, short.trajectory, HOSTILE, 4, (belief,)), 6000)
+    prompt = build_prompt(PromptInputs(short.space, short.trajectory, HOSTILE, 4, (belief,)), 6000)
     assert "<|" not in prompt
     assert prompt.count("\n## Rules\n") == 1
     assert section(prompt, "Budget left").count("\n") == 1
@@ -260,7 +260,7 @@ def test_everything_that_is_copied_is_made_harmless():
 
 def test_without_beliefs_there_is_no_section_for_them():
     short = hand_made()
-    prompt = build_prompt(Situation(short.space, short.trajectory, "1 h", 1), 6000)
+    prompt = build_prompt(PromptInputs(short.space, short.trajectory, "1 h", 1), 6000)
     assert "The optimizer" not in prompt
     assert "\n\n\n" not in prompt
 
@@ -268,27 +268,27 @@ def test_without_beliefs_there_is_no_section_for_them():
 def test_a_run_that_has_not_begun_to_measure_can_be_told_about():
     settings = Settings(baseline=BASELINE)
     loop = fake_loop(settings, ScriptedProposer([]))
-    prompt = build_prompt(Situation(hand_made().space, loop.trajectory, "all of it", 3), 6000)
+    prompt = build_prompt(PromptInputs(hand_made().space, loop.trajectory, "all of it", 3), 6000)
     assert section(prompt, "Measured so far") == "Nothing yet."
     assert section(prompt, "Baseline") == "not measured yet"
     assert section(prompt, "Best so far") == "Nothing has been kept yet."
     assert f"touched: {', '.join(BASELINE)}\n" in prompt
     with pytest.raises(ValueError, match="meta"):
-        build_prompt(Situation(hand_made().space, Trajectory(), "", 3), 6000)
+        build_prompt(PromptInputs(hand_made().space, Trajectory(), "", 3), 6000)
 
 
 def test_knobs_that_this_run_keeps_fixed_are_named_with_the_baseline():
     short = hand_made()
     menu = short.space.menu
     fewer = type(menu)({k: v for k, v in menu.knobs.items() if k != "lr"}, (), menu.source)
-    prompt = build_prompt(Situation(Space(fewer, BASELINE, 60), short.trajectory, "1 h", 1), 6000)
+    prompt = build_prompt(PromptInputs(Space(fewer, BASELINE, 60), short.trajectory, "1 h", 1), 6000)
     assert section(prompt, "Baseline") == "val_bpb 2.0000; not to be changed: lr = 0.0003"
     assert section(prompt, "Constraints") == "None."
 
 
 def test_a_knob_with_nothing_left_is_said_to_be_closed(thousand):
-    told = section(build_prompt(thousand, 6000), "Still open")
-    closed = re.search(r"nothing left: (.*)", told)[1].split(", ")
+    listed = section(build_prompt(thousand, 6000), "Still open")
+    closed = re.search(r"nothing left: (.*)", listed)[1].split(", ")
     assert {"d_model", "precision"} <= set(closed)
     for knob in (thousand.space.menu.knobs[name] for name in closed):
         values = knob.choices if isinstance(knob, ChoiceKnob) else range(knob.low, knob.high + 1)
