@@ -19,6 +19,7 @@ from autoresearch.core.llm_calls import Exchange, decode_exchange
 from autoresearch.core.records import encode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.storage import journal
+from autoresearch.storage.decode import OTHER_VERSION, decode_lines
 from autoresearch.storage.files import atomic_write, fsync_dir
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import EXCHANGE_FILES, EXCHANGES
@@ -27,7 +28,6 @@ SEGMENT_BYTES = 8 << 20
 _SEGMENT = re.compile(r"exchanges-(\d{4,})\.jsonl\.gz")
 _NAME_ONE = f"give a run directory that an LLM proposed for, its {EXCHANGES}, or one of its exchanges-NNNN.jsonl.gz"
 _NOT_TO_MEND = "take the file from a copy of the run directory, or start --fresh, which keeps what is there in archive/"
-_OTHER_VERSION = "its checksum is right, so another version of autoresearch wrote it: read it with that one"
 
 
 @dataclass(slots=True)
@@ -204,27 +204,19 @@ def _whole(segment: Path, data: bytes) -> list[bytes]:
 def _last_number(segment: Path, data: bytes) -> int:
     """The number of a segment's last exchange."""
     payloads = _whole(segment, data)
-    before = _decode(segment, 1, payloads[0]).exchange - 1
+    before = next(decode_lines(payloads, decode_exchange, segment, hint=OTHER_VERSION)).exchange - 1
     return before + len(_decoded(segment, payloads, before))
 
 
 def _decoded(file: Path, payloads: Iterable[bytes], before: int) -> list[Exchange]:
-    """The exchanges of one file, of which the first comes after number ``before``."""
-    found: list[Exchange] = []
-    for line, payload in enumerate(payloads, 1):
-        exchange, expected = _decode(file, line, payload), before + line
-        if exchange.exchange != expected:
+    """The exchanges of one file; the first one's number is ``before`` + 1."""
+    exchanges: list[Exchange] = []
+    for line, exchange in enumerate(decode_lines(payloads, decode_exchange, file, hint=OTHER_VERSION), 1):
+        if exchange.exchange != (expected := before + line):
             what = f"{file}: line {line} is exchange {exchange.exchange} where {expected} comes next"
             raise JournalDamaged(what, hint=_NOT_TO_MEND)
-        found.append(exchange)
-    return found
-
-
-def _decode(file: Path, line: int, payload: bytes) -> Exchange:
-    try:
-        return decode_exchange(payload)
-    except JournalDamaged as e:
-        raise JournalDamaged(f"{file}: line {line}: {e.what}", hint=_OTHER_VERSION) from e
+        exchanges.append(exchange)
+    return exchanges
 
 
 def _is_compressed(live: bytes, newest: bytes) -> bool:

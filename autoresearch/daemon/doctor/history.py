@@ -9,9 +9,9 @@ from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.policy import Policy, check_policy
 from autoresearch.errors import AutoresearchError
 from autoresearch.storage import journal
+from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.exchange_log import read_exchanges
 from autoresearch.storage.run_dir import EXCHANGE_FILES, TRAJECTORY
-from autoresearch.storage.run_log import decode_all
 
 ASKS_LLM = ("auto", "hybrid", "nim")
 
@@ -20,7 +20,7 @@ def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
     """Whether the logs can be read and were begun under the same policy; and their records, none if they cannot."""
     file, records = settings.run_dir / TRAJECTORY, []
     try:
-        records = decode_all(journal.read(file).payloads, file)
+        records = decode_trajectory(journal.read(file).payloads, file)
         check_policy(Trajectory.fold(records), policy)
         if settings.proposer in ASKS_LLM and any(settings.run_dir.glob(EXCHANGE_FILES)):
             read_exchanges(settings.run_dir)

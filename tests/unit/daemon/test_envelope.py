@@ -24,7 +24,7 @@ from autoresearch.errors import ConfigError, JournalDamaged, LockHeld
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import ENVELOPE, LOCK
-from autoresearch.storage.speed_log import decode_all
+from autoresearch.storage.speed_log import decode_speeds
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_timer import FakeTimer
 from autoresearch.testing.fake_trial import FakeTrial
@@ -288,5 +288,5 @@ class TestForR7:
 
 def test_every_line_of_the_file_is_a_record(make_settings) -> None:
     path = found(make_settings(), FakeTimer(fail=fails(ALL_FOUR[1], NO_ROOM))).path
-    kinds = [record.kind for record in decode_all(path, read(path).payloads)]
+    kinds = [record.kind for record in decode_speeds(path, read(path).payloads)]
     assert kinds == ["conditions", "peak", "point", "peak", "point", "point", "point"]
