@@ -212,6 +212,6 @@ def build_control(
         settings.max_hours,
         pauses_now=settings.pause_mode == "now",
         drain_max_s=settings.drain_max_s,
-        window=Window.parsed(settings.window) if settings.window else None,
+        window=Window.parse(settings.window) if settings.window else None,
         heartbeat=observer.heartbeat,
     )

@@ -1,4 +1,4 @@
-"""envelope.jsonl, the log of measured speeds: decoding, and the seconds per step that R7 uses."""
+"""envelope.jsonl, the log of measured speeds: decoding, and the seconds per step that rail R7 uses."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def decode_speeds(path: Path, payloads: Iterable[bytes]) -> list[Record]:
 def step_seconds(
     run_dir: Path, yardstick: Yardstick, baseline: Cfg, notify: Callable[[str], None]
 ) -> Mapping[Swept, float]:
-    """Seconds per step on the corpus of every point measured under this run's conditions, for R7; the last one counts.
+    """Return seconds per step on the corpus of every point under this run's conditions, for R7 (the last counts).
 
-    Empty without the baseline's own point, which every ratio needs. A damaged file is told, and costs no run.
+    Empty without the baseline's own point, which every ratio needs. A damaged file is reported; the run continues.
     """
     path = run_dir / ENVELOPE
     try:
@@ -32,7 +32,7 @@ def step_seconds(
     except JournalError as e:
         notify(f"the measured speeds are not used: {e.what}")
         return {}
-    wanted = sha256_of(speed_conditions(yardstick, baseline))
-    points = (r for r in records if isinstance(r, Point) and r.conditions_sha256 == wanted)
+    conditions_sha256 = sha256_of(speed_conditions(yardstick, baseline))
+    points = (r for r in records if isinstance(r, Point) and r.conditions_sha256 == conditions_sha256)
     seconds = {point.swept: point.speed.real_step_ms / 1000 for point in points if point.speed}
     return seconds if swept(baseline) in seconds else {}

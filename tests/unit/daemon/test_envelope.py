@@ -214,7 +214,7 @@ class TestResume:
         assert len(timer.timed) == 4
         (kept,) = (settings.run_dir / "archive").glob(f"*/{ENVELOPE}")
         assert kept.read_bytes() == before
-        assert any("the old envelope is kept in" in m for m in observer.messages)
+        assert any("the old envelope was moved to" in m for m in observer.messages)
 
     def test_a_torn_tail_costs_its_point_only(self, make_settings) -> None:
         settings, timer = make_settings(), FakeTimer()
