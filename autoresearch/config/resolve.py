@@ -1,4 +1,4 @@
-"""Settings: profile TOML < the user's TOML < environment < flags; frozen, checked, and each with its origin.
+"""Resolve settings: profile TOML < the user's TOML < environment < flags; frozen, checked, each with its origin.
 
 A setting is named by its dotted path (``budget.size``). In the environment it is ``AUTORESEARCH_BUDGET__SIZE``.
 """
@@ -26,14 +26,14 @@ ENV_PREFIX = "AUTORESEARCH_"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Settings and, for each dotted name that was given, where it came from."""
+    """Settings, and the origin of each dotted name that a layer gave."""
 
     settings: Settings
     origins: Mapping[str, str]
 
 
 def profile_names() -> list[str]:
-    """The profiles that come with the package."""
+    """The names of the profiles in the package."""
     files = (resources.files("autoresearch.config") / "profiles").iterdir()
     return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
 
@@ -51,7 +51,7 @@ def resolve(
     profile = next((layer["profile"] for _, layer in reversed(upper) if "profile" in layer), default_profile)
     defaults = {"profile": profile, **_profile(str(profile))}
     if any("menu_file" in layer for _, layer in upper):
-        defaults.pop("menu", None)  # a menu of one's own replaces the package's and what the profile changes in that
+        defaults.pop("menu", None)  # the profile's changes are to the package's menu
     layers = [(f"profile {profile}", defaults), *upper]
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -66,7 +66,7 @@ def resolve(
 
 
 def setting_names() -> list[str]:
-    """Every dotted name, for help and for the nearest match."""
+    """Return every dotted name, for help and for the nearest match."""
     names: list[str] = []
     for name, field in Settings.model_fields.items():
         section = field.annotation
@@ -76,7 +76,7 @@ def setting_names() -> list[str]:
 
 
 def flat_settings(resolved: Resolved) -> list[tuple[str, Any, str, str]]:
-    """Every setting as (dotted name, value, where it came from, what it is)."""
+    """Return every setting as (dotted name, value, origin, description)."""
     rows: list[tuple[str, Any, str, str]] = []
     for name, value in _leaves(resolved.settings.model_dump(mode="json")):
         rows.append((name, value, resolved.origins.get(name, "default"), _description(name)))
@@ -100,14 +100,14 @@ def _description(name: str) -> str:
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """``NAME=VALUE`` of ``--set``: the value is TOML where it can be read as such, else a plain string."""
+    """Parse ``NAME=VALUE`` of ``--set``: the value is TOML where it parses as TOML, else a plain string."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: no '='", hint="write --set budget.size=300")
-    return name.strip(), _toml_value(value.strip())
+    return name.strip(), _parse_value(value.strip())
 
 
-def _toml_value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
@@ -135,11 +135,11 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[st
     for name in sorted(environ):
         if name.startswith(ENV_PREFIX) and name not in SECRETS:
             dotted = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
-            yield name, _nest({dotted: _toml_value(environ[name])})
+            yield name, _nest({dotted: _parse_value(environ[name])})
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"budget.size": 3}`` as ``{"budget": {"size": 3}}``."""
+    """Turn ``{"budget.size": 3}`` into ``{"budget": {"size": 3}}``."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split(".")
@@ -147,14 +147,17 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         for key in path:
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
-                raise ConfigError(f"{name} goes below a value", hint="see `autoresearch config`")
+                raise ConfigError(
+                    f"{name} is below a setting that has a value of its own",
+                    hint="`autoresearch config` lists every setting",
+                )
         table[last] = value
     return nested
 
 
 def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
     for key, value in layer.items():
-        replaces = isinstance(value, Mapping) and "type" in value  # a knob of another kind shares no field
+        replaces = isinstance(value, Mapping) and "type" in value  # a knob of another type has other fields
         if isinstance(value, Mapping) and isinstance(into.get(key), dict) and not replaces:
             _merge(into[key], value)
         else:
@@ -169,9 +172,11 @@ def _check_names(layer: Mapping[str, Any], origin: str) -> None:
     known = setting_names()
     sections = {name.partition(".")[0] for name in known}
     for name, value in _leaves(layer):
-        free = name.startswith(("baseline.", "menu.")) or (value == {} and name in sections)
-        if not free and name not in known:
-            hint = f"a key is no setting: give it as {KEY_VARIABLE}" if name == "llm.key" else _nearest(name, known)
+        unchecked = name.startswith(("baseline.", "menu.")) or (value == {} and name in sections)
+        if not unchecked and name not in known:
+            hint = (
+                f"the key is not a setting: give it as {KEY_VARIABLE}" if name == "llm.key" else _nearest(name, known)
+            )
             raise ConfigError(f"unknown setting {name} ({origin})", hint=hint)
 
 
@@ -186,12 +191,12 @@ def _first_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigEr
     name = next(
         (".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in origins), ".".join(parts)
     )
-    why = first["msg"].removeprefix("Value error, ")
+    problem = first["msg"].removeprefix("Value error, ")
     shown = _without_password(repr(first["input"])) if name == "llm.base_url" else repr(first["input"])
-    return ConfigError(f"{name} = {shown} ({origins.get(name, 'default')}): {why}")
+    return ConfigError(f"{name} = {shown} ({origins.get(name, 'default')}): {problem}")
 
 
 def _without_password(shown: str) -> str:
-    """A quoted URL without what is before its @ and behind its ? or #: the refusal of a secret is logged too."""
+    """Remove user, password, query and fragment from a quoted URL: the message that refuses a secret is logged too."""
     before_at = re.sub(r"""(['"](?:\w+://)?).*@""", r"\1...@", shown)
     return re.sub(r"[?#].*(?=['\"])", "?...", before_at)

@@ -1,16 +1,16 @@
-"""The environment that child processes get: without what only this process needs to know."""
+"""The environment of child processes: without the variables that only this process needs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 KEY_VARIABLE = "AUTORESEARCH_LLM_KEY"  # the LLM server's key
-# The directory is systemd's: a child runs as the same user and could read the key in it.
+# systemd passes the key in this directory; a child runs as the same user and could read it there.
 SECRETS = frozenset({KEY_VARIABLE, "CREDENTIALS_DIRECTORY"})
-# What lets a process speak for this one to the service manager.
-OWN_VOICE = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
+# With these a child could send messages to systemd in the name of the daemon.
+SD_NOTIFY_VARIABLES = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` for a trial, a hook, or whatever else is started."""
-    return {name: value for name, value in environ.items() if name not in SECRETS | OWN_VOICE}
+    """Return ``environ`` without secrets, for a trial, a hook or any other child process."""
+    return {name: value for name, value in environ.items() if name not in SECRETS | SD_NOTIFY_VARIABLES}

@@ -18,10 +18,10 @@ HookEvent = Literal["best", "paused", "failed", "finished", "died"]
 HOOK_EVENTS: tuple[HookEvent, ...] = get_args(HookEvent)
 
 
-def _meant(value: Any) -> Any:
-    """Refuse what would be taken for something else: true for 1, and no text for the current directory."""
+def _refuse_ambiguous(value: Any) -> Any:
+    """Refuse what pydantic would convert to something else: true to 1, and an empty string to the current directory."""
     if isinstance(value, bool):
-        raise ValueError("true and false are no value of any setting")
+        raise ValueError("no setting takes true or false")
     if value == "":
         raise ValueError("it is empty; leave it out to take the default")
     return value
@@ -32,7 +32,7 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    _every_field = field_validator("*", mode="before")(_meant)
+    _every_field = field_validator("*", mode="before")(_refuse_ambiguous)
 
 
 class TokenizerSettings(Section):
@@ -41,14 +41,16 @@ class TokenizerSettings(Section):
     kind: Literal["byte", "bpe", "gpt2"] = Field(
         "byte", description="tokenizer of a corpus that the run prepares itself"
     )
-    vocab_size: Annotated[int, Field(ge=257, le=1 << 20)] = Field(2048, description="size of a bpe vocabulary")
+    vocab_size: Annotated[int, Field(ge=257, le=1 << 20)] = Field(
+        2048, description="vocabulary size of a bpe tokenizer"
+    )
 
 
 class BudgetSettings(Section):
     """How long each trial trains."""
 
     kind: Literal["steps", "tokens", "seconds"] = Field("steps", description="what the training budget counts")
-    size: Annotated[float, Field(gt=0)] = Field(60, description="how many of them")
+    size: Annotated[float, Field(gt=0)] = Field(60, description="training budget in units of budget.kind")
 
     @field_validator("size")
     @classmethod
@@ -59,37 +61,47 @@ class BudgetSettings(Section):
 
 
 class EvalSettings(Section):
-    """The yardstick's span."""
+    """The span of validation text that every trial is scored on."""
 
     bytes: Annotated[int, Field(ge=1024)] = Field(131072, description="bytes of validation text that are scored")
 
 
 class DecisionSettings(Section):
-    """Keep or revert."""
+    """The rule that keeps or reverts a candidate."""
 
-    accept_delta_frac: Annotated[float, Field(ge=0, lt=1)] = Field(0.005, description="relative gain that a keep needs")
+    accept_delta_frac: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.005, description="smallest relative improvement of val_bpb that is kept"
+    )
 
 
 class LimitSettings(Section):
-    """What a trial and a proposer may take."""
+    """Limits of a trial and of a proposer."""
 
     deadline_s: Annotated[float, Field(gt=0)] = Field(600, description="seconds after which a trial is killed")
-    max_time_ratio: Annotated[float, Field(gt=0)] = Field(3.0, description="R7: most time over the baseline's")
-    memory_gib: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="cap on a trial's memory, else what is free"
+    max_time_ratio: Annotated[float, Field(gt=0)] = Field(
+        3.0, description="rail R7: largest estimated training time, as a multiple of the baseline's"
     )
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(4, description="replies asked for in one iteration")
+    memory_gib: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="largest memory of a trial in GiB; the free memory if not given"
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
+        4, description="most replies that a proposer gives in one iteration"
+    )
 
 
 class ParallelSettings(Section):
-    """The ranks that train one model together; a rank is a process, on a GPU box one per GPU."""
+    """The ranks that train one model together; a rank is a process, with a GPU of its own where there are GPUs."""
 
-    data: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="ranks that share out each batch")
-    tensor: Annotated[int, Field(ge=1, le=64)] = Field(1, description="ranks that share out each matrix (megatron)")
+    data: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="data-parallel ranks: each batch is divided among them"
+    )
+    tensor: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="tensor-parallel ranks: each matrix is divided among them (trainer megatron)"
+    )
 
 
 class MegatronSettings(Section):
-    """What only trainer megatron knows."""
+    """Settings of trainer megatron alone."""
 
     fp8_recipe: Literal["tensorwise", "delayed", "blockwise", "mxfp8"] = Field(
         "tensorwise", description="how fp8 values are scaled; mxfp8 needs a B200 (not GB10), blockwise CUDA 12.9"
@@ -97,95 +109,110 @@ class MegatronSettings(Section):
 
 
 class LlmSettings(Section):
-    """The LLM server that proposes. Its key is no setting: it would stand in logs (``llm.key``)."""
+    """The LLM server that proposes. Its key is not a setting, because settings are logged (``llm/key.py``)."""
 
     base_url: str = Field("http://localhost:8000/v1", description="OpenAI-compatible server: NIM, vLLM, llama.cpp, ...")
-    model: str | None = Field(None, description="its name on the server; the only or first one if not given")
-    deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(60, description="seconds that one call may take in all")
-    share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.3, description="hybrid: share of the iterations that the LLM is asked for; TPE has the others"
+    model: str | None = Field(None, description="name of the model on the server; the only or first one if not given")
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        60, description="longest duration of one call in seconds, retries included"
     )
-    rounds: Annotated[int, Field(ge=1, le=10)] = Field(3, description="replies asked for before the fallback proposes")
-    proposals: Annotated[int, Field(ge=1, le=10)] = Field(3, description="proposals asked for in one reply")
-    temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.7, description="of its sampling")
+    share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.3, description="hybrid: share of the iterations that the LLM proposes for; TPE proposes for the others"
+    )
+    rounds: Annotated[int, Field(ge=1, le=10)] = Field(
+        3, description="replies requested in one iteration before the fallback proposes"
+    )
+    proposals: Annotated[int, Field(ge=1, le=10)] = Field(3, description="proposals requested in one reply")
+    temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.7, description="sampling temperature")
     max_tokens: Annotated[int, Field(ge=0, le=1 << 20)] = Field(
-        0, description="most tokens of one reply, thinking included; 0 takes an eighth of the context, at most 8192"
+        0,
+        description="most tokens of a reply, thinking included; 0: an eighth of the context, at most 8192",
     )
     max_model_len: Annotated[int, Field(ge=0, le=1 << 24)] = Field(
-        0, description="tokens of the server's context; 0 takes what /v1/models says, else 8192"
+        0, description="context length of the server in tokens; 0: the value that /v1/models reports, else 8192"
     )
-    system: str | None = Field(None, description="a system message, as /no_think for Nemotron Nano; none if not given")
+    system: str | None = Field(
+        None, description="system message, for example /no_think for Nemotron Nano; none if not given"
+    )
 
     @field_validator("base_url")
     @classmethod
     def _url(cls, url: str) -> str:
-        if any(mark in url for mark in "@?#"):  # not urlsplit's idea of a password: it ends at a slash
+        if any(mark in url for mark in "@?#"):  # urlsplit would miss a password that contains a slash
             raise ValueError(f"a name, a password or a query in it would be logged; give a key as {KEY_VARIABLE}")
         parts = urlsplit(url)
         is_plain = url.isprintable() and " " not in url
         if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
             raise ValueError("give http://HOST:PORT/v1")
-        if parts.port == 0:  # of a port that is none, urllib says so
-            raise ValueError("port 0 is no port")
+        if parts.port == 0:  # urllib itself refuses every other invalid port
+            raise ValueError("port 0 is not a valid port")
         return url.rstrip("/")
 
 
 class EnergySettings(Section):
-    """Joules, and what they cost."""
+    """Energy measurement and its price."""
 
-    meter: Literal["auto", "off"] = Field("auto", description="auto: by the best sensor of power or energy there is")
-    sensor: Path | None = Field(None, description="a file with the microwatts of the whole system, better than any")
-    price_per_kwh: Annotated[float, Field(ge=0)] | None = Field(None, description="what a kWh costs, for the report")
-    currency: Annotated[str, Field(max_length=8)] | None = Field(None, description="of that price, as EUR")
+    meter: Literal["auto", "off"] = Field(
+        "auto", description="auto: measure with the best sensor of power or energy on this machine"
+    )
+    sensor: Path | None = Field(
+        None, description="file that holds the power of the whole system in microwatts; preferred to every other sensor"
+    )
+    price_per_kwh: Annotated[float, Field(ge=0)] | None = Field(None, description="price of a kWh, for the report")
+    currency: Annotated[str, Field(max_length=8)] | None = Field(
+        None, description="currency of the price, for example EUR"
+    )
     max_kwh: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="end in good order after this much, of what the sensor sees; the whole run counts"
+        None,
+        description="end in good order after the whole run has used this much energy, as the sensor measures it",
     )
 
 
 class Settings(Section):
-    """Everything that a run is told."""
+    """Every setting of a run."""
 
-    profile: str = Field(DEFAULT_PROFILE, description="which set of defaults")
-    dir: Path | None = Field(None, description="the run's directory; runs/PROFILE if not given")
-    corpus: str | None = Field(None, description="a prepared corpus, or 'stdlib' to prepare that in the run directory")
+    profile: str = Field(DEFAULT_PROFILE, description="set of defaults")
+    dir: Path | None = Field(None, description="run directory; runs/PROFILE if not given")
+    corpus: str | None = Field(
+        None,
+        description="directory of a prepared corpus, or 'stdlib' to prepare Python's standard library as one",
+    )
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
     proposer: Literal["auto", "hybrid", "nim", "tpe", "random", "replay"] = Field(
-        "auto", description="what suggests changes; auto: hybrid where an LLM server answers, else tpe"
+        "auto", description="what proposes changes; auto: hybrid where an LLM server answers, else tpe"
     )
     replay_from: Path | None = Field(
         None, description="trajectory or exchanges.jsonl whose proposals the replay proposer repeats"
     )
     trainer: Literal["torch", "megatron"] = Field("torch", description="what trains the GPT")
     compile: Literal["auto", "on", "off"] = Field(
-        "auto", description="torch.compile the layers; auto: where measured times say that each trial earns it back"
+        "auto",
+        description="torch.compile the layers; auto: where a trial saves more measured time than compiling costs",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it trains")
-    threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        0, description="CPU threads of a trial; 0 takes every usable core"
-    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="device that trains")
+    threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="CPU threads of a trial; 0: every usable core")
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
         0, description="seed of initialisation, data order and proposer"
     )
-    on_pause: Literal["wait", "exit"] = Field("wait", description="what pause.flag does to the process")
+    on_pause: Literal["wait", "exit"] = Field("wait", description="what the daemon does while pause.flag is there")
     pause_mode: Literal["after_trial", "now"] = Field(
-        "after_trial", description="when pause.flag takes hold; now: the running trial is put aside at its next step"
+        "after_trial", description="when pause.flag takes effect; now: the running trial is suspended at its next step"
     )
     drain_max_s: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="seconds that a stop waits for the running trial, which is then put aside; none: to its end"
+        None,
+        description="seconds that a stop waits for the running trial before it suspends it; no limit if not given",
     )
     until: str | None = Field(None, description="end in good order at this local time, HH:MM")
-    window: str | None = Field(
-        None, description="end in good order outside these hours of the local clock, as 22:00-07:00"
-    )
+    window: str | None = Field(None, description="end in good order outside these local hours, for example 22:00-07:00")
     max_hours: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="end in good order after this many hours; a restart after a crash counts anew"
+        None, description="end in good order after this many hours, counted from each start of the daemon"
     )
     on_event: str | tuple[str, ...] | None = Field(
-        None, description="command that is told what happens, as JSON on its stdin (docs/hooks.md); no shell runs it"
+        None, description="command that receives each event as JSON on stdin (docs/hooks.md); it is run without a shell"
     )
-    on_event_only: tuple[HookEvent, ...] = Field(HOOK_EVENTS, description="which events it is told of")
+    on_event_only: tuple[HookEvent, ...] = Field(HOOK_EVENTS, description="events that on_event receives")
     on_event_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        30, description="seconds after which it is ended, with everything that it started"
+        30, description="seconds after which on_event and its child processes are ended"
     )
     tokenizer: TokenizerSettings = TokenizerSettings()  # type: ignore[call-arg]
     budget: BudgetSettings = BudgetSettings()  # type: ignore[call-arg]
@@ -196,38 +223,38 @@ class Settings(Section):
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
     energy: EnergySettings = EnergySettings()  # type: ignore[call-arg]
-    baseline: dict[str, Annotated[int | float | str, BeforeValidator(_meant)]] = Field(
+    baseline: dict[str, Annotated[int | float | str, BeforeValidator(_refuse_ambiguous)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
-    menu_file: Path | None = Field(None, description="a menu of your own instead of the package's")
-    menu: dict[str, Any] = Field({}, description="changes to entries of the menu, as menu.knobs.NAME.FIELD")
+    menu_file: Path | None = Field(None, description="your own menu file; the package's if not given")
+    menu: dict[str, Any] = Field({}, description="changes to entries of the menu: menu.knobs.NAME.FIELD")
 
     @field_validator("until")
     @classmethod
     def _clock_time(cls, until: str | None) -> str | None:
         if until is not None and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", until):
-            raise ValueError(f"{until!r} is no time of day; give HH:MM, as in 06:30")
+            raise ValueError(f"{until!r} is not a time of day; give HH:MM, for example 06:30")
         return until
 
     @field_validator("window")
     @classmethod
     def _window(cls, window: str | None) -> str | None:
-        return None if window is None else str(Window.parsed(window))
+        return None if window is None else str(Window.parse(window))
 
     @field_validator("on_event")
     @classmethod
     def _command(cls, command: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         words = shlex.split(command) if isinstance(command, str) else command
         if words is not None and (not words or not words[0] or any("\0" in word for word in words)):
-            raise ValueError("a command and its arguments, as in 'notify.sh' or ['mail', '-s', 'autoresearch', 'me']")
+            raise ValueError("give a command and its arguments, for example 'notify.sh' or ['mail', '-s', 'run', 'me']")
         return command
 
     @field_validator("on_event_only", mode="before")
     @classmethod
-    def _names(cls, names: Any) -> Any:
+    def _event_names(cls, names: Any) -> Any:
         return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
     @property
     def run_dir(self) -> Path:
-        """Where the run lives."""
+        """The run directory."""
         return self.dir or Path("runs") / self.profile

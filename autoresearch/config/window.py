@@ -1,9 +1,9 @@
-"""The hours of the night in which a run may work, as the clock on the wall shows them: pure.
+"""The daily hours in which a run may work, in local time. Pure.
 
-Nothing is counted from the start of the run: whether the window is open is asked anew of the local clock each time.
-So it runs through midnight, is an hour shorter or longer in the nights in which the clock changes, and a clock that
-was moved is believed as it then stands. Where the closing time is an hour that such a night leaves out, the next one
-that exists is past it.
+Nothing is counted from the start of the run: each check compares the window with the current local time. So a window
+may cross midnight, it is an hour shorter or longer in the nights in which daylight saving time begins or ends, and a
+change of the system clock takes effect at once. A closing time that such a night skips is reached at the next time that
+exists.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from dataclasses import dataclass
 from datetime import datetime, time
 
 TIME = r"([01]?\d|2[0-3]):([0-5]\d)"
-SHAPE = re.compile(rf"{TIME}\s*-\s*{TIME}")
+PATTERN = re.compile(rf"{TIME}\s*-\s*{TIME}")
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Open from ``opens`` on, shut from ``closes`` on; ``closes`` is next day's where it is not later."""
+    """Open from ``opens`` (included) to ``closes`` (excluded), on the next day where ``closes`` is not later."""
 
     opens: time
     closes: time
 
     @classmethod
-    def parsed(cls, text: str) -> Window:
-        """From ``HH:MM-HH:MM``. Raises ``ValueError``."""
-        found = SHAPE.fullmatch(text.strip())
-        if found is None:
-            raise ValueError(f"{text!r} is no window of time; give HH:MM-HH:MM, as in 22:00-07:00")
-        hour, minute, to_hour, to_minute = map(int, found.groups())
+    def parse(cls, text: str) -> Window:
+        """Parse ``HH:MM-HH:MM``. Raises ``ValueError``."""
+        match = PATTERN.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is not a window of time; give HH:MM-HH:MM, for example 22:00-07:00")
+        hour, minute, to_hour, to_minute = map(int, match.groups())
         window = cls(time(hour, minute), time(to_hour, to_minute))
         if window.opens == window.closes:
-            raise ValueError(f"{text!r} has no end; leave the window out to run around the clock")
+            raise ValueError(f"{text!r} begins and ends at the same time; leave the window out to run around the clock")
         return window
 
     def is_open(self, now: datetime) -> bool:
-        """At ``now`` of the local clock, of which only the time of day counts."""
+        """Whether the window is open at local time ``now``; only the time of day counts."""
         clock = now.time()
         if self.opens < self.closes:
             return self.opens <= clock < self.closes

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from autoresearch.core.measurement import Failure
 from autoresearch.core.records import Yardstick
-from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, PositiveInt
+from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, PositiveInt, decode_record
 from rails import Config
 from rails.knob_facts import UNTIMED_KNOBS
 
@@ -135,6 +135,11 @@ class Point(FrozenModel):
 
 Record = Conditions | Peak | Point
 _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
+
+
+def decode_speed(payload: bytes | str) -> Record:
+    """Decode one record of envelope.jsonl. Raises ``JournalDamaged`` with the field that is wrong."""
+    return decode_record(_RECORD, payload)
 
 
 def speed_conditions(yardstick: Yardstick, cfg: Cfg) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from autoresearch.config.window import Window
-from autoresearch.storage.pause_flag import wants_immediate_pause
+from autoresearch.storage.pause_flag import requests_immediate_pause
 
 POLL_INTERVAL_S = 1.0  # where the kernel cannot watch the directory (network file systems, no inotify left)
 
@@ -83,7 +83,7 @@ class RunControl:
         """Whether the running trial is not to be waited for: "now" in the flag, or a signal that has waited enough."""
         if self._signal and self.drain_max_s is not None and self.clock() - self._signalled_at >= self.drain_max_s:
             return True
-        return bool(self.pause_reason()) and (self.pauses_now or wants_immediate_pause(self.flag))
+        return bool(self.pause_reason()) and (self.pauses_now or requests_immediate_pause(self.flag))
 
     def wait_while_paused(self) -> None:
         """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""

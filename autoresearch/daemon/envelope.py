@@ -40,7 +40,7 @@ from autoresearch.errors import ConfigError
 from autoresearch.machine import utc
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, archive, hold
-from autoresearch.storage.speed_log import decode_all, step_seconds
+from autoresearch.storage.speed_log import decode_speeds, step_seconds
 from autoresearch.trials.trainers import TRAINERS
 from rails import ChoiceKnob, over_budget
 
@@ -91,7 +91,7 @@ def sweep(
             old = [p for p in (run_dir / ENVELOPE, *run_dir.glob(f"{ENVELOPE}.torn-*")) if p.exists()]
             archive(run_dir, old, observer.notify, "the old envelope")
         with closing(Journal(run_dir / ENVELOPE)) as journal:
-            records = decode_all(journal.path, journal)  # before anything slow: it may be damaged
+            records = decode_speeds(journal.path, journal)  # before anything slow: it may be damaged
             control = RunControl(run_dir / PAUSE_FLAG)
 
             def stopped() -> bool:

@@ -33,9 +33,9 @@ from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
+from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
-from autoresearch.storage.run_log import decode_all
 
 # How a bench is made; tests pass one whose trial is a fake.
 MakeBackend = Callable[[Settings, Policy, Path, Callable[[], bool], Observer], TrialBackend]
@@ -70,7 +70,7 @@ def open_run(
     make_backend: MakeBackend,
 ) -> str:
     """Fold what is there, and put together what measures, unless nothing is left to do."""
-    records = decode_all(journal, journal.path)
+    records = decode_trajectory(journal, journal.path)
     trajectory = Trajectory.fold(records)
     observer.opened(trajectory)
     check_policy(trajectory, policy)
@@ -212,6 +212,6 @@ def build_control(
         settings.max_hours,
         pauses_now=settings.pause_mode == "now",
         drain_max_s=settings.drain_max_s,
-        window=Window.parsed(settings.window) if settings.window else None,
+        window=Window.parse(settings.window) if settings.window else None,
         heartbeat=observer.heartbeat,
     )

@@ -11,6 +11,7 @@ from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
 from autoresearch.storage import journal
+from autoresearch.storage.decode import OTHER_VERSION, decode_lines
 from autoresearch.storage.run_dir import TRAJECTORY
 
 SEALED = b'{"seq":'  # how each of our lines begins; none of the origin's does
@@ -91,13 +92,7 @@ def _read(file: Path, limit: int) -> bytes:
 
 
 def _records(file: Path) -> list[Event]:
-    records: list[Event] = []
-    for number, payload in enumerate(journal.read(file).payloads, 1):
-        try:
-            records.append(decode(payload))
-        except JournalDamaged as e:
-            hint = "its checksum is right, so another version of autoresearch wrote it: read it with that one"
-            raise JournalDamaged(f"{file}: line {number}: {e.what}", hint=hint) from e
+    records: list[Event] = list(decode_lines(journal.read(file).payloads, decode, file, hint=OTHER_VERSION))
     if not records:
         raise JournalError(f"{file} holds no whole record", hint=WAIT)
     if not isinstance(records[0], Meta):

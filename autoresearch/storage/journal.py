@@ -1,7 +1,7 @@
-"""An append-only JSON Lines file that loses nothing it acknowledged and repairs nothing by guessing.
+"""An append-only JSON Lines file that loses no acknowledged record and repairs nothing by guessing.
 
-A line is the payload's JSON with ``"seq"`` put first and ``"crc"`` (CRC-32 of everything before it) put last. One
-writer at a time (the caller holds the directory's lock). An append returns once the line is on the disk.
+A line is the payload's JSON with ``"seq"`` added in front and ``"crc"`` (CRC-32 of everything before it) added at the
+end. There is one writer at a time (the caller holds the directory's lock). An append returns once the line is on disk.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _OBJECT = re.compile(r"\{[^\n]+\}")
 
 
 def seal(seq: int, payload: str) -> bytes:
-    """The line for one JSON object: sequence number in front, checksum behind, newline last.
+    """Build the line of one JSON object: sequence number first, then the payload, the checksum and a newline.
 
-    Raises ``ValueError`` for a payload that would not come back: an empty object, or one on several lines.
+    Raises ``ValueError`` for a payload that could not be read back: an empty object, or one on several lines.
     """
     if not _OBJECT.fullmatch(payload):
-        raise ValueError(f"a payload is a JSON object with a field, on one line, not {payload[:80]!r}")
+        raise ValueError(f"a payload must be a JSON object with at least one field, on one line, not {payload[:80]!r}")
     body = f'{{"seq":{seq},{payload[1:-1]}'.encode()
     return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
 def unseal(line: bytes) -> tuple[int, bytes] | None:
-    """Number and payload of a line (without its newline), or ``None`` if it is not whole."""
+    """Return sequence number and payload of a line (without its newline), or ``None`` if the line is damaged."""
     match = _LINE.fullmatch(line)
     if match is None:
         return None
@@ -45,7 +45,7 @@ def unseal(line: bytes) -> tuple[int, bytes] | None:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a journal file holds: payloads, and how many bytes of it are whole lines."""
+    """The content of a journal file: payloads, the number of bytes in whole lines, and the torn bytes after them."""
 
     payloads: list[bytes]
     whole_bytes: int
@@ -55,8 +55,8 @@ class Contents:
 def read(path: Path) -> Contents:
     """Read without changing anything; a torn tail is reported, not repaired. An absent file is empty.
 
-    Raises ``JournalDamaged`` naming the first line that is damaged and is not the tail, or is whole and not the one
-    that comes next: a crash can only have torn the last append, so anything else is for a person to look at.
+    Raises ``JournalDamaged`` naming the first line that is damaged and is not the tail, or that is whole and has the
+    wrong sequence number: a crash can only tear the last append, so any other damage needs a person to decide.
     """
     try:
         data = path.read_bytes()
@@ -68,33 +68,35 @@ def read(path: Path) -> Contents:
 
 
 def parse(data: bytes, path: Path) -> Contents:
-    """What a journal of these bytes holds; ``path`` is for the words of a refusal, which are those of ``read``."""
+    """Parse the bytes of a journal; ``path`` is named in the errors, which are those of ``read``."""
     payloads: list[bytes] = []
-    at = 0
-    while (end := data.find(b"\n", at)) >= 0:
-        line = unseal(data[at:end])
+    offset = 0
+    while (end := data.find(b"\n", offset)) >= 0:
+        line = unseal(data[offset:end])
         if line is None:
             break
         seq, payload = line
         if seq != len(payloads):
             raise _damaged(path, len(payloads), f"has number {seq} where {len(payloads)} comes next")
         payloads.append(payload)
-        at = end + 1
-    torn = data[at:]
-    if b"\n" in torn[:-1] or _ends_in_a_line(torn):
+        offset = end + 1
+    torn = data[offset:]
+    if b"\n" in torn[:-1] or _ends_with_whole_line(torn):
         raise _damaged(path, len(payloads), "is damaged and is not the last")
-    return Contents(payloads, at, torn)
+    return Contents(payloads, offset, torn)
 
 
-def _ends_in_a_line(torn: bytes) -> bool:
-    """Whether a whole line follows the damage: then it was the newline between two that was lost, and no crash."""
+def _ends_with_whole_line(torn: bytes) -> bool:
+    """Whether a whole line follows the damage: then a newline between lines was lost, which a crash cannot cause."""
     starts = (match.start() for match in _BEGIN.finditer(torn, 1))
     return any(unseal(torn[start:].removesuffix(b"\n")) for start in starts)
 
 
-def _damaged(path: Path, lines_before: int, how: str) -> JournalDamaged:
-    hint = f"keep a copy of {path.name}; cut it before that line by hand to go on from there, or start --fresh"
-    return JournalDamaged(f"{path}: line {lines_before + 1} {how}", hint=hint)
+def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
+    hint = (
+        f"keep a copy of {path.name}; then delete that line and all later ones to continue from there, or start --fresh"
+    )
+    return JournalDamaged(f"{path}: line {lines_before + 1} {problem}", hint=hint)
 
 
 def _not_written(path: Path, e: OSError) -> JournalError:
@@ -102,35 +104,35 @@ def _not_written(path: Path, e: OSError) -> JournalError:
 
 
 class Journal:
-    """The writing end. After a failed write or fsync it refuses everything: what the disk holds is then unknown."""
+    """Appends to a journal. After a failed write or fsync it refuses every append: the disk's content is unknown."""
 
     def __init__(self, path: Path) -> None:
-        """Open for appending, create if absent, and repair a torn tail: the cut bytes go to ``NAME.torn-TIME``."""
+        """Open for appending, create if absent, and move a torn tail to ``NAME.torn-TIME``."""
         self.path = path
-        try:  # before it is read: reading a pipe would wait for ever
+        try:  # opened before it is read: reading a pipe would block
             self._fd = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         except OSError as e:
             raise _not_written(path, e) from e
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(os.close, self._fd)
-            self._begin(read(path))
+            self._repair(read(path))
             on_failure.pop_all()
 
-    def _begin(self, contents: Contents) -> None:
+    def _repair(self, contents: Contents) -> None:
         self.payloads = contents.payloads
         self.torn_bytes = len(contents.torn)
         self._next_seq = len(contents.payloads)
         self._broken = ""
         try:
             if contents.torn:
-                self._cut(contents)
+                self._cut_torn_tail(contents)
             fsync_dir(self.path.parent)
         except OSError as e:
             raise _not_written(self.path, e) from e
 
-    def _cut(self, contents: Contents) -> None:
-        aside = self.path.with_name(f"{self.path.name}.torn-{time.time_ns()}")
-        with aside.open("xb") as file:
+    def _cut_torn_tail(self, contents: Contents) -> None:
+        torn_file = self.path.with_name(f"{self.path.name}.torn-{time.time_ns()}")
+        with torn_file.open("xb") as file:
             file.write(contents.torn)
             file.flush()
             os.fsync(file.fileno())
@@ -140,33 +142,33 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Size of the file in bytes."""
         return os.fstat(self._fd).st_size
 
     def append(self, payload: str) -> int:
         """Write one JSON object durably and return its sequence number. Raises ``JournalError``."""
         if self._broken:
-            raise JournalError(f"{self.path} takes no more records: {self._broken}")
+            raise JournalError(f"{self.path} accepts no more records: {self._broken}")
         line = seal(self._next_seq, payload)
         size_before = self.size
         try:
             _write_all(self._fd, line)
         except OSError as e:
             self._broken = f"writing failed: {e.strerror}"
-            self._take_back(size_before)
+            self._truncate(size_before)
             raise JournalError(
                 f"cannot write {self.path}: {e.strerror}", hint="free disk space, then start again"
             ) from e
         try:
             os.fsync(self._fd)
-        except OSError as e:  # never retried: the kernel may have dropped the pages and call the next fsync a success
+        except OSError as e:  # never retried: the kernel may drop the pages and report success next time
             self._broken = f"fsync failed: {e.strerror}"
             raise JournalError(f"cannot make {self.path} durable: {e.strerror}", hint="see the system log") from e
         self._next_seq += 1
         return self._next_seq - 1
 
-    def _take_back(self, size: int) -> None:
-        """Cut a half-written line off again; if that fails too, the next start does it."""
+    def _truncate(self, size: int) -> None:
+        """Cut a half-written line off; if that fails too, the next start does it."""
         try:
             os.ftruncate(self._fd, size)
         except OSError:
@@ -176,7 +178,7 @@ class Journal:
         os.close(self._fd)
 
     def __iter__(self) -> Iterator[bytes]:
-        """The payloads that were there when it was opened."""
+        """Iterate over the payloads that the file held when it was opened."""
         return iter(self.payloads)
 
 

@@ -19,10 +19,10 @@ _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class DirectoryLock:
-    """The one writer of a run directory, by a lock on a file in it; the kernel frees it however the holder dies.
+    """A lock on a file in the run directory; the kernel releases it however the holder ends.
 
-    It is a lock of the open file description (fcntl(2), F_OFD_SETLK): unlike flock(2), the kernel answers who asks
-    whether it is held without taking it, so that a look at a run can never refuse its daemon.
+    It is a lock of the open file description (fcntl(2), F_OFD_SETLK): unlike flock(2), it can be tested without being
+    taken, so a command that inspects a run can never make its daemon fail to start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +30,7 @@ class DirectoryLock:
         self._fd: int | None = None
 
     def acquire(self, holder: Mapping[str, Any]) -> None:
-        """Take the lock and write ``holder`` (pid, host, start time) into it for whoever is refused.
+        """Take the lock and write ``holder`` (pid, host, start time) into the file, for the message of a refusal.
 
         Raises ``LockHeld`` naming the holder, ``JournalError`` if the directory cannot be written.
         """
@@ -42,25 +42,25 @@ class DirectoryLock:
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
             except BlockingIOError as e:
-                who = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
-                hint = "stop that one first, or use another --dir; `autoresearch status` shows what it does"
-                raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({who})", hint=hint) from e
+                text = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
+                hint = "stop that process first, or use another --dir; `autoresearch status` shows what it does"
+                raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({text})", hint=hint) from e
             except OSError as e:
-                hint = f"choose a writable directory with --dir, or see the permissions and space of {self.path.parent}"
+                hint = f"choose a writable directory with --dir, or check permissions and space of {self.path.parent}"
                 what = f"cannot write in {self.path.parent}: {e.strerror} ({self.path.name})"
                 raise JournalError(what, hint=hint) from e
             on_failure.pop_all()
         self._fd = fd
 
     def release(self) -> None:
-        """Give the lock back. The file stays: removing it would let two processes lock two inodes."""
+        """Release the lock. The file stays: removing it would let two processes lock two inodes."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def lock_holder(path: Path) -> dict[str, Any] | None:
-    """Who wrote the lock file last (not proof of life), or None if there is none or it is unreadable."""
+    """Return the process that last wrote the lock file, alive or not; ``None`` for a missing or unreadable file."""
     try:
         holder = json.loads(path.read_bytes()[:4096])
     except (OSError, ValueError):
@@ -69,13 +69,13 @@ def lock_holder(path: Path) -> dict[str, Any] | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a live process holds the lock at ``path``; asks the kernel, and takes nothing."""
+    """Whether a live process holds the lock at ``path``; tests the lock without taking it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+            lock = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
         finally:
             os.close(fd)
     except OSError:
         return False
-    return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)
+    return bool(struct.unpack_from("h", lock)[0] != fcntl.F_UNLCK)

@@ -1,4 +1,4 @@
-"""pause.flag in a run directory: create it, remove it, and read whether it asks for an immediate pause."""
+"""pause.flag in a run directory: create it, remove it, and read whether it requests an immediate pause."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from autoresearch.errors import AutoresearchError
 from autoresearch.storage.files import atomic_write
 from autoresearch.storage.run_dir import PAUSE_FLAG
 
-NOW = b"now"  # in the flag: do not wait for the running trial
+NOW = b"now"  # content of the flag: suspend the running trial instead of waiting for its end
 
 
-def wants_immediate_pause(flag: Path) -> bool:
-    """Whether the flag asks for a pause inside the running trial; whatever else it is, a pipe too, does not."""
+def requests_immediate_pause(flag: Path) -> bool:
+    """Whether the flag requests a pause inside the running trial; false for any other content or kind of file."""
     with suppress(OSError):
         fd = os.open(flag, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -25,9 +25,9 @@ def wants_immediate_pause(flag: Path) -> bool:
 
 
 def pause(run_dir: Path, now: bool = False) -> bool:
-    """Put pause.flag into the run directory; false if it was there already and said what it should."""
+    """Create pause.flag in the run directory. Return false if the same request was there already."""
     flag = run_dir / PAUSE_FLAG
-    if os.path.lexists(flag) and (not now or wants_immediate_pause(flag)):
+    if os.path.lexists(flag) and (not now or requests_immediate_pause(flag)):
         return False
     try:
         if now:
@@ -35,12 +35,15 @@ def pause(run_dir: Path, now: bool = False) -> bool:
         else:
             flag.touch()
     except OSError as e:
-        raise AutoresearchError(f"cannot create {flag}: {e.strerror}", hint="is it the run's directory?") from e
+        raise AutoresearchError(
+            f"cannot create {flag}: {e.strerror}",
+            hint="check that this is a run directory and that you may write in it",
+        ) from e
     return True
 
 
 def resume(run_dir: Path) -> bool:
-    """Take pause.flag away; false if there was none. A directory of that name is removed only when empty."""
+    """Remove pause.flag. Return false if there was none. A directory of that name is removed only when empty."""
     flag = run_dir / PAUSE_FLAG
     try:
         with suppress(FileNotFoundError):

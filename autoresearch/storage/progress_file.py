@@ -1,7 +1,7 @@
-"""progress.json: how far the running trial is, for who looks on from another process. Its loss means nothing.
+"""progress.json: the progress of the running trial, for other processes. Nothing depends on it.
 
-Whole or not there, but never synced: a power cut may take it, and a disk must not be kept awake for it. It carries the
-daemon's pid, so that what a killed daemon left behind is known to be stale: only the holder of the lock counts.
+It is replaced atomically but never synced: it may be lost in a power cut, and it must not keep a disk from sleeping. It
+holds the daemon's pid, so that a file that a killed daemon left is recognised as stale: only the lock's holder counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """What the file says. ``iter`` is null before the loop begins, where the corpus is prepared."""
+    """The content of the file. ``iter`` is null before the loop begins, while the corpus is prepared."""
 
     pid: int
     iter: int | None
@@ -38,13 +38,13 @@ class ProgressSnapshot:
 
 
 class ProgressFile(Observer):
-    """A watcher that keeps progress.json in ``run_dir``: at most one write a second, and none where it cannot write."""
+    """An observer that writes progress.json in ``run_dir``, at most once a second; a failed write is ignored."""
 
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = run_dir / PROGRESS
         self._clock = clock
-        self._next = -math.inf
-        self._there = False
+        self._next_write_s = -math.inf
+        self._written = False
 
     def progressed(self, progress: ports.Progress) -> None:
         self._write(progress.iter, progress.phase, progress.fraction, progress.tokens_per_s)
@@ -53,54 +53,54 @@ class ProgressFile(Observer):
         self._write(None, stage, fraction, None)
 
     def notify(self, message: str) -> None:
-        """Whatever was prepared is over: something else is said now."""
+        """A message ends the progress of a preparation, so the file is removed."""
         self.close()
 
     def recorded(self, event: Event) -> None:
-        """A trial that begins is shown at once; whatever else happens, none is running."""
+        """The progress of a trial that begins is written at once; after any other record no trial is running."""
         if not isinstance(event, TrialStarted):
             self.close()
-        self._next = -math.inf
+        self._next_write_s = -math.inf
 
     def close(self) -> None:
-        """Take the file away, if it is this daemon's: another may have begun since the lock was given back."""
-        if self._there and (shown := read_progress(self.path.parent)) and shown.pid == os.getpid():
+        """Remove the file if this daemon wrote it: another daemon may have begun since the lock was released."""
+        if self._written and (on_disk := read_progress(self.path.parent)) and on_disk.pid == os.getpid():
             with suppress(OSError):
                 self.path.unlink()
-        self._there = False
+        self._written = False
 
     def _write(self, n: int | None, phase: str, fraction: float, tokens_per_s: float | None) -> None:
         now = self._clock()
-        if now < self._next:
+        if now < self._next_write_s:
             return
-        self._next = now + EVERY_S
-        shown = ProgressSnapshot(os.getpid(), n, phase, fraction, tokens_per_s)
+        self._next_write_s = now + EVERY_S
+        snapshot = ProgressSnapshot(os.getpid(), n, phase, fraction, tokens_per_s)
         temporary = self.path.with_name(f".{PROGRESS}.new")
-        with suppress(OSError, ValueError):  # ValueError: a number that JSON has no word for
-            text = json.dumps(asdict(shown), allow_nan=False)
-            temporary.unlink(missing_ok=True)  # what a killed daemon left, or a link that somebody planted
+        with suppress(OSError, ValueError):  # ValueError: NaN or infinity, which JSON cannot hold
+            text = json.dumps(asdict(snapshot), allow_nan=False)
+            temporary.unlink(missing_ok=True)  # left by a killed daemon, or a link that another user placed
             with os.fdopen(
                 open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii"
             ) as file:
                 file.write(text)
             temporary.replace(self.path)
-            self._there = True
+            self._written = True
 
 
 def read_progress(run_dir: Path) -> ProgressSnapshot | None:
-    """What the file says, or ``None`` where there is none or it makes no sense."""
+    """Return the content of the file, or ``None`` if it is missing or invalid."""
     try:
         with os.fdopen(open_regular(run_dir / PROGRESS, os.O_RDONLY), "rb") as file:
-            return _shown(json.loads(file.read(MAX_BYTES)))
+            return _parse_snapshot(json.loads(file.read(MAX_BYTES)))
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
-def _shown(fields: dict[str, Any]) -> ProgressSnapshot:
+def _parse_snapshot(fields: dict[str, Any]) -> ProgressSnapshot:
     n, speed = fields["iter"], fields["tokens_per_s"]
     fraction = float(fields["fraction"])
     if not math.isfinite(fraction):
-        raise ValueError("no fraction")
+        raise ValueError("the fraction is not finite")
     return ProgressSnapshot(
         pid=int(fields["pid"]),
         iter=None if n is None else int(n),

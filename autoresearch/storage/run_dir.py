@@ -17,7 +17,7 @@ TRAJECTORY = "trajectory.jsonl"
 LOCK = "run.lock"
 PAUSE_FLAG = "pause.flag"
 PROGRESS = "progress.json"
-EXCHANGES = "exchanges.jsonl"  # the exchanges with an LLM server; full segments are compressed beside it
+EXCHANGES = "exchanges.jsonl"  # exchanges with an LLM server; full segments are compressed beside it
 EXCHANGE_FILES = "exchanges*.jsonl*"  # glob pattern, torn tails included
 TELEMETRY = "telemetry.csv"
 OLD_TELEMETRY = "telemetry.old.csv"
@@ -32,7 +32,7 @@ REPORT, PAGE = "report.txt", "report.html"
 
 @contextmanager
 def hold(run_dir: Path) -> Iterator[Path]:
-    """Be the one writer of a run directory, made if need be. Raises ``LockHeld`` or ``JournalError``."""
+    """Hold the lock of a run directory, which is created if missing. Raises ``LockHeld`` or ``JournalError``."""
     lock = DirectoryLock(make_run_dir(run_dir) / LOCK)
     lock.acquire({"pid": os.getpid(), "host": socket.gethostname(), "since": utc()})
     try:
@@ -42,16 +42,16 @@ def hold(run_dir: Path) -> Iterator[Path]:
 
 
 def make_run_dir(run_dir: Path) -> Path:
-    """The run's directory, made if it is not there. Raises ``JournalError``."""
+    """Create the run directory if it is missing. Raises ``JournalError``."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise JournalError(f"cannot make {run_dir}: {e.strerror}", hint="choose another --dir") from e
+        raise JournalError(f"cannot create {run_dir}: {e.strerror}", hint="choose another --dir") from e
     return run_dir
 
 
 def run_files(run_dir: Path) -> list[Path]:
-    """What belongs to a run; the corpus and the measured speeds of the device do not."""
+    """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
     names = (TRAJECTORY, LOGS, CHECKPOINT)
     patterns = ("report.*", f"{TRAJECTORY}.torn-*", EXCHANGE_FILES, TELEMETRY_FILES)
     old = [p for p in (run_dir / name for name in names) if p.exists()]
@@ -59,7 +59,7 @@ def run_files(run_dir: Path) -> list[Path]:
 
 
 def archive(run_dir: Path, old: Sequence[Path], notify: Callable[[str], None], what: str = "the old run") -> None:
-    """``--fresh``: move what is old into archive/; nothing is deleted."""
+    """Move the files ``old`` into archive/, for ``--fresh``; nothing is deleted."""
     if not old:
         return
     target = run_dir / ARCHIVE / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -69,4 +69,4 @@ def archive(run_dir: Path, old: Sequence[Path], notify: Callable[[str], None], w
             path.rename(target / path.name)
     except OSError as e:
         raise JournalError(f"cannot move {what} to {target}: {e.strerror}", hint="move it by hand") from e
-    notify(f"{what} is kept in {target}")
+    notify(f"{what} was moved to {target}")

@@ -31,10 +31,10 @@ from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
 from autoresearch.daemon.policy import build_policy
 from autoresearch.machine import utc
+from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.pause_flag import pause, resume
 from autoresearch.storage.run_dir import TRAJECTORY
-from autoresearch.storage.run_log import decode_all
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
@@ -100,7 +100,7 @@ class User(RecordingObserver):
 def daemon(settings: Settings, script: list[str | Exception], user: User) -> None:
     """The real loop, journal and control around a proposer and a trial of our own."""
     journal = Journal(settings.run_dir / TRAJECTORY)
-    known = decode_all(journal, journal.path)
+    known = decode_trajectory(journal, journal.path)
     hand = service.build_control(settings, settings.run_dir, user)
     trial = FakeTrial(fails, takes_s=0.01, aborted=lambda: hand.aborted)
     past = Trajectory.fold(known) if known else None

@@ -23,7 +23,7 @@ from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.run_dir import ENVELOPE
-from autoresearch.storage.speed_log import decode_all
+from autoresearch.storage.speed_log import decode_speeds
 from autoresearch.testing.recording_observer import RecordingObserver
 
 QUICK = Timing(steps=3)
@@ -41,7 +41,7 @@ def quick(settings: Settings, axes: Axes, **how: Any) -> Envelope:
 
 def points_in(run_dir: Path) -> list[Point]:
     path = run_dir / ENVELOPE
-    return [r for r in decode_all(path, read(path).payloads) if isinstance(r, Point)]
+    return [r for r in decode_speeds(path, read(path).payloads) if isinstance(r, Point)]
 
 
 def refusal_of_bf16(settings: Settings) -> str:

@@ -10,16 +10,16 @@ from autoresearch.daemon.policy import Policy, check_policy
 from autoresearch.errors import AutoresearchError
 from autoresearch.proposers.factory import LLM_PROPOSERS
 from autoresearch.storage import journal
+from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.exchange_log import read_exchanges
 from autoresearch.storage.run_dir import EXCHANGE_FILES, TRAJECTORY
-from autoresearch.storage.run_log import decode_all
 
 
 def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
     """Whether the logs can be read and were begun under the same policy; and their records, none if they cannot."""
     file, records = settings.run_dir / TRAJECTORY, []
     try:
-        records = decode_all(journal.read(file).payloads, file)
+        records = decode_trajectory(journal.read(file).payloads, file)
         check_policy(Trajectory.fold(records), policy)
         if settings.proposer in LLM_PROPOSERS and any(settings.run_dir.glob(EXCHANGE_FILES)):
             read_exchanges(settings.run_dir)

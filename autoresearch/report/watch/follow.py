@@ -10,7 +10,9 @@ from typing import BinaryIO
 from autoresearch.core.records import Event, Meta, decode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.storage import journal
+from autoresearch.storage.decode import decode_lines
 
+DAMAGED_HINT = "`autoresearch run` says what to do about it"
 BEGINNING = b'{"seq":'  # of each of our lines
 
 
@@ -112,13 +114,10 @@ class Follower:
         seq, payload = found
         if seq != number - 1:
             raise self._damaged(f"line {number} has number {seq} where {number - 1} comes next")
-        try:
-            record: Event = decode(payload)
-        except JournalDamaged as e:
-            raise self._damaged(f"line {number}: {e.what}") from e
+        record: Event = next(decode_lines([payload], decode, self.path.name, hint=DAMAGED_HINT, first_line=number))
         if number == 1 and not isinstance(record, Meta):
             raise self._damaged("line 1 is no meta record")
         return record
 
     def _damaged(self, how: str) -> JournalDamaged:
-        return JournalDamaged(f"{self.path.name}: {how}", hint="`autoresearch run` says what to do about it")
+        return JournalDamaged(f"{self.path.name}: {how}", hint=DAMAGED_HINT)

@@ -98,6 +98,12 @@ def test_a_menu_of_ones_own_replaces_what_the_profile_says_of_the_packages(tmp_p
     assert s.menu == {"knobs": {"lr": {"high": 0.02}}}
 
 
+def test_a_knob_of_another_type_shares_no_field_with_the_profiles(toml):
+    file = toml('[menu.knobs.lr]\ntype = "choice"\nchoices = [1, 2]\ndefault = 1\n')
+    s = resolve({}, {}, file).settings
+    assert s.menu["knobs"]["lr"] == {"type": "choice", "choices": [1, 2], "default": 1}
+
+
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         resolve({}, {}).settings.iters = 3
@@ -117,7 +123,7 @@ UNKNOWN = [
     ("llm.modell", "did you mean llm.model?"),
     ("llm.temperatur", "did you mean llm.temperature?"),
     ("llm", "did you mean llm.share?"),
-    ("llm.key", "a key is no setting: give it as AUTORESEARCH_LLM_KEY"),
+    ("llm.key", "the key is not a setting: give it as AUTORESEARCH_LLM_KEY"),
     ("zzz", "`autoresearch config` lists every setting"),
     ("", "`autoresearch config` lists every setting"),
 ]
@@ -271,7 +277,7 @@ def test_an_unknown_profile_is_refused_with_those_there_are(value):
     ],
 )
 def test_a_name_below_a_value_is_refused(flags):
-    with pytest.raises(ConfigError, match="goes below a value"):
+    with pytest.raises(ConfigError, match="is below a setting that has a value of its own"):
         resolve(flags, {})
 
 

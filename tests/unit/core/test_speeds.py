@@ -13,7 +13,7 @@ from autoresearch.core.values import sha256_of
 from autoresearch.errors import JournalDamaged
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import ENVELOPE
-from autoresearch.storage.speed_log import decode_all, step_seconds
+from autoresearch.storage.speed_log import decode_speeds, step_seconds
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_timer import fake_speed
 from rails import default_menu
@@ -77,13 +77,13 @@ class TestRecords:
         peak = Peak(ts="t", conditions_sha256=SHA, precision="fp8", outcome=MatmulPeak(flops_per_s=1e12))
         journal = Journal(written(tmp_path, point(mfu=0.4), failed, refused, peak) / ENVELOPE)
         journal.close()
-        assert decode_all(journal.path, journal) == [point(mfu=0.4), failed, refused, peak]
+        assert decode_speeds(journal.path, journal) == [point(mfu=0.4), failed, refused, peak]
         assert [p.status for p in (point(), failed, refused)] == ["measured", "failed", "refused"]
 
     def test_a_line_of_something_else_is_named(self, tmp_path: Path) -> None:
         good = point().model_dump_json().encode()
         with pytest.raises(JournalDamaged, match=r"line 2: point\.batch_size.*\n.*--fresh"):
-            decode_all(tmp_path / ENVELOPE, [good, good.replace(b'"batch_size":16', b'"batch_size":0')])
+            decode_speeds(tmp_path / ENVELOPE, [good, good.replace(b'"batch_size":16', b'"batch_size":0')])
 
 
 class TestForR7:

@@ -373,7 +373,7 @@ def test_there_is_no_pausing_where_there_is_no_directory(tmp_path):
 
 def test_the_window_ends_the_run_when_it_closes(flag):
     now = Clock(NIGHT)
-    control = RunControl(flag, now=now, window=Window.parsed("22:00-07:00"))
+    control = RunControl(flag, now=now, window=Window.parse("22:00-07:00"))
     assert control.stop_reason() == ""
     now.shows = NIGHT + timedelta(hours=8, minutes=59)
     assert control.stop_reason() == ""
@@ -383,7 +383,7 @@ def test_the_window_ends_the_run_when_it_closes(flag):
 
 def test_a_pause_ends_when_the_window_closes(flag):
     flag.touch()
-    RunControl(flag, now=Clock(NIGHT), window=Window.parsed("23:00-07:00")).wait_while_paused()
+    RunControl(flag, now=Clock(NIGHT), window=Window.parse("23:00-07:00")).wait_while_paused()
 
 
 def test_what_is_spent_ends_the_run_after_everything_else(flag):

@@ -24,7 +24,7 @@ from autoresearch.errors import ConfigError, JournalDamaged, LockHeld
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import ENVELOPE, LOCK
-from autoresearch.storage.speed_log import decode_all
+from autoresearch.storage.speed_log import decode_speeds
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_timer import FakeTimer
 from autoresearch.testing.fake_trial import FakeTrial
@@ -214,7 +214,7 @@ class TestResume:
         assert len(timer.timed) == 4
         (kept,) = (settings.run_dir / "archive").glob(f"*/{ENVELOPE}")
         assert kept.read_bytes() == before
-        assert any("the old envelope is kept in" in m for m in observer.messages)
+        assert any("the old envelope was moved to" in m for m in observer.messages)
 
     def test_a_torn_tail_costs_its_point_only(self, make_settings) -> None:
         settings, timer = make_settings(), FakeTimer()
@@ -288,5 +288,5 @@ class TestForR7:
 
 def test_every_line_of_the_file_is_a_record(make_settings) -> None:
     path = found(make_settings(), FakeTimer(fail=fails(ALL_FOUR[1], NO_ROOM))).path
-    kinds = [record.kind for record in decode_all(path, read(path).payloads)]
+    kinds = [record.kind for record in decode_speeds(path, read(path).payloads)]
     assert kinds == ["conditions", "peak", "point", "peak", "point", "point", "point"]

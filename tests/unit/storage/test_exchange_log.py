@@ -255,7 +255,7 @@ class TestFullDisk:
         log = ExchangeLog(tmp_path, ONE_EACH, not_durable)
         with pytest.raises(JournalError, match=rf"cannot make .*{FIRST} durable: Input/output error"):
             log.append(fake_exchange(3))
-        with pytest.raises(JournalError, match="takes no more exchanges: cannot make"):
+        with pytest.raises(JournalError, match="accepts no more exchanges: cannot make"):
             log.append(fake_exchange(3))
         log.close()
         assert read_exchanges(tmp_path) == said
@@ -272,7 +272,7 @@ class TestFullDisk:
                 log.append(fake_exchange(3))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        with pytest.raises(JournalError, match="takes no more exchanges"):
+        with pytest.raises(JournalError, match="accepts no more exchanges"):
             log.append(fake_exchange(3))
         log.close()
         assert read_exchanges(tmp_path) == said
@@ -290,11 +290,11 @@ class TestRead:
 
     def test_what_is_missing_or_something_else_is_named(self, tmp_path: Path) -> None:
         refused = {
-            tmp_path: "no LLM has been asked there",
+            tmp_path: "no LLM was called in this run",
             tmp_path / EXCHANGES: "there is no ",
             tmp_path / FIRST: "there is no ",
             tmp_path / "nowhere" / EXCHANGES: "there is no ",
-            tmp_path / "exchanges-monday.txt": "is no log of exchanges",
+            tmp_path / "exchanges-monday.txt": "is not a log of exchanges",
             tmp_path / ("x" * 5000): "cannot read",
         }
         for path, match in refused.items():

@@ -245,7 +245,7 @@ class TestWhatOthersMayPlant:
 
     @pytest.mark.parametrize("flags", [os.O_WRONLY | os.O_APPEND, os.O_RDWR, os.O_RDONLY])
     def test_is_not_opened(self, planted: Path, flags: int) -> None:
-        with pytest.raises(OSError, match="not a plain file"):
+        with pytest.raises(OSError, match="not a regular file"):
             open_regular(planted, flags | os.O_CREAT)
 
     def test_is_no_trajectory(self, planted: Path) -> None:

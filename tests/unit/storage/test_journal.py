@@ -279,7 +279,7 @@ class TestFullDisk:
         *numbers, refused, again = output.splitlines()
         assert refused.startswith("refused: cannot write")
         assert again.startswith("refused again:")
-        assert "takes no more records: writing failed" in again
+        assert "accepts no more records: writing failed" in again
         assert [int(n) for n in numbers] == list(range(len(numbers)))
         return len(numbers)
 
@@ -350,7 +350,7 @@ def test_after_a_failed_fsync_nothing_is_taken_and_nothing_retried(tmp_path: Pat
     if output == ["no seccomp"]:
         pytest.skip("this kernel lets no process make its own fsync fail")
     assert "durable: Input/output error" in output[0]
-    assert "takes no more records: fsync failed" in output[1]
+    assert "accepts no more records: fsync failed" in output[1]
     found = reopened(tmp_path / "j")  # the second record was never acknowledged: it may be there, the third may not
     assert found in (['{"iter":1}'], ['{"iter":1}', '{"iter":2}'])
 
