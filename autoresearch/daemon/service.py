@@ -26,6 +26,7 @@ from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.final_report import write_reports
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
 from autoresearch.daemon.night_end import end_of_night
+from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.errors import ConfigError
@@ -82,6 +83,7 @@ def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
     control.spent = partial(spent_reason, settings, context.meter, context.trajectory)
     if settings.proposer == "replay":
         refuse_nothing_to_replay(context.replies)
+    refuse_missing_proposer(settings)
     backend = make_backend(settings, context.policy, context.run_dir, control.must_abort, observer)
     try:
         check_baseline(backend, context.policy)

@@ -157,7 +157,7 @@ class TrialServer:
         self.close()
         raise TrialServerError(
             f"the trial server for trainer {self.trainer} did not start: {tail[0]}",
-            hint=f"see {self.log}; is torch installed? (pip install 'autoresearch[torch]')",
+            hint=f"see {self.log}; is torch installed? (pip install 'autoresearch[run]')",
         )
 
     def _receive(self) -> dict[str, Any]:
