@@ -16,6 +16,7 @@ The numbers follow sysexits.h where it has a fitting one. Only ``cli/`` turns an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -85,3 +86,14 @@ class TrialServerError(AutoresearchError):
     """The warm process that forks trials does not start."""
 
     exit_code = 71
+
+
+def missing_extra(feature: str, packages: str | Sequence[str], extra: str, *, instead: str = "") -> MissingPackage:
+    """The error for a ``feature`` that needs ``packages``: its hint names the one ``extra`` that installs them all.
+
+    ``instead`` is what the user can do without them.
+    """
+    names = [packages] if isinstance(packages, str) else packages
+    noun = "package" if len(names) == 1 else "packages"
+    hint = f"pip install 'autoresearch[{extra}]'" + (f", or {instead}" if instead else "")
+    return MissingPackage(f"{feature} needs the {noun} {', '.join(names)}", hint=hint)

@@ -19,7 +19,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from autoresearch.config.resolve import parse_assignment, resolve
-from autoresearch.daemon.backend import baseline_spec, corpus_path
+from autoresearch.daemon.backend import baseline_spec, prepare_corpus
 from autoresearch.daemon.policy import build_policy
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
@@ -44,7 +44,7 @@ def main() -> None:
     settings = resolve({**flags, **dict(parse_assignment(a) for a in args.assignments)}, {}).settings
     policy = build_policy(settings)
     with tempfile.TemporaryDirectory() as folder:
-        path = corpus_path(settings, Path(folder), RecordingObserver())
+        path = prepare_corpus(settings, Path(folder), RecordingObserver())
         corpus = Corpus.open(path)
         device = probe(settings.device, settings.trainer)
         span = Span(start=0, tokens=1, bytes=1)

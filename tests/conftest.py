@@ -1,4 +1,4 @@
-"""What tests of the whole product share: settings that need no machine, and a small real corpus."""
+"""Fixtures for all tests: settings that need no machine, and a small real corpus."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import pytest
 
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
-from autoresearch.daemon import final_report
 from autoresearch.data.prepare import prepare
 from autoresearch.data.sources import Sources
 from autoresearch.data.tokenizer import TokenizerSpec
-from autoresearch.storage.run_dir import REPORT
 
-hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no failure
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine must not fail a test
 hypothesis.settings.load_profile("tests")
 
 # Profile tiny, shrunk until a real trial takes a fraction of a second on one thread.
@@ -33,21 +31,16 @@ QUICK_TRIALS = {
 MakeSettings = Callable[..., Settings]
 
 
-@pytest.fixture(autouse=True)
-def pages_where_they_are_asked_for(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of fakes takes milliseconds, its page a second: written in tests marked ``page`` and by real daemons."""
-    if request.node.get_closest_marker("page") is None:
-        monkeypatch.setattr(final_report, "reports", lambda: {REPORT: ()})
-
-
 @pytest.fixture
 def make_settings(tmp_path: Path) -> MakeSettings:
-    """Settings by dotted name, for a run in ``tmp_path / "run"`` with the proposer that needs no import."""
+    """Settings by dotted name, for a run in ``tmp_path / "run"`` with the proposer that needs no import.
+
+    The runs write no HTML page, which takes a second each, unless ``reports`` asks for one.
+    """
+    defaults = {"dir": tmp_path / "run", "proposer": "random", "iters": 3, "reports": ["text"]}
 
     def make(changes: Mapping[str, Any] | None = None, **flags: Any) -> Settings:
-        return resolve(
-            {"dir": tmp_path / "run", "proposer": "random", "iters": 3, **flags, **(changes or {})}, {}
-        ).settings
+        return resolve({**defaults, **flags, **(changes or {})}, {}).settings
 
     return make
 

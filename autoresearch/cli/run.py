@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.cli.output import discard_stdout, looks
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolve_args
-from autoresearch.daemon.final_report import reports
+from autoresearch.daemon.final_report import report_names
 from autoresearch.errors import AutoresearchError
 from autoresearch.storage.run_dir import TRAJECTORY
 
@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         _print_summary(settings.run_dir, args.json)
         if not args.json:
             print(f"\ntrajectory  {settings.run_dir / TRAJECTORY}")
-            for name in reports():
+            for name in report_names(settings):
                 print(f"report      {settings.run_dir / name}")
             again = start_command(own_cgroup_path()) if manager.address else ""
             print(_how_to_go_on(args.argv, settings, ending == "complete", again))

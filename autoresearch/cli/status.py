@@ -10,7 +10,7 @@ from typing import Any
 from autoresearch.cli.output import looks, without_gc, write_file
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
-from autoresearch.errors import ConfigError, MissingPackage
+from autoresearch.errors import ConfigError, missing_extra
 
 PAGE = "report.html"
 
@@ -62,7 +62,7 @@ def _page(args: argparse.Namespace) -> int:
     try:
         from autoresearch.report.html import Price, render_html
     except ImportError as e:
-        raise MissingPackage(f"--html needs the package {e.name}", hint="pip install 'autoresearch[report]'") from e
+        raise missing_extra("--html", e.name or "bokeh", "report") from e
     path = run_path(args)
     out = Path(args.out) if args.out else path / PAGE if path.is_dir() else path.with_suffix(".html")
     with without_gc():

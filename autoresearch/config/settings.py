@@ -214,6 +214,9 @@ class Settings(Section):
     on_event_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         30, description="seconds after which on_event and its child processes are ended"
     )
+    reports: tuple[Literal["text", "html"], ...] = Field(
+        ("text", "html"), description="reports that a run writes at its end; html only where its extra is installed"
+    )
     tokenizer: TokenizerSettings = TokenizerSettings()  # type: ignore[call-arg]
     budget: BudgetSettings = BudgetSettings()  # type: ignore[call-arg]
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""What measures: corpus, device and trial server put together, and the yardstick they make."""
+"""Build what measures trials: corpus, device, trial server, cost estimator, and the yardstick that they define."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from autoresearch.core.ports import Observer, Timer, Trial
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
+from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.prepare import prepare
@@ -33,11 +34,13 @@ from autoresearch.trials.spec import Device, TrialSpec
 from rails import ChoiceKnob, Config, Limits, Verdict, gate, over_budget
 
 STDLIB = "stdlib"
+SERVER_LOG = "trial-server.log"
+VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is not a setting
 
 
 @dataclass(frozen=True, slots=True)
 class TrialBackend:
-    """What measures: a trial behind its port, the yardstick it measures with, and what a candidate would cost."""
+    """A trial behind its port, the yardstick it measures with, and the estimator of what a candidate costs."""
 
     trial: Trial
     yardstick: Yardstick
@@ -45,11 +48,11 @@ class TrialBackend:
     free_accelerator_bytes: int | None = None
     close: Callable[[], None] = lambda: None
     timer: Timer | None = None
-    select_sensor: Callable[[], SelectedSensor] | None = None  # what it can be metered by
+    select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
-    """The gate with everything that this run knows filled in."""
+    """Pass a reply through the gate with the menu, history, estimator and limits of this run."""
     return gate(
         raw,
         policy.baseline,
@@ -62,14 +65,14 @@ def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, t
 
 
 def limits_now(free_accelerator_bytes: int | None, settings: Settings) -> Limits:
-    """What a trial may take at this moment; ``None`` is a device that shares the machine's own memory."""
+    """Memory and time that a trial may take now; ``None`` means a device that shares the machine's own memory."""
     free = spare_bytes() if free_accelerator_bytes is None else free_accelerator_bytes
     cap = memory_cap_bytes(settings)
     return Limits(free if cap is None else min(free, cap), settings.limits.max_time_ratio)
 
 
 def refusal_for_cost(backend: TrialBackend, settings: Settings, cfg: Config) -> str:
-    """Why R7 would refuse ``cfg`` at this moment, or an empty string: proposers ask before they propose."""
+    """Why R7 would refuse ``cfg`` now, or an empty string; proposers call it before they propose."""
     limits = limits_now(backend.free_accelerator_bytes, settings)
     return (over_budget(backend.estimator(cfg), limits) or "") if backend.estimator else ""
 
@@ -77,24 +80,22 @@ def refusal_for_cost(backend: TrialBackend, settings: Settings, cfg: Config) -> 
 def real_backend(
     settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], observer: Observer
 ) -> TrialBackend:
-    """Corpus, device and trial server. Raises ``CorpusError``, ``TrialServerError`` or ``ConfigError``."""
+    """Open the corpus, start the trial server, probe the device.
+
+    Raises ``ConfigError``, ``MissingPackage``, ``CorpusError`` or ``TrialServerError``.
+    """
     refuse_clocks_of_several_ranks(settings)
-    path = corpus_path(settings, run_dir, observer)
-    corpus = Corpus.open(path, verify=True, progress=observer.preparing)  # minutes, where it is large
-    span = choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
+    refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, run_dir))
+    path = prepare_corpus(settings, run_dir, observer)
+    corpus, span = open_corpus(settings, policy, path, observer.preparing)
     observer.notify(f"starting the trial server (trainer {settings.trainer})")
-    server = TrialServer(settings.trainer, run_dir / LOGS / "trial-server.log")
-    runner = ChildRunner(server, aborted)
+    server, runner, device = start_trial_server(settings, run_dir / LOGS / SERVER_LOG, aborted)
     deadline_s = settings.limits.deadline_s
     try:
-        device = runner.probe(settings.device, settings.trainer, deadline_s)
-        ranks = (settings.parallel.data, settings.parallel.tensor)
-        estimator = Estimator(
-            policy.baseline, corpus.vocab, settings.trainer, device, policy.budget, span.tokens, ranks
-        )
+        estimator = build_estimator(settings, policy, device, corpus, span)
         spec = baseline_spec(settings, policy, str(path.resolve()), span, device)
-        cannot_be_asked = settings.compile == "auto" and estimator.unsupported(policy.baseline)
-        wanted = "off" if cannot_be_asked else settings.compile
+        cannot_compile = settings.compile == "auto" and estimator.unsupported(policy.baseline)
+        wanted = "off" if cannot_compile else settings.compile
         capped = spec.model_copy(update={"memory_limit_bytes": spare_bytes()})
         compiled = decide_compiled(wanted, capped, corpus.vocab, device, runner, deadline_s, observer.notify)
         spec = spec.model_copy(update={"compiled": compiled})
@@ -108,19 +109,59 @@ def real_backend(
     def build_spec(cfg: Cfg, seed: int) -> TrialSpec:
         return spec.model_copy(update={"cfg": cfg, "seed": seed})
 
-    aside = run_dir.resolve() / CHECKPOINT  # whole, because another process reads it
-    trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, aside, memory_cap_bytes(settings))
+    checkpoint = run_dir.resolve() / CHECKPOINT  # absolute, because another process reads it
+    trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, checkpoint, memory_cap_bytes(settings))
     sensor = partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor)
     return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor)
 
 
+def open_corpus(
+    settings: Settings, policy: Policy, path: Path, progress: Callable[[str, float], None] = lambda *_: None
+) -> tuple[Corpus, Span]:
+    """Verify a prepared corpus, which takes minutes where it is large, and choose the span of it that is scored.
+
+    Raises ``CorpusError``, and ``ConfigError`` for a corpus of the run's own that was tokenized differently.
+    """
+    corpus = Corpus.open(path, verify=True, progress=progress)
+    if settings.corpus == STDLIB:
+        refuse_another_tokenizer(settings, corpus)
+    return corpus, choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
+
+
+def start_trial_server(
+    settings: Settings, log: Path, aborted: Callable[[], bool]
+) -> tuple[TrialServer, ChildRunner, Device]:
+    """Start the trial server and probe the device in a child of it; the caller closes the server.
+
+    Raises ``TrialServerError`` or ``ConfigError``, with the server closed.
+    """
+    server = TrialServer(settings.trainer, log)
+    runner = ChildRunner(server, aborted)
+    try:
+        return server, runner, runner.probe(settings.device, settings.trainer, settings.limits.deadline_s)
+    except BaseException:
+        server.close()
+        raise
+
+
+def build_estimator(
+    settings: Settings, policy: Policy, device: Device, corpus: Corpus | None, span: Span | None
+) -> Estimator:
+    """The estimator of R7; without a corpus (not prepared yet), with the vocabulary and span that it will have."""
+    wanted = settings.tokenizer
+    vocab = corpus.vocab if corpus else VOCABULARIES.get(wanted.kind, wanted.vocab_size)
+    span_tokens = span.tokens if span else settings.eval.bytes
+    ranks = (settings.parallel.data, settings.parallel.tensor)
+    return Estimator(policy.baseline, vocab, settings.trainer, device, policy.budget, span_tokens, ranks)
+
+
 def gpus_of(settings: Settings, device: Device) -> tuple[str, ...]:
-    """The GPUs that the ranks of a trial take."""
+    """Identifiers of the GPUs that the ranks of a trial use."""
     return device.gpus[: settings.parallel.data * settings.parallel.tensor]
 
 
 def check_baseline(backend: TrialBackend, policy: Policy) -> None:
-    """Raises ``ConfigError`` for a baseline that the trainer or the device cannot do."""
+    """Raise ``ConfigError`` for a baseline that the trainer or the device does not support."""
     if backend.estimator and (why := backend.estimator.unsupported(policy.baseline)):
         raise ConfigError(f"baseline: {why}", hint="change it with --set baseline.NAME=VALUE, or the trainer")
 
@@ -129,12 +170,12 @@ def refuse_clocks_of_several_ranks(settings: Settings) -> None:
     """Raise ``ConfigError`` for a budget in seconds that several ranks would each end at another step."""
     ranks = settings.parallel.data * settings.parallel.tensor
     if ranks > 1 and settings.budget.kind == "seconds":
-        hint = "take budget.kind = 'steps' or 'tokens': the clocks of several ranks would not stop at the same step"
+        hint = "set budget.kind = 'steps' or 'tokens': the clocks of several ranks would not stop at the same step"
         raise ConfigError(f"budget.kind = 'seconds' with {ranks} ranks", hint=hint)
 
 
 def baseline_spec(settings: Settings, policy: Policy, corpus: str, span: Span, device: Device) -> TrialSpec:
-    """The baseline's trial, not compiled; every other differs from it in ``cfg`` and ``seed`` alone."""
+    """Spec of the baseline's trial, not compiled; other trials differ only in ``cfg`` and ``seed``."""
     return TrialSpec(
         cfg=policy.baseline,
         seed=settings.seed,
@@ -151,19 +192,19 @@ def baseline_spec(settings: Settings, policy: Policy, corpus: str, span: Span, d
 
 
 def longest_context(policy: Policy) -> int:
-    """Tokens of the longest sequence on the menu: the scored span begins behind that much text."""
+    """Tokens of the longest sequence on the menu; the scored span begins after that many."""
     knob = policy.menu.knobs.get("seq_len")
     on_menu = knob.choices if isinstance(knob, ChoiceKnob) else ()
     return max(int(v) for v in (*on_menu, getattr(knob, "high", 0), policy.baseline["seq_len"]))
 
 
 def memory_cap_bytes(settings: Settings) -> int | None:
-    """The configured cap on a trial's memory."""
+    """The configured limit on a trial's memory, in bytes."""
     return int(settings.limits.memory_gib * 2**30) if settings.limits.memory_gib else None
 
 
 def build_yardstick(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstick:
-    """What every val_bpb of this run is measured with; ``spec`` is any of its trials."""
+    """The yardstick of every val_bpb of this run; ``spec`` is any of its trials."""
     return Yardstick(
         corpus_sha256=corpus.sha256,
         tokenizer_sha256=corpus.manifest.tokenizer.sha256,
@@ -184,28 +225,33 @@ def build_yardstick(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstic
     )
 
 
-def corpus_path(settings: Settings, run_dir: Path, observer: Observer) -> Path:
-    """The prepared corpus; ``stdlib`` is prepared once, inside the run directory."""
+def corpus_path(settings: Settings, run_dir: Path) -> Path:
+    """Where the corpus of the settings lies or will be prepared. Raises ``ConfigError`` where none is set."""
     if settings.corpus is None:
         hint = "autoresearch prepare SOURCE... --out CORPUS, then --corpus CORPUS; or --corpus stdlib"
         raise ConfigError("corpus is not set", hint=hint)
-    if settings.corpus != STDLIB:
-        return Path(settings.corpus)
-    out = run_dir / CORPUS
-    wanted = settings.tokenizer
-    if (out / "manifest.json").exists():
-        refuse_another_tokenizer(settings, Corpus.open(out))
-    else:
+    return run_dir / CORPUS if settings.corpus == STDLIB else Path(settings.corpus)
+
+
+def needs_preparation(settings: Settings, run_dir: Path) -> bool:
+    """Whether the run still has to prepare its own corpus."""
+    return settings.corpus == STDLIB and not (run_dir / CORPUS / "manifest.json").exists()
+
+
+def prepare_corpus(settings: Settings, run_dir: Path, observer: Observer) -> Path:
+    """The path of the prepared corpus; ``stdlib`` is prepared once, inside the run directory."""
+    out = corpus_path(settings, run_dir)
+    if needs_preparation(settings, run_dir):
         observer.notify("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
-        spec = TokenizerSpec(wanted.kind, wanted.vocab_size)
+        spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)
         prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=observer.preparing)
     return out
 
 
 def refuse_another_tokenizer(settings: Settings, corpus: Corpus) -> None:
-    """Raise ``ConfigError`` for a corpus of the run's own that was tokenized differently from what is set now."""
+    """Raise ``ConfigError`` where the run's own corpus was tokenized with other settings than the present ones."""
     wanted, found = settings.tokenizer, corpus.manifest.tokenizer
     if (found.kind, found.requested_vocab) != (wanted.kind, wanted.vocab_size if wanted.kind == "bpe" else None):
-        hint = f"undo the change of tokenizer.*, take another --dir, or move {corpus.path} away"
+        hint = f"undo the change of tokenizer.*, choose another --dir, or move {corpus.path} away"
         raise ConfigError(f"{corpus.path} was tokenized with {found.kind} of {found.vocab} ids", hint=hint)

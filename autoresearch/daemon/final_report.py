@@ -5,32 +5,33 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 from autoresearch.config.secrets import without_secrets
+from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
 from autoresearch.storage.run_dir import PAGE, REPORT
 
 REPORT_DEADLINE_S = 120.0
 
 
-def write_report(run_dir: Path, observer: Observer, *, again: bool = True) -> None:
-    """Have children write the reports, or those that are missing: whatever is wrong with one cannot hurt the run."""
-    for name, flags in reports().items():
-        if again or not (run_dir / name).exists():
+def write_reports(settings: Settings, observer: Observer, *, again: bool = True) -> None:
+    """Write every report, or those that are missing; a report that cannot be written never fails the run."""
+    for name in report_names(settings):
+        if again or not (settings.run_dir / name).exists():
             observer.heartbeat("")  # each may take its deadline, and a service manager waits for little more than one
-            _write_one(run_dir, name, flags, observer)
+            _write_one(settings, name, observer)
 
 
-def reports() -> dict[str, tuple[str, ...]]:
-    """What can be written here, each with its flags: the page where its extra is installed."""
-    page = {PAGE: ("--html",)} if find_spec("bokeh") and find_spec("jinja2") else {}
-    return {REPORT: (), **page}
+def report_names(settings: Settings) -> tuple[str, ...]:
+    """The files that a run writes at its end: what ``reports`` lists, the page only where its extra is installed."""
+    has_page = "html" in settings.reports and find_spec("bokeh") and find_spec("jinja2")
+    text = (REPORT,) if "text" in settings.reports else ()
+    return (*text, PAGE) if has_page else text
 
 
-def _write_one(run_dir: Path, name: str, flags: Sequence[str], observer: Observer) -> None:
+def _write_one(settings: Settings, name: str, observer: Observer) -> None:
+    run_dir, flags = settings.run_dir, ("--html",) if name == PAGE else ()
     command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), *flags, "--out", str(run_dir / name)]
     try:
         env = without_secrets(os.environ)
@@ -39,4 +40,4 @@ def _write_one(run_dir: Path, name: str, flags: Sequence[str], observer: Observe
     except (OSError, subprocess.TimeoutExpired) as e:
         problem = str(e)
     if problem:
-        observer.notify(f"no {name} was written: {problem.splitlines()[-1]}")
+        observer.notify(f"{name} was not written: {problem.splitlines()[-1]}")

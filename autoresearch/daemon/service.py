@@ -1,4 +1,4 @@
-"""The composition root: from settings to a running loop, and the checks that make continuing a run honest."""
+"""The composition root: build a run from its settings, refuse to continue one that was begun differently, run it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
 from autoresearch.daemon.control import RunControl
-from autoresearch.daemon.final_report import write_report
+from autoresearch.daemon.final_report import write_reports
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
 from autoresearch.daemon.night_end import end_of_night
+from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
-from autoresearch.energy.meter import PowerMeter
+from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.errors import ConfigError
 from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
@@ -37,7 +38,7 @@ from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
 
-# How a bench is made; tests pass one whose trial is a fake.
+# Builds the trial backend of a run; tests pass one with a fake trial.
 MakeBackend = Callable[[Settings, Policy, Path, Callable[[], bool], Observer], TrialBackend]
 
 
@@ -48,107 +49,88 @@ def run(
     fresh: bool = False,
     replies: Recording = (),
     make_backend: MakeBackend | None = None,
+    timing: RunTiming = RunTiming(),
 ) -> str:
-    """Begin or continue the run in ``settings.run_dir`` and stay until it ends; answers how ("complete", or why not).
+    """Start or continue the run in ``settings.run_dir`` and block until it ends; return "complete" or the reason.
 
-    Raises an ``AutoresearchError`` for everything that a person must decide or mend.
+    Raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
     policy = build_policy(settings)
     with hold(settings.run_dir) as run_dir:
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
         with closing(Journal(run_dir / TRAJECTORY)) as journal:
-            return open_run(settings, policy, journal, observer, replies, make_backend or real_backend)
-
-
-def open_run(
-    settings: Settings,
-    policy: Policy,
-    journal: Journal,
-    observer: Observer,
-    replies: Recording,
-    make_backend: MakeBackend,
-) -> str:
-    """Fold what is there, and put together what measures, unless nothing is left to do."""
-    records = decode_trajectory(journal, journal.path)
-    trajectory = Trajectory.fold(records)
-    observer.opened(trajectory)
-    check_policy(trajectory, policy)
-    run_dir = journal.path.parent
-    if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
-        write_report(run_dir, observer, again=False)  # a daemon may have been killed while it had them written
-        return "complete"
-    control, meter = build_control(settings, run_dir, observer, records), new_meter()
-    control.poll, control.spent = meter.poll, partial(spent_reason, settings, meter, trajectory)
-    if settings.proposer == "replay":
-        refuse_nothing_to_replay(replies)
-    if settings.compile == "auto" and trajectory.meta is not None:  # measured times vary, a run's arithmetic does not
-        settings = settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
-    backend = make_backend(settings, policy, run_dir, control.must_abort, observer)
-    try:
-        check_baseline(backend, policy)
-        if backend.estimator and backend.estimator.speeds:
-            observer.notify(
-                f"R7 prices time by {len(backend.estimator.speeds)} measured speeds in {run_dir / ENVELOPE}"
+            records = decode_trajectory(journal, journal.path)
+            trajectory = Trajectory.fold(records)
+            observer.opened(trajectory)
+            check_policy(trajectory, policy)
+            if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
+                write_reports(settings, observer, again=False)  # the previous daemon may have been killed before it did
+                return "complete"
+            control = build_control(settings, run_dir, observer, records, timing.now)
+            settings = keep_compile_decision(settings, trajectory)
+            meter = new_meter()
+            context = RunContext(
+                settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing
             )
-        with control.listening():  # not before: until there is a trial to finish, a signal should simply end it
-            return go_on(settings, policy, backend, journal, trajectory, control, meter, observer, replies)
+            return run_with_backend(context, make_backend or real_backend)
+
+
+def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
+    """Build the trial backend, run the loop with it, close it."""
+    settings, control, observer = context.settings, context.control, context.observer
+    control.poll = context.meter.poll
+    control.spent = partial(spent_reason, settings, context.meter, context.trajectory)
+    if settings.proposer == "replay":
+        refuse_nothing_to_replay(context.replies)
+    refuse_missing_proposer(settings)
+    backend = make_backend(settings, context.policy, context.run_dir, control.must_abort, observer)
+    try:
+        check_baseline(backend, context.policy)
+        if backend.estimator and backend.estimator.speeds:
+            count = len(backend.estimator.speeds)
+            observer.notify(f"R7 estimates time from {count} measured speeds in {context.run_dir / ENVELOPE}")
+        with control.listening():  # only now: before there is a trial to finish, a signal ends the process at once
+            return run_loop(context, backend)
     finally:
         backend.close()
 
 
-def go_on(
-    settings: Settings,
-    policy: Policy,
-    backend: TrialBackend,
-    journal: Journal,
-    trajectory: Trajectory,
-    control: RunControl,
-    meter: PowerMeter,
-    observer: Observer,
-    replies: Recording,
-) -> str:
-    """Everything is there: fix or check the yardstick, then loop."""
-    check_yardstick(trajectory, backend.yardstick)
-    context = ProposerContext(
+def run_loop(context: RunContext, backend: TrialBackend) -> str:
+    """Check the yardstick, open proposer and meter, run the loop to its end, write the reports."""
+    settings, control = context.settings, context.control
+    check_yardstick(context.trajectory, backend.yardstick)
+    policy = context.policy
+    proposer_context = ProposerContext(
         space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, backend, settings)),
         judge=partial(judge, policy, backend, settings),
-        run_dir=journal.path.parent,
+        run_dir=context.run_dir,
         stop_or_pause_requested=control.stop_or_pause_requested,
-        notify=observer.notify,
+        notify=context.observer.notify,
         utc=utc,
     )
     with (
-        open_proposer(settings, context, replies) as proposer,
-        meter_run(settings, backend, meter, context.run_dir, proposer.name, control, observer, trajectory) as metering,
+        open_proposer(settings, proposer_context, context.replies) as proposer,
+        meter_run(context, backend.select_sensor, proposer.name) as metering,
     ):
-        loop = build_loop(settings, policy, backend, journal, trajectory, control, meter, observer, proposer, metering)
+        loop = build_loop(context, backend, proposer)
+        record_start(context, backend.yardstick, loop, metering)
         ending = loop.run()
-    write_report(journal.path.parent, observer)
+    write_reports(settings, context.observer)
     return ending
 
 
-def build_loop(
-    settings: Settings,
-    policy: Policy,
-    backend: TrialBackend,
-    journal: Journal,
-    trajectory: Trajectory,
-    control: RunControl,
-    meter: PowerMeter,
-    observer: Observer,
-    proposer: Proposer,
-    metering: Metering | None,
-) -> Loop:
-    """The loop with its first words said: ``meta`` where the run is new, and ``started``."""
-    loop = Loop(
-        trajectory=trajectory,
-        journal=journal,
+def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -> Loop:
+    """The loop of this run, with nothing recorded yet."""
+    settings, policy = context.settings, context.policy
+    return Loop(
+        trajectory=context.trajectory,
+        journal=context.journal,
         proposer=proposer,
         judge=partial(judge, policy, backend, settings),
         trial=backend.trial,
-        control=control,
-        observer=observer,
+        control=context.control,
+        observer=context.observer,
         rule=policy.rule,
         baseline_cfg=policy.baseline,
         iters=settings.iters,
@@ -156,10 +138,14 @@ def build_loop(
         on_pause=settings.on_pause,
         boot_id=boot_id(),
         utc=utc,
-        meter=meter,
+        meter=context.meter,
     )
-    if trajectory.meta is None:
-        loop.record(build_meta(settings, policy, backend.yardstick))
+
+
+def record_start(context: RunContext, yardstick: Yardstick, loop: Loop, metering: Metering | None) -> None:
+    """Record ``meta`` where the run is new, then ``started``."""
+    if context.trajectory.meta is None:
+        loop.record(build_meta(context.settings, context.policy, yardstick))
     loop.record(
         Started(
             ts=utc(),
@@ -167,19 +153,25 @@ def build_loop(
             host=socket.gethostname(),
             boot_id=loop.boot_id,
             autoresearch_version=__version__,
-            proposer=proposer.name,
-            iters_requested=settings.iters,
-            torn_bytes=journal.torn_bytes,
+            proposer=loop.proposer.name,
+            iters_requested=context.settings.iters,
+            torn_bytes=context.journal.torn_bytes,
             metering=metering,
         )
     )
-    return loop
+
+
+def keep_compile_decision(settings: Settings, trajectory: Trajectory) -> Settings:
+    """``compile = "auto"`` replaced by what the run decided at its start: measured times vary, arithmetic must not."""
+    if settings.compile != "auto" or trajectory.meta is None:
+        return settings
+    return settings.model_copy(update={"compile": "on" if trajectory.meta.yardstick.compiled else "off"})
 
 
 def refuse_nothing_to_replay(replies: Recording) -> None:
-    """Raise ``ConfigError`` for a replay of nothing."""
+    """Raise ``ConfigError`` where there is no recorded proposal to replay."""
     if not replies:
-        hint = "give --replay-from a trajectory or an exchanges.jsonl that holds proposals"
+        hint = "name a trajectory or an exchanges.jsonl with proposals: --replay-from FILE"
         raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
 
 
@@ -201,17 +193,22 @@ def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta
 
 
 def build_control(
-    settings: Settings, run_dir: Path, observer: Observer, records: Sequence[Any] = (), now: datetime | None = None
+    settings: Settings,
+    run_dir: Path,
+    observer: Observer,
+    records: Sequence[Any] = (),
+    now: Callable[[], datetime] = datetime.now,
 ) -> RunControl:
-    """The user's hand; ``records`` say when the night began, where this start goes on after a crash in it."""
-    silent_s = settings.limits.deadline_s
-    until = end_of_night(settings.until, records, now or datetime.now(), silent_s) if settings.until else None
+    """Pause flag, signals and time limits; from ``records`` it finds when a night began that a crash interrupted."""
+    max_silence_s = settings.limits.deadline_s
+    until = end_of_night(settings.until, records, now(), max_silence_s) if settings.until else None
     return RunControl(
         run_dir / PAUSE_FLAG,
         until,
         settings.max_hours,
         pauses_now=settings.pause_mode == "now",
         drain_max_s=settings.drain_max_s,
+        now=now,
         window=Window.parse(settings.window) if settings.window else None,
         heartbeat=observer.heartbeat,
     )

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
-from autoresearch.errors import CorpusError, MissingPackage
+from autoresearch.errors import CorpusError, missing_extra
 
 SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
 ROWS_PER_READ = 256
@@ -229,5 +229,4 @@ def _package(name: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as e:
-        hint = f"pip install 'autoresearch[{extra}]'"
-        raise MissingPackage(f"this source needs the package {name.partition('.')[0]}", hint=hint) from e
+        raise missing_extra("this source", name.partition(".")[0], extra) from e

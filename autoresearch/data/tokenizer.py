@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from autoresearch.errors import ConfigError, CorpusError, MissingPackage
+from autoresearch.errors import ConfigError, CorpusError, missing_extra
 
 if TYPE_CHECKING:
     import tokenizers
@@ -277,7 +277,7 @@ def _library() -> ModuleType:
     try:
         import tokenizers
     except ImportError as e:
-        raise MissingPackage("the bpe and gpt2 tokenizers need the package tokenizers", hint=_INSTALL) from e
+        raise missing_extra("a bpe or gpt2 tokenizer", "tokenizers", "bpe") from e
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.register_at_fork(after_in_child=lambda: os.environ.update(TOKENIZERS_PARALLELISM="false"))
     return tokenizers
@@ -291,5 +291,4 @@ def _text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-_INSTALL = "pip install 'autoresearch[bpe]'"
 _BYTE_PIECES = (*(bytes([byte]) for byte in range(256)), b"")

@@ -17,7 +17,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.llm_calls import Classification
 from autoresearch.core.ports import Interrupted, Proposer
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.errors import ConfigError, MissingPackage
+from autoresearch.errors import ConfigError, MissingPackage, missing_extra
 from autoresearch.llm.key import CREDENTIAL, VARIABLE
 from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.llm import LlmProposer
@@ -30,9 +30,6 @@ from rails import Verdict
 if TYPE_CHECKING:
     from autoresearch.llm.server import LlmServer
     from autoresearch.proposers.tpe import TpeProposer
-
-
-INSTALL_LLM = "pip install 'autoresearch[llm]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def _build_auto(settings: Settings, context: ProposerContext, _recording: Record
     try:
         llm = build_llm_server(settings, context.stop_or_pause_requested, context.notify)
     except MissingPackage as e:
-        context.notify(f"{e.what}: tpe proposes alone ({INSTALL_LLM})")
+        context.notify(f"{e.what}: tpe proposes alone ({e.hint})")
         return build_tpe(settings, context.space)
     has_server = discover_llm_server(llm, settings, context, stack)
     proposer = _combine(llm, settings, context, stack)
@@ -184,8 +181,7 @@ def build_llm_server(
         from autoresearch.llm.client import Client  # openai takes half a second to import
         from autoresearch.llm.server import LlmServer
     except ImportError as e:
-        hint = f"{INSTALL_LLM}, or use --proposer tpe"
-        raise MissingPackage(f"an LLM proposer needs the package {e.name}", hint=hint) from e
+        raise missing_extra("an LLM proposer", e.name or "openai", "run", instead="use --proposer tpe") from e
 
     chosen, attempts = settings.llm, settings.limits.max_attempts
     if chosen.rounds >= attempts:
@@ -225,7 +221,6 @@ def build_tpe(settings: Settings, space: Space) -> TpeProposer:
     try:
         from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
     except ImportError as e:
-        hint = "pip install 'autoresearch[tpe]', or use --proposer random"
-        raise MissingPackage(f"proposer tpe needs the package {e.name}", hint=hint) from e
+        raise missing_extra("proposer tpe", e.name or "optuna", "run", instead="use --proposer random") from e
 
     return TpeProposer(space, settings.seed)

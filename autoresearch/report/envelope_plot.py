@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.core.speeds import Point, Speed
-from autoresearch.errors import AutoresearchError, ConfigError, MissingPackage
+from autoresearch.errors import AutoresearchError, ConfigError, missing_extra
 from autoresearch.storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as e:
-        raise MissingPackage(f"--plot needs the package {e.name}", hint="pip install 'autoresearch[plot]'") from e
+        raise missing_extra("--plot", e.name or "matplotlib", "plot") from e
 
 
 def write_plot(path: Path, points: Sequence[Point], title: str) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.prepare import build_directory
-from autoresearch.errors import CorpusError, MissingPackage
+from autoresearch.errors import CorpusError, missing_extra
 from autoresearch.storage.files import atomic_write, fsync_dir
 
 Progress = Callable[[str, float], None]
@@ -104,8 +104,7 @@ def _library() -> Any:
             warnings.simplefilter("ignore")  # that Apex and Transformer Engine are optional
             from megatron.core.datasets import indexed_dataset
     except ImportError as e:
-        what = f"writing Megatron's data set needs Megatron-core: {e}"
-        raise MissingPackage(what, hint="pip install 'autoresearch[megatron]'") from e
+        raise missing_extra("writing Megatron's data set", f"megatron-core ({e})", "megatron") from e
     return indexed_dataset
 
 

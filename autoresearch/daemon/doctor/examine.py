@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event, Yardstick
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import limits_now
+from autoresearch.daemon.backend import build_estimator, limits_now
 from autoresearch.daemon.doctor import machine, training
 from autoresearch.daemon.doctor.check import Check, fail, ok
 from autoresearch.daemon.doctor.history import history
@@ -62,7 +62,7 @@ def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: N
     note(checked)
     checked, device = training.device(settings)
     note(checked)
-    estimator = training.estimator(settings, policy, device, corpus, span) if device else None
+    estimator = build_estimator(settings, policy, device, corpus, span) if device else None
     if device and estimator:
         note(training.memory(settings, policy, device, estimator))
     if device and corpus and span:

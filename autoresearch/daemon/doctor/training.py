@@ -1,4 +1,4 @@
-"""The training side of a night: corpus, trainer and device, memory, and the yardstick they make."""
+"""Checks of the training side: corpus, trainer and device, memory, and the yardstick that they define."""
 
 from __future__ import annotations
 
@@ -10,45 +10,37 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import (
-    STDLIB,
+    SERVER_LOG,
     baseline_spec,
     build_yardstick,
+    corpus_path,
     limits_now,
-    longest_context,
-    refuse_another_tokenizer,
+    needs_preparation,
+    open_corpus,
     refuse_clocks_of_several_ranks,
+    start_trial_server,
 )
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
+from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy, check_yardstick
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
-from autoresearch.data.windows import choose_span
 from autoresearch.errors import AutoresearchError, BaselineFailed, ConfigError, TrialServerError
-from autoresearch.storage.run_dir import CORPUS
 from autoresearch.trials.compile_decision import refuse_compiled
 from autoresearch.trials.estimate import Estimator
-from autoresearch.trials.runner import ChildRunner
-from autoresearch.trials.server import TrialServer
 from autoresearch.trials.spec import Device
 from rails import over_budget
 
 GIB = 2**30
-VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is no setting
 
 
 def corpus(settings: Settings, policy: Policy) -> tuple[Check, Corpus | None, Span | None]:
-    """The prepared corpus, every byte of it read, and the span of it that is scored."""
-    path = settings.run_dir / CORPUS if settings.corpus == STDLIB else Path(settings.corpus or "")
-    if settings.corpus == STDLIB and not (path / "manifest.json").exists():
+    """Verify every byte of the prepared corpus and choose the span of it that is scored."""
+    if needs_preparation(settings, settings.run_dir):
         return ok("corpus", "this Python's standard library, prepared when the run begins"), None, None
     try:
-        if settings.corpus is None:
-            hint = "autoresearch prepare SOURCE... --out CORPUS, then --corpus CORPUS; or --corpus stdlib"
-            raise ConfigError("corpus is not set", hint=hint)
-        found = Corpus.open(path, verify=True)
-        if settings.corpus == STDLIB:
-            refuse_another_tokenizer(settings, found)
-        span = choose_span(found.split("val"), found.token_bytes, longest_context(policy), settings.eval.bytes)
+        path = corpus_path(settings, settings.run_dir)
+        found, span = open_corpus(settings, policy, path)
     except AutoresearchError as e:
         return fail("corpus", e), None, None
     tokens = found.manifest.splits["train"].tokens
@@ -57,20 +49,19 @@ def corpus(settings: Settings, policy: Policy) -> tuple[Check, Corpus | None, Sp
 
 
 def device(settings: Settings) -> tuple[Check, Device | None]:
-    """Starts the trial server as a run would, and asks a child of it what it sees."""
+    """Start the trial server as a run would, and probe the device in a child of it."""
     try:
         refuse_clocks_of_several_ranks(settings)
+        refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, settings.run_dir))
         refuse_compiled(settings.compile, settings.trainer)
         with tempfile.TemporaryDirectory() as logs:
-            server = TrialServer(settings.trainer, Path(logs) / "trial-server.log")
+            log = Path(logs) / SERVER_LOG
             try:
-                runner = ChildRunner(server, lambda: False)
-                found = runner.probe(settings.device, settings.trainer, settings.limits.deadline_s)
-            except TrialServerError as e:  # the log that the hint may name goes away with this look
-                e.hint = e.hint.replace(f"see {server.log}; ", "").replace(f"{server.log}, and ", "")
+                server, _, found = start_trial_server(settings, log, lambda: False)
+            except TrialServerError as e:  # its hint may name the log, which is deleted with this directory
+                e.hint = e.hint.replace(f"see {log}; ", "").replace(f"{log}, and ", "")
                 raise
-            finally:
-                server.close()
+            server.close()
     except AutoresearchError as e:
         return fail("trainer", e), None
     versions = ", ".join(f"{k} {v}" for k, v in found.versions.items())
@@ -78,19 +69,8 @@ def device(settings: Settings) -> tuple[Check, Device | None]:
     return ok("trainer", text, device=found.device, kind=found.kind, precisions=found.precisions), found
 
 
-def estimator(
-    settings: Settings, policy: Policy, device: Device, corpus: Corpus | None, span: Span | None
-) -> Estimator:
-    """R7's prices; for a corpus that is not prepared yet, with the vocabulary and the span that it is to have."""
-    wanted = settings.tokenizer
-    vocab = corpus.vocab if corpus else VOCABULARIES.get(wanted.kind, wanted.vocab_size)
-    span_tokens = span.tokens if span else settings.eval.bytes
-    ranks = (settings.parallel.data, settings.parallel.tensor)
-    return Estimator(policy.baseline, vocab, settings.trainer, device, policy.budget, span_tokens, ranks)
-
-
 def memory(settings: Settings, policy: Policy, device: Device, estimate: Estimator) -> Check:
-    """Whether the baseline can be trained here, by R7's own estimate of it."""
+    """Whether the baseline fits into memory here, by R7's own estimate."""
     cost, limits = estimate(policy.baseline), limits_now(device.free_bytes, settings)
     if cost.unsupported:
         hint = "change it with --set baseline.NAME=VALUE, or the trainer"
@@ -99,17 +79,17 @@ def memory(settings: Settings, policy: Policy, device: Device, estimate: Estimat
     text = f"the baseline needs about {cost.peak_bytes / GIB:.2f} GiB, {have / GIB:.2f} GiB are free for a trial"
     facts = {"needed_bytes": cost.peak_bytes, "free_bytes": have}
     if why := over_budget(cost, limits):
-        hint = "stop what else uses the memory, or make baseline.batch_size smaller"
+        hint = "stop other programs that use the memory, or make baseline.batch_size smaller"
         return fail("memory", BaselineFailed(f"the baseline {why}", hint=hint))
     if cost.peak_bytes > 0.8 * have:
-        return warn("memory", text, "there is little to spare: R7 will refuse bigger candidates", **facts)
+        return warn("memory", text, "little memory is left: R7 will refuse larger candidates", **facts)
     return ok("memory", text, **facts)
 
 
 def yardstick(
     settings: Settings, policy: Policy, corpus: Corpus, span: Span, device: Device, records: Sequence[Event]
 ) -> Check:
-    """What val_bpb would be measured with, and whether that is what the run was begun with."""
+    """Whether the yardstick of this start is the one that the run was begun with."""
     trajectory = Trajectory.fold(records)
     spec = baseline_spec(settings, policy, str(corpus.path), span, device)
     compiled = settings.compile == "on"

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from autoresearch.errors import MissingPackage
+from autoresearch.errors import missing_extra
 
 Weights = dict[str, tuple[int, ...]]
 
@@ -28,8 +28,7 @@ def parameter_shapes(arguments: Mapping[str, Any]) -> Weights:
             from megatron.core.models.gpt import GPTModel
             from megatron.core.transformer.transformer_config import TransformerConfig
     except ImportError as e:
-        what = f"the check needs Megatron-core: {e}"
-        raise MissingPackage(what, hint="pip install 'autoresearch[megatron]'") from e
+        raise missing_extra("building the model of the script", f"megatron-core ({e})", "megatron") from e
     from autoresearch.training.models.gpt_megatron import block_spec
     from autoresearch.training.parallel.ranks import join_megatron
 

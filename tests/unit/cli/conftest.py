@@ -42,8 +42,16 @@ def cli(capsys: pytest.CaptureFixture[str]):
 
 @pytest.fixture
 def finished(make_settings) -> Path:
-    """The directory of a finished run of three iterations, measured by a fake."""
+    """The directory of a finished run of three iterations, measured by a fake, without the HTML page."""
     settings = make_settings()
+    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
+    return settings.run_dir
+
+
+@pytest.fixture
+def finished_with_page(make_settings) -> Path:
+    """The same with the HTML page."""
+    settings = make_settings(reports=["text", "html"])
     assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
     return settings.run_dir
 

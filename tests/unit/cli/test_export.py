@@ -61,7 +61,7 @@ def test_without_megatron_a_recipe_is_written_unchecked(cli, measured, monkeypat
     code, out, err = cli("export", "recipe", str(measured))
     assert code == 0
     assert out.startswith("#!/usr/bin/env bash\n")
-    assert err.startswith("not checked: the check needs Megatron-core")
+    assert err.startswith("not checked: building the model of the script needs the package megatron-core")
     assert json.loads(cli("export", "recipe", str(measured), "--json")[1])["checked"] is False
     code, _, err = cli("export", "dataset", str(tmp_path), "--out", str(tmp_path / "set"))
     assert code == 66

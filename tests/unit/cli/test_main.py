@@ -32,7 +32,7 @@ def kinds_of_error(kind: type[AutoresearchError] = AutoresearchError) -> Iterato
 
 
 def run_flags(run_dir: Path, iters: int = 3) -> list[str]:
-    return ["run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)]
+    return ["run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters), "--set", 'reports=["text"]']
 
 
 def test_help_lists_every_command_and_every_exit_code(capsys):

@@ -14,8 +14,9 @@ from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import PAGE, REPORT, TRAJECTORY
 
 
-def run_flags(run_dir: Path, iters: int = 3) -> list[str]:
-    return ["run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)]
+def run_flags(run_dir: Path, iters: int = 3, reports: str = "text") -> list[str]:
+    text_only = ["--set", 'reports=["text"]'] if reports == "text" else []
+    return ["run", "--dir", str(run_dir), "--proposer", "random", *text_only, "--iters", str(iters)]
 
 
 def test_status_and_report_of_a_finished_run_as_json(cli, finished):
@@ -58,8 +59,8 @@ def test_the_run_leaves_a_report_beside_its_trajectory(cli, finished):
     assert (finished / REPORT).read_text() == cli("report", str(finished))[1]
 
 
-@pytest.mark.page
-def test_the_page_is_left_beside_it_and_is_written_again_with_the_same_bytes(cli, finished, tmp_path):
+def test_the_page_is_left_beside_it_and_is_written_again_with_the_same_bytes(cli, finished_with_page, tmp_path):
+    finished = finished_with_page
     page = (finished / PAGE).read_bytes()
     assert cli("report", str(finished), "--html") == (0, f"{finished / PAGE}\n", "")
     assert (finished / PAGE).read_bytes() == page
@@ -68,11 +69,11 @@ def test_the_page_is_left_beside_it_and_is_written_again_with_the_same_bytes(cli
     assert elsewhere.read_bytes() == page
 
 
-@pytest.mark.page
-def test_a_report_that_was_not_written_is_when_the_finished_run_is_opened_again(cli, finished):
+def test_a_report_that_was_not_written_is_when_the_finished_run_is_opened_again(cli, finished_with_page):
+    finished = finished_with_page
     (finished / PAGE).unlink()
     text = (finished / REPORT).stat().st_mtime_ns
-    assert cli(*run_flags(finished))[0] == 0
+    assert cli(*run_flags(finished, reports="both"))[0] == 0
     assert (finished / PAGE).exists()
     assert (finished / REPORT).stat().st_mtime_ns == text
 

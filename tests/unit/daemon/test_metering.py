@@ -1,9 +1,10 @@
-"""A metered run: the real service and the real meter, a sensor that does as told, a trial that is a fake."""
+"""A metered run: the real service and the real meter, a scripted sensor, a fake trial."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,17 +16,20 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.power import Method, Scope
 from autoresearch.core.records import LoopComplete, Metered, Started, Stopped, TrialEnded, decode
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon import metering, service
+from autoresearch.daemon import service
 from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.metering import UNKNOWN_S, idle_power, is_local, kwh_of, meter_run, spent, spent_reason
+from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sensors.select import SelectedSensor
 from autoresearch.energy.sensors.sensor import Base, NoSensor
 from autoresearch.errors import ConfigError
 from autoresearch.report import load, summarise
-from autoresearch.storage.journal import read
-from autoresearch.storage.run_dir import TELEMETRY, TRAJECTORY
+from autoresearch.storage.journal import Journal, read
+from autoresearch.storage.run_dir import PAUSE_FLAG, TELEMETRY, TRAJECTORY
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_meter import fake_power
@@ -54,7 +58,7 @@ class Sensor(Base):
 
 @dataclass(slots=True)
 class Phased(FakeTrial):
-    """A trial that says what it is at."""
+    """A trial that reports its phase."""
 
     def measure(self, cfg: Any, seed: int, on_progress: Any, hold: Any) -> Any:
         outcome = FakeTrial.measure(self, cfg, seed, on_progress, hold)
@@ -62,7 +66,7 @@ class Phased(FakeTrial):
         return outcome
 
 
-def bench_of(opened: SelectedSensor | None) -> service.MakeBackend:
+def backend_with(opened: SelectedSensor | None) -> service.MakeBackend:
     def make(settings: Settings, policy: Any, run_dir: Any, aborted: Callable[[], bool], observer: Any) -> TrialBackend:
         sensor = (lambda: opened) if opened else None
         return TrialBackend(Phased(takes_s=0.01, aborted=aborted), YARDSTICK, None, select_sensor=sensor)
@@ -70,19 +74,24 @@ def bench_of(opened: SelectedSensor | None) -> service.MakeBackend:
     return make
 
 
-def run(settings: Settings, opened: SelectedSensor | None, observer: RecordingObserver | None = None) -> str:
-    return service.run(settings, observer or RecordingObserver(), make_backend=bench_of(opened))
+# The idle power is known after a moment.
+BRIEF = RunTiming(idle_s=1e-6, poll_s=1e-3)
+
+
+def run(
+    settings: Settings,
+    opened: SelectedSensor | None,
+    observer: RecordingObserver | None = None,
+    *,
+    timing: RunTiming = BRIEF,
+    **flags: Any,
+) -> str:
+    observer = observer or RecordingObserver()
+    return service.run(settings, observer, make_backend=backend_with(opened), timing=timing, **flags)
 
 
 def records(settings: Settings) -> list[Any]:
     return [decode(payload) for payload in read(settings.run_dir / TRAJECTORY).payloads]
-
-
-@pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The idle power is known after a moment."""
-    monkeypatch.setattr(metering, "IDLE_S", 1e-6)
-    monkeypatch.setattr(metering, "POLL_S", 1e-3)
 
 
 class TestNight:
@@ -116,12 +125,12 @@ class TestNight:
     def test_a_fresh_run_has_a_telemetry_of_its_own(self, make_settings) -> None:
         settings = make_settings(iters=1)
         run(settings, SelectedSensor(Sensor()))
-        service.run(settings, RecordingObserver(), fresh=True, make_backend=bench_of(None))
+        run(settings, None, fresh=True)
         assert not (settings.run_dir / TELEMETRY).exists()
         assert list(settings.run_dir.glob(f"archive/*/{TELEMETRY}"))
 
     @pytest.mark.parametrize("meter", ["off", "auto"])
-    def test_without_a_sensor_or_a_wish_nothing_is_made_up(self, make_settings, meter: str) -> None:
+    def test_without_a_sensor_or_with_metering_off_no_joule_is_recorded(self, make_settings, meter: str) -> None:
         settings = make_settings({"energy.meter": meter}, iters=1)
         assert run(settings, SelectedSensor(NoSensor() if meter == "auto" else Sensor(), ("rapl: none",))) == "complete"
         found = records(settings)
@@ -131,7 +140,7 @@ class TestNight:
         assert summarise(load(settings.run_dir)).energy == []
         assert not (settings.run_dir / TELEMETRY).exists()
 
-    def test_a_sensor_that_breaks_is_told_and_the_run_completes(self, make_settings) -> None:
+    def test_a_sensor_that_breaks_is_reported_and_the_run_completes(self, make_settings) -> None:
         class Broken(Sensor):
             def read(self, t: float) -> Sequence[Sample]:
                 raise RuntimeError("the driver is gone")
@@ -139,7 +148,7 @@ class TestNight:
         settings, observer = make_settings(iters=1), RecordingObserver()
         assert run(settings, SelectedSensor(Broken()), observer) == "complete"
         assert {r.outcome.energy_j for r in records(settings) if isinstance(r, TrialEnded)} == {None}
-        assert any("gave up (RuntimeError: the driver is gone)" in m for m in observer.messages)
+        assert any("metering stopped with an error (RuntimeError: the driver is gone)" in m for m in observer.messages)
 
 
 class TestMaxKwh:
@@ -151,27 +160,27 @@ class TestMaxKwh:
         assert isinstance(last, Stopped)
         assert last.reason == ending
 
-    def test_a_restart_does_not_begin_to_count_anew(self, make_settings) -> None:
+    def test_a_restart_keeps_counting(self, make_settings) -> None:
         settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
         run(settings, SelectedSensor(Sensor()))
         stops = len(records(settings))
         assert "kWh are spent" in run(settings, SelectedSensor(Sensor()))
         assert len(records(settings)) == stops + 2, "a start and a stop"
 
-    def test_a_bound_that_is_far_away_changes_nothing(self, make_settings) -> None:
+    def test_a_limit_that_is_not_reached_changes_nothing(self, make_settings) -> None:
         settings = make_settings({"energy.max_kwh": 1e3}, iters=1)
         assert run(settings, SelectedSensor(Sensor())) == "complete"
         assert isinstance(records(settings)[-1], LoopComplete)
 
     @pytest.mark.parametrize("opened", [None, SelectedSensor(NoSensor(), ("rapl: permission denied",))])
-    def test_one_that_cannot_be_kept_is_refused_before_anything_begins(self, make_settings, opened) -> None:
+    def test_one_that_cannot_be_enforced_is_refused_before_anything_begins(self, make_settings, opened) -> None:
         settings = make_settings({"energy.max_kwh": 1.0}, iters=1)
-        with pytest.raises(ConfigError, match="cannot be kept") as refused:
+        with pytest.raises(ConfigError, match="cannot be enforced") as refused:
             run(settings, opened)
         assert (opened is None) or "rapl: permission denied" in str(refused.value)
         assert records(settings) == []
 
-    def test_seconds_that_nobody_metered_count_as_the_metered_ones_did(self) -> None:
+    def test_unmetered_seconds_count_like_the_mean_of_the_metered_ones(self) -> None:
         meter, trajectory = PowerMeter(), Trajectory()
         meter.use(SelectedSensor(Sensor()))
         trajectory.power["gpu"] = {"train": fake_power(3.6e6, 7200.0, coverage=0.5)}
@@ -183,23 +192,25 @@ class TestMaxKwh:
         meter.close()
         assert spent_reason(settings, meter, trajectory) == "", "nothing is metered any more"
 
-    def test_a_sensor_that_never_says_a_joule_ends_the_run_by_name(self) -> None:
+    def test_a_sensor_that_never_reports_a_joule_ends_the_run_by_name(self) -> None:
         meter, trajectory = PowerMeter(), Trajectory()
         meter.use(SelectedSensor(Sensor()))
         settings = resolve({"energy.max_kwh": 1.5}, {}).settings
         trajectory.power["gpu"] = {"train": fake_power(None, UNKNOWN_S / 2)}
         assert spent_reason(settings, meter, trajectory) == ""
         trajectory.power["gpu"] = {"train": fake_power(None, 2 * UNKNOWN_S)}
-        assert "cannot be kept: the sensor has said nothing in 1200 s" in spent_reason(settings, meter, trajectory)
+        assert "cannot be enforced: the sensor has reported nothing in 1200 s" in spent_reason(
+            settings, meter, trajectory
+        )
 
-    def test_a_meter_that_gave_up_ends_the_run_by_name(self) -> None:
+    def test_a_meter_that_failed_ends_the_run_by_name(self) -> None:
         meter = PowerMeter()
         meter.give_up(RuntimeError("the driver is gone"))
         settings = resolve({"energy.max_kwh": 1.5}, {}).settings
         assert "RuntimeError: the driver is gone" in spent_reason(settings, meter, Trajectory())
         assert spent_reason(resolve({}, {}).settings, meter, Trajectory()) == ""
 
-    def test_joules_of_another_scope_cannot_be_bounded_with_these(self, make_settings) -> None:
+    def test_a_limit_is_refused_where_earlier_joules_have_another_scope(self, make_settings) -> None:
         settings = make_settings({"energy.max_kwh": 1e-9}, iters=3)
         run(settings, SelectedSensor(Sensor()))
         of_the_system = Sensor()
@@ -209,7 +220,7 @@ class TestMaxKwh:
 
 
 class TestIdle:
-    def test_a_sensor_that_says_nothing_is_not_waited_for_for_ever(self) -> None:
+    def test_a_silent_sensor_is_not_waited_for_for_ever(self) -> None:
         class Silent(Sensor):
             def read(self, t: float) -> Sequence[Sample]:
                 return []
@@ -218,26 +229,37 @@ class TestIdle:
         meter = PowerMeter(clock=lambda: next(clock))
         meter.use(SelectedSensor(Silent()))
         slept: list[float] = []
-        idle = idle_power(meter, FakeControl(), slept.append)
+        idle = idle_power(meter, FakeControl(), RunTiming(sleep=slept.append))
         assert slept
-        assert idle is None or (idle.energy_j, idle.coverage) == (None, 0.0)
+        assert idle is not None
+        assert (idle.energy_j, idle.coverage) == (None, 0.0)
 
     def test_a_stop_is_not_kept_waiting(self) -> None:
         meter = PowerMeter()
         meter.use(SelectedSensor(Sensor()))
-        idle_power(meter, FakeControl(stop=signal.SIGTERM.name), lambda _s: pytest.fail("it waits"))
+        never = RunTiming(sleep=lambda _s: pytest.fail("it waits"))
+        idle_power(meter, FakeControl(stop=signal.SIGTERM.name), never)
 
     @pytest.mark.parametrize(("proposer", "shared"), [("nim", True), ("hybrid", True), ("tpe", None)])
-    def test_an_llm_server_on_this_machine_is_said(self, tmp_path, proposer: str, shared: bool | None) -> None:
-        settings = resolve({"llm.base_url": "http://127.0.0.1:8000/v1"}, {}).settings
-        backend = TrialBackend(FakeTrial(), YARDSTICK, None, select_sensor=lambda: SelectedSensor(Sensor()))
-        observer = RecordingObserver()
-        with meter_run(
-            settings, backend, PowerMeter(), tmp_path, proposer, FakeControl(), observer, Trajectory()
-        ) as found:
-            assert found is not None
-            assert found.shared is shared
-        assert ("something else is on the device" in observer.messages[0]) is bool(shared)
+    def test_an_llm_server_on_this_machine_is_reported(self, make_settings, proposer: str, shared: bool | None) -> None:
+        settings, observer = make_settings({"llm.base_url": "http://127.0.0.1:8000/v1"}), RecordingObserver()
+        settings.run_dir.mkdir()
+        with closing(Journal(settings.run_dir / TRAJECTORY)) as journal:
+            context = RunContext(
+                settings=settings,
+                policy=build_policy(settings),
+                run_dir=settings.run_dir,
+                journal=journal,
+                trajectory=Trajectory(),
+                observer=observer,
+                control=RunControl(settings.run_dir / PAUSE_FLAG),
+                meter=PowerMeter(),
+                timing=BRIEF,
+            )
+            with meter_run(context, lambda: SelectedSensor(Sensor()), proposer) as found:
+                assert found is not None
+                assert found.shared is shared
+        assert ("another process is on the device" in observer.messages[0]) is bool(shared)
 
 
 @pytest.mark.parametrize(
@@ -254,16 +276,9 @@ def test_whether_a_server_is_on_this_machine(url: str, here: bool) -> None:
     assert is_local(url) is here
 
 
-def test_a_run_outside_its_window_ends_in_good_order(make_settings, monkeypatch) -> None:
+def test_a_run_outside_its_window_ends_in_good_order(make_settings) -> None:
     settings = make_settings(iters=3, window="22:00-07:00")
-    build_control = service.build_control
-
-    def at_noon(*args: Any) -> Any:
-        control = build_control(*args)
-        control.now = lambda: datetime(2026, 11, 21, 12, 0)
-        return control
-
-    monkeypatch.setattr(service, "build_control", at_noon)
-    ending = run(settings, None)
+    at_noon = RunTiming(now=lambda: datetime(2026, 11, 21, 12, 0))
+    ending = run(settings, None, timing=at_noon)
     assert ending == "it is 12:00, and the window is 22:00-07:00"
     assert isinstance(records(settings)[-1], Stopped)

@@ -60,6 +60,5 @@ def test_the_end_is_that_of_the_night_that_began(
     wanted = datetime.fromisoformat(end)
     assert end_of_night("07:00", records, datetime.fromisoformat(now), TRIAL_S) == wanted
     settings = make_settings({"limits.deadline_s": TRIAL_S}, until="07:00")
-    hand = build_control(settings, Path(), RecordingObserver(), records, datetime.fromisoformat(now))
-    hand.now = lambda: datetime.fromisoformat(now)
-    assert hand.stop_reason() == ("it is 07:00" if wanted <= hand.now() else "")
+    control = build_control(settings, Path(), RecordingObserver(), records, lambda: datetime.fromisoformat(now))
+    assert control.stop_reason() == ("it is 07:00" if wanted <= control.now() else "")

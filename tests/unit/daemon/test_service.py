@@ -38,7 +38,7 @@ from autoresearch.core.records import (
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import final_report, service
 from autoresearch.daemon.backend import TrialBackend
-from autoresearch.daemon.final_report import write_report
+from autoresearch.daemon.final_report import report_names, write_reports
 from autoresearch.errors import (
     BaselineFailed,
     ConfigError,
@@ -278,7 +278,7 @@ BEGUN = {"baseline.lr": 5e-4, "iters": 1}
 @pytest.fixture(scope="module")
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("finished") / "run"
-    run(resolve({**BEGUN, "dir": run_dir, "proposer": "random"}, {}).settings)
+    run(resolve({**BEGUN, "dir": run_dir, "proposer": "random", "reports": ["text"]}, {}).settings)
     return run_dir
 
 
@@ -533,9 +533,19 @@ class TestPauseFlag:
 
 def test_without_the_pages_extra_only_the_text_is_written(make_settings, monkeypatch) -> None:
     monkeypatch.setattr(final_report, "find_spec", lambda name: None if name == "bokeh" else object())
-    settings = make_settings(iters=1)
+    settings = make_settings(iters=1, reports=["text", "html"])
     run(settings)
     assert sorted(p.name for p in settings.run_dir.glob("report.*")) == [REPORT]
+
+
+@pytest.mark.parametrize(
+    ("reports", "names"), [(["text", "html"], (REPORT, PAGE)), (["html"], (PAGE,)), (["text"], (REPORT,)), ([], ())]
+)
+def test_the_settings_choose_the_reports(
+    make_settings, monkeypatch, reports: list[str], names: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(final_report, "find_spec", lambda name: object())
+    assert report_names(make_settings(reports=reports)) == names
 
 
 def test_before_each_report_there_is_a_sign_of_life(make_settings, monkeypatch) -> None:
@@ -546,7 +556,7 @@ def test_before_each_report_there_is_a_sign_of_life(make_settings, monkeypatch) 
         def heartbeat(self, stopping: str) -> None:
             order.append("alive")
 
-    monkeypatch.setattr(final_report, "reports", lambda: {REPORT: (), PAGE: ()})
-    monkeypatch.setattr(final_report, "_write_one", lambda _dir, name, *_: order.append(name))
-    write_report(make_settings().run_dir, Listens())
+    monkeypatch.setattr(final_report, "find_spec", lambda name: object())
+    monkeypatch.setattr(final_report, "_write_one", lambda _settings, name, _observer: order.append(name))
+    write_reports(make_settings(reports=["text", "html"]), Listens())
     assert order == ["alive", REPORT, "alive", PAGE]

@@ -252,7 +252,7 @@ class TestAuto:
             assert isinstance(found.proposer, TpeProposer)
             (said,) = found.messages
             assert "needs the package openai: tpe proposes alone" in said
-            assert "autoresearch[llm]" in said
+            assert "autoresearch[run]" in said
         assert server.requests == []
 
     def test_a_pause_or_a_stop_at_the_very_beginning_is_no_missing_server(
@@ -274,13 +274,13 @@ class TestRefused:
         with pytest.raises(MissingPackage, match="openai") as refusal, made(with_server(setting)):
             pass
         assert refusal.value.exit_code == 69
-        assert "autoresearch[llm]" in refusal.value.hint
+        assert "autoresearch[run]" in refusal.value.hint
 
     @pytest.mark.parametrize("setting", REQUIRES_TPE)
     def test_tpe_without_its_package_is_69(self, with_server, made: MakeProposer, without_optuna, setting) -> None:
         with pytest.raises(MissingPackage, match="optuna") as refusal, made(with_server(setting)):
             pass
-        assert "autoresearch[tpe]" in refusal.value.hint
+        assert "autoresearch[run]" in refusal.value.hint
 
     def test_beside_an_llm_alone_chance_will_do(self, with_server, made: MakeProposer, without_optuna) -> None:
         with made(with_server("nim")) as found:

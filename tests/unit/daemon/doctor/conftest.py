@@ -74,7 +74,7 @@ def healthy(make_settings, small_corpus: Path) -> Callable[..., Settings]:
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("finished") / "run"
-    settings = resolve({"dir": run_dir, "proposer": "random", "iters": 3}, {}).settings
+    settings = resolve({"dir": run_dir, "proposer": "random", "iters": 3, "reports": ["text"]}, {}).settings
     assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
     return run_dir
 
@@ -86,7 +86,8 @@ def finished(finished_once: Path, tmp_path: Path) -> Path:
 
 
 def flags_of(run_dir: Path, corpus: Path | str, *more: str) -> list[str]:
-    return ["--dir", str(run_dir), "--corpus", str(corpus), "--proposer", "random", "--iters", "3", *more]
+    text_only = ["--set", 'reports=["text"]']
+    return ["--dir", str(run_dir), "--corpus", str(corpus), "--proposer", "random", "--iters", "3", *text_only, *more]
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ class TestWhatARunWouldRefuse:
         check = poll(proposer=proposer)
         assert check.state == ("fail" if code else "warn")
         assert check.exit_code == code
-        assert "autoresearch[llm]" in check.hint
+        assert "autoresearch[run]" in check.hint
         assert server.requests == []
 
 

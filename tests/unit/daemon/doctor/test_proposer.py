@@ -34,7 +34,7 @@ def test_without_optuna(make_settings, monkeypatch, name: str, code: int) -> Non
     monkeypatch.setitem(sys.modules, "optuna", None)
     check = poll(make_settings(proposer=name))
     assert check.exit_code == code
-    assert ("autoresearch[tpe]" in check.hint) == bool(code)
+    assert ("autoresearch[run]" in check.hint) == bool(code)
 
 
 class TestReplay:

@@ -10,7 +10,7 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event, Yardstick
-from autoresearch.daemon.backend import baseline_spec, build_yardstick
+from autoresearch.daemon.backend import baseline_spec, build_estimator, build_yardstick
 from autoresearch.daemon.doctor import training
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.service import build_meta
@@ -89,7 +89,7 @@ class TestMemory:
     def poll(self, settings: Settings, device: Device = HERE) -> Any:
         policy = build_policy(settings)
         _, corpus, span = training.corpus(settings, policy)
-        return training.memory(settings, policy, device, training.estimator(settings, policy, device, corpus, span))
+        return training.memory(settings, policy, device, build_estimator(settings, policy, device, corpus, span))
 
     def test_a_baseline_that_fits(self, healthy) -> None:
         check = self.poll(healthy())
