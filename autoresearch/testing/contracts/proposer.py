@@ -159,7 +159,8 @@ class ProposerContract:
 
     def test_a_machine_that_can_do_nothing_ends_the_run(self, tiny: Settings) -> None:
         one_each = tiny.model_copy(update={"limits": tiny.limits.model_copy(update={"max_attempts": 1})})
-        loop = fake_loop(one_each, self.maker(one_each, estimator=nothing_at_all)(), estimator=nothing_at_all)
+        estimator: Any = nothing_at_all
+        loop = fake_loop(one_each, self.maker(one_each, estimator=estimator)(), estimator=estimator)
         assert loop.run() != "complete"
         assert all(isinstance(r, Blocked) for r in loop.trajectory.iterations)
 
