@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
+from autoresearch.core.text import plural
 from autoresearch.data.prepare import prepare
 from autoresearch.data.sources import Sources
 from autoresearch.data.tokenizer import TokenizerSpec
@@ -58,3 +60,47 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_trials() -> dict[str, Any]:
     """Settings, by dotted name, under which a real trial is over in a fraction of a second."""
     return dict(QUICK_TRIALS)
+
+
+DESELECTED_SLOW = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where a shell runs the tests in the background, it ignores SIGINT for them; tests of Ctrl-C need it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count the slow tests that are left out."""
+    slow = sum(item.get_closest_marker("slow") is not None for item in items)
+    if slow:
+        stash = items[0].config.stash
+        stash[DESELECTED_SLOW] = stash.get(DESELECTED_SLOW, 0) + slow
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist, which alone collects tests, reports its count."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["slow"] = session.config.stash.get(DESELECTED_SLOW, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker collects the same tests, so that one count is enough."""
+    node.config.stash[DESELECTED_SLOW] = getattr(node, "workeroutput", {}).get("slow", 0)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+    """Print on one line, below the reasons, what was not run and what would include it."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    gpu = sum("gpu" in report.keywords for report in skipped)
+    parts = [
+        (config.stash.get(DESELECTED_SLOW, 0), "slow", "make slow"),
+        (gpu, "GPU", "they need a CUDA device"),
+        (len(skipped) - gpu, "skipped", "the reasons are above"),
+    ]
+    if not_run := [f"{plural(n, f'{kind} test')} ({how})" for n, kind, how in parts if n]:
+        terminalreporter.write_line(f"not run: {'; '.join(not_run)}")

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autoresearch.core.measurement import Failure
-from autoresearch.core.ports import (
-    OnProgress,
-)
+from autoresearch.core.ports import Interrupted, OnProgress
 from autoresearch.core.speeds import MatmulPeak, Speed, Timing
 from autoresearch.core.values import Cfg
 
@@ -23,17 +21,24 @@ class FakeTimer:
     fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
     no_peak: Callable[[Cfg], Failure | None] = lambda _cfg: None
     timed: list[Cfg] = field(default_factory=list)
+    aborted: Callable[[], bool] = lambda: False
 
     def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
-        """See ``backend.Timer``."""
+        """See ``ports.Timer``."""
+        self._raise_if_aborted()
         self.timed.append(cfg)
         on_progress("real tokens", 1.0, timing.steps, None)
         slower = 2.0 if cfg["precision"] == "bf16" else 1.0
         return self.fail(cfg) or fake_speed(int(cfg["batch_size"]) * int(cfg["seq_len"]), slower, timing.steps)
 
     def matmul_peak(self, cfg: Cfg) -> MatmulPeak | Failure:
-        """See ``backend.Timer``."""
+        """See ``ports.Timer``."""
+        self._raise_if_aborted()
         return self.no_peak(cfg) or MatmulPeak(flops_per_s=1e9)
+
+    def _raise_if_aborted(self) -> None:
+        if self.aborted():
+            raise Interrupted("stopped at once")
 
 
 def fake_speed(tokens_per_step: int, slower: float = 1.0, steps: int = 20) -> Speed:

@@ -86,7 +86,7 @@ class Terminal(Observer):
         self._print(message)
 
     def preparing(self, stage: str, fraction: float) -> None:
-        self._draw(stage, fraction, "")
+        self._draw(escape_control(stage), fraction, "")
         if fraction >= 1:
             self._clear()
 

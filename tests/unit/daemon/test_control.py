@@ -15,20 +15,11 @@ import pytest
 from autoresearch.config.window import Window
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.night_end import next_time
-from autoresearch.errors import AutoresearchError
-from autoresearch.storage.pause_flag import pause, resume
+from autoresearch.storage.pause_flag import resume
 from autoresearch.storage.run_dir import PAUSE_FLAG
+from tests.flag_shapes import SHAPES
 
 NIGHT = datetime(2026, 11, 20, 22, 0)
-
-SHAPES: dict[str, Callable[[Path], object]] = {
-    "file": Path.touch,
-    "file with content": lambda flag: flag.write_text("back at eight"),
-    "directory": Path.mkdir,
-    "symlink": lambda flag: flag.symlink_to(flag.parent),
-    "dangling symlink": lambda flag: flag.symlink_to("nowhere"),
-    "fifo": os.mkfifo,
-}
 
 
 @pytest.fixture
@@ -317,55 +308,6 @@ def test_a_time_ends_a_pause_too(flag):
 )
 def test_the_next_time_that_the_clock_shows(clock_time, now, expected):
     assert next_time(clock_time, now) == expected
-
-
-# The commands pause and resume.
-
-
-def test_pause_and_resume_can_be_said_twice(tmp_path):
-    assert pause(tmp_path) is True
-    assert pause(tmp_path) is False
-    assert RunControl(tmp_path / PAUSE_FLAG).pause_reason()
-    assert resume(tmp_path) is True
-    assert resume(tmp_path) is False
-    assert RunControl(tmp_path / PAUSE_FLAG).pause_reason() == ""
-
-
-def test_pause_now_makes_a_pause_that_waits_one_that_does_not(tmp_path):
-    control = RunControl(tmp_path / PAUSE_FLAG)
-    assert pause(tmp_path) is True
-    assert not control.suspend_wanted()
-    assert pause(tmp_path, now=True) is True
-    assert control.suspend_wanted()
-    assert pause(tmp_path, now=True) is False
-    assert pause(tmp_path) is False
-    assert resume(tmp_path) is True
-    assert not control.suspend_wanted()
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_resume_takes_away_a_flag_of_any_shape_and_nothing_else(tmp_path, shape):
-    (tmp_path / "trajectory.jsonl").touch()
-    SHAPES[shape](tmp_path / PAUSE_FLAG)
-    assert pause(tmp_path) is False
-    assert resume(tmp_path) is True
-    assert [p.name for p in tmp_path.iterdir()] == ["trajectory.jsonl"]
-
-
-def test_a_flag_that_holds_something_is_left_for_a_person_to_remove(flag):
-    flag.mkdir()
-    (flag / "notes").touch()
-    with pytest.raises(AutoresearchError, match="cannot remove") as refused:
-        resume(flag.parent)
-    assert refused.value.hint == "remove it by hand"
-    assert (flag / "notes").exists()
-
-
-def test_there_is_no_pausing_where_there_is_no_directory(tmp_path):
-    with pytest.raises(AutoresearchError, match="cannot create") as refused:
-        pause(tmp_path / "nowhere")
-    assert refused.value.hint
 
 
 # The window, and what the run may use.

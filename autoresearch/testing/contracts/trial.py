@@ -1,0 +1,123 @@
+"""The ``Trial`` port: one measurement, repeatable, that can be suspended, resumed and ended by the user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.core.ports import Interrupted, SuspendControl, Trial
+from autoresearch.core.values import Cfg
+from autoresearch.testing.switch import Switch
+
+
+def ignore(*_progress: object) -> None:
+    """The callback of a test that does not look at the progress."""
+
+
+class OnceItTrains:
+    """Requests a suspension as soon as the trial reports progress."""
+
+    def __init__(self) -> None:
+        self.trains = False
+
+    def __call__(self) -> bool:
+        return self.trains
+
+    def on_progress(self, *_progress: object) -> None:
+        self.trains = True
+
+
+class TrialContract:
+    """For every implementation of ``autoresearch.core.ports.Trial``."""
+
+    @pytest.fixture
+    def trial(self) -> Any:
+        """A trial that is ended early while the switch of ``abort`` is on."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def abort(self) -> Any:
+        """The ``Switch`` with which the user ends what runs."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def cfg(self) -> Any:
+        """A configuration that is measured in a moment."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def long_cfg(self) -> Any:
+        """A configuration that reports progress several times before it is measured."""
+        raise NotImplementedError
+
+    def measured(self, trial: Trial, cfg: Cfg, seed: int = 0, before: Suspended | None = None) -> Measurement:
+        """The measurement of ``cfg``, of which nothing else may become."""
+        outcome = trial.measure(cfg, seed, ignore, SuspendControl(before=before))
+        assert isinstance(outcome, Measurement)
+        return outcome
+
+    def suspended(self, trial: Trial, cfg: Cfg, before: Suspended | None = None) -> Suspended:
+        """``cfg``, suspended as soon as it trains."""
+        wanted = OnceItTrains()
+        outcome = trial.measure(cfg, 0, wanted.on_progress, SuspendControl(wanted, before))
+        assert isinstance(outcome, Suspended)
+        return outcome
+
+    def test_the_same_configuration_and_seed_measure_the_same(self, trial: Trial, cfg: Cfg) -> None:
+        first, other, again = (self.measured(trial, cfg, seed).val_bpb for seed in (0, 1, 0))
+        assert first == again != other
+
+    def test_another_configuration_measures_something_else(self, trial: Trial, cfg: Cfg) -> None:
+        one, two = (self.measured(trial, {**cfg, "lr": lr}).val_bpb for lr in (1e-3, 1e-4))
+        assert one != two
+
+    def test_what_is_not_known_is_null_and_times_are_not_negative(self, trial: Trial, cfg: Cfg) -> None:
+        outcome = self.measured(trial, cfg)
+        assert outcome.energy_j is None
+        assert min(outcome.train_wall_s, outcome.val_wall_s, outcome.trial_wall_s) >= 0
+        assert outcome.trial_wall_s >= outcome.train_wall_s + outcome.val_wall_s
+
+    def test_ended_by_the_user_it_is_neither_measured_nor_failed(
+        self, trial: Trial, cfg: Cfg, long_cfg: Cfg, abort: Switch
+    ) -> None:
+        abort.on = True
+        with pytest.raises(Interrupted):
+            trial.measure(long_cfg, 0, ignore)
+        abort.on = False
+        self.measured(trial, cfg)  # the next one is normal
+
+    def test_suspended_and_resumed_it_measures_the_same(self, trial: Trial, long_cfg: Cfg) -> None:
+        whole = self.measured(trial, long_cfg)
+        before: Suspended | None = None
+        steps = []
+        for _ in range(2):
+            before = self.suspended(trial, long_cfg, before)
+            assert (before.resumes_at, before.problem) == (before.step, "")
+            steps.append(before.step)
+        assert before is not None
+        assert steps == sorted(steps)
+        end = self.measured(trial, long_cfg, before=before)
+        assert end.val_bpb.hex() == whole.val_bpb.hex()
+        assert end.train_steps == whole.train_steps
+        assert end.trial_wall_s >= before.trial_wall_s
+
+    def test_ended_by_the_user_after_it_was_resumed_it_can_be_resumed_again(
+        self, trial: Trial, long_cfg: Cfg, abort: Switch
+    ) -> None:
+        whole = self.measured(trial, long_cfg)
+        before = self.suspended(trial, long_cfg)
+        abort.on = True
+        with pytest.raises(Interrupted):
+            trial.measure(long_cfg, 0, ignore, SuspendControl(before=before))
+        abort.on = False
+        assert self.measured(trial, long_cfg, before=before).val_bpb.hex() == whole.val_bpb.hex()
+
+    def test_a_trial_that_starts_ignores_the_checkpoint_of_an_earlier_one(self, trial: Trial, long_cfg: Cfg) -> None:
+        """The record of a suspended trial may have been lost with the daemon."""
+        self.suspended(trial, long_cfg)
+        steps: list[int] = []
+        outcome = trial.measure(long_cfg, 0, lambda _phase, _fraction, step, _speed: steps.append(step))
+        assert isinstance(outcome, Measurement)
+        assert steps[0] == 0

@@ -1,0 +1,159 @@
+"""A trial's process is followed to its end, and ended at its deadline, at its memory limit and when interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from autoresearch.core.measurement import OUTCOME, Cause, Failure, Measurement, Outcome, Suspended
+from autoresearch.core.ports import Interrupted
+from autoresearch.errors import TrialServerError
+from autoresearch.testing.fake_trial import measurement
+from autoresearch.trials.ending import judge_end
+from autoresearch.trials.requests import ProbeRequest, Request
+from autoresearch.trials.runner import ChildRunner, Guard
+from autoresearch.trials.server import ServerLost
+
+MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
+NOBODY_LOOKS = lambda *_: None  # noqa: E731
+
+LOOK = ProbeRequest(device="cpu", trainer="torch")
+
+
+class TestGuard:
+    def test_a_child_within_its_bounds_is_left_alone(self) -> None:
+        assert Guard(os.getpid(), deadline=float("inf"), deadline_s=1.0, limit=None).reason() is None
+
+    @pytest.mark.parametrize(("step", "left_s"), [(None, 60.0), (0, 60.0), (7, 50.0), (9, 50.0)])
+    def test_earlier_parts_count_for_one_that_goes_on(self, step: int | None, left_s: float) -> None:
+        before = Suspended(step=7, resumes_at=7, train_wall_s=9.0, val_wall_s=1.0)
+        guard = Guard(os.getpid(), deadline=60.0, deadline_s=60.0, limit=None, before=before)
+        for _ in range(2):
+            guard.deduct_earlier_parts(step)
+        assert guard.deadline == left_s
+
+    def test_past_its_deadline(self) -> None:
+        assert Guard(os.getpid(), deadline=0.0, deadline_s=300.0, limit=None).reason() == (
+            Cause.TIMEOUT,
+            "not finished after 300 s",
+        )
+
+    def test_above_its_memory(self) -> None:
+        why = Guard(os.getpid(), deadline=float("inf"), deadline_s=1.0, limit=1 << 20).reason()
+        assert why is not None
+        assert why[0] == Cause.OUT_OF_MEMORY
+        assert "1 MiB were allowed" in why[1]
+
+    def test_one_that_is_gone_already_is_no_error(self) -> None:
+        with subprocess.Popen([sys.executable, "-c", ""]) as child:
+            child.wait()
+            guard = Guard(child.pid, deadline=float("inf"), deadline_s=1.0, limit=1)
+            assert guard.reason() is None
+            guard.kill()
+
+
+class Forks:
+    """Where the trial server goes: a child that runs Python code and has the pipes as stdout, stderr and stdin."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def fork(self, _request: Request, pipes: Sequence[int], _aborted: Callable[[], bool]) -> int:
+        result, stderr, wish = pipes
+        command = [sys.executable, "-c", self.code]
+        self.process = subprocess.Popen(command, stdin=wish, stdout=result, stderr=stderr, process_group=0)
+        self.end = os.pidfd_open(self.process.pid)
+        return self.process.pid
+
+    def fileno(self) -> int:
+        return self.end
+
+    def child_exit(self) -> tuple[int, int]:
+        assert self.process is not None
+        return self.process.wait(), 0
+
+    @contextlib.contextmanager
+    def closing(self) -> Iterator[None]:
+        yield
+        os.close(self.end)
+
+
+def follow(code: str, deadline_s: float = 60.0, aborted: bool = False) -> Outcome:
+    """The outcome of a child that runs ``code``."""
+    server = Forks(code)
+    runner = ChildRunner(server, lambda: aborted)  # type: ignore[arg-type]
+    with server.closing():
+        heard, exit_code, peak = runner.run(LOOK, NOBODY_LOOKS, None, deadline_s)
+    return judge_end(heard, exit_code, peak, 1.0, OUTCOME)
+
+
+FLOOD = "import os\nwhile True: os.write({fd}, b'x' * 65536)"
+
+
+class TestFollow:
+    def test_a_child_that_answers(self) -> None:
+        assert isinstance(follow(f"print({MEASURED.decode().strip()!r})"), Measurement)
+
+    def test_everything_said_before_a_crash_is_heard(self) -> None:
+        code = "import os, sys; os.write(2, b'x' * 50_000 + b'the end'); os.abort()"
+        outcome = follow(code)
+        assert isinstance(outcome, Failure)
+        assert (outcome.cause, outcome.exit_code) == (Cause.CRASHED, -signal.SIGABRT)
+        assert outcome.stderr_tail.endswith("the end")
+
+    def test_closed_pipes_are_no_end(self) -> None:
+        code = "import os, time; os.close(1); os.close(2); time.sleep(600)"
+        outcome = follow(code, deadline_s=0.5)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.TIMEOUT
+
+    @pytest.mark.parametrize("fd", [1, 2])
+    def test_one_that_never_stops_talking_meets_its_deadline(self, fd: int) -> None:
+        outcome = follow(FLOOD.format(fd=fd), deadline_s=0.5)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.TIMEOUT
+
+    def test_what_it_started_ends_with_it(self) -> None:
+        code = """if True:
+            import subprocess, sys
+            helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            print(helper.pid, file=sys.stderr, flush=True)
+            helper.wait()
+        """
+        outcome = follow(code, deadline_s=1.0)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.TIMEOUT
+        try:
+            end = os.pidfd_open(int(outcome.stderr_tail))
+        except ProcessLookupError:
+            return  # gone, and reaped by whoever inherited it
+        assert select.select([end], [], [], 60)[0], "what the trial had started outlived it"
+        os.close(end)
+
+    def test_a_server_that_dies_as_soon_as_it_starts_ends_the_run_with_a_reason(self) -> None:
+        class Dies:
+            log = "trial-server.log"
+            forks = 0
+
+            def fork(self, *_: object) -> int:
+                self.forks += 1
+                raise ServerLost("gone")
+
+        server = Dies()
+        with pytest.raises(TrialServerError, match="killed at once") as refusal:
+            ChildRunner(server, lambda: False).run(LOOK, NOBODY_LOOKS, None, 60.0)  # type: ignore[arg-type]
+        assert server.forks == 2, "one fresh start, not a loop"
+        assert "trial-server.log" in refusal.value.hint
+
+    def test_one_that_never_stops_talking_can_be_interrupted(self) -> None:
+        with pytest.raises(Interrupted):
+            follow(FLOOD.format(fd=2), aborted=True)
