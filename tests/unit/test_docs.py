@@ -112,6 +112,13 @@ def test_every_path_of_the_package_table_exists() -> None:
             assert (ROOT / package / named).exists(), f"{package}: {named}"
 
 
+def test_every_file_named_on_the_map_exists() -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", ARCHITECTURE))
+    files = [str(path.relative_to(ROOT)) for path in (ROOT / "autoresearch").rglob("*.py")]
+    assert len(named) > 10
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in files)] == []
+
+
 def test_every_package_below_a_room_is_in_the_package_table() -> None:
     described = dict(package_table())
     for init in (ROOT / "autoresearch").glob("*/*/__init__.py"):
