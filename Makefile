@@ -1,43 +1,73 @@
-# Two commands: `make run` and `make test`. Both set up everything on a fresh machine, and both are safe to run again.
+# `make` prints the targets. `make run` and `make test` set up everything on a fresh machine, and are safe to run again.
 PYTHON ?= python3
+RUN_FLAGS ?=
+PYTEST_FLAGS ?=
+# One pytest process per core: "logical", because "auto" counts two hyperthreads as one core.
+WORKERS ?= -n logical --maxprocesses 8
+INTERPRETERS ?= python3.11 python3.12 python3.13 python3.14
+# What `make test-interpreters` installs beside the core, and the tests that it leaves out because they import torch.
+WITHOUT_TORCH := test,tpe,llm,bpe,report
+NEED_TORCH := tests/unit/training tests/unit/trials/test_model_shape.py tests/unit/cli/test_export.py \
+    tests/unit/report/export/test_megatron_bridge.py tests/unit/report/export/test_warmup.py
+
+# `make test PYTHON=python3.12` uses a virtual environment of its own and leaves .venv as it is.
+ifeq ($(origin PYTHON),file)
 VENV := .venv
+else
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo unknown)
+endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-RUN_FLAGS ?=
+INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test slow llm-server check bench schema clean
+.DEFAULT_GOAL := help
+.PHONY: help run test slow test-interpreters check bench schema llm-server clean
 
-run: $(READY)
+help: ## print this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
+
+run: $(READY) ## run ten iterations of the loop on the CPU; RUN_FLAGS='--iters 20' adds flags
 	$(BIN)/autoresearch run --profile tiny $(RUN_FLAGS)
 
-test: $(READY) check
-	$(BIN)/python -m pytest -m "not slow"
+test: $(READY) check ## check the code and run the tests, all but the slow ones; PYTHON=python3.12 takes another Python
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_FLAGS)
+	@echo "Not run: the slow tests. To run them: make slow"
+	@echo "Not run: the tests listed above as SKIPPED, each for the reason that stands beside it; a GPU test needs CUDA."
 
-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+slow: $(READY) ## run the slow tests
+	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
 
-# A real LLM server for the slow tests, and for `make bench`; it is compiled, which takes some minutes.
-llm-server: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[llm-server]'
+test-interpreters: ## run the tests that need no torch on each of python3.11 to python3.14 that is installed
+	@for python in $(INTERPRETERS); do \
+	    $$python -c '' 2>/dev/null || { echo "$$python: not installed, skipped"; continue; }; \
+	    venv=.venv-$${python#python}; \
+	    echo "$$python: in $$venv"; \
+	    $$venv/bin/python -m pip --version >/dev/null 2>&1 || $$python -m venv --clear $$venv || exit 1; \
+	    $$venv/bin/python $(INSTALL) -e '.[$(WITHOUT_TORCH)]' || exit 1; \
+	    $$venv/bin/python -m pytest $(WORKERS) -m "not slow" tests/unit $(NEED_TORCH:%=--ignore=%) $(PYTEST_FLAGS) || exit 1; \
+	done
 
-check: $(READY)
+check: $(READY) ## lint, check the format, the types and the layers of the imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench: $(READY) ## measure, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-schema: $(READY)
+schema: $(READY) ## write docs/trajectory.schema.json from the records
 	$(BIN)/python -m autoresearch.core.records > docs/trajectory.schema.json
+
+llm-server: $(READY) ## install a real LLM server for the slow tests and `make bench`; compiles for some minutes
+	$(BIN)/python $(INSTALL) -e '.[llm-server]'
+
+clean: ## delete the virtual environments and the caches
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A venv that was interrupted half-way has no .ready and is completed; a changed pyproject or constraint reinstalls.
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 run"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make run PYTHON=python3.11"; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $(READY)
-
-clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,9 +1,9 @@
-"""Time of `autoresearch doctor` against a live LLM server: it asks for three real proposals and starts the trainer.
+"""Time of `autoresearch doctor` against a live LLM server: it requests three real proposals and starts the trainer.
 
 python -m benchmarks.doctor
 
 The server is llama.cpp's on a tiny model with random weights (extra ``llm-server``): what is timed is the doctor, not
-the model. On a real 8B model add three times what one proposal takes there; from 20 s on it stops asking.
+the model. With a real 8B model, add three times the time of one proposal; after 20 s it makes no further requests.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ fi
 began=$SECONDS
 failed=()
 
-step() { # NAME SECONDS COMMAND...: keeps its output, goes on if it fails, takes neither longer than it may nor than is left
+step() { # NAME SECONDS COMMAND...: keep the output, continue after a failure, end at the smaller of SECONDS and the time left
     local name=$1 limit=$2
     shift 2
     local from=$SECONDS left=$((TOTAL_S - SECONDS + began))

@@ -1,4 +1,4 @@
-"""A run of any length that nobody had to wait for: real records with invented results, the same each time."""
+"""A generated run of any length: real records with invented results, the same each time."""
 
 from __future__ import annotations
 

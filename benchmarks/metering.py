@@ -2,10 +2,10 @@
 
     python -m benchmarks.metering [--pairs 8] [--steps 100]
 
-Real trials of profile tiny's baseline, of fewer steps. The meter is the daemon's, looked at ten times a second as the
-daemon does, with its telemetry on the disk. Where no GPU is, its sensor is the real pynvml over the tests' stand-in for
-the driver's library: everything is paid but the driver's own answers. The wall time of trials varies by more than the
-target, so what the daemon's process spends of the CPU is said too: on the CPU a trial can lose no more than that.
+Real trials of profile tiny's baseline, of fewer steps. The meter is the daemon's, polled ten times a second as in the
+daemon, with its telemetry on the disk. Without a GPU its sensor is the real pynvml over the tests' stand-in for
+the driver's library: every cost is included but the driver's own. The wall time of trials varies by more than the
+target, so the CPU time of the daemon's process is reported too: on the CPU a trial can lose no more than that.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def measure(pairs: int, steps: int) -> None:
     policy = build_policy(settings)
     found: dict[bool, list[Trial]] = {True: [], False: []}
 
-    def poll() -> bool:  # as RunControl does for whoever waits for a trial
+    def poll() -> bool:  # as RunControl does while the daemon waits for a trial
         meter.poll()
         return False
 

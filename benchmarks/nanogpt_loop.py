@@ -1,7 +1,8 @@
 """A training loop as people write it after nanoGPT: the reference that trainer ``torch`` must not be slower than.
 
-Written here for the comparison; the same shape, batch, precision and optimizer settings as the trial it is held
-against. ``python -m benchmarks.nanogpt_loop CORPUS CFG_JSON THREADS WARMUP_STEPS STEPS`` prints tokens per second.
+Written here for the comparison; the same shape, batch, precision and optimizer settings as the trial that it is
+compared with. ``python -m benchmarks.nanogpt_loop CORPUS CFG_JSON THREADS WARMUP_STEPS STEPS`` prints tokens per
+second.
 """
 
 from __future__ import annotations

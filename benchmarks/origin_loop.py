@@ -1,5 +1,5 @@
 """A training loop as the origin's evaluator is described: bf16 parameters without an fp32 copy, plain eager layers, a
-mask tensor in the attention, and the loss read back in every step. What the trainers are held against on a GPU.
+mask tensor in the attention, and the loss read back in every step. The trainers are compared with it on a GPU.
 
 ``python -m benchmarks.origin_loop CORPUS CFG_JSON DEVICE THREADS WARMUP_STEPS STEPS`` prints tokens per second.
 """

@@ -1,9 +1,9 @@
-"""How soon `autoresearch pause --now` takes hold inside a trial of 1,000 steps.
+"""How soon `autoresearch pause --now` takes effect inside a trial of 1,000 steps.
 
     python -m benchmarks.pause_latency [--pauses 20]
 
-The real commands on profile tiny, whose only change is the budget. Each pause comes at another moment of the baseline's
-trial, and ends as soon as it is on record. The seconds are from the start of the command `pause` (a Python of its own)
+The real commands on profile tiny, with a larger budget. Each pause comes at another moment of the baseline's
+trial, and ends as soon as it is recorded. The seconds are from the start of the command `pause` (a Python of its own)
 to the durable record that the run has paused.
 """
 
@@ -31,7 +31,7 @@ BETWEEN_S = (0.5, 2.0)  # of training, between two pauses
 
 
 class Log(FileSystemEventHandler):
-    """Wakes whoever waits for the next record."""
+    """Wakes the thread that waits for the next record."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

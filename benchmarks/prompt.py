@@ -34,7 +34,7 @@ def fails(cfg: Cfg) -> Failure | None:
 
 
 def night(iterations: int) -> tuple[Space, Trajectory]:
-    """The real loop and the real rails around random proposals and a fake trial."""
+    """A run of the real loop and the real rails with random proposals and a fake trial."""
     settings = Settings(iters=iterations, baseline=default_menu().defaults)
     policy = build_policy(settings)
     space = Space(policy.menu, policy.baseline, policy.steps)

@@ -1,4 +1,4 @@
-"""Standard deviation of val_bpb over seeds for a profile's baseline: what a verdict on one seed has to drown out.
+"""Standard deviation of val_bpb over seeds for a profile's baseline: the noise of a verdict on one seed.
 
 python -m benchmarks.seed_noise [--seeds 8] [--set NAME=VALUE ...]
 """

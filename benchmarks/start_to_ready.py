@@ -1,4 +1,4 @@
-"""Time from the start of the service to `active`: profile tiny, corpus prepared, a new run and one that goes on.
+"""Time from the start of the service to `active`: profile tiny, corpus prepared, a new run and a continued one.
 
     python -m benchmarks.start_to_ready
 
@@ -30,7 +30,7 @@ DEADLINE_S = 120.0
 
 
 def started(run_dir: Path, corpus: Path) -> float:
-    """Seconds until one process says that it is ready; it is ended in its first trial."""
+    """Seconds until one process reports that it is ready; it is ended in its first trial."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         address = run_dir.parent / f"{run_dir.name}.socket"
         address.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ def systemd_rows(folder: Path, corpus: Path) -> list[str]:
                 box.configure(name, {"corpus": "/srv/corpus", "proposer": "tpe"})
             return [
                 row("under systemd, a new run", lambda i: started_by_systemd(box, f"new{i}")),
-                row("under systemd, a run that goes on", lambda _: started_by_systemd(box, "new0")),
+                row("under systemd, a continued run", lambda _: started_by_systemd(box, "new0")),
             ]
     except NoSandboxError as e:
         return [f"| under systemd: not measured, {e} | | |"]
@@ -93,7 +93,7 @@ def main() -> None:
         prepare(sources.documents(), corpus, names=sources.names, tokenizer=TokenizerSpec("bpe", 4096))
         rows = [
             row("a new run", lambda i: started(folder / f"new{i}", corpus)),
-            row("a run that goes on", lambda _: started(folder / "new0", corpus)),
+            row("a continued run", lambda _: started(folder / "new0", corpus)),
             *systemd_rows(folder, corpus),
         ]
     print(f"`python -m benchmarks.start_to_ready`: {REPEATS} starts each, profile tiny, the corpus prepared\n")

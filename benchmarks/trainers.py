@@ -3,8 +3,8 @@
     python -m benchmarks.trainers [--profile tiny|h100-354m] [--corpus CORPUS] [--rounds 3] [--set NAME=VALUE]
 
 On a GPU also compiled layers, fp8 where Transformer Engine is installed, and model FLOPs utilisation against the
-device's measured matmul peak. The second trial of each kind shows what is left outside training and validation once the
-shape is known.
+device's measured matmul peak. The second trial of each kind shows the time outside training and validation for a
+shape that was trained before.
 """
 
 from __future__ import annotations
@@ -89,16 +89,16 @@ def main() -> None:
 
 def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kind], list[float]]:
     """Every kind's trials and the origin's tokens per second, one of each per round."""
-    benches: list[TrialBackend] = []
+    backends: list[TrialBackend] = []
 
-    def bench_of(kind: Kind) -> TrialBackend:
+    def build_backend_for(kind: Kind) -> TrialBackend:
         changes = {"trainer": kind.trainer, "compile": kind.compiled, "baseline.precision": kind.precision}
         settings = resolve({**flags, **changes}, {}).settings
         policy = build_policy(settings)
-        made = real_backend(settings, policy, folder, lambda: False, RecordingObserver())
-        benches.append(made)
-        check_baseline(made, policy)
-        return made
+        backend = real_backend(settings, policy, folder, lambda: False, RecordingObserver())
+        backends.append(backend)
+        check_baseline(backend, policy)
+        return backend
 
     settings = resolve(flags, {}).settings
     fallback = "cpu" if settings.device == "cpu" else "cuda"
@@ -107,7 +107,7 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
     try:
         for kind in first:
             try:
-                kind.backend = bench_of(kind)
+                kind.backend = build_backend_for(kind)
                 kinds.append(kind)
             except AutoresearchError as e:
                 print(f"left out: {kind.name} in {kind.precision}: {e.what}", file=sys.stderr)
@@ -133,7 +133,7 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
             else:
                 print(f"origin_loop: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
     finally:
-        for backend in benches:
+        for backend in backends:
             backend.close()
     return spec.device, [k for k in kinds if k.found], origin
 

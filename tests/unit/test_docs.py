@@ -1,8 +1,9 @@
-"""The documents know everything that the code has: a new command, record, cause or exit code fails here until told."""
+"""The documents cover what the code has: an undocumented command, record, cause, rail or exit code fails here."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +21,10 @@ from rails import Rail
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+USAGE = (ROOT / "docs/usage.md").read_text()
 TRAJECTORY = (ROOT / "docs/trajectory.md").read_text()
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+INDEX = (ROOT / "docs/README.md").read_text()
 
 
 def commands() -> list[str]:
@@ -32,6 +36,12 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_every_command_is_in_the_readme(command: str) -> None:
     assert re.search(rf"^    autoresearch {command}\b", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_in_the_usage(command: str) -> None:
+    table = USAGE.split("## Commands")[1].split("\n## ")[0]
+    assert re.search(rf"^\| `.*\b{command}\b.*` \| \w", table, re.MULTILINE)
 
 
 @pytest.mark.parametrize("stage", list(file_schema()["discriminator"]["mapping"]))
@@ -62,8 +72,9 @@ def test_every_rail_is_named_in_the_readme(rail: Rail) -> None:
 def test_every_exit_code_is_documented_in_all_three_places() -> None:
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.AutoresearchError)]
     for kind in kinds:
-        for place in (README, EXIT_CODES, errors.__doc__ or ""):
+        for place in (EXIT_CODES, errors.__doc__ or ""):
             assert re.search(rf"\b{kind.exit_code}\b", place), f"{kind.__name__}: {kind.exit_code}"
+        assert re.search(rf"^\| {kind.exit_code} \| \w", USAGE, re.MULTILINE), f"{kind.__name__}: {kind.exit_code}"
 
 
 def test_every_setting_says_what_it_is() -> None:
@@ -80,12 +91,66 @@ def test_every_profile_is_named_in_the_help() -> None:
 
 
 def test_every_module_is_on_the_map() -> None:
-    architecture = (ROOT / "docs/architecture.md").read_text()
     rooms = {p.stem if p.suffix else p.name for p in (ROOT / "autoresearch").iterdir() if not p.name.startswith("__")}
-    assert all(re.search(rf"`{room}(\.py|/)`", architecture) for room in rooms), rooms
+    rooms.discard("py")  # py.typed
+    assert all(re.search(rf"`{room}(\.py|/)`", ARCHITECTURE) for room in rooms), rooms
 
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+def package_table() -> list[tuple[str, str]]:
+    """The rows of the table of packages: the package's path below the repository, and its description."""
+    table = ARCHITECTURE.split("| package | owns |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `([\w/.]+)` \| (.+) \|$", table, re.MULTILINE)
+    return [(name if name == "rails/" else f"autoresearch/{name}", owns) for name, owns in rows]
+
+
+def test_every_path_of_the_package_table_exists() -> None:
+    rows = package_table()
+    assert len(rows) >= 16
+    for package, owns in rows:
+        assert (ROOT / package).exists(), package
+        for named in re.findall(r"`([\w/]+(?:/|\.py))`", owns):
+            assert (ROOT / package / named).exists(), f"{package}: {named}"
+
+
+def test_every_file_named_on_the_map_exists() -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", ARCHITECTURE))
+    files = [str(path.relative_to(ROOT)) for path in (ROOT / "autoresearch").rglob("*.py")]
+    assert len(named) > 10
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in files)] == []
+
+
+def test_every_package_below_a_room_is_in_the_package_table() -> None:
+    described = dict(package_table())
+    for init in (ROOT / "autoresearch").glob("*/*/__init__.py"):
+        room = f"autoresearch/{init.parent.parent.name}/"
+        assert f"`{init.parent.name}/`" in described[room], f"{room}{init.parent.name}"
+
+
+def test_the_layers_of_the_map_are_those_that_make_check_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (c["layers"] for c in contracts if c["type"] == "layers")
+    drawn = [line for line in ARCHITECTURE.splitlines() if re.match(r"    [a-z]+( [|:] [a-z]+)*   ", line)]
+    held = [sorted(re.findall(r"[a-z]+", layer.replace("autoresearch.", ""))) for layer in layers]
+    assert [sorted(re.findall(r"[a-z]+", line.strip().split("   ")[0])) for line in drawn] == held
+
+
+def test_the_readme_fits_on_a_few_screens_and_draws_every_room() -> None:
+    assert len(README.splitlines()) <= 200
+    tree = README.split("## Where things are")[1].split("\n## ")[0]
+    rooms = [p.parent.name for p in (ROOT / "autoresearch").glob("*/__init__.py")]
+    assert rooms
+    assert all(re.search(rf"^      {room}/ +\w", tree, re.MULTILINE) for room in rooms)
+
+
+def test_every_page_is_in_the_index() -> None:
+    for page in (ROOT / "docs").glob("*.*"):
+        if page.name != "README.md":
+            assert re.search(rf"^\| \[{re.escape(page.name)}\]\({re.escape(page.name)}\) \| \w", INDEX, re.MULTILINE), (
+                page.name
+            )
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS += sorted((ROOT / "evidence").rglob("*.md"))
 
 

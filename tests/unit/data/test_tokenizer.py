@@ -296,5 +296,5 @@ def _in_a_child(code: str, **environment: str) -> str:
         [sys.executable, "-c", code], env=inherited | path | environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert "fork" not in done.stderr
+    assert "got forked" not in done.stderr  # the warning of tokenizers; Python 3.12 has one of its own
     return done.stdout.strip()
