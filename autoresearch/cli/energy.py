@@ -40,12 +40,12 @@ def energy(args: argparse.Namespace) -> int:
 
 
 def _text(f: EnergyFigures) -> str:
-    from autoresearch.report.format import span
+    from autoresearch.report.format import format_duration
 
     kwh = "unknown kWh" if f.energy_kwh is None else f"{f.energy_kwh:.4f} kWh"
     watts = "" if f.mean_w is None or f.peak_w is None else f", mean {f.mean_w:.1f} W, peak {f.peak_w:.1f} W"
     lines = [
-        f"{kwh} in {span(f.span_s)}{watts}",
+        f"{kwh} in {format_duration(f.span_s)}{watts}",
         f"scope {f.scope or 'unknown'}, method {f.method}, coverage {100 * f.coverage:.1f}%",
     ]
     if f.gaps and f.gap_s is not None:

@@ -1,32 +1,78 @@
-"""What each source of proposals has come to: who found the keeps of a run. Pure."""
+"""Statistics of the proposals by their source, over records or over rows of any log. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 from autoresearch.core.records import Closer, EvalFailed, Evaluated, SourceCredit
 
 
-def source_credits(iterations: Iterable[Closer]) -> tuple[SourceCredit, ...]:
-    """One entry per source whose candidates were tried, in the order of their first candidate."""
-    tried: dict[str, list[Evaluated | EvalFailed]] = {}
-    for record in iterations:
-        if isinstance(record, Evaluated | EvalFailed):
-            tried.setdefault(record.source, []).append(record)
-    return tuple(_of_one(source, records) for source, records in tried.items())
+@dataclass(frozen=True, slots=True)
+class SourceOutcome:
+    """How one iteration with a proposal of ``source`` ended: all that the statistics need of it."""
+
+    source: str | None  # None: the log does not record it
+    iter: int
+    stage: Literal["evaluated", "eval_failed", "blocked"]
+    is_keep: bool = False
+    improvement_frac: float | None = None  # of a measured candidate
 
 
-def _of_one(source: str, records: list[Evaluated | EvalFailed]) -> SourceCredit:
-    measured = [r for r in records if isinstance(r, Evaluated)]
-    best = max(measured, key=lambda r: r.improvement_frac, default=None)
-    return SourceCredit(
+@dataclass(frozen=True, slots=True)
+class SourceStats:
+    """The counts and gains of one source. Gains are fractions of the baseline's val_bpb; ``None`` if none is known."""
+
+    source: str | None
+    iterations: int  # closed with a candidate of this source: measured + failed
+    blocked: int
+    measured: int
+    failed: int
+    keeps: int
+    mean_improvement_frac: float | None  # over the measured ones
+    best_improvement_frac: float | None
+    best_iter: int | None  # the first of equal ones
+
+
+def compute_source_stats(outcomes: Iterable[SourceOutcome]) -> list[SourceStats]:
+    """One entry per source, in the order of their first outcomes."""
+    by_source: dict[str | None, list[SourceOutcome]] = {}
+    for outcome in outcomes:
+        by_source.setdefault(outcome.source, []).append(outcome)
+    return [_stats_of_one(source, of_source) for source, of_source in by_source.items()]
+
+
+def _stats_of_one(source: str | None, outcomes: list[SourceOutcome]) -> SourceStats:
+    measured = [o for o in outcomes if o.stage == "evaluated"]
+    blocked = sum(o.stage == "blocked" for o in outcomes)
+    gains = [(o.improvement_frac, o.iter) for o in measured if o.improvement_frac is not None]
+    best, best_iter = max(gains, key=lambda gain: (gain[0], -gain[1]), default=(None, None))
+    return SourceStats(
         source=source,
-        iterations=len(records),
+        iterations=len(outcomes) - blocked,
+        blocked=blocked,
         measured=len(measured),
-        failed=len(records) - len(measured),
-        keeps=sum(r.decision == "keep" for r in measured),
-        mean_improvement_frac=fmean(r.improvement_frac for r in measured) if measured else None,
-        best_improvement_frac=best.improvement_frac if best else None,
-        best_iter=best.iter if best else None,
+        failed=len(outcomes) - blocked - len(measured),
+        keeps=sum(o.is_keep for o in measured),
+        mean_improvement_frac=fmean(gain for gain, _ in gains) if gains else None,
+        best_improvement_frac=best,
+        best_iter=best_iter,
     )
+
+
+def source_credits(iterations: Iterable[Closer]) -> tuple[SourceCredit, ...]:
+    """One entry per source with a candidate that was tried, in the order of its first candidate."""
+    tried = [r for r in iterations if isinstance(r, Evaluated | EvalFailed)]
+    return tuple(
+        SourceCredit.model_validate({name: getattr(stats, name) for name in SourceCredit.model_fields})
+        for stats in compute_source_stats(map(_outcome_of, tried))
+    )
+
+
+def _outcome_of(record: Evaluated | EvalFailed) -> SourceOutcome:
+    if isinstance(record, EvalFailed):
+        return SourceOutcome(record.source, record.iter, record.stage)
+    is_keep = record.decision == "keep"
+    return SourceOutcome(record.source, record.iter, record.stage, is_keep, record.improvement_frac)

@@ -1,7 +1,7 @@
-"""What a run took, in kWh and money, with scope, method and coverage beside every figure. Pure.
+"""The energy and cost of a run, with scope, method and coverage beside every figure. Pure.
 
-Figures of different scope (a GPU's board, the whole machine) stand beside each other and are never added. What nobody
-metered is in none of them: nothing is scaled up to the whole of the time.
+Figures of different scope (a GPU's board, the whole machine) stand beside each other and are never added. Time that was
+not metered is in none of them: nothing is scaled up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import reduce
 from autoresearch.core.power import JOULES_PER_KWH, Metering, Phase, Power, Scope, joined
 from autoresearch.core.text import plural
 from autoresearch.core.values import FrozenModel
-from autoresearch.report.format import safe, span
+from autoresearch.report.format import format_cost, format_duration, format_share, safe
 
 CURRENCY_CELLS = 8
 SCOPES: Mapping[Scope, str] = {"system": "the whole system", "gpu": "the GPU's board", "package": "the CPU's package"}
@@ -24,26 +24,27 @@ METHODS = {
     "rapl": "RAPL",
     "mixed": "several sensors",
 }
+SHARED = "another process, for example an LLM server, used the same device: its joules are included"
 
 
 class EnergyNumbers(FrozenModel):
-    """Everything that was metered in one scope, over all starts. ``None`` is "not known"."""
+    """What was metered in one scope, over all starts. ``None`` means unknown."""
 
     scope: Scope
     method: str
-    span_s: float  # of which a sensor of this scope was asked
-    coverage: float  # the share of span_s that energy_kwh and mean_w are of
+    span_s: float  # during which a sensor of this scope was read
+    coverage: float  # the share of span_s that energy_kwh and mean_w cover
     energy_kwh: float | None
     cost: float | None  # energy_kwh at the price of the last start; the currency stands beside it
     mean_w: float | None
     peak_w: float | None
     idle_w: float | None  # before the first trial of the last start, where it was metered in this scope
-    shared: bool | None  # something else, an LLM server, was on the device: its joules are in here too
+    shared: bool | None  # another process, for example an LLM server, used the device: its joules are included
     phases: dict[Phase, Power]
 
 
 def energy_numbers(power: Mapping[Scope, Mapping[Phase, Power]], metering: Metering | None) -> list[EnergyNumbers]:
-    """One per scope, the longest metered first; the price and the idle power are those of the last start."""
+    """One entry per scope, the longest metered first; the price and the idle power are those of the last start."""
     found = [_of_scope(scope, phases, metering) for scope, phases in power.items() if phases]
     return sorted(found, key=lambda e: e.span_s * e.coverage, reverse=True)
 
@@ -69,12 +70,12 @@ def _of_scope(scope: Scope, phases: Mapping[Phase, Power], metering: Metering | 
 
 
 def energy_lines(numbers: Sequence[EnergyNumbers], currency: str | None) -> Iterator[str]:
-    """The same in words; nothing where no sensor ever spoke."""
+    """The energy as lines of text; none for a scope without a single reading."""
     for e in numbers:
         if e.energy_kwh is None:
             continue
         money = f", {_money(e.cost, currency)}" if e.cost is not None else ""
-        known = f"{100 * e.coverage:.0f}% of {span(e.span_s)} metered"
+        known = f"{format_share(e.coverage)} of {format_duration(e.span_s)} metered"
         yield f"{e.energy_kwh:.4f} kWh{money}: {SCOPES[e.scope]}, by {METHODS[e.method]}, {known}"
         yield ", ".join(_phase(phase, power) for phase, power in e.phases.items() if power.energy_j is not None)
         if e.mean_w is not None:
@@ -82,14 +83,14 @@ def energy_lines(numbers: Sequence[EnergyNumbers], currency: str | None) -> Iter
             idle = f", {e.idle_w:.1f} W before the first trial" if e.idle_w is not None else ""
             yield f"{e.mean_w:.1f} W on average{peak}{idle}"
         if e.shared:
-            yield "something else, as an LLM server, was on the same device: its joules are in these figures"
+            yield SHARED
 
 
 def held_back_line(marks: Mapping[str, int], voided: int) -> str:
-    """How many trials may not show what their configuration can do; empty where none was marked."""
+    """How many trials were marked, because a disturbance may have worsened their result; empty if none was."""
     if not marks:
         return ""
-    again = f"; {plural(voided, 'trial')} counted for nothing and run again" if voided else ""
+    again = f"; {plural(voided, 'trial')} discarded and run again" if voided else ""
     return ", ".join(f"{n} {mark}" for mark, n in sorted(marks.items())) + f" (marked ! below){again}"
 
 
@@ -99,7 +100,5 @@ def _phase(phase: Phase, power: Power) -> str:
 
 
 def _money(cost: float, currency: str | None) -> str:
-    digits = 2 if cost >= 1 else 4
-    return (
-        f"{cost:.{digits}f} {safe(currency, CURRENCY_CELLS)}" if currency else f"{cost:.{digits}f} (no currency is set)"
-    )
+    unit = safe(currency, CURRENCY_CELLS) if currency else "(no currency is set)"
+    return f"{format_cost(cost)} {unit}"

@@ -1,4 +1,4 @@
-"""Values as words for a terminal: untrusted text made harmless, spans, sizes and percentages made readable. Pure."""
+"""Values as text for a terminal: untrusted text escaped; durations, sizes, costs and percentages formatted. Pure."""
 
 from __future__ import annotations
 
@@ -9,23 +9,30 @@ from autoresearch.core.text import escape_control, signed_percent
 from autoresearch.core.values import KnobValue
 
 ELLIPSIS = "…"
-NAME_CELLS = 40  # at most, of a name that came out of a file
-MAX_LISTED = 20
+NAME_CELLS = 40  # maximum width of a name that was read from a file
+MAX_COUNTS = 20
+
+
+def escape_line(text: str, limit: int) -> str:
+    """Untrusted ``text`` as one line of printable characters; the caller cuts it to ``limit`` characters or cells.
+
+    White space becomes single spaces. What is not printable (controls, escape sequences, bidirectional and other
+    invisible marks, lone surrogates) is shown as its escape, so that it can neither control the terminal, nor hide or
+    reorder the text beside it. Only the first ``8 * limit`` characters are processed: that bounds the work.
+    """
+    return escape_control(" ".join(text[: 8 * limit].split()))
 
 
 def safe(text: str, cells: int) -> str:
-    """Untrusted ``text`` as one line of at most ``cells`` terminal cells.
-
-    White space becomes single spaces. What is not printable (controls, escape sequences, bidirectional and other
-    invisible marks, lone surrogates) is shown as its escape, so that it can neither act nor hide.
-    """
-    line = " ".join(text[: 8 * cells].split())  # the cut bounds the work: no text of that many characters is shown
-    return clip(escape_control(line), cells)
+    """Untrusted ``text`` as one printable line of at most ``cells`` terminal cells."""
+    return clip(escape_line(text, cells), cells)
 
 
 def clip(text: str, cells: int) -> str:
-    """``text`` cut to ``cells`` terminal cells, an ellipsis in place of what is missing."""
-    if width_of(text) <= cells and len(text) <= 4 * cells:  # marks take no cell, and a letter can carry any number
+    """``text`` cut to ``cells`` terminal cells, with an ellipsis in place of the rest."""
+    if (
+        width_of(text) <= cells and len(text) <= 4 * cells
+    ):  # a letter can carry any number of combining marks, which take no cell
         return text
     kept, used = "", 1
     for char in text[: 4 * cells]:
@@ -37,7 +44,7 @@ def clip(text: str, cells: int) -> str:
 
 
 def width_of(text: str) -> int:
-    """The terminal cells that ``text`` takes: two for a wide character, none for a mark on the one before."""
+    """The terminal cells that ``text`` takes: two for a wide character, none for a combining mark."""
     return sum(_cells(char) for char in text)
 
 
@@ -53,7 +60,7 @@ def pad(text: str, cells: int) -> str:
     return cut + " " * (cells - width_of(cut))
 
 
-def span(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """A duration in the two units that matter: ``0.66 s``, ``47 s``, ``4 min 07 s``, ``1 h 13 min``, ``2 d 03 h``."""
     if seconds is None:
         return "unknown"
@@ -71,22 +78,38 @@ def span(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24:02d} h"
 
 
-def percent(fraction: float | None) -> str:
-    """A signed change: ``+0.93%``; a dash where there is none."""
+def format_percent(fraction: float | None) -> str:
+    """A relative change with its sign: ``+0.93%``; a dash for ``None``."""
     return "-" if fraction is None else signed_percent(fraction)
 
 
-def bpb(value: float | None) -> str:
+def format_share(fraction: float) -> str:
+    """A share in whole percent: ``67%``."""
+    return f"{100 * fraction:.0f}%"
+
+
+def format_gib(size_bytes: int) -> str:
+    """``9.00 GiB``."""
+    return f"{size_bytes / 2**30:.2f} GiB"
+
+
+def format_cost(cost: float) -> str:
+    """An amount of money without its currency, with enough digits to be more than zero."""
+    return f"{cost:.{2 if cost >= 1 or cost == 0 else 4}f}"
+
+
+def format_bpb(value: float | None) -> str:
+    """A val_bpb with four decimals: ``3.3695``; a dash for ``None``."""
     return "-" if value is None else f"{value:.4f}"
 
 
-def change(knob: str | None, value: KnobValue | None, cells: int) -> str:
-    """``knob = value``, safe to show."""
+def format_change(knob: str | None, value: KnobValue | None, cells: int) -> str:
+    """``knob = value`` as one printable line of at most ``cells`` terminal cells; a dash without a knob."""
     return "-" if knob is None else safe(f"{knob} = {value}", cells)
 
 
-def listed(counts: Mapping[str, int]) -> str:
-    """Names with their counts, the most frequent first, bounded."""
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Names with their counts, the most frequent first, at most ``MAX_COUNTS`` of them: ``lr 3, beta2 1``."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])
-    more = f" and {len(ranked) - MAX_LISTED} more" if len(ranked) > MAX_LISTED else ""
-    return ", ".join(f"{safe(name, NAME_CELLS)} {n}" for name, n in ranked[:MAX_LISTED]) + more
+    more = f" and {len(ranked) - MAX_COUNTS} more" if len(ranked) > MAX_COUNTS else ""
+    return ", ".join(f"{safe(name, NAME_CELLS)} {n}" for name, n in ranked[:MAX_COUNTS]) + more

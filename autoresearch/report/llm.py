@@ -10,7 +10,7 @@ from typing import Any
 from autoresearch.core.llm_calls import ANSWERED, LLM_SOURCE, Classification, LlmCall
 from autoresearch.core.text import plural
 from autoresearch.core.values import FrozenModel
-from autoresearch.report.format import NAME_CELLS, listed, pad, safe, span
+from autoresearch.report.format import NAME_CELLS, format_counts, format_duration, format_share, pad, safe
 from autoresearch.report.history import Row, total
 from autoresearch.report.table import paint
 from rails import Rail
@@ -104,12 +104,12 @@ def llm_facts(n: LlmNumbers) -> Iterator[tuple[str, str]]:
     models = ", ".join(safe(name, NAME_CELLS) for name in n.models[:MAX_MODELS])
     more = f" and {len(n.models) - MAX_MODELS} more" if len(n.models) > MAX_MODELS else ""
     of = f" of {models}{more}" if models else ""
-    yield "LLM", f"{plural(n.calls, 'call')}{of}: {listed(n.calls_by_classification)}; {_cost(n)}"
+    yield "LLM", f"{plural(n.calls, 'call')}{of}: {format_counts(n.calls_by_classification)}; {_cost(n)}"
     parts = [plural(n.proposals, "proposal")]
     if n.valid_share is not None:
-        parts.append(f"{100 * n.valid_share:.0f}% valid")
+        parts.append(f"{format_share(n.valid_share)} valid")
     if n.novel_share is not None:
-        parts.append(f"{100 * n.novel_share:.0f}% of those new")
+        parts.append(f"{format_share(n.novel_share)} of those new")
     parts.append(f"fell back in {n.fell_back} of {n.iterations}")
     yield "", ", ".join(parts)
 
@@ -118,8 +118,8 @@ def _cost(n: LlmNumbers) -> str:
     ways = {"in": n.prompt_tokens, "out": n.completion_tokens}
     counted = " and ".join(f"{number:,} {way}" for way, number in ways.items() if number is not None)
     tokens = [f"tokens {counted}"] if counted else []
-    share = [] if n.wall_share is None else [f"{100 * n.wall_share:.0f}% of the time"]
-    return ", ".join([f"median {span(n.latency_median_s)}", *share, *tokens])
+    share = [] if n.wall_share is None else [f"{format_share(n.wall_share)} of the time"]
+    return ", ".join([f"median {format_duration(n.latency_median_s)}", *share, *tokens])
 
 
 def endings_table(n: LlmNumbers | None, color: bool) -> list[str]:
@@ -128,7 +128,7 @@ def endings_table(n: LlmNumbers | None, color: bool) -> list[str]:
         return []
     heading = pad("ending", ENDING_CELLS) + "calls".rjust(7) + "share".rjust(8)
     lines = [
-        pad(kind, ENDING_CELLS) + f"{number}".rjust(7) + f"{100 * number / n.calls:.0f}%".rjust(8)
+        pad(kind, ENDING_CELLS) + f"{number}".rjust(7) + format_share(number / n.calls).rjust(8)
         for kind, number in n.calls_by_classification.items()
     ]
     return [paint(heading, "dim", color), *lines]

@@ -131,6 +131,17 @@ def best_keep(rows: Iterable[Row]) -> Row | None:
     return min(kept, key=lambda row: row.val_bpb or 0.0, default=None)
 
 
+def time_by_activity(summary: Summary) -> dict[str, float | None]:
+    """The parts of ``wall_s`` in seconds, by the label that a user reads."""
+    return {
+        "training": summary.train_s,
+        "validation": summary.eval_s,
+        "failed trials": summary.failed_s,
+        "proposer": summary.propose_s,
+        "overhead": summary.overhead_s,
+    }
+
+
 def _counts(rows: Sequence[Row]) -> dict[str, Any]:
     stages = Counter(row.stage for row in rows)
     refused: Counter[str] = Counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from autoresearch.report.format import bpb, change, pad, percent, safe, span
+from autoresearch.report.format import format_bpb, format_change, format_duration, format_percent, pad, safe
 from autoresearch.report.history import Row
 
 COLUMNS = {"iter": 6, "change": 24, "val_bpb": 9, "gain": 9, "verdict": 17, "time": 13}
@@ -34,12 +34,12 @@ def line(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
     """One row without colour; the reason only where ``width`` leaves room for it."""
     cells = {
         "iter": str(row.iter),
-        "change": change(row.knob, row.new_value, columns["change"] - 1),
+        "change": format_change(row.knob, row.new_value, columns["change"] - 1),
         "source": safe(row.source or "-", WITH_SOURCE["source"] - 1),
-        "val_bpb": bpb(row.val_bpb),
-        "gain": percent(row.improvement_frac),
+        "val_bpb": format_bpb(row.val_bpb),
+        "gain": format_percent(row.improvement_frac),
         "verdict": verdict(row) + (" !" if row.marks else ""),
-        "time": span(row.wall_s),
+        "time": format_duration(row.wall_s),
     }
     fixed = "".join(pad(cells[name], room) for name, room in columns.items())
     left = width - sum(columns.values())

@@ -8,11 +8,20 @@ from collections.abc import Iterator, Sequence
 from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
 from autoresearch.report.energy import energy_lines, held_back_line
-from autoresearch.report.format import NAME_CELLS, bpb, change, listed, safe, span
+from autoresearch.report.format import (
+    NAME_CELLS,
+    format_bpb,
+    format_change,
+    format_counts,
+    format_duration,
+    format_gib,
+    format_share,
+    safe,
+)
 from autoresearch.report.history import History, Row
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
-from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import paint, table
 
 MIN_WIDTH = 40
@@ -71,7 +80,9 @@ def _labelled(label: str, text: str, width: int) -> list[str]:
 def headline(s: Summary, history: History, writer_alive: bool | None) -> str:
     """Where the run stands. The records cannot say that a daemon died; the lock can."""
     of = f" of {s.iters_requested}" if s.iters_requested is not None else ""
-    done = f"{s.iterations}{of} iterations closed" + (f", {span(s.wall_s)} of work" if s.wall_s is not None else "")
+    done = f"{s.iterations}{of} iterations closed" + (
+        f", {format_duration(s.wall_s)} of work" if s.wall_s is not None else ""
+    )
     why = f" ({safe(s.stop_reason, NAME_CELLS)})" if s.stop_reason else ""
     match s.state:
         case "running" | "paused" if writer_alive is False and s.log_format == "autoresearch":
@@ -111,13 +122,14 @@ def findings(s: Summary, history: History) -> Iterator[str]:
     elif best := best_keep(history.rows):
         yield from _best(s, history, best)
     elif s.evaluated == 0:
-        yield f"The baseline has val_bpb {bpb(s.baseline_val_bpb)}. No candidate is measured yet."
+        yield f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}. No candidate is measured yet."
     else:
         needed = "enough" if s.accept_delta_frac is None else f"the {100 * s.accept_delta_frac:g}% that a keep needs"
         where = f"in iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
+        tried = plural(s.evaluated, "candidate")
         yield (
-            f"No keep: none of {plural(s.evaluated, 'candidate')} beat the baseline's {bpb(s.baseline_val_bpb)} by "
-            f"{needed}. The lowest single measurement is {bpb(s.lowest_val_bpb)}, {where}."
+            f"No keep: none of {tried} beat the baseline's {format_bpb(s.baseline_val_bpb)} by {needed}. "
+            f"The lowest single measurement is {format_bpb(s.lowest_val_bpb)}, {where}."
         )
 
 
@@ -126,8 +138,8 @@ def _best(s: Summary, history: History, best: Row) -> Iterator[str]:
     instead = f" instead of {safe(str(was), NAME_CELLS)}" if was is not None else ""
     gain = f"{100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else "against"
     yield (
-        f"Best keep: iteration {best.iter}, {change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
-        f"val_bpb {bpb(best.val_bpb)}, {gain} the baseline's {bpb(s.baseline_val_bpb)}."
+        f"Best keep: iteration {best.iter}, {format_change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
+        f"val_bpb {format_bpb(best.val_bpb)}, {gain} the baseline's {format_bpb(s.baseline_val_bpb)}."
     )
     baseline_trials = history.baseline.trials if history.baseline else 0
     if best.trials <= 1 or baseline_trials <= 1:
@@ -146,16 +158,20 @@ def facts(s: Summary) -> Iterator[tuple[str, str]]:
     yield "verdicts", _verdicts(s)
     if s.refused_attempts_by_rail:
         attempts = sum(s.refused_attempts_by_rail.values())
-        yield "refused", f"{plural(attempts, 'attempt')}: {listed(s.refused_attempts_by_rail)}"
+        yield "refused", f"{plural(attempts, 'attempt')}: {format_counts(s.refused_attempts_by_rail)}"
     if s.knobs_touched or s.knob_counts:
         never = f"; never: {', '.join(safe(k, NAME_CELLS) for k in s.knobs_untouched)}" if s.knobs_untouched else ""
         proposed = f"{len(s.knobs_touched)} of {s.knobs_total} proposed"
-        yield "knobs", f"{proposed}: {listed(s.knob_counts)}{never}"
+        yield "knobs", f"{proposed}: {format_counts(s.knob_counts)}{never}"
     if s.top_pairs and s.repeat_rate is not None:
         top = s.top_pairs[0]
-        most = f"; most often {change(top.knob, top.new_value, NAME_CELLS)}, {top.count} times" if top.count > 1 else ""
+        most = (
+            f"; most often {format_change(top.knob, top.new_value, NAME_CELLS)}, {top.count} times"
+            if top.count > 1
+            else ""
+        )
         proposals = plural(s.unique_pairs + s.repeat_count, "proposal")
-        repeats = f"{s.repeat_count} of {proposals} ({100 * s.repeat_rate:.0f}%)"
+        repeats = f"{s.repeat_count} of {proposals} ({format_share(s.repeat_rate)})"
         yield "repeats", f"{repeats}, {s.unique_pairs} distinct{most}"
     for n, text in enumerate(source_lines(s.sources)):
         yield "" if n else "sources", text
@@ -164,7 +180,7 @@ def facts(s: Summary) -> Iterator[tuple[str, str]]:
     if s.wall_s is not None:
         yield "time", _times(s)
     if s.peak_bytes is not None:
-        yield "memory", f"{s.peak_bytes / 2**30:.2f} GiB at the peak of the largest trial"
+        yield "memory", f"{format_gib(s.peak_bytes)} at the peak of the largest trial"
     energy = list(energy_lines(s.energy, s.currency))
     if not energy and s.energy_kwh is not None:
         energy = [f"{s.energy_kwh:.4f} kWh in the trials that were metered"]
@@ -181,23 +197,17 @@ def _verdicts(s: Summary) -> str:
         [
             plural(s.keeps, "keep"),
             plural(s.reverts, "revert"),
-            f"{blocked} blocked" + (f" ({listed(s.blocked_by_rail)})" if blocked else ""),
-            f"{s.failed} failed" + (f" ({listed(failures)})" if s.failed else ""),
+            f"{blocked} blocked" + (f" ({format_counts(s.blocked_by_rail)})" if blocked else ""),
+            f"{s.failed} failed" + (f" ({format_counts(failures)})" if s.failed else ""),
         ]
     )
 
 
 def _times(s: Summary) -> str:
-    parts = {
-        "training": s.train_s,
-        "validation": s.eval_s,
-        "failed trials": s.failed_s,
-        "proposer": s.propose_s,
-        "overhead": s.overhead_s,
-    }
-    each = f" (median {span(s.overhead_median_s)} an iteration)" if s.overhead_median_s is not None else ""
-    known = ", ".join(f"{name} {span(value)}" for name, value in parts.items() if value is not None)
-    return f"{known or span(s.wall_s)}{each}"
+    parts = time_by_activity(s)
+    each = f" (median {format_duration(s.overhead_median_s)} an iteration)" if s.overhead_median_s is not None else ""
+    known = ", ".join(f"{name} {format_duration(value)}" for name, value in parts.items() if value is not None)
+    return f"{known or format_duration(s.wall_s)}{each}"
 
 
 def curve(s: Summary, history: History, width: int) -> list[str]:
@@ -215,9 +225,11 @@ def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int,
     parts = []
     if scale:
         above = " and above" if scale.clipped else ""
-        parts.append(f"{bpb(scale.low)} {scale.bar(scale.low)} to {bpb(scale.high)} {scale.bar(scale.high)}{above}")
+        parts.append(
+            f"{format_bpb(scale.low)} {scale.bar(scale.low)} to {format_bpb(scale.high)} {scale.bar(scale.high)}{above}"
+        )
     if scale and s.baseline_val_bpb is not None:
-        parts.append(f"the baseline, {bpb(s.baseline_val_bpb)}, is {scale.bar(s.baseline_val_bpb)}")
+        parts.append(f"the baseline, {format_bpb(s.baseline_val_bpb)}, is {scale.bar(s.baseline_val_bpb)}")
     parts += [f"{glyph} {word}" for glyph, word in ((FAILED, "failed"), (BLOCKED, "blocked")) if glyph in points]
     if len(points) > room:
         parts.append(f"each glyph the lowest of about {len(points) / room:.1f} iterations")

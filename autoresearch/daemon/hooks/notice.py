@@ -8,7 +8,7 @@ from typing import Any
 from autoresearch.config.settings import HookEvent
 from autoresearch.core.records import EvalFailed, Evaluated, ProposalRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.report.format import NAME_CELLS, bpb, change, safe
+from autoresearch.report.format import NAME_CELLS, format_bpb, format_change, safe
 from autoresearch.report.history import plain_value
 
 REASON_CELLS = 500
@@ -91,13 +91,13 @@ def _standing(trajectory: Trajectory) -> str:
     if trajectory.best:
         return f"best: {_result(trajectory.best)} (iteration {trajectory.best.iter})"
     if trajectory.baseline:
-        return f"no keep, the baseline's {bpb(trajectory.baseline.baseline_val_bpb)} stands"
+        return f"no keep, the baseline's {format_bpb(trajectory.baseline.baseline_val_bpb)} stands"
     return "the baseline is not measured"
 
 
 def _result(record: Evaluated) -> str:
     gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
-    return f"{_change(record.proposal)}, val_bpb {bpb(record.val_bpb)}, {gain}"
+    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}"
 
 
 def _best(record: Evaluated) -> dict[str, Any]:
@@ -110,4 +110,4 @@ def _best(record: Evaluated) -> dict[str, Any]:
 
 
 def _change(proposal: ProposalRecord) -> str:
-    return change(proposal.knob, plain_value(proposal.new_value), NAME_CELLS)
+    return format_change(proposal.knob, plain_value(proposal.new_value), NAME_CELLS)

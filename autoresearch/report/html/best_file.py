@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from autoresearch.core.values import KnobValue
-from autoresearch.report.format import bpb
+from autoresearch.report.format import format_bpb
 from autoresearch.report.history import History
-from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, shown, signed
+from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain, format_value
 from autoresearch.report.summary import Summary, best_keep
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -41,9 +41,11 @@ def best_file(s: Summary, history: History) -> BestFile | None:
         return None
     if best and best.knob in cfg and best.new_value is not None:
         cfg[best.knob] = best.new_value
-        why = f"# {best.knob} = {shown(best.new_value)}, iteration {best.iter}: val_bpb {bpb(best.val_bpb)}"
-        gain = f"{signed(best.improvement_frac).replace(MINUS, '-')} against the baseline's {bpb(s.baseline_val_bpb)}"
-        head = [why, f"# {gain}"]
+        why = (
+            f"# {best.knob} = {format_value(best.new_value)}, iteration {best.iter}: val_bpb {format_bpb(best.val_bpb)}"
+        )
+        gain = format_gain(best.improvement_frac).replace(MINUS, "-")
+        head = [why, f"# {gain} against the baseline's {format_bpb(s.baseline_val_bpb)}"]
     else:
         best, head = None, ["# the baseline: nothing was kept"]
     where = f"# run {clean(s.run_id, NAME_CHARS)}" if s.run_id else "# a run without a name"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from autoresearch.core.text import plural
 from autoresearch.report.history import History, Row
 from autoresearch.report.html.domain import FEW, PARTS, Domain, domains, is_tried
-from autoresearch.report.html.text import shown
+from autoresearch.report.html.text import format_value
 
 SHADES = 4
 LEAST_MOST = 30  # a shade stands for a factor of trials: the darkest for at least so many
@@ -71,8 +71,8 @@ def _level(tried: int, most: int) -> int:
 def _covered(domain: Domain, rows: list[Row]) -> Covered:
     values = one_by_one(domain)
     if values:
-        names = [shown(r.new_value) for r in rows]
-        own = shown(domain.baseline)
+        names = [format_value(r.new_value) for r in rows]
+        own = format_value(domain.baseline)
         cells = [
             Cell(value, names.count(value), _keeps(rows, names, value), domain.baseline is not None and own == value)
             for value in values

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, Row
-from autoresearch.report.html.text import shown
+from autoresearch.report.html.text import format_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, MenuError, parse_menu
 
 TRIED = ("evaluated", "eval_failed")
@@ -85,7 +85,7 @@ def _domain(name: str, knob: Knob | None, tried: list[KnobValue], baseline: Knob
             whole = isinstance(knob, IntKnob)
             return Domain(name, (), float(low), float(high), log, whole, baseline, knob.doc)
         case ChoiceKnob():
-            known = [shown(c) for c in knob.choices]
+            known = [format_value(c) for c in knob.choices]
             return Domain(name, tuple(_with(known, tried)), baseline=baseline, doc=knob.doc)
         case None:
             return _unlisted(name, tried, baseline)
@@ -102,5 +102,5 @@ def _unlisted(name: str, tried: list[KnobValue], baseline: KnobValue | None) -> 
 
 def _with(known: list[str], tried: Iterable[KnobValue]) -> list[str]:
     """The menu's choices, and in rising order what was tried beside them."""
-    others = sorted({v for v in tried if shown(v) not in known}, key=lambda v: (isinstance(v, str), v))
-    return list(dict.fromkeys([*known, *map(shown, others)]))
+    others = sorted({v for v in tried if format_value(v) not in known}, key=lambda v: (isinstance(v, str), v))
+    return list(dict.fromkeys([*known, *map(format_value, others)]))

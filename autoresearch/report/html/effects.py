@@ -9,7 +9,7 @@ from statistics import median, quantiles
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, Row
 from autoresearch.report.html.domain import Domain, domains
-from autoresearch.report.html.text import shown
+from autoresearch.report.html.text import format_value
 
 FEW_VALUES = 10  # a range with no more different values is shown value by value, else in parts
 FEW_FOR_QUARTILES = 4
@@ -78,7 +78,7 @@ def _key(domain: Domain, row: Row, in_parts: bool) -> str | float | None:
     if value is None:
         return None
     if domain.factors:
-        return shown(value) if shown(value) in domain.factors else None
+        return format_value(value) if format_value(value) in domain.factors else None
     if in_parts:
         return domain.part(value)
     return None if isinstance(value, str) else float(value)
@@ -97,5 +97,5 @@ def _place(key: str | float, values: Sequence[float]) -> tuple[str, float | str]
     if isinstance(key, str):
         return key, key
     low, high = min(values), max(values)
-    label = shown(low) if low == high else f"{low:.3g} to {high:.3g}"
+    label = format_value(low) if low == high else f"{low:.3g} to {high:.3g}"
     return label, float(median(values))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoresearch.core.text import plural
+from autoresearch.report.format import format_share
 from autoresearch.report.history import History
 from autoresearch.report.html.coverage import Covered
-from autoresearch.report.html.text import NAME_CHARS, clean, shown
+from autoresearch.report.html.text import NAME_CHARS, clean, format_value
 from autoresearch.report.summary import Summary
 
 SHOWN = 8
@@ -35,7 +36,9 @@ class Habits:
 
 def habits(s: Summary, history: History, covered: tuple[Covered, ...]) -> Habits:
     """Counted over the proposals of closed iterations."""
-    pairs = [(f"{clean(p.knob, NAME_CHARS)} = {shown(p.new_value)}", p.count) for p in s.top_pairs if p.count > 1]
+    pairs = [
+        (f"{clean(p.knob, NAME_CHARS)} = {format_value(p.new_value)}", p.count) for p in s.top_pairs if p.count > 1
+    ]
     refused = sorted(s.refused_attempts_by_rail.items(), key=lambda item: (-item[1], item[0]))
     return Habits(
         repeats=_repeats(s),
@@ -52,10 +55,10 @@ def _repeats(s: Summary) -> str:
         return "Nothing was proposed."
     if not s.repeat_count:
         return f"No proposal came twice: {plural(proposals, 'proposal')}, all different."
-    share = 100 * s.repeat_count / proposals
+    share = format_share(s.repeat_count / proposals)
     return (
-        f"{s.repeat_count:,} of {plural(proposals, 'proposal')} ({share:.0f}%) named a value that an earlier iteration "
-        f"had proposed; {s.unique_pairs:,} were different."
+        f"{s.repeat_count:,} of {plural(proposals, 'proposal')} ({share}) repeated a value "
+        f"that an earlier iteration had proposed; {s.unique_pairs:,} were distinct."
     )
 
 

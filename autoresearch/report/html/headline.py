@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoresearch.core.text import plural
-from autoresearch.report.format import bpb, span
+from autoresearch.report.format import format_bpb, format_duration
 from autoresearch.report.history import History, Row
-from autoresearch.report.html.text import NAME_CHARS, brief, clean, kwh, signed
+from autoresearch.report.html.text import NAME_CHARS, clean, format_gain, format_kwh, format_short_value
 from autoresearch.report.summary import Summary, best_keep
 
 STATES = {
@@ -49,19 +49,21 @@ def verdict(s: Summary, history: History) -> Verdict:
     if s.baseline_val_bpb is None:
         return Verdict("The baseline is not measured yet, so there is nothing to compare with.", "", "", "")
     if s.evaluated == 0:
-        return Verdict(f"The baseline has val_bpb {bpb(s.baseline_val_bpb)}; no candidate is measured yet.", "", "", "")
+        return Verdict(
+            f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}; no candidate is measured yet.", "", "", ""
+        )
     if best is None:
         needed = "by enough" if s.accept_delta_frac is None else f"by the {100 * s.accept_delta_frac:g}% a keep needs"
         tried = "the one candidate" if s.evaluated == 1 else f"{s.evaluated:,} candidates"
         sentence = f"Nothing beat the baseline {needed}: {tried} measured, none kept."
         where = f"in iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
-        lowest = f"The lowest single measurement is {bpb(s.lowest_val_bpb)}, {where}"
-        return Verdict(sentence, "", "", f"{lowest}; the baseline has {bpb(s.baseline_val_bpb)}.")
+        lowest = f"The lowest single measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
+        return Verdict(sentence, "", "", f"{lowest}; the baseline has {format_bpb(s.baseline_val_bpb)}.")
     was = history.baseline_cfg.get(best.knob or "")
-    instead = f" instead of {brief(was)}" if was is not None else ""
-    change = f"{clean(best.knob or '?', NAME_CHARS)} = {brief(best.new_value)}"
+    instead = f" instead of {format_short_value(was)}" if was is not None else ""
+    change = f"{clean(best.knob or '?', NAME_CHARS)} = {format_short_value(best.new_value)}"
     gain = "changes" if best.improvement_frac is None else f"lowers val_bpb by {100 * best.improvement_frac:.2f}%"
-    after = f"{instead} {gain}, from {bpb(s.baseline_val_bpb)} to {bpb(best.val_bpb)}."
+    after = f"{instead} {gain}, from {format_bpb(s.baseline_val_bpb)} to {format_bpb(best.val_bpb)}."
     return Verdict("", change, after, _rests_on(s, history, best))
 
 
@@ -112,17 +114,17 @@ def _when(first: str, last: str) -> str:
 def key_figures(s: Summary) -> Iterator[KeyFigure]:
     """At a glance."""
     if s.best_val_bpb is not None:
-        yield KeyFigure(bpb(s.best_val_bpb), "best val_bpb", f"iteration {s.best_iter:,}")
-        yield KeyFigure(signed(s.best_improvement_frac), "against the baseline", bpb(s.baseline_val_bpb))
+        yield KeyFigure(format_bpb(s.best_val_bpb), "best val_bpb", f"iteration {s.best_iter:,}")
+        yield KeyFigure(format_gain(s.best_improvement_frac), "against the baseline", format_bpb(s.baseline_val_bpb))
     elif s.baseline_val_bpb is not None:
-        yield KeyFigure(bpb(s.baseline_val_bpb), "baseline val_bpb")
+        yield KeyFigure(format_bpb(s.baseline_val_bpb), "baseline val_bpb")
     blocked = sum(s.blocked_by_rail.values())
     yield KeyFigure(f"{s.keeps:,}", "keep" if s.keeps == 1 else "keeps", f"of {s.iterations:,} iterations")
     lost = f"{s.failed:,} failed, {blocked:,} blocked"
     yield KeyFigure(f"{s.reverts:,}", "revert" if s.reverts == 1 else "reverts", lost)
     if s.wall_s is not None:
-        yield KeyFigure(span(s.wall_s), "of work", "without pauses")
+        yield KeyFigure(format_duration(s.wall_s), "of work", "without pauses")
     if s.energy_kwh is None:
         yield KeyFigure("-", "energy", "of several scopes" if s.energy else "not measured")
     else:
-        yield KeyFigure(kwh(s.energy_kwh), "energy", "of the trials")
+        yield KeyFigure(format_kwh(s.energy_kwh), "energy", "of the trials")

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autoresearch.core.power import JOULES_PER_KWH
-from autoresearch.report.energy import METHODS, SCOPES, EnergyNumbers
-from autoresearch.report.format import span
+from autoresearch.report.energy import METHODS, SCOPES, SHARED, EnergyNumbers
+from autoresearch.report.format import format_duration, format_share
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import Share, shares
-from autoresearch.report.html.text import kwh
+from autoresearch.report.html.text import format_kwh
 
 PHASES: Mapping[str, str] = {
     "start": "starting trials",
@@ -39,16 +39,16 @@ def metered(numbers: list[EnergyNumbers], price: Price | None) -> tuple[Metered,
 
 def _one(e: EnergyNumbers, energy_kwh: float, price: Price | None) -> Metered:
     known = {PHASES.get(name, name): power.energy_j for name, power in e.phases.items()}
-    phases = shares({name: (joules, kwh((joules or 0.0) / JOULES_PER_KWH)) for name, joules in known.items()})
-    total = f"{kwh(energy_kwh)}, {price.of(energy_kwh)}" if price else kwh(energy_kwh)
+    phases = shares({name: (joules, format_kwh((joules or 0.0) / JOULES_PER_KWH)) for name, joules in known.items()})
+    total = f"{format_kwh(energy_kwh)}, {price.of(energy_kwh)}" if price else format_kwh(energy_kwh)
     return Metered(SCOPES[e.scope], total, "; ".join(_about(e)), phases)
 
 
 def _about(e: EnergyNumbers) -> Iterator[str]:
-    yield f"by {METHODS.get(e.method, e.method)}, {100 * e.coverage:.0f}% of {span(e.span_s)} metered"
+    yield f"by {METHODS.get(e.method, e.method)}, {format_share(e.coverage)} of {format_duration(e.span_s)} metered"
     if e.mean_w is not None:
         yield f"{e.mean_w:.1f} W on average" + (f", at most {e.peak_w:.1f} W" if e.peak_w is not None else "")
     if e.idle_w is not None:
         yield f"{e.idle_w:.1f} W before the first trial"
     if e.shared:
-        yield "something else, as an LLM server, was on the same device: its joules are in here too"
+        yield SHARED

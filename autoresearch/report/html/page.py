@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from autoresearch.core.text import plural
-from autoresearch.report.format import bpb, span
+from autoresearch.report.format import format_bpb, format_duration, format_gib, format_share
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import figures
 from autoresearch.report.html.best_file import best_file
@@ -26,7 +26,7 @@ from autoresearch.report.html.panels import panel, panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.rows import KINDS, Columns, columns, kind_of
 from autoresearch.report.html.spending import spending
-from autoresearch.report.html.text import brief, clean, joined, shown, signed
+from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import verdict as ending
@@ -126,14 +126,16 @@ def _own(name: str) -> str:
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "bpb": bpb,
-        "brief": brief,
+        "bpb": format_bpb,
         "clean": clean,
-        "joined": joined,
+        "duration": format_duration,
+        "gain": format_gain,
+        "gib": format_gib,
+        "join_words": join_words,
         "plural": plural,
-        "shown": shown,
-        "signed": signed,
-        "span": span,
+        "share": format_share,
+        "short_value": format_short_value,
+        "value": format_value,
     }
     environment.globals["kind_of"] = _kind_name
     environment.globals["ending_of"] = ending

@@ -9,7 +9,7 @@ from autoresearch.report.history import History
 from autoresearch.report.html.course import ticks
 from autoresearch.report.html.domain import Domain
 from autoresearch.report.html.effects import Effect
-from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, shown
+from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_value
 from autoresearch.report.sparkline import Scale
 
 PAD = 0.04  # of a range, beyond both of its ends
@@ -88,7 +88,7 @@ def _groups(effect: Effect, floor: float) -> dict[str, Any]:
     if not d.factors:
         line = effect.groups if len(effect.groups) > 1 else ()
         fill["trend"] = _data(x=[g.at for g in line], y=[_percent(g.median, floor) for g in line])
-    own = shown(d.baseline) if d.factors else d.baseline
+    own = format_value(d.baseline) if d.factors else d.baseline
     if d.baseline is not None and (own in d.factors or (not d.factors and d.place(d.baseline) is not None)):
         fill["baseline"] = _data(x=[own], y=[0.0])
     return fill

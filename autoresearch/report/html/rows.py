@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch.report.history import Row
-from autoresearch.report.html.text import NAME_CHARS, clean, shown
+from autoresearch.report.html.text import NAME_CHARS, clean, format_value
 from autoresearch.report.table import verdict
 
 KINDS = ("keep", "revert", "failed", "blocked", "no proposal")
@@ -80,7 +80,7 @@ def _plain(row: Row) -> Any:
     value = row.new_value
     if isinstance(value, float):
         return float(f"{value:.{NUMBER_DIGITS}g}")
-    return value if isinstance(value, int) or value is None else shown(value)
+    return value if isinstance(value, int) or value is None else format_value(value)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoresearch.report.format import format_share
 from autoresearch.report.history import total
 
 
@@ -17,7 +18,7 @@ class Share:
 
     @property
     def percent(self) -> str:
-        return f"{100 * self.share:.0f}%" if self.share >= 0.01 else "under 1%"
+        return format_share(self.share) if self.share >= 0.01 else "under 1%"
 
 
 def shares(parts: dict[str, tuple[float | None, str]]) -> tuple[Share, ...]:

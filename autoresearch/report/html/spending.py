@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from autoresearch.core.power import JOULES_PER_KWH
 from autoresearch.core.text import plural
-from autoresearch.report.format import span
+from autoresearch.report.format import format_duration, format_gib
 from autoresearch.report.history import History, Row, total
 from autoresearch.report.html.metered import Metered, metered
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import Share, shares
-from autoresearch.report.html.text import kwh
-from autoresearch.report.summary import Summary
+from autoresearch.report.html.text import format_kwh
+from autoresearch.report.summary import Summary, time_by_activity
 
 OUTCOMES: Mapping[str, Callable[[Row], bool]] = {
     "keeps": lambda row: row.decision == "keep",
@@ -36,13 +36,6 @@ class Spending:
 
 def spending(s: Summary, history: History, price: Price | None = None) -> Spending:
     """Everything that the log knows of time and energy."""
-    activities = {
-        "training": s.train_s,
-        "validation": s.eval_s,
-        "failed trials": s.failed_s,
-        "proposer": s.propose_s,
-        "overhead": s.overhead_s,
-    }
     if price is None and s.price_per_kwh is not None:
         price = Price(s.price_per_kwh, s.currency or "")
     rows = history.rows
@@ -57,9 +50,9 @@ def spending(s: Summary, history: History, price: Price | None = None) -> Spendi
         rest = history.energy_j - (total(*joules.values()) or 0.0)
         joules["unfinished"] = rest if rest > 1e-6 * history.energy_j else None
     return Spending(
-        by_activity=shares({name: (value, span(value)) for name, value in activities.items()}),
-        by_outcome=shares({name: (value, span(value)) for name, value in times.items()}),
-        energy=shares({name: (value, kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}),
+        by_activity=shares({name: (value, format_duration(value)) for name, value in time_by_activity(s).items()}),
+        by_outcome=shares({name: (value, format_duration(value)) for name, value in times.items()}),
+        energy=shares({name: (value, format_kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}),
         metered=metered(s.energy, price),
         facts=(*_times(s, rows), *_energy(s, price), *_held_back(s)),
     )
@@ -68,15 +61,15 @@ def spending(s: Summary, history: History, price: Price | None = None) -> Spendi
 def _times(s: Summary, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     measured = sorted(r.wall_s for r in rows if r.stage == "evaluated" and r.wall_s is not None)
     if measured:
-        yield "a measured iteration", f"{span(measured[len(measured) // 2])} (median)"
+        yield "a measured iteration", f"{format_duration(measured[len(measured) // 2])} (median)"
     if s.overhead_median_s is not None:
-        yield "overhead of one", f"{span(s.overhead_median_s)} (median)"
+        yield "overhead of one", f"{format_duration(s.overhead_median_s)} (median)"
     if s.wall_s is not None and s.keeps:
-        yield "time per keep", span(s.wall_s / s.keeps)
+        yield "time per keep", format_duration(s.wall_s / s.keeps)
     if s.tokens is not None:
         yield "trained on", f"{s.tokens:,} tokens"
     if s.peak_bytes is not None:
-        yield "largest trial", f"{s.peak_bytes / 2**30:.2f} GiB"
+        yield "largest trial", format_gib(s.peak_bytes)
 
 
 def _energy(s: Summary, price: Price | None) -> Iterator[tuple[str, str]]:
@@ -84,7 +77,7 @@ def _energy(s: Summary, price: Price | None) -> Iterator[tuple[str, str]]:
         return  # the page says so where the bar would be
 
     def with_cost(amount: float) -> str:
-        return f"{kwh(amount)}, {price.of(amount)}" if price else kwh(amount)
+        return f"{format_kwh(amount)}, {price.of(amount)}" if price else format_kwh(amount)
 
     yield "energy of the trials", with_cost(s.energy_kwh)
     if s.keeps:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from autoresearch.report import History
-from autoresearch.report.format import span
+from autoresearch.report.format import format_duration
 
 LATEST = 50  # iterations: an early stretch of small or large models should not speak for the rest of the night
 
@@ -46,7 +46,7 @@ def roughly(seconds: float) -> str:
     """An estimate, no finer than it deserves: it should not flicker."""
     if seconds < 45:
         return "less than a minute"
-    return f"about {span(seconds)}" if seconds >= 3600 else f"about {round(seconds / 60)} min"
+    return f"about {format_duration(seconds)}" if seconds >= 3600 else f"about {round(seconds / 60)} min"
 
 
 def clock(now: datetime, seconds: float) -> str:

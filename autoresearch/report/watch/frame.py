@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from autoresearch.report.energy import SCOPES
-from autoresearch.report.format import NAME_CELLS, bpb, change, clip, pad, safe, width_of
+from autoresearch.report.format import NAME_CELLS, clip, format_bpb, format_change, pad, safe, width_of
 from autoresearch.report.summary import best_keep
 from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, kind_of, line
 from autoresearch.report.text import LABEL_CELLS, curve, facts
@@ -106,16 +106,14 @@ def _results(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if s.baseline_val_bpb is None:
         yield "baseline", "not measured yet"
         return
-    yield "baseline", f"{bpb(s.baseline_val_bpb)} bits per byte"
+    yield "baseline", f"{format_bpb(s.baseline_val_bpb)} bits per byte"
     if best := best_keep(history.rows):
         gain = f", {100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else ""
-        yield (
-            "best",
-            f"{bpb(best.val_bpb)}{gain}: {change(best.knob, best.new_value, NAME_CELLS)}, iteration {best.iter}",
-        )
+        change = format_change(best.knob, best.new_value, NAME_CELLS)
+        yield "best", f"{format_bpb(best.val_bpb)}{gain}: {change}, iteration {best.iter}"
     elif s.evaluated:
         where = f"iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
-        yield "best", f"no keep yet; the lowest measurement is {bpb(s.lowest_val_bpb)}, {where}"
+        yield "best", f"no keep yet; the lowest measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
     else:
         yield "best", "nothing else is measured yet"
 

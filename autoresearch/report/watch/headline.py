@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from autoresearch.report import History, text
-from autoresearch.report.format import NAME_CELLS, change, pad, safe, span
+from autoresearch.report.format import NAME_CELLS, format_change, format_duration, pad, safe
 from autoresearch.report.history import plain_value
 from autoresearch.report.text import LABEL_CELLS
 from autoresearch.report.watch.eta import clock, elapsed_s, left_s, roughly
@@ -88,13 +88,13 @@ def _tried(snapshot: Snapshot) -> str:
     if open_trial and open_trial.iter and snapshot.proposed:
         p = snapshot.proposed.proposal
         what = [
-            change(p.knob, plain_value(p.new_value), NAME_CELLS),
+            format_change(p.knob, plain_value(p.new_value), NAME_CELLS),
             f"by {safe(snapshot.proposed.source, NAME_CELLS)}",
         ]
     since = elapsed_s(open_trial.ts, snapshot.now) if open_trial else None
-    return ", ".join(
-        what if since is None else [*what, f"for {span(max(10, since)) if since >= 10 else f'{since:.0f} s'}"]
-    )
+    if since is not None:
+        what.append(f"for {format_duration(since) if since >= 10 else f'{since:.0f} s'}")
+    return ", ".join(what)
 
 
 def _now(what: str, beside: str, fraction: float | None, width: int) -> list[Text]:

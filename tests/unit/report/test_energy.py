@@ -57,7 +57,7 @@ def test_the_same_in_words() -> None:
         "1.5000 kWh, 0.4500 EUR: the GPU's board, by NVML's energy counter, 90% of 16 h 40 min metered",
         "train 3,600,000 J at 100.0 W, validate 1,800,000 J at 100.0 W",
         "100.0 W on average, at most 120.0 W, 12.0 W before the first trial",
-        "something else, as an LLM server, was on the same device: its joules are in these figures",
+        "another process, for example an LLM server, used the same device: its joules are included",
     ]
 
 
@@ -69,7 +69,7 @@ def test_a_currency_is_no_place_for_control_characters() -> None:
 def test_held_back() -> None:
     assert held_back_line({}, 0) == ""
     line = held_back_line({"throttled": 2, "contended": 1}, 1)
-    assert line == "1 contended, 2 throttled (marked ! below); 1 trial counted for nothing and run again"
+    assert line == "1 contended, 2 throttled (marked ! below); 1 trial discarded and run again"
 
 
 def metered(new_run):

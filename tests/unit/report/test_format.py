@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.report.format import bpb, change, clip, pad, percent, safe, span, width_of
+from autoresearch.report.format import (
+    clip,
+    format_bpb,
+    format_change,
+    format_duration,
+    format_percent,
+    pad,
+    safe,
+    width_of,
+)
 
 ANY_TEXT = st.text(st.characters(), max_size=200)  # surrogates, controls and private use included
 
@@ -72,10 +81,10 @@ def test_clipping_says_that_something_is_missing():
     ],
 )
 def test_a_span_has_two_units_at_most(seconds, words):
-    assert span(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_numbers_and_names():
-    assert (percent(0.0093), percent(-0.2558), percent(None)) == ("+0.93%", "-25.58%", "-")
-    assert (bpb(3.36954), bpb(None)) == ("3.3695", "-")
-    assert (change("lr", 0.001, 20), change(None, None, 20)) == ("lr = 0.001", "-")
+    assert (format_percent(0.0093), format_percent(-0.2558), format_percent(None)) == ("+0.93%", "-25.58%", "-")
+    assert (format_bpb(3.36954), format_bpb(None)) == ("3.3695", "-")
+    assert (format_change("lr", 0.001, 20), format_change(None, None, 20)) == ("lr = 0.001", "-")

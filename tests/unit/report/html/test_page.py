@@ -92,7 +92,7 @@ def test_the_night_is_told(night):
         "what a keep needs, 3.3830",
         "autoresearch run --config best.toml --dir runs/next",
         "4 of 13 knobs proposed",
-        "1 of 6 proposals (17%) named a value that an earlier iteration had proposed; 5 were different.",
+        "1 of 6 proposals (17%) repeated a value that an earlier iteration had proposed; 5 were distinct.",
         "lr = 0.001 2 times",
         "Never proposed: n_head, d_ff, lr_warmup",
         "R6_novelty was known already 1",

@@ -23,7 +23,7 @@ from autoresearch.report.html.panels import panel, panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import shares
 from autoresearch.report.html.spending import spending
-from autoresearch.report.html.text import brief, clean, joined, kwh, shown, signed
+from autoresearch.report.html.text import clean, format_gain, format_kwh, format_short_value, format_value, join_words
 from autoresearch.report.native import build_history
 from autoresearch.testing.fake_meter import fake_power
 
@@ -196,7 +196,7 @@ def test_every_scope_that_was_metered_has_its_phases_its_coverage_and_its_cost(n
     assert board.total == "1.00 kWh, 0.4000 EUR"
     assert [(part.name, round(part.share, 2)) for part in board.phases] == [("training", 0.75), ("idle", 0.25)]
     assert "by NVML's energy counter, 90% of" in board.about
-    assert "its joules are in here too" in board.about
+    assert "its joules are included" in board.about
     assert by_scope["the whole system"].total == "2.00 kWh, 0.8000 EUR"
     assert ("trials held back", "2 throttled") in found.facts
     assert ("run again because of it", "1 trial") in found.facts
@@ -244,15 +244,15 @@ def test_ids_are_counted_anew_and_point_to_the_same_objects():
 
 
 def test_words():
-    assert shown(0.000123456789) == "0.000123457"
-    assert brief(0.000769355) == "0.0007694"
-    assert shown(None) == "-"
-    assert signed(-0.0123) == "\N{MINUS SIGN}1.23%"
-    assert joined(["a", "b", "c"]) == "a, b and c"
-    assert joined([]) == ""
+    assert format_value(0.000123456789) == "0.000123457"
+    assert format_short_value(0.000769355) == "0.0007694"
+    assert format_value(None) == "-"
+    assert format_gain(-0.0123) == "\N{MINUS SIGN}1.23%"
+    assert join_words(["a", "b", "c"]) == "a, b and c"
+    assert join_words([]) == ""
     assert clean("a\u202eb\n c", 40) == "a\\u202eb c"
     assert clean("x" * 50, 10) == "x" * 9 + "…"
-    assert kwh(0.00025) == "0.000250 kWh"
+    assert format_kwh(0.00025) == "0.000250 kWh"
 
 
 def test_a_run_over_midnight_names_both_days():
