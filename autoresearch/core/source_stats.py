@@ -1,23 +1,23 @@
-"""What each source of proposals has come to: who found the keeps of a run. Pure."""
+"""Statistics per source of proposals: how many were tried, measured and kept. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from statistics import fmean
 
-from autoresearch.core.records import Closer, EvalFailed, Evaluated, SourceCredit
+from autoresearch.core.records import EvalFailed, Evaluated, IterationRecord, SourceCredit
 
 
-def source_credits(iterations: Iterable[Closer]) -> tuple[SourceCredit, ...]:
-    """One entry per source whose candidates were tried, in the order of their first candidate."""
+def source_credits(iterations: Iterable[IterationRecord]) -> tuple[SourceCredit, ...]:
+    """Return one entry per source whose candidates were tried, in the order of their first candidate."""
     tried: dict[str, list[Evaluated | EvalFailed]] = {}
     for record in iterations:
         if isinstance(record, Evaluated | EvalFailed):
             tried.setdefault(record.source, []).append(record)
-    return tuple(_of_one(source, records) for source, records in tried.items())
+    return tuple(_source_credit(source, records) for source, records in tried.items())
 
 
-def _of_one(source: str, records: list[Evaluated | EvalFailed]) -> SourceCredit:
+def _source_credit(source: str, records: list[Evaluated | EvalFailed]) -> SourceCredit:
     measured = [r for r in records if isinstance(r, Evaluated)]
     best = max(measured, key=lambda r: r.improvement_frac, default=None)
     return SourceCredit(

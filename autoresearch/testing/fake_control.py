@@ -22,7 +22,7 @@ class FakeControl:
     def pause_reason(self) -> str:
         return self.pause
 
-    def suspend_wanted(self) -> bool:
+    def suspend_requested(self) -> bool:
         return self.now and bool(self.stop or self.pause)
 
     def wait_while_paused(self) -> None:

@@ -35,22 +35,22 @@ class FakeTrial:
     bpb: Callable[[Cfg, int], float] | None = None
 
     def measure(
-        self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
+        self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
     ) -> Outcome | Suspended:
         """See ``ports.Trial``; the same configuration and seed always measure the same. A step takes ``STEP_S``."""
         self.measured.append((cfg, seed))
-        step = (hold.before.resumes_at or 0) if hold.before else 0
+        step = (suspend.suspended_at.resumes_at or 0) if suspend.suspended_at else 0
         while step * STEP_S < self.takes_s:
             if self.aborted():
                 raise Interrupted("stopped at once")
-            if hold.wanted():
+            if suspend.requested():
                 s = step * STEP_S
                 return Suspended(step=step, resumes_at=step, train_wall_s=s, val_wall_s=0.0, trial_wall_s=s)
             on_progress("train", 0.5, step, None)
             time.sleep(STEP_S)
             step += 1
         outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
-        return with_earlier_parts(outcome, hold.before)
+        return with_earlier_parts(outcome, suspend.suspended_at)
 
 
 def fake_bpb(cfg: Cfg, seed: int) -> float:

@@ -48,11 +48,11 @@ class ChildRunner:
         on_progress: OnProgress,
         limit: int | None,
         deadline_s: float,
-        hold: SuspendControl = NEVER_SUSPENDED,
+        suspend: SuspendControl = NEVER_SUSPENDED,
     ) -> tuple[ChildOutput, int | None, int | None]:
         """Fork, follow and reap one child: what it said, its exit code (``None``: lost with the server), its peak.
 
-        Raises ``Interrupted``, and ``SuspendFailed`` where ``hold`` wants it stops and it cannot.
+        Raises ``Interrupted``, and ``SuspendFailed`` where ``suspend`` requests it and it fails.
         """
         result_r, result_w = os.pipe()
         stderr_r, stderr_w = os.pipe()
@@ -68,9 +68,11 @@ class ChildRunner:
                 for fd in theirs:
                     os.close(fd)
             output = ChildOutput(on_progress)
-            guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit, hold.before)
+            guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit, suspend.suspended_at)
             try:
-                exit_code, peak = self._follow(output, guard, StopRequest(hold.wanted, suspend_w), result_r, stderr_r)
+                exit_code, peak = self._follow(
+                    output, guard, StopRequest(suspend.requested, suspend_w), result_r, stderr_r
+                )
             except ServerLost:
                 exit_code, peak = None, None
             drain(result_r, output.hear)

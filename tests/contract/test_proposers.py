@@ -17,7 +17,7 @@ from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Proposer
 from autoresearch.core.record_builders import build_attempt
-from autoresearch.core.records import Attempt, Blocked, Closer, EvalFailed, Evaluated, ProposerFailed
+from autoresearch.core.records import Attempt, Blocked, EvalFailed, Evaluated, IterationRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import TrialBackend, refusal_for_cost
 from autoresearch.daemon.policy import build_policy
@@ -55,7 +55,7 @@ def change_of(raw: str) -> tuple[str, object]:
     return fields["knob"], fields["new_value"]
 
 
-def raws(iteration: Closer) -> list[str]:
+def raws(iteration: IterationRecord) -> list[str]:
     return [attempt.raw for attempt in iteration.attempts]
 
 
@@ -178,7 +178,7 @@ class ProposerContract:
         loop = run(22, trial=FakeTrial(fail=unlucky), estimator=only_small)
         so_far = Trajectory()
         for event in loop.observer.events:
-            if isinstance(event, Closer):
+            if isinstance(event, IterationRecord):
                 fresh = self.maker(settings, estimator=only_small)()
                 for n, attempt in enumerate(event.attempts):
                     assert fresh.propose(so_far, event.attempts[:n]).raw == attempt.raw

@@ -125,7 +125,7 @@ def test_one_that_is_put_aside_and_goes_on_measures_the_same(
         assert (before.resumes_at, before.problem) == (before.step, "")
         steps.append(before.step)
     assert steps == sorted(steps)
-    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
+    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(suspended_at=before))
     assert isinstance(end, Measurement)
     assert end.val_bpb.hex() == whole.val_bpb.hex()
     assert end.train_steps == whole.train_steps
@@ -145,9 +145,9 @@ def test_one_that_is_dropped_while_it_goes_on_can_go_on_again(
     assert isinstance(before, Suspended)
     wish.abort = True
     with pytest.raises(Interrupted):
-        backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
+        backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(suspended_at=before))
     wish.abort = False
-    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
+    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(suspended_at=before))
     assert isinstance(end, Measurement)
     assert isinstance(whole, Measurement)
     assert end.val_bpb.hex() == whole.val_bpb.hex()

@@ -70,7 +70,7 @@ class Measures:
     with_progress: bool = False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl) -> Outcome:
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl) -> Outcome:
         self.measured.append((cfg, seed))
         return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 

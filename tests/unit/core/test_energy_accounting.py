@@ -35,10 +35,10 @@ FAR = {"baseline.lr": 3e-4}
 class Phased(FakeTrial):
     """A trial that says what it is at."""
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: SuspendControl = SuspendControl()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, suspend: SuspendControl = SuspendControl()) -> Any:
         for phase in ("train", "validate"):
             on_progress(phase, 1.0, 1, None)
-        return FakeTrial.measure(self, cfg, seed, on_progress, hold)
+        return FakeTrial.measure(self, cfg, seed, on_progress, suspend)
 
 
 def loop_with(make_settings, meter: FakeMeter, budget_kind: str = "steps", trial: FakeTrial | None = None) -> Loop:
@@ -155,7 +155,7 @@ class AsideOnce(FakeTrial):
 
     resumes_at: int | None = 5
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: SuspendControl = SuspendControl()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, suspend: SuspendControl = SuspendControl()) -> Any:
         self.measured.append((cfg, seed))
         if len(self.measured) == 2:
             return Suspended(step=5, resumes_at=self.resumes_at, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)

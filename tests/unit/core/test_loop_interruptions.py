@@ -290,9 +290,9 @@ class TestPauseInsideATrial:
 
         class FullDisk(FakeTrial):
             def measure(
-                self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl
+                self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl
             ) -> Outcome | Suspended:
-                seen.append(hold.before)
+                seen.append(suspend.suspended_at)
                 for resumes_at in at:
                     return Suspended(step=9, resumes_at=resumes_at, problem="", train_wall_s=1.0, val_wall_s=0.0)
                 return measurement(2.0)

@@ -57,8 +57,8 @@ def night(seed: int) -> list[Event]:
     dice, journal = random.Random(seed), MemoryJournal()
 
     class Luck(FakeTrial):
-        def measure(self, cfg: Cfg, seed: int, on_progress: Any, hold: SuspendControl) -> Outcome | Suspended:
-            spent_j = hold.before.energy_j if hold.before else None
+        def measure(self, cfg: Cfg, seed: int, on_progress: Any, suspend: SuspendControl) -> Outcome | Suspended:
+            spent_j = suspend.suspended_at.energy_j if suspend.suspended_at else None
             joules = dice.choice([None, 5.0]) if spent_j is None else spent_j + 5.0
             match dice.randrange(7):
                 case 0:
