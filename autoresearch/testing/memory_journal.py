@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class MemoryJournal:
-    """Keeps what it is given in a list."""
+    """Keeps payloads in a list."""
 
     payloads: list[str] = field(default_factory=list)
 

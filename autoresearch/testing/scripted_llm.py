@@ -12,9 +12,10 @@ from autoresearch.llm.answer import Answer
 
 @dataclass(slots=True)
 class ScriptedLlm:
-    """An LLM server that says what ``say`` makes of the messages and the schema: text, or a whole ``Answer``.
+    """An LLM server whose answer is ``say(messages, schema)``: text, or a complete ``Answer``.
 
-    ``unmet`` is why it cannot be met, ``rest_s`` how long it is left alone; ``asked`` remembers the conversations.
+    ``unmet`` is the answer of a server that cannot be used, ``rest_s`` the seconds until it may be called again;
+    ``asked`` records the conversations.
     """
 
     say: Callable[[Sequence[Message], Mapping[str, Any]], str | Answer]
@@ -32,10 +33,10 @@ class ScriptedLlm:
         return self.unmet
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:
-        """See ``proposers.nim.Llm``."""
+        """See ``proposers.llm.Llm``."""
         self.asked.append(tuple(messages))
-        said = self.say(messages, schema)
-        return said if isinstance(said, Answer) else Answer(Classification.OK, text=said, model="scripted")
+        answer = self.say(messages, schema)
+        return answer if isinstance(answer, Answer) else Answer(Classification.OK, text=answer, model="scripted")
 
     def count_tokens(self, text: str) -> int | None:
         return None

@@ -1,4 +1,4 @@
-"""Keep or revert: the threshold is where it says, all trials count, and units do not matter."""
+"""Keep or revert: the threshold is exact, all trials count, and units do not matter."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def written(tmp_path: Path, *records: Any) -> Path:
     return tmp_path
 
 
-def speeds(run_dir: Path, said: list[str] | None = None) -> dict[Any, float]:
-    return dict(step_seconds(run_dir, YARDSTICK, BASELINE, (said if said is not None else []).append))
+def speeds(run_dir: Path, messages: list[str] | None = None) -> dict[Any, float]:
+    return dict(step_seconds(run_dir, YARDSTICK, BASELINE, (messages if messages is not None else []).append))
 
 
 class TestConditions:
@@ -106,13 +106,13 @@ class TestForR7:
         assert speeds(written(tmp_path, point(conditions_sha256="f" * 64))) == {}
 
     def test_without_a_file_nothing_is_known_and_nothing_said(self, tmp_path: Path) -> None:
-        said: list[str] = []
-        assert speeds(tmp_path, said) == {}
-        assert said == []
+        messages: list[str] = []
+        assert speeds(tmp_path, messages) == {}
+        assert messages == []
 
     def test_a_damaged_file_is_told_and_costs_no_run(self, tmp_path: Path) -> None:
         file = written(tmp_path, point(), point(8)) / ENVELOPE
         file.write_bytes(file.read_bytes().replace(b"16", b"17", 1))
-        said: list[str] = []
-        assert speeds(tmp_path, said) == {}
-        assert "line 1 is damaged" in said[0]
+        messages: list[str] = []
+        assert speeds(tmp_path, messages) == {}
+        assert "line 1 is damaged" in messages[0]
