@@ -1,4 +1,4 @@
-"""Everything that can go wrong and reach a person, with the exit code it ends in.
+"""Every error that reaches the user, with its exit code.
 
     AutoresearchError                 1
       ConfigError                    78   a setting, a flag, a menu: names the field and the value
@@ -11,7 +11,7 @@
       BaselineFailed                 70   the baseline could not be measured, so nothing can be compared
       TrialServerError               71   the process that forks trials does not start
 
-The numbers follow sysexits.h where it has a fitting one. Only ``cli/`` turns an error into text and an exit code.
+The codes follow sysexits.h where it has a suitable one. Only ``cli/`` turns an error into text and an exit code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import ClassVar
 
 
 class AutoresearchError(Exception):
-    """Says what happened and with which value; ``hint`` says what to try next."""
+    """``what`` states what happened and with which value; ``hint`` states what to try next."""
 
     exit_code: ClassVar[int] = 1
 
@@ -59,7 +59,7 @@ class LockHeld(AutoresearchError):
 
 
 class YardstickMismatch(AutoresearchError):
-    """Two measurements that must not be compared: the message names every field that differs."""
+    """Two measurements that cannot be compared: the message names every field that differs."""
 
     exit_code = 76
 
@@ -83,7 +83,7 @@ class BaselineFailed(AutoresearchError):
 
 
 class TrialServerError(AutoresearchError):
-    """The warm process that forks trials does not start."""
+    """The trial server, the process that forks trials, does not start."""
 
     exit_code = 71
 

@@ -1,6 +1,6 @@
-"""How much of the machine a trial may take: memory, without endangering the rest, and cores.
+"""The machine: memory and cores that a trial may use, its boot id and the UTC clock.
 
-A cgroup's limits (v2) bind like the machine's own; cgroup v1 is not read.
+Limits of a cgroup (v2) count like the machine's own; cgroup v1 is not read.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def reserve_bytes(total: int) -> int:
-    """What is always left to the rest of the machine: a twentieth, at least 512 MiB, at most 4 GiB."""
+    """Return the bytes that trials always leave free: a twentieth of ``total``, at least 512 MiB, at most 4 GiB."""
     return min(4 << 30, max(512 << 20, total // 20))
 
 
 def total_bytes() -> int:
-    """Memory of the machine (MemTotal), or of the tightest cgroup (v2) around this process."""
+    """Return the memory of the machine (MemTotal), or the tightest limit of this process's cgroups (v2), in bytes."""
     limits = [_number(group / "memory.max") for group in own_cgroups()]
     return min([int(psutil.virtual_memory().total), *(limit for limit in limits if limit is not None)])
 
 
 def available_bytes() -> int:
-    """What can still be allocated: MemAvailable, or what is left of a tighter cgroup limit.
+    """Return the bytes that can still be allocated: MemAvailable, or the rest of a tighter cgroup limit.
 
-    On unified memory (GB10) this is the only truth about the GPU's memory too; NVML does not know it.
+    With unified memory (GB10) this is the GPU's memory too, which NVML does not report there.
     """
     left = int(psutil.virtual_memory().available)
     for group in own_cgroups():
@@ -41,12 +41,12 @@ def available_bytes() -> int:
 
 
 def spare_bytes() -> int:
-    """What a trial may take: all that is available but the reserve."""
+    """Return the bytes that a trial may use: the available memory without the reserve."""
     return max(0, available_bytes() - reserve_bytes(total_bytes()))
 
 
 def usable_cpus() -> int:
-    """Cores that this process may use: its affinity, or a tighter cgroup quota (v2), at least one."""
+    """Return how many cores this process may use: its affinity, or a tighter cgroup quota (v2); at least 1."""
     cores = len(os.sched_getaffinity(0))
     for group in own_cgroups():
         try:
@@ -59,7 +59,7 @@ def usable_cpus() -> int:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that a process holds in RAM now, or 0 if it is gone."""
+    """Return the resident memory of a process in bytes, or 0 if it has ended."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
@@ -85,7 +85,7 @@ def own_cgroup_path(file: Path = OWN_CGROUP) -> str | None:
 
 
 def _reclaimable(group: Path) -> int:
-    """Page cache of the group that the kernel gives up on demand."""
+    """Return the bytes of the group's page cache that the kernel frees on demand."""
     try:
         lines = (group / "memory.stat").read_text().splitlines()
     except OSError:
@@ -102,7 +102,7 @@ def _number(path: Path) -> int | None:
 
 
 def boot_id() -> str:
-    """Changes with every boot of the machine; tells a lost machine from a lost process."""
+    """Return an id that changes with every boot; it distinguishes a lost machine from a lost process."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -110,5 +110,5 @@ def boot_id() -> str:
 
 
 def utc() -> str:
-    """Now, as records carry it."""
+    """Return the current time in UTC, in the format of the records."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

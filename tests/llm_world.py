@@ -13,7 +13,7 @@ from typing import Any
 from autoresearch.config.settings import Settings
 from autoresearch.core.llm_calls import Classification, Exchange, decode_exchange
 from autoresearch.core.loop import Loop
-from autoresearch.core.records import Closer, Evaluated
+from autoresearch.core.records import Evaluated, IterationRecord
 from autoresearch.daemon.backend import TrialBackend, judge
 from autoresearch.daemon.policy import build_policy
 from autoresearch.llm.async_bridge import AsyncBridge
@@ -96,7 +96,7 @@ class World:
         assert KEY[:12] not in written, "the beginning of the key was cut off with the text around it"
 
     @property
-    def iterations(self) -> list[Closer]:
+    def iterations(self) -> list[IterationRecord]:
         return self.loop.trajectory.iterations[self.memory :]
 
     @property

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autoresearch.core.records import Closer, LoopComplete, Paused, Resumed, Started, Stopped
+from autoresearch.core.records import IterationRecord, LoopComplete, Paused, Resumed, Started, Stopped
 from autoresearch.data.prepare import prepare
 from autoresearch.data.sources import Sources
 from autoresearch.data.tokenizer import TokenizerSpec
@@ -40,7 +40,7 @@ COUNTED: tuple[tuple[Any, str], ...] = (
     (Started, "starts"),
     (Paused, "pause"),
     (Stopped, "stop"),
-    (Closer, "iterations"),
+    (IterationRecord, "iterations"),
 )
 KEPT = ("trajectory.jsonl", "report.txt", "report.html")
 

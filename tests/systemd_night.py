@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autoresearch.core.records import Closer, Meta, TrialEnded, TrialStarted
+from autoresearch.core.records import IterationRecord, Meta, TrialEnded, TrialStarted
 from autoresearch.core.trajectory import Trajectory
 from tests.systemd_sandbox import DEADLINE_S, Sandbox, until
 
@@ -34,7 +34,7 @@ def in_a_trial(box: Sandbox, name: str, after: int = 0, deadline_s: float = DEAD
 
     def training() -> tuple[int, int] | None:
         found = box.records(name)
-        closed = sum(isinstance(r, Closer) for r in found)
+        closed = sum(isinstance(r, IterationRecord) for r in found)
         if closed < after or not found or not isinstance(found[-1], TrialStarted) or found[-1].iter == 0:
             return None
         try:

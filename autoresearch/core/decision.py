@@ -22,11 +22,11 @@ class Decision:
     reason: str
 
 
-def wanted_seed(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded], rule: DecisionRule) -> int | None:
-    """The seed of the next trial that the rule needs of a candidate, or ``None`` when it can judge.
+def next_seed(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded], rule: DecisionRule) -> int | None:
+    """Return the seed of the next trial that the rule needs of a candidate, or ``None`` if it can judge.
 
-    It sees all trials so far of both sides. The baseline's own trials are asked for in the same way, with an empty
-    ``baseline``, so that a candidate and its baseline are paired by seed.
+    ``candidate`` and ``baseline`` are all trials so far. The baseline's own trials are chosen in the same way, with an
+    empty ``baseline``, so that a candidate and its baseline are paired by seed.
     """
     return None if any(t.seed == rule.seed for t in candidate) else rule.seed
 
@@ -45,7 +45,7 @@ def decide(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded], rule
 
 
 def mean_bpb(trials: Sequence[TrialEnded]) -> float:
-    """Mean val_bpb of the measured trials. Raises ``ValueError`` if there is none."""
+    """Return the mean val_bpb of the measured trials. Raises ``ValueError`` if there are none."""
     measured = [t.outcome.val_bpb for t in trials if isinstance(t.outcome, Measurement)]
     if not measured:
         raise ValueError("a decision needs at least one measured trial on either side")

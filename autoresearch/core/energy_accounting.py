@@ -1,4 +1,4 @@
-"""How the meter's account comes into the records: the joules since the last one, and what was wrong with a trial."""
+"""Add the meter's joules since the last record to a record, and mark trials that were disturbed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from autoresearch.core.records import Event, Metered, Paused, Resumed, TrialEnde
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import compute_marks
 
-# What goes on once such a record is durable. What a trial is at it says itself, and the loop knows when it proposes.
+# The phase that begins once such a record is durable. A trial reports its phases itself; the loop sets "propose".
 PHASE_AFTER: Mapping[type[Event], Phase] = {
     TrialStarted: "start",
     Paused: "paused",
     Resumed: "idle",
 }
 
-LASTED_S = 1.0  # a phase that was shorter may end before the sensor has said anything
+MIN_PHASE_S = 1.0  # a shorter phase may end before the sensor's first reading
 
 
 def add_energy(event: Event, meter: Meter, trajectory: Trajectory) -> Event:
-    """``event`` with what was used since the record before it. A trial's own joules are in its outcome too."""
+    """Return ``event`` with the power since the previous record. A trial's own joules are in its outcome too."""
     match event:
         case TrialEnded():
             meter.phase("idle")
@@ -38,25 +38,28 @@ def add_energy(event: Event, meter: Meter, trajectory: Trajectory) -> Event:
 
 
 def add_trial_energy(event: TrialEnded, power: dict[Phase, Power], trajectory: Trajectory) -> TrialEnded:
-    """The trial with its joules and marks. With a budget in seconds a marked measurement is void, once per seed."""
+    """Return the trial with joules and marks. Under a budget in seconds a marked measurement is void, once per seed."""
     outcome = event.outcome
     joules = trial_energy_j(power, trajectory.suspended)
     if power:
         outcome = outcome.model_copy(update={"energy_j": joules})
     marks = compute_marks(outcome, merge_phases(trajectory.earlier_parts, power), trajectory.baseline_outcomes)
-    by_the_clock = trajectory.meta is not None and trajectory.meta.yardstick.budget_kind == "seconds"
-    had_its_second_try = any(t.seed == event.seed for t in trajectory.voided)
-    void = bool(marks) and by_the_clock and isinstance(outcome, Measurement) and not had_its_second_try
+    timed_budget = trajectory.meta is not None and trajectory.meta.yardstick.budget_kind == "seconds"
+    already_repeated = any(t.seed == event.seed for t in trajectory.voided)
+    void = bool(marks) and timed_budget and isinstance(outcome, Measurement) and not already_repeated
     return event.model_copy(update={"outcome": outcome, "power": power, "marks": marks, "void": void})
 
 
-def trial_energy_j(power: Mapping[Phase, Power], before: Suspended | None) -> float | None:
-    """Of a trial with its earlier parts: known of every phase that lasted and of every part, in one scope, or not."""
+def trial_energy_j(power: Mapping[Phase, Power], earlier: Suspended | None) -> float | None:
+    """Return the joules of a trial with its earlier parts.
+
+    ``None`` if a phase of at least ``MIN_PHASE_S`` or an earlier part has no joules, or if they are of several scopes.
+    """
     known = [p.energy_j for p in power.values() if p.energy_j is not None]
-    silent = any(p.energy_j is None and p.span_s >= LASTED_S for p in power.values())
+    incomplete = any(p.energy_j is None and p.span_s >= MIN_PHASE_S for p in power.values())
     scope = scope_of(power)
-    if not known or silent or scope is None:
+    if not known or incomplete or scope is None:
         return None
-    if before is None:
+    if earlier is None:
         return sum(known)
-    return None if before.energy_j is None or before.energy_scope != scope else sum(known) + before.energy_j
+    return None if earlier.energy_j is None or earlier.energy_scope != scope else sum(known) + earlier.energy_j

@@ -1,4 +1,4 @@
-"""What passes between a proposer and an LLM server: how each call ended, and the records of exchanges.jsonl."""
+"""Calls of an LLM server: how each ended, and the records of exchanges.jsonl."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pydantic import TypeAdapter
 
 from autoresearch.core.values import FrozenModel, decode_record
 
-LLM_SOURCE = "nim"  # the `source` of what a model proposed, whichever proposer asked it
+LLM_SOURCE = "nim"  # the `source` of a proposal of an LLM, under every proposer that calls one
 
 
 class Classification(StrEnum):
     """How one call of an LLM server ended. Record, status and report share these names."""
 
     OK = "ok"  # at least one of its proposals passed the rails
-    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"  # the server says that prompt and answer do not fit
-    THINK_TRUNCATED = "think_truncated"  # the tokens ran out inside the thinking: no answer was begun
-    OUTPUT_TRUNCATED = "output_truncated"  # the tokens ran out inside the answer: no whole proposal
-    EMPTY = "empty"  # an answer without a word in it
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"  # the server reports that prompt and answer do not fit
+    THINK_TRUNCATED = "think_truncated"  # the token limit was reached during thinking, before the answer
+    OUTPUT_TRUNCATED = "output_truncated"  # the token limit was reached inside the answer: no whole proposal
+    EMPTY = "empty"  # the answer has no text
     TOOL_FORMAT_ERROR = "tool_format_error"  # a tool call in place of the answer
     SCHEMA_INVALID = "schema_invalid"  # text, but R1 finds no proposal in it
     RAIL_BLOCKED = "rail_blocked"  # a rail other than R1 and R6 refused every proposal
     DUPLICATE = "duplicate"  # R6 refused: known already
-    TIMEOUT = "timeout"  # past the call's own deadline, however slowly bytes were still coming
+    TIMEOUT = "timeout"  # past the deadline of the call, even if bytes still arrived
     REQUEST_REJECTED = "request_rejected"  # 3xx or 4xx of another kind: a wrong key, a wrong path, a refused parameter
     RATE_LIMITED = "rate_limited"  # 429
     SERVER_ERROR = "server_error"  # 5xx
-    UNREACHABLE = "unreachable"  # no connection, or one that broke off
+    UNREACHABLE = "unreachable"  # no connection, or a broken one
     MALFORMED_RESPONSE = "malformed_response"  # 200, but no chat completion: HTML, broken JSON, no choices, too large
     MODEL_GONE = "model_gone"  # the server no longer has the model
 
 
-# The server answered with text of the model's: it is alive, whatever the text is worth.
+# The server answered with text of the model, so it works, whatever the rails decide.
 ANSWERED = frozenset(
     {
         Classification.OK,
@@ -60,14 +60,14 @@ class LlmCall(FrozenModel):
 
 
 class Message(FrozenModel):
-    """One message of a conversation, as the server is sent it."""
+    """One message of a conversation, as sent to the server."""
 
     role: str
     content: str
 
 
 class Exchange(FrozenModel):
-    """One call, whole: what was sent, what came back, and what was made of it."""
+    """One call in full: the request, the response and its classification."""
 
     ts: str
     exchange: int  # from 1, without gap, through all segments
@@ -77,7 +77,7 @@ class Exchange(FrozenModel):
     messages: tuple[Message, ...]
     structured: bool  # whether a schema for the answer was sent along
     classification: Classification
-    detail: str  # the server's, the transport's or the rails' words for why it is not ok
+    detail: str  # why it is not ok, in the words of the server, the transport or the rails
     raw: str  # the answer without its thinking, as it came
     thinking: str
     slices: tuple[str, ...]  # the proposals in it, cut out and not rewritten
@@ -85,18 +85,18 @@ class Exchange(FrozenModel):
     prompt_tokens: int | None
     completion_tokens: int | None
     latency_s: float
-    tries: int  # 2 and more: the server failed first, and was asked again
+    tries: int  # calls made; more than 1 where the server failed and the call was retried
 
     @property
     def reply(self) -> tuple[str, ...]:
-        """What of it goes to the rails: its proposals, or the whole text where there is none in it, or nothing."""
+        """What the rails judge: the proposals, or the whole text if it has none, or nothing."""
         if self.classification not in ANSWERED or not self.raw:
             return ()
         return self.slices or (self.raw,)
 
     @property
     def call(self) -> LlmCall:
-        """What the iteration's record keeps of it."""
+        """The part that the iteration's record keeps."""
         return LlmCall(
             exchange=self.exchange,
             round=self.round,
@@ -112,5 +112,5 @@ _EXCHANGE: TypeAdapter[Exchange] = TypeAdapter(Exchange)
 
 
 def decode_exchange(payload: bytes | str) -> Exchange:
-    """An exchange from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
+    """Decode an exchange. Raises ``JournalDamaged`` with the field that is wrong."""
     return decode_record(_EXCHANGE, payload)

@@ -1,4 +1,4 @@
-"""The iteration: propose, gate, measure, decide, record. Everything it needs comes in through ports."""
+"""The iteration: propose, gate, measure, decide, record. The loop reaches its surroundings through ports only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from autoresearch.core.decision import decide, mean_bpb, wanted_seed
+from autoresearch.core.decision import decide, mean_bpb, next_seed
 from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
 from autoresearch.core.ports import (
@@ -57,16 +57,16 @@ from autoresearch.errors import BaselineFailed, JournalError
 from rails import Verdict
 
 MAX_PROPOSER_FAILURES = 5
-MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is tried once more, not for ever
+MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is repeated once
 
 
 class EndOfRun(Exception):
-    """Leaves the iteration for a reason that is no failure: a stop, or a pause that should end the process."""
+    """Leaves the iteration for a reason that is not a failure: a stop, or a pause that should end the process."""
 
 
 @dataclass(slots=True)
 class Loop:
-    """One run over its ports. ``judge`` is the gate with everything this run knows filled in."""
+    """One run over its ports. ``judge`` applies the gate to one reply, with this run's menu, limits and estimator."""
 
     trajectory: Trajectory
     journal: Journal
@@ -88,7 +88,7 @@ class Loop:
     proposer_failures: int = 0  # in a row, in this process
 
     def run(self) -> str:
-        """Go on until every iteration is closed (answers "complete") or something ends the run (answers why)."""
+        """Run until every iteration is closed and return "complete", or until the run ends early and return why."""
         try:
             if self.trajectory.baseline is None:
                 self.measure_baseline()
@@ -105,10 +105,10 @@ class Loop:
         return "complete"
 
     def iterate(self) -> None:
-        """One iteration, or the rest of one that a restart had cut in two."""
-        self.checkpoint()
+        """Run one iteration, or the rest of one that a restart interrupted."""
+        self.pause_or_stop_if_requested()
         resumed = self.trajectory.proposed
-        began = self.active_s() - (spent_before(resumed, self.trajectory) if resumed else 0.0)
+        began = self.active_s() - (earlier_iteration_s(resumed, self.trajectory) if resumed else 0.0)
         proposed = resumed or self.propose(began)
         if proposed is None:
             return  # closed without a candidate: the rails refused, or the proposer raised
@@ -121,60 +121,60 @@ class Loop:
             self.record(build_evaluated(proposed, self.trajectory, decision, self.utc(), times))
 
     def propose(self, began: float) -> Proposed | None:
-        """Ask until a reply passes the rails; ``None`` when the iteration was closed without a candidate."""
-        n, asked = self.trajectory.next_iter, AttemptLog()
-        while asked.replies < self.max_attempts:
+        """Ask the proposer until a reply passes the rails; ``None`` if the iteration was closed without a candidate."""
+        n, log = self.trajectory.next_iter, AttemptLog()
+        while log.replies < self.max_attempts:
             try:
-                reply = self.ask(asked)
+                reply = self.ask(log)
             except (EndOfRun, JournalError):
                 raise
             except Exhausted:
-                if not asked.attempts:
+                if not log.attempts:
                     raise
                 break  # what was refused is recorded before the run ends
-            except Exception as e:  # whatever a proposer does, the night goes on
+            except Exception as e:  # an error of a proposer closes the iteration, not the run
                 wall_s = self.active_s() - began
-                self.record(build_proposer_failed(n, self.proposer.name, e, asked, self.utc(), wall_s))
+                self.record(build_proposer_failed(n, self.proposer.name, e, log, self.utc(), wall_s))
                 self.proposer_failures += 1
                 return None
             self.proposer_failures = 0
-            if passed := self.first_that_passes(reply, asked):
-                self.record(build_proposed(passed, reply.source, asked, n, self.utc()))
+            if passed := self.first_that_passes(reply, log):
+                self.record(build_proposed(passed, reply.source, log, n, self.utc()))
                 return self.trajectory.proposed
-        self.record(build_blocked(n, asked, self.utc(), self.active_s() - began))
+        self.record(build_blocked(n, log, self.utc(), self.active_s() - began))
         return None
 
-    def ask(self, asked: AttemptLog) -> Reply:
-        """One reply. A proposer that noticed a pause is asked again after it; a stop ends the run here."""
+    def ask(self, log: AttemptLog) -> Reply:
+        """Get one reply. After a pause that interrupted the proposer it is called again; a stop ends the run here."""
         while True:
             since = self.active_s()
             self.meter.phase("propose")
             try:
-                return self.proposer.propose(self.trajectory, asked.attempts)
+                return self.proposer.propose(self.trajectory, log.attempts)
             except Interrupted:
                 pass
             finally:
-                asked.propose_s += self.active_s() - since
+                log.propose_s += self.active_s() - since
                 self.meter.phase("idle")
-            self.checkpoint()
+            self.pause_or_stop_if_requested()
 
-    def first_that_passes(self, reply: Reply, asked: AttemptLog) -> Verdict | None:
-        """Judge every proposal of a reply by itself and keep them all; the first that passes is the candidate."""
-        asked.replies += 1
-        asked.calls += reply.calls
+    def first_that_passes(self, reply: Reply, log: AttemptLog) -> Verdict | None:
+        """Judge each proposal of a reply and log them all; the first that passes is the candidate."""
+        log.replies += 1
+        log.calls += reply.calls
         passed: Verdict | None = None
         for raw in (reply.raw, *reply.others):
             verdict = self.judge(raw, self.trajectory)
-            asked.attempts.append(build_attempt(raw, reply.source, verdict, asked.replies, spare=passed is not None))
+            log.attempts.append(build_attempt(raw, reply.source, verdict, log.replies, spare=passed is not None))
             passed = passed or (verdict if verdict.ok else None)
         return passed
 
     def measure_baseline(self) -> None:
         """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
-        began = self.active_s() - trials_before(self.trajectory)
+        began = self.active_s() - earlier_trials_s(self.trajectory)
         trials = self.measure(self.baseline_cfg, 0)
         if failure := first_failure(trials):
-            hint = "change the baseline or the machine's limits; `autoresearch config` shows both"
+            hint = "change the baseline or the limits; `autoresearch config` shows both"
             raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
         self.record(
             Baseline(
@@ -188,31 +188,31 @@ class Loop:
         )
 
     def measure(self, cfg: Cfg, n: int) -> list[TrialEnded]:
-        """Every trial of ``cfg`` that the decision rule wants, those before a restart included; ends at a failure."""
+        """Run every trial of ``cfg`` that the rule needs, up to a failure; return all, with those before a restart."""
         while not first_failure(self.trajectory.outcomes):
-            seed = wanted_seed(self.trajectory.outcomes, self.trajectory.baseline_outcomes, self.rule)
+            seed = next_seed(self.trajectory.outcomes, self.trajectory.baseline_outcomes, self.rule)
             if seed is None:
                 break
-            self.checkpoint()
-            self.one_trial(cfg, seed, n)
+            self.pause_or_stop_if_requested()
+            self.run_trial(cfg, seed, n)
         return list(self.trajectory.outcomes)
 
-    def one_trial(self, cfg: Cfg, seed: int, n: int) -> None:
-        """A trial, or one more part of it, between two records. What took the machine down twice is not begun again."""
-        number, before = self.trajectory.next_trial, self.trajectory.suspended
-        goes_on = before is not None and before.resumes_at is not None
+    def run_trial(self, cfg: Cfg, seed: int, n: int) -> None:
+        """Run a trial, or one more part of it, between two records; not if it took the machine down twice."""
+        number, suspended_at = self.trajectory.next_trial, self.trajectory.suspended
+        continues = suspended_at is not None and suspended_at.resumes_at is not None
         self.record(
             TrialStarted(
-                ts=self.utc(), trial=number, iter=n, seed=seed, cfg=cfg, boot_id=self.boot_id, continues=goes_on
+                ts=self.utc(), trial=number, iter=n, seed=seed, cfg=cfg, boot_id=self.boot_id, continues=continues
             )
         )
         if (lost := self.trajectory.host_losses) >= MAX_HOST_LOSSES:
-            detail = f"the machine went down {lost} times while this configuration ran"
+            detail = f"the machine went down {lost} times while this configuration was trained"
             outcome: Measurement | Failure | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
         else:
-            hold = SuspendControl(self.control.suspend_wanted, before)
-            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), hold)
-        if isinstance(outcome, Suspended):  # for a pause or a stop, which takes hold before the trial's next part
+            suspend = SuspendControl(self.control.suspend_requested, suspended_at)
+            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend)
+        if isinstance(outcome, Suspended):  # for a pause or a stop, which is obeyed before the trial's next part
             self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
         else:
             self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
@@ -222,9 +222,9 @@ class Loop:
         with suppress(Exception):
             self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
 
-    def checkpoint(self) -> None:
-        """Where a pause or a stop takes hold: between trials, or between two parts of one that was put aside for it."""
-        self.end_if_wanted()
+    def pause_or_stop_if_requested(self) -> None:
+        """Obey a pause or stop request: between trials, or between two parts of a trial that was suspended for it."""
+        self.end_if_stop_requested()
         if reason := self.control.pause_reason():
             done, began = len(self.trajectory.iterations), self.clock()
             self.record(Paused(ts=self.utc(), reason=reason, completed_iters=done, requested_iters=self.iters))
@@ -232,43 +232,43 @@ class Loop:
                 raise EndOfRun(f"paused ({reason})")
             self.control.wait_while_paused()
             self.paused_s += self.clock() - began
-            self.end_if_wanted()
+            self.end_if_stop_requested()
             self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
 
     def record_stop(self, reason: str) -> None:
         self.record(build_stopped(self.trajectory, self.iters, reason, self.utc()))
 
     def end_if_proposer_is_broken(self) -> None:
-        """A proposer that only raises must not use up the night's iterations in a second."""
+        """End the run if the proposer only raises: it would use up every iteration within seconds."""
         if self.proposer_failures >= MAX_PROPOSER_FAILURES:
-            why = self.trajectory.iterations[-1].reason
-            raise EndOfRun(f"the proposer failed {MAX_PROPOSER_FAILURES} times in a row: {why}")
+            last = self.trajectory.iterations[-1].reason
+            raise EndOfRun(f"the proposer failed {MAX_PROPOSER_FAILURES} times in a row: {last}")
 
-    def end_if_wanted(self) -> None:
+    def end_if_stop_requested(self) -> None:
         if reason := self.control.stop_reason():
             raise EndOfRun(reason)
 
     def active_s(self) -> float:
-        """The clock without the time spent paused."""
+        """Return the clock in seconds without the time spent paused."""
         return self.clock() - self.paused_s
 
     def record(self, event: Event) -> None:
-        """Durable first, then part of what is known, then shown."""
+        """Append ``event`` durably, then add it to the trajectory, then show it."""
         event = add_energy(event, self.meter, self.trajectory)
         self.journal.append(encode(event))
         self.trajectory.add(event)
         if phase := PHASE_AFTER.get(type(event)):
             self.meter.phase(phase)
-        with suppress(Exception):  # whoever looks on cannot stop the run
+        with suppress(Exception):  # an observer cannot stop the run
             self.observer.recorded(event)
 
 
-def spent_before(proposed: Proposed, trajectory: Trajectory) -> float:
-    """Seconds that an iteration cut in two by a restart had already taken, as far as they were recorded."""
-    return proposed.propose_wall_s + trials_before(trajectory)
+def earlier_iteration_s(proposed: Proposed, trajectory: Trajectory) -> float:
+    """Return the recorded seconds that an iteration took before a restart interrupted it."""
+    return proposed.propose_wall_s + earlier_trials_s(trajectory)
 
 
-def trials_before(trajectory: Trajectory) -> float:
-    """Seconds of trials, and of one that was put aside, that an earlier process had waited for."""
-    aside = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
-    return aside + sum(t.outcome.trial_wall_s or 0.0 for t in (*trajectory.outcomes, *trajectory.voided))
+def earlier_trials_s(trajectory: Trajectory) -> float:
+    """Return the seconds of the open iteration's trials in earlier processes, a suspended one included."""
+    suspended_s = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
+    return suspended_s + sum(t.outcome.trial_wall_s or 0.0 for t in (*trajectory.outcomes, *trajectory.voided))

@@ -16,22 +16,22 @@ class Cause(StrEnum):
     """Why a trial has no measurement."""
 
     NON_FINITE_LOSS = "non_finite_loss"  # the loss became NaN or infinite; ``step`` says when
-    OUT_OF_MEMORY = "out_of_memory"  # the allocator, the memory guard or the kernel said no
+    OUT_OF_MEMORY = "out_of_memory"  # refused by the allocator, the memory guard or the kernel
     TIMEOUT = "timeout"  # past its deadline
-    CRASHED = "crashed"  # ended by a signal of its own making, a segmentation fault for example
+    CRASHED = "crashed"  # ended by a signal that the trial caused, for example a segmentation fault
     KILLED = "killed"  # SIGKILL or SIGTERM from outside
     ERROR = "error"  # an exception in the trainer
-    EXITED = "exited"  # the process ended without an answer
-    GARBAGE = "garbage"  # the answer was no measurement
+    EXITED = "exited"  # the process ended without a result
+    GARBAGE = "garbage"  # the result was not a measurement
     HOST_LOST = "host_lost"  # the machine went down during this trial, twice
 
 
-# Bad luck rather than a property of the configuration: tried once more if it is proposed again.
+# Chance rather than a property of the configuration: it may be tried once more.
 RETRYABLE = frozenset({Cause.TIMEOUT, Cause.KILLED})
 
 
-# Why a trial may not show what its configuration can do: heat or the supply held the device back, somebody else used
-# it, or it was far slower than the baseline (``marking``).
+# Why a trial may not show what its configuration can do: heat or the power supply slowed the device, other processes
+# used it, or it was far slower than the baseline (``trial_marks``).
 Mark = Literal["throttled", "contended", "slow"]
 
 
@@ -78,10 +78,10 @@ Outcome = Measurement | Failure
 
 
 class Suspended(FrozenModel):
-    """Where one trial was put aside, to be gone on with later. Seconds and joules are of all its parts so far."""
+    """Where one trial was suspended, to resume later. Seconds and joules are of all its parts so far."""
 
     step: int  # optimizer steps done
-    resumes_at: int | None  # the step of its checkpoint; null: there is none, and it begins again
+    resumes_at: int | None  # the step of its checkpoint; null: there is none, and the trial starts over
     problem: str = ""  # why there is no checkpoint of this step
     train_wall_s: NotNegative
     val_wall_s: NotNegative

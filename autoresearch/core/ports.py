@@ -1,4 +1,4 @@
-"""What the loop needs of the world, as Protocols; the implementations live at the edge."""
+"""The ports of the loop: what it needs from its surroundings, as Protocols; other packages implement them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Exhausted(Exception):
 
 
 class Interrupted(Exception):
-    """Raised by a trial or a proposer that was ended at the user's wish: it counts neither as done nor as failed."""
+    """Raised by a trial or a proposer that the user ended: it counts neither as done nor as failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a proposer answered, unjudged, and who it was (``source`` goes into the record).
+    """A proposer's answer before the rails judge it; ``source`` is the proposer's name in the record.
 
     ``others`` are further proposals of the same reply, in its order: the first that passes the rails is tried.
-    ``calls`` are the calls of an LLM server that it took, also those that came to nothing.
+    ``calls`` are the calls of an LLM server that it took, failed ones included.
     """
 
     raw: str
@@ -39,7 +39,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the running trial is. ``fraction`` is of its training budget; validation follows at 1."""
+    """Progress of the running trial. ``fraction`` is of its training budget; validation follows at 1."""
 
     iter: int
     phase: str  # "train" or "validate"
@@ -49,18 +49,18 @@ class Progress:
 
 
 class Proposer(Protocol):
-    """Suggests one change of one knob."""
+    """Proposes one change of one knob."""
 
     @property
     def name(self) -> str:
-        """What ``source`` and the ``started`` record call it."""
+        """The name in ``source`` and in the ``started`` record."""
         ...
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
-        """Answer for the trajectory's next iteration; ``refused`` are this iteration's attempts that a rail refused.
+        """Propose for the trajectory's next iteration; ``refused`` are this iteration's attempts that a rail refused.
 
-        Raises ``Exhausted`` when nothing is left, and ``Interrupted`` where it noticed that a pause or a stop is
-        wanted: it is asked again if the run goes on. Anything else it raises closes the iteration as proposer_failed.
+        Raises ``Exhausted`` when nothing is left, and ``Interrupted`` when it sees that a pause or a stop is requested:
+        it is called again if the run continues. Any other exception closes the iteration as proposer_failed.
         """
         ...
 
@@ -70,10 +70,10 @@ OnProgress = Callable[[str, float, int, float | None], None]
 
 @dataclass(frozen=True, slots=True)
 class SuspendControl:
-    """How a running trial hears that it should stop for now, and where it had stopped before, if it had."""
+    """Whether a running trial should suspend, and where it was suspended last, if it was."""
 
-    wanted: Callable[[], bool] = lambda: False
-    before: Suspended | None = None
+    requested: Callable[[], bool] = lambda: False  # polled while the trial runs
+    suspended_at: Suspended | None = None
 
 
 NEVER_SUSPENDED = SuspendControl()
@@ -83,84 +83,84 @@ class Trial(Protocol):
     """Measures one configuration with one seed, isolated from the caller."""
 
     def measure(
-        self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
+        self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
     ) -> Outcome | Suspended:
-        """Blocks until measured or failed; every way to fail is an outcome. Raises ``Interrupted`` only.
+        """Train and measure; every failure is an outcome. Raises ``Interrupted`` only.
 
-        Put aside as soon as ``hold.wanted``, it answers where; with that as ``hold.before`` it goes on from there, and
-        measures what it would have measured undisturbed.
+        Suspends once ``suspend.requested()`` is true and returns ``Suspended``. With that as
+        ``suspend.suspended_at`` it resumes, and its result equals that of a trial without suspension.
         """
         ...
 
 
 class Journal(Protocol):
-    """Takes records for good."""
+    """Stores records durably."""
 
     def append(self, payload: str) -> int:
-        """Durable on return. Raises ``JournalError``."""
+        """Append a record, durable on return, and return its sequence number. Raises ``JournalError``."""
         ...
 
 
 class Control(Protocol):
-    """The user's hand on the run."""
+    """Stop and pause requests of the user."""
 
     def stop_reason(self) -> str:
-        """Why the run should end now, in good order; empty to go on."""
+        """Return why the run should end now, in good order; empty to continue."""
         ...
 
     def pause_reason(self) -> str:
-        """Why the run should pause now; empty to go on."""
+        """Return why the run should pause now; empty to continue."""
         ...
 
-    def suspend_wanted(self) -> bool:
-        """Whether the pause or stop that is wanted should not wait for the running trial's end."""
+    def suspend_requested(self) -> bool:
+        """Whether the requested pause or stop should suspend the running trial instead of waiting for its end."""
         ...
 
     def wait_while_paused(self) -> None:
-        """Return when the pause is over or a stop is wanted."""
+        """Block until the pause is over or a stop is requested."""
         ...
 
 
 class Observer:
-    """Told what happens, for a terminal or a log; no exception of an observer reaches the loop. The default ignores."""
+    """Receives events for display or a log; its exceptions do not reach the loop. By default it ignores them."""
 
     def opened(self, trajectory: Trajectory) -> None:
-        """The run as read from its journal, before this process adds to it; the object stays up to date."""
+        """Receive the run as read from its journal, before this process adds to it; the loop keeps it up to date."""
 
     def recorded(self, event: Event) -> None:
-        """``event`` is durable and part of the trajectory."""
+        """Receive ``event``, which is durable and part of the trajectory."""
 
     def progressed(self, progress: Progress) -> None:
-        """Progress of the running trial."""
+        """Receive the progress of the running trial."""
 
     def heartbeat(self, stop_reason: str) -> None:
         """Called ten times a second while the daemon waits; ``stop_reason`` is empty unless the run is about to end."""
 
     def notify(self, message: str) -> None:
-        """One line for the user."""
+        """Receive one line of text for the user."""
 
     def preparing(self, stage: str, fraction: float) -> None:
-        """Progress of the preparation of a corpus."""
+        """Receive the progress of preparing a corpus."""
 
 
 class Meter(Protocol):
-    """Keeps account of power and energy, by phase. Nothing that it does raises or waits."""
+    """Accounts for power and energy by phase. No method raises or blocks."""
 
     def poll(self) -> None:
-        """Called by whoever waits, as often as it likes."""
+        """Read the sensor if a reading is due. Any code that waits calls this, as often as it can."""
         ...
 
     def phase(self, name: Phase) -> None:
-        """What happens from now on is this."""
+        """Attribute power from now on to phase ``name``."""
         ...
 
     def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
-        """What these phases took since they were last settled."""
+        """Return what these phases took since they were last settled, and reset them."""
         ...
 
 
 class NullMeter:
-    """The ``Meter`` where nobody counts."""
+    """A ``Meter`` that measures nothing."""
 
     def poll(self) -> None:
         pass

@@ -1,7 +1,7 @@
-"""What a stretch of time took, as the records carry it: joules and watts, always with their scope, method and coverage.
+"""Power and energy of an interval in a record: joules and watts, always with scope, method and coverage.
 
-What is not known is ``null``. ``energy_j`` and ``mean_w`` are of the seconds that ``coverage`` speaks of: nothing is
-scaled up. Two figures of different scope are never added.
+An unknown value is ``null``. ``energy_j`` and ``mean_w`` are of the covered share (``coverage``) of the interval only:
+nothing is scaled up. Figures of different scope are never added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Scope = Literal["system", "gpu", "package"]  # the whole machine; the GPU's boar
 PHASES: tuple[Phase, ...] = get_args(Phase)
 TRIAL_PHASES: tuple[Phase, ...] = ("start", "train", "validate")
 JOULES_PER_KWH = 3.6e6
-MOMENT_S = 1e-9  # what a gauge that was read in no time at all counts for
+MOMENT_S = 1e-9  # weight of a gauge reading in a phase of zero duration
 
 
 class Power(FrozenModel):
@@ -57,14 +57,14 @@ class Metering(FrozenModel):
 
 
 def phase_from_progress(progress: str) -> Phase:
-    """What a trial says it is at, as a phase; what nobody knows is part of its start."""
+    """Return the phase of a trial's progress report; an unknown one belongs to the start."""
     return next((phase for phase in PHASES if phase == progress), "start")
 
 
 def joined(first: Power, second: Power) -> Power:
-    """Both stretches as one. Raises ``ValueError`` for figures of different scope."""
+    """Join two intervals. Raises ``ValueError`` for figures of different scope."""
     if first.scope != second.scope:
-        raise ValueError(f"joules of {first.scope} and of {second.scope} are not added")
+        raise ValueError(f"cannot add joules of scope {first.scope} and of scope {second.scope}")
     a, b = first.span_s * first.coverage, second.span_s * second.coverage
     span_s = first.span_s + second.span_s
     energy_j = _sum(first.energy_j, second.energy_j)
@@ -89,13 +89,13 @@ def joined(first: Power, second: Power) -> Power:
 
 
 def scope_of(power: Mapping[Phase, Power]) -> Scope | None:
-    """The one scope that all joules among ``power`` are of; ``None`` where there are none, or several."""
+    """Return the one scope of all joules in ``power``; ``None`` if there are none, or several scopes."""
     scopes = {p.scope for p in power.values() if p.energy_j is not None}
     return scopes.pop() if len(scopes) == 1 else None
 
 
 def merge_phases(before: Mapping[Phase, Power], more: Mapping[Phase, Power]) -> dict[Phase, Power]:
-    """Phase by phase both; of a phase whose scope has changed, which cannot be added up, the later."""
+    """Join phase by phase; of a phase whose scope changed, which cannot be added up, return the later."""
     both = {p: joined(before[p], m) if p in before and before[p].scope == m.scope else m for p, m in more.items()}
     return {**before, **both}
 
@@ -113,7 +113,7 @@ def _either(a: bool | None, b: bool | None) -> bool | None:
 
 
 def _mean(first: Power, second: Power, name: str) -> float | None:
-    """Weighted by how long each stretch was, over those that know it."""
+    """Return the mean weighted by duration, over the intervals that have a value."""
     known = [(max(p.span_s, MOMENT_S), getattr(p, name)) for p in (first, second) if getattr(p, name) is not None]
     weight = sum(span_s for span_s, _ in known)
     return float(sum(span_s * value for span_s, value in known) / weight) if known else None

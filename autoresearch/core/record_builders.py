@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from autoresearch.core.decision import Decision
 from autoresearch.core.llm_calls import LlmCall
@@ -32,26 +32,28 @@ MAX_KEPT_REPLY_CHARS = 4096
 
 @dataclass(frozen=True, slots=True)
 class IterationTimes:
-    """Where an iteration's time went, in seconds; pauses are in none of them."""
+    """The seconds of an iteration; pauses are not counted."""
 
     wall_s: float
     propose_s: float
 
     def overhead_s(self, trials: Sequence[TrialEnded]) -> float:
-        """Wall time without proposing, training and validation. A failed trial counts as time well tried."""
-        spent = 0.0
+        """Return wall time without proposing, training and validation; a failed trial counts as training."""
+        trials_s = 0.0
         for trial in trials:
             match trial.outcome:
                 case Measurement(train_wall_s=train_s, val_wall_s=val_s):
-                    spent += train_s + val_s
+                    trials_s += train_s + val_s
                 case Failure(trial_wall_s=wall_s):
-                    spent += wall_s or 0.0
-        return max(0.0, self.wall_s - self.propose_s - spent)
+                    trials_s += wall_s or 0.0
+                case _:
+                    assert_never(trial.outcome)
+        return max(0.0, self.wall_s - self.propose_s - trials_s)
 
 
 @dataclass(slots=True)
 class AttemptLog:
-    """What asking for one iteration's candidate has come to so far. ``propose_s`` is in seconds, without pauses."""
+    """Attempts, LLM calls, replies and seconds (without pauses) spent so far on one iteration's candidate."""
 
     attempts: list[Attempt] = field(default_factory=list)
     calls: list[LlmCall] = field(default_factory=list)
@@ -59,16 +61,16 @@ class AttemptLog:
     propose_s: float = 0.0
 
     @property
-    def kept(self) -> dict[str, Any]:
-        """The fields of every record that is made of it."""
+    def record_fields(self) -> dict[str, Any]:
+        """The fields that every record built from this log has."""
         return {"attempts": tuple(self.attempts), "llm_calls": tuple(self.calls), "propose_wall_s": self.propose_s}
 
 
 def build_attempt(raw: str, source: str, verdict: Verdict, round: int = 1, spare: bool = False) -> Attempt:  # noqa: A002
-    """One attempt as it is kept: bounded, and free of lone surrogates, which UTF-8 cannot hold."""
-    kept = raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
+    """Build the record of one attempt: bounded, and free of lone surrogates, which UTF-8 cannot hold."""
+    bounded = raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
     return Attempt(
-        raw=kept,
+        raw=bounded,
         source=source,
         verdict_ok=verdict.ok,
         rail=verdict.rail,
@@ -80,8 +82,8 @@ def build_attempt(raw: str, source: str, verdict: Verdict, round: int = 1, spare
     )
 
 
-def build_proposed(verdict: Verdict, source: str, asked: AttemptLog, n: int, ts: str) -> Proposed:
-    """The record that opens iteration ``n`` with a candidate that passed, which ``source`` proposed."""
+def build_proposed(verdict: Verdict, source: str, log: AttemptLog, n: int, ts: str) -> Proposed:
+    """Build the record that opens iteration ``n`` with the candidate of ``source`` that passed the gate."""
     proposal = _proposal(verdict)
     if proposal is None or verdict.candidate is None or verdict.diff is None:
         raise ValueError("only a verdict that passed opens an iteration")
@@ -93,14 +95,14 @@ def build_proposed(verdict: Verdict, source: str, asked: AttemptLog, n: int, ts:
         diff=verdict.diff,
         candidate_cfg=dict(verdict.candidate),
         estimate=_estimate(verdict),
-        **asked.kept,
+        **log.record_fields,
     )
 
 
 def build_evaluated(
     proposed: Proposed, trajectory: Trajectory, decision: Decision, ts: str, times: IterationTimes
 ) -> Evaluated:
-    """The record of a candidate that was measured and judged."""
+    """Build the record of a candidate that was measured and judged."""
     measured = measurements(trajectory.outcomes)
     lowest = min(m.val_bpb for m in measured)
     return Evaluated(
@@ -118,16 +120,16 @@ def build_evaluated(
 def build_eval_failed(
     proposed: Proposed, trajectory: Trajectory, failure: Failure, ts: str, times: IterationTimes
 ) -> EvalFailed:
-    """The record of a candidate that could not be measured."""
+    """Build the record of a candidate that could not be measured."""
     common = _candidate(proposed, trajectory, ts, times)
     return EvalFailed(**common, reason=failure.detail, eval_metrics=failure, cause=failure.cause)
 
 
-def build_blocked(n: int, asked: AttemptLog, ts: str, wall_s: float) -> Blocked:
-    """The record of an iteration in which the rails refused every attempt."""
-    last = asked.attempts[-1]
+def build_blocked(n: int, log: AttemptLog, ts: str, wall_s: float) -> Blocked:
+    """Build the record of an iteration in which the rails refused every attempt."""
+    last = log.attempts[-1]
     return Blocked(
-        **_without_candidate(n, asked, ts, wall_s),
+        **_without_candidate(n, log, ts, wall_s),
         rail=last.rail,
         reason=last.reason,
         source=last.source,
@@ -136,16 +138,16 @@ def build_blocked(n: int, asked: AttemptLog, ts: str, wall_s: float) -> Blocked:
 
 
 def build_proposer_failed(
-    n: int, source: str, error: Exception, asked: AttemptLog, ts: str, wall_s: float
+    n: int, source: str, error: Exception, log: AttemptLog, ts: str, wall_s: float
 ) -> ProposerFailed:
-    """The record of an iteration in which the proposer raised."""
-    rail = asked.attempts[-1].rail if asked.attempts else None
+    """Build the record of an iteration in which the proposer raised."""
+    rail = log.attempts[-1].rail if log.attempts else None
     reason = describe_error(error, 1000)
-    return ProposerFailed(**_without_candidate(n, asked, ts, wall_s), rail=rail, reason=reason, source=source)
+    return ProposerFailed(**_without_candidate(n, log, ts, wall_s), rail=rail, reason=reason, source=source)
 
 
 def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
-    """The record of a run in which every requested iteration is closed."""
+    """Build the record of a run in which every requested iteration is closed."""
     evaluated = [r for r in trajectory.iterations if isinstance(r, Evaluated)]
     best = trajectory.best
     if trajectory.baseline is None:
@@ -165,7 +167,7 @@ def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComp
 
 
 def build_stopped(trajectory: Trajectory, iters: int, reason: str, ts: str) -> Stopped:
-    """The record of a run that ends in good order before its last iteration."""
+    """Build the record of a run that ends in good order before its last iteration."""
     return Stopped(
         ts=ts,
         reason=reason,
@@ -206,7 +208,7 @@ def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: Itera
     }
 
 
-def _without_candidate(n: int, asked: AttemptLog, ts: str, wall_s: float) -> dict[str, Any]:
-    overhead_s = IterationTimes(wall_s, asked.propose_s).overhead_s([])
+def _without_candidate(n: int, log: AttemptLog, ts: str, wall_s: float) -> dict[str, Any]:
+    overhead_s = IterationTimes(wall_s, log.propose_s).overhead_s([])
     fixed = {"ts": ts, "iter": n, "verdict_ok": False, "overhead_s": overhead_s, "iter_wall_s": wall_s}
-    return fixed | asked.kept
+    return fixed | log.record_fields

@@ -2,7 +2,7 @@
 
 Names that the field already tails are kept from the origin's log: ``iter, ts, stage, verdict_ok, rail, reason,
 proposal, diff, candidate_cfg, eval_metrics, val_bpb, baseline_val_bpb, improvement_frac, decision, is_new_best,
-iter_wall_s``. What was not measured is ``null``, never 0. Every time span is in seconds, every size in bytes.
+iter_wall_s``. A value that was not measured is ``null``, never 0. Every time span is in seconds, every size in bytes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class EstimateRecord(FrozenModel):
 
 
 class Attempt(FrozenModel):
-    """One raw reply of a proposer and what the gate made of it."""
+    """One raw proposal of a proposer and the gate's verdict."""
 
     raw: str
     source: str
@@ -78,7 +78,7 @@ class Attempt(FrozenModel):
     proposal: ProposalRecord | None = None
     estimate: EstimateRecord | None = None
     round: int = 1  # which of the iteration's replies it was part of
-    spare: bool = False  # another proposal of the same reply had passed before it: judged, kept, not tried
+    spare: bool = False  # judged and kept, not tried: an earlier proposal of the same reply had passed
 
 
 class Event(FrozenModel):
@@ -120,7 +120,7 @@ class Started(Event):
     proposer: str
     iters_requested: int
     torn_bytes: int = 0  # what a crash had left of a half-written line, cut off and kept aside
-    metering: Metering | None = None  # null where nothing was looked for
+    metering: Metering | None = None  # null where no sensor was looked for
 
 
 class TrialStarted(Event):
@@ -136,9 +136,9 @@ class TrialStarted(Event):
 
 
 class TrialSuspended(Metered):
-    """A trial was put aside before its end, for a pause or a stop. It is gone on with under the same number.
+    """A trial was suspended before its end, for a pause or a stop. It resumes under the same number.
 
-    ``power`` is of the phases of this part of it alone.
+    ``power`` is of the phases of this part alone.
     """
 
     stage: Literal["trial_suspended"] = "trial_suspended"
@@ -157,7 +157,7 @@ class TrialEnded(Metered):
     seed: int
     outcome: Outcome
     marks: tuple[Mark, ...] = ()
-    void: bool = False  # it is run again because of its marks, and counts for nothing but its joules
+    void: bool = False  # repeated because of its marks; only its joules count
 
 
 class Baseline(Metered):
@@ -191,7 +191,7 @@ class Iteration(Metered):
 
     iter: int
     verdict_ok: bool
-    rail: Rail | None  # null where no rail was asked
+    rail: Rail | None  # null where no rail judged
     reason: str
     attempts: tuple[Attempt, ...]
     llm_calls: tuple[LlmCall, ...] = ()
@@ -264,7 +264,7 @@ class Resumed(Metered):
 
 
 class SourceCredit(FrozenModel):
-    """What the proposals of one source have come to."""
+    """The results of one source's proposals."""
 
     source: str
     iterations: int  # closed with a candidate of this source
@@ -301,7 +301,7 @@ class LoopComplete(Metered):
     credit: tuple[SourceCredit, ...] = ()
 
 
-Closer = Evaluated | EvalFailed | Blocked | ProposerFailed
+IterationRecord = Evaluated | EvalFailed | Blocked | ProposerFailed
 Record = Annotated[
     Meta
     | Started
@@ -324,9 +324,9 @@ _RECORD: TypeAdapter[Any] = TypeAdapter(Record)
 
 
 def encode(record: BaseModel) -> str:
-    """One line of ASCII JSON, no newline: nothing a model wrote can move a cursor in the terminal of a reader.
+    """Encode a record as one line of ASCII JSON without newline: text of a model cannot control a reader's terminal.
 
-    What is written can be read again: half a surrogate pair, which no decoder takes, becomes a question mark.
+    Half a surrogate pair, which no decoder accepts, becomes a question mark, so that every line can be read back.
     """
     fields = record.model_dump(mode="json")
     ordered = {name: fields[name] for name in ("stage", "ts") if name in fields} | fields
@@ -341,12 +341,12 @@ def _dump(fields: Mapping[str, Any]) -> str:
 
 
 def decode(payload: bytes | str) -> Any:
-    """A record from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
+    """Decode a record. Raises ``JournalDamaged`` with the field that is wrong."""
     return decode_record(_RECORD, payload)
 
 
 def file_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of one line of trajectory.jsonl, the journal's ``seq`` and ``crc`` included."""
+    """Return the JSON Schema (2020-12) of one line of trajectory.jsonl, the journal's ``seq`` and ``crc`` included."""
     schema = _RECORD.json_schema(mode="serialization")
     envelope = {
         "seq": {"type": "integer", "minimum": 0, "description": "Line number, from 0, without gap."},

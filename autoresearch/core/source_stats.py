@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from autoresearch.core.records import Closer, EvalFailed, Evaluated, SourceCredit
+from autoresearch.core.records import EvalFailed, Evaluated, IterationRecord, SourceCredit
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _stats_of_one(source: str | None, outcomes: list[SourceOutcome]) -> SourceSt
     )
 
 
-def source_credits(iterations: Iterable[Closer]) -> tuple[SourceCredit, ...]:
+def source_credits(iterations: Iterable[IterationRecord]) -> tuple[SourceCredit, ...]:
     """One entry per source with a candidate that was tried, in the order of its first candidate."""
     tried = [r for r in iterations if isinstance(r, Evaluated | EvalFailed)]
     return tuple(

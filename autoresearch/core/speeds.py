@@ -13,12 +13,12 @@ from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, Po
 from rails import Config
 from rails.knob_facts import UNTIMED_KNOBS
 
-METHOD = 1  # raised with every change that makes a measured speed mean something else
+METHOD = 1  # incremented by every change after which measured speeds are not comparable
 ROUNDS = 5
 
 
 class Speed(FrozenModel):
-    """What one configuration's steps took. Tokens and seconds are those of the timed steps."""
+    """The measured speed of one configuration. Tokens and seconds are those of the timed steps."""
 
     ok: Literal[True] = True
     steps: PositiveInt  # timed, of each kind
@@ -27,7 +27,7 @@ class Speed(FrozenModel):
     random_step_ms: Positive  # median over the rounds, as all of these
     real_step_ms: Positive
     data_path_frac: float  # 1 - real / random speed: below 0 where noise is larger than the cost
-    data_path_spread: NotNegative  # half of what lies between the rounds' smallest and largest
+    data_path_spread: NotNegative  # half the range over the rounds
     batch_ms: NotNegative  # host time to make one real batch; on a GPU it can hide behind the device's work
     random_rounds_ms: tuple[Positive, ...]  # per step, one of each round
     real_rounds_ms: tuple[Positive, ...]
@@ -43,7 +43,7 @@ class Speed(FrozenModel):
 
 
 class MatmulPeak(FrozenModel):
-    """The fastest dense matrix product that a device was seen to do in one precision."""
+    """The fastest dense matrix product measured on a device in one precision."""
 
     ok: Literal[True] = True
     flops_per_s: Positive
@@ -51,13 +51,13 @@ class MatmulPeak(FrozenModel):
 
 
 class Timing(FrozenModel):
-    """How long to measure: ``steps`` of each kind, shared out over the rounds."""
+    """How long to measure: ``steps`` of each kind, divided among the rounds."""
 
     steps: Annotated[int, Field(ge=1, le=100_000)] = 20
 
     @property
     def blocks(self) -> list[int]:
-        """The steps of each round, as equal as can be: 12 are 3, 3, 2, 2, 2."""
+        """The steps of each round, as equal as possible: 12 steps are 3, 3, 2, 2, 2."""
         rounds = min(ROUNDS, self.steps)
         return [self.steps // rounds + (i < self.steps % rounds) for i in range(rounds)]
 
@@ -66,13 +66,13 @@ Swept = tuple[int, int, str]  # batch_size, seq_len, precision: what `autoresear
 
 
 def swept(cfg: Config) -> Swept:
-    """Where a configuration lies on the sweep."""
+    """Return the coordinates of a configuration on the sweep."""
     return int(cfg["batch_size"]), int(cfg["seq_len"]), str(cfg["precision"])
 
 
 SWEPT = ("batch_size", "seq_len", "precision")
-# With UNTIMED_KNOBS, what no step's time depends on. Everything else does until shown otherwise, so a new knob or a new
-# field of the yardstick makes old points count no more.
+# With UNTIMED_KNOBS, the fields that a step's time does not depend on. Everything else is assumed to matter, so a new
+# knob or a new field of the yardstick invalidates old points.
 UNTIMED_YARDSTICK = frozenset(
     {"span_start_token", "span_tokens", "span_bytes", "evaluator_version", "budget_kind", "budget_size"}
 )
@@ -106,7 +106,7 @@ class Point(FrozenModel):
     batch_size: PositiveInt
     seq_len: PositiveInt
     precision: str
-    steps: PositiveInt  # asked for, of each kind
+    steps: PositiveInt  # requested, of each kind
     outcome: Speed | Failure | None = None
     refused: str = ""
     mfu: NotNegative | None = None  # on the corpus, of the matmul peak in the same precision
@@ -143,7 +143,7 @@ def decode_speed(payload: bytes | str) -> Record:
 
 
 def speed_conditions(yardstick: Yardstick, cfg: Cfg) -> dict[str, Any]:
-    """Everything that a step's time depends on besides the swept knobs: corpus, trainer, device, versions, model."""
+    """Return what a step's time depends on besides the swept knobs: corpus, trainer, device, versions, model."""
     leave_out = UNTIMED_KNOBS.union(SWEPT)
     return {
         "method": METHOD,
@@ -153,12 +153,12 @@ def speed_conditions(yardstick: Yardstick, cfg: Cfg) -> dict[str, Any]:
 
 
 def latest_points(records: Iterable[Record], conditions_sha256: str, steps: int) -> dict[Swept, Point]:
-    """The last record of each point that was taken under these conditions with so many steps."""
+    """Return the last record of each point that was measured under these conditions with ``steps`` steps."""
     mine = (r for r in records if isinstance(r, Point) and r.conditions_sha256 == conditions_sha256)
     return {point.swept: point for point in mine if point.steps == steps}
 
 
 def latest_peaks(records: Iterable[Record], conditions_sha256: str) -> dict[str, float]:
-    """The matmul peak of each precision in FLOP/s, where one was measured under these conditions."""
+    """Return the matmul peak of each precision in FLOP/s, where one was measured under these conditions."""
     mine = (r for r in records if isinstance(r, Peak) and r.conditions_sha256 == conditions_sha256)
     return {r.precision: r.outcome.flops_per_s for r in mine if isinstance(r.outcome, MatmulPeak)}

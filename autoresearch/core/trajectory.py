@@ -1,4 +1,4 @@
-"""What the records add up to: the fold that the loop, the proposers and the reports read. No file, no clock."""
+"""The state of a run as a fold of its records, for the loop, the proposers and the reports. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases,
 from autoresearch.core.records import (
     Attempt,
     Baseline,
-    Closer,
     EvalFailed,
     Evaluated,
     Event,
+    IterationRecord,
     Meta,
     Metered,
     Proposed,
@@ -28,32 +28,32 @@ from rails import Tried
 
 @dataclass(slots=True)
 class Trajectory:
-    """A fold of records in their order; ``add`` is its only way to change, and depends on nothing but the record."""
+    """A fold of records in order. Only ``add`` changes it, and its result depends on the records alone."""
 
     meta: Meta | None = None
     baseline: Baseline | None = None
-    iterations: list[Closer] = field(default_factory=list)
-    proposed: Proposed | None = None  # the iteration that is open, if one is
+    iterations: list[IterationRecord] = field(default_factory=list)
+    proposed: Proposed | None = None  # the open iteration, if there is one
     running: TrialStarted | None = None  # the trial that began and has not ended
-    suspended: Suspended | None = None  # where the open trial was last put aside
-    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # what it took until then, if it goes on
+    suspended: Suspended | None = None  # where the open trial was last suspended
+    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # its power until then, if it resumes
     outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
     voided: list[TrialEnded] = field(default_factory=list)  # trials beside ``outcomes`` that are run again
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
-    trials_started: int = 0  # one that was put aside and goes on counts once
+    trials_started: int = 0  # a suspended trial that resumes counts once
     starts: int = 0
     best: Evaluated | None = None  # the keep with the lowest mean
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
-    trials_j: dict[Scope | None, float] = field(default_factory=dict)  # of all trials; None: a log that names no scope
+    trials_j: dict[Scope | None, float] = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
     metering: Metering | None = None  # of the last start
-    baseline_bad_luck: int = 0  # failures of the baseline that may say nothing about it
+    baseline_retryable_failures: int = 0  # failures of the baseline that chance may have caused
     tried: Tried | None = None
 
     @classmethod
     def fold(cls, records: Iterable[Event]) -> Trajectory:
-        """The trajectory after ``records``."""
+        """Return the trajectory after ``records``."""
         trajectory = cls()
         for record in records:
             trajectory.add(record)
@@ -75,17 +75,17 @@ class Trajectory:
 
     @property
     def next_trial(self) -> int:
-        """The number of the trial that begins or goes on next."""
+        """The number of the trial that begins or resumes next."""
         return self.trials_started + (self.suspended is None)
 
     def known(self) -> Tried:
-        """What R6 asks. Raises ``ValueError`` before the run has a baseline."""
+        """Return what rail R6 needs. Raises ``ValueError`` before the run has a meta record."""
         if self.tried is None:
             raise ValueError("the trajectory has no meta record yet")
         return self.tried
 
     def add(self, record: Event) -> None:
-        """Take one more record into account."""
+        """Add one record."""
         if isinstance(record, Metered):
             self._count(record.power)
         match record:
@@ -100,22 +100,24 @@ class Trajectory:
             case TrialSuspended():
                 self._meter(record.suspended.energy_j, scope_of(record.power))
                 self.running, self.suspended = None, record.suspended
-                kept = record.suspended.resumes_at is not None  # else it begins again, and what was wrong is over
+                kept = (
+                    record.suspended.resumes_at is not None
+                )  # else it starts over, and earlier disturbances no longer matter
                 self.earlier_parts = merge_phases(self.earlier_parts, record.power) if kept else {}
             case TrialEnded():
                 self._end_trial(record)
             case Baseline():
                 self.baseline = record
-                self._lower()
+                self._update_lowest()
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
                 self.voided = []
             case Proposed():
                 self.proposed = record
             case Stopped():
-                self.running = None  # dropped at the user's wish: no loss to hold against the configuration
+                self.running = None  # ended by the user, so it does not count as a loss
             case Evaluated() | EvalFailed():
                 self._close(record)
-            case _ if isinstance(record, Closer):
+            case _ if isinstance(record, IterationRecord):
                 self._close(record)
 
     def _start(self, record: Started) -> None:
@@ -126,18 +128,18 @@ class Trajectory:
         if self.running is not None:  # it began and never ended: lost with its daemon, or with the whole machine
             self.host_losses += self.running.boot_id != record.boot_id
             self.running = None
-        if self.baseline is None and first_failure(self.outcomes):  # it is measured afresh: somebody may have mended it
+        if self.baseline is None and first_failure(self.outcomes):  # measured anew: the cause may have been fixed
             self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
     def _end_trial(self, record: TrialEnded) -> None:
         self._meter(record.outcome.energy_j, scope_of(record.power))
         self.running, self.suspended, self.earlier_parts = None, None, {}
         (self.voided if record.void else self.outcomes).append(record)
-        if self.baseline is None and self._is_first_bad_luck(record.outcome):
-            self.outcomes = measured_only(self.outcomes)  # tried once more, as a candidate's would be
+        if self.baseline is None and self._is_first_retryable_failure(record.outcome):
+            self.outcomes = measured_only(self.outcomes)  # tried once more, as for a candidate
 
     def _meter(self, energy_j: float | None, scope: Scope | None) -> None:
-        """Add the joules of a trial so far, of which an earlier part may be counted already."""
+        """Add the joules of a trial so far; those of its earlier parts are counted already."""
         counted = self.suspended.energy_j or 0.0 if self.suspended else 0.0
         if energy_j is not None:
             self.trials_j[scope] = self.trials_j.get(scope, 0.0) + energy_j - counted
@@ -147,18 +149,18 @@ class Trajectory:
             if more.scope is not None:
                 self.power[more.scope] = merge_phases(self.power.get(more.scope, {}), {phase: more})
 
-    def _is_first_bad_luck(self, outcome: Outcome) -> bool:
-        unlucky = isinstance(outcome, Failure) and outcome.cause in RETRYABLE
-        self.baseline_bad_luck += unlucky
-        return unlucky and self.baseline_bad_luck == 1
+    def _is_first_retryable_failure(self, outcome: Outcome) -> bool:
+        retryable = isinstance(outcome, Failure) and outcome.cause in RETRYABLE
+        self.baseline_retryable_failures += retryable
+        return retryable and self.baseline_retryable_failures == 1
 
-    def _lower(self) -> None:
+    def _update_lowest(self) -> None:
         measured = [m.val_bpb for m in measurements(self.outcomes)]
         self.lowest = min([*measured, *([] if self.lowest is None else [self.lowest])], default=None)
 
-    def _close(self, record: Closer) -> None:
+    def _close(self, record: IterationRecord) -> None:
         self.iterations.append(record)
-        self._lower()
+        self._update_lowest()
         self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
         if isinstance(record, Evaluated):
             self.known().add(record.candidate_cfg, "measured")
@@ -170,7 +172,7 @@ class Trajectory:
 
 
 def replies_of(attempts: Sequence[Attempt]) -> list[tuple[Attempt, ...]]:
-    """An iteration's attempts, reply by reply. Records from before replies had rounds have none: one attempt each."""
+    """Group an iteration's attempts by reply. In old records without ``round`` each attempt is a reply of its own."""
     rounds: dict[tuple[str, int], list[Attempt]] = {}
     for place, attempt in enumerate(attempts):
         number = ("round", attempt.round) if "round" in attempt.model_fields_set else ("place", place)
@@ -179,15 +181,15 @@ def replies_of(attempts: Sequence[Attempt]) -> list[tuple[Attempt, ...]]:
 
 
 def measurements(trials: Iterable[TrialEnded]) -> list[Measurement]:
-    """The successful ones among ``trials``."""
+    """Return the measurements of the successful ones among ``trials``."""
     return [t.outcome for t in trials if isinstance(t.outcome, Measurement)]
 
 
 def measured_only(trials: Iterable[TrialEnded]) -> list[TrialEnded]:
-    """``trials`` without the failed ones."""
+    """Return ``trials`` without the failed ones."""
     return [t for t in trials if isinstance(t.outcome, Measurement)]
 
 
 def first_failure(trials: Iterable[TrialEnded]) -> Failure | None:
-    """The first failed one among ``trials``, if any."""
+    """Return the failure of the first failed one among ``trials``, if any."""
     return next((t.outcome for t in trials if isinstance(t.outcome, Failure)), None)

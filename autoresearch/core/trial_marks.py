@@ -1,14 +1,13 @@
-"""Whether a trial showed what its configuration can do, or was held back: pure.
+"""Marks of trials that may not show what their configuration can do. Pure.
 
-``throttled``: heat or the supply held the GPU below its clocks in a tenth of the samples of its training. The power
-cap is no such reason: a GPU at full work runs into it by design.
+``throttled``: heat or the power supply held the GPU below its clocks in a tenth of the samples of its training. The
+power cap does not count: a GPU under full load reaches it by design.
 
 ``contended``: other processes used a tenth of the GPU while it trained; on the CPU, some process waited for a core in a
 third of that time.
 
-``slow``: it computed at less than a third of the baseline's FLOP/s. A small batch may do that by itself; where the
-clocks of both are known, they must be well below the baseline's, as those of a GB10 are that is stuck in a low-power
-state.
+``slow``: it computed at less than a third of the baseline's FLOP/s. A small batch alone may cause that; where the
+clocks of both are known, they must also be well below the baseline's, as on a GB10 that is stuck in a low-power state.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ LOW_CLOCK_FRAC = 0.8
 
 
 def compute_marks(outcome: Outcome, power: Mapping[Phase, Power], baseline: Sequence[TrialEnded]) -> tuple[Mark, ...]:
-    """What is known to have been wrong, in alphabetical order; what is not known marks nothing."""
+    """Return the marks in alphabetical order; an unknown value sets no mark."""
     marks: list[Mark] = []
     train = power.get("train")
     if train and is_contended(train, outcome):
@@ -41,7 +40,7 @@ def compute_marks(outcome: Outcome, power: Mapping[Phase, Power], baseline: Sequ
 
 
 def is_contended(train: Power, outcome: Outcome) -> bool:
-    """Whether somebody else used what the trial trained on."""
+    """Whether other processes used the device that the trial trained on."""
     if (train.others_util_pct or 0.0) >= OTHERS_PCT:
         return True
     on_cpu = isinstance(outcome, Measurement) and outcome.device.startswith("cpu")
@@ -49,7 +48,7 @@ def is_contended(train: Power, outcome: Outcome) -> bool:
 
 
 def is_slow(outcome: Measurement, train: Power | None, baseline: Sequence[TrialEnded]) -> bool:
-    """Whether it was far below the baseline's speed, and not by its own nature as far as the clocks tell."""
+    """Whether the trial was far slower than the baseline and its clocks, where known, were far lower too."""
     measured = [(t.outcome, t.power.get("train")) for t in baseline if isinstance(t.outcome, Measurement)]
     rates = [rate for m, _ in measured if (rate := flops_per_s(m))]
     own = flops_per_s(outcome)
@@ -62,5 +61,5 @@ def is_slow(outcome: Measurement, train: Power | None, baseline: Sequence[TrialE
 
 
 def flops_per_s(measured: Measurement) -> float | None:
-    """Of its training; ``None`` where that took no time."""
+    """Return the FLOP/s of training; ``None`` if training took no time."""
     return measured.train_flops / measured.train_wall_s if measured.train_wall_s > 0 else None

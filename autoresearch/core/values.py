@@ -21,7 +21,7 @@ class FrozenModel(BaseModel):
 
 
 def decode_record(kind: TypeAdapter[T], payload: bytes | str) -> T:
-    """A record of this kind from its JSON. Raises ``JournalDamaged`` saying which field is wrong."""
+    """Decode a record of this kind. Raises ``JournalDamaged`` with the field that is wrong."""
     try:
         return kind.validate_json(payload)
     except ValidationError as e:
@@ -39,6 +39,6 @@ Cfg = dict[str, KnobValue]
 
 
 def sha256_of(value: FrozenModel | Mapping[str, Any]) -> str:
-    """Hash of a value's canonical JSON."""
+    """Return the SHA-256 of a value's canonical JSON, in hexadecimal."""
     plain = value.model_dump(mode="json") if isinstance(value, FrozenModel) else dict(value)
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -79,7 +79,7 @@ class RunControl:
         with suppress(Exception):
             self.heartbeat(stopping)
 
-    def suspend_wanted(self) -> bool:
+    def suspend_requested(self) -> bool:
         """Whether the running trial is not to be waited for: "now" in the flag, or a signal that has waited enough."""
         if self._signal and self.drain_max_s is not None and self.clock() - self._signalled_at >= self.drain_max_s:
             return True

@@ -25,7 +25,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from autoresearch.core.ports import Exhausted, Reply
-from autoresearch.core.records import Attempt, Closer, EvalFailed, Evaluated
+from autoresearch.core.records import Attempt, EvalFailed, Evaluated, IterationRecord
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
@@ -50,7 +50,7 @@ class TpeProposer:
     seed: int
     name: str = "tpe"
     _study: optuna.Study | None = None
-    _observed: list[Closer] = field(default_factory=list)
+    _observed: list[IterationRecord] = field(default_factory=list)
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from autoresearch.core.records import Closer, Event, Meta, decode
+from autoresearch.core.records import Event, IterationRecord, Meta, decode
 from autoresearch.core.trajectory import replies_of
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report import native, origin
@@ -57,7 +57,7 @@ def raw_replies(path: Path) -> list[tuple[str, ...]]:
     history = load(path)
     file = _file_of(path)
     if _is_ours(_read(file, HEAD_BYTES)):
-        closed = (r for r in _records(file) if isinstance(r, Closer))
+        closed = (r for r in _records(file) if isinstance(r, IterationRecord))
         return [tuple(a.raw for a in reply) for r in closed for reply in replies_of(r.attempts)]
     rows = [r for r in history.rows if r.knob]
     return [(json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}),) for r in rows]

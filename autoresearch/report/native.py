@@ -12,10 +12,10 @@ from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
 from autoresearch.core.records import (
     Attempt,
     Baseline,
-    Closer,
     EvalFailed,
     Evaluated,
     Event,
+    IterationRecord,
     LoopComplete,
     Meta,
     Paused,
@@ -68,7 +68,7 @@ class HistoryBuilder:
                 self.state, self.why = "stopped", reason
             case LoopComplete():
                 self.state, self.why = "complete", None
-            case _ if isinstance(record, Closer):
+            case _ if isinstance(record, IterationRecord):
                 self.rows.append(with_marks(_row(record, self.outcomes), self._taken()))
 
     def _ended(self, trial: TrialEnded) -> None:
@@ -136,7 +136,7 @@ def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:
     )
 
 
-def _row(record: Closer, outcomes: Mapping[int, Outcome]) -> Row:
+def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
     common: dict[str, Any] = {
         "iter": record.iter,
         "stage": record.stage,

@@ -34,5 +34,5 @@ YARDSTICK = Yardstick(
 def fake_backend(
     settings: Settings, policy: Policy, run_dir: Path, aborted: Callable[[], bool], observer: Observer
 ) -> TrialBackend:
-    """A bench without corpus, device or process."""
+    """Build a trial backend without corpus, device or process."""
     return TrialBackend(FakeTrial(aborted=aborted), YARDSTICK, None, timer=FakeTimer())

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class FakeControl:
-    """The user's hand: set ``pause`` or ``stop`` to the reason; a pause ends as soon as it is waited for.
+    """Set ``pause`` or ``stop`` to a reason to request it; ``wait_while_paused`` ends the pause at once.
 
-    With ``now`` neither waits for the running trial.
+    With ``now`` the running trial is suspended.
     """
 
     stop: str = ""
@@ -22,7 +22,7 @@ class FakeControl:
     def pause_reason(self) -> str:
         return self.pause
 
-    def suspend_wanted(self) -> bool:
+    def suspend_requested(self) -> bool:
         return self.now and bool(self.stop or self.pause)
 
     def wait_while_paused(self) -> None:

@@ -1,4 +1,4 @@
-"""Exchanges with an LLM server, as exchanges.jsonl holds them."""
+"""Records of exchanges.jsonl without an LLM server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from autoresearch.core.llm_calls import Classification, Exchange, Message
 
 
 def fake_exchange(number: int, *slices: str, n: int = 1, round: int = 1, **changes: object) -> Exchange:  # noqa: A002
-    """The ``number``th exchange, in iteration ``n``, with these proposals in its answer; none where the call failed."""
+    """Build exchange ``number`` in iteration ``n`` with these proposals in its answer; without any, an empty answer."""
     fields: dict[str, object] = {
         "ts": "2026-11-21T22:00:00.000Z",
         "exchange": number,

@@ -1,4 +1,4 @@
-"""The real loop and the real gate around a proposer, in memory."""
+"""The real loop and the real gate around a proposer, in memory, without files and processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fake_loop(
     estimator: Estimator | None = None,
     trajectory: Trajectory | None = None,
 ) -> Loop:
-    """The loop of a run that begins, or of one that goes on with ``trajectory``."""
+    """Build the loop of a new run, or of one that continues ``trajectory``."""
     policy = build_policy(settings)
     loop = Loop(
         trajectory=Trajectory() if trajectory is None else trajectory,

@@ -13,9 +13,10 @@ from autoresearch.core.values import Cfg
 
 @dataclass(slots=True)
 class FakeTimer:
-    """Steps whose time is proportional to their tokens and twice as long in bf16; failures as told, as ``FakeTrial``.
+    """Step times are proportional to the tokens of a step, and twice as long in bf16.
 
-    ``timed`` remembers the configurations it was asked for.
+    ``fail`` and ``no_peak`` return a ``Failure`` for configurations that should fail, else ``None``. ``timed``
+    records the configurations.
     """
 
     fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
@@ -42,7 +43,7 @@ class FakeTimer:
 
 
 def fake_speed(tokens_per_step: int, slower: float = 1.0, steps: int = 20) -> Speed:
-    """A whole ``Speed``: 1,000 random tokens a millisecond where ``slower`` is 1, and a data path that costs 1%."""
+    """Build a ``Speed``: 1,000 random tokens per millisecond where ``slower`` is 1, and a data path that costs 1%."""
     random_ms = slower * tokens_per_step / 1000
     real_ms = random_ms / 0.99
     return Speed(

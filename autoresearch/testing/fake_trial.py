@@ -1,4 +1,4 @@
-"""A trial that answers by arithmetic instead of training."""
+"""A trial that computes its result by a formula instead of training."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ STEP_S = 0.001
 
 @dataclass(slots=True)
 class FakeTrial:
-    """A bowl around one best learning rate, with noise of the seed's (or ``bpb``); failures and delays as told.
+    """val_bpb is a parabola around one best learning rate, with noise that depends on the seed, or ``bpb``.
 
-    ``fail`` answers a ``Failure`` for configurations that should fail, else ``None``; a trial takes ``takes_s``.
+    ``fail`` returns a ``Failure`` for configurations that should fail, else ``None``; a trial takes ``takes_s``.
+    ``measured`` records configurations and seeds.
     """
 
     fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
@@ -35,33 +36,33 @@ class FakeTrial:
     bpb: Callable[[Cfg, int], float] | None = None
 
     def measure(
-        self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
+        self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
     ) -> Outcome | Suspended:
-        """See ``ports.Trial``; the same configuration and seed always measure the same. A step takes ``STEP_S``."""
+        """See ``ports.Trial``; deterministic in configuration and seed. A step takes ``STEP_S``."""
         self.measured.append((cfg, seed))
-        step = (hold.before.resumes_at or 0) if hold.before else 0
+        step = (suspend.suspended_at.resumes_at or 0) if suspend.suspended_at else 0
         while step * STEP_S < self.takes_s:
             if self.aborted():
                 raise Interrupted("stopped at once")
-            if hold.wanted():
+            if suspend.requested():
                 s = step * STEP_S
                 return Suspended(step=step, resumes_at=step, train_wall_s=s, val_wall_s=0.0, trial_wall_s=s)
             on_progress("train", 0.5, step, None)
             time.sleep(STEP_S)
             step += 1
         outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
-        return add_earlier_parts(outcome, hold.before)
+        return add_earlier_parts(outcome, suspend.suspended_at)
 
 
 def fake_bpb(cfg: Cfg, seed: int) -> float:
-    """About 2 bits per byte, best at lr = 3e-3, with 0.1% of noise that depends on configuration and seed only."""
+    """Return about 2 bits per byte, best at lr = 3e-3, with 0.1% of noise from configuration and seed only."""
     digest = hashlib.sha256(f"{sha256_of(cfg)}:{seed}".encode()).digest()
     noise = int.from_bytes(digest[:4], "little") / 2**32 - 0.5
     return 2.0 + 0.05 * math.log10(float(cfg["lr"]) / 3e-3) ** 2 + 0.004 * noise
 
 
 def measurement(val_bpb: float) -> Measurement:
-    """A whole measurement around one val_bpb."""
+    """Build a complete measurement with this val_bpb."""
     return Measurement(
         val_bpb=val_bpb,
         val_nats_per_token=val_bpb * math.log(2),

@@ -1,4 +1,4 @@
-"""An observer that remembers what it was told."""
+"""An observer that records events and messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autoresearch.core.records import Event
 
 @dataclass(slots=True)
 class RecordingObserver(Observer):
-    """Remembers what it was told."""
+    """Records events and messages in lists."""
 
     events: list[Event] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)

@@ -15,10 +15,10 @@ from autoresearch.core.trajectory import Trajectory
 
 @dataclass(slots=True)
 class ScriptedProposer:
-    """Answers as told, one reply after the other; an exception is raised, the end of the script is ``Exhausted``.
+    """Returns one reply of the script after the other; raises an exception in it, and ``Exhausted`` at its end.
 
-    Text is a reply of the script's own; a whole ``Reply`` is answered as it is. ``asked`` remembers each question: the
-    number of the iteration, and the attempts that had been refused.
+    Text becomes a ``Reply`` with the proposer's own name as source; a ``Reply`` is returned unchanged. ``asked``
+    records each call: the number of the iteration, and the attempts that had been refused.
     """
 
     replies: list[str | Reply | Exception]

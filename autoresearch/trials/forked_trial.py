@@ -43,25 +43,28 @@ class ForkedTrial:
     memory_cap_bytes: int | None = None
 
     def measure(
-        self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl = NEVER_SUSPENDED
+        self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. A server lost between trials is restarted; lost during a trial, the trial failed."""
-        spec, resume = self.spec(cfg, seed), hold.before is not None and hold.before.resumes_at is not None
+        spec, resume = (
+            self.spec(cfg, seed),
+            suspend.suspended_at is not None and suspend.suspended_at.resumes_at is not None,
+        )
         if not resume:  # a checkpoint there is of a trial that has ended, or of one whose record was lost
             shutil.rmtree(self.checkpoint, ignore_errors=True)
         request = TrialRequest(spec=spec, checkpoint=str(self.checkpoint), resume=resume)
         began = time.monotonic()
         outcome: Outcome | Suspended
         try:
-            outcome = self._in_child(request, OUTCOME_OR_SUSPENDED, on_progress, hold)
+            outcome = self._in_child(request, OUTCOME_OR_SUSPENDED, on_progress, suspend)
         except SuspendFailed as e:
-            outcome = suspended_at_last_checkpoint(e, hold.before, time.monotonic() - began)
+            outcome = suspended_at_last_checkpoint(e, earlier, time.monotonic() - began)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
             detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
             outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
         if not isinstance(outcome, Suspended):
             shutil.rmtree(self.checkpoint, ignore_errors=True)
-        return add_earlier_parts(outcome, hold.before)
+        return add_earlier_parts(outcome, earlier)
 
     def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
         """The training speed of ``cfg``, measured in a process of its own. Raises ``Interrupted``."""
@@ -77,14 +80,14 @@ class ForkedTrial:
         request: LimitedRequest,
         answers: TypeAdapter[T],
         on_progress: OnProgress,
-        hold: SuspendControl = NEVER_SUSPENDED,
+        suspend: SuspendControl = NEVER_SUSPENDED,
     ) -> T:
         limit = self.memory_limit()
         spec = request.spec.model_copy(update={"memory_limit_bytes": limit})
         data_limit = limit if spec.device == "cpu" else None
         request = request.model_copy(update={"spec": spec, "data_limit_bytes": data_limit})
         began = time.monotonic()
-        output, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, hold)
+        output, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, suspend)
         self._keep_stderr(output)
         return judge_end(output, exit_code, peak, time.monotonic() - began, answers)
 

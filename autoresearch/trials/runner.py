@@ -52,11 +52,11 @@ class ChildRunner:
         on_progress: OnProgress,
         limit: int | None,
         deadline_s: float,
-        hold: SuspendControl = NEVER_SUSPENDED,
+        suspend: SuspendControl = NEVER_SUSPENDED,
     ) -> tuple[ChildOutput, int | None, int | None]:
         """Fork, follow and reap one child: its output, exit code (``None``: lost with the server) and peak bytes.
 
-        Raises ``Interrupted``, and ``SuspendFailed`` if ``hold`` requests a suspension and the child cannot suspend.
+        Raises ``Interrupted``, and ``SuspendFailed`` if ``suspend`` requests a suspension and the child cannot suspend.
         """
         result_r, result_w = os.pipe()
         stderr_r, stderr_w = os.pipe()
@@ -72,8 +72,8 @@ class ChildRunner:
                 for fd in child_ends:
                     os.close(fd)
             output = ChildOutput(on_progress)
-            guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit, hold.before)
-            stop_request = StopRequest(hold.wanted, suspend_w, self.suspend_deadline_s)
+            guard = Guard(pid, time.monotonic() + deadline_s, deadline_s, limit, suspend.suspended_at)
+            stop_request = StopRequest(suspend.requested, suspend_w, self.suspend_deadline_s)
             try:
                 exit_code, peak = self._follow(output, guard, stop_request, result_r, stderr_r)
             except ServerLost:

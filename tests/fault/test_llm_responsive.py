@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from autoresearch.core.llm_calls import Classification
-from autoresearch.core.records import Baseline, Closer, Paused, Stopped, decode
+from autoresearch.core.records import Baseline, IterationRecord, Paused, Stopped, decode
 from autoresearch.storage.exchange_log import read_exchanges
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import is_locked
@@ -158,7 +158,7 @@ def test_a_pause_is_heard_at_once_and_after_it_the_night_goes_on(night: Night) -
     begun = stages.index("paused")
     assert stages[begun : begun + 3] == ["paused", "resumed", "proposed"]
     assert stages[-1] == "loop_complete"
-    closed = [r for r in records if isinstance(r, Closer)]
+    closed = [r for r in records if isinstance(r, IterationRecord)]
     assert [(r.iter, r.source) for r in closed] == [(1, "tpe"), (2, "tpe")]
     assert len(night.server.chats) == asked + 2, "the same again after the pause, and then for the second iteration"
     exchanges = read_exchanges(night.run_dir)
@@ -178,7 +178,7 @@ def test_a_daemon_that_was_killed_while_it_waited_is_followed_by_one_that_goes_o
     night.begin(deadline_s=1.0)
     records = night.see_the_end()
     assert sum(isinstance(r, Baseline) for r in records) == 1
-    closed = [r for r in records if isinstance(r, Closer)]
+    closed = [r for r in records if isinstance(r, IterationRecord)]
     assert [r.iter for r in closed] == [1, 2]
     exchanges = read_exchanges(night.run_dir)
     assert [e.exchange for e in exchanges] == list(range(1, len(exchanges) + 1))

@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 
 from autoresearch.core.measurement import Cause, Failure, Measurement
-from autoresearch.core.records import Closer, EvalFailed, Paused, Resumed, Started, Stopped, TrialEnded, TrialStarted
+from autoresearch.core.records import (
+    EvalFailed,
+    IterationRecord,
+    Paused,
+    Resumed,
+    Started,
+    Stopped,
+    TrialEnded,
+    TrialStarted,
+)
 from tests.fake_llm import FakeLlm, Wire, answers, says
 from tests.systemd_night import check_whole, in_a_trial, last, main_pid
 from tests.systemd_sandbox import HOME, PYTHON, NoSandboxError, Sandbox, have_ended, until, why_not
@@ -125,7 +134,7 @@ def test_another_user_pauses_and_resumes_and_can_do_nothing_else(box, start):
     paused = last(box, name, Paused)
     found = box.records(name)
     closed = found[found.index(paused) - 1]
-    assert isinstance(closed, Closer)
+    assert isinstance(closed, IterationRecord)
     assert seconds_between(closed, paused) < 2
     until("the trial's end", lambda: len(box.processes(name)) == 2)  # daemon and server: no trial, no accelerator
     assert box.show(name, "ActiveState") == "active"
@@ -144,7 +153,7 @@ def test_stop_drains_the_running_trial_and_the_next_start_goes_on(box, start):
     name = start("drain", seconds=3.0)
     in_a_trial(box, name)
     before = stop(box, name)
-    assert isinstance(before[-2], Closer)
+    assert isinstance(before[-2], IterationRecord)
     assert "SIGTERM: stopping" in box.journal(name)
     assert f"to continue: systemctl start autoresearch@{name}\n" in box.journal(name)
     start(name, seconds=3.0)
@@ -303,7 +312,7 @@ def test_a_finished_run_ends_well_at_once(box, start):
     for _ in range(2):
         name = start("done", "--wait", iters=1)  # until it is over again; what ends badly would be an error here
         assert box.show(name, "Result") == "success"
-    assert sum(isinstance(r, Closer) for r in box.records(name)) == 1
+    assert sum(isinstance(r, IterationRecord) for r in box.records(name)) == 1
     assert box.journal(name).count("Deactivated successfully") == 2
 
 

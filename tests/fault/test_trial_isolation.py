@@ -252,7 +252,7 @@ class TestPause:
             return lab.trial.spec(cfg, seed).model_copy(update={"corpus": str(tmp_path)})
 
         trial = dataclasses.replace(lab.trial, spec=slow)
-        aside = trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(wanted=lambda: True))
+        aside = trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(requested=lambda: True))
         assert isinstance(aside, Suspended)
         assert (aside.step, aside.resumes_at, aside.problem) == (0, None, "it had not begun to train")
 
@@ -283,7 +283,7 @@ class TestPause:
         assert isinstance(second, Suspended)
         assert second.resumes_at == first.step
         assert second.trial_wall_s > first.trial_wall_s
-        end = lab.trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(before=second))
+        end = lab.trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(suspended_at=second))
         assert isinstance(end, Measurement)
         assert end.val_bpb.hex() == lab.normal.hex()
         assert not lab.trial.checkpoint.exists()
@@ -297,7 +297,7 @@ class TestPause:
             lab.strike(signal.SIGSTOP)
             lab.strike(signal.SIGKILL)
 
-        outcome = lab.trial.measure(lab.baseline, 0, strike, SuspendControl(wanted=lambda: bool(trains)))
+        outcome = lab.trial.measure(lab.baseline, 0, strike, SuspendControl(requested=lambda: bool(trains)))
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.KILLED
 
@@ -306,7 +306,7 @@ class TestPause:
         first = lab.trial.measure(lab.baseline, 0, lambda *_: trains.append(True), SuspendControl(lambda: bool(trains)))
         assert isinstance(first, Suspended)
         long_ago = first.model_copy(update={"train_wall_s": 59.9, "val_wall_s": 0.1})
-        outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(before=long_ago))
+        outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(suspended_at=long_ago))
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.TIMEOUT
 
@@ -317,7 +317,7 @@ class TestPause:
         assert isinstance(first, Suspended)
         shutil.rmtree(lab.trial.checkpoint)
         long_ago = first.model_copy(update={"step": 1, "resumes_at": 1, "train_wall_s": 59.9, "val_wall_s": 0.1})
-        outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(before=long_ago))
+        outcome = lab.trial.measure(lab.baseline, 0, lambda *_: None, SuspendControl(suspended_at=long_ago))
         assert isinstance(outcome, Measurement)
         assert outcome.val_bpb.hex() == lab.normal.hex()
 

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from autoresearch.core.records import Closer, decode
+from autoresearch.core.records import IterationRecord, decode
 from autoresearch.daemon import service
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import is_locked, lock_holder
@@ -147,7 +147,7 @@ def finished(make_settings, run_dir: Path) -> Path:
 
 def closed(run_dir: Path) -> int:
     """How many iterations are."""
-    return sum(isinstance(decode(payload), Closer) for payload in read(run_dir / "trajectory.jsonl").payloads)
+    return sum(isinstance(decode(payload), IterationRecord) for payload in read(run_dir / "trajectory.jsonl").payloads)
 
 
 @pytest.mark.slow

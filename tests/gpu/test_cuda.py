@@ -118,11 +118,11 @@ def test_put_aside_and_gone_on_with_it_measures_the_same(make: Make, trainer: st
     whole, before = measured(backend, cfg), None
     for _ in range(2):
         trains: list[bool] = []
-        hold = SuspendControl(lambda t=trains: bool(t), before)
-        before = backend.trial.measure(cfg, 0, lambda *_, t=trains: t.append(True), hold)
+        suspend = SuspendControl(lambda t=trains: bool(t), before)
+        before = backend.trial.measure(cfg, 0, lambda *_, t=trains: t.append(True), suspend)
         assert isinstance(before, Suspended)
         assert before.resumes_at == before.step
-    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
+    end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(suspended_at=before))
     assert isinstance(end, Measurement)
     assert end.train_steps == whole.train_steps
     assert end.val_bpb == pytest.approx(whole.val_bpb, rel=1e-5)

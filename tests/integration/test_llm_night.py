@@ -18,7 +18,7 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.llm_calls import ANSWERED, LLM_SOURCE, Classification
-from autoresearch.core.records import Closer, Evaluated, Event
+from autoresearch.core.records import Evaluated, Event, IterationRecord
 from autoresearch.daemon.service import run
 from autoresearch.report import load_records
 from autoresearch.storage.exchange_log import read_exchanges
@@ -49,7 +49,7 @@ def night(tmp_path: Path, server: tiny_llm.TinyServer, make_settings) -> Callabl
 
 
 def closed(settings: Settings) -> list[Any]:
-    return [r for r in load_records(settings.run_dir) if isinstance(r, Closer)]
+    return [r for r in load_records(settings.run_dir) if isinstance(r, IterationRecord)]
 
 
 def test_five_iterations_of_the_real_loop(night, small_corpus: Path, quick_trials: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ class Between(RecordingObserver):
 
     def recorded(self, event: Event) -> None:
         super().recorded(event)
-        if isinstance(event, Closer) and (deed := self.deeds.pop(event.iter, None)):
+        if isinstance(event, IterationRecord) and (deed := self.deeds.pop(event.iter, None)):
             deed()
 
 
@@ -145,7 +145,7 @@ def test_killed_in_the_middle_of_a_reply(night, server: tiny_llm.TinyServer) -> 
         class Arms(RecordingObserver):
             def recorded(self, event: Event) -> None:
                 super().recorded(event)
-                if isinstance(event, Closer) and event.iter == 1:
+                if isinstance(event, IterationRecord) and event.iter == 1:
                     between.kills_at_chat = True
 
         assert run(settings, Arms(), make_backend=fake_backend) == "complete"

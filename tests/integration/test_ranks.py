@@ -105,7 +105,7 @@ def test_put_aside_and_gone_on_with_it_is_bitwise_the_same(
         assert (end.resumes_at, end.problem) == (end.step, "")
         assert before is None or end.step >= before.step
         before = end
-    end = trial.measure(baseline, 0, lambda *_: None, SuspendControl(before=before))
+    end = trial.measure(baseline, 0, lambda *_: None, SuspendControl(suspended_at=before))
     assert isinstance(end, Measurement)
     same = ("val_bpb", "train_loss_first", "train_loss_last", "train_steps")
     assert [getattr(end, name) for name in same] == [getattr(whole, name) for name in same]
@@ -122,7 +122,7 @@ def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(
     assert isinstance(aside, Suspended)
     (part,) = trial.checkpoint.glob("*-rank-1.pt")
     part.unlink()
-    end = trial.measure(baseline, 0, lambda *_: None, SuspendControl(before=aside))
+    end = trial.measure(baseline, 0, lambda *_: None, SuspendControl(suspended_at=aside))
     assert isinstance(end, Measurement)
     assert end.val_bpb == whole.val_bpb
 

@@ -16,10 +16,10 @@ from autoresearch.core.ports import Observer
 from autoresearch.core.records import (
     Baseline,
     Blocked,
-    Closer,
     EvalFailed,
     Evaluated,
     Event,
+    IterationRecord,
     LoopComplete,
     Paused,
     Proposed,
@@ -110,7 +110,7 @@ class Terminal(Observer):
                 self._what = f"{p.knob} = {p.new_value}"
             case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
                 self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
-            case _ if isinstance(event, Closer):
+            case _ if isinstance(event, IterationRecord):
                 self._print(iteration_line(event, self._number(event.iter)))
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
@@ -155,7 +155,7 @@ def suspended_line(where: Suspended) -> str:
     return f"the running trial is ended in step {where.step} and {again} later: {where.problem}"
 
 
-def iteration_line(record: Closer, number: str) -> str:
+def iteration_line(record: IterationRecord, number: str) -> str:
     """One closed iteration on one line."""
     whose = _whose(record)
     match record:
@@ -171,7 +171,7 @@ def iteration_line(record: Closer, number: str) -> str:
             return f"{number:>8}  the proposer failed: {record.reason}"
 
 
-def _whose(record: Closer) -> str:
+def _whose(record: IterationRecord) -> str:
     """Whose change it was, where an LLM was asked; and how its last call ended where it was not the LLM's."""
     if not record.llm_calls:
         return ""

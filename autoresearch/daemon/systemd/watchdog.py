@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer, Progress
 from autoresearch.core.records import (
-    Closer,
     Event,
+    IterationRecord,
     LoopComplete,
     Paused,
     Proposed,
@@ -90,7 +90,7 @@ class WatchdogObserver(Observer):
                 self._stopping = ""
                 self._feed(STOPPING=1)
                 return
-            case _ if isinstance(event, Closer):
+            case _ if isinstance(event, IterationRecord):
                 self._doing, self._what = "proposing", ""
         self._feed()
 

@@ -40,7 +40,7 @@ class ControlContract:
 
     def test_every_reason_is_empty_while_nothing_is_requested(self, control: Control) -> None:
         assert (control.stop_reason(), control.pause_reason()) == ("", "")
-        assert control.suspend_wanted() is False
+        assert control.suspend_requested() is False
 
     def test_without_a_pause_there_is_nothing_to_wait_for(self, control: Control) -> None:
         control.wait_while_paused()
@@ -70,13 +70,13 @@ class ControlContract:
 
     def test_only_a_pause_that_does_not_wait_for_the_trial_suspends_it(self, control: Control) -> None:
         self.request_pause(control)
-        assert control.suspend_wanted() is False
+        assert control.suspend_requested() is False
         self.end_pause(control)
         self.request_pause(control, now=True)
         assert control.pause_reason()
-        assert control.suspend_wanted() is True
+        assert control.suspend_requested() is True
         self.end_pause(control)
-        assert control.suspend_wanted() is False
+        assert control.suspend_requested() is False
 
     def test_the_wait_ends_with_the_pause(self, control: Control) -> None:
         self.request_pause(control)

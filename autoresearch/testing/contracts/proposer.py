@@ -15,7 +15,7 @@ from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Proposer
 from autoresearch.core.record_builders import build_attempt
-from autoresearch.core.records import Attempt, Blocked, Closer, EvalFailed, Evaluated, ProposerFailed
+from autoresearch.core.records import Attempt, Blocked, EvalFailed, Evaluated, IterationRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.backend import TrialBackend, refusal_for_cost
@@ -52,7 +52,7 @@ def change_of(raw: str) -> tuple[str, object]:
     return fields["knob"], fields["new_value"]
 
 
-def raws(iteration: Closer) -> list[str]:
+def raws(iteration: IterationRecord) -> list[str]:
     return [attempt.raw for attempt in iteration.attempts]
 
 
@@ -181,7 +181,7 @@ class ProposerContract:
         so_far = Trajectory()
         assert isinstance(loop.observer, RecordingObserver)
         for event in loop.observer.events:
-            if isinstance(event, Closer):
+            if isinstance(event, IterationRecord):
                 fresh = self.maker(settings, estimator=only_small)()
                 for n, attempt in enumerate(event.attempts):
                     assert fresh.propose(so_far, event.attempts[:n]).raw == attempt.raw

@@ -54,7 +54,7 @@ class TrialContract:
 
     def measured(self, trial: Trial, cfg: Cfg, seed: int = 0, before: Suspended | None = None) -> Measurement:
         """The measurement of ``cfg``, of which nothing else may become."""
-        outcome = trial.measure(cfg, seed, ignore, SuspendControl(before=before))
+        outcome = trial.measure(cfg, seed, ignore, SuspendControl(suspended_at=before))
         assert isinstance(outcome, Measurement)
         return outcome
 
@@ -98,7 +98,7 @@ class TrialContract:
             steps.append(before.step)
         assert before is not None
         assert steps == sorted(steps)
-        end = self.measured(trial, long_cfg, before=before)
+        end = self.measured(trial, long_cfg, suspended_at=before)
         assert end.val_bpb.hex() == whole.val_bpb.hex()
         assert end.train_steps == whole.train_steps
         assert end.trial_wall_s >= before.trial_wall_s
@@ -110,9 +110,9 @@ class TrialContract:
         before = self.suspended(trial, long_cfg)
         abort.on = True
         with pytest.raises(Interrupted):
-            trial.measure(long_cfg, 0, ignore, SuspendControl(before=before))
+            trial.measure(long_cfg, 0, ignore, SuspendControl(suspended_at=before))
         abort.on = False
-        assert self.measured(trial, long_cfg, before=before).val_bpb.hex() == whole.val_bpb.hex()
+        assert self.measured(trial, long_cfg, suspended_at=before).val_bpb.hex() == whole.val_bpb.hex()
 
     def test_a_trial_that_starts_ignores_the_checkpoint_of_an_earlier_one(self, trial: Trial, long_cfg: Cfg) -> None:
         """The record of a suspended trial may have been lost with the daemon."""

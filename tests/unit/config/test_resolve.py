@@ -109,7 +109,7 @@ def test_settings_are_frozen():
         resolve({}, {}).settings.iters = 3
 
 
-# What is refused, and how it is said.
+# What is refused, and the message.
 
 UNKNOWN = [
     ("iterz", "did you mean iters?"),
@@ -440,8 +440,8 @@ def test_a_whole_number_in_a_baseline_is_the_float_that_the_knob_wants():
     assert [repr(policy.baseline[k]) for k in ("grad_clip", "weight_decay")] == ["2.0", "0.0"]
 
 
-def test_who_proposes_where_nobody_says():
-    """On a GPU box the LLM where one answers; on the CPU, where everybody begins, no server is looked for."""
+def test_the_default_proposer_of_each_profile():
+    """On a GPU box the LLM where a server answers; the CPU profile does not look for a server."""
     assert {name: resolve({"profile": name}, {}).settings.proposer for name in profile_names()} == {
         "gb10-354m": "auto",
         "h100-354m": "auto",

@@ -1,4 +1,4 @@
-"""What the stories of the loop share: a user, a clock, trials and a journal that behave as told."""
+"""Shared by the tests of the loop: a user, a clock, trials and a journal that the test controls."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def with_room_for_a_keep(make_settings: Callable[..., Settings]) -> Callable[...
 
 
 class Killed(BaseException):
-    """SIGKILL: nobody catches it, and nothing after it happens."""
+    """SIGKILL: it cannot be caught, and nothing runs after it."""
 
 
 @dataclass
 class Clock:
-    """Moves only when told."""
+    """A clock that the test moves."""
 
     now: float = 1000.0
 
@@ -64,20 +64,20 @@ class Clock:
 
 @dataclass
 class Measures:
-    """A trial that answers what a function says, and remembers what it was given."""
+    """A trial whose outcome is the result of a function; it records its arguments."""
 
     answer: Callable[..., Outcome]
     with_progress: bool = False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl) -> Outcome:
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl) -> Outcome:
         self.measured.append((cfg, seed))
         return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 
 
 @dataclass
 class Reactions(RecordingObserver):
-    """A user who does something when a certain record shows up."""
+    """A user who acts when a certain record appears."""
 
     react: Callable[[Event], None] = lambda _event: None
 
@@ -88,7 +88,7 @@ class Reactions(RecordingObserver):
 
 @dataclass
 class MortalJournal(MemoryJournal):
-    """The process dies right after the ``last``th record is durable, before anybody hears of it."""
+    """The process dies right after the ``last``th record is durable, before an observer receives it."""
 
     last: int = 10**9
 
@@ -114,8 +114,8 @@ def only(kind: type[T], loop: Loop) -> list[T]:
 
 
 def started(boot_id: str, iters: int) -> Started:
-    who = {"pid": 2, "host": "desk", "autoresearch_version": "0", "proposer": "script"}
-    return Started(ts="now", boot_id=boot_id, iters_requested=iters, **who)
+    fields = {"pid": 2, "host": "desk", "autoresearch_version": "0", "proposer": "script"}
+    return Started(ts="now", boot_id=boot_id, iters_requested=iters, **fields)
 
 
 def restarted(loop: Loop, settings: Settings, replies: Sequence[str | Exception], boot_id: str = "boot") -> Loop:
@@ -132,15 +132,15 @@ def restarted(loop: Loop, settings: Settings, replies: Sequence[str | Exception]
 
 @dataclass
 class Attentive(ScriptedProposer):
-    """One that waits for a server, notices there that the user wants something (``wish``), and gives up waiting."""
+    """A proposer that waits for a server, sees a pause or stop request of the user (``request``), and stops waiting."""
 
-    wish: Callable[[], None] = lambda: None
+    request: Callable[[], None] = lambda: None
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         try:
             return ScriptedProposer.propose(self, trajectory, refused)
         except Interrupted:
-            self.wish()
+            self.request()
             raise
 
 
@@ -149,7 +149,7 @@ NOTICED = Interrupted("the proposer was interrupted")
 
 @dataclass
 class Hasty(RecordingObserver):
-    """A user who wants each of the first ``times`` trials to stop now, as soon as it trains."""
+    """A user who requests an immediate stop of each of the first ``times`` trials, once it trains."""
 
     control: FakeControl = field(default_factory=lambda: FakeControl(now=True))
     times: int = 1

@@ -1,4 +1,4 @@
-"""Keep or revert: the threshold is where it says, all trials count, and units do not matter."""
+"""Keep or revert: the threshold is exact, all trials count, and units do not matter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autoresearch.core.decision import decide, mean_bpb, wanted_seed
+from autoresearch.core.decision import decide, mean_bpb, next_seed
 from autoresearch.core.measurement import Cause, Failure, Outcome
 from autoresearch.core.records import DecisionRule, TrialEnded
 from autoresearch.testing.fake_trial import measurement
@@ -120,6 +120,6 @@ class TestLaws:
 class TestWantedSeed:
     def test_the_rule_asks_for_its_seed_and_then_for_nothing(self) -> None:
         seventeen = DecisionRule(accept_delta_frac=0.005, seed=17)
-        assert wanted_seed([], [], seventeen) == 17
-        assert wanted_seed([ended(3, measurement(2.0))], [], seventeen) == 17
-        assert wanted_seed([ended(17, measurement(2.0))], [], seventeen) is None
+        assert next_seed([], [], seventeen) == 17
+        assert next_seed([ended(3, measurement(2.0))], [], seventeen) == 17
+        assert next_seed([ended(17, measurement(2.0))], [], seventeen) is None

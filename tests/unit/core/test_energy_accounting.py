@@ -1,4 +1,4 @@
-"""Joules and marks on their way into the records, told by the real loop with a meter that says what it is told."""
+"""Joules and marks in the records of the real loop, with a fake meter."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ FAR = {"baseline.lr": 3e-4}
 
 @dataclass(slots=True)
 class Phased(FakeTrial):
-    """A trial that says what it is at."""
+    """A trial that reports its phases."""
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: SuspendControl = SuspendControl()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, suspend: SuspendControl = SuspendControl()) -> Any:
         for phase in ("train", "validate"):
             on_progress(phase, 1.0, 1, None)
-        return FakeTrial.measure(self, cfg, seed, on_progress, hold)
+        return FakeTrial.measure(self, cfg, seed, on_progress, suspend)
 
 
 def loop_with(make_settings, meter: FakeMeter, budget_kind: str = "steps", trial: FakeTrial | None = None) -> Loop:
@@ -78,7 +78,7 @@ def test_a_meter_that_knows_nothing_leaves_null(make_settings) -> None:
 def test_the_phases_in_their_order(make_settings) -> None:
     meter = FakeMeter()
     loop_with(make_settings, meter).run()
-    heard = [p for n, p in enumerate(meter.heard) if n == 0 or meter.heard[n - 1] != p]
+    heard = [p for n, p in enumerate(meter.phases) if n == 0 or meter.phases[n - 1] != p]
     trial = ["start", "train", "validate", "idle"]
     assert heard == [*trial, "propose", "idle", *trial]
 
@@ -88,7 +88,7 @@ def test_a_pause_is_a_phase_and_so_is_what_comes_after(make_settings) -> None:
     loop = loop_with(make_settings, meter)
     loop.control = FakeControl(pause="pause.flag is there")
     loop.run()
-    assert meter.heard[:2] == ["paused", "idle"]
+    assert meter.phases[:2] == ["paused", "idle"]
     assert of(Paused, loop)[0].power == of(Resumed, loop)[0].power == meter.usual
 
 
@@ -151,11 +151,11 @@ class TestMarks:
 
 @dataclass(slots=True)
 class AsideOnce(FakeTrial):
-    """Its second trial is put aside once, as for ``pause --now``."""
+    """Its second trial is suspended once, as for ``pause --now``."""
 
     resumes_at: int | None = 5
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, hold: SuspendControl = SuspendControl()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, suspend: SuspendControl = SuspendControl()) -> Any:
         self.measured.append((cfg, seed))
         if len(self.measured) == 2:
             return Suspended(step=5, resumes_at=self.resumes_at, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)
@@ -163,7 +163,7 @@ class AsideOnce(FakeTrial):
 
 
 class TestParts:
-    """A trial that was put aside and gone on with."""
+    """A trial that was suspended and resumed."""
 
     def test_its_joules_are_the_sum_of_its_parts(self, make_settings) -> None:
         meter = FakeMeter([TRIAL, {"train": fake_power(150.0)}, TRIAL])

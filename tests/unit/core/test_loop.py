@@ -1,4 +1,4 @@
-"""The loop proposes, judges and decides: told with the real gate, the real records and fakes at the edge."""
+"""The loop proposes, judges and decides, with the real gate, the real records and fake ports."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class TestJudging:
         assert len(shown) == len(journal.payloads) - 1, "all but meta, which was there before"
         assert all(shown)
 
-    def test_whoever_looks_on_cannot_stop_the_run(self, make_settings) -> None:
+    def test_an_observer_cannot_stop_the_run(self, make_settings) -> None:
         class Broken(RecordingObserver):
             def recorded(self, event: Event) -> None:
                 raise OSError("the terminal is gone")
@@ -151,7 +151,7 @@ class TestRefused:
         proposer = ScriptedProposer([NOT_JSON, say("lr", 99.0), BETTER])
         loop = fake_loop(make_settings(iters=1), proposer)
         assert loop.run() == "complete"
-        assert [[a.rail for a in told] for _, told in proposer.asked] == [
+        assert [[a.rail for a in refused] for _, refused in proposer.asked] == [
             [],
             [Rail.R1_SCHEMA],
             [Rail.R1_SCHEMA, Rail.R3_RANGE],
@@ -340,7 +340,7 @@ class TestProposer:
         assert len(failed.reason) <= 1000
 
     def test_one_that_cannot_write_its_own_log_ends_the_run(self, make_settings) -> None:
-        """A full disk is no bad idea of a model's: nothing more can be recorded, not even that it failed."""
+        """A full disk is not a failure of the proposer: nothing more can be recorded, not even that it failed."""
         loop = fake_loop(make_settings(iters=5), ScriptedProposer([BETTER, JournalError("No space left on device")]))
         with pytest.raises(JournalError, match="No space left"):
             loop.run()

@@ -65,10 +65,10 @@ def make_settings(make_settings):
 
 
 class TestInterruptedProposer:
-    def story(self, settings: Settings, wish: Callable[[FakeControl], None]) -> tuple[Loop, Attentive]:
-        """Its first reply is refused; it is interrupted by ``wish`` while it thinks of a better one."""
+    def story(self, settings: Settings, request: Callable[[FakeControl], None]) -> tuple[Loop, Attentive]:
+        """Its first reply is refused; it is interrupted by ``request`` while it computes a better one."""
         control = FakeControl()
-        proposer = Attentive([NOT_JSON, NOTICED, BETTER, NO_BETTER], wish=lambda: wish(control))
+        proposer = Attentive([NOT_JSON, NOTICED, BETTER, NO_BETTER], request=lambda: request(control))
         loop = fake_loop(settings, proposer)
         loop.control = control
         return loop, proposer
@@ -180,7 +180,7 @@ class TestFailedTrial:
         loop = fake_loop(settings, ScriptedProposer([]), trial)
         with pytest.raises(BaselineFailed):
             loop.run()
-        trial.fail = lambda _cfg: None  # somebody freed memory
+        trial.fail = lambda _cfg: None  # memory has been freed
         again = restarted(loop, settings, [BETTER])
         assert again.run() == "complete"
         assert only(Baseline, again)[0].trials == (2,)
@@ -290,9 +290,9 @@ class TestPauseInsideATrial:
 
         class FullDisk(FakeTrial):
             def measure(
-                self, cfg: Cfg, seed: int, on_progress: OnProgress, hold: SuspendControl
+                self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl
             ) -> Outcome | Suspended:
-                seen.append(hold.before)
+                seen.append(suspend.suspended_at)
                 for resumes_at in at:
                     return Suspended(step=9, resumes_at=resumes_at, problem="", train_wall_s=1.0, val_wall_s=0.0)
                 return measurement(2.0)
@@ -307,7 +307,7 @@ class TestPauseInsideATrial:
         settings = make_settings(iters=2)
         undisturbed = self.loop(settings, [BETTER, NO_BETTER], times=0)
         undisturbed.run()
-        told = [(r.iter, r.val_bpb, r.decision) for r in only(Evaluated, undisturbed)]
+        expected = [(r.iter, r.val_bpb, r.decision) for r in only(Evaluated, undisturbed)]
         whole = self.loop(settings, [BETTER, NO_BETTER], times=3)
         whole.run()
         for last in range(2, len(records(whole))):
@@ -320,11 +320,11 @@ class TestPauseInsideATrial:
             script = [BETTER, NO_BETTER][len(trajectory.iterations) + (trajectory.proposed is not None) :]
             again = hasty(restarted(loop, settings, script))
             assert again.run() == "complete"
-            assert [(r.iter, r.val_bpb, r.decision) for r in only(Evaluated, again)] == told, f"after record {last}"
+            assert [(r.iter, r.val_bpb, r.decision) for r in only(Evaluated, again)] == expected, f"after record {last}"
             assert len(only(TrialEnded, again)) == 3
 
     def test_its_seconds_are_those_of_all_its_parts(self, make_settings) -> None:
-        """Put aside by one daemon after 4 s, gone on with by another a day later for 6 s."""
+        """Suspended by one daemon after 4 s, resumed by another a day later for 6 s."""
         settings, clock = make_settings(iters=1, on_pause="exit"), Clock()
         parts = iter(
             [

@@ -1,4 +1,4 @@
-"""The loop goes on after a restart, a crash or a lost machine, and its times add up."""
+"""The loop continues after a restart, a crash or a lost machine, and its times add up."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TestRestart:
     SCRIPT = (BETTER, NOT_JSON, NO_BETTER, say("n_layer", 6), ConnectionError("gone"), say("beta1", 0.5))
 
     def daemon(self, settings: Settings, journal: MortalJournal, trial: FakeTrial) -> Loop:
-        """One that begins, or goes on with the script from where the records say that it is."""
+        """Build a new loop, or one that continues the script at the position that the records give."""
         if not journal.payloads:
             loop = fake_loop(settings, ScriptedProposer(list(self.SCRIPT)), trial)
             journal.payloads += [encode(r) for r in records(loop)]

@@ -63,7 +63,7 @@ def of(scope: str | None = "gpu", **fields: object) -> Power:
 
 
 def test_a_gpu_and_a_whole_system_are_never_added() -> None:
-    with pytest.raises(ValueError, match="gpu and of system"):
+    with pytest.raises(ValueError, match="gpu and of scope system"):
         joined(of("gpu"), of("system"))
 
 

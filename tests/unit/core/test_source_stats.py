@@ -1,4 +1,4 @@
-"""Who found the keeps of a run, and where a run says so."""
+"""Statistics per source of proposals, and the records that hold them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def proposer_failed(n: int, source: str) -> ProposerFailed:
 
 
 class TestCreditOf:
-    def test_nothing_tried_is_nobodys(self) -> None:
+    def test_without_a_tried_candidate_there_is_no_entry(self) -> None:
         assert source_credits([]) == ()
         assert source_credits([blocked(1, "nim"), proposer_failed(2, "nim")]) == ()
 
@@ -116,7 +116,7 @@ class TestLaws:
                 assert (best.source, best.improvement_frac) == (c.source, c.best_improvement_frac)
 
     @given(nights())
-    def test_nobodys_credit_depends_on_what_the_others_did(self, night) -> None:
+    def test_the_entry_of_a_source_does_not_depend_on_the_others(self, night) -> None:
         for credit in source_credits(night):
             assert source_credits(r for r in night if r.source == credit.source) == (credit,)
 

@@ -48,8 +48,8 @@ CAUSES = [Cause.OUT_OF_MEMORY, Cause.TIMEOUT, Cause.KILLED, Cause.CRASHED]
 
 
 def started(boot_id: str = "boot") -> Started:
-    who = {"pid": 1, "host": "desk", "autoresearch_version": "0", "proposer": "script", "iters_requested": 8}
-    return Started(ts=TS, boot_id=boot_id, **who)
+    fields = {"pid": 1, "host": "desk", "autoresearch_version": "0", "proposer": "script", "iters_requested": 8}
+    return Started(ts=TS, boot_id=boot_id, **fields)
 
 
 def night(seed: int) -> list[Event]:
@@ -57,8 +57,8 @@ def night(seed: int) -> list[Event]:
     dice, journal = random.Random(seed), MemoryJournal()
 
     class Luck(FakeTrial):
-        def measure(self, cfg: Cfg, seed: int, on_progress: Any, hold: SuspendControl) -> Outcome | Suspended:
-            spent_j = hold.before.energy_j if hold.before else None
+        def measure(self, cfg: Cfg, seed: int, on_progress: Any, suspend: SuspendControl) -> Outcome | Suspended:
+            spent_j = suspend.suspended_at.energy_j if suspend.suspended_at else None
             joules = dice.choice([None, 5.0]) if spent_j is None else spent_j + 5.0
             match dice.randrange(7):
                 case 0:
@@ -131,10 +131,10 @@ class TestLaws:
         assert trajectory.best == min(keeps, key=lambda r: r.val_bpb, default=None)
         closed = [*of(Baseline, records), *evaluated]
         assert trajectory.lowest == min((r.eval_metrics.val_bpb for r in closed), default=None)
-        said = [r.eval_metrics.val_bpb for r in evaluated if r.is_new_best]
-        assert said == sorted(said, reverse=True)
-        if said:
-            assert said[-1] == trajectory.lowest
+        lowest_bpb = [r.eval_metrics.val_bpb for r in evaluated if r.is_new_best]
+        assert lowest_bpb == sorted(lowest_bpb, reverse=True)
+        if lowest_bpb:
+            assert lowest_bpb[-1] == trajectory.lowest
 
     @given(NIGHTS)
     @settings(max_examples=40)
@@ -146,7 +146,7 @@ class TestLaws:
         totals = {r.trial: r.suspended.energy_j for r in of(TrialSuspended, records)}
         totals |= {r.trial: r.outcome.energy_j for r in of(TrialEnded, records)}
         joules = [j for j in totals.values() if j is not None]
-        assert trajectory.energy_j == (sum(joules) if joules else None), "nobody measured is not zero"
+        assert trajectory.energy_j == (sum(joules) if joules else None), "not measured is not zero"
 
     @given(NIGHTS)
     @settings(max_examples=40)
@@ -224,7 +224,7 @@ class TestSuspended:
     def aside(self) -> TrialSuspended:
         return TrialSuspended(ts=TS, trial=2, iter=1, seed=0, suspended=self.WHERE)
 
-    def test_it_goes_on_under_its_number_whoever_runs_the_loop(self) -> None:
+    def test_it_resumes_under_its_number_in_any_process(self) -> None:
         trajectory, _ = baseline_night()
         for record in (trial(2), self.aside(), started("another boot")):
             trajectory.add(record)

@@ -1,4 +1,4 @@
-"""When a trial is said to have been held back, and when not: what is not known marks nothing."""
+"""Which trials are marked, and which are not: an unknown value sets no mark."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_throttled_and_contended(gauges: dict[str, Any], marks: tuple[Mark, ...]
     ("device", "waited", "marks"),
     [("cpu", 0.5, ("contended",)), ("cpu", 0.1, ()), ("cpu", None, ()), ("NVIDIA GB10", 0.9, ())],
 )
-def test_a_trial_on_the_cpu_is_contended_where_somebody_waits_for_a_core(
+def test_a_trial_on_the_cpu_is_contended_where_a_process_waits_for_a_core(
     device: str, waited: float | None, marks: tuple[Mark, ...]
 ) -> None:
     assert compute_marks(at_speed(30e12, device), trained(cpu_wait_frac=waited), baseline()) == marks

@@ -199,32 +199,32 @@ def test_afterwards_signals_go_where_they_went_before(flag):
 
 def test_a_flag_that_says_now_does_not_wait_for_the_trial(flag):
     control = RunControl(flag)
-    assert not control.suspend_wanted()
+    assert not control.suspend_requested()
     flag.write_text("now\n")
     assert control.pause_reason() == "pause.flag is there"
-    assert control.suspend_wanted()
+    assert control.suspend_requested()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_other_flag_does_unless_the_settings_say_now(flag, shape):
     SHAPES[shape](flag)
-    assert not RunControl(flag).suspend_wanted()
-    assert RunControl(flag, pauses_now=True).suspend_wanted()
+    assert not RunControl(flag).suspend_requested()
+    assert RunControl(flag, pauses_now=True).suspend_requested()
 
 
 def test_without_a_flag_a_setting_alone_wants_nothing(flag):
-    assert not RunControl(flag, pauses_now=True).suspend_wanted()
+    assert not RunControl(flag, pauses_now=True).suspend_requested()
 
 
 def test_a_signal_lets_the_trial_run_for_as_long_as_the_settings_say(flag):
     clock = Clock(1000.0)
     control = RunControl(flag, drain_max_s=30.0, clock=clock)
-    assert not control.suspend_wanted()
+    assert not control.suspend_requested()
     control.on_signal(signal.SIGTERM)
     clock.shows = 1029.0
-    assert not control.suspend_wanted()
+    assert not control.suspend_requested()
     clock.shows = 1030.0
-    assert (control.suspend_wanted(), control.aborted) == (True, False)
+    assert (control.suspend_requested(), control.aborted) == (True, False)
     clock.shows = 1020.0
     control.on_signal(signal.SIGTERM)
     assert control.aborted, "the second signal does not wait for a checkpoint either"
@@ -235,7 +235,7 @@ def test_a_signal_waits_for_the_trials_end_if_nothing_else_is_set(flag):
     control = RunControl(flag, clock=clock)
     control.on_signal(signal.SIGTERM)
     clock.shows = 1e9
-    assert not control.suspend_wanted()
+    assert not control.suspend_requested()
 
 
 # Clocks.

@@ -60,8 +60,8 @@ class Sensor(Base):
 class Phased(FakeTrial):
     """A trial that reports its phase."""
 
-    def measure(self, cfg: Any, seed: int, on_progress: Any, hold: Any) -> Any:
-        outcome = FakeTrial.measure(self, cfg, seed, on_progress, hold)
+    def measure(self, cfg: Any, seed: int, on_progress: Any, suspend: Any) -> Any:
+        outcome = FakeTrial.measure(self, cfg, seed, on_progress, suspend)
         on_progress("validate", 1.0, 10, None)
         return outcome
 

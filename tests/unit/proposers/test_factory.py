@@ -20,7 +20,7 @@ import pytest
 from autoresearch.cli import main
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Proposer
-from autoresearch.core.records import Closer, Evaluated, Event, Started
+from autoresearch.core.records import Evaluated, Event, IterationRecord, Started
 from autoresearch.daemon import service
 from autoresearch.daemon.backend import TrialBackend, judge
 from autoresearch.daemon.policy import build_policy
@@ -367,9 +367,9 @@ class TestInARun:
             settings = with_server(proposer, **{"llm.share": 1}).model_copy(update={"iters": iters})
             assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
         found = load_records(settings.run_dir)
-        assert [r.source for r in found if isinstance(r, Closer)] == ["random", "nim", "tpe", "nim"]
+        assert [r.source for r in found if isinstance(r, IterationRecord)] == ["random", "nim", "tpe", "nim"]
         assert [r.proposer for r in found if isinstance(r, Started)] == ["random", "nim", "tpe", "hybrid"]
-        calls = [call for r in found if isinstance(r, Closer) for call in r.llm_calls]
+        calls = [call for r in found if isinstance(r, IterationRecord) for call in r.llm_calls]
         assert [call.exchange for call in calls] == [e.exchange for e in read_exchanges(settings.run_dir)] == [1, 2]
 
     def test_a_stop_ends_it_in_good_order_and_with_a_report(self, with_server) -> None:
@@ -392,7 +392,7 @@ class TestInARun:
         (archived,) = (settings.run_dir / ARCHIVE).iterdir()
         for place in (archived, settings.run_dir):
             assert [e.exchange for e in read_exchanges(place)] == [1, 2, 3]
-            assert len([r for r in load_records(place) if isinstance(r, Closer)]) == 3
+            assert len([r for r in load_records(place) if isinstance(r, IterationRecord)]) == 3
 
     @pytest.mark.parametrize("setting", sorted({*PROPOSERS} - LLM_PROPOSERS - {"replay"}))
     def test_a_proposer_without_an_llm_makes_no_log_of_exchanges(self, make_settings, setting: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.core.records import Closer, encode
+from autoresearch.core.records import IterationRecord, encode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report import load, load_records, origin, raw_replies, summarise
 from autoresearch.storage.journal import seal
@@ -139,7 +139,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 def test_the_proposals_of_a_log_without_rounds_are_replies_of_their_own():
     """That is how the first version asked: one proposal a reply."""
-    closed = [r for r in load_records(ASSETS / "trajectory_v1.jsonl") if isinstance(r, Closer)]
+    closed = [r for r in load_records(ASSETS / "trajectory_v1.jsonl") if isinstance(r, IterationRecord)]
     assert max(len(r.attempts) for r in closed) == 3
     assert raw_replies(ASSETS / "trajectory_v1.jsonl") == [(a.raw,) for r in closed for a in r.attempts]
 

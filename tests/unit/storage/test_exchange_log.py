@@ -29,7 +29,7 @@ SURROGATES = st.text(st.characters(min_codepoint=1, max_codepoint=0x1FFFF, exclu
 
 
 class Killed(BaseException):
-    """SIGKILL: nobody catches it."""
+    """SIGKILL: it cannot be caught."""
 
 
 def killed_before(path: Path, data: bytes) -> None:
@@ -77,22 +77,22 @@ class TestAppend:
         assert [e.raw for e in read_exchanges(tmp_path)] == ["la?la"]
 
     def test_numbers_go_on_after_a_restart_and_in_the_next_segment(self, tmp_path: Path) -> None:
-        said = filled(tmp_path, 3) + filled(tmp_path, 2, ONE_EACH)
+        written = filled(tmp_path, 3) + filled(tmp_path, 2, ONE_EACH)
         log = ExchangeLog(tmp_path)
         assert log.next_number == 6
         log.close()
-        assert [e.exchange for e in said] == [1, 2, 3, 4, 5]
-        assert read_exchanges(tmp_path) == said
+        assert [e.exchange for e in written] == [1, 2, 3, 4, 5]
+        assert read_exchanges(tmp_path) == written
 
     @pytest.mark.parametrize("number", [0, 1, 3])
     def test_another_number_is_refused_before_it_is_written(self, number: int, tmp_path: Path) -> None:
-        said = filled(tmp_path, 1)
+        written = filled(tmp_path, 1)
         log = ExchangeLog(tmp_path)
         with pytest.raises(ValueError, match=f"exchange {number} where 2 comes next"):
             log.append(fake_exchange(number))
         log.append(fake_exchange(2))
         log.close()
-        assert read_exchanges(tmp_path) == [*said, fake_exchange(2)]
+        assert read_exchanges(tmp_path) == [*written, fake_exchange(2)]
 
     def test_a_torn_tail_is_cut_off_and_kept_and_its_number_given_again(self, tmp_path: Path) -> None:
         filled(tmp_path, 2)
@@ -130,11 +130,11 @@ class TestSegments:
         filled(tmp_path, 1, len(before) + 1)
         assert names(tmp_path) == [EXCHANGES]
         whole = (tmp_path / EXCHANGES).read_bytes()
-        said = filled(tmp_path, 1, len(whole))
+        written = filled(tmp_path, 1, len(whole))
         assert names(tmp_path) == [FIRST, EXCHANGES]
         assert gzip.decompress((tmp_path / FIRST).read_bytes()) == whole
         assert journal.read(tmp_path / EXCHANGES).payloads, "numbered from 0 again, as every journal"
-        assert read_exchanges(tmp_path)[3:] == said
+        assert read_exchanges(tmp_path)[3:] == written
 
     def test_the_same_exchanges_make_the_same_file(self, tmp_path: Path) -> None:
         for name in ("a", "b"):
@@ -148,13 +148,13 @@ class TestSegments:
 class TestKilledWhileCompressing:
     """The states that a kill can leave; ``tests/fault/test_exchange_log.py`` kills at every step for real."""
 
-    def check(self, run_dir: Path, said: list[Exchange]) -> None:
-        """A reader finds everything, the next daemon too, and it goes on."""
+    def check(self, run_dir: Path, written: list[Exchange]) -> None:
+        """A reader and the next daemon find everything, and the daemon continues."""
         before = names(run_dir)
-        assert read_exchanges(run_dir) == said
+        assert read_exchanges(run_dir) == written
         assert names(run_dir) == before
-        assert filled(run_dir, 2, ONE_EACH)[0].exchange == len(said) + 1
-        assert [e.exchange for e in read_exchanges(run_dir)] == list(range(1, len(said) + 3))
+        assert filled(run_dir, 2, ONE_EACH)[0].exchange == len(written) + 1
+        assert [e.exchange for e in read_exchanges(run_dir)] == list(range(1, len(written) + 3))
         assert not list(run_dir.glob(".*"))
 
     def killed(self, run_dir: Path, write) -> None:
@@ -165,39 +165,39 @@ class TestKilledWhileCompressing:
 
     @pytest.mark.parametrize("earlier", [0, 2], ids=["the first segment", "a later one"])
     def test_before_the_segment_is_in_place(self, earlier: int, tmp_path: Path) -> None:
-        said = filled(tmp_path, earlier, ONE_EACH) + filled(tmp_path, 3)
+        written = filled(tmp_path, earlier, ONE_EACH) + filled(tmp_path, 3)
         (tmp_path / f".{FIRST}.abcdefgh").write_bytes(b"half of it")
         self.killed(tmp_path, killed_before)
-        self.check(tmp_path, said)
+        self.check(tmp_path, written)
 
     @pytest.mark.parametrize("earlier", [0, 2], ids=["the first segment", "a later one"])
     def test_between_the_segment_and_the_removal_of_the_live_file(self, earlier: int, tmp_path: Path) -> None:
-        said = filled(tmp_path, earlier, ONE_EACH) + filled(tmp_path, 3)
+        written = filled(tmp_path, earlier, ONE_EACH) + filled(tmp_path, 3)
         live = (tmp_path / EXCHANGES).read_bytes()
         self.killed(tmp_path, killed_after)
         assert (tmp_path / EXCHANGES).read_bytes() == live, "both are there"
-        self.check(tmp_path, said)
+        self.check(tmp_path, written)
 
     def test_between_the_removal_and_the_new_live_file(self, tmp_path: Path) -> None:
-        said = filled(tmp_path, 3)
+        written = filled(tmp_path, 3)
         self.killed(tmp_path, killed_after)
         (tmp_path / EXCHANGES).unlink()
-        assert read_exchanges(tmp_path / EXCHANGES) == said, "named as it is known"
-        self.check(tmp_path, said)
+        assert read_exchanges(tmp_path / EXCHANGES) == written, "named as it is known"
+        self.check(tmp_path, written)
 
     def test_before_the_first_line_of_the_new_one(self, tmp_path: Path) -> None:
-        said = filled(tmp_path, 3)
+        written = filled(tmp_path, 3)
         self.killed(tmp_path, killed_after)
         (tmp_path / EXCHANGES).write_bytes(b"")
-        self.check(tmp_path, said)
+        self.check(tmp_path, written)
 
     def test_a_copy_made_of_a_living_run_with_an_older_live_file(self, tmp_path: Path) -> None:
-        said = filled(tmp_path, 3)
+        written = filled(tmp_path, 3)
         older = (tmp_path / EXCHANGES).read_bytes()
-        said += filled(tmp_path, 1)
+        written += filled(tmp_path, 1)
         self.killed(tmp_path, killed_after)
         (tmp_path / EXCHANGES).write_bytes(older[:-30])
-        self.check(tmp_path, said)
+        self.check(tmp_path, written)
 
 
 class TestFullDisk:
@@ -251,19 +251,19 @@ class TestFullDisk:
             atomic_write(path, data)
             raise OSError(errno.EIO, "Input/output error")
 
-        said = filled(tmp_path, 2)
+        written = filled(tmp_path, 2)
         log = ExchangeLog(tmp_path, ONE_EACH, not_durable)
         with pytest.raises(JournalError, match=rf"cannot make .*{FIRST} durable: Input/output error"):
             log.append(fake_exchange(3))
         with pytest.raises(JournalError, match="accepts no more exchanges: cannot make"):
             log.append(fake_exchange(3))
         log.close()
-        assert read_exchanges(tmp_path) == said
-        said += filled(tmp_path, 1, ONE_EACH)
-        assert read_exchanges(tmp_path) == said
+        assert read_exchanges(tmp_path) == written
+        written += filled(tmp_path, 1, ONE_EACH)
+        assert read_exchanges(tmp_path) == written
 
     def test_where_no_line_fits_it_says_so_for_good(self, tmp_path: Path) -> None:
-        said = filled(tmp_path, 2)
+        written = filled(tmp_path, 2)
         log = ExchangeLog(tmp_path, ONE_EACH, full)
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / EXCHANGES).stat().st_size + 100, hard))
@@ -275,16 +275,16 @@ class TestFullDisk:
         with pytest.raises(JournalError, match="accepts no more exchanges"):
             log.append(fake_exchange(3))
         log.close()
-        assert read_exchanges(tmp_path) == said
+        assert read_exchanges(tmp_path) == written
 
 
 class TestRead:
     def test_every_name_of_the_log_means_the_whole_of_it(self, tmp_path: Path) -> None:
-        said = filled(tmp_path, 3, ONE_EACH)
+        written = filled(tmp_path, 3, ONE_EACH)
         for path in (tmp_path, tmp_path / EXCHANGES, tmp_path / FIRST, tmp_path / "exchanges-0002.jsonl.gz"):
-            assert read_exchanges(path) == said
+            assert read_exchanges(path) == written
 
-    def test_a_log_in_which_nobody_was_asked_is_empty(self, tmp_path: Path) -> None:
+    def test_a_log_without_calls_is_empty(self, tmp_path: Path) -> None:
         filled(tmp_path, 0)
         assert read_exchanges(tmp_path) == []
 
@@ -364,15 +364,15 @@ class TestRead:
 @settings(max_examples=40)
 def test_whatever_is_appended_in_any_sessions_is_read_back_in_order(sessions: list[tuple[int, list[str]]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        run_dir, said = Path(directory), []
+        run_dir, written = Path(directory), []
         for segment_bytes, texts in sessions:
             log = ExchangeLog(run_dir, segment_bytes)
             for text in texts:
-                said.append(fake_exchange(len(said) + 1, text, thinking=text))
-                log.append(said[-1])
-            assert log.next_number == len(said) + 1
+                written.append(fake_exchange(len(written) + 1, text, thinking=text))
+                log.append(written[-1])
+            assert log.next_number == len(written) + 1
             log.close()
-            assert read_exchanges(run_dir) == said
+            assert read_exchanges(run_dir) == written
 
 
 class Crashes(RuleBasedStateMachine):
@@ -405,7 +405,7 @@ class Crashes(RuleBasedStateMachine):
     def crash(self, write) -> None:
         self.log.close()
         self.log = ExchangeLog(self.run_dir, ONE_EACH, write)
-        with contextlib.suppress(Killed):  # nothing to compress, or a full disk: then it is said
+        with contextlib.suppress(Killed):  # nothing to compress, or a full disk: then it is reported
             self.append("another")
         self.start_again(2000, b"")
 

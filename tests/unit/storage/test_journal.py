@@ -381,7 +381,7 @@ class Crashes(RuleBasedStateMachine):
         line = seal(len(self.acknowledged), payload)
         reached = line[: round(share * len(line))]
         if reached == line:
-            self.acknowledged.append(payload)  # on the disk, though nobody heard of it
+            self.acknowledged.append(payload)  # on the disk, though not acknowledged
         elif reached := reached + b"\0" * zeros:
             self.torn.append(reached)
         with self.path.open("ab") as file:

@@ -46,8 +46,8 @@ def test_it_has_one_of_every_kind_of_record(records: list[Any]) -> None:
 
 
 def test_every_iteration_is_what_it_was(trajectory: Trajectory) -> None:
-    told = [(r.iter, r.stage, r.rail, getattr(r, "decision", None)) for r in trajectory.iterations]
-    assert told == [
+    closed = [(r.iter, r.stage, r.rail, getattr(r, "decision", None)) for r in trajectory.iterations]
+    assert closed == [
         (1, "evaluated", Rail.PASSED, "keep"),
         (2, "blocked", Rail.R3_RANGE, None),
         (3, "evaluated", Rail.PASSED, "revert"),

@@ -30,13 +30,13 @@ def test_pause_and_resume_can_be_said_twice(tmp_path):
 def test_pause_now_makes_a_pause_that_waits_one_that_does_not(tmp_path):
     control = RunControl(tmp_path / PAUSE_FLAG)
     assert pause(tmp_path) is True
-    assert not control.suspend_wanted()
+    assert not control.suspend_requested()
     assert pause(tmp_path, now=True) is True
-    assert control.suspend_wanted()
+    assert control.suspend_requested()
     assert pause(tmp_path, now=True) is False
     assert pause(tmp_path) is False
     assert resume(tmp_path) is True
-    assert not control.suspend_wanted()
+    assert not control.suspend_requested()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -120,7 +120,7 @@ def test_a_fraction_is_one(tmp_path):
 
 
 @pytest.mark.parametrize("pipe", [False, True])
-def test_what_somebody_planted_in_its_place_is_left_alone(file, tmp_path, pipe):
+def test_a_link_or_pipe_in_its_place_is_left_alone(file, tmp_path, pipe):
     precious = tmp_path / "trajectory.jsonl"
     precious.write_text("kept")
     planted = tmp_path / f".{PROGRESS}.new"

@@ -14,7 +14,7 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.core.records import Blocked, Closer, EvalFailed, Evaluated, ProposerFailed
+from autoresearch.core.records import Blocked, EvalFailed, Evaluated, IterationRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_policy
@@ -101,7 +101,7 @@ def long_night(iterations: int, seed: int = 0) -> PromptInputs:
     return PromptInputs(short.space, trajectory, "nothing but time", 4, BELIEFS)
 
 
-def varied(record: Closer, n: int, space: Space, rng: random.Random) -> Closer:
+def varied(record: IterationRecord, n: int, space: Space, rng: random.Random) -> IterationRecord:
     attempts = tuple(
         a if a.verdict_ok else a.model_copy(update={"reason": f"{a.reason}: {HOSTILE[rng.randrange(40) :]}"})
         for a in record.attempts
