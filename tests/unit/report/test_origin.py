@@ -1,4 +1,4 @@
-"""The origin's log format, read leniently; its known answers; and junk, which is refused with its line."""
+"""The origin's log format, read leniently; its known results; and junk, which is refused with its line."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_blank_lines_and_a_torn_last_line_are_passed_over():
 )
 def test_junk_before_the_tail_is_refused_with_its_line(junk):
     whole = json.dumps(META).encode()
-    with pytest.raises(JournalDamaged, match="log: line 3 is no JSON object"):
+    with pytest.raises(JournalDamaged, match="log: line 3 is not a JSON object"):
         parse(b"\n".join([whole, b"", junk, whole]), "log")
 
 

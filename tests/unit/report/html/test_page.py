@@ -89,16 +89,16 @@ def test_the_night_is_told(night):
         "d_model = 768 instead of 1024 lowers val_bpb by 2.94%, from 3.4000 to 3.3000.",
         "The best of 4 candidates, each measured with a single seed",
         "against the baseline",
-        "what a keep needs, 3.3830",
+        "needed for a keep, 3.3830",
         "autoresearch run --config best.toml --dir runs/next",
         "4 of 13 knobs proposed",
         "1 of 6 proposals (17%) repeated a value that an earlier iteration had proposed; 5 were distinct.",
         "lr = 0.001 2 times",
         "Never proposed: n_head, d_ff, lr_warmup",
-        "R6_novelty was known already 1",
+        "R6_novelty repeated a known proposal 1",
         "training 1 min 40 s",
         "Not measured.",
-        "What two keeps do together was not measured.",
+        "The effect of two keeps together was not measured.",
         "it went wrong",
         "a higher rate",
     ):
@@ -136,9 +136,9 @@ def test_what_is_not_there_yet_is_said(new_run):
     assert "The baseline is not measured yet" in words(fresh)
     begun = words(page(build_history(new_run().begin().records)))
     assert "The baseline has val_bpb 3.4000; no candidate is measured yet." in begun
-    assert "It has not come to its end" in begun
+    assert "The run has not ended" in begun
     nothing = words(page(build_history(new_run().begin().evaluated("lr", 0.001, 3.39).records)))
-    assert "Nothing beat the baseline by the 0.5% a keep needs: the one candidate measured, none kept." in nothing
+    assert "No candidate beat the baseline by the 0.5% that a keep needs: 1 candidate measured, none kept." in nothing
     assert "The baseline" in nothing
     blocked = words(page(build_history(new_run().begin().proposer_failed().records)))
     assert "Nothing was proposed." in blocked
@@ -147,7 +147,7 @@ def test_what_is_not_there_yet_is_said(new_run):
 def test_a_run_whose_log_is_the_origins_is_shown_as_such(origin_log):
     text = words(page(load(origin_log)))
     assert "a log in the origin's format" in text
-    assert "comparable with no other run" in text
+    assert "not comparable with any other run" in text
     assert "val_bpb by" in text
 
 
