@@ -156,8 +156,8 @@ def test_light_and_dark_follow_the_system_until_the_button_says_otherwise(chromi
 
 def test_a_run_that_is_hostile_through_and_through_is_only_text(chromium, night, tmp_path):
     rows = tuple(replace(r, why=HOSTILE * (2000 if r.iter == 3 else 1), source=HOSTILE) for r in night.rows[:60])
-    told = replace(night, rows=rows, run_id=HOSTILE, profile=HOSTILE, proposer=HOSTILE, stop_reason=HOSTILE)
-    opened(chromium, written(told, tmp_path), PHONE)
+    hostile = replace(night, rows=rows, run_id=HOSTILE, profile=HOSTILE, proposer=HOSTILE, stop_reason=HOSTILE)
+    opened(chromium, written(hostile, tmp_path), PHONE)
     draw_all(chromium)
     chromium.point(*chromium.run(MARK, next(i for i, r in enumerate(rows) if r.val_bpb is not None)))
     tooltip = chromium.wait(TOOLTIP_TEXT)
