@@ -188,7 +188,7 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
     if s.wall_s is not None:
         yield "time", _list_times(s)
     if s.peak_bytes is not None:
-        yield "memory", f"{format_gib(s.peak_bytes)} peak, of the largest trial"
+        yield "memory", f"{format_gib(s.peak_bytes)} peak in the largest trial"
     energy = list(energy_lines(s.energy, s.currency))
     if not energy and s.energy_kwh is not None:
         energy = [f"{s.energy_kwh:.4f} kWh for the trials that were metered"]

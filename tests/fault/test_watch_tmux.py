@@ -176,7 +176,7 @@ def test_a_night_beside_its_run(tmux: Tmux, run_dir: Path, run_command: Callable
     watch.see("Running: iteration ")
 
     os.kill(daemon, signal.SIGKILL)
-    watch.see("Interrupted: ", "No process is running it")
+    watch.see("Interrupted: ", "No process is")
     run.type(run_command(10**8, 2, "--fresh"))
     watch.see("Running: the baseline.", "baseline    not measured yet", "training")
     os.kill(lock_holder(run_dir / "run.lock")["pid"], signal.SIGKILL)
