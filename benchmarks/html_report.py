@@ -1,4 +1,4 @@
-"""The morning report of 10,000 iterations: seconds to write it, its size, and how soon a browser shows something.
+"""The morning report of 10,000 iterations: seconds to write it, its size, and the time until a browser shows it.
 
 python -m benchmarks.html_report
 """
@@ -29,7 +29,7 @@ DRAWN = "return performance.getEntriesByName('course', 'mark')[0].startTime"
 
 
 def write(log: Path, page: Path) -> float:
-    """The wall time of the command as a user types it, interpreter's start and imports included."""
+    """The wall time of the command, including the start of the interpreter and the imports."""
     command = [sys.executable, "-m", "autoresearch", "report", str(log), "--html", "--out", str(page)]
     began = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
@@ -37,7 +37,7 @@ def write(log: Path, page: Path) -> float:
 
 
 def paint(chromium: Browser, page: Path) -> tuple[float, float]:
-    """Seconds from the navigation to the first content, and until the first plot could be pointed at."""
+    """Seconds from the navigation to the first content, and to the first interactive plot."""
     chromium.open(page)
     first_ms = chromium.wait(PAINTED)
     return first_ms / 1000, chromium.run(DRAWN) / 1000
@@ -69,7 +69,7 @@ def _paints(folder: Path, page: Path) -> list[str]:
     if not CHROMIUM or not DRIVER:
         return ["-", "-", "-"]
     with browser(folder) as chromium:
-        chromium.poll(*WINDOW)
+        chromium.emulate(*WINDOW)
         firsts, plots = zip(*[paint(chromium, page) for _ in range(REPEATS)], strict=True)
     return [f"{statistics.median(firsts):.2f}", f"{max(firsts):.2f}", f"{statistics.median(plots):.2f}"]
 

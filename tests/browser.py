@@ -26,7 +26,7 @@ START_S = 30.0
 
 
 class Browser:
-    """One session. Raises ``RuntimeError`` with the driver's words if a command fails."""
+    """One session. Raises ``RuntimeError`` with the driver's message if a command fails."""
 
     def __init__(self, port: int, profile: Path) -> None:
         self._base = f"http://127.0.0.1:{port}"
@@ -52,8 +52,8 @@ class Browser:
         """A command of the DevTools protocol."""
         return self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": params})
 
-    def poll(self, width: int, height: int, *, dark: bool = False, touch: bool = False) -> None:
-        """From here on: a window of this size, in this colour scheme."""
+    def emulate(self, width: int, height: int, *, dark: bool = False, touch: bool = False) -> None:
+        """Set the size of the window and the colour scheme of all later pages."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 2 if touch else 1, "mobile": touch}
         self.devtools("Emulation.setDeviceMetricsOverride", **screen)
         self.devtools("Emulation.setTouchEmulationEnabled", enabled=touch)
@@ -64,7 +64,7 @@ class Browser:
         self._call("POST", "/url", {"url": page.resolve().as_uri()})
 
     def run(self, script: str, *args: Any) -> Any:
-        """What the JavaScript returns."""
+        """The return value of the JavaScript."""
         return self._call("POST", "/execute/sync", {"script": script, "args": list(args)})
 
     def wait(self, condition: str, seconds: float = 20.0) -> Any:
@@ -72,18 +72,18 @@ class Browser:
         until = time.monotonic() + seconds
         while not (value := self.run(f"return {condition}")):
             if time.monotonic() > until:
-                raise TimeoutError(f"{condition} stayed {value!r}; the console says {self.console()}")
+                raise TimeoutError(f"{condition} stayed {value!r}; the console has {self.console()}")
             time.sleep(0.05)
         return value
 
     def point(self, x: float, y: float) -> None:
-        """Move the mouse there, in two steps as a hand would."""
+        """Move the mouse to (x, y) in two steps."""
         moves = [{"type": "pointerMove", "duration": 40, "x": round(x + d), "y": round(y + d)} for d in (-4, 0)]
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": moves}
         self._call("POST", "/actions", {"actions": [mouse]})
 
     def console(self) -> list[str]:
-        """What the page and the browser said about it since the last time, whatever the level."""
+        """The console messages of all levels since the last call."""
         return [f"{entry['level']}: {entry['message']}" for entry in self._call("POST", "/se/log", {"type": "browser"})]
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
@@ -116,7 +116,7 @@ def browser(folder: Path) -> Iterator[Browser]:
 
 
 def _port(driver: subprocess.Popen[str]) -> int:
-    """The port that the driver chose, as it says when it is ready."""
+    """The port that the driver chose, from its output."""
     assert driver.stdout is not None
     until = time.monotonic() + START_S
     while time.monotonic() < until and (line := driver.stdout.readline()):

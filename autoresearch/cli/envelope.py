@@ -42,7 +42,7 @@ def envelope(args: argparse.Namespace) -> int:
     from autoresearch.daemon.envelope import Axes, sweep
     from autoresearch.daemon.observers.terminal import Terminal
     from autoresearch.report.envelope_plot import check_plot
-    from autoresearch.report.envelope_text import envelope_json, line, render_envelope
+    from autoresearch.report.envelope_text import envelope_json, format_point, render_envelope
 
     settings = resolve_args(args).settings
     plot = Path(args.plot) if args.plot else None
@@ -55,7 +55,7 @@ def envelope(args: argparse.Namespace) -> int:
         Axes(args.batch_size, args.seq_len, args.precision),
         Timing(steps=args.steps),
         fresh=args.fresh,
-        on_point=lambda number, total, point: terminal.notify(f"{number:>3}/{total}  {line(point, width=72)}"),
+        on_point=lambda number, total, point: terminal.notify(f"{number:>3}/{total}  {format_point(point, width=72)}"),
     )
     terminal.done()
     if args.json:

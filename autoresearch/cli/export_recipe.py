@@ -40,22 +40,22 @@ def add(kinds: Any) -> None:
 def export_recipe(args: argparse.Namespace) -> int:
     """``autoresearch export recipe``."""
     from autoresearch.report import load_records
-    from autoresearch.report.export import FORMATS, build_recipe, facts
+    from autoresearch.report.export import FORMATS, build_recipe, recipe_facts
 
     records = load_records(run_path(args))
     vocab = _vocab_of(Path(args.corpus), records) if args.corpus else None
     recipe, form = build_recipe(records, steps=args.steps, vocab=vocab), FORMATS[args.format]
-    text = form.script(recipe)
+    text = form.render_script(recipe)
     checked, said = _check_script(form.model_arguments(text), recipe.shape.params) if args.check else (False, "")
     if args.out:
         write_file(Path(args.out), f"{text.rstrip()}\n", form.mode)
     if args.json:
         where = {"out": args.out} if args.out else {"script": text}
-        print(json.dumps({"format": args.format, **facts(recipe), "checked": checked, **where}, indent=2))
+        print(json.dumps({"format": args.format, **recipe_facts(recipe), "checked": checked, **where}, indent=2))
         return 0
     if args.out:
-        what = f"iteration {recipe.origin.iter}" if recipe.origin.iter else "the baseline: nothing was kept"
-        print(f"{args.out}: {args.format}, {what}, val_bpb {recipe.origin.val_bpb:.4f}, {recipe.steps} steps")
+        what = f"iteration {recipe.source.iter}" if recipe.source.iter else "the baseline: nothing was kept"
+        print(f"{args.out}: {args.format}, {what}, val_bpb {recipe.source.val_bpb:.4f}, {recipe.steps} steps")
     else:
         print(text.rstrip())
     if said:

@@ -1,4 +1,4 @@
-"""``autoresearch watch``: a run in a terminal, while it goes on."""
+"""``autoresearch watch``: a run in a terminal, while it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 80  # where there is no terminal
 
 def add(commands: Any) -> None:
     """The command ``watch``."""
-    parser = add_command(commands, "watch", watch, "a run in a terminal while it goes on; q leaves, the run stays")
+    parser = add_command(commands, "watch", watch, "show a run in a terminal while it runs; q quits, the run continues")
     add_run_path(parser, "run directory or trajectory.jsonl")
     parser.add_argument("--once", action="store_true", help="print one frame and end, as without a terminal")
 
@@ -26,18 +26,18 @@ def watch(args: argparse.Namespace) -> int:
     """``autoresearch watch``."""
     from rich.console import Console
 
-    from autoresearch.report.watch.frame import frame
-    from autoresearch.report.watch.screen import Screen, group
+    from autoresearch.report.watch.frame import render_frame
+    from autoresearch.report.watch.screen import Screen, unwrapped
     from autoresearch.report.watch.snapshot import SnapshotReader
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without these letters still shows the words
     on_terminal = sys.stdout.isatty()
     console = Console(highlight=False, markup=False, emoji=False, width=None if on_terminal else WIDTH)
-    with closing(SnapshotReader(run_path(args))) as lookout:
+    with closing(SnapshotReader(run_path(args))) as reader:
         if on_terminal and not args.once and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-            Screen(console, lambda width, height: frame(lookout.poll(), width, height)).stay()
+            Screen(console, lambda width, height: render_frame(reader.poll(), width, height)).run()
             return 0
-        snapshot = lookout.poll()
-    console.print(group(frame(snapshot, console.width)))
+        snapshot = reader.poll()
+    console.print(unwrapped(render_frame(snapshot, console.width)))
     return snapshot.problem.exit_code if snapshot.problem else 0

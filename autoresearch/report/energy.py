@@ -86,7 +86,7 @@ def energy_lines(numbers: Sequence[EnergyNumbers], currency: str | None) -> Iter
             yield SHARED
 
 
-def held_back_line(marks: Mapping[str, int], voided: int) -> str:
+def marks_line(marks: Mapping[str, int], voided: int) -> str:
     """How many trials were marked, because a disturbance may have worsened their result; empty if none was."""
     if not marks:
         return ""

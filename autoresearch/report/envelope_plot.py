@@ -1,4 +1,4 @@
-"""The envelope as a picture: tokens/s and MFU over the tokens of a step. Needs matplotlib, imported when called."""
+"""The envelope as a plot: tokens/s and MFU over the tokens per step. Needs matplotlib, imported when called."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 SUFFIXES = (".png", ".svg")
-# Precision is colour and line, seq_len the marker, random tokens hollow and thin: it all survives a gray printer.
+# Precision sets colour and line, seq_len the marker, random tokens are hollow: all readable without colour.
 STYLES: dict[str, tuple[str, Any]] = {
     "fp32": ("black", "-"),
     "bf16": ("#1f5fa8", (0, (6, 2))),
@@ -28,9 +28,9 @@ HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markersize": 10, "markered
 
 
 def check_plot(path: Path) -> None:
-    """Raises ``ConfigError`` for a name of another format and ``MissingPackage`` without matplotlib: before a sweep."""
+    """Check before a sweep. Raises ``ConfigError`` for another file format, ``MissingPackage`` without matplotlib."""
     if path.suffix not in SUFFIXES:
-        raise ConfigError(f"--plot {path} is no picture", hint=f"end its name in {' or '.join(SUFFIXES)}")
+        raise ConfigError(f"--plot {path} is not a .png or .svg file", hint=f"end its name in {' or '.join(SUFFIXES)}")
     try:
         import matplotlib  # noqa: F401
     except ImportError as e:
@@ -48,12 +48,12 @@ def write_plot(path: Path, points: Sequence[Point], title: str) -> None:
     markers = {seq_len: MARKERS[i % len(MARKERS)] for i, seq_len in enumerate(seq_lens)}
     for precision in dict.fromkeys(p.precision for p, _ in measured):
         for seq_len in seq_lens:
-            mine = sorted(
+            line = sorted(
                 ((p, s) for p, s in measured if (p.precision, p.seq_len) == (precision, seq_len)),
                 key=lambda pair: pair[0].tokens_per_step,
             )
-            _draw_line(above, below, mine, precision, markers[seq_len])
-    _dress(above, below, [p for p, _ in measured])
+            _draw_line(above, below, line, precision, markers[seq_len])
+    _format_axes(above, below, [p for p, _ in measured])
     figure.suptitle(title, fontsize=10)
     picture = BytesIO()
     figure.savefig(picture, format=path.suffix[1:], facecolor="white")
@@ -64,7 +64,7 @@ def write_plot(path: Path, points: Sequence[Point], title: str) -> None:
 
 
 def _draw_line(above: Axes, below: Axes, mine: Sequence[tuple[Point, Speed]], precision: str, marker: str) -> None:
-    """One precision and seq_len: the corpus filled, random tokens hollow, and the MFU of the corpus."""
+    """One precision and seq_len: filled markers for the corpus, hollow ones for random tokens; MFU of the corpus."""
     if not mine:
         return
     color, dashes = STYLES.get(precision, ("black", "-"))
@@ -80,8 +80,8 @@ def _draw_line(above: Axes, below: Axes, mine: Sequence[tuple[Point, Speed]], pr
         )
 
 
-def _dress(above: Axes, below: Axes, points: Sequence[Point]) -> None:
-    """Axes from zero, so that a ratio can be read off them; powers of two below, as batches are."""
+def _format_axes(above: Axes, below: Axes, points: Sequence[Point]) -> None:
+    """Axes from zero, so that ratios are visible; a binary log scale for the tokens per step."""
     above.plot([], [], color="black", linestyle="none", marker="o", markersize=5, label="filled: corpus")
     above.plot([], [], color="black", linestyle="none", marker="o", label="hollow: random tokens", **HOLLOW)
     ticks = sorted({p.tokens_per_step for p in points})

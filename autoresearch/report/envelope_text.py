@@ -1,4 +1,4 @@
-"""What `autoresearch envelope` prints: a line per point, and what the figures mean. Pure: values in, text out."""
+"""The text of `autoresearch envelope`: a line per point, and an explanation of the columns. Pure."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ UNITS = ((1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1e6, "MFLOP/s"
 def render_envelope(
     points: Sequence[Point], peaks: Mapping[str, float], *, width: int = 80, color: bool = False
 ) -> str:
-    """A heading, a line per point and the notes under it; at most 80 cells wide. No newline at the end."""
+    """A heading, a line per point and the notes below; at most 80 cells wide. No newline at the end."""
     widths = POWER_WIDTHS if any(p.speed and p.speed.watts for p in points) else WIDTHS
     heading = "".join(name.rjust(cells) for name, cells in widths.items())
     lines = [paint(heading, "dim", color)]
     for point in points:
-        text = line(point, widths, width)
+        text = format_point(point, widths, width)
         lines.append(paint(text, "bad" if point.failure else "dim" if point.refused else "", color))
-    return "\n".join([*lines, "", *notes(points, peaks, width)]) if points else "No point was measured."
+    return "\n".join([*lines, "", *format_notes(points, peaks, width)]) if points else "No point was measured."
 
 
-def line(point: Point, widths: Mapping[str, int] = WIDTHS, width: int = 80) -> str:
-    """One point: its figures, or why it has none."""
+def format_point(point: Point, widths: Mapping[str, int] = WIDTHS, width: int = 80) -> str:
+    """One point: its figures, or the reason why it has none."""
     where = (str(point.batch_size), str(point.seq_len), point.precision)
     cells = list(widths.values())
     head = "".join(text.rjust(room) for text, room in zip(where, cells[:3], strict=True))
@@ -54,24 +54,24 @@ def _figures(s: Speed, mfu: float | None) -> list[str]:
     ]
 
 
-def notes(points: Sequence[Point], peaks: Mapping[str, float], width: int) -> list[str]:
-    """What the columns mean, and the two figures that belong to all points."""
+def format_notes(points: Sequence[Point], peaks: Mapping[str, float], width: int) -> list[str]:
+    """The meaning of the columns, and the two figures that apply to all points."""
     speeds = [p.speed for p in points if p.speed]
-    said = []
+    sentences = []
     if speeds:
-        said.append(
+        sentences.append(
             "tokens/s, step ms, MFU: on the corpus. data path: 1 - corpus/random speed, median of the rounds "
-            "and half of what lies between their extremes; noise can make it negative."
+            "± half of their range; noise can make it negative."
         )
         host = max(s.batch_ms / s.real_step_ms for s in speeds)
-        said.append(f"To make a batch of the corpus took the host at most {100 * host:.3f}% of a step.")
+        sentences.append(f"The host needed at most {100 * host:.3f}% of a step to make a batch of the corpus.")
     if peaks:
-        listed = ", ".join(f"{precision} {flops(peak)}" for precision, peak in peaks.items())
-        said.append(f"MFU is a fraction of the matmul peak measured here in the same precision: {listed}.")
-    return [row for sentence in said for row in textwrap.wrap(sentence, min(width, 80))]
+        peak_list = ", ".join(f"{precision} {format_flops(peak)}" for precision, peak in peaks.items())
+        sentences.append(f"MFU is the fraction of the matmul peak measured here in the same precision: {peak_list}.")
+    return [row for sentence in sentences for row in textwrap.wrap(sentence, min(width, 80))]
 
 
-def flops(per_s: float) -> str:
+def format_flops(per_s: float) -> str:
     """``198 GFLOP/s``."""
     scale, unit = next(((s, u) for s, u in UNITS if per_s >= s), UNITS[-1])
     return f"{per_s / scale:.3g} {unit}"
@@ -80,7 +80,7 @@ def flops(per_s: float) -> str:
 def envelope_json(
     points: Sequence[Point], peaks: Mapping[str, float], conditions: Mapping[str, object], ended: str
 ) -> str:
-    """Everything as one JSON object; ``ended_by`` is null for a sweep that came to its end."""
+    """The whole sweep as one JSON object; ``ended_by`` is null for a complete sweep."""
     rows = [{"status": p.status, **p.model_dump(mode="json", exclude={"kind"})} for p in points]
     whole = {"conditions": conditions, "matmul_peak_flops_per_s": peaks, "ended_by": ended or None, "points": rows}
     return json.dumps(whole, indent=2)

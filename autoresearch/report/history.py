@@ -1,6 +1,6 @@
-"""What a run did, in the one neutral shape that every trajectory format becomes before anyone looks at it.
+"""What a run did, in one neutral form: every trajectory format is converted to it before it is reported.
 
-What was not measured is ``None``, never 0. Spans are in seconds, sizes in bytes, energy in joules.
+What was not measured is ``None``, never 0. Durations are in seconds, sizes in bytes, energy in joules.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from autoresearch.core.values import Cfg, KnobValue
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
 State = Literal["running", "paused", "stopped", "complete", "open"]
 
-MAX_EXACT = 10**15  # a longer whole number is kept as text: as a float it would be another number, or overflow
+MAX_EXACT = 10**15  # a larger integer is kept as text: as a float it would change or overflow
 MAX_VALUE_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One closed iteration, or with ``iter`` 0 the baseline.
+    """One closed iteration; ``iter`` 0 is the baseline.
 
-    The five parts of ``wall_s`` are ``train_s`` and ``eval_s`` of trials that were measured, ``failed_s`` of trials
-    that were not, or that counted for nothing and were run again, ``propose_s`` and ``overhead_s``. Over several trials
-    seconds, tokens and joules are sums and ``peak_bytes`` is the largest.
+    The five parts of ``wall_s`` are ``train_s`` and ``eval_s`` of measured trials, ``failed_s`` of trials that failed
+    or were discarded and run again, ``propose_s`` and ``overhead_s``. Over several trials seconds, tokens and joules
+    are sums and ``peak_bytes`` is the maximum.
     """
 
     iter: int
     stage: Stage
     ts: str | None = None
-    rail: str | None = None  # "passed", or the rail that refused the last attempt; None where no rail was asked
-    reason: str | None = None  # the machine's words: of the decision, the rail, or the failure
+    rail: str | None = None  # "passed", or the rail that refused the last attempt; None if no rail was checked
+    reason: str | None = None  # written by the program: of the decision, the rail, or the failure
     knob: str | None = None
     new_value: KnobValue | None = None
-    why: str | None = None  # the proposer's own words: untrusted
+    why: str | None = None  # written by the proposer: untrusted
     source: str | None = None
     val_bpb: float | None = None  # mean over the trials
     lowest_val_bpb: float | None = None  # of a single trial
-    trials: int = 0  # how many were measured
+    trials: int = 0  # number of measured trials
     improvement_frac: float | None = None  # (baseline - candidate) / baseline: positive is better
     decision: Literal["keep", "revert"] | None = None
     is_new_best: bool | None = None
@@ -67,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class OpenTrial:
-    """A trial that has begun and not ended; ``iter`` 0 is the baseline's."""
+    """A trial that has started and not ended; ``iter`` 0 is the baseline's."""
 
     iter: int
     ts: str
@@ -75,16 +75,16 @@ class OpenTrial:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A run as its log tells it.
+    """A run according to its log.
 
-    ``state`` comes from the records alone: "running" says that the last daemon wrote no ending, not that it lives;
-    "open" that this log does not say when daemons start. ``energy_j`` is of every trial that was metered, closed
-    iteration or not.
+    ``state`` comes from the records alone: "running" means that the last daemon recorded no end, not that it is alive;
+    "open" means that this log format does not record starts. ``energy_j`` covers every trial that was metered, also
+    those of iterations that are not closed.
     """
 
     log_format: Literal["autoresearch", "origin"]
-    knobs: tuple[str, ...]  # the menu's, in its order
-    menu: Mapping[str, Any] = field(default_factory=dict)  # as the log holds it
+    knobs: tuple[str, ...]  # of the menu, in its order
+    menu: Mapping[str, Any] = field(default_factory=dict)  # as the log contains it
     baseline: Row | None = None
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None
@@ -96,7 +96,9 @@ class History:
     energy_j: float | None = None
     power: Mapping[Scope, Mapping[Phase, Power]] = field(default_factory=dict)  # of all starts; scopes are never added
     metering: Metering | None = None  # of the last start
-    marks: Mapping[Mark, int] = field(default_factory=dict)  # trials that have them, closed iteration or not
+    marks: Mapping[Mark, int] = field(
+        default_factory=dict
+    )  # number of trials with each mark, also in iterations that are not closed
     voided: int = 0
     run_id: str | None = None
     profile: str | None = None
@@ -109,12 +111,15 @@ class History:
 
 
 def plain_value(value: object) -> KnobValue:
-    """A proposed value that can be compared, counted and shown; what is no number or string becomes its JSON, cut."""
+    """A proposed value that can be compared, counted and shown; other types than number and string become JSON, cut."""
     if isinstance(value, float) or (type(value) is int and abs(value) <= MAX_EXACT):
         return value
     try:
         text = value if isinstance(value, str) else json.dumps(value)
-    except (ValueError, RecursionError):  # an integer of more digits than Python prints, a bottomless list
+    except (
+        ValueError,
+        RecursionError,
+    ):  # an integer with more digits than Python prints, or a list that is nested too deeply
         text = "a value too large to show"
     return encodable(text if len(text) <= MAX_VALUE_CHARS else f"{text[: MAX_VALUE_CHARS - 3]}...")
 
@@ -125,6 +130,6 @@ def encodable(text: str) -> str:
 
 
 def total(*parts: float | None) -> float | None:
-    """The sum of what is known, or ``None`` when nothing is."""
+    """The sum of the known parts, or ``None`` if none is known."""
     known = [part for part in parts if part is not None]
-    return math.fsum(known) if known else None  # exact, so the order does not matter
+    return math.fsum(known) if known else None  # exact: the order does not matter

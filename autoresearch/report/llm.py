@@ -1,4 +1,4 @@
-"""What asking an LLM has come to: how its calls ended, what they cost, what its proposals were worth. Pure."""
+"""Statistics of the LLM calls: how they ended, their cost, and the quality of their proposals. Pure."""
 
 from __future__ import annotations
 
@@ -16,51 +16,53 @@ from autoresearch.report.table import paint
 from rails import Rail
 
 INVALID = frozenset({Rail.R1_SCHEMA, Rail.R2_MENU, Rail.R3_RANGE, Rail.R4_CROSS, Rail.R5_DIFF_LINT})
-MAX_MODELS = 3  # named; the rest are counted
+MAX_MODELS = 3  # shown by name; the rest are counted
 ENDING_CELLS = 25
 
 
 class LlmNumbers(FrozenModel):
-    """What the calls of closed iterations add up to. ``None`` is "not known", or a share of nothing.
+    """The statistics of the calls of closed iterations. ``None`` means unknown, or a share of nothing.
 
-    A proposal is the LLM's if its source is (``exchange.LLM_SOURCE``): that of another source, tried because the LLM
-    gave none, is not, though it stands in the same iteration.
+    A proposal is the LLM's if its source is ``llm_calls.LLM_SOURCE``: a proposal of another source that was tried
+    because the LLM gave none is not, although it is in the same iteration.
     """
 
     iterations: int  # in which the LLM was called
-    fell_back: int  # of those: another source's candidate was tried
+    fell_back: int  # of those: iterations in which the candidate of another source was tried
     calls: int
-    calls_by_classification: dict[str, int]  # how they ended, in the order of ``Classification``; none with 0
-    models: list[str]  # that answered or were asked, in the order of their first calls: untrusted text
-    prompt_tokens: int | None  # of the calls for which the server said so
+    calls_by_classification: dict[str, int]  # in the order of ``Classification``; none with 0
+    models: list[str]  # that answered or were requested, in the order of their first calls: untrusted text
+    prompt_tokens: int | None  # of the calls for which the server reported them
     completion_tokens: int | None  # likewise; thinking counts where the server counts it
     latency_s: float  # of all calls together, failed ones, retries and the waits between them included
     latency_mean_s: float  # of a call
     latency_median_s: float
     latency_max_s: float
     wall_share: float | None  # latency_s / the run's wall_s
-    rounds_mean: float  # replies of the model (the calls in ``exchange.ANSWERED``) per iteration in which it was called
-    proposals: int  # raw ones that were judged, spares included
+    rounds_mean: (
+        float  # replies of the model (the calls in ``llm_calls.ANSWERED``) per iteration in which it was called
+    )
+    proposals: int  # raw ones that the rails checked, spares included
     valid_share: float | None  # of the proposals: those that none of R1 to R5 refused
     novel_share: float | None  # of the valid ones: those that R6 did not refuse either; R7 is about the machine
 
 
 def llm_numbers(rows: Sequence[Row], wall_s: float | None) -> LlmNumbers | None:
-    """The LLM's part in ``rows``, which took ``wall_s``; ``None`` where it was never called."""
-    asked = [row for row in rows if row.llm_calls]
-    if not asked:
+    """The statistics of ``rows``, which took ``wall_s`` in all; ``None`` if the LLM was never called."""
+    with_calls = [row for row in rows if row.llm_calls]
+    if not with_calls:
         return None
-    calls = [call for row in asked for call in row.llm_calls]
+    calls = [call for row in with_calls for call in row.llm_calls]
     replies = sum(call.classification in ANSWERED for call in calls)
     judged: Counter[str] = Counter()
     for row in rows:
         judged.update(row.llm_judged)
     return LlmNumbers(
-        iterations=len(asked),
-        fell_back=sum(_fell_back(row) for row in asked),
-        rounds_mean=replies / len(asked),
-        **_calls(calls, wall_s),
-        **_worth(judged),
+        iterations=len(with_calls),
+        fell_back=sum(_fell_back(row) for row in with_calls),
+        rounds_mean=replies / len(with_calls),
+        **_call_statistics(calls, wall_s),
+        **_proposal_shares(judged),
     )
 
 
@@ -68,7 +70,7 @@ def _fell_back(row: Row) -> bool:
     return row.stage in ("evaluated", "eval_failed") and row.source != LLM_SOURCE
 
 
-def _calls(calls: Sequence[LlmCall], wall_s: float | None) -> dict[str, Any]:
+def _call_statistics(calls: Sequence[LlmCall], wall_s: float | None) -> dict[str, Any]:
     ended = Counter(call.classification for call in calls)
     latencies = [call.latency_s for call in calls]
     latency_s = total(*latencies) or 0.0
@@ -88,7 +90,7 @@ def _calls(calls: Sequence[LlmCall], wall_s: float | None) -> dict[str, Any]:
     }
 
 
-def _worth(judged: Mapping[str, int]) -> dict[str, Any]:
+def _proposal_shares(judged: Mapping[str, int]) -> dict[str, Any]:
     proposals = sum(judged.values())
     valid = proposals - sum(judged.get(rail, 0) for rail in INVALID)
     novel = valid - judged.get(Rail.R6_NOVELTY, 0)
@@ -100,7 +102,7 @@ def _worth(judged: Mapping[str, int]) -> dict[str, Any]:
 
 
 def llm_facts(n: LlmNumbers) -> Iterator[tuple[str, str]]:
-    """Label and text: the calls and what they cost, then what came of them."""
+    """Label and text: first the calls and their cost, then their proposals."""
     models = ", ".join(safe(name, NAME_CELLS) for name in n.models[:MAX_MODELS])
     more = f" and {len(n.models) - MAX_MODELS} more" if len(n.models) > MAX_MODELS else ""
     of = f" of {models}{more}" if models else ""
@@ -110,20 +112,20 @@ def llm_facts(n: LlmNumbers) -> Iterator[tuple[str, str]]:
         parts.append(f"{format_share(n.valid_share)} valid")
     if n.novel_share is not None:
         parts.append(f"{format_share(n.novel_share)} of those new")
-    parts.append(f"fell back in {n.fell_back} of {n.iterations}")
+    parts.append(f"fallback in {n.fell_back} of {plural(n.iterations, 'iteration')}")
     yield "", ", ".join(parts)
 
 
 def _cost(n: LlmNumbers) -> str:
-    ways = {"in": n.prompt_tokens, "out": n.completion_tokens}
-    counted = " and ".join(f"{number:,} {way}" for way, number in ways.items() if number is not None)
+    directions = {"in": n.prompt_tokens, "out": n.completion_tokens}
+    counted = " and ".join(f"{number:,} {direction}" for direction, number in directions.items() if number is not None)
     tokens = [f"tokens {counted}"] if counted else []
     share = [] if n.wall_share is None else [f"{format_share(n.wall_share)} of the time"]
     return ", ".join([f"median {format_duration(n.latency_median_s)}", *share, *tokens])
 
 
 def endings_table(n: LlmNumbers | None, color: bool) -> list[str]:
-    """A heading and a line per way in which calls ended; empty without an LLM."""
+    """A heading and a line per classification of calls; empty without an LLM."""
     if n is None:
         return []
     heading = pad("ending", ENDING_CELLS) + "calls".rjust(7) + "share".rjust(8)

@@ -1,4 +1,4 @@
-"""Read a trajectory to look at it: live or finished, a run directory or a bare file, our format or the origin's."""
+"""Read a trajectory for a report: live or finished, a run directory or a bare file, our format or the origin's."""
 
 from __future__ import annotations
 
@@ -14,45 +14,46 @@ from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines
 from autoresearch.storage.run_dir import TRAJECTORY
 
-SEALED = b'{"seq":'  # how each of our lines begins; none of the origin's does
+LINE_START = b'{"seq":'  # of each line in our format, and of none in the origin's
 HEAD_BYTES = 1 << 20
-WAIT = "wait for the first record, or name another run"
-NAME_ONE = f"give a run directory or a {TRAJECTORY}; `autoresearch run` makes one"
+HINT_WAIT = "wait for the first record, or name another run"
+HINT_PATH = f"name a run directory or a {TRAJECTORY}; `autoresearch run` creates them"
 
 
 def load(path: Path) -> History:
-    """What the trajectory at ``path`` tells, without changing or locking anything.
+    """The history of the trajectory at ``path``, read without changing or locking anything.
 
-    A torn last line is passed over: its writer may be in the middle of it. Raises ``JournalError`` for what is
-    missing, empty, unreadable or something else, and ``JournalDamaged`` naming the line for damage before the tail.
+    A torn last line is ignored: it may still be written. Raises ``JournalError`` for a file that is missing, empty,
+    unreadable or not a trajectory, and ``JournalDamaged`` naming the line for damage before the tail.
     """
     file = _file_of(path)
     data = _read(file, HEAD_BYTES)
     if not data:
-        raise JournalError(f"{file} is empty", hint=WAIT)
+        raise JournalError(f"{file} is empty", hint=HINT_WAIT)
     if _is_ours(data):
         return native.build_history(_records(file))
     data = _read(file, origin.MAX_BYTES + 1)
     if len(data) > origin.MAX_BYTES:
-        what = f"{file} is no trajectory of this version, and too large ({origin.MAX_BYTES >> 20} MiB) for the origin's"
-        raise JournalError(what, hint=NAME_ONE)
+        limit = f"larger than {origin.MAX_BYTES >> 20} MiB, the limit for a log in the origin's format"
+        what = f"{file} is not a trajectory of this version, and it is {limit}"
+        raise JournalError(what, hint=HINT_PATH)
     return origin.build_history(origin.parse(data, str(file)))
 
 
 def load_records(path: Path) -> list[Event]:
-    """The records of one of our own trajectories, whole; errors as ``load``, and ``JournalError`` for the origin's."""
+    """All records of a trajectory in our format; errors as ``load``, and ``JournalError`` for the origin's format."""
     file = _file_of(path)
     if not _is_ours(_read(file, HEAD_BYTES)):
-        hint = "name a run of autoresearch's own; `autoresearch report` reads the origin's log too"
-        raise JournalError(f"{file} is empty or no trajectory of this program", hint=hint)
+        hint = "name a run of autoresearch; only `autoresearch status` and `report` read the origin's log too"
+        raise JournalError(f"{file} is empty or not a trajectory of this program", hint=hint)
     return _records(file)
 
 
 def raw_replies(path: Path) -> list[tuple[str, ...]]:
-    """What the proposer of a trajectory said for a replay, the proposals of one reply together; errors as ``load``.
+    """The proposer's replies in a trajectory, for a replay: a tuple of raw proposals each; errors as ``load``.
 
-    Ours word for word, the refused ones too; the origin kept no raw replies, so there each proposal is written anew and
-    is a reply of its own.
+    In our format they are verbatim and include refused ones. The origin's format has no raw replies: each of its
+    proposals is written again as JSON and is a reply of its own.
     """
     history = load(path)
     file = _file_of(path)
@@ -64,7 +65,7 @@ def raw_replies(path: Path) -> list[tuple[str, ...]]:
 
 
 def _is_ours(head: bytes) -> bool:
-    return head.startswith(SEALED) or b"\n" + SEALED in head
+    return head.startswith(LINE_START) or b"\n" + LINE_START in head
 
 
 def _file_of(path: Path) -> Path:
@@ -75,12 +76,12 @@ def _file_of(path: Path) -> Path:
             return file
         exists = file.exists()
     except OSError as e:
-        raise JournalError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+        raise JournalError(f"cannot read {path}: {e.strerror}", hint="check its permissions") from e
     if exists:
-        raise JournalError(f"{file} is not a regular file", hint=NAME_ONE)
+        raise JournalError(f"{file} is not a regular file", hint=HINT_PATH)
     if is_dir:
-        raise JournalError(f"{path} has no {TRAJECTORY}: nothing has run there", hint=NAME_ONE)
-    raise JournalError(f"there is no {path}", hint=NAME_ONE)
+        raise JournalError(f"{path} has no {TRAJECTORY}: no run has started there", hint=HINT_PATH)
+    raise JournalError(f"{path} does not exist", hint=HINT_PATH)
 
 
 def _read(file: Path, limit: int) -> bytes:
@@ -88,13 +89,13 @@ def _read(file: Path, limit: int) -> bytes:
         with file.open("rb") as stream:
             return stream.read(limit)
     except OSError as e:
-        raise JournalError(f"cannot read {file}: {e.strerror}", hint="see its permissions") from e
+        raise JournalError(f"cannot read {file}: {e.strerror}", hint="check its permissions") from e
 
 
 def _records(file: Path) -> list[Event]:
     records: list[Event] = list(decode_lines(journal.read(file).payloads, decode, file, hint=OTHER_VERSION))
     if not records:
-        raise JournalError(f"{file} holds no whole record", hint=WAIT)
+        raise JournalError(f"{file} contains no complete record", hint=HINT_WAIT)
     if not isinstance(records[0], Meta):
-        raise JournalDamaged(f"{file}: line 1 is no meta record", hint="take the file from its run directory again")
+        raise JournalDamaged(f"{file}: line 1 is not a meta record", hint="copy the file from its run directory again")
     return records

@@ -1,17 +1,18 @@
-"""Our own trajectory.jsonl as a ``History``. Pure."""
+"""A trajectory.jsonl in our format as a ``History``. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
 from autoresearch.core.records import (
     Attempt,
     Baseline,
+    Blocked,
     EvalFailed,
     Evaluated,
     Event,
@@ -35,18 +36,18 @@ from rails import Rail
 
 @dataclass(slots=True)
 class HistoryBuilder:
-    """A run being told: records go in one by one, ``meta`` first, and the history so far comes out at any time."""
+    """Builds a history incrementally: ``add`` takes one record, ``meta`` first; ``history`` returns it so far."""
 
     trajectory: Trajectory = field(default_factory=Trajectory)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    marked: list[TrialEnded] = field(default_factory=list)  # held back, of the iteration that is open
+    marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)
     voided: int = 0
     rows: list[Row] = field(default_factory=list)
     baseline: Row | None = None
     started: Started | None = None  # the last start
     state: State = "open"
-    why: str | None = None
+    stop_reason: str | None = None
 
     def add(self, record: Event) -> None:
         """Take one more record into account. Raises ``ValueError`` if the first is not ``meta``."""
@@ -55,39 +56,39 @@ class HistoryBuilder:
         self.trajectory.add(record)
         match record:
             case TrialEnded():
-                self._ended(record)
+                self._add_trial(record)
             case Baseline():
-                self.baseline = with_marks(_baseline_row(record, self.outcomes), self._taken())
+                self.baseline = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
             case Started():
-                self.started, self.state, self.why = record, "running", None
+                self.started, self.state, self.stop_reason = record, "running", None
             case Resumed():
-                self.state, self.why = "running", None
+                self.state, self.stop_reason = "running", None
             case Paused(reason=reason):
-                self.state, self.why = "paused", reason
+                self.state, self.stop_reason = "paused", reason
             case Stopped(reason=reason):
-                self.state, self.why = "stopped", reason
+                self.state, self.stop_reason = "stopped", reason
             case LoopComplete():
-                self.state, self.why = "complete", None
+                self.state, self.stop_reason = "complete", None
             case _ if isinstance(record, IterationRecord):
-                self.rows.append(with_marks(_row(record, self.outcomes), self._taken()))
+                self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
 
-    def _ended(self, trial: TrialEnded) -> None:
+    def _add_trial(self, trial: TrialEnded) -> None:
         self.outcomes[trial.trial] = trial.outcome
         self.marks.update(trial.marks)
         self.voided += trial.void
         if trial.marks:
-            self.marked.append(trial)
+            self.marked_trials.append(trial)
 
-    def _taken(self) -> list[TrialEnded]:
-        marked, self.marked = self.marked, []
+    def _take_marked_trials(self) -> list[TrialEnded]:
+        marked, self.marked_trials = self.marked_trials, []
         return marked
 
     def history(self) -> History:
-        """What the records so far tell. Raises ``ValueError`` if there are none."""
+        """The history of the records so far. Raises ``ValueError`` if there are none."""
         meta, started = self.trajectory.meta, self.started
         if meta is None:
             raise ValueError("the first record is not meta")
-        # an interrupted trial is over, though it has no end
+        # an interrupted trial is over, though its end was not recorded
         running = self.trajectory.running if self.state == "running" else None
         return History(
             log_format="autoresearch",
@@ -99,7 +100,7 @@ class HistoryBuilder:
             rows=tuple(self.rows),
             iters_requested=started.iters_requested if started else None,
             state=self.state,
-            stop_reason=self.why,
+            stop_reason=self.stop_reason,
             open_trial=OpenTrial(running.iter, running.ts) if running else None,
             energy_j=self.trajectory.energy_j,
             power=dict(self.trajectory.power),
@@ -115,10 +116,10 @@ class HistoryBuilder:
 
 def build_history(records: Iterable[Event]) -> History:
     """The history of a run's records. Raises ``ValueError`` if they do not begin with ``meta``."""
-    chronicle = HistoryBuilder()
+    builder = HistoryBuilder()
     for record in records:
-        chronicle.add(record)
-    return chronicle.history()
+        builder.add(record)
+    return builder.history()
 
 
 def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:
@@ -166,8 +167,10 @@ def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
         case EvalFailed():
             trials = _trials(record.trials, record.eval_metrics, outcomes)
             return Row(**common, **_proposed(record.proposal), cause=str(record.cause), **_measured(trials))
-        case _:
+        case Blocked():
             return Row(**common, **_proposed(record.proposal))
+        case _:
+            assert_never(record)
 
 
 def refused_by_rail(attempts: Iterable[Attempt]) -> dict[str, int]:
@@ -176,16 +179,16 @@ def refused_by_rail(attempts: Iterable[Attempt]) -> dict[str, int]:
 
 
 def llm_judged(attempts: Iterable[Attempt]) -> dict[str, int]:
-    """The LLM's proposals by rail. One that stands in an iteration twice is new only once, whatever R6 could know."""
+    """The LLM's proposals by rail. A proposal that an iteration has twice is novel only once, whatever R6 reported."""
     seen: set[tuple[str, KnobValue]] = set()
     judged: Counter[str] = Counter()
     for attempt in attempts:
         if attempt.source == LLM_SOURCE:
-            change = (attempt.proposal.knob, attempt.proposal.new_value) if attempt.proposal else None
-            is_copy = attempt.verdict_ok and change in seen
+            pair = (attempt.proposal.knob, attempt.proposal.new_value) if attempt.proposal else None
+            is_copy = attempt.verdict_ok and pair in seen
             judged[str(Rail.R6_NOVELTY if is_copy else attempt.rail)] += 1
-            if change is not None:
-                seen.add(change)
+            if pair is not None:
+                seen.add(pair)
     return dict(judged)
 
 
@@ -196,7 +199,7 @@ def _proposed(proposal: ProposalRecord | None) -> dict[str, Any]:
 
 
 def _trials(numbers: Iterable[int], closing: Outcome, outcomes: Mapping[int, Outcome]) -> list[Outcome]:
-    """The outcomes of a record's trials; the one that the record itself carries where the log has no more."""
+    """The outcomes of a record's trials, or the one in the record itself if the log does not have them."""
     return [outcomes[n] for n in numbers if n in outcomes] or [closing]
 
 

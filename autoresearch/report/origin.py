@@ -1,9 +1,10 @@
-"""The log format of the system this one grew from, as a ``History``.
+"""The log format of the origin, the system that this one is derived from, as a ``History``.
 
 Its lines have neither sequence number nor checksum: first ``{"_meta": ..., "baseline_val_bpb": ...}``, then one object
 per iteration (``evaluated, blocked, eval_failed, nim_error``), ``paused`` events that use up an iteration number, and
-``loop_complete`` at the end. Read leniently, for its writers had several versions: an unknown field or stage is passed
-over, a missing or non-finite number is unknown. But what is no JSON, or no such log, is refused with its line.
+``loop_complete`` at the end. It is read leniently, because several versions wrote it: an unknown field or stage is
+ignored, a missing or non-finite number is unknown. A line that is not JSON, and another kind of log, are errors that
+name the line.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from rails import default_menu
 MAX_BYTES = 256 << 20  # fifty of its iterations take 52 kB
 MAX_TEXT_CHARS = 1000
 MAX_CFG_FIELDS = 100
-MAX_NUMBER = 1e15  # no second, step or bit of a real run goes beyond
-MIN_BPB = 1e-9  # a baseline below it is none to divide by
+MAX_NUMBER = 1e15  # larger seconds, steps or bits do not occur in a real run
+MIN_BPB = 1e-9  # a baseline below it is not a valid divisor
 STATES: Mapping[object, State] = {"paused": "paused", "loop_complete": "complete"}
 Record = Mapping[str, Any]
 
 
 def parse(data: bytes, name: str) -> list[Record]:
-    """The objects of a log, blank lines passed over, a torn last line ignored. ``name`` is for the messages.
+    """The objects of a log, without blank lines and a torn last line. ``name`` is the file name for error messages.
 
-    Raises ``JournalDamaged`` naming the first line before the last that is not JSON, ``JournalError`` for a file that
-    is something else.
+    Raises ``JournalDamaged`` naming the first line before the last that is not a JSON object, and ``JournalError`` for
+    a file of another kind.
     """
     lines = data.split(b"\n")
     filled = [n for n, line in enumerate(lines, 1) if line.strip()]
@@ -39,24 +40,30 @@ def parse(data: bytes, name: str) -> list[Record]:
     for n in filled:
         record = _object(lines[n - 1])
         if record is None and n != filled[-1]:
-            raise JournalDamaged(f"{name}: line {n} is no JSON object", hint="is this a trajectory? see that line")
+            raise JournalDamaged(
+                f"{name}: line {n} is not a JSON object", hint="check whether this is a trajectory, and that line of it"
+            )
         if record is not None:
             records.append(record)
     if not records:
-        raise JournalError(f"{name} holds no whole record", hint="wait for the first one, or name another file")
+        raise JournalError(f"{name} contains no complete record", hint="wait for the first one, or name another file")
     if not ("_meta" in records[0] or "stage" in records[0]):
         what = f"{name}: line {filled[0]} is JSON but has neither `_meta` nor `stage`"
-        raise JournalError(what, hint="give a run directory or a trajectory.jsonl")
+        raise JournalError(what, hint="name a run directory or a trajectory.jsonl")
     return records
 
 
 def build_history(records: Sequence[Record]) -> History:
-    """The history of one of its logs. What it does not record (starts, energy, attempts) is unknown."""
+    """The history of a log in the origin's format. What the format lacks (starts, energy, attempts) is unknown."""
     header = records[0] if "_meta" in records[0] else {}
     baseline = next((b for r in records if (b := _number(r, "baseline_val_bpb")) is not None), None)
-    requested = [n for r in records for field in ("requested_iters", "iters_requested") if (n := _whole(r, field))]
+    requested = [
+        n for r in records for field in ("requested_iters", "iters_requested") if (n := _positive_int(r, field))
+    ]
     last = records[-1]
-    state = STATES.get(_text(last, "stage"), "open")  # it logs no start: after a pause only the next iteration tells
+    state = STATES.get(
+        _text(last, "stage"), "open"
+    )  # it logs no start: only the next iteration shows that a pause ended
     rows: list[Row] = []
     for record in records:
         if row := _row(record, len(rows) + 1, baseline):
@@ -76,14 +83,14 @@ def build_history(records: Sequence[Record]) -> History:
 
 
 def _baseline_row(val_bpb: float) -> Row:
-    """Measured once; its time and memory went into another file."""
+    """Measured once; its time and memory are not in this log."""
     return Row(iter=0, stage="baseline", val_bpb=val_bpb, lowest_val_bpb=val_bpb, trials=1)
 
 
 def _row(record: Record, position: int, baseline: float | None) -> Row | None:
     """The row of a record that closes an iteration; ``None`` for every other kind."""
     common: dict[str, Any] = {
-        "iter": _whole(record, "iter") or position,
+        "iter": _positive_int(record, "iter") or position,
         "ts": _text(record, "ts"),
         "wall_s": _number(record, "iter_wall_s"),
         "propose_s": _number(record, "nim_latency_s"),
@@ -97,9 +104,9 @@ def _row(record: Record, position: int, baseline: float | None) -> Row | None:
             return _failed(record, common, cause, _text(metrics, "error"))
         case "blocked":
             rail = _text(record, "rail") or "unknown"
-            words: dict[str, Any] = {"rail": rail, "reason": _text(record, "reason"), "refused": {rail: 1}}
+            fields: dict[str, Any] = {"rail": rail, "reason": _text(record, "reason"), "refused": {rail: 1}}
             rest_s = _overhead_s(common["wall_s"], common["propose_s"])
-            return Row(stage="blocked", **common, **_proposed(record), **words, overhead_s=rest_s)
+            return Row(stage="blocked", **common, **_proposed(record), **fields, overhead_s=rest_s)
         case "nim_error":
             return Row(stage="proposer_failed", **common, reason=_text(record, "nim_error"))
         case _:
@@ -108,7 +115,7 @@ def _row(record: Record, position: int, baseline: float | None) -> Row | None:
 
 def _evaluated(record: Record, common: dict[str, Any], baseline: float | None) -> Row:
     bpb = _number(record, "val_bpb")
-    if bpb is None:  # its JSON writes NaN where training diverged: measured nothing
+    if bpb is None:  # the origin wrote NaN if training diverged: not a measurement
         return _failed(record, common, Cause.GARBAGE, "no finite val_bpb")
     metrics = _table(record, "eval_metrics")
     gain = _number(record, "improvement_frac")
@@ -116,7 +123,9 @@ def _evaluated(record: Record, common: dict[str, Any], baseline: float | None) -
         gain = (baseline - bpb) / baseline
     train_s, eval_s = _number(metrics, "train_wall_s"), _number(metrics, "val_wall_s")
     peak_gib = _number(metrics, "peak_gpu_mem_gib")
-    decision: Literal["keep", "revert"] = "keep" if record.get("decision") == "keep" else "revert"  # as it counts them
+    decision: Literal["keep", "revert"] = (
+        "keep" if record.get("decision") == "keep" else "revert"
+    )  # the origin counts any other value as a revert
     return Row(
         stage="evaluated",
         rail="passed",
@@ -136,15 +145,15 @@ def _evaluated(record: Record, common: dict[str, Any], baseline: float | None) -
 
 
 def _failed(record: Record, common: dict[str, Any], cause: Cause, detail: str | None) -> Row:
-    """Its failed trials have no time of their own: all but the proposer's is the trial's."""
+    """The format has no time of failed trials: the wall time without the proposer's counts as the trial's."""
     wall_s = common["wall_s"]
     failed_s = max(0.0, wall_s - (common["propose_s"] or 0.0)) if wall_s is not None else None
-    words: dict[str, Any] = {"rail": "passed", "reason": detail, "cause": str(cause), "failed_s": failed_s}
-    return Row(stage="eval_failed", **common, **_proposed(record), **words)
+    fields: dict[str, Any] = {"rail": "passed", "reason": detail, "cause": str(cause), "failed_s": failed_s}
+    return Row(stage="eval_failed", **common, **_proposed(record), **fields)
 
 
 def _overhead_s(wall_s: float | None, *parts: float | None) -> float | None:
-    """Wall time without the parts; unknown as soon as one of them is. Its rounding must not make it negative."""
+    """Wall time minus the parts, unknown if one of them is; at least 0, because the logged times are rounded."""
     if wall_s is None or None in parts:
         return None
     return max(0.0, wall_s - (total(*parts) or 0.0))
@@ -178,7 +187,7 @@ def _number(record: Record, name: str) -> float | None:
     return float(value) if abs(value) <= MAX_NUMBER else None  # false for NaN
 
 
-def _whole(record: Record, name: str) -> int | None:
+def _positive_int(record: Record, name: str) -> int | None:
     value = _number(record, name)
     return int(value) if value is not None and value.is_integer() and value > 0 else None
 

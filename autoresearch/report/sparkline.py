@@ -1,4 +1,4 @@
-"""val_bpb over the iterations in one line of glyphs. Pure."""
+"""val_bpb over the iterations as one line of glyphs. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FAILED = "\N{MULTIPLICATION SIGN}"
 BLOCKED = "·"
 
 Point = float | str  # a measurement, or FAILED or BLOCKED
-FENCE = 3.0  # inter-quartile ranges above the upper quartile: what is higher is clipped (Tukey's far-out fence)
+FENCE = 3.0  # inter-quartile ranges above the upper quartile: higher values are clipped (Tukey's outer fence)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From the value at the lowest bar to the value at the highest, which also stands for everything above."""
+    """The values of the lowest and of the highest bar; the highest also represents all values above."""
 
     low: float
     high: float
@@ -25,9 +25,9 @@ class Scale:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Scale | None:
-        """The scale of finite ``values``: down to their minimum, and up to the highest that is no far outlier.
+        """The scale of finite ``values``: from their minimum to the highest that is not a far outlier.
 
-        One bad configuration would otherwise press every difference that matters into one bar.
+        Otherwise one bad configuration would compress all other differences into one bar.
         """
         if not values:
             return None
@@ -39,7 +39,7 @@ class Scale:
         return cls(low, high, high < max(values))
 
     def bar(self, value: float) -> str:
-        """The glyph for ``value``; the lowest also for what lies below the scale."""
+        """The glyph for ``value``; the lowest also for values below the scale."""
         if self.high <= self.low:
             return BARS[0] if value <= self.low else BARS[-1]
         step = len(BARS) * ((value - self.low) / (self.high - self.low))
@@ -47,23 +47,23 @@ class Scale:
 
 
 def sparkline(points: Sequence[Point], width: int, scale: Scale | None) -> str:
-    """One glyph per point, or at most ``width`` glyphs: then each stands for a stretch and shows its minimum.
+    """One glyph per point, at most ``width`` glyphs: with more points each glyph shows the minimum of several.
 
-    A stretch without a measurement shows that a trial failed in it, or else that all was blocked.
+    A group of points without a measurement shows ``FAILED`` if one of them failed, or else ``BLOCKED``.
     """
     if width < 1:
         return ""
-    return "".join(_glyph(stretch, scale) for stretch in _stretches(points, width))
+    return "".join(_glyph(group, scale) for group in _groups(points, width))
 
 
-def _stretches(points: Sequence[Point], width: int) -> Iterator[Sequence[Point]]:
+def _groups(points: Sequence[Point], width: int) -> Iterator[Sequence[Point]]:
     count = min(width, len(points))
     for i in range(count):
         yield points[i * len(points) // count : (i + 1) * len(points) // count]
 
 
-def _glyph(stretch: Sequence[Point], scale: Scale | None) -> str:
-    measured = [p for p in stretch if not isinstance(p, str)]
+def _glyph(group: Sequence[Point], scale: Scale | None) -> str:
+    measured = [p for p in group if not isinstance(p, str)]
     if measured and scale:
         return scale.bar(min(measured))
-    return FAILED if FAILED in stretch else BLOCKED
+    return FAILED if FAILED in group else BLOCKED

@@ -1,4 +1,4 @@
-"""A run in numbers: what `autoresearch status --json` and `report --json` print. Pure."""
+"""A run in numbers: the output of `autoresearch status --json` and `report --json`. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from autoresearch.report.by_source import SourceNumbers, source_numbers
 from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.llm import LlmNumbers, llm_numbers
-from autoresearch.report.repeats import pair_numbers
+from autoresearch.report.repeats import number_pairs
 
 TOP_PAIRS = 10
 
 
 class PairCount(FrozenModel):
-    """How many iterations proposed one value for one knob."""
+    """The number of iterations that proposed one value for one knob."""
 
     knob: str
     new_value: KnobValue
@@ -29,11 +29,11 @@ class PairCount(FrozenModel):
 
 
 class Summary(FrozenModel):
-    """What a run adds up to. ``None`` is "not known"; seconds, bytes and kWh as the names say.
+    """The counts and sums of a run. ``None`` means unknown; units are in the names.
 
-    An iteration counts once it is closed, in exactly one of four ways, so that
+    An iteration counts when it is closed, in exactly one of four ways, so that
     ``iterations = keeps + reverts + sum(blocked_by_rail) + failed``. A proposal counts when its iteration is closed,
-    also one that a rail refused: ``sum(knob_counts) = unique_pairs + repeat_count``.
+    also if a rail refused it: ``sum(knob_counts) = unique_pairs + repeat_count``.
     """
 
     log_format: Literal["autoresearch", "origin"]
@@ -65,7 +65,7 @@ class Summary(FrozenModel):
     unique_pairs: int
     top_pairs: list[PairCount]  # the most frequent first, at most 10
 
-    sources: list[SourceNumbers]  # who proposed, in the order of their first proposals
+    sources: list[SourceNumbers]  # in the order of their first proposals
     llm: LlmNumbers | None  # None where no LLM was called
 
     accept_delta_frac: float | None
@@ -81,23 +81,23 @@ class Summary(FrozenModel):
     wall_s: float | None  # iterations and baseline, without pauses: the sum of the next five where all are known
     train_s: float | None  # in trials that were measured
     eval_s: float | None
-    failed_s: float | None  # in trials that were not, or that counted for nothing and were run again
+    failed_s: float | None  # in trials that failed, or were discarded and run again
     propose_s: float | None
     overhead_s: float | None
-    overhead_mean_s: float | None  # an evaluated iteration's: one without a trial has next to none
+    overhead_mean_s: float | None  # of evaluated iterations: one without a trial has almost none
     overhead_median_s: float | None
     tokens: int | None  # trained on
     peak_bytes: int | None
-    energy_kwh: float | None  # of the trials that were metered, by whatever sensor
+    energy_kwh: float | None  # of the trials that were metered, by any sensor
     energy: list[EnergyNumbers]  # of the whole run, trials or not, one per scope, the longest metered first
     price_per_kwh: float | None
     currency: str | None
-    marks: dict[str, int]  # trials that were held back: throttled, contended, slow
-    voided: int  # trials that were run again because of it
+    marks: dict[str, int]  # number of trials per mark: throttled, contended, slow
+    voided: int  # trials that were discarded and run again because of their marks
 
 
 def summarise(history: History) -> Summary:
-    """Count and add up; every definition stands at its field in ``Summary``."""
+    """Compute the summary; the fields of ``Summary`` document the definitions."""
     costs = _costs(history)
     return Summary(
         log_format=history.log_format,
@@ -121,7 +121,7 @@ def summarise(history: History) -> Summary:
 
 
 def summary_json(summary: Summary) -> str:
-    """Indented JSON, ASCII only: nothing that a model wrote can move a reader's cursor."""
+    """Indented JSON in ASCII: text that a model wrote cannot control the terminal."""
     return json.dumps(summary.model_dump(mode="json"), indent=2, allow_nan=False)
 
 
@@ -175,7 +175,7 @@ def _coverage(history: History) -> dict[str, Any]:
 
 def _repeats(rows: Sequence[Row]) -> dict[str, Any]:
     proposals = [(row.knob, row.new_value) for row in rows if row.knob is not None and row.new_value is not None]
-    numbers = pair_numbers(proposals)
+    numbers = number_pairs(proposals)
     counts = Counter(numbers)
     first = dict(reversed(list(zip(numbers, proposals, strict=True))))
     repeats = len(proposals) - len(counts)
@@ -192,7 +192,7 @@ def _repeats(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _results(history: History) -> dict[str, Any]:
     best = best_keep(history.rows)
-    measured = [row for row in _all(history) if row.lowest_val_bpb is not None]
+    measured = [row for row in _all_rows(history) if row.lowest_val_bpb is not None]
     lowest = min(measured, key=lambda row: row.lowest_val_bpb or 0.0, default=None)
     return {
         "baseline_val_bpb": history.baseline_val_bpb,
@@ -207,7 +207,7 @@ def _results(history: History) -> dict[str, Any]:
 
 
 def _costs(history: History) -> dict[str, Any]:
-    rows = _all(history)
+    rows = _all_rows(history)
     overheads = [row.overhead_s for row in rows if row.stage == "evaluated" and row.overhead_s is not None]
     trained = [row.tokens for row in rows if row.tokens is not None]
     return {
@@ -236,7 +236,7 @@ def _energy(history: History) -> dict[str, Any]:
     }
 
 
-def _all(history: History) -> list[Row]:
+def _all_rows(history: History) -> list[Row]:
     return [*([history.baseline] if history.baseline else []), *history.rows]
 
 

@@ -1,44 +1,47 @@
-"""A line per iteration. Pure."""
+"""The table of iterations, a line each. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from autoresearch.report.format import format_bpb, format_change, format_duration, format_percent, pad, safe
 from autoresearch.report.history import Row
 
 COLUMNS = {"iter": 6, "change": 24, "val_bpb": 9, "gain": 9, "verdict": 17, "time": 13}
 WITH_SOURCE = {"iter": 6, "change": 19, "source": 8, "val_bpb": 8, "gain": 9, "verdict": 16, "time": 12}
-MIN_WHY_CELLS = 20  # the proposer's words, or a failure's, where at least this much of the width is left
+MIN_WHY_CELLS = 20  # minimum width of the column for the reason of the proposer or the failure
 COLORS = {"keep": "32", "bad": "31", "dim": "2", "bold": "1"}
 
 
 def paint(text: str, kind: str, color: bool) -> str:
-    """``text`` in an ANSI colour, if there is to be colour; the only place that writes an escape sequence."""
+    """``text`` in an ANSI colour if ``color``; the only function that writes an escape sequence."""
     return f"\x1b[{COLORS[kind]}m{text}\x1b[0m" if color and kind in COLORS else text
 
 
-def table(rows: Sequence[Row], width: int, color: bool, *, with_source: bool = False) -> list[str]:
+def render_table(rows: Sequence[Row], width: int, color: bool, *, with_source: bool = False) -> list[str]:
     """A heading and a line per row: iteration, change, val_bpb, gain over the baseline, verdict, wall time, reason.
 
-    A ``!`` stands behind the verdict of an iteration with a trial that was held back (throttled, contended, slow).
-
-    ``with_source`` adds who proposed, for a run of several sources, and takes its cells from the others.
+    A ``!`` follows the verdict of an iteration with a marked trial (throttled, contended, slow). ``with_source`` adds
+    the source of the proposal, for a run of several sources, and narrows the other columns.
     """
     columns = WITH_SOURCE if with_source else COLUMNS
     heading = "".join(pad(name, cells) for name, cells in columns.items())
-    return [paint(heading.rstrip(), "dim", color), *(paint(line(r, width, columns), kind_of(r), color) for r in rows)]
+    return [
+        paint(heading.rstrip(), "dim", color),
+        *(paint(format_row(r, width, columns), row_style(r), color) for r in rows),
+    ]
 
 
-def line(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
-    """One row without colour; the reason only where ``width`` leaves room for it."""
+def format_row(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
+    """One row without colour; the reason only if ``width`` leaves room for it."""
     cells = {
         "iter": str(row.iter),
         "change": format_change(row.knob, row.new_value, columns["change"] - 1),
         "source": safe(row.source or "-", WITH_SOURCE["source"] - 1),
         "val_bpb": format_bpb(row.val_bpb),
         "gain": format_percent(row.improvement_frac),
-        "verdict": verdict(row) + (" !" if row.marks else ""),
+        "verdict": format_verdict(row) + (" !" if row.marks else ""),
         "time": format_duration(row.wall_s),
     }
     fixed = "".join(pad(cells[name], room) for name, room in columns.items())
@@ -47,7 +50,7 @@ def line(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:
     return (fixed + safe(why or "", left) if left >= MIN_WHY_CELLS else fixed).rstrip()
 
 
-def verdict(row: Row) -> str:
+def format_verdict(row: Row) -> str:
     """``keep``, ``revert``, the rail that refused, or the cause of the failure."""
     match row.stage:
         case "blocked":
@@ -56,11 +59,14 @@ def verdict(row: Row) -> str:
             return safe(row.cause or "failed", 16)
         case "proposer_failed":
             return "no proposal"
-        case _:
+        case "baseline" | "evaluated":
             return row.decision or "-"
+        case _:
+            assert_never(row.stage)
 
 
-def kind_of(row: Row) -> str:
+def row_style(row: Row) -> str:
+    """The key of the row's colour: ``keep``, ``revert``, ``bad`` or ``dim``."""
     if row.stage in ("eval_failed", "proposer_failed"):
         return "bad"
     return row.decision or "dim"

@@ -1,13 +1,14 @@
-"""What `autoresearch status` and `autoresearch report` print. Pure: values in, text out, no clock and no terminal."""
+"""The text of `autoresearch status` and `autoresearch report`. Pure: no clock and no terminal."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
-from autoresearch.report.energy import energy_lines, held_back_line
+from autoresearch.report.energy import energy_lines, marks_line
 from autoresearch.report.format import (
     NAME_CELLS,
     format_bpb,
@@ -22,7 +23,7 @@ from autoresearch.report.history import History, Row
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
-from autoresearch.report.table import paint, table
+from autoresearch.report.table import paint, render_table
 
 MIN_WIDTH = 40
 LABEL_CELLS = 12
@@ -34,9 +35,9 @@ def render_status(
 ) -> str:
     """The run on one screen, with its last iterations. No newline at the end.
 
-    Prose keeps to ``width`` (at least 40); a line per iteration takes 78 cells, and the reasons what is left beyond.
-    ``writer_alive`` says whether a process holds the run's lock; ``None`` where nobody asked. ``color`` adds ANSI
-    colours; nothing else but newlines is ever a control character, whatever the log contains.
+    Prose is wrapped to ``width`` (at least 40); the line of an iteration takes 78 cells, and its reason the rest.
+    ``writer_alive`` is whether a process holds the run's lock; ``None`` if that is not known. ``color`` adds ANSI
+    colours. Apart from those and newlines the text has no control characters, whatever the log contains.
     """
     blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
     rows = history.rows[-LAST_ROWS:]
@@ -46,22 +47,22 @@ def render_status(
 def render_report(
     summary: Summary, history: History, *, width: int = 80, color: bool = False, writer_alive: bool | None = None
 ) -> str:
-    """As ``render_status``, with tables of the sources and of the LLM's calls, and a line for every iteration."""
+    """As ``render_status``, plus tables of the sources and of the LLM calls, and a line for every iteration."""
     blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
     tables = {
-        "Where the proposals came from": source_table(summary.sources, color),
-        "How the calls of the LLM ended": endings_table(summary.llm, color),
+        "Proposals by source": source_table(summary.sources, color),
+        "LLM calls by result": endings_table(summary.llm, color),
     }
     blocks += ["\n".join([f"{title}:", *lines]) for title, lines in tables.items() if lines]
     return "\n\n".join([*blocks, *_rows_block("Every iteration", history.rows, summary, width, color)])
 
 
 def _overview(s: Summary, history: History, width: int, color: bool, writer_alive: bool | None) -> list[str]:
-    head = [paint(line, "bold", color) for line in textwrap.wrap(headline(s, history, writer_alive), width)]
-    best = [line for sentence in findings(s, history) for line in textwrap.wrap(sentence, width)]
-    blocks = [[*head, *textwrap.wrap(identity(s), width)], best]
-    blocks.append([line for label, text in facts(s) for line in _labelled(label, text, width)])
-    blocks.append(curve(s, history, width))
+    head = [paint(line, "bold", color) for line in textwrap.wrap(describe_state(s, history, writer_alive), width)]
+    best = [line for sentence in describe_best(s, history) for line in textwrap.wrap(sentence, width)]
+    blocks = [[*head, *textwrap.wrap(describe_run(s), width)], best]
+    blocks.append([line for label, text in summary_facts(s) for line in _labelled(label, text, width)])
+    blocks.append(render_curve(s, history, width))
     return ["\n".join(block) for block in blocks if block]
 
 
@@ -69,7 +70,7 @@ def _rows_block(title: str, rows: Sequence[Row], s: Summary, width: int, color: 
     if not rows:
         return []
     several = len(s.sources) > 1
-    return ["\n".join([f"{title}:", *table(rows, max(width, MIN_WIDTH), color, with_source=several)])]
+    return ["\n".join([f"{title}:", *render_table(rows, max(width, MIN_WIDTH), color, with_source=several)])]
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
@@ -77,8 +78,8 @@ def _labelled(label: str, text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, initial_indent=label.ljust(LABEL_CELLS), subsequent_indent=indent)
 
 
-def headline(s: Summary, history: History, writer_alive: bool | None) -> str:
-    """Where the run stands. The records cannot say that a daemon died; the lock can."""
+def describe_state(s: Summary, history: History, writer_alive: bool | None) -> str:
+    """The state of the run in a sentence. Only the lock, not the records, shows that a daemon died."""
     of = f" of {s.iters_requested}" if s.iters_requested is not None else ""
     done = f"{s.iterations}{of} iterations closed" + (
         f", {format_duration(s.wall_s)} of work" if s.wall_s is not None else ""
@@ -86,27 +87,30 @@ def headline(s: Summary, history: History, writer_alive: bool | None) -> str:
     why = f" ({safe(s.stop_reason, NAME_CELLS)})" if s.stop_reason else ""
     match s.state:
         case "running" | "paused" if writer_alive is False and s.log_format == "autoresearch":
-            return f"Interrupted: {done}. Nobody writes this run; starting it again continues it."
+            return f"Interrupted: {done}. No process is running it; the same `autoresearch run` continues it."
         case "running":
-            known = "" if writer_alive else " (as far as the log tells)"
-            return f"Running{known}: {done}{_underway(history)}."
+            known = "" if writer_alive else " (according to the log)"
+            return f"Running{known}: {done}{_describe_open_trial(history)}."
         case "open":
-            return f"No ending in the log: {done}."
-        case state:
-            return f"{state.capitalize()}{why}: {done}."
+            return f"No end in the log: {done}."
+        case "paused" | "stopped" | "complete":
+            return f"{s.state.capitalize()}{why}: {done}."
+        case _:
+            assert_never(s.state)
 
 
-def _underway(history: History) -> str:
+def _describe_open_trial(history: History) -> str:
     if history.open_trial is None:
         return ""
     what = f"iteration {history.open_trial.iter}" if history.open_trial.iter else "the baseline"
-    return f", {what} under way since {safe(history.open_trial.ts, NAME_CELLS)}"
+    return f", {what} running since {safe(history.open_trial.ts, NAME_CELLS)}"
 
 
-def identity(s: Summary) -> str:
-    """Which run it is, as far as the log says."""
+def describe_run(s: Summary) -> str:
+    """The name and the conditions of the run, as far as the log has them."""
     if s.log_format == "origin":
-        return "A log in the origin's format: its val_bpb is bits per token of one batch, comparable with no other log."
+        what = "its val_bpb is bits per token of one batch, not comparable with any other log"
+        return f"A log in the origin's format: {what}."
     named = {"run": s.run_id, "profile": s.profile, "proposer": s.proposer}
     parts = [f"{word} {safe(name, NAME_CELLS)}" for word, name in named.items() if name]
     if y := s.yardstick:
@@ -115,12 +119,12 @@ def identity(s: Summary) -> str:
     return ", ".join(parts)
 
 
-def findings(s: Summary, history: History) -> Iterator[str]:
+def describe_best(s: Summary, history: History) -> Iterator[str]:
     """The best keep in sentences that claim no more than was measured."""
     if s.baseline_val_bpb is None:
-        yield "The baseline is not measured yet, so there is nothing to compare with."
+        yield "The baseline is not measured yet, so no candidate can be compared."
     elif best := best_keep(history.rows):
-        yield from _best(s, history, best)
+        yield from _describe_best_keep(s, history, best)
     elif s.evaluated == 0:
         yield f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}. No candidate is measured yet."
     else:
@@ -133,7 +137,7 @@ def findings(s: Summary, history: History) -> Iterator[str]:
         )
 
 
-def _best(s: Summary, history: History, best: Row) -> Iterator[str]:
+def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str]:
     was = history.baseline_cfg.get(best.knob or "")
     instead = f" instead of {safe(str(was), NAME_CELLS)}" if was is not None else ""
     gain = f"{100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else "against"
@@ -153,14 +157,18 @@ def _best(s: Summary, history: History, best: Row) -> Iterator[str]:
         yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
 
 
-def facts(s: Summary) -> Iterator[tuple[str, str]]:
-    """Label and text of what there is to count."""
-    yield "verdicts", _verdicts(s)
+def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
+    """Label and text of each count that the run has."""
+    yield "verdicts", _count_verdicts(s)
     if s.refused_attempts_by_rail:
         attempts = sum(s.refused_attempts_by_rail.values())
         yield "refused", f"{plural(attempts, 'attempt')}: {format_counts(s.refused_attempts_by_rail)}"
     if s.knobs_touched or s.knob_counts:
-        never = f"; never: {', '.join(safe(k, NAME_CELLS) for k in s.knobs_untouched)}" if s.knobs_untouched else ""
+        never = (
+            f"; never proposed: {', '.join(safe(k, NAME_CELLS) for k in s.knobs_untouched)}"
+            if s.knobs_untouched
+            else ""
+        )
         proposed = f"{len(s.knobs_touched)} of {s.knobs_total} proposed"
         yield "knobs", f"{proposed}: {format_counts(s.knob_counts)}{never}"
     if s.top_pairs and s.repeat_rate is not None:
@@ -178,19 +186,19 @@ def facts(s: Summary) -> Iterator[tuple[str, str]]:
     if s.llm:
         yield from llm_facts(s.llm)
     if s.wall_s is not None:
-        yield "time", _times(s)
+        yield "time", _list_times(s)
     if s.peak_bytes is not None:
-        yield "memory", f"{format_gib(s.peak_bytes)} at the peak of the largest trial"
+        yield "memory", f"{format_gib(s.peak_bytes)} peak in the largest trial"
     energy = list(energy_lines(s.energy, s.currency))
     if not energy and s.energy_kwh is not None:
-        energy = [f"{s.energy_kwh:.4f} kWh in the trials that were metered"]
+        energy = [f"{s.energy_kwh:.4f} kWh for the trials that were metered"]
     for n, text in enumerate(energy):
         yield "" if n else "energy", text
-    if held_back := held_back_line(s.marks, s.voided):
-        yield "held back", held_back
+    if marks := marks_line(s.marks, s.voided):
+        yield "marked", marks
 
 
-def _verdicts(s: Summary) -> str:
+def _count_verdicts(s: Summary) -> str:
     failures = dict(s.failed_by_cause) | ({"no proposal": s.proposer_failed} if s.proposer_failed else {})
     blocked = sum(s.blocked_by_rail.values())
     return ", ".join(
@@ -203,15 +211,15 @@ def _verdicts(s: Summary) -> str:
     )
 
 
-def _times(s: Summary) -> str:
+def _list_times(s: Summary) -> str:
     parts = time_by_activity(s)
     each = f" (median {format_duration(s.overhead_median_s)} an iteration)" if s.overhead_median_s is not None else ""
     known = ", ".join(f"{name} {format_duration(value)}" for name, value in parts.items() if value is not None)
     return f"{known or format_duration(s.wall_s)}{each}"
 
 
-def curve(s: Summary, history: History, width: int) -> list[str]:
-    """The sparkline of val_bpb over the iterations, and in words what it shows; empty before the first iteration."""
+def render_curve(s: Summary, history: History, width: int) -> list[str]:
+    """The sparkline of val_bpb over the iterations and its legend; empty before the first iteration."""
     if not history.rows:
         return []
     points = [_point(row) for row in history.rows]
@@ -232,7 +240,7 @@ def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int,
         parts.append(f"the baseline, {format_bpb(s.baseline_val_bpb)}, is {scale.bar(s.baseline_val_bpb)}")
     parts += [f"{glyph} {word}" for glyph, word in ((FAILED, "failed"), (BLOCKED, "blocked")) if glyph in points]
     if len(points) > room:
-        parts.append(f"each glyph the lowest of about {len(points) / room:.1f} iterations")
+        parts.append(f"each glyph is the lowest of about {len(points) / room:.1f} iterations")
     return _labelled("", "; ".join(parts), width)
 
 

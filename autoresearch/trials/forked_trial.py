@@ -46,10 +46,8 @@ class ForkedTrial:
         self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. A server lost between trials is restarted; lost during a trial, the trial failed."""
-        spec, resume = (
-            self.spec(cfg, seed),
-            suspend.suspended_at is not None and suspend.suspended_at.resumes_at is not None,
-        )
+        spec, earlier = self.spec(cfg, seed), suspend.suspended_at
+        resume = earlier is not None and earlier.resumes_at is not None
         if not resume:  # a checkpoint there is of a trial that has ended, or of one whose record was lost
             shutil.rmtree(self.checkpoint, ignore_errors=True)
         request = TrialRequest(spec=spec, checkpoint=str(self.checkpoint), resume=resume)

@@ -263,7 +263,7 @@ class TestPause:
             lab.strike(signal.SIGSTOP)
             hangs.append(True)
 
-        aside = lab.impatient().measure(lab.baseline, 0, hang, SuspendControl(wanted=lambda: bool(hangs)))
+        aside = lab.impatient().measure(lab.baseline, 0, hang, SuspendControl(requested=lambda: bool(hangs)))
         assert isinstance(aside, Suspended)
         assert aside.resumes_at is None
         assert "did not stop within" in aside.problem

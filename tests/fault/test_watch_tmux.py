@@ -1,4 +1,4 @@
-"""`autoresearch watch` in a real terminal of 80 x 24, beside a real run: what is shown, and who survives whom."""
+"""`autoresearch watch` in a real terminal of 80 x 24, beside a real run: its screen, and their independence."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Pane:
-    """A window of tmux with a shell in it. What is written there also goes into a pipe: news to look at the screen."""
+    """A window of tmux with a shell in it. Its output is also written to the pipe ``output``, which wakes ``see``."""
 
     tmux: Callable[..., str]
     name: str
-    news: int
+    output: int
 
     def type(self, line: str) -> None:
         self.tmux("send-keys", "-t", self.name, "-l", line)
@@ -61,9 +61,9 @@ class Pane:
         while not all(word in (screen := self.screen()) for word in words):
             left = max(0.0, end - time.monotonic())
             assert left, f"never saw {words} but\n{screen}"
-            select.select([self.news], [], [], left)
+            select.select([self.output], [], [], left)
             with suppress(BlockingIOError):
-                os.read(self.news, 1 << 16)
+                os.read(self.output, 1 << 16)
         return screen
 
     def child(self) -> psutil.Process:
@@ -75,7 +75,7 @@ class Pane:
 
 @dataclass
 class Tmux:
-    """A server of its own, so that nobody's sessions are touched."""
+    """A server of its own, so that no other session is affected."""
 
     folder: Path
     panes: list[int] = field(default_factory=list)
@@ -88,14 +88,14 @@ class Tmux:
         """A window with a quiet shell in it."""
         fifo = self.folder / f"{name}.fifo"
         os.mkfifo(fifo)
-        news = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)  # both ends, so that opening waits for nobody
-        self.panes.append(news)
+        output = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)  # both ends, so that opening does not block
+        self.panes.append(output)
         settings = {
             "PS1": "ready> ",
             "PYTHONPATH": str(ROOT),
             "PATH": os.environ["PATH"],
             "LC_ALL": "C.UTF-8",
-            "COLUMNS": "80",  # exported by somebody's shell: older than the window
+            "COLUMNS": "80",  # as exported by a shell: older than the window
             **environ,
         }
         words = [f"{key}={value}" for key, value in settings.items()]
@@ -103,8 +103,8 @@ class Tmux:
         shell = ["env", "-u", "NO_COLOR", *words, "bash", "--norc", "--noprofile"]
         self("new-session", "-d", "-s", name, *size, shlex.join(shell))
         self("pipe-pane", "-t", name, f"cat > {shlex.quote(str(fifo))}")
-        pane = Pane(self, name, news)
-        pane.type("echo")  # so that there is news even if the shell was faster than the pipe
+        pane = Pane(self, name, output)
+        pane.type("echo")  # so that there is output even if the shell was faster than the pipe
         pane.see("ready>")
         return pane
 
@@ -117,8 +117,8 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
     finally:
         with suppress(subprocess.CalledProcessError):  # it is gone with its last session
             server("kill-server")
-        for news in server.panes:
-            os.close(news)
+        for output in server.panes:
+            os.close(output)
 
 
 @pytest.fixture
@@ -152,31 +152,31 @@ def closed(run_dir: Path) -> int:
 
 @pytest.mark.slow
 def test_a_night_beside_its_run(tmux: Tmux, run_dir: Path, run_command: Callable[..., str]) -> None:
-    """Before there is a run, while it trains, when it is killed, replaced and done; nothing that watch does counts."""
+    """Before there is a run, while it trains, when it is killed, replaced and done; watch never affects the run."""
     watch, run = tmux.open("watch"), tmux.open("run")
     watch.type(f"{PROGRAM} watch {run_dir}")
-    watch.see("Nothing has run here yet.", "q leaves; the run goes on")
+    watch.see("No run has started here yet.", "q quits; the run continues")
 
     run.type(run_command(100, 1000))  # long enough that a frame a second meets one in its training
-    watch.see("A daemon is starting here.")
+    watch.see("A daemon is starting in this run directory.")
     screen = watch.see("Running: iteration ", "training", "━", "tokens/s", "by random", "verdicts", "val_bpb", "revert")
     lines = screen.removesuffix("\n").split("\n")
     assert len(lines) <= 24
     assert all(len(line) <= 80 for line in lines)
-    assert lines[-1].startswith("q leaves")
+    assert lines[-1].startswith("q quits")
 
     daemon = lock_holder(run_dir / "run.lock")["pid"]
     watch.child().send_signal(signal.SIGKILL)
     watch.see("Killed")
     watch.type("reset")
-    run.see(f"{closed(run_dir) + 2:>3}/1000")  # it goes on
+    run.see(f"{closed(run_dir) + 2:>3}/1000")  # it continues
     assert is_locked(run_dir / "run.lock")
     assert lock_holder(run_dir / "run.lock")["pid"] == daemon
     watch.type(f"{PROGRAM} watch {run_dir}")
     watch.see("Running: iteration ")
 
     os.kill(daemon, signal.SIGKILL)
-    watch.see("Interrupted: ", "Nobody writes this run")
+    watch.see("Interrupted: ", "No process is")
     run.type(run_command(10**8, 2, "--fresh"))
     watch.see("Running: the baseline.", "baseline    not measured yet", "training")
     os.kill(lock_holder(run_dir / "run.lock")["pid"], signal.SIGKILL)
@@ -186,26 +186,26 @@ def test_a_night_beside_its_run(tmux: Tmux, run_dir: Path, run_command: Callable
     assert not (run_dir / "progress.json").exists()
     watch.press("q")
     watch.see("ready> ", "autoresearch watch")  # what was on the screen before
-    watch.type("echo left with $?")
-    watch.see("left with 0")
+    watch.type("echo exited with $?")
+    watch.see("exited with 0")
 
 
 def test_it_follows_the_size_of_its_window(tmux: Tmux, finished: Path) -> None:
     pane = tmux.open("watch", 80, 24)
     pane.type(f"{PROGRAM} watch {finished}")
-    pane.see("Complete: 3 of 3", "q leaves")
+    pane.see("Complete: 3 of 3", "q quits")
     pane.resize(200, 50)
     screen = pane.see("knobs ", "why")
-    assert screen.removesuffix("\n").split("\n")[49].startswith("q leaves")
+    assert screen.removesuffix("\n").split("\n")[49].startswith("q quits")
     pane.resize(44, 12)
-    while "verdict " in pane.see("baseline    ", "q leaves"):  # the table has no room
+    while "verdict " in pane.see("baseline    ", "q quits"):  # the table has no room
         pass
     pane.press("C-c")
-    pane.type("echo left with $?")
-    pane.see("left with 0")
+    pane.type("echo exited with $?")
+    pane.see("exited with 0")
 
 
-def test_it_steps_aside_and_comes_back(tmux: Tmux, finished: Path) -> None:
+def test_it_can_be_suspended_and_resumed(tmux: Tmux, finished: Path) -> None:
     pane = tmux.open("watch")
     pane.type(f"{PROGRAM} watch {finished}")
     pane.see("Complete: 3 of 3")
@@ -223,7 +223,7 @@ def test_colour_is_a_choice(tmux: Tmux, finished: Path) -> None:
     for name, environ in (("colour", {}), ("plain", {"NO_COLOR": "1"})):
         pane = tmux.open(name, **environ)
         pane.type(f"{PROGRAM} watch {finished}")
-        pane.see("Complete: 3 of 3", "q leaves")
+        pane.see("Complete: 3 of 3", "q quits")
         screens[name] = pane.screen("-e")
     assert re.search(r"\x1b\[32m(\x1b\[[0-9;]*m)*Complete", screens["colour"])
     assert "\x1b[32m" not in screens["plain"]
@@ -242,4 +242,4 @@ def test_a_terminal_that_is_closed_ends_it(tmux: Tmux, finished: Path) -> None:
 def test_a_dull_terminal_gets_one_frame(tmux: Tmux, finished: Path) -> None:
     pane = tmux.open("watch", TERM="dumb")
     pane.type(f"{PROGRAM} watch {finished}")
-    assert "q leaves" not in pane.see("Complete: 3 of 3", "\n3     ")
+    assert "q quits" not in pane.see("Complete: 3 of 3", "\n3     ")

@@ -13,7 +13,7 @@ import torch
 
 from autoresearch.errors import MissingPackage
 from autoresearch.report.export import FORMATS
-from autoresearch.report.export.recipe import Origin, Recipe, checked
+from autoresearch.report.export.recipe import Recipe, RecipeSource, check_cfg
 from autoresearch.training.models.exported_model import parameter_shapes
 from autoresearch.training.models.gpt_megatron import MegatronGPT, TransformerConfig, transformer_config
 from autoresearch.training.parallel.ranks import Ranks
@@ -28,8 +28,8 @@ WIDE = {**SMALL, "n_layer": 1, "n_head": 1, "d_model": 48, "d_ff": 512, "seq_len
 
 
 def build_recipe(cfg: dict[str, Any], vocab: int, tensor_parallel: int = 1, fp8_recipe: str = "tensorwise") -> Recipe:
-    origin = Origin("run", "tiny", "megatron", "0" * 64, Budget(kind="steps", size=60), 1, "lr = 1", 1.0, 2.0, 60)
-    return Recipe(checked(cfg), vocab, 60, 0, 1, tensor_parallel, fp8_recipe, origin)
+    source = RecipeSource("run", "tiny", "megatron", "0" * 64, Budget(kind="steps", size=60), 1, "lr = 1", 1.0, 2.0, 60)
+    return Recipe(check_cfg(cfg), vocab, 60, 0, 1, tensor_parallel, fp8_recipe, source)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,7 +45,7 @@ def deterministic() -> Iterator[None]:
 @pytest.mark.parametrize(("cfg", "vocab"), [(ORIGIN, 50257), (SMALL, 257), (WIDE, 4096)], ids=["354m", "small", "wide"])
 def test_it_has_the_trials_parameters(form, precision, cfg, vocab):
     recipe = build_recipe({**cfg, "precision": precision}, vocab)
-    built = parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
+    built = parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].render_script(recipe)))
     assert sum(map(prod, built.values())) == recipe.shape.params
     if vocab == 50257:
         assert recipe.shape.params == 354_601_984
@@ -57,7 +57,7 @@ def test_its_weights_have_the_names_and_sizes_of_the_trials(form, cfg, vocab):
     recipe = build_recipe(cfg, vocab)
     device = torch.device("cpu")
     built = parameter_shapes(
-        FORMATS[form].model_arguments(FORMATS[form].script(recipe))
+        FORMATS[form].model_arguments(FORMATS[form].render_script(recipe))
     )  # it joins the one rank that is
     ours = MegatronGPT(recipe.shape, "fp32", device, Ranks(), "tensorwise")
     assert built == {name: tuple(w.shape) for name, w in ours.gpt.named_parameters()}
@@ -66,7 +66,7 @@ def test_its_weights_have_the_names_and_sizes_of_the_trials(form, cfg, vocab):
 @pytest.mark.parametrize("form", FORMATS)
 def test_ranks_that_share_the_vocabulary_fill_it_up(form):
     recipe = build_recipe(SMALL, 257, tensor_parallel=2)
-    built = parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
+    built = parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].render_script(recipe)))
     assert built["embedding.word_embeddings.weight"] == (258, 64)
     assert sum(map(prod, built.values())) == recipe.shape.params
 
@@ -94,7 +94,7 @@ def test_its_configuration_is_the_trials_in_every_field(form, precision, fp8_rec
         built.append(self)
 
     monkeypatch.setattr(TransformerConfig, "__post_init__", remember)
-    parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].script(recipe)))
+    parameter_shapes(FORMATS[form].model_arguments(FORMATS[form].render_script(recipe)))
     exported = vars(built[0])
     trial = vars(
         transformer_config(recipe.shape, precision=precision, on_cuda=False, tensor_parallel=1, fp8_recipe=fp8_recipe)
@@ -106,7 +106,7 @@ def test_its_configuration_is_the_trials_in_every_field(form, precision, fp8_rec
 
 def test_checking_again_and_again_opens_nothing_more():
     recipe = build_recipe(SMALL, 257)
-    arguments = FORMATS["megatron-lm"].model_arguments(FORMATS["megatron-lm"].script(recipe))
+    arguments = FORMATS["megatron-lm"].model_arguments(FORMATS["megatron-lm"].render_script(recipe))
     parameter_shapes(arguments)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):

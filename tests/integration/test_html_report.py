@@ -1,4 +1,4 @@
-"""The morning report in a real Chromium: it opens without a complaint, asks no network, sorts, shows and hides."""
+"""The morning report in a real Chromium: no console messages, no network requests, sorting, filtering, tooltips."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DESKTOP, PHONE = (1280, 900), (390, 844)
 ITERATIONS = 400
 HOSTILE = "</script><script>window.evil=1</script><img src=x onerror='window.evil=1'>\u202e\u2028 {{7*7}} @{why} "
 FIRST = "document.querySelector('#rows tbody tr')"
-# What the plot says beside the pointer: the tooltip stands in trees of their own, one within the other.
-TOLD = """(() => {
+# The text of the tooltip beside the pointer, which is in nested shadow trees.
+TOOLTIP_TEXT = """(() => {
   const found = [];
   const walk = (root) => {
     for (const e of root.querySelectorAll('*')) {
@@ -33,7 +33,7 @@ TOLD = """(() => {
   walk(document);
   return found.join('|');
 })()"""
-# Where in the window the mark of an iteration stands.
+# The position in the window of the mark of an iteration.
 MARK = """
 const view = Plots.shown.get('course').roots[0];
 view.el.scrollIntoView({ block: 'center', behavior: 'instant' });
@@ -70,7 +70,7 @@ def written(history: History, folder: Path) -> Path:
 def opened(chromium: Browser, page: Path, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Browser:
     """The page with its first plot drawn, and nothing left in the console of the page before."""
     chromium.console()
-    chromium.poll(*size, dark=dark, touch=size == PHONE)
+    chromium.emulate(*size, dark=dark, touch=size == PHONE)
     chromium.open(page)
     chromium.wait("Plots.shown.has('course')")
     return chromium
@@ -133,10 +133,10 @@ def test_pointing_at_a_mark_shows_its_change_its_figures_and_its_reason(chromium
     opened(chromium, page)
     best = min((r for r in night.rows if r.decision == "keep"), key=lambda r: r.val_bpb or 9)
     chromium.point(*chromium.run(MARK, best.iter - 1))
-    told = chromium.wait(TOLD)
-    assert f"{best.iter:,} · {best.knob} = " in told
-    assert f"{best.val_bpb:.4f}" in told
-    assert str(best.why) in told
+    tooltip = chromium.wait(TOOLTIP_TEXT)
+    assert f"{best.iter:,} · {best.knob} = " in tooltip
+    assert f"{best.val_bpb:.4f}" in tooltip
+    assert str(best.why) in tooltip
 
 
 def test_light_and_dark_follow_the_system_until_the_button_says_otherwise(chromium, page):
@@ -156,12 +156,12 @@ def test_light_and_dark_follow_the_system_until_the_button_says_otherwise(chromi
 
 def test_a_run_that_is_hostile_through_and_through_is_only_text(chromium, night, tmp_path):
     rows = tuple(replace(r, why=HOSTILE * (2000 if r.iter == 3 else 1), source=HOSTILE) for r in night.rows[:60])
-    told = replace(night, rows=rows, run_id=HOSTILE, profile=HOSTILE, proposer=HOSTILE, stop_reason=HOSTILE)
-    opened(chromium, written(told, tmp_path), PHONE)
+    hostile = replace(night, rows=rows, run_id=HOSTILE, profile=HOSTILE, proposer=HOSTILE, stop_reason=HOSTILE)
+    opened(chromium, written(hostile, tmp_path), PHONE)
     draw_all(chromium)
     chromium.point(*chromium.run(MARK, next(i for i, r in enumerate(rows) if r.val_bpb is not None)))
-    told_text = chromium.wait(TOLD)
-    assert "<img src=x" in told_text
+    tooltip = chromium.wait(TOOLTIP_TEXT)
+    assert "<img src=x" in tooltip
     assert chromium.run("return window.evil === undefined && document.images.length === 0")
     assert chromium.run("return document.documentElement.scrollWidth") == PHONE[0]
     assert complaints(chromium) == []

@@ -1,10 +1,10 @@
 """A run's best configuration as a training script for NVIDIA's own trainers. Pure; needs neither torch nor numpy.
 
->>> recipe = recipe_of(records)  # doctest: +SKIP
->>> print(FORMATS["megatron-lm"].script(recipe))  # doctest: +SKIP
+>>> recipe = build_recipe(records)  # doctest: +SKIP
+>>> print(FORMATS["megatron-lm"].render_script(recipe))  # doctest: +SKIP
 """
 
 from autoresearch.report.export.formats import FORMATS, Format, ModelArguments
-from autoresearch.report.export.recipe import Recipe, build_recipe, facts
+from autoresearch.report.export.recipe import Recipe, build_recipe, recipe_facts
 
-__all__ = ["FORMATS", "Format", "ModelArguments", "Recipe", "facts", "build_recipe"]
+__all__ = ["FORMATS", "Format", "ModelArguments", "Recipe", "recipe_facts", "build_recipe"]

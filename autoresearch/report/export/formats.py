@@ -1,4 +1,4 @@
-"""The trainers that a recipe can be written for."""
+"""The trainers for which a recipe can be exported."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ModelArguments = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a recipe is written, and how the model is read back out of what was written."""
+    """How a recipe is rendered as a script, and how the model is read back from the script."""
 
-    script: Callable[[Recipe], str]
+    render_script: Callable[[Recipe], str]
     model_arguments: Callable[[str], ModelArguments]
-    mode: int  # of the file
+    mode: int  # file mode of the script
 
 
 FORMATS: Mapping[str, Format] = {
-    "megatron-lm": Format(megatron_lm.script, megatron_lm.model_arguments, 0o755),
-    "megatron-bridge": Format(megatron_bridge.script, megatron_bridge.model_arguments, 0o644),
+    "megatron-lm": Format(megatron_lm.render_script, megatron_lm.model_arguments, 0o755),
+    "megatron-bridge": Format(megatron_bridge.render_script, megatron_bridge.model_arguments, 0o644),
 }

@@ -1,4 +1,4 @@
-"""Each knob, and what no knob varies, in Megatron-LM's flags and Megatron-Bridge's fields: one entry, one place. Pure.
+"""Each knob and each fixed setting as Megatron-LM flags and as Megatron-Bridge fields, one entry each. Pure.
 
 The names were checked against Megatron-LM core_v0.16.1 (``megatron/training/arguments.py``) and Megatron-Bridge 0.6.2.
 """
@@ -14,7 +14,7 @@ EVAL_ITERS = 10
 
 
 class Code(str):
-    """Written into the script as it stands: an expression of Python, or a word of the shell's in double quotes."""
+    """Written into the script unquoted in Python, and in double quotes in bash, where variables are expanded."""
 
     __slots__ = ()
 
@@ -25,23 +25,23 @@ Fields = Mapping[str, Value]  # "section.field" of ConfigContainer
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What one knob becomes in either trainer's words; a ``knob`` in parentheses is none of the menu's."""
+class MappingEntry:
+    """The flags and fields of one knob; a ``knob`` in parentheses is a group of fixed settings, not a knob."""
 
     knob: str
     flags: Callable[[Recipe], Flags]
     fields: Callable[[Recipe], Fields]
 
 
-def _number(knob: str, flag: str, *fields: str) -> Entry:
-    """A knob whose value is taken over as it is."""
-    return Entry(knob, lambda r: {flag: r.cfg[knob]}, lambda r: dict.fromkeys(fields, r.cfg[knob]))
+def _number(knob: str, flag: str, *fields: str) -> MappingEntry:
+    """A knob whose value is passed unchanged."""
+    return MappingEntry(knob, lambda r: {flag: r.cfg[knob]}, lambda r: dict.fromkeys(fields, r.cfg[knob]))
 
 
 def _precision_flags(recipe: Recipe) -> Flags:
     if recipe.precision == "fp32":
         return {}
-    # The trial's own settings of fp8 (training.gpt_megatron.config_of), the rest Megatron's defaults as there.
+    # The trial's fp8 settings (training/models/gpt_megatron.py); all others are Megatron's defaults there and here.
     fp8: Flags = {"fp8-format": "hybrid", "fp8-recipe": recipe.fp8_recipe}
     return {"bf16": True, **(fp8 if recipe.precision == "fp8" else {})}
 
@@ -56,7 +56,7 @@ def _precision_fields(recipe: Recipe) -> Fields:
         "mixed_precision.pipeline_dtype": Code("torch.bfloat16"),
         "mixed_precision.grad_reduce_in_fp32": True,
     }
-    # Bridge's ready-made fp8 recipes would gather parameters in fp8 or keep two layers out of it: the trial did not.
+    # Bridge's predefined fp8 recipes gather parameters in fp8 or keep two layers out of fp8; the trial did neither.
     fp8: Fields = {"mixed_precision.fp8": "hybrid", "mixed_precision.fp8_recipe": recipe.fp8_recipe}
     return {**bf16, **(fp8 if recipe.precision == "fp8" else {})}
 
@@ -75,18 +75,18 @@ KNOBS = (
     _number("n_head", "num-attention-heads", "model.num_attention_heads"),
     _number("d_model", "hidden-size", "model.hidden_size"),
     _number("d_ff", "ffn-hidden-size", "model.ffn_hidden_size"),
-    Entry(
+    MappingEntry(
         "seq_len",
         lambda r: {"seq-length": r.cfg["seq_len"], "max-position-embeddings": r.cfg["seq_len"]},
         lambda r: {"model.seq_length": r.cfg["seq_len"], "dataset.seq_length": r.cfg["seq_len"]},
     ),
-    Entry(
+    MappingEntry(
         "batch_size",
         lambda r: {"micro-batch-size": r.micro_batch, "global-batch-size": r.cfg["batch_size"]},
         lambda r: {"train.micro_batch_size": r.micro_batch, "train.global_batch_size": r.cfg["batch_size"]},
     ),
     _number("lr", "lr", "optimizer.lr"),
-    Entry(
+    MappingEntry(
         "lr_warmup",
         lambda r: {name.replace("_", "-"): value for name, value in _warmup(r).items()},
         lambda r: {f"scheduler.{name}": value for name, value in _warmup(r).items()},
@@ -96,16 +96,16 @@ KNOBS = (
         "weight_decay",
         "weight-decay",
         "optimizer.weight_decay",
-        "scheduler.start_weight_decay",  # these two are what is in effect
+        "scheduler.start_weight_decay",  # these two take effect
         "scheduler.end_weight_decay",
     ),
     _number("beta1", "adam-beta1", "optimizer.adam_beta1"),
     _number("beta2", "adam-beta2", "optimizer.adam_beta2"),
-    Entry("precision", _precision_flags, _precision_fields),
+    MappingEntry("precision", _precision_flags, _precision_fields),
 )
 
 FIXED = (
-    Entry(
+    MappingEntry(
         "(the origin's GPT)",
         lambda _: {
             "use-mcore-models": True,
@@ -133,7 +133,7 @@ FIXED = (
             "model.transformer_layer_spec": Code("SPECS[IMPL]"),
         },
     ),
-    Entry(
+    MappingEntry(
         "(vocabulary and data)",
         lambda _: {
             "tokenizer-type": "NullTokenizer",
@@ -156,7 +156,7 @@ FIXED = (
             "dataset.eod_mask_loss": False,
         },
     ),
-    Entry(
+    MappingEntry(
         "(optimizer)",
         lambda _: {"optimizer": "adam", "adam-eps": 1e-8, "lr-decay-style": "cosine", "min-lr": 0.0},
         lambda _: {
@@ -171,7 +171,7 @@ FIXED = (
             "ddp.check_for_nan_in_grad": True,
         },
     ),
-    Entry(
+    MappingEntry(
         "(budget)",
         lambda r: {
             "train-iters": r.steps,
@@ -186,8 +186,8 @@ FIXED = (
             "logger.log_interval": 1,
         },
     ),
-    Entry("(seed)", lambda r: {"seed": r.seed}, lambda r: {"rng.seed": r.seed, "dataset.random_seed": r.seed}),
-    Entry(
+    MappingEntry("(seed)", lambda r: {"seed": r.seed}, lambda r: {"rng.seed": r.seed, "dataset.random_seed": r.seed}),
+    MappingEntry(
         "(ranks)",
         lambda r: {"tensor-model-parallel-size": r.tensor_parallel, "pipeline-model-parallel-size": 1},
         lambda r: {"model.tensor_model_parallel_size": r.tensor_parallel},
@@ -198,7 +198,7 @@ MAPPING = KNOBS + FIXED
 
 
 def flags_of(recipe: Recipe) -> dict[str, Value | tuple[Value, ...]]:
-    """Every flag of ``pretrain_gpt.py``, without its dashes."""
+    """Every flag of ``pretrain_gpt.py``, without its dashes, and its value."""
     return {flag: value for entry in MAPPING for flag, value in entry.flags(recipe).items()}
 
 

@@ -1,4 +1,4 @@
-"""A recipe as a Python script around Megatron-Bridge's ``pretrain``, and the model back out of such a script. Pure."""
+"""Render a recipe as a Python script for Megatron-Bridge's ``pretrain``, and read the model from the script. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import json
 from typing import Any
 
 from autoresearch.errors import ConfigError
-from autoresearch.report.export.header import header
+from autoresearch.report.export.header import build_header
 from autoresearch.report.export.mapping import Code, Value, fields_of
 from autoresearch.report.export.recipe import Recipe
 
-TESTED = "0.6.2"
-UNSEEN = (
-    f"Written for megatron-bridge {TESTED} (pip install 'megatron-bridge=={TESTED}'): other versions rename fields. "
-    "Nobody has seen this training run on a GPU. Seen on a CPU, with Transformer Engine faked: its ConfigContainer "
-    "takes and validates a configuration of this kind, and its GPTModelProvider builds the model of it."
+TESTED_VERSION = "0.6.2"
+TEST_STATUS = (
+    f"Written for megatron-bridge {TESTED_VERSION} (pip install 'megatron-bridge=={TESTED_VERSION}'): other versions "
+    "rename fields. This training has not been tested on a GPU. Tested on a CPU, with a fake Transformer Engine: its "
+    "ConfigContainer accepts and validates such a configuration, and its GPTModelProvider builds the model."
 )
-# ConfigContainer's parts, in its order, and the class of each.
+# The sections of ConfigContainer, in its order, and the class of each.
 SECTIONS = {
     "model": "GPTModelProvider",
     "train": "TrainingConfig",
@@ -35,12 +35,12 @@ SECTIONS = {
 }
 
 
-def script(recipe: Recipe) -> str:
-    """The whole text. It is run under torchrun and needs one variable."""
+def render_script(recipe: Recipe) -> str:
+    """The text of the script, which is run under torchrun with the environment variable DATA."""
     fields = fields_of(recipe)
     sections = [_section(name, fields.get(name, {})) for name in SECTIONS]
     return TEMPLATE.format(
-        header=header(recipe, UNSEEN),
+        header=build_header(recipe, TEST_STATUS),
         world=recipe.world,
         impl=recipe.impl,
         sections="\n".join(sections),
@@ -63,9 +63,9 @@ def _literal(value: Value) -> str:
 
 
 def model_arguments(text: str) -> dict[str, Any]:
-    """``TransformerConfig``'s fields with ``vocab_size`` and ``seq_length``, as the script gives them to the provider.
+    """``TransformerConfig``'s fields with ``vocab_size`` and ``seq_length``, as the script passes them to the provider.
 
-    The script is read, not run. Raises ``ConfigError`` if it builds no GPTModelProvider.
+    The script is parsed, not run. Raises ``ConfigError`` if it does not build a GPTModelProvider.
     """
     calls = {
         call.func.id: {k.arg: k.value for k in call.keywords if k.arg}
@@ -76,12 +76,12 @@ def model_arguments(text: str) -> dict[str, Any]:
         model = {name: _value(node) for name, node in calls["GPTModelProvider"].items()}
         precision = {name: _value(node) for name, node in calls.get("MixedPrecisionConfig", {}).items()}
         if model.pop("activation_func") != "F.gelu" or model.pop("gated_linear_unit"):
-            raise ValueError("another activation than GELU")
+            raise ValueError("the activation is not GELU")
         divisor = model.pop("make_vocab_size_divisible_by") * model.pop("tensor_model_parallel_size")
         rows = -(-model["vocab_size"] // divisor) * divisor if model.pop("should_pad_vocab") else model["vocab_size"]
         model.pop("transformer_layer_spec")
     except (KeyError, ValueError, TypeError) as e:
-        raise ConfigError(f"the script makes no model: {e!r}", hint="export it again") from e
+        raise ConfigError(f"the script does not define a model: {e!r}", hint="export it again") from e
     fp8 = {name: value for name, value in precision.items() if name in ("fp8", "fp8_recipe")}
     return {**model, **fp8, "bf16": bool(precision.get("bf16")), "vocab_size": rows}
 
@@ -94,7 +94,7 @@ def _value(node: ast.expr) -> Any:
 
 
 LOCAL = """\
-config.model.gradient_accumulation_fusion = False  # these three would need Apex
+config.model.gradient_accumulation_fusion = False  # these three need Apex
     config.model.persist_layer_norm = False
     config.model.masked_softmax_fusion = False"""
 ONLY_TE = 'raise SystemExit("fp8 needs IMPL=transformer_engine")'

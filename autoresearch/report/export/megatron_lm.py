@@ -1,4 +1,4 @@
-"""A recipe as a bash script around Megatron-LM's ``pretrain_gpt.py``, and the flags back out of such a script. Pure."""
+"""Render a recipe as a bash script for Megatron-LM's ``pretrain_gpt.py``, and read its flags and model back. Pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import shlex
 from typing import Any
 
 from autoresearch.errors import ConfigError
-from autoresearch.report.export.header import header
+from autoresearch.report.export.header import build_header
 from autoresearch.report.export.mapping import FIXED, KNOBS, Code, Value
 from autoresearch.report.export.recipe import Recipe
 
-TESTED = "core_v0.16.1"
-UNSEEN = (
-    f"Nobody has seen this training run on a GPU. Seen on a CPU: Megatron-LM {TESTED} parses and validates flags "
-    "of this kind, and its own model_provider builds the model of them, of the right names and sizes."
+TESTED_VERSION = "core_v0.16.1"
+TEST_STATUS = (
+    f"This training has not been tested on a GPU. Tested on a CPU: Megatron-LM {TESTED_VERSION} parses and validates "
+    "such flags, and its model_provider builds the model, with the right names and sizes."
 )
 Parsed = str | bool | list[str]
 
 
-def script(recipe: Recipe) -> str:
-    """The whole text. It needs bash, torchrun and two variables, and passes further flags on to Megatron-LM."""
+def render_script(recipe: Recipe) -> str:
+    """The text of the script. It needs bash, torchrun and two variables, and passes further flags to Megatron-LM."""
     return TEMPLATE.format(
-        header=header(recipe, UNSEEN),
-        tested=TESTED,
+        header=build_header(recipe, TEST_STATUS),
+        tested=TESTED_VERSION,
         vocab=recipe.vocab,
         impl=recipe.impl,
         local=ONLY_TE if recipe.precision == "fp8" else LOCAL,
@@ -37,7 +37,7 @@ def _flag_lines(recipe: Recipe) -> str:
     rows = []
     for entry in KNOBS:
         words = " ".join(_words(flag, value) for flag, value in entry.flags(recipe).items())
-        rows.append(f"  {words}  # {entry.knob}" if words else f"  # {entry.knob}: as without a flag")
+        rows.append(f"  {words}  # {entry.knob}" if words else f"  # {entry.knob}: Megatron's default")
     for entry in FIXED:
         rows += [f"  # {entry.knob.strip('()')}", *(f"  {_words(*flag)}" for flag in entry.flags(recipe).items())]
     return "\n".join(rows)
@@ -52,10 +52,10 @@ def _word(value: Value) -> str:
     return f'"{value}"' if isinstance(value, Code) else shlex.quote(str(value))
 
 
-def parsed(text: str) -> dict[str, Parsed]:
-    """The flags that the script passes on, by name without dashes, variables not expanded.
+def parse_flags(text: str) -> dict[str, Parsed]:
+    """The flags that the script passes to Megatron-LM, by name without dashes; variables are not expanded.
 
-    A flag without a value is ``True``, one with several a list. Raises ``ConfigError`` if there is no FLAGS array.
+    A flag without a value is ``True``, one with several values a list. Raises ``ConfigError`` without a FLAGS array.
     """
     found = re.search(r"^FLAGS=\(\n(.*?)^\)$", text, re.MULTILINE | re.DOTALL)
     if not found:
@@ -70,11 +70,11 @@ def parsed(text: str) -> dict[str, Parsed]:
 
 
 def model_arguments(text: str) -> dict[str, Any]:
-    """``TransformerConfig``'s fields with ``vocab_size`` and ``seq_length``, from the flags that the script passes on.
+    """``TransformerConfig``'s fields with ``vocab_size`` and ``seq_length``, from the flags in the script.
 
-    Follows ``core_transformer_config_from_args`` and ``gpt_builder``. Raises ``ConfigError`` for a flag that is gone.
+    Follows ``core_transformer_config_from_args`` and ``gpt_builder``. Raises ``ConfigError`` for a missing flag.
     """
-    flags = parsed(text)
+    flags = parse_flags(text)
     vocab = re.search(r"^VOCAB=(\d+)$", text, re.MULTILINE)
     if not vocab:
         raise ConfigError("the script has no VOCAB=...", hint="export it again")
@@ -92,7 +92,7 @@ def model_arguments(text: str) -> dict[str, Any]:
             "vocab_size": -(-int(vocab[1]) // divisor) * divisor,
         }
     except (KeyError, ValueError, TypeError) as e:
-        raise ConfigError(f"the script's flags make no model: {e!r}", hint="export it again") from e
+        raise ConfigError(f"the flags of the script do not define a model: {e!r}", hint="export it again") from e
 
 
 MODEL_FLAGS: dict[str, tuple[str, Any]] = {
@@ -113,26 +113,26 @@ LOCAL = "FLAGS+=(--no-persist-layer-norm --no-masked-softmax-fusion --no-gradien
 ONLY_TE = """\
 echo "fp8 needs IMPL=transformer_engine" >&2
     exit 2"""
-CONNECTIONS = "export CUDA_DEVICE_MAX_CONNECTIONS=1  # Megatron asks for it with tensor parallelism\n"
+CONNECTIONS = "export CUDA_DEVICE_MAX_CONNECTIONS=1  # Megatron requires it for tensor parallelism\n"
 
 TEMPLATE = """\
 #!/usr/bin/env bash
 {header}
 #
-# MEGATRON_LM=DIR DATA=DIR bash THIS_FILE [more flags of pretrain_gpt.py, as --save DIR --save-interval 100]
+# MEGATRON_LM=DIR DATA=DIR bash THIS_FILE [more flags of pretrain_gpt.py, for example --save DIR --save-interval 100]
 
 set -euo pipefail
 
 : "${{MEGATRON_LM:?the directory of a Megatron-LM checkout, {tested} or newer}}"
 : "${{DATA:?the directory written by: autoresearch export dataset CORPUS --out DIR}}"
-IMPL=${{IMPL:-{impl}}}  # whose layers: transformer_engine, or local (Megatron's own: no fp8, true fp32)
+IMPL=${{IMPL:-{impl}}}  # the layers: transformer_engine, or local (Megatron's own: no fp8, true fp32)
 
 for file in "$MEGATRON_LM/pretrain_gpt.py" "$DATA/train.idx" "$DATA/val.idx"; do
-  [ -f "$file" ] || {{ echo "there is no $file" >&2; exit 2; }}
+  [ -f "$file" ] || {{ echo "$file does not exist" >&2; exit 2; }}
 done
 
 VOCAB={vocab}
-# Up to 0.17 Megatron-core's NullTokenizer added an id of its own to --vocab-size.
+# Up to version 0.17 NullTokenizer of Megatron-core adds one id to --vocab-size.
 version=$MEGATRON_LM/megatron/core/package_info.py
 major=$(sed -n 's/^MAJOR = \\([0-9]*\\).*/\\1/p' "$version")
 minor=$(sed -n 's/^MINOR = \\([0-9]*\\).*/\\1/p' "$version")

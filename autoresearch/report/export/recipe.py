@@ -1,4 +1,4 @@
-"""What is exported: the best configuration of a run and all that another trainer needs to know of its trial. Pure."""
+"""The recipe: the best configuration of a run and all that another trainer needs to repeat its trial. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report.export.warmup import Warmup
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
-from rails.knob_facts import INTEGER_KNOBS, KNOB_FACTS, NUMBER_KNOBS
+from rails.knob_facts import INTEGER_KNOBS
 
 PRECISIONS = ("fp32", "bf16", "fp8")
-FP8_RECIPE = "tensorwise"  # what the run's settings say where nobody chose
+INTEGERS = ("n_layer", "n_head", "d_model", "d_ff", "lr_warmup", "batch_size", "seq_len")
+NUMBERS = ("lr", "grad_clip", "weight_decay", "beta1", "beta2")
+FP8_RECIPE = "tensorwise"  # the default of the run's settings
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a recipe comes from; ``iter`` 0 is the baseline, exported where nothing was kept."""
+class RecipeSource:
+    """The run and the iteration of a recipe; ``iter`` 0 is the baseline, exported if nothing was kept."""
 
     run_id: str
     profile: str
@@ -38,7 +40,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A configuration (every knob a number but ``precision``) with the size and course of its training."""
+    """A configuration (every knob except ``precision`` is a number), the size of its training and its parallelism."""
 
     cfg: Cfg
     vocab: int
@@ -47,11 +49,11 @@ class Recipe:
     data_parallel: int
     tensor_parallel: int
     fp8_recipe: str
-    origin: Origin
+    source: RecipeSource
 
     @property
     def shape(self) -> ModelShape:
-        """The shape of the model that is built: its vocabulary is filled up to a multiple of ``tensor_parallel``."""
+        """The shape of the model: its vocabulary is padded to a multiple of ``tensor_parallel``."""
         rows = -(-self.vocab // self.tensor_parallel) * self.tensor_parallel
         return ModelShape.of(self.cfg, rows)
 
@@ -61,7 +63,7 @@ class Recipe:
 
     @property
     def warmup(self) -> Warmup:
-        """The learning rate's course in Megatron's terms."""
+        """The learning-rate schedule in Megatron's terms."""
         return Warmup.of(int(self.cfg["lr_warmup"]), self.steps)
 
     @property
@@ -76,18 +78,18 @@ class Recipe:
 
     @property
     def impl(self) -> str:
-        """Whose layers to build of. Not Transformer Engine's for fp32: its fp32 matrix products are TF32."""
+        """The layer implementation. Not Transformer Engine for fp32: its fp32 matrix products are TF32."""
         return "local" if self.precision == "fp32" else "transformer_engine"
 
 
-def facts(recipe: Recipe) -> dict[str, Any]:
-    """What a script that reads JSON wants to know of it."""
-    origin = recipe.origin
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """The fields of ``export recipe --json``."""
+    source = recipe.source
     return {
-        "run_id": origin.run_id,
-        "iter": origin.iter,
-        "val_bpb": origin.val_bpb,
-        "baseline_val_bpb": origin.baseline_val_bpb,
+        "run_id": source.run_id,
+        "iter": source.iter,
+        "val_bpb": source.val_bpb,
+        "baseline_val_bpb": source.baseline_val_bpb,
         "cfg": recipe.cfg,
         "steps": recipe.steps,
         "seed": recipe.seed,
@@ -97,23 +99,24 @@ def facts(recipe: Recipe) -> dict[str, Any]:
 
 
 def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: int | None = None) -> Recipe:
-    """The recipe of a run's best keep, or of its baseline where nothing was kept.
+    """The recipe of a run's best keep, or of its baseline if nothing was kept.
 
     ``steps`` replaces the trial's; ``vocab`` is taken from the trial's parameter count if it is not given. Raises
-    ``JournalError`` if nothing has been measured, ``ConfigError`` for what Megatron has no words for.
+    ``JournalError`` if nothing has been measured, ``ConfigError`` for a configuration without a
+    counterpart in Megatron.
     """
     trajectory = Trajectory.fold(records)
     meta, baseline, best = trajectory.meta, trajectory.baseline, trajectory.best
     if meta is None or baseline is None:
         hint = "wait until the baseline is measured; `autoresearch status` shows it"
-        raise JournalError("the run has measured nothing yet that could be exported", hint=hint)
-    cfg = checked(best.candidate_cfg if best else baseline.baseline_cfg)
+        raise JournalError("the run has no measurement yet that can be exported", hint=hint)
+    cfg = check_cfg(best.candidate_cfg if best else baseline.baseline_cfg)
     measured = (best or baseline).eval_metrics
     yardstick = meta.yardstick
     budget = Budget(kind=yardstick.budget_kind, size=yardstick.budget_size)
     trial_steps = budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"])) or measured.train_steps
     if steps is not None and steps < 1:
-        raise ConfigError(f"steps = {steps}: at least one is needed", hint=f"the best trial made {trial_steps}")
+        raise ConfigError(f"steps = {steps} is not at least 1", hint=f"the best trial made {trial_steps}")
     _check_parallel(cfg, yardstick.data_parallel, yardstick.tensor_parallel)
     return Recipe(
         cfg=cfg,
@@ -123,38 +126,38 @@ def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: i
         data_parallel=yardstick.data_parallel,
         tensor_parallel=yardstick.tensor_parallel,
         fp8_recipe=yardstick.fp8_recipe or FP8_RECIPE,
-        origin=_origin(meta, baseline, best, budget, trial_steps),
+        source=_build_source(meta, baseline, best, budget, trial_steps),
     )
 
 
-def checked(cfg: Cfg) -> Cfg:
-    """``cfg`` with every knob that Megatron needs and no other. Raises ``ConfigError`` naming knob and value."""
-    known = set(KNOB_FACTS)
-    hint = "export a run with the package's own knobs; a menu_file of yours may narrow them, not add to them"
+def check_cfg(cfg: Cfg) -> Cfg:
+    """``cfg``, checked to have exactly the knobs that Megatron needs. Raises ``ConfigError`` naming knob and value."""
+    known = {*INTEGERS, *NUMBERS, "precision"}
+    hint = "export a run with the knobs of the built-in menu; a menu_file may narrow them, but not add knobs"
     for name in sorted(set(cfg) ^ known):
         what = f"= {cfg[name]!r} has no counterpart in Megatron" if name in cfg else "is missing"
         raise ConfigError(f"knob {name} {what}", hint=hint)
     for name in INTEGER_KNOBS:
         if type(cfg[name]) is not int or int(cfg[name]) < (name != "lr_warmup"):
-            raise ConfigError(f"{name} = {cfg[name]!r} is no positive whole number", hint=hint)
-    for name in NUMBER_KNOBS:
+            raise ConfigError(f"{name} = {cfg[name]!r} is not a positive integer", hint=hint)
+    for name in NUMBERS:
         value = cfg[name]
         if isinstance(value, str) or not math.isfinite(value) or value < 0:
-            raise ConfigError(f"{name} = {value!r} is no finite number of at least 0", hint=hint)
+            raise ConfigError(f"{name} = {value!r} is not a finite number of at least 0", hint=hint)
     if cfg["precision"] not in PRECISIONS:
-        raise ConfigError(f"precision = {cfg['precision']!r} is none of {', '.join(PRECISIONS)}", hint=hint)
+        raise ConfigError(f"precision = {cfg['precision']!r} is not one of {', '.join(PRECISIONS)}", hint=hint)
     if int(cfg["d_model"]) % int(cfg["n_head"]):
-        raise ConfigError(f"d_model = {cfg['d_model']} is no multiple of n_head = {cfg['n_head']}", hint=hint)
-    return {**cfg, **{name: float(cfg[name]) for name in NUMBER_KNOBS}}
+        raise ConfigError(f"d_model = {cfg['d_model']} is not a multiple of n_head = {cfg['n_head']}", hint=hint)
+    return {**cfg, **{name: float(cfg[name]) for name in NUMBERS}}
 
 
 def vocab_of(cfg: Cfg, params: int) -> int:
-    """The vocabulary with which a model of ``cfg`` has ``params`` parameters. Raises ``ConfigError`` if none does."""
+    """The vocabulary with which a model of ``cfg`` has ``params`` parameters. Raises ``ConfigError`` if none has."""
     without = ModelShape.of(cfg, 0)
     vocab, rest = divmod(params - without.params, without.d_model)
     if rest or vocab < 1:
-        what = f"no vocabulary size makes {params:,} parameters of the best configuration"
-        raise ConfigError(what, hint="name the run's corpus with --corpus CORPUS: its manifest knows the size")
+        what = f"no vocabulary size gives the best configuration {params:,} parameters"
+        raise ConfigError(what, hint="name the run's corpus with --corpus CORPUS: its manifest has the size")
     return vocab
 
 
@@ -165,23 +168,28 @@ def _check_parallel(cfg: Cfg, data: int, tensor: int) -> None:
         ("d_ff", tensor, "tensor"),
     ):
         if int(cfg[name]) % ranks:
-            what = f"{name} = {cfg[name]} cannot be shared out over {ranks} {what}-parallel ranks"
-            raise ConfigError(what, hint="the trajectory's yardstick says how many there were: was it edited?")
+            what = f"{name} = {cfg[name]} is not divisible among {ranks} {what}-parallel ranks"
+            raise ConfigError(
+                what, hint="the number of ranks is in the trajectory's yardstick: check whether it was edited"
+            )
 
 
 def _seed(records: Sequence[Event], closing: Baseline | Evaluated) -> int:
-    """The seed of the first trial that the record rests on."""
+    """The seed of the first trial of the record."""
     seeds = {r.trial: r.seed for r in records if isinstance(r, TrialEnded)}
     for trial in closing.trials:
         if trial in seeds:
             return seeds[trial]
     raise JournalError(
-        f"the trajectory has no trial {closing.trials} of its best record", hint="take the whole file of the run"
+        f"trial {closing.trials} of the best record is missing in the trajectory",
+        hint="use the complete file of the run",
     )
 
 
-def _origin(meta: Meta, baseline: Baseline, best: Evaluated | None, budget: Budget, trial_steps: int) -> Origin:
-    return Origin(
+def _build_source(
+    meta: Meta, baseline: Baseline, best: Evaluated | None, budget: Budget, trial_steps: int
+) -> RecipeSource:
+    return RecipeSource(
         run_id=meta.run_id,
         profile=meta.profile,
         trainer=meta.yardstick.trainer,

@@ -1,4 +1,4 @@
-"""The trial's learning-rate schedule in the terms of Megatron's: the same warmup, nearly the same cosine. Pure."""
+"""The trial's learning-rate schedule in Megatron's terms: the same warmup, nearly the same cosine. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autoresearch.trials.spec import Budget
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """Megatron's ``lr_warmup_iters`` and ``lr_decay_iters``; the first step's rate is the peak by ``divisor``."""
+    """Megatron's ``lr_warmup_iters`` and ``lr_decay_iters``; the first step has the peak divided by ``divisor``."""
 
     iters: int
     divisor: int
@@ -29,7 +29,7 @@ class Warmup:
         return cls(iters, max(warmup, 1), max(steps, iters + 1))  # Megatron refuses a warmup that fills the decay
 
     def init_lr(self, peak: float) -> float:
-        """Megatron's ``lr_warmup_init``; it must not exceed the peak, and without warmup it is not looked at."""
+        """Megatron's ``lr_warmup_init``; it must not exceed the peak, and is not used without warmup."""
         return peak / self.divisor if self.iters else 0.0
 
     def lr_factor(self, step: int) -> float:
@@ -43,7 +43,7 @@ class Warmup:
 
 
 def largest_gap(warmup: int, steps: int) -> float:
-    """How far the two learning rates are ever apart, as a share of the peak."""
+    """The largest difference between the two learning rates, as a share of the peak."""
     ours = LrSchedule(Budget(kind="steps", size=steps), steps, warmup)
     theirs = Warmup.of(warmup, steps)
     gap = 0.0

@@ -1,4 +1,4 @@
-"""The best configuration as a file of settings, to copy: the baseline of a next run. Pure."""
+"""The best configuration as a settings file, to be the baseline of a next run. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "best.toml"
 
 @dataclass(frozen=True, slots=True)
 class BestFile:
-    """``text`` is TOML; ``changed`` is the number of its line that differs from the baseline, or ``None``."""
+    """``text`` is TOML; ``changed`` is the index of its line that differs from the baseline, or ``None``."""
 
     name: str
     text: str
@@ -26,14 +26,14 @@ class BestFile:
 
     @property
     def lines(self) -> tuple[tuple[str, bool], ...]:
-        """Each line, and whether it is the changed one."""
+        """Each line, and whether it is the changed line."""
         return tuple((line, n == self.changed) for n, line in enumerate(self.text.splitlines()))
 
 
-def best_file(s: Summary, history: History) -> BestFile | None:
-    """The best keep's configuration, or the baseline's where nothing was kept; ``None`` where the log has neither.
+def build_best_file(s: Summary, history: History) -> BestFile | None:
+    """The best keep's configuration, or the baseline's if nothing was kept; ``None`` if the log has neither.
 
-    Of a log in the origin's format only the knobs are taken: what else it calls a configuration is no setting here.
+    From a log in the origin's format only the knobs are taken: its other fields are not settings of this program.
     """
     best = best_keep(history.rows)
     cfg = {name: value for name, value in history.baseline_cfg.items() if name in history.knobs}
@@ -64,15 +64,16 @@ def best_file(s: Summary, history: History) -> BestFile | None:
 
 
 def toml_key(name: str) -> str:
+    """``name`` as a bare key of TOML, or quoted if it cannot be one."""
     return name if _BARE.fullmatch(name) else toml_value(name)
 
 
 def toml_value(value: KnobValue) -> str:
-    """As TOML writes it; of a string only printable ASCII stands for itself."""
+    """``value`` in TOML; in a string everything except printable ASCII is escaped."""
     if not isinstance(value, str):
         return repr(value)
-    return '"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else _escaped(c) for c in value) + '"'
+    return '"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else _escape(c) for c in value) + '"'
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     return f"\\{char}" if char in '"\\' else f"\\U{ord(char):08X}"

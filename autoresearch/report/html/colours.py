@@ -1,11 +1,11 @@
-"""The colours of the page, light and dark: one accent for what was kept, grays for everything else."""
+"""The colours of the page, light and dark: one accent colour for keeps, grays for everything else."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# The same names in both. A figure is built in the light ones, and the page puts the dark ones in their place, so no two
-# light ones may be equal.
+# The same names in both. A figure is built with the light colours, which the page replaces by the dark ones. Therefore
+# no two light colours may be equal.
 LIGHT: Mapping[str, str] = {
     "ground": "#ffffff",
     "raised": "#f6f6f4",
@@ -27,5 +27,5 @@ DARK: Mapping[str, str] = {
 
 
 def css_variables(colours: Mapping[str, str]) -> str:
-    """As declarations of custom properties."""
+    """The colours as declarations of CSS custom properties."""
     return " ".join(f"--{name}: {value};" for name, value in colours.items())

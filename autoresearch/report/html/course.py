@@ -1,4 +1,4 @@
-"""The course of a run: which stretch of val_bpb its plot shows, and the staircase of the best keep so far. Pure."""
+"""The plot of val_bpb over the iterations: its scale, and the staircase of the best keep so far. Pure."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from autoresearch.report.history import History
 from autoresearch.report.sparkline import Scale
 
-LANE = 0.06  # of the plot's height, for each lane of marks beside the measurements
+LANE = 0.06  # of the height of the plot: one lane of marks beside the measurements
 TICKS = 5
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Everything about the trajectory's plot but its points.
+    """Everything about the plot of the trajectory except its points.
 
-    Marks without a val_bpb to stand at have a lane of their own: below the scale what failed, was blocked or was never
-    proposed; above it what is measured too high to show without pressing all else together.
+    Marks without a val_bpb are in lanes of their own: below the scale those that failed, were blocked or have no
+    proposal; above it far outliers, which would compress the rest of the scale.
     """
 
     iterations: int
     baseline: float | None
-    needed: float | None  # what a keep must reach
+    needed: float | None  # the val_bpb that a keep must reach
     steps: tuple[tuple[int, float], ...]  # iteration and val_bpb of each best keep so far, the baseline first
     low: float
     high: float
     ticks: tuple[float, ...]
-    lanes: tuple[tuple[str, float], ...]  # name and place, those that are used
+    lanes: tuple[tuple[str, float], ...]  # name and y position, only those that are used
 
 
-def course(history: History) -> Course:
-    """What the plot of this run needs; the scale is 0 to 1 where nothing is measured."""
+def build_course(history: History) -> Course:
+    """The course of this run; the scale is 0 to 1 if nothing is measured."""
     baseline = history.baseline_val_bpb
     measured = [r.val_bpb for r in history.rows if r.val_bpb is not None]
     every = [*measured, *([] if baseline is None else [baseline])]
@@ -51,22 +51,22 @@ def course(history: History) -> Course:
         iterations=max((r.iter for r in history.rows), default=0),
         baseline=baseline,
         needed=baseline * (1 - delta) if baseline is not None and delta else None,
-        steps=_staircase(history),
+        steps=_best_steps(history),
         low=low,
         high=high,
-        ticks=tuple(ticks(low, high)),
+        ticks=tuple(round_ticks(low, high)),
         lanes=tuple(lanes),
     )
 
 
-def edges(c: Course) -> tuple[float, float]:
-    """The lowest and the highest place of the plot, lanes included."""
+def plot_range(c: Course) -> tuple[float, float]:
+    """The lowest and the highest y of the plot, lanes included."""
     half = (c.high - c.low) * LANE * 0.6
     places = [place for _, place in c.lanes]
     return min([c.low, *(p - half for p in places)]), max([c.high, *(p + half for p in places)])
 
 
-def _staircase(history: History) -> tuple[tuple[int, float], ...]:
+def _best_steps(history: History) -> tuple[tuple[int, float], ...]:
     if history.baseline_val_bpb is None:
         return ()
     steps = [(0, history.baseline_val_bpb)]
@@ -76,7 +76,7 @@ def _staircase(history: History) -> tuple[tuple[int, float], ...]:
     return tuple(steps)
 
 
-def ticks(low: float, high: float, wanted: int = TICKS) -> list[float]:
+def round_ticks(low: float, high: float, wanted: int = TICKS) -> list[float]:
     """About ``wanted`` round numbers between ``low`` and ``high``."""
     rough = (high - low) / wanted
     if rough <= 0 or not math.isfinite(rough):

@@ -1,10 +1,11 @@
-"""Which values a knob can take, as far as the log tells: the menu's, widened by what was tried all the same. Pure."""
+"""The values that a knob can take: those of the menu in the log, and any other value that was tried. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
 
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, Row
@@ -12,15 +13,15 @@ from autoresearch.report.html.text import format_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, MenuError, parse_menu
 
 TRIED = ("evaluated", "eval_failed")
-PARTS = 10  # into which a range is divided
-FEW = 12  # whole numbers are counted one by one up to so many
-MAX_FACTORS = 50  # of a knob that no menu bounds
-WIDE = 100.0  # a range of no menu with ends so far apart is seen on a log scale
+PARTS = 10  # equal parts of a range
+MAX_DISCRETE_VALUES = 12  # more than that are shown as a range
+MAX_FACTORS = 50  # of a knob that is not on the menu
+LOG_SCALE_RATIO = 100.0  # high / low of a range that is not on the menu, from which its scale is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
-    """The values of one knob: ``factors`` in their order, or else a range from ``low`` to ``high``."""
+class KnobDomain:
+    """The values of one knob: ``factors`` in their order, or if that is empty a range from ``low`` to ``high``."""
 
     knob: str
     factors: tuple[str, ...] = ()
@@ -31,8 +32,8 @@ class Domain:
     baseline: KnobValue | None = None
     doc: str = ""
 
-    def place(self, value: KnobValue) -> float | None:
-        """Where in the range ``value`` lies, from 0 to 1; ``None`` if it does not."""
+    def position(self, value: KnobValue) -> float | None:
+        """The position of ``value`` in the range, from 0 to 1; ``None`` if it is outside."""
         if isinstance(value, str) or not self.low <= value <= self.high:
             return None
         if self.high == self.low:
@@ -41,20 +42,20 @@ class Domain:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
-    def at(self, place: float) -> float:
-        """The value at a place, the inverse of ``place``."""
+    def value_at(self, position: float) -> float:
+        """The value at ``position``, the inverse of the method of that name."""
         if self.log:
-            return float(self.low * (self.high / self.low) ** place)
-        return self.low + place * (self.high - self.low)
+            return float(self.low * (self.high / self.low) ** position)
+        return self.low + position * (self.high - self.low)
 
-    def part(self, value: KnobValue) -> int | None:
-        """Which of the ``PARTS`` equal parts of the range holds ``value``."""
-        place = self.place(value)
-        return None if place is None else min(PARTS - 1, int(place * PARTS))
+    def part_of(self, value: KnobValue) -> int | None:
+        """Which of the ``PARTS`` equal parts of the range contains ``value``; ``None`` if it is outside."""
+        position = self.position(value)
+        return None if position is None else min(PARTS - 1, int(position * PARTS))
 
 
-def domains(history: History) -> tuple[Domain, ...]:
-    """One per knob: the menu's in its order, then those that were tried without being on it."""
+def build_domains(history: History) -> tuple[KnobDomain, ...]:
+    """One per knob: those of the menu in its order, then knobs that were tried without being on it."""
     tried: dict[str, list[KnobValue]] = {}
     for row in history.rows:
         if is_tried(row) and row.knob is not None and row.new_value is not None:
@@ -69,38 +70,40 @@ def is_tried(row: Row) -> bool:
 
 
 def _menu(history: History) -> dict[str, Knob]:
-    """The run's own menu; nothing where another version wrote one that cannot be read."""
+    """The knobs of the run's menu; empty if it cannot be parsed, for example because another version wrote it."""
     try:
         return dict(parse_menu(dict(history.menu)).knobs)
     except MenuError:
         return {}
 
 
-def _domain(name: str, knob: Knob | None, tried: list[KnobValue], baseline: KnobValue | None) -> Domain:
+def _domain(name: str, knob: Knob | None, tried: list[KnobValue], baseline: KnobValue | None) -> KnobDomain:
     match knob:
         case IntKnob() | FloatKnob():
             numbers = [v for v in tried if not isinstance(v, str)]
             low, high = min([knob.low, *numbers]), max([knob.high, *numbers])
             log = isinstance(knob, FloatKnob) and knob.log and low > 0
             whole = isinstance(knob, IntKnob)
-            return Domain(name, (), float(low), float(high), log, whole, baseline, knob.doc)
+            return KnobDomain(name, (), float(low), float(high), log, whole, baseline, knob.doc)
         case ChoiceKnob():
             known = [format_value(c) for c in knob.choices]
-            return Domain(name, tuple(_with(known, tried)), baseline=baseline, doc=knob.doc)
+            return KnobDomain(name, tuple(_merge_values(known, tried)), baseline=baseline, doc=knob.doc)
         case None:
-            return _unlisted(name, tried, baseline)
+            return _domain_off_menu(name, tried, baseline)
+        case _:
+            assert_never(knob)
 
 
-def _unlisted(name: str, tried: list[KnobValue], baseline: KnobValue | None) -> Domain:
-    """Of a knob that no menu describes: the tried values one by one, or where they are many numbers a range."""
+def _domain_off_menu(name: str, tried: list[KnobValue], baseline: KnobValue | None) -> KnobDomain:
+    """The domain of a knob that is not on the menu: the tried values, or a range if they are many numbers."""
     numbers = {v for v in tried if not isinstance(v, str)}
-    if len(numbers) > FEW:
+    if len(numbers) > MAX_DISCRETE_VALUES:
         low, high = float(min(numbers)), float(max(numbers))
-        return Domain(name, (), low, high, low > 0 and high / low >= WIDE, baseline=baseline)
-    return Domain(name, tuple(_with([], tried)[:MAX_FACTORS]), baseline=baseline)
+        return KnobDomain(name, (), low, high, low > 0 and high / low >= LOG_SCALE_RATIO, baseline=baseline)
+    return KnobDomain(name, tuple(_merge_values([], tried)[:MAX_FACTORS]), baseline=baseline)
 
 
-def _with(known: list[str], tried: Iterable[KnobValue]) -> list[str]:
-    """The menu's choices, and in rising order what was tried beside them."""
+def _merge_values(known: list[str], tried: Iterable[KnobValue]) -> list[str]:
+    """The menu's choices, followed by the other tried values in ascending order."""
     others = sorted({v for v in tried if format_value(v) not in known}, key=lambda v: (isinstance(v, str), v))
     return list(dict.fromkeys([*known, *map(format_value, others)]))

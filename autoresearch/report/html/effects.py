@@ -1,4 +1,4 @@
-"""What each value of each knob did to val_bpb, against the fixed baseline, with its spread. Pure."""
+"""The effect of each value of each knob on val_bpb, against the fixed baseline, with its spread. Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from statistics import median, quantiles
 
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, Row
-from autoresearch.report.html.domain import Domain, domains
+from autoresearch.report.html.domain import KnobDomain, build_domains
 from autoresearch.report.html.text import format_value
 
-FEW_VALUES = 10  # a range with no more different values is shown value by value, else in parts
-FEW_FOR_QUARTILES = 4
+MAX_SEPARATE_VALUES = 10  # of a range; with more its values are grouped into parts
+MIN_FOR_QUARTILES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The measurements of one value, or of one stretch of a range. Gains are fractions of the baseline's val_bpb."""
+    """The measurements of one value, or of one part of a range. Gains are fractions of the baseline's val_bpb."""
 
     label: str
-    at: float | str  # on the knob's axis
+    at: float | str  # its position on the knob's axis
     count: int
     keeps: int
     median: float
     low: float
     high: float
-    first: float | None  # quartiles; None where there are too few to have any
+    first: float | None  # quartiles; None for too few measurements
     third: float | None
 
 
@@ -34,7 +34,7 @@ class Group:
 class Effect:
     """One knob: its groups in the order of their values, and the best single result."""
 
-    domain: Domain
+    domain: KnobDomain
     groups: tuple[Group, ...]
     measured: int
     keeps: int
@@ -42,9 +42,11 @@ class Effect:
     best_value: KnobValue
 
 
-def effects(history: History) -> tuple[Effect, ...]:
-    """The knobs that were measured, the one with the best result first."""
-    found = [effect for domain in domains(history) if (effect := _effect(domain, _measured(history, domain.knob)))]
+def build_effects(history: History) -> tuple[Effect, ...]:
+    """The effects of the knobs that were measured, the best result first."""
+    found = [
+        effect for domain in build_domains(history) if (effect := _effect(domain, _measured(history, domain.knob)))
+    ]
     return tuple(sorted(found, key=lambda e: -e.best_gain))
 
 
@@ -52,7 +54,7 @@ def _measured(history: History, knob: str) -> list[Row]:
     return [r for r in history.rows if r.knob == knob and r.improvement_frac is not None and r.new_value is not None]
 
 
-def _effect(domain: Domain, rows: Sequence[Row]) -> Effect | None:
+def _effect(domain: KnobDomain, rows: Sequence[Row]) -> Effect | None:
     if not rows:
         return None
     best = max(rows, key=lambda r: (r.improvement_frac or 0.0, -r.iter))
@@ -62,9 +64,9 @@ def _effect(domain: Domain, rows: Sequence[Row]) -> Effect | None:
     return Effect(domain, tuple(_groups(domain, rows)), len(rows), keeps, best.improvement_frac, best.new_value)
 
 
-def _groups(domain: Domain, rows: Sequence[Row]) -> list[Group]:
+def _groups(domain: KnobDomain, rows: Sequence[Row]) -> list[Group]:
     held: dict[str | float, list[Row]] = {}
-    in_parts = not domain.factors and len({r.new_value for r in rows}) > FEW_VALUES
+    in_parts = not domain.factors and len({r.new_value for r in rows}) > MAX_SEPARATE_VALUES
     for row in rows:
         if (key := _key(domain, row, in_parts)) is not None:
             held.setdefault(key, []).append(row)
@@ -73,27 +75,27 @@ def _groups(domain: Domain, rows: Sequence[Row]) -> list[Group]:
     return [_group(domain, key, held[key]) for key in keys]
 
 
-def _key(domain: Domain, row: Row, in_parts: bool) -> str | float | None:
+def _key(domain: KnobDomain, row: Row, in_parts: bool) -> str | float | None:
     value = row.new_value
     if value is None:
         return None
     if domain.factors:
         return format_value(value) if format_value(value) in domain.factors else None
     if in_parts:
-        return domain.part(value)
+        return domain.part_of(value)
     return None if isinstance(value, str) else float(value)
 
 
-def _group(domain: Domain, key: str | float, rows: Sequence[Row]) -> Group:
+def _group(domain: KnobDomain, key: str | float, rows: Sequence[Row]) -> Group:
     gains = sorted(r.improvement_frac for r in rows if r.improvement_frac is not None)
-    first, _, third = quantiles(gains, n=4, method="inclusive") if len(gains) >= FEW_FOR_QUARTILES else (None, 0, None)
-    label, at = _place(key, [r.new_value for r in rows if isinstance(r.new_value, int | float)])
+    first, _, third = quantiles(gains, n=4, method="inclusive") if len(gains) >= MIN_FOR_QUARTILES else (None, 0, None)
+    label, at = _axis_position(key, [r.new_value for r in rows if isinstance(r.new_value, int | float)])
     keeps = sum(r.decision == "keep" for r in rows)
     return Group(label, at, len(gains), keeps, median(gains), gains[0], gains[-1], first, third)
 
 
-def _place(key: str | float, values: Sequence[float]) -> tuple[str, float | str]:
-    """What a group is called, and where it stands on the axis: at its median value."""
+def _axis_position(key: str | float, values: Sequence[float]) -> tuple[str, float | str]:
+    """The label of a group and its position on the axis, the median of its values."""
     if isinstance(key, str):
         return key, key
     low, high = min(values), max(values)

@@ -1,7 +1,7 @@
-"""The plots, built by Bokeh without their contents: those the page puts in, from the columns that its table reads.
+"""The plots, built by Bokeh without data: the page's script fills them from the columns that its table reads.
 
-An object with a name takes from the page what that name stands for: a source its points, an axis its ticks, a range its
-ends. So three figures serve the panels of every knob, and no point is in the file twice. Needs bokeh, imported here.
+The script fills each named object: a data source with its points, an axis with its ticks, a range with its ends. So
+three figures serve the panels of all knobs, and no point is in the file twice. Needs bokeh, imported here.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from autoresearch.report.html.colours import LIGHT as C
-from autoresearch.report.html.course import Course, edges
-from autoresearch.report.html.embed import renumbered
+from autoresearch.report.html.course import Course, plot_range
+from autoresearch.report.html.embed import renumber_ids
 from autoresearch.report.html.rows import KINDS
 
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', sans-serif"
 HEIGHTS = {"course": 400, "panel": 200}
-CROWDED = 1000  # from so many marks on, each is small and without a rim
+CROWDED = 1000  # above this number of marks each is small and without an outline
 POINT = ("x", "y", "head", "figures", "why")
-# report.css makes the library's own white box nothing, and ours stands in it in the page's colours. On a phone it must
-# fit into the half of the plot that the pointer is not in.
+# report.css hides Bokeh's own white box; this one has the page's colours. On a phone it must fit into the half of the
+# plot that the pointer is not in.
 TOOLTIP = """<div style="padding:9px 13px;border-radius:8px;border:1px solid var(--line);
 background:var(--raised);color:var(--ink);max-width:min(320px,calc(50vw - 40px));
 font:13px/1.45 var(--sans);white-space:normal;overflow-wrap:anywhere">
@@ -58,8 +58,8 @@ MARKS: Mapping[str, dict[str, Any]] = {
 
 
 def course_figure(c: Course, marks: int) -> dict[str, Any]:
-    """val_bpb over the iterations: baseline, what a keep needs, the staircase of the best, and room for the points."""
-    low, high = edges(c)
+    """val_bpb over the iterations: baseline, threshold of a keep, best so far, and empty sources for the points."""
+    low, high = plot_range(c)
     last = max(c.iterations, 1)
     margin = max(0.6, last * 0.012)
     plot = _plot(HEIGHTS["course"], x_range=_range(-margin, last + margin), y_range=_range(low, high))
@@ -71,42 +71,42 @@ def course_figure(c: Course, marks: int) -> dict[str, Any]:
     plot.ygrid.ticker = FixedTicker(ticks=list(c.ticks))
     plot.xaxis.axis_label = "iteration"
     size = 9 if marks <= 120 else 6 if marks <= CROWDED else 4
-    shown = [_marks(plot, name, size, marks) for name in (OFF_SCALE, *KINDS[1:])]
+    renderers = [_add_marks(plot, name, size, marks) for name in (OFF_SCALE, *KINDS[1:])]
     if c.needed is not None:
-        _level(plot, c.needed, line_color=C["quiet"], line_dash=[1, 4], line_width=1.2)
+        _add_level_line(plot, c.needed, line_color=C["quiet"], line_dash=[1, 4], line_width=1.2)
     if c.baseline is not None:
-        _level(plot, c.baseline, line_color=C["muted"], line_dash=[6, 4], line_width=1.4)
+        _add_level_line(plot, c.baseline, line_color=C["muted"], line_dash=[6, 4], line_width=1.4)
     if c.steps:
         x, y = zip(*[*c.steps, (last + margin, c.steps[-1][1])], strict=True)
         plot.add_glyph(_source(None, x=x, y=y), Step(mode="after", line_color=C["accent"], line_width=2.2))
-    shown.append(_marks(plot, "keep", size, marks))
+    renderers.append(_add_marks(plot, "keep", size, marks))
     zoom = BoxZoomTool(dimensions="width")
-    plot.add_tools(zoom, _hover(shown))
+    plot.add_tools(zoom, _hover_tool(renderers))
     plot.toolbar.active_drag = zoom
     return _item(plot)
 
 
 def panel_figure(kind: str, low: float, high: float, marks: int) -> dict[str, Any]:
-    """Gain in percent over the values of a knob: ``kind`` says whether they are factors, a log or a linear range."""
+    """Gain in percent over the values of a knob; ``kind`` is ``factors``, ``log`` or ``linear``."""
     x_range = FactorRange(name="x-range") if kind == "factors" else _range(0.1, 1.0, "x-range")
     plot = _plot(HEIGHTS["panel"], x_range=x_range, y_range=_range(low, high), log=kind == "log")
     plot.xaxis[0].name, plot.yaxis[0].name = "x-axis", "y-axis"
     plot.yaxis.ticker = plot.ygrid.ticker = FixedTicker(name="y-ticks")
     if kind != "factors":
         plot.xaxis.ticker = FixedTicker(name="x-ticks")
-    _level(plot, 0.0, line_color=C["muted"], line_dash=[6, 4], line_width=1.2)
+    _add_level_line(plot, 0.0, line_color=C["muted"], line_dash=[6, 4], line_width=1.2)
     size = 6 if marks <= CROWDED else 4
     if kind != "factors":
         plot.add_glyph(_source("trend", x=(), y=()), Line(line_color=C["quiet"], line_width=1))
-    shown = [_marks(plot, name, size, marks) for name in (OFF_SCALE, "revert", "keep")]
-    shown[0].glyph.marker = "inverted_triangle"
+    renderers = [_add_marks(plot, name, size, marks) for name in (OFF_SCALE, "revert", "keep")]
+    renderers[0].glyph.marker = "inverted_triangle"
     bar = Segment(x0="x", y0="first", x1="x", y1="third", line_color=C["ink"], line_width=1.4)
     plot.add_glyph(_source("spread", x=(), first=(), third=()), bar)
     dash = Scatter(marker="dash", size=14, line_color=C["ink"], line_width=2.2)
     plot.add_glyph(_source("median", x=(), y=()), dash)
     own = Scatter(marker="diamond", size=11, fill_color=C["ground"], line_color=C["ink"], line_width=1.3)
     plot.add_glyph(_source("baseline", x=(), y=()), own)
-    plot.add_tools(_hover(shown))
+    plot.add_tools(_hover_tool(renderers))
     return _item(plot)
 
 
@@ -144,30 +144,30 @@ def _source(name: str | None, **data: Any) -> ColumnDataSource:
     return ColumnDataSource(data={key: list(values) for key, values in data.items()}, name=name)
 
 
-def _marks(plot: figure, name: str, size: int, marks: int) -> GlyphRenderer[Any]:
-    looks = dict(MARKS[name])
-    if marks > CROWDED and looks["fill_color"]:
-        looks |= {"line_color": None, "fill_alpha": 0.45 if name == "revert" else 0.9}
-    return plot.add_glyph(_source(name, **dict.fromkeys(POINT, ())), Scatter(size=size, **looks))
+def _add_marks(plot: figure, name: str, size: int, marks: int) -> GlyphRenderer[Any]:
+    style = dict(MARKS[name])
+    if marks > CROWDED and style["fill_color"]:
+        style |= {"line_color": None, "fill_alpha": 0.45 if name == "revert" else 0.9}
+    return plot.add_glyph(_source(name, **dict.fromkeys(POINT, ())), Scatter(size=size, **style))
 
 
-def _level(plot: figure, y: float, **looks: Any) -> None:
-    """A line from edge to edge, behind the staircase and the keeps but before the reverts."""
-    plot.add_layout(Span(location=y, dimension="width", level="glyph", **looks))
+def _add_level_line(plot: figure, y: float, **style: Any) -> None:
+    """A line over the full width, behind the staircase and the keeps, in front of the reverts."""
+    plot.add_layout(Span(location=y, dimension="width", level="glyph", **style))
 
 
-def _hover(renderers: list[Any]) -> HoverTool:
+def _hover_tool(renderers: list[Any]) -> HoverTool:
     return HoverTool(renderers=renderers, tooltips=TOOLTIP, attachment="horizontal", show_arrow=False, limit=1)
 
 
 def _digits(places: tuple[float, ...]) -> int:
-    """How many digits tell these apart, two at least."""
+    """The number of decimals that these need, at least two."""
     return max((len(f"{t:.6f}".rstrip("0").partition(".")[2]) for t in places), default=2) if places else 2
 
 
 def _item(plot: figure) -> dict[str, Any]:
-    """What ``Bokeh.embed.embed_item`` takes, the same each time."""
+    """The argument of ``Bokeh.embed.embed_item``, the same for the same plot in every process."""
     document = Document()
     document.add_root(plot)
-    doc = renumbered(json.loads(serialize_json(document.to_json(deferred=False))))
+    doc = renumber_ids(json.loads(serialize_json(document.to_json(deferred=False))))
     return {"doc": doc, "root_id": doc["roots"][0]["id"], "version": __version__}

@@ -1,4 +1,4 @@
-"""What stands at the top of the page: the verdict in one sentence, how far it can be trusted, and the key figures."""
+"""The top of the page: the verdict in one sentence, the measurements it is based on, and the key figures. Pure."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from autoresearch.report.history import History, Row
 from autoresearch.report.html.text import NAME_CHARS, clean, format_gain, format_kwh, format_short_value
 from autoresearch.report.summary import Summary, best_keep
 
-STATES = {
+STATE_LABELS = {
     "complete": "Complete",
     "stopped": "Stopped early",
     "paused": "Paused",
     "running": "Not finished",  # the records cannot say that a daemon died
-    "open": "No ending in the log",
+    "open": "No end in the log",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One sentence, with the change that it is about in ``change``, and a second one about what it rests on."""
+    """One sentence in three parts, with the change in ``change``, and a second sentence about its basis."""
 
     before: str
     change: str
     after: str
-    rests_on: str
+    basis: str
 
     @property
     def sentence(self) -> str:
@@ -36,26 +36,28 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class KeyFigure:
-    """A number with its name, and a small word about it."""
+    """A number with its name and a short note."""
 
     value: str
     name: str
     note: str = ""
 
 
-def verdict(s: Summary, history: History) -> Verdict:
-    """What the run has found, claiming no more than was measured."""
+def build_verdict(s: Summary, history: History) -> Verdict:
+    """The result of the run, claiming no more than was measured."""
     best = best_keep(history.rows)
     if s.baseline_val_bpb is None:
-        return Verdict("The baseline is not measured yet, so there is nothing to compare with.", "", "", "")
+        return Verdict("The baseline is not measured yet, so no candidate can be compared.", "", "", "")
     if s.evaluated == 0:
         return Verdict(
             f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}; no candidate is measured yet.", "", "", ""
         )
     if best is None:
-        needed = "by enough" if s.accept_delta_frac is None else f"by the {100 * s.accept_delta_frac:g}% a keep needs"
-        tried = "the one candidate" if s.evaluated == 1 else f"{s.evaluated:,} candidates"
-        sentence = f"Nothing beat the baseline {needed}: {tried} measured, none kept."
+        needed = (
+            "by enough" if s.accept_delta_frac is None else f"by the {100 * s.accept_delta_frac:g}% that a keep needs"
+        )
+        tried = plural(s.evaluated, "candidate")
+        sentence = f"No candidate beat the baseline {needed}: {tried} measured, none kept."
         where = f"in iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
         lowest = f"The lowest single measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
         return Verdict(sentence, "", "", f"{lowest}; the baseline has {format_bpb(s.baseline_val_bpb)}.")
@@ -64,10 +66,10 @@ def verdict(s: Summary, history: History) -> Verdict:
     change = f"{clean(best.knob or '?', NAME_CHARS)} = {format_short_value(best.new_value)}"
     gain = "changes" if best.improvement_frac is None else f"lowers val_bpb by {100 * best.improvement_frac:.2f}%"
     after = f"{instead} {gain}, from {format_bpb(s.baseline_val_bpb)} to {format_bpb(best.val_bpb)}."
-    return Verdict("", change, after, _rests_on(s, history, best))
+    return Verdict("", change, after, _basis(s, history, best))
 
 
-def _rests_on(s: Summary, history: History, best: Row) -> str:
+def _basis(s: Summary, history: History, best: Row) -> str:
     baseline_trials = history.baseline.trials if history.baseline else 0
     if best.trials > 1 and baseline_trials > 1:
         return (
@@ -80,15 +82,15 @@ def _rests_on(s: Summary, history: History, best: Row) -> str:
     )
 
 
-def status(s: Summary) -> str:
-    """Where the run stands, by its records alone."""
+def describe_state(s: Summary) -> str:
+    """The state of the run according to its records alone."""
     of = f" of {s.iters_requested:,}" if s.iters_requested is not None else ""
     why = f" ({clean(s.stop_reason, NAME_CHARS)})" if s.stop_reason else ""
-    return f"{STATES[s.state]}{why}: {s.iterations:,}{of} iterations"
+    return f"{STATE_LABELS[s.state]}{why}: {s.iterations:,}{of} iterations"
 
 
-def identity(s: Summary, history: History) -> Iterator[str]:
-    """Which run it is, as far as the log says."""
+def describe_run(s: Summary, history: History) -> Iterator[str]:
+    """The name and the conditions of the run, as far as the log has them."""
     if s.log_format == "origin":
         yield "a log in the origin's format"
     named = {"run": s.run_id, "profile": s.profile, "proposer": s.proposer}
@@ -100,19 +102,19 @@ def identity(s: Summary, history: History) -> Iterator[str]:
         yield f"{s.yardstick.budget_size:g} {s.yardstick.budget_kind} a trial"
     stamps = [row.ts for row in (history.baseline, *history.rows) if row and row.ts]
     if stamps:
-        yield _when(clean(stamps[0], 40), clean(stamps[-1], 40))
+        yield _format_interval(clean(stamps[0], 40), clean(stamps[-1], 40))
 
 
-def _when(first: str, last: str) -> str:
-    """Minutes are enough; a day is said once."""
+def _format_interval(first: str, last: str) -> str:
+    """The two times to the minute, with the second date only if it differs."""
     zone = " UTC" if first.endswith("Z") and last.endswith("Z") else ""
     first, last = (text.replace("T", " ")[:16] for text in (first, last))
     end = last[11:] if last[:10] == first[:10] else last
     return f"{first} to {end}{zone}" if first != last else f"{first}{zone}"
 
 
-def key_figures(s: Summary) -> Iterator[KeyFigure]:
-    """At a glance."""
+def build_key_figures(s: Summary) -> Iterator[KeyFigure]:
+    """The figures under the verdict."""
     if s.best_val_bpb is not None:
         yield KeyFigure(format_bpb(s.best_val_bpb), "best val_bpb", f"iteration {s.best_iter:,}")
         yield KeyFigure(format_gain(s.best_improvement_frac), "against the baseline", format_bpb(s.baseline_val_bpb))

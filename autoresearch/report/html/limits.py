@@ -1,4 +1,4 @@
-"""What the numbers of a run do not show, said as far as it is true of this run. Pure."""
+"""What the numbers of a run do not show: only the limits that apply to this run. Pure."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from autoresearch.core.text import plural
 from autoresearch.report.history import History
 from autoresearch.report.summary import Summary, best_keep
 
-SAME_COMPUTE = 0.01  # relative difference in tokens that is none
+SAME_COMPUTE = 0.01  # relative difference in tokens that counts as equal
 
 
-def limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
-    """A few words, and the sentence that they stand for."""
+def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
+    """A short title and its explanation, for each limit."""
     if s.state not in ("complete", "stopped"):
-        yield "The rest of the run", "It has not come to its end, so every figure here can still change."
+        yield "The rest of the run", "The run has not ended, so every figure here can still change."
     if s.log_format == "origin":
         yield (
             "Another unit",
-            "In a log of this format val_bpb is bits per token of one batch whose text changed with the knobs: "
-            "comparable with no other run, and not safely within this one.",
+            "In a log of this format val_bpb is bits per token of one batch whose text changed with the knobs: it is "
+            "not comparable with any other run, and only with care within this one.",
         )
     yield from _luck(s, history)
     yield from _compute(s, history)
     yield (
-        "Changes together",
-        "Every candidate differs from the baseline in one knob. What two keeps do together was not measured.",
+        "Combined changes",
+        "Every candidate differs from the baseline in one knob. The effect of two keeps together was not measured.",
     )
-    yield from _elsewhere(s)
+    yield from _transfer(s)
     yield (
-        "What was not tried",
-        "Values were not tried equally often. An empty stretch of a knob says nothing about that stretch, and a trial "
-        "that failed or was blocked has no val_bpb and is part of no effect.",
+        "Untried values",
+        "Values were not tried equally often. Where a knob was not tried, nothing is known; a trial "
+        "that failed or was blocked has no val_bpb and is not part of any effect.",
     )
     yield (
         "Why it worked",
-        "A reason is what the proposer said before the trial. It explains the attempt, not the result.",
+        "The proposer gave its reason before the trial. It explains the attempt, not the result.",
     )
     yield from _energy(s)
 
@@ -46,14 +46,14 @@ def _luck(s: Summary, history: History) -> Iterator[tuple[str, str]]:
         yield (
             "Luck",
             f"Each configuration was measured with one seed. Of {plural(s.evaluated, 'noisy measurement')} the best "
-            "looks better than it is; how much of its gain is luck, other seeds would have to tell.",
+            "looks better than it is; only more seeds can show how much of its gain is luck.",
         )
     elif s.evaluated:
-        yield "Luck", "The best of many means still looks a little better than it is, however many seeds each has."
+        yield "Luck", "The best of many means still looks slightly better than it is, whatever the number of seeds."
 
 
 def _compute(s: Summary, history: History) -> Iterator[tuple[str, str]]:
-    """Equal steps are not equal work: said where the best keep saw more or less text than the baseline."""
+    """Equal steps are not equal compute: yields if the best keep trained on more or fewer tokens than the baseline."""
     best = best_keep(history.rows)
     if best is None or history.baseline is None or not best.tokens or not history.baseline.tokens:
         return
@@ -61,18 +61,18 @@ def _compute(s: Summary, history: History) -> Iterator[tuple[str, str]]:
     if abs(a / b - 1) > SAME_COMPUTE:
         more = "more" if a > b else "less"
         yield (
-            "Equal effort",
+            "Equal compute",
             f"The best candidate trained on {a / b:.3g} times the baseline's tokens ({a:,.0f} against {b:,.0f}). Part "
             f"of the difference is {more} training, not a better setting.",
         )
 
 
-def _elsewhere(s: Summary) -> Iterator[tuple[str, str]]:
+def _transfer(s: Summary) -> Iterator[tuple[str, str]]:
     y = s.yardstick
     budget = f" A trial is {y.budget_size:g} {y.budget_kind}:" if y else " Trials are short:"
     yield (
         "Other trainings",
-        f"One corpus, one scored span of text, one machine.{budget} what wins early need not win a long training, or "
+        f"One corpus, one scored span of text, one machine.{budget} what wins early may not win in a long training, or "
         "with a larger model.",
     )
 
@@ -80,21 +80,21 @@ def _elsewhere(s: Summary) -> Iterator[tuple[str, str]]:
 def _energy(s: Summary) -> Iterator[tuple[str, str]]:
     if s.marks:
         yield (
-            "Undisturbed trials",
-            "Some trials were held back by heat, by other processes or by something unknown; what they measured may be "
-            "worse than their configuration.",
+            "Disturbed trials",
+            "Some trials were slowed down by heat, by other processes or for an unknown reason; their results may be "
+            "worse than their configurations deserve.",
         )
     if s.energy:
         yield (
             "Energy",
-            "A sensor sees its own scope only. What stands outside of it, and the time in which it was silent, is in "
-            "no figure here, and nothing is scaled up for it.",
+            "A sensor measures its own scope only. Devices outside that scope, and time without readings, are not in "
+            "the figures, and nothing is scaled up for them.",
         )
     elif s.energy_kwh is None:
-        yield "Energy", "No trial was metered, so nothing is said about energy or its cost."
+        yield "Energy", "No trial was metered, so energy and cost are unknown."
     else:
         yield (
             "Energy",
-            "The meter counts the trials alone. What the rest of the machine, the proposer and idle time took is not "
-            "in it.",
+            "Only the trials were metered. The energy of the rest of the machine, the proposer and idle time is not "
+            "included.",
         )

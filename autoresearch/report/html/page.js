@@ -1,15 +1,15 @@
-// Light and dark, and the best configuration to take away.
+// The light and dark themes, and the buttons that copy and save the best configuration.
 "use strict";
 const Page = (() => {
   const root = document.documentElement;
-  const asked = matchMedia("(prefers-color-scheme: dark)");
+  const systemDark = matchMedia("(prefers-color-scheme: dark)");
   const listeners = [];
 
   function theme() {
-    return root.dataset.theme || (asked.matches ? "dark" : "light");
+    return root.dataset.theme || (systemDark.matches ? "dark" : "light");
   }
 
-  function changed() {
+  function applyTheme() {
     document.getElementById("theme").textContent = theme() === "dark" ? "Light" : "Dark";
     for (const listener of listeners) listener(theme());
   }
@@ -17,7 +17,7 @@ const Page = (() => {
   function remember(name) {
     try {
       localStorage.setItem("autoresearch-theme", name);
-    } catch { /* a browser may keep nothing for a file: then it lasts until it is closed */ }
+    } catch { /* some browsers store nothing for a local file: then the choice lasts until the page is closed */ }
   }
 
   function recall() {
@@ -48,23 +48,23 @@ const Page = (() => {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
-  function on(id, action) {
+  function onClick(id, action) {
     const button = document.getElementById(id);
     if (!button) return;
     button.hidden = false;
     button.addEventListener("click", () => action(button));
   }
 
-  const known = recall();
-  if (known === "light" || known === "dark") root.dataset.theme = known;
-  on("theme", () => {
+  const stored = recall();
+  if (stored === "light" || stored === "dark") root.dataset.theme = stored;
+  onClick("theme", () => {
     root.dataset.theme = theme() === "dark" ? "light" : "dark";
     remember(root.dataset.theme);
-    changed();
+    applyTheme();
   });
-  on("copy", copy);
-  on("save", save);
-  asked.addEventListener("change", changed);
-  changed();
+  onClick("copy", copy);
+  onClick("save", save);
+  systemDark.addEventListener("change", applyTheme);
+  applyTheme();
   return { theme, onTheme: (listener) => listeners.push(listener) };
 })();

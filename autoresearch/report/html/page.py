@@ -1,4 +1,4 @@
-"""The page put together: one file that needs no network, the same bytes for the same trajectory each time."""
+"""The whole page: one file that needs no network, with the same bytes for the same trajectory."""
 
 from __future__ import annotations
 
@@ -13,76 +13,77 @@ from autoresearch.core.text import plural
 from autoresearch.report.format import format_bpb, format_duration, format_gib, format_share
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import figures
-from autoresearch.report.html.best_file import best_file
+from autoresearch.report.html.best_file import build_best_file
 from autoresearch.report.html.colours import DARK, LIGHT, css_variables
-from autoresearch.report.html.course import Course, course
-from autoresearch.report.html.coverage import coverage
-from autoresearch.report.html.effects import Effect, effects
-from autoresearch.report.html.embed import policy, script_code, script_json
-from autoresearch.report.html.habits import habits
-from autoresearch.report.html.headline import identity, key_figures, status, verdict
-from autoresearch.report.html.limits import limits
-from autoresearch.report.html.panels import panel, panel_scale
+from autoresearch.report.html.course import Course, build_course
+from autoresearch.report.html.coverage import build_coverage
+from autoresearch.report.html.effects import Effect, build_effects
+from autoresearch.report.html.embed import content_security_policy, script_code, script_json
+from autoresearch.report.html.headline import build_key_figures, build_verdict, describe_run, describe_state
+from autoresearch.report.html.limits import describe_limits
+from autoresearch.report.html.panels import build_panel, compute_panel_scale
 from autoresearch.report.html.price import Price
-from autoresearch.report.html.rows import KINDS, Columns, columns, kind_of
-from autoresearch.report.html.spending import spending
+from autoresearch.report.html.proposal_patterns import build_proposal_patterns
+from autoresearch.report.html.rows import KINDS, Columns, build_columns, kind_index
+from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
-from autoresearch.report.table import verdict as ending
+from autoresearch.report.table import format_verdict
 
-PAGE_ROWS = 50  # of the table, and how many of them are there before any script has run
+PAGE_ROWS = 50  # rows of one page of the table; the first page is in the HTML, before any script has run
 
 
 def render_html(summary: Summary, history: History, price: Price | None = None) -> str:
-    """The morning report as one HTML document. Depends on its arguments and the installed Bokeh alone."""
-    held, line, found = columns(history.rows), course(history), effects(history)
-    covered = coverage(history)
-    data, plots = _for_scripts(history, held, line, found)
+    """The morning report as one HTML document. Depends only on its arguments and the installed Bokeh."""
+    table_columns, course, effects = build_columns(history.rows), build_course(history), build_effects(history)
+    coverage = build_coverage(history)
+    data, plots = _script_data(history, table_columns, course, effects)
     scripts = {name: script_code(text) for name, text in _scripts().items()}
     page: str = _template().render(
-        policy=policy(scripts.values()),
+        policy=content_security_policy(scripts.values()),
         styles=Markup(_styles()),
         scripts=scripts,
         data=script_json(data),
         plots=script_json(plots),
         s=summary,
         best_row=best_keep(history.rows),
-        verdict=verdict(summary, history),
-        status=status(summary),
-        identity=list(identity(summary, history)),
-        key_figures=list(key_figures(summary)),
-        course=line,
-        best=best_file(summary, history),
-        effects=found,
-        covered=covered,
-        habits=habits(summary, history, covered),
-        spending=spending(summary, history, price),
-        limits=list(limits(summary, history)),
+        verdict=build_verdict(summary, history),
+        state=describe_state(summary),
+        identity=list(describe_run(summary, history)),
+        key_figures=list(build_key_figures(summary)),
+        course=course,
+        best=build_best_file(summary, history),
+        effects=effects,
+        coverage=coverage,
+        patterns=build_proposal_patterns(summary, history, coverage),
+        spending=build_spending(summary, history, price),
+        limits=list(describe_limits(summary, history)),
         yardstick=_yardstick(summary),
         llm=list(llm_facts(summary.llm)) if summary.llm else [],
         rows=history.rows[:PAGE_ROWS],
-        held=held,
+        reason_chars=table_columns.cut,
+        reasons_were_cut=table_columns.was_cut,
         several_sources=len(summary.sources) > 1,
         heights=figures.HEIGHTS,
     )
     return page
 
 
-def _for_scripts(
-    history: History, held: Columns, line: Course, found: tuple[Effect, ...]
+def _script_data(
+    history: History, table_columns: Columns, course: Course, effects: tuple[Effect, ...]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the page's scripts read: the values, and the figures that they go into."""
-    low, high = panel_scale(history, found)
-    panels = {f"effect-{n}": panel(effect, low, high) for n, effect in enumerate(found)}
-    most = max((effect.measured for effect in found), default=0)
+    """The two JSON objects that the page's scripts read: the values, and the figures without data."""
+    low, high = compute_panel_scale(history, effects)
+    panels = {f"effect-{n}": build_panel(effect, low, high) for n, effect in enumerate(effects)}
+    most = max((effect.measured for effect in effects), default=0)
     plots = {kind: figures.panel_figure(kind, low, high, most) for kind in sorted({p["kind"] for p in panels.values()})}
     if history.rows:
-        plots["course"] = figures.course_figure(line, len(history.rows))
+        plots["course"] = figures.course_figure(course, len(history.rows))
     data = {
-        "columns": held.data,
+        "columns": table_columns.data,
         "kinds": KINDS,
-        "course": {"low": line.low, "high": line.high, "lanes": dict(line.lanes)},
+        "course": {"low": course.low, "high": course.high, "lanes": dict(course.lanes)},
         "panels": panels,
         "colours": {"light": LIGHT, "dark": DARK},
         "pageRows": PAGE_ROWS,
@@ -91,7 +92,7 @@ def _for_scripts(
 
 
 def _yardstick(s: Summary) -> list[tuple[str, str]]:
-    """What makes the numbers comparable, as label and text."""
+    """The fields of the yardstick, as label and text."""
     if s.yardstick is None:
         return []
     fields = s.yardstick.model_dump()
@@ -101,11 +102,11 @@ def _yardstick(s: Summary) -> list[tuple[str, str]]:
 
 @functools.cache
 def _scripts() -> dict[str, str]:
-    """The scripts by name, in the order in which they run; line ends as a browser will read them."""
+    """The scripts by name, in the order in which they run; line ends as a browser reads them, for the hashes."""
     from bokeh.resources import Resources
 
     (library,) = Resources(mode="inline", components=["bokeh"], minified=True).js_raw[:1]
-    own = {name: _own(f"{name}.js") for name in ("table", "plots", "page")}
+    own = {name: _read_asset(f"{name}.js") for name in ("table", "plots", "page")}
     return {name: text.replace("\r\n", "\n") for name, text in {"bokeh": library, **own}.items()}
 
 
@@ -115,10 +116,10 @@ def _styles() -> str:
         f":root {{ color-scheme: light; {css_variables(LIGHT)} }}\n"
         f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ color-scheme: dark; {dark} }} }}\n"
         f":root[data-theme=dark] {{ color-scheme: dark; {dark} }}\n"
-    ) + _own("report.css")
+    ) + _read_asset("report.css")
 
 
-def _own(name: str) -> str:
+def _read_asset(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -138,9 +139,9 @@ def _template() -> Any:
         "value": format_value,
     }
     environment.globals["kind_of"] = _kind_name
-    environment.globals["ending_of"] = ending
-    return environment.from_string(_own("report.html.j2"))
+    environment.globals["verdict_of"] = format_verdict
+    return environment.from_string(_read_asset("report.html.j2"))
 
 
 def _kind_name(row: Row) -> str:
-    return KINDS[kind_of(row)].replace(" ", "-")
+    return KINDS[kind_index(row)].replace(" ", "-")

@@ -1,21 +1,21 @@
-// Puts the points into the figures and the figures into the page: when they come near the window, in its colours.
+// Fills the figures with points and draws them in the theme's colours, each when it comes near the window.
 "use strict";
 const Plots = (() => {
   const FIGURES = JSON.parse(document.getElementById("plots").textContent);
   const C = DATA.columns;
-  const shown = new Map();  // place -> what Bokeh made there
+  const shown = new Map();  // element id -> the views that Bokeh made
   const coarse = matchMedia("(pointer: coarse)").matches;
 
-  const blank = () => ({ x: [], y: [], head: [], figures: [], why: [] });
+  const emptySource = () => ({ x: [], y: [], head: [], figures: [], why: [] });
 
-  function put(source, i, x, y) {
+  function addPoint(source, i, x, y) {
     source.x.push(x);
     source.y.push(y);
     const number = C.iter[i].toLocaleString("en");
     source.head.push(C.value[i] === null ? number : `${number} · ${Table.change(i)}`);
     const measured = C.bpb[i] === null ? [] : [Table.number(C.bpb[i], 4), Table.signed(C.gain[i])];
     source.figures.push([...measured, C.names[C.end[i]]].join(" · "));
-    source.why.push(C.texts[C.why[i]] || C.texts[C.said[i]]);
+    source.why.push(C.texts[C.why[i]] || C.texts[C.reason[i]]);
   }
 
   function coursePoints() {
@@ -26,12 +26,12 @@ const Plots = (() => {
       const off = C.bpb[i] !== null && C.bpb[i] > high;
       const name = off ? "off scale" : kind;
       const y = off || C.bpb[i] === null ? lanes[name] : C.bpb[i];
-      put(found[name] ||= blank(), i, C.iter[i], y);
+      addPoint(found[name] ||= emptySource(), i, C.iter[i], y);
     }
     return found;
   }
 
-  // Points of one value stand beside each other, by a step that follows from the iteration's number.
+  // Spreads the points of one value sideways, by a step that depends only on the iteration number.
   const jitter = (i) => ((C.iter[i] * 0.618034) % 1 - 0.5) * 0.44;
 
   function panelPoints({ knob, kind, low, floor }) {
@@ -42,24 +42,24 @@ const Plots = (() => {
       const gain = 100 * C.gain[i];
       const off = gain < low;
       const x = kind === "factors" ? [Table.value(i), jitter(i)] : C.value[i];
-      put(found[off ? "off scale" : DATA.kinds[C.kind[i]]] ||= blank(), i, x, off ? floor : gain);
+      addPoint(found[off ? "off scale" : DATA.kinds[C.kind[i]]] ||= emptySource(), i, x, off ? floor : gain);
     }
     return found;
   }
 
   const asData = (points) => ({ data: { type: "map", entries: Object.entries(points) } });
 
-  // What the figure's named objects take from this page.
-  function contents(place) {
+  // The attributes of the figure's named objects.
+  function attributesFor(place) {
     const panel = DATA.panels[place];
     const points = panel ? panelPoints(panel) : coursePoints();
     const sources = Object.entries(points).map(([name, columns]) => [name, asData(columns)]);
     return new Map([...Object.entries(panel ? panel.fill : {}), ...sources]);
   }
 
-  // The figure's own JSON, filled, and with the theme's colours in place of the light ones.
-  function dressed(place) {
-    const fill = contents(place);
+  // The figure's JSON with its data, and with the theme's colours instead of the light ones.
+  function filledFigure(place) {
+    const fill = attributesFor(place);
     const { light, dark } = DATA.colours;
     const isDark = Page.theme() === "dark";
     const colours = new Map(Object.keys(light).map((name) => [light[name], isDark ? dark[name] : light[name]]));
@@ -69,7 +69,7 @@ const Plots = (() => {
       const attributes = value && value.type === "object" && value.attributes;
       if (!attributes) return value;
       if (fill.has(attributes.name)) Object.assign(attributes, fill.get(attributes.name));
-      if (coarse && value.name === "Toolbar") attributes.active_drag = null;  // a finger scrolls the page
+      if (coarse && value.name === "Toolbar") attributes.active_drag = null;  // so that a finger scrolls the page
       return value;
     });
   }
@@ -79,22 +79,22 @@ const Plots = (() => {
     const before = shown.get(place);
     if (before) before.clear();
     element.replaceChildren();
-    const views = await Bokeh.embed.embed_item(dressed(place), element);
+    const views = await Bokeh.embed.embed_item(filledFigure(place), element);
     shown.set(place, views);
     performance.mark(place);
-    if (place === "course") zoomable(views);
+    if (place === "course") addReset(views);
   }
 
-  // "Whole run" is there while only a stretch of it is seen.
-  function zoomable(views) {
+  // Shows the button "Whole run" while the plot is zoomed in.
+  function addReset(views) {
     const button = document.querySelector(".reset");
     const plot = views.roots[0].model;
     const { start, end } = plot.x_range;
-    const look = () => button.classList.toggle("zoomed", plot.x_range.start > start || plot.x_range.end < end);
-    plot.x_range.change.connect(look);
+    const update = () => button.classList.toggle("zoomed", plot.x_range.start > start || plot.x_range.end < end);
+    plot.x_range.change.connect(update);
     button.hidden = false;
     button.onclick = () => plot.x_range.setv({ start, end });
-    look();
+    update();
   }
 
   const near = new IntersectionObserver((entries) => {
@@ -105,13 +105,13 @@ const Plots = (() => {
     }
   }, { rootMargin: "600px 0px" });
 
-  // A finger does not hover: where it tapped, the plot is told of a mouse, once it has been told that the finger left.
+  // A finger does not hover: after a tap the plot gets a synthetic mouse event, once it has handled the end of the touch.
   function tapped(event) {
     const target = event.composedPath()[0];
-    target.blur();  // the frame of the focus is for the keyboard
+    target.blur();  // the focus ring is for keyboard users
     if (event.pointerType !== "touch") return;
     const mouse = new PointerEvent("pointermove", { pointerType: "mouse", pointerId: 1, isPrimary: true, bubbles: true });
-    const { pageX, pageY } = event;  // an event made here would have them without the page's scrolling
+    const { pageX, pageY } = event;  // a new event would ignore the scroll position
     Object.defineProperties(mouse, { pageX: { value: pageX }, pageY: { value: pageY } });
     setTimeout(() => target.dispatchEvent(mouse), 30);
   }

@@ -1,4 +1,4 @@
-"""Every iteration as columns of plain values: what the table and the plots of the page read. Pure."""
+"""Every iteration as columns of plain values, which the table and the plots of the page read. Pure."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any
 
 from autoresearch.report.history import Row
 from autoresearch.report.html.text import NAME_CHARS, clean, format_value
-from autoresearch.report.table import verdict
+from autoresearch.report.table import format_verdict
 
 KINDS = ("keep", "revert", "failed", "blocked", "no proposal")
 STAGES = {"eval_failed": 2, "blocked": 3, "proposer_failed": 4}
-MAX_REASON_BYTES = 1_600_000  # of all different reasons together, so that 10,000 long ones still make a small file
+MAX_REASON_BYTES = 1_600_000  # of all distinct reasons together, so that 10,000 long ones still make a small file
 CUTS = (500, 300, 200, 140, 100, 70, 40)
 BPB_DIGITS, GAIN_DIGITS, TIME_DIGITS, NUMBER_DIGITS = 6, 7, 2, 10
 
 
 @dataclass(slots=True)
 class Texts:
-    """Different texts, each held once and named by its number; 0 is no text."""
+    """Distinct texts, each held once and referred to by its index; 0 is the empty text."""
 
     cut: int
     held: dict[str, int] = field(default_factory=lambda: {"": 0})
     _seen: dict[str, int] = field(default_factory=lambda: {"": 0})
 
-    def number(self, text: str | None) -> int:
+    def index_of(self, text: str | None) -> int:
+        """The index of ``text``, cut and escaped; a new one if it is not held yet."""
         if text is None:
             return 0
         if (known := self._seen.get(text)) is None:
@@ -36,44 +37,44 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns by name, and after how many characters reasons are cut."""
+    """The columns by name, and the number of characters to which reasons are cut."""
 
     data: dict[str, list[Any]]
     cut: int
     was_cut: bool
 
 
-def kind_of(row: Row) -> int:
-    """The place in ``KINDS`` of how the iteration ended."""
+def kind_index(row: Row) -> int:
+    """The index in ``KINDS`` of how the iteration ended."""
     return STAGES.get(row.stage, 0 if row.decision == "keep" else 1)
 
 
-def columns(rows: Sequence[Row]) -> Columns:
-    """One list per column. ``why`` is the proposer's words, ``said`` the machine's where there is no measurement."""
+def build_columns(rows: Sequence[Row]) -> Columns:
+    """One list per column. ``why`` is the proposer's reason; ``reason`` the program's, if nothing was measured."""
     pairs = [(row.why, row.reason if row.stage != "evaluated" else None) for row in rows]
     cut = next((c for c in CUTS if _bytes(pairs, c) <= MAX_REASON_BYTES), CUTS[-1])
     texts, names = Texts(cut), Texts(NAME_CHARS)
     data: dict[str, list[Any]] = {
         "iter": [row.iter for row in rows],
-        "knob": [names.number(row.knob) for row in rows],
+        "knob": [names.index_of(row.knob) for row in rows],
         "value": [_plain(row) for row in rows],
         "bpb": [_rounded(row.val_bpb, BPB_DIGITS) for row in rows],
         "gain": [_rounded(row.improvement_frac, GAIN_DIGITS) for row in rows],
-        "kind": [kind_of(row) for row in rows],
-        "end": [names.number(verdict(row)) for row in rows],
-        "source": [names.number(row.source) for row in rows],
+        "kind": [kind_index(row) for row in rows],
+        "end": [names.index_of(format_verdict(row)) for row in rows],
+        "source": [names.index_of(row.source) for row in rows],
         "time": [_rounded(row.wall_s, TIME_DIGITS) for row in rows],
-        "why": [texts.number(why) for why, _ in pairs],
-        "said": [texts.number(said) for _, said in pairs],
+        "why": [texts.index_of(why) for why, _ in pairs],
+        "reason": [texts.index_of(reason) for _, reason in pairs],
     }
     longest = max((len(text) for pair in pairs for text in pair if text), default=0)
     return Columns({**data, "names": list(names.held), "texts": list(texts.held)}, cut, longest > cut)
 
 
 def _bytes(pairs: Sequence[tuple[str | None, str | None]], cut: int) -> int:
-    """How much the different texts take in the file, cut after so many characters; seldom more than measured here."""
-    different = {text[:cut] for pair in pairs for text in pair if text}
-    return sum(len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) for text in different)
+    """The size in the file of the distinct texts, each cut to ``cut`` characters; rarely more than computed here."""
+    distinct = {text[:cut] for pair in pairs for text in pair if text}
+    return sum(len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) for text in distinct)
 
 
 def _plain(row: Row) -> Any:

@@ -1,4 +1,4 @@
-"""Parts of a whole, as the page's bars show them. Pure."""
+"""Parts of a whole, for the page's bars. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autoresearch.report.history import total
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A part of a whole."""
+    """A part of a whole: its name, its amount with a unit, and its fraction of the whole."""
 
     name: str
     amount: str
@@ -21,8 +21,8 @@ class Share:
         return format_share(self.share) if self.share >= 0.01 else "under 1%"
 
 
-def shares(parts: dict[str, tuple[float | None, str]]) -> tuple[Share, ...]:
-    """What is known and more than nothing, as shares of its sum."""
+def build_shares(parts: dict[str, tuple[float | None, str]]) -> tuple[Share, ...]:
+    """The parts that are known and not zero, as shares of their sum; ``parts`` maps a name to value and text."""
     known = {name: (value, text) for name, (value, text) in parts.items() if value}
     whole = total(*(value for value, _ in known.values()))
     return tuple(Share(name, text, value / whole) for name, (value, text) in known.items()) if whole else ()

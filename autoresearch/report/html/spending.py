@@ -1,4 +1,4 @@
-"""Where the time and the energy went, and what an improvement cost. Pure."""
+"""Time and energy by activity and by outcome, and the cost of an improvement. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from autoresearch.core.power import JOULES_PER_KWH
 from autoresearch.core.text import plural
 from autoresearch.report.format import format_duration, format_gib
 from autoresearch.report.history import History, Row, total
-from autoresearch.report.html.metered import Metered, metered
 from autoresearch.report.html.price import Price
-from autoresearch.report.html.share import Share, shares
+from autoresearch.report.html.scope_energy import ScopeEnergy, build_scope_energy
+from autoresearch.report.html.share import Share, build_shares
 from autoresearch.report.html.text import format_kwh
 from autoresearch.report.summary import Summary, time_by_activity
 
@@ -25,36 +25,40 @@ OUTCOMES: Mapping[str, Callable[[Row], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Bars of shares, each empty where nothing is known, and facts as label and text."""
+    """Bars of shares, each empty if nothing is known, and facts as label and text."""
 
     by_activity: tuple[Share, ...]
     by_outcome: tuple[Share, ...]
     energy: tuple[Share, ...]  # of the trials alone
-    metered: tuple[Metered, ...]  # of the whole run, one per scope
+    metered: tuple[ScopeEnergy, ...]  # of the whole run, one per scope
     facts: tuple[tuple[str, str], ...]
 
 
-def spending(s: Summary, history: History, price: Price | None = None) -> Spending:
-    """Everything that the log knows of time and energy."""
+def build_spending(s: Summary, history: History, price: Price | None = None) -> Spending:
+    """All the time and energy in the log."""
     if price is None and s.price_per_kwh is not None:
         price = Price(s.price_per_kwh, s.currency or "")
     rows = history.rows
-    times = {name: total(*(r.wall_s for r in rows if of(r))) for name, of in OUTCOMES.items()}
-    joules = {name: total(*(r.energy_j for r in rows if of(r))) for name, of in OUTCOMES.items()}
+    times = {name: total(*(r.wall_s for r in rows if has_outcome(r))) for name, has_outcome in OUTCOMES.items()}
+    joules = {name: total(*(r.energy_j for r in rows if has_outcome(r))) for name, has_outcome in OUTCOMES.items()}
     if history.baseline:
         times["baseline"] = history.baseline.wall_s
         joules["baseline"] = history.baseline.energy_j
-    if history.energy_j is None:  # nothing was metered, or by sensors of different scope: the rows do not add up
+    if history.energy_j is None:  # not metered, or by sensors of different scope, which are not added
         joules = {}
     else:
         rest = history.energy_j - (total(*joules.values()) or 0.0)
         joules["unfinished"] = rest if rest > 1e-6 * history.energy_j else None
     return Spending(
-        by_activity=shares({name: (value, format_duration(value)) for name, value in time_by_activity(s).items()}),
-        by_outcome=shares({name: (value, format_duration(value)) for name, value in times.items()}),
-        energy=shares({name: (value, format_kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}),
-        metered=metered(s.energy, price),
-        facts=(*_times(s, rows), *_energy(s, price), *_held_back(s)),
+        by_activity=build_shares(
+            {name: (value, format_duration(value)) for name, value in time_by_activity(s).items()}
+        ),
+        by_outcome=build_shares({name: (value, format_duration(value)) for name, value in times.items()}),
+        energy=build_shares(
+            {name: (value, format_kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}
+        ),
+        metered=build_scope_energy(s.energy, price),
+        facts=(*_times(s, rows), *_energy(s, price), *_marked_trials(s)),
     )
 
 
@@ -63,7 +67,7 @@ def _times(s: Summary, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     if measured:
         yield "a measured iteration", f"{format_duration(measured[len(measured) // 2])} (median)"
     if s.overhead_median_s is not None:
-        yield "overhead of one", f"{format_duration(s.overhead_median_s)} (median)"
+        yield "overhead per iteration", f"{format_duration(s.overhead_median_s)} (median)"
     if s.wall_s is not None and s.keeps:
         yield "time per keep", format_duration(s.wall_s / s.keeps)
     if s.tokens is not None:
@@ -74,7 +78,7 @@ def _times(s: Summary, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
 
 def _energy(s: Summary, price: Price | None) -> Iterator[tuple[str, str]]:
     if s.energy_kwh is None:
-        return  # the page says so where the bar would be
+        return  # the page shows "Not measured." instead of the bar
 
     def with_cost(amount: float) -> str:
         return f"{format_kwh(amount)}, {price.of(amount)}" if price else format_kwh(amount)
@@ -86,9 +90,9 @@ def _energy(s: Summary, price: Price | None) -> Iterator[tuple[str, str]]:
         yield "energy per 1% gained", with_cost(s.energy_kwh / (100 * s.best_improvement_frac))
 
 
-def _held_back(s: Summary) -> Iterator[tuple[str, str]]:
-    """Trials that may not show what their configuration can do."""
+def _marked_trials(s: Summary) -> Iterator[tuple[str, str]]:
+    """The trials that were marked, because a disturbance may have worsened their result."""
     if s.marks:
-        yield "trials held back", ", ".join(f"{n:,} {mark}" for mark, n in s.marks.items())
+        yield "marked trials", ", ".join(f"{n:,} {mark}" for mark, n in s.marks.items())
     if s.voided:
-        yield "run again because of it", plural(s.voided, "trial")
+        yield "discarded and run again", plural(s.voided, "trial")

@@ -1,11 +1,11 @@
-// The table of every iteration: one page of rows at a time, so that 10,000 of them are as light as fifty.
+// The table of every iteration: one page of rows at a time, so that 10,000 cost as little as fifty.
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
 const Table = (() => {
   const C = DATA.columns;
   const count = C.iter.length;
-  const HIGH_FIRST = new Set(["gain", "time"]);  // what one looks for first is the largest
+  const HIGH_FIRST = new Set(["gain", "time"]);  // columns whose largest values are the most interesting
   const dash = "-";
   const state = { key: "iter", descending: false, kind: -1, words: [], page: 0 };
   let order = [];
@@ -18,7 +18,7 @@ const Table = (() => {
     return (text.startsWith("-") ? "−" + text.slice(1) : "+" + text) + "%";
   }
 
-  function span(seconds) {
+  function duration(seconds) {
     if (seconds === null) return dash;
     if (seconds < 10) return seconds.toFixed(2) + " s";
     const two = (n) => String(n).padStart(2, "0");
@@ -36,13 +36,13 @@ const Table = (() => {
     return typeof v === "number" && !Number.isInteger(v) ? String(Number(v.toPrecision(6))) : String(v);
   };
   const change = (i) => C.value[i] === null ? dash : `${C.names[C.knob[i]]} = ${value(i)}`;
-  const reason = (i) => [C.texts[C.said[i]], C.texts[C.why[i]]].filter(Boolean).join(" ");
+  const allReasons = (i) => [C.texts[C.reason[i]], C.texts[C.why[i]]].filter(Boolean).join(" ");
 
-  // What rows are sorted by; a text is compared as a reader would, numbers in it by size.
+  // The sort keys; texts are compared in the reader's language, numbers inside them by value.
   const collator = new Intl.Collator("en", { numeric: true });
   const keyOf = {
     iter: (i) => C.iter[i], bpb: (i) => C.bpb[i], gain: (i) => C.gain[i], time: (i) => C.time[i],
-    end: (i) => C.names[C.end[i]], source: (i) => C.names[C.source[i]], why: reason,
+    end: (i) => C.names[C.end[i]], source: (i) => C.names[C.source[i]], why: allReasons,
   };
 
   function compare(key) {
@@ -64,21 +64,21 @@ const Table = (() => {
     return v === null || v === "";
   };
 
-  function arrange() {
+  function filterAndSort() {
     order = [];
     for (let i = 0; i < count; i++) if (matches(i)) order.push(i);
     const by = compare(state.key);
     const sign = state.descending ? -1 : 1;
-    const there = order.filter((i) => !missing(state.key, i));
-    const gone = order.filter((i) => missing(state.key, i));  // last, whichever way
-    order = there.sort((a, b) => sign * by(a, b) || a - b).concat(gone);
+    const present = order.filter((i) => !missing(state.key, i));
+    const absent = order.filter((i) => missing(state.key, i));  // last in both directions
+    order = present.sort((a, b) => sign * by(a, b) || a - b).concat(absent);
     state.page = Math.max(0, Math.min(state.page, Math.ceil(order.length / DATA.pageRows) - 1));
   }
 
   function matches(i) {
     if (state.kind >= 0 && C.kind[i] !== state.kind) return false;
     if (!state.words.length) return true;
-    const text = `${C.iter[i]} ${change(i)} ${C.names[C.end[i]]} ${C.names[C.source[i]]} ${reason(i)}`.toLowerCase();
+    const text = `${C.iter[i]} ${change(i)} ${C.names[C.end[i]]} ${C.names[C.source[i]]} ${allReasons(i)}`.toLowerCase();
     return state.words.every((word) => text.includes(word));
   }
 
@@ -98,13 +98,13 @@ const Table = (() => {
     cell("gain", signed(C.gain[i]), true);
     cell("end", C.names[C.end[i]]);
     cell("source", C.names[C.source[i]] || dash);
-    cell("time", span(C.time[i]), true);
+    cell("time", duration(C.time[i]), true);
     const why = cell("why", "");
-    if (C.said[i]) {
-      const said = document.createElement("span");
-      said.className = "said";
-      said.textContent = C.texts[C.said[i]];
-      why.append(said, " ");
+    if (C.reason[i]) {
+      const reason = document.createElement("span");
+      reason.className = "reason";
+      reason.textContent = C.texts[C.reason[i]];
+      why.append(reason, " ");
     }
     why.append(C.texts[C.why[i]]);
     return tr;
@@ -115,8 +115,8 @@ const Table = (() => {
     const body = document.querySelector("#rows tbody");
     body.replaceChildren(...order.slice(from, from + DATA.pageRows).map(row));
     for (const th of document.querySelectorAll("#rows th")) {
-      const mine = th.firstElementChild.dataset.key === state.key;
-      if (mine) th.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
+      const isSortKey = th.firstElementChild.dataset.key === state.key;
+      if (isSortKey) th.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
       else th.removeAttribute("aria-sort");
     }
     pager(from);
@@ -137,7 +137,7 @@ const Table = (() => {
     state.descending = state.key === key ? !state.descending : HIGH_FIRST.has(key);
     state.key = key;
     state.page = 0;
-    arrange();
+    filterAndSort();
     draw();
   }
 
@@ -153,7 +153,7 @@ const Table = (() => {
         state.kind = kind;
         state.page = 0;
         for (const other of bar.children) other.setAttribute("aria-pressed", String(other === button));
-        arrange();
+        filterAndSort();
         draw();
       });
       bar.append(button);
@@ -171,7 +171,7 @@ const Table = (() => {
     document.getElementById("search").addEventListener("input", (event) => {
       state.words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
       state.page = 0;
-      arrange();
+      filterAndSort();
       draw();
     });
     document.getElementById("pager").addEventListener("click", (event) => {
@@ -182,7 +182,7 @@ const Table = (() => {
       document.querySelector("#rows").scrollIntoView({ block: "start" });
     });
     document.getElementById("controls").hidden = false;
-    arrange();  // the first rows are in the file already
+    filterAndSort();  // the HTML has the first page of rows already
     pager(0);
   }
 

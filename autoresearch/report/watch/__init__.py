@@ -1,1 +1,1 @@
-"""`autoresearch watch`: a night in a terminal. Only reads files: whatever happens to it, the run never knows."""
+"""`autoresearch watch`: a run in a terminal. It only reads files and cannot affect the run."""

@@ -1,4 +1,4 @@
-"""How long it may still take. Pure."""
+"""Estimate the remaining time of a run. Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from statistics import median
 from autoresearch.report import History
 from autoresearch.report.format import format_duration
 
-LATEST = 50  # iterations: an early stretch of small or large models should not speak for the rest of the night
+RECENT = 50  # iterations: earlier ones, with smaller or larger models, say little about the rest of the run
 
 
-def typical_s(history: History) -> float | None:
-    """The median of the latest iterations; before the first, what the baseline took."""
-    walls = [row.wall_s for row in history.rows[-LATEST:] if row.wall_s is not None]
+def median_iteration_s(history: History) -> float | None:
+    """The median wall time of the recent iterations; before the first one, the baseline's; ``None`` if unknown."""
+    walls = [row.wall_s for row in history.rows[-RECENT:] if row.wall_s is not None]
     if not walls and history.baseline and history.baseline.wall_s is not None:
         walls = [history.baseline.wall_s]
     return median(walls) if walls else None
 
 
-def left_s(history: History, now: datetime) -> float | None:
-    """Seconds until the last iteration is closed, at the pace of the latest ones; ``None`` where nothing tells.
+def estimate_left_s(history: History, now: datetime) -> float | None:
+    """Seconds until the last iteration is closed, at the pace of the recent ones; ``None`` if unknown.
 
-    A run may end earlier, by ``--until`` or ``--max-hours``: its records do not say.
+    A run may end earlier, by ``--until`` or ``--max-hours``: its records do not contain these settings.
     """
-    each = typical_s(history)
+    each = median_iteration_s(history)
     if each is None or history.iters_requested is None:
         return None
     left = history.iters_requested - len(history.rows)
@@ -34,7 +34,7 @@ def left_s(history: History, now: datetime) -> float | None:
 
 
 def elapsed_s(since: str | None, now: datetime) -> float | None:
-    """Seconds since a record's ``ts``; ``None`` where it is no time, or one in the future (another clock wrote it)."""
+    """Seconds since a record's ``ts``; ``None`` if it is not a time or is in the future (another clock wrote it)."""
     try:
         spent = (now - datetime.fromisoformat(since or "")).total_seconds()
     except (ValueError, TypeError, OverflowError):  # TypeError: a time without a zone
@@ -42,17 +42,17 @@ def elapsed_s(since: str | None, now: datetime) -> float | None:
     return spent if spent >= 0 else None
 
 
-def roughly(seconds: float) -> str:
-    """An estimate, no finer than it deserves: it should not flicker."""
+def format_estimate(seconds: float) -> str:
+    """An estimate in whole minutes, so that it does not change with every frame: ``about 18 min``."""
     if seconds < 45:
         return "less than a minute"
     return f"about {format_duration(seconds)}" if seconds >= 3600 else f"about {round(seconds / 60)} min"
 
 
-def clock(now: datetime, seconds: float) -> str:
-    """The local time in ``seconds``, with the day of the week where it is not clear which day is meant."""
+def format_clock(now: datetime, seconds: float) -> str:
+    """The local time in ``seconds`` from ``now``, with weekday and date if it is 20 hours away or more."""
     try:
         then = (now + timedelta(seconds=seconds)).astimezone(now.tzinfo)
     except (OverflowError, ValueError):
-        return "some day"
+        return "an unknown time"
     return f"{then:%H:%M}" if then - now < timedelta(hours=20) else f"{then:%a %d %b %H:%M}"

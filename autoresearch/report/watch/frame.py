@@ -1,4 +1,4 @@
-"""One frame of `autoresearch watch`: what is seen of a run, as lines for a terminal of a given size. Pure."""
+"""One frame of `autoresearch watch`: a snapshot as lines for a terminal of a given size. Pure."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from rich.text import Text
 from autoresearch.report.energy import SCOPES
 from autoresearch.report.format import NAME_CELLS, clip, format_bpb, format_change, pad, safe, width_of
 from autoresearch.report.summary import best_keep
-from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, kind_of, line
-from autoresearch.report.text import LABEL_CELLS, curve, facts
-from autoresearch.report.watch.headline import headline, now_lines
+from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, format_row, row_style
+from autoresearch.report.text import LABEL_CELLS, render_curve, summary_facts
+from autoresearch.report.watch.headline import describe_state, render_activity
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import STYLES
 
 MIN_WIDTH = 40
-ROOMY = 36  # lines, from which on there is room for everything that a report counts
-ROWS_ONCE = 8  # in a frame that is not on a screen
+MIN_FULL_HEIGHT = 36  # lines, from which on all counts of a report are shown
+PRINTED_ROWS = 8  # of the table in a frame that is printed, not shown on a screen
 MIN_TABLE = 3  # lines: a heading and two iterations
-DISPENSABLE = ("time", "source", "val_bpb")  # columns, the first to go first
-FIRST = ("verdicts",)  # of the facts
-KEYS = "q leaves; the run goes on"
+OPTIONAL_COLUMNS = ("time", "source", "val_bpb")  # in the order in which a narrow terminal loses them
+ALWAYS_SHOWN = ("verdicts",)  # facts, whatever the height
+FOOTER = "q quits; the run continues"
 
 Lines = list[Text]
 
 
-def frame(snapshot: Snapshot, width: int, height: int | None = None) -> Lines:
-    """The lines of a frame, none wider than ``width``, at most ``height`` of them; without it as many as there are.
+def render_frame(snapshot: Snapshot, width: int, height: int | None = None) -> Lines:
+    """The lines of a frame, none wider than ``width``, at most ``height`` of them; any number without a ``height``.
 
-    Where lines are short the table gets fewer, then the footer goes, the curve, and what is counted.
+    In a low terminal the table gets fewer lines; then the footer, the curve and the counts are left out.
     """
     width = max(width, MIN_WIDTH)
     blocks = [
         _head(snapshot, width),
-        now_lines(snapshot, width),
+        render_activity(snapshot, width),
         _numbers(snapshot, width, height),
         _curve(snapshot, width),
     ]
@@ -43,22 +43,22 @@ def frame(snapshot: Snapshot, width: int, height: int | None = None) -> Lines:
     for block in blocks:
         if block and (not chosen or height is None or _height([*chosen, block]) <= height):
             chosen.append(block)
-    footer = [[Text(KEYS, "dim")]] if height is not None and _height([*chosen, [Text()]]) <= height else []
-    room = ROWS_ONCE + 1 if height is None else height - _height([*chosen, *footer, []])
+    footer = [[Text(FOOTER, "dim")]] if height is not None and _height([*chosen, [Text()]]) <= height else []
+    room = PRINTED_ROWS + 1 if height is None else height - _height([*chosen, *footer, []])
     if rows := _table(snapshot, width, room):
         chosen.append(rows)
-    lines = _joined(chosen)
+    lines = _join_blocks(chosen)
     if footer and height is not None:
         lines += [Text()] * (height - len(lines) - 1) + footer[0]
     return lines[:height]
 
 
 def _height(blocks: Sequence[Lines]) -> int:
-    """Of blocks with a blank line between any two."""
+    """The number of lines of ``blocks`` with a blank line between any two."""
     return sum(map(len, blocks)) + max(0, len(blocks) - 1)
 
 
-def _joined(blocks: Sequence[Lines]) -> Lines:
+def _join_blocks(blocks: Sequence[Lines]) -> Lines:
     lines: Lines = []
     for block in blocks:
         lines += [*([Text()] if lines else []), *block]
@@ -66,18 +66,18 @@ def _joined(blocks: Sequence[Lines]) -> Lines:
 
 
 def _head(snapshot: Snapshot, width: int) -> Lines:
-    """Which run, and what time it is: a clock that stands still is a watch that has lost its terminal."""
+    """The run, the time and the state. A clock that stands still shows that the screen is no longer updated."""
     clock = f"{snapshot.now:%H:%M:%S}"
     room = width - len(clock) - 2
     name = safe(str(snapshot.path), room)
-    about = safe(_identity(snapshot), max(0, room - width_of(name) - 2))
+    about = safe(_describe_run(snapshot), max(0, room - width_of(name) - 2))
     gap = " " * (width - width_of(name) - (2 + width_of(about) if about else 0) - len(clock))
     title = Text.assemble((name, "bold"), ("  " + about if about else "", "dim"), gap, (clock, "dim"))
-    words, style = headline(snapshot)
+    words, style = describe_state(snapshot)
     return [title, *(Text(part, style) for part in textwrap.wrap(words, width)[:3])]
 
 
-def _identity(snapshot: Snapshot) -> str:
+def _describe_run(snapshot: Snapshot) -> str:
     if (s := snapshot.summary) is None:
         return ""
     parts = [
@@ -87,13 +87,17 @@ def _identity(snapshot: Snapshot) -> str:
 
 
 def _numbers(snapshot: Snapshot, width: int, height: int | None) -> Lines:
-    """Baseline and best, verdicts and power; where there is room, everything that a report counts."""
+    """Baseline, best, verdicts and power; in a high terminal all counts of a report."""
     if snapshot.summary is None:
         return []
-    roomy = height is not None and height >= ROOMY
+    is_full = height is not None and height >= MIN_FULL_HEIGHT
     found = [
         *_results(snapshot),
-        *((label, text) for label, text in facts(snapshot.summary) if label in FIRST or (roomy and label != "energy")),
+        *(
+            (label, text)
+            for label, text in summary_facts(snapshot.summary)
+            if label in ALWAYS_SHOWN or (is_full and label != "energy")
+        ),
         *_power(snapshot),
     ]
     return [text for label, words in found for text in _labelled(label, words, width)]
@@ -115,7 +119,7 @@ def _results(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         where = f"iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
         yield "best", f"no keep yet; the lowest measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
     else:
-        yield "best", "nothing else is measured yet"
+        yield "best", "no candidate is measured yet"
 
 
 def _power(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -135,7 +139,7 @@ def _labelled(label: str, text: str, width: int) -> Lines:
 def _curve(snapshot: Snapshot, width: int) -> Lines:
     if snapshot.summary is None or snapshot.history is None:
         return []
-    glyphs, *legend = curve(snapshot.summary, snapshot.history, width) or [""]
+    glyphs, *legend = render_curve(snapshot.summary, snapshot.history, width) or [""]
     if not glyphs:
         return []
     label, line_ = glyphs[:LABEL_CELLS], glyphs[LABEL_CELLS:]
@@ -153,14 +157,14 @@ def _table(snapshot: Snapshot, width: int, room: int) -> Lines:
     rows = snapshot.history.rows[-(room - 1) :]
     return [
         Text(clip(heading.rstrip(), width), "dim"),
-        *(Text(clip(line(row, width, columns), width), STYLES.get(kind_of(row), "")) for row in rows),
+        *(Text(clip(format_row(row, width, columns), width), STYLES.get(row_style(row), "")) for row in rows),
     ]
 
 
 def _columns(with_source: bool, width: int) -> dict[str, int]:
-    """Those for which there is room: in a narrow window a verdict is worth more than a time."""
+    """The columns that fit; in a narrow terminal the verdict is kept rather than the time."""
     columns = dict(WITH_SOURCE if with_source else COLUMNS)
-    for name in DISPENSABLE:
+    for name in OPTIONAL_COLUMNS:
         if sum(columns.values()) > width:
             columns.pop(name, None)
     return columns

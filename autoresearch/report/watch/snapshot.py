@@ -1,4 +1,4 @@
-"""What there is to see of a run at one moment: records, lock, pause flag, and the running trial's progress."""
+"""The state of a run at one moment: records, lock, pause flag, and the progress of the running trial."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autoresearch.core.records import Proposed, TrialEnded
 from autoresearch.errors import JournalError
 from autoresearch.report import History, Summary, summarise
 from autoresearch.report.native import HistoryBuilder
-from autoresearch.report.watch.follow import Follower, News
+from autoresearch.report.watch.follow import Follower, NewRecords
 from autoresearch.storage.lock import is_locked, lock_holder
 from autoresearch.storage.progress_file import ProgressSnapshot, read_progress
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, TRAJECTORY
@@ -20,73 +20,73 @@ from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, TRAJECTORY
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment. ``alive`` is whether a process holds the run's lock, ``None`` where that cannot be asked."""
+    """One moment. ``alive`` is whether a process holds the run's lock, ``None`` for a bare file without a lock."""
 
     path: Path
     now: datetime  # local, with its zone
     history: History | None = None  # None: no record yet
     summary: Summary | None = None
-    proposed: Proposed | None = None  # what the open iteration tries
+    proposed: Proposed | None = None  # the proposal of the open iteration
     watts: float | None = None  # while the newest trial trained; None: not metered
     alive: bool | None = None
-    starting: bool = False  # a process holds the lock, and the records do not know of it yet
-    suspender: bool = False  # pause.flag is there
-    progress: ProgressSnapshot | None = None  # of a living daemon's running trial, or of what it prepares
+    starting: bool = False  # a process holds the lock, but has written no record yet
+    pause_requested: bool = False  # pause.flag exists
+    progress: ProgressSnapshot | None = None  # of the running trial, or of the preparation of a starting daemon
     problem: JournalError | None = None
 
 
 class SnapshotReader:
-    """Looks at the run at ``path`` again and again; a look at an unchanged run costs a few system calls."""
+    """Polls the run at ``path``; a poll of an unchanged run costs a few system calls."""
 
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now().astimezone()) -> None:
         self.path = path
         self._now = now
         is_file = path.is_file()
-        self._run_dir = None if is_file else path  # a bare file may lie anywhere: it has no lock and no flag
+        self._run_dir = None if is_file else path  # a bare file may be anywhere: it has no lock and no flag
         self._follower = Follower(path if is_file else path / TRAJECTORY)
-        self._chronicle = HistoryBuilder()
-        self._told: tuple[History, Summary] | None = None
+        self._builder = HistoryBuilder()
+        self._current: tuple[History, Summary] | None = None
         self._watts: float | None = None
 
     def poll(self) -> Snapshot:
-        """What there is to see now."""
+        """The state of the run now."""
         alive = self._is_alive()
         try:
-            news = self._follower.poll()
+            new = self._follower.poll()
         except JournalError as e:
-            self._take(News(True, []))
+            self._apply(NewRecords(True, []))
             return Snapshot(self.path, self._now(), alive=alive, problem=e)
-        self._take(news)
-        # A daemon that began or ended between the two looks was alive beside the records that were read.
+        self._apply(new)
+        # A daemon that started or ended between the two checks was alive while the records were read.
         return self._snapshot(alive or self._is_alive())
 
     def close(self) -> None:
         self._follower.close()
 
-    def _take(self, news: News) -> None:
-        if not news:
+    def _apply(self, new: NewRecords) -> None:
+        if not new:
             return
-        if news.anew:
-            self._chronicle, self._told, self._watts = HistoryBuilder(), None, None
-        for record in news.records:
-            self._chronicle.add(record)
+        if new.replaced:
+            self._builder, self._current, self._watts = HistoryBuilder(), None, None
+        for record in new.records:
+            self._builder.add(record)
             if isinstance(record, TrialEnded):
                 self._watts = watts_of(record)
-        if self._chronicle.trajectory.meta:
-            history = self._chronicle.history()
-            self._told = history, summarise(history)
+        if self._builder.trajectory.meta:
+            history = self._builder.history()
+            self._current = history, summarise(history)
 
     def _snapshot(self, alive: bool | None) -> Snapshot:
-        history, summary = self._told or (None, None)
+        history, summary = self._current or (None, None)
         holder = self._holder() if alive else None
-        started = self._chronicle.started
+        started = self._builder.started
         starting = bool(alive and (started is None or started.pid != holder))
         return Snapshot(
             self.path,
             self._now(),
             history,
             summary,
-            self._chronicle.trajectory.proposed,
+            self._builder.trajectory.proposed,
             self._watts,
             alive,
             starting,
@@ -102,17 +102,17 @@ class SnapshotReader:
         return holder.get("pid") if holder else None
 
     def _progress(self, holder: object, history: History | None, starting: bool) -> ProgressSnapshot | None:
-        """What the file says, if it is of the daemon that lives and of the trial that runs."""
-        shown = read_progress(self._run_dir) if self._run_dir else None
-        if shown is None or shown.pid != holder:
+        """The content of progress.json, if the living daemon wrote it about the running trial."""
+        progress = read_progress(self._run_dir) if self._run_dir else None
+        if progress is None or progress.pid != holder:
             return None
-        if shown.iter is None:
-            return shown if starting else None
+        if progress.iter is None:
+            return progress if starting else None
         open_trial = history.open_trial if history else None
-        return shown if open_trial and open_trial.iter == shown.iter and not starting else None
+        return progress if open_trial and open_trial.iter == progress.iter and not starting else None
 
 
 def watts_of(record: TrialEnded) -> float | None:
-    """What a trial drew on average while it trained, over the seconds that were metered."""
+    """The mean power of a trial while it trained, over the seconds that were metered; ``None`` if not metered."""
     train = record.power.get("train")
     return train.mean_w if train else None

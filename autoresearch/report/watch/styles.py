@@ -1,4 +1,4 @@
-"""The few colours of a frame. All of them can be lost (NO_COLOR, a dull terminal) without losing a word."""
+"""The colours of a frame. They carry no information of their own: without colour (NO_COLOR) nothing is lost."""
 
 STYLES = {"keep": "green", "bad": "red", "dim": "dim", "revert": ""}
 GOOD, WARN, BAD, PLAIN = "bold green", "bold yellow", "bold red", "bold"

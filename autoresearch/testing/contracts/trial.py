@@ -98,7 +98,7 @@ class TrialContract:
             steps.append(before.step)
         assert before is not None
         assert steps == sorted(steps)
-        end = self.measured(trial, long_cfg, suspended_at=before)
+        end = self.measured(trial, long_cfg, before=before)
         assert end.val_bpb.hex() == whole.val_bpb.hex()
         assert end.train_steps == whole.train_steps
         assert end.trial_wall_s >= before.trial_wall_s
@@ -112,7 +112,7 @@ class TrialContract:
         with pytest.raises(Interrupted):
             trial.measure(long_cfg, 0, ignore, SuspendControl(suspended_at=before))
         abort.on = False
-        assert self.measured(trial, long_cfg, suspended_at=before).val_bpb.hex() == whole.val_bpb.hex()
+        assert self.measured(trial, long_cfg, before=before).val_bpb.hex() == whole.val_bpb.hex()
 
     def test_a_trial_that_starts_ignores_the_checkpoint_of_an_earlier_one(self, trial: Trial, long_cfg: Cfg) -> None:
         """The record of a suspended trial may have been lost with the daemon."""

@@ -87,7 +87,7 @@ def test_an_origins_log_is_no_run_to_export(cli):
     origin = Path(__file__).parents[2] / "assets" / "origin_trajectory.jsonl"
     code, _, err = cli("export", "recipe", str(origin))
     assert code == 74
-    assert "no trajectory of this program" in err
+    assert "not a trajectory of this program" in err
 
 
 def test_a_corpus_becomes_megatrons_data_set(cli, small_corpus, tmp_path):

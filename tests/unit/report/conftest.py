@@ -1,4 +1,4 @@
-"""Builds runs out of real records, so that the tests read what the loop would have written."""
+"""Builds runs from real records, as the loop would have written them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ENERGY_J = 3600.0
 
 
 class Run:
-    """A run being recorded: each method writes what the loop writes for one thing that happens."""
+    """A run under construction: each method appends the records that the loop writes for one event."""
 
     def __init__(self) -> None:
         self.records: list[Event] = []
@@ -53,7 +53,7 @@ class Run:
         self.calls: tuple[LlmCall, ...] = ()
 
     def by(self, source: str, *calls: LlmCall) -> Run:
-        """From here on it is ``source`` that proposes, after ``calls`` in every iteration."""
+        """Set the source of the following proposals, and the calls of each iteration."""
         self.source, self.calls = source, calls
         return self
 
@@ -167,8 +167,8 @@ class Run:
         self.iter += 1
         proposal = None if knob is None else ProposalRecord(knob=knob, new_value=value, reason="a hunch")
         common = self._closed(tuple(attempt(r, self.source) for r in rails), 0.0)
-        said = {"rail": rails[-1], "reason": "refused", "source": self.source, "proposal": proposal}
-        self.records.append(Blocked(**common, verdict_ok=False, **said))
+        refusal = {"rail": rails[-1], "reason": "refused", "source": self.source, "proposal": proposal}
+        self.records.append(Blocked(**common, verdict_ok=False, **refusal))
         return self
 
     def proposer_failed(self) -> Run:
@@ -248,13 +248,13 @@ def measurement(val_bpb: float, energy_j: float | None = None) -> Measurement:
 
 
 def call(ended: Classification = Classification.OK, latency_s: float = 2.0, **changes: object) -> LlmCall:
-    """A call of an LLM server that ended as told."""
+    """A call of an LLM server that ended as ``ended``."""
     fields = {"exchange": 1, "round": 1, "model": "llama-3", "prompt_tokens": 1000, "completion_tokens": 50}
     return LlmCall(**{"classification": ended, "latency_s": latency_s, **fields, **changes})
 
 
 def attempt(rail: Rail, source: str = "tpe") -> Attempt:
-    return Attempt(raw="{}", source=source, verdict_ok=rail is Rail.PASSED, rail=rail, reason="as it says")
+    return Attempt(raw="{}", source=source, verdict_ok=rail is Rail.PASSED, rail=rail, reason="checked")
 
 
 def _yardstick() -> Yardstick:
@@ -282,13 +282,13 @@ def new_run() -> Callable[[], Run]:
 
 @pytest.fixture(scope="session")
 def make_call() -> Callable[..., LlmCall]:
-    """A call of an LLM server: one that ended well, unless told otherwise."""
+    """A call of an LLM server: by default one that ended well."""
     return call
 
 
 @pytest.fixture
 def hybrid_night(new_run: Callable[[], Run]) -> Run:
-    """TPE in control, and a model asked now and then: it finds the best keep, is refused, is late, answers nothing."""
+    """TPE, and an LLM in some iterations: it finds the best keep, is refused, and times out."""
     run = new_run().begin().evaluated("lr", 0.001, 3.36).evaluated("beta2", 0.99, 3.395)
     run.by("nim", call(Classification.RAIL_BLOCKED, 4.0), call(latency_s=3.0, exchange=2, round=2))
     run.evaluated("d_model", 768, 3.3, why="narrower", refused=(Rail.R3_RANGE, Rail.R6_NOVELTY))

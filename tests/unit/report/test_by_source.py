@@ -1,4 +1,4 @@
-"""Who proposed what came of it: the numbers of each source, and where they are shown."""
+"""The statistics of each source of proposals, and where they are shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_source_that_was_only_refused_is_there_and_gained_nothing(new_run):
     assert tpe.iterations == 1
 
 
-def test_who_raised_proposed_nothing(new_run):
+def test_an_iteration_whose_proposer_raised_belongs_to_no_source(new_run):
     run = new_run().begin().proposer_failed()
     assert summarise(build_history(run.records)).sources == []
 
@@ -50,7 +50,7 @@ def test_of_equal_gains_the_first_is_the_best(new_run):
     assert summarise(build_history(run.records)).sources[0].best_iter == 1
 
 
-def test_where_the_log_does_not_tell_the_source_is_null(origin_log):
+def test_a_source_that_the_log_does_not_record_is_null(origin_log):
     history = load(origin_log)
     summary = summarise(history)
     (unknown,) = json.loads(summary_json(summary))["sources"]
@@ -106,7 +106,7 @@ def test_the_sums_over_the_sources_are_the_runs(new_run, steps):
 
 
 @given(STEPS)
-def test_the_records_credit_says_the_same(new_run, steps):
+def test_the_credit_in_the_records_is_the_same(new_run, steps):
     run = recorded(new_run, steps)
     tried = {n.source: n for n in summarise(build_history(run.records)).sources if n.iterations}
     credit = {c.source: c for c in source_credits(r for r in run.records if isinstance(r, IterationRecord))}
@@ -123,7 +123,7 @@ def test_a_status_has_a_line_per_source(hybrid_night):
 
 
 def test_a_report_has_a_table_of_the_sources(hybrid_night):
-    heading, tpe, nim = shown(hybrid_night, render_report).split("Where the proposals came from:\n")[1].splitlines()[:3]
+    heading, tpe, nim = shown(hybrid_night, render_report).split("Proposals by source:\n")[1].splitlines()[:3]
     assert heading.split() == [
         "source",
         "share",
@@ -141,7 +141,7 @@ def test_a_report_has_a_table_of_the_sources(hybrid_night):
     assert len(heading) == len(tpe) == len(nim) == 78
 
 
-def test_every_line_of_a_report_says_who_proposed(hybrid_night):
+def test_every_line_of_a_report_has_the_source(hybrid_night):
     lines = shown(hybrid_night, render_report).split("Every iteration:\n")[1].splitlines()
     assert lines[0].split() == ["iter", "change", "source", "val_bpb", "gain", "verdict", "time"]
     assert [line[25:32].strip() for line in lines[1:]] == ["tpe", "tpe", "nim", "tpe", "tpe", "nim"]
@@ -149,10 +149,10 @@ def test_every_line_of_a_report_says_who_proposed(hybrid_night):
     assert "  nim  " in shown(hybrid_night).split("The last iterations:\n")[1]
 
 
-def test_a_run_of_one_source_looks_as_ever(night):
+def test_a_run_of_one_source_has_no_table_of_sources(night):
     text = shown(night, render_report)
     assert "source" not in text
-    assert "Where the proposals came from" not in text
+    assert "Proposals by source" not in text
 
 
 @pytest.mark.parametrize("render", [render_status, render_report])

@@ -1,4 +1,4 @@
-"""kWh, money, coverage and joules per phase, as status and report say them."""
+"""kWh, cost, coverage and joules per phase, in status and report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from autoresearch.core.power import Metering
 from autoresearch.core.records import Started, Stopped
-from autoresearch.report.energy import energy_lines, energy_numbers, held_back_line
+from autoresearch.report.energy import energy_lines, energy_numbers, marks_line
 from autoresearch.report.native import build_history
 from autoresearch.report.summary import summarise, summary_json
 from autoresearch.report.text import render_report, render_status
@@ -66,9 +66,9 @@ def test_a_currency_is_no_place_for_control_characters() -> None:
     assert "\x1b" not in line
 
 
-def test_held_back() -> None:
-    assert held_back_line({}, 0) == ""
-    line = held_back_line({"throttled": 2, "contended": 1}, 1)
+def test_marks_line() -> None:
+    assert marks_line({}, 0) == ""
+    line = marks_line({"throttled": 2, "contended": 1}, 1)
     assert line == "1 contended, 2 throttled (marked ! below); 1 trial discarded and run again"
 
 

@@ -1,4 +1,4 @@
-"""The picture of a sweep: it is one, it is whole, and what stands in its way is said before a sweep begins."""
+"""The plot of a sweep: its file, its contents, and errors that are reported before a sweep starts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["e.pdf", "e", "e.png.txt"])
 def test_another_format_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="is no picture") as caught:
+    with pytest.raises(ConfigError, match=r"is not a \.png or \.svg file") as caught:
         check_plot(Path(name))
     assert ".png or .svg" in caught.value.hint
 

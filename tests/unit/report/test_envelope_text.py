@@ -9,7 +9,7 @@ import pytest
 
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.speeds import Point
-from autoresearch.report.envelope_text import envelope_json, flops, line, render_envelope
+from autoresearch.report.envelope_text import envelope_json, format_flops, format_point, render_envelope
 from autoresearch.testing.fake_timer import fake_speed
 
 PEAKS = {"fp32": 198e9, "bf16": 812.4e12}
@@ -72,13 +72,13 @@ def test_no_two_figures_run_into_each_other() -> None:
 
 
 def test_a_point_without_figures_says_why() -> None:
-    assert "out_of_memory: it held 9 MiB" in line(FAILED)
-    assert line(REFUSED).endswith("  R7: needs about 9.00 GiB of memory, 2.00 GiB are available")
+    assert "out_of_memory: it held 9 MiB" in format_point(FAILED)
+    assert format_point(REFUSED).endswith("  R7: needs about 9.00 GiB of memory, 2.00 GiB are available")
 
 
 def test_what_a_crash_wrote_cannot_act_on_the_terminal() -> None:
     hostile = Failure(cause=Cause.ERROR, detail="\x1b[31mred\x07")
-    assert "\x1b" not in line(point(outcome=hostile))
+    assert "\x1b" not in format_point(point(outcome=hostile))
 
 
 def test_color_is_only_where_it_is_wanted() -> None:
@@ -88,7 +88,7 @@ def test_color_is_only_where_it_is_wanted() -> None:
 
 def test_the_notes_say_what_the_host_did_and_what_mfu_is_of() -> None:
     text = " ".join(render_envelope([point()], PEAKS).split())
-    assert "took the host at most 0.967% of a step" in text
+    assert "The host needed at most 0.967% of a step" in text
     assert "fp32 198 GFLOP/s, bf16 812 TFLOP/s" in text
 
 
@@ -102,7 +102,7 @@ def test_nothing_measured_is_said() -> None:
     [(1.5e15, "1.5 PFLOP/s"), (98e12, "98 TFLOP/s"), (9.85e10, "98.5 GFLOP/s"), (1e3, "0.001 MFLOP/s")],
 )
 def test_speeds_as_words(per_s: float, words: str) -> None:
-    assert flops(per_s) == words
+    assert format_flops(per_s) == words
 
 
 def test_json_has_everything() -> None:

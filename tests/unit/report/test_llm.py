@@ -1,4 +1,4 @@
-"""What asking an LLM has come to: told by the real loop, by records, and by laws."""
+"""The statistics of LLM calls: from the real loop, from records, and their invariants."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from rails import Rail
 
 
 @dataclass
-class Says:
-    """A hybrid proposer that answers as told."""
+class ScriptedHybrid:
+    """A hybrid proposer that gives these replies in order."""
 
     replies: list[Reply]
     name: str = "hybrid"
@@ -35,7 +35,7 @@ class Says:
         return self.replies.pop(0)
 
 
-def say(knob, value):
+def raw_proposal(knob, value):
     return json.dumps({"knob": knob, "new_value": value, "reason": "a hunch"})
 
 
@@ -53,22 +53,27 @@ def flat(text):
 
 
 @pytest.fixture
-def told(make_settings, make_call):
+def events(make_settings, make_call):
     """The loop's own records: a reply of two proposals, a refusal that falls back, and iterations of TPE's."""
     refused, late = make_call(Classification.RAIL_BLOCKED, 4.0), make_call(Classification.TIMEOUT, 30.0, round=2)
     replies = [
-        Reply(say("lr", 1e-3), "tpe"),
-        Reply("a word", LLM_SOURCE, (say("lr", 2e-3), say("lr", 3e-3), say("lr", 1e-3)), (make_call(),)),
-        Reply(say("lr", 7.0), LLM_SOURCE, calls=(refused,)),
-        Reply(say("weight_decay", 0.05), "tpe", calls=(late,)),
+        Reply(raw_proposal("lr", 1e-3), "tpe"),
+        Reply(
+            "a word",
+            LLM_SOURCE,
+            (raw_proposal("lr", 2e-3), raw_proposal("lr", 3e-3), raw_proposal("lr", 1e-3)),
+            (make_call(),),
+        ),
+        Reply(raw_proposal("lr", 7.0), LLM_SOURCE, calls=(refused,)),
+        Reply(raw_proposal("weight_decay", 0.05), "tpe", calls=(late,)),
     ]
-    loop = fake_loop(make_settings({"baseline.lr": 3e-4}, iters=3), Says(replies))
+    loop = fake_loop(make_settings({"baseline.lr": 3e-4}, iters=3), ScriptedHybrid(replies))
     assert loop.run() == "complete"
     return loop.observer.events
 
 
-def test_the_loops_own_records_add_up(told):
-    history = build_history(told)
+def test_the_loops_own_records_add_up(events):
+    history = build_history(events)
     assert [row.source for row in history.rows] == ["tpe", "nim", "tpe"]
     assert [len(row.llm_calls) for row in history.rows] == [0, 1, 2]
     assert [dict(row.llm_judged) for row in history.rows] == [
@@ -83,12 +88,12 @@ def test_the_loops_own_records_add_up(told):
     assert n.calls_by_classification == {"ok": 1, "rail_blocked": 1, "timeout": 1}
 
 
-def test_they_are_the_same_after_the_disk(told, new_run, tmp_path):
+def test_they_are_the_same_after_the_disk(events, new_run, tmp_path):
     run = new_run()
-    run.records = list(told)
+    run.records = list(events)
     saved = run.save(tmp_path / "run")
-    assert [encode(r) for r in load_records(saved)] == [encode(r) for r in told]
-    assert summarise(load(saved)).llm == summarise(build_history(told)).llm
+    assert [encode(r) for r in load_records(saved)] == [encode(r) for r in events]
+    assert summarise(load(saved)).llm == summarise(build_history(events)).llm
 
 
 def test_a_hybrid_night(hybrid_night):
@@ -123,7 +128,7 @@ def test_a_share_of_nothing_and_what_the_server_did_not_say_are_unknown(new_run,
     assert (n.proposals, n.valid_share, n.novel_share, n.rounds_mean) == (0, None, None, 0.0)
     assert (n.prompt_tokens, n.completion_tokens, n.models, n.fell_back) == (None, None, [], 1)
     text = flat(shown(run))
-    assert "LLM 1 call: unreachable 1; median 2.00 s, 4% of the time 0 proposals, fell back in 1 of 1" in text
+    assert "LLM 1 call: unreachable 1; median 2.00 s, 4% of the time 0 proposals, fallback in 1 of 1 iteration" in text
     refused = numbers(new_run().begin().by("nim", make_call()).blocked(Rail.R1_SCHEMA))
     assert (refused.valid_share, refused.novel_share) == (0.0, None)
 
@@ -183,16 +188,16 @@ def test_shares_are_shares_and_counts_add_up(new_run, steps):
     json.loads(summary_json(summarise(history)))
 
 
-def test_a_status_says_what_the_llm_cost_and_what_it_was_worth(hybrid_night):
+def test_a_status_has_the_cost_of_the_llm_and_the_quality_of_its_proposals(hybrid_night):
     text = flat(shown(hybrid_night))
     assert "LLM 4 calls of llama-3, qwen-3: ok 1, rail_blocked 1, duplicate 1, timeout 1; median 3.50 s," in text
     assert "24% of the time, tokens 3,000 in and 150 out" in text
-    assert "4 proposals, 75% valid, 33% of those new, fell back in 1 of 3" in text
+    assert "4 proposals, 75% valid, 33% of those new, fallback in 1 of 3 iterations" in text
 
 
 def test_a_report_has_a_table_of_how_the_calls_ended(hybrid_night):
     text = shown(hybrid_night, render_report)
-    heading, *lines = text.split("How the calls of the LLM ended:\n")[1].split("\n\n")[0].splitlines()
+    heading, *lines = text.split("LLM calls by result:\n")[1].split("\n\n")[0].splitlines()
     assert heading.split() == ["ending", "calls", "share"]
     assert [line.split() for line in lines] == [
         [kind, "1", "25%"] for kind in ("ok", "rail_blocked", "duplicate", "timeout")
@@ -220,7 +225,9 @@ def test_colour_is_around_the_same_text(hybrid_night):
 
 
 def test_a_copy_within_an_iteration_is_new_only_once(make_settings):
-    raw = say("lr", 2e-3)
-    loop = fake_loop(make_settings({"baseline.lr": 3e-4}, iters=1), Says([Reply(raw, LLM_SOURCE, (raw, raw))]))
+    raw = raw_proposal("lr", 2e-3)
+    loop = fake_loop(
+        make_settings({"baseline.lr": 3e-4}, iters=1), ScriptedHybrid([Reply(raw, LLM_SOURCE, (raw, raw))])
+    )
     loop.run()
     assert dict(build_history(loop.observer.events).rows[0].llm_judged) == {"passed": 1, "R6_novelty": 2}

@@ -1,4 +1,4 @@
-"""Reading a trajectory to look at it: what is found, what is passed over, what is refused and in which words."""
+"""Loading a trajectory: what is read, what is ignored, what is refused, and the error messages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.core.records import IterationRecord, encode
+from autoresearch.core.records import encode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report import load, load_records, origin, raw_replies, summarise
 from autoresearch.storage.journal import seal
 
 
-def test_a_directory_and_its_bare_file_tell_the_same(night, tmp_path):
+def test_a_directory_and_its_bare_file_give_the_same_history(night, tmp_path):
     run = night.save(tmp_path / "run")
     assert load(run) == load(run / "trajectory.jsonl")
     assert load(run).run_id == "night-1"
@@ -27,7 +27,7 @@ def test_looking_changes_nothing(night, tmp_path):
     assert {p.name: p.read_bytes() for p in run.iterdir()} == before
 
 
-def test_a_line_that_is_being_written_is_passed_over_at_every_byte(night, tmp_path):
+def test_a_torn_last_line_is_ignored_at_every_byte(night, tmp_path):
     file = night.save(tmp_path / "run") / "trajectory.jsonl"
     whole = file.read_bytes()
     last = whole.rindex(b"\n", 0, -1) + 1
@@ -67,7 +67,7 @@ def test_a_sealed_line_of_another_version_is_refused_with_its_line(night, tmp_pa
 
 def test_a_run_that_does_not_begin_with_its_meta_record_is_refused(new_run, tmp_path):
     run = new_run().paused().save(tmp_path / "run")
-    with pytest.raises(JournalDamaged, match="line 1 is no meta record"):
+    with pytest.raises(JournalDamaged, match="line 1 is not a meta record"):
         load(run)
 
 
@@ -75,18 +75,18 @@ def test_a_run_that_does_not_begin_with_its_meta_record_is_refused(new_run, tmp_
 def test_a_file_without_a_whole_record_says_so(content, tmp_path):
     file = tmp_path / "trajectory.jsonl"
     file.write_bytes(content)
-    with pytest.raises(JournalError, match=r"is empty|no whole record") as refused:
+    with pytest.raises(JournalError, match=r"is empty|no complete record") as refused:
         load(tmp_path)
     assert refused.value.hint
     assert str(file) in refused.value.what
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(JournalError, match=r"there is no .*nowhere"):
+    with pytest.raises(JournalError, match=r"nowhere does not exist"):
         load(tmp_path / "nowhere")
     with pytest.raises(JournalError, match=r"has no trajectory\.jsonl"):
         load(tmp_path)
-    with pytest.raises(JournalError, match="there is no "):
+    with pytest.raises(JournalError, match="does not exist"):
         load(tmp_path / "nul\0byte")
     with pytest.raises(JournalError, match="cannot read"):
         load(tmp_path / ("x" * 5000))
@@ -120,7 +120,7 @@ def test_a_large_file_of_something_else_is_refused_before_it_is_parsed(tmp_path,
     monkeypatch.setattr(origin, "MAX_BYTES", 1 << 20)
     file = tmp_path / "model.bin"
     file.write_bytes(b"\1" * (2 << 20))
-    with pytest.raises(JournalError, match="too large"):
+    with pytest.raises(JournalError, match="larger than 1 MiB"):
         load(file)
 
 
@@ -138,7 +138,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def test_the_proposals_of_a_log_without_rounds_are_replies_of_their_own():
-    """That is how the first version asked: one proposal a reply."""
+    """The first version requested one proposal per reply."""
     closed = [r for r in load_records(ASSETS / "trajectory_v1.jsonl") if isinstance(r, IterationRecord)]
     assert max(len(r.attempts) for r in closed) == 3
     assert raw_replies(ASSETS / "trajectory_v1.jsonl") == [(a.raw,) for r in closed for a in r.attempts]

@@ -102,7 +102,7 @@ def test_a_run_without_a_baseline_has_none(new_run):
 
 def test_a_baseline_measured_at_the_second_start_counts_its_own_trial_only(new_run):
     run = new_run().meta().start()
-    run.iter -= 1  # the failed first try of the baseline is no iteration
+    run.iter -= 1  # the failed first attempt at the baseline is not an iteration
     run.failed("lr", 0.0003, Cause.KILLED)
     run.records.pop()
     history = build_history(run.start().baseline().records)
@@ -111,7 +111,7 @@ def test_a_baseline_measured_at_the_second_start_counts_its_own_trial_only(new_r
     assert history.baseline.failed_s is None
 
 
-def test_records_that_do_not_begin_with_meta_are_no_run(new_run):
+def test_records_must_begin_with_meta(new_run):
     with pytest.raises(ValueError, match="not meta"):
         build_history([])
     with pytest.raises(ValueError, match="not meta"):

@@ -1,4 +1,4 @@
-"""The origin's log format, read leniently; its known answers; and junk, which is refused with its line."""
+"""The origin's log format, read leniently; its known results; and junk, which is refused with its line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_its_rows_carry_what_it_logged(origin_log):
     assert rows[2].reason == "lr = 5 is outside [1e-05, 0.01]"
     assert rows[3].reason == "HTTP 503: Service Unavailable"
     assert rows[4].reason == "CUDA out of memory."
-    assert (rows[7].stage, rows[7].val_bpb) == ("eval_failed", None)  # a NaN is no measurement
+    assert (rows[7].stage, rows[7].val_bpb) == ("eval_failed", None)  # NaN is not a measurement
 
 
 def test_it_stops_being_paused_when_an_iteration_follows():
@@ -75,12 +75,12 @@ def test_the_baseline_and_the_gain_are_found_where_only_the_iterations_tell_them
 
 
 @pytest.mark.parametrize("odd", [True, "9.9", [9.9], None, 10**400, -(10**400)])
-def test_a_value_of_another_kind_is_no_measurement(odd):
+def test_a_value_of_another_type_is_not_a_measurement(odd):
     (row,) = build_history([META, evaluated(val_bpb=odd)]).rows
     assert (row.stage, row.cause) == ("eval_failed", "garbage")
 
 
-def test_values_that_are_no_knob_values_become_text():
+def test_values_of_other_types_become_text():
     proposals = [{"knob": "lr", "new_value": v, "reason": 1} for v in (None, True, [1], {"a": 1}, 10**400, "\ud800")]
     records = [META, *(evaluated(iter=n, proposal=p) for n, p in enumerate(proposals, 1))]
     history = build_history(records)
@@ -117,7 +117,7 @@ def test_blank_lines_and_a_torn_last_line_are_passed_over():
 )
 def test_junk_before_the_tail_is_refused_with_its_line(junk):
     whole = json.dumps(META).encode()
-    with pytest.raises(JournalDamaged, match="log: line 3 is no JSON object"):
+    with pytest.raises(JournalDamaged, match="log: line 3 is not a JSON object"):
         parse(b"\n".join([whole, b"", junk, whole]), "log")
 
 

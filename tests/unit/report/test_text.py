@@ -1,4 +1,4 @@
-"""What a person sees: true sentences, a line per iteration, and nothing that acts on the terminal."""
+"""The text of status and report: its statements, a line per iteration, and escaping."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def flat(text):
     return " ".join(text.split())
 
 
-def test_a_status_tells_the_night(night):
+def test_a_status_describes_the_night(night):
     text = flat(status(night))
     for part in (
-        "Running (as far as the log tells): 7 of 10 iterations closed",
+        "Running (according to the log): 7 of 10 iterations closed",
         "run night-1, profile tiny, proposer tpe, trainer torch on cpu, 200 steps a trial",
         "Best keep: iteration 6, d_model = 768 instead of 1024: val_bpb 3.3000, 2.94% below the baseline's 3.4000.",
         "It is the best of 4 candidates, each measured with a single seed",
         "2 keeps, 2 reverts, 1 blocked (R3_range 1), 2 failed (out_of_memory 1, no proposal 1)",
         "refused 4 attempts: R3_range 2, R2_menu 1, R6_novelty 1",
-        "4 of 13 proposed: lr 3, n_layer 1, d_model 1, beta2 1; never: n_head,",
+        "4 of 13 proposed: lr 3, n_layer 1, d_model 1, beta2 1; never proposed: n_head,",
         "1 of 6 proposals (17%), 5 distinct; most often lr = 0.001, 2 times",
         "training 1 min 40 s, validation 10 s, failed trials 7.00 s, proposer 3.50 s, overhead 2.00 s",
         "the baseline, 3.4000, is",
@@ -75,7 +75,7 @@ def test_prose_and_facts_stay_within_the_width(night, width):
     ("end", "alive", "words"),
     [
         ("", True, "Running: 7 of 10"),
-        ("", None, "Running (as far as the log tells): 7 of 10"),
+        ("", None, "Running (according to the log): 7 of 10"),
         ("", False, "Interrupted: 7 of 10"),
         ("paused", True, "Paused (pause.flag): 7 of 10"),
         ("paused", False, "Interrupted: 7 of 10"),
@@ -83,17 +83,17 @@ def test_prose_and_facts_stay_within_the_width(night, width):
         ("complete", False, "Complete: 7 of 10"),
     ],
 )
-def test_the_headline_says_where_the_run_stands(night, end, alive, words):
+def test_the_headline_is_the_state_of_the_run(night, end, alive, words):
     if end:
         getattr(night, end)()
     assert status(night, writer_alive=alive).startswith(words)
 
 
-def test_a_trial_under_way_is_named(night, new_run):
+def test_a_running_trial_is_named(night, new_run):
     text = flat(status(night.begin_trial(8), writer_alive=True))
-    assert "iteration 8 under way since 2026-11-20T22:00:00Z" in text
+    assert "iteration 8 running since 2026-11-20T22:00:00Z" in text
     fresh = flat(status(new_run().meta().start().begin_trial(0)))
-    assert "the baseline under way" in fresh
+    assert "the baseline running since" in fresh
     assert "The baseline is not measured yet" in fresh
 
 
@@ -125,11 +125,11 @@ def test_what_is_unknown_is_left_out(new_run):
     assert "refused" not in status(bare)
 
 
-def test_a_long_run_says_what_a_glyph_stands_for(new_run):
+def test_a_long_run_explains_its_glyphs(new_run):
     run = new_run().begin()
     for n in range(200):
         run.evaluated("lr_warmup", n, 3.4)
-    assert "each glyph the lowest of about 2.9 iterations" in flat(status(run))
+    assert "each glyph is the lowest of about 2.9 iterations" in flat(status(run))
 
 
 def test_a_run_in_which_nothing_was_measured_has_marks_only(new_run):
@@ -146,7 +146,7 @@ def test_the_origins_log_is_called_what_it_is(origin_log):
     paused = replace(history, state="paused", stop_reason="pause flag")
     assert render_status(summarise(paused), paused, writer_alive=False).startswith("Paused (pause flag)")
     going = replace(history, state="open", accept_delta_frac=None)
-    assert render_status(summarise(going), going).startswith("No ending in the log: 9 of 10")
+    assert render_status(summarise(going), going).startswith("No end in the log: 9 of 10")
 
 
 def test_many_names_are_bounded(origin_log):
@@ -165,15 +165,18 @@ def test_colour_is_escape_sequences_around_the_same_text(night):
 
 
 @given(st.text(st.characters(), max_size=300), st.sampled_from([10, 80, 160]))
-def test_nothing_that_a_proposer_says_acts_on_the_terminal(new_run, words, width):
+def test_text_of_a_proposer_cannot_control_the_terminal(new_run, words, width):
     run = new_run().begin().evaluated("lr", 0.001, 3.3)
     history = build_history(run.records)
-    said = replace(history.rows[0], why=words, knob=words, new_value=words, cause=words, rail=words, reason=words)
-    rows = (said, replace(said, iter=2, stage="eval_failed"), replace(said, iter=3, stage="blocked"))
-    spoken = replace(history, rows=rows, stop_reason=words, run_id=words, state="stopped")
+    hostile = replace(history.rows[0], why=words, knob=words, new_value=words, cause=words, rail=words, reason=words)
+    rows = (hostile, replace(hostile, iter=2, stage="eval_failed"), replace(hostile, iter=3, stage="blocked"))
+    hostile_history = replace(history, rows=rows, stop_reason=words, run_id=words, state="stopped")
     safe_words = words.encode("utf-8", "replace").decode()  # a Summary holds no lone surrogates, a row may
-    summary = summarise(replace(spoken, rows=tuple(clean(row, safe_words) for row in rows), run_id=safe_words))
-    for text in (render_status(summary, spoken, width=width), render_report(summary, spoken, width=width)):
+    summary = summarise(replace(hostile_history, rows=tuple(clean(row, safe_words) for row in rows), run_id=safe_words))
+    for text in (
+        render_status(summary, hostile_history, width=width),
+        render_report(summary, hostile_history, width=width),
+    ):
         assert all(char == "\n" or char.isprintable() for char in text)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch.report.export.recipe import Origin, Recipe, checked
+from autoresearch.report.export.recipe import Recipe, RecipeSource, check_cfg
 from autoresearch.trials.spec import Budget
 
 CFG = {
@@ -42,13 +42,13 @@ MakeRecipe = Callable[..., Recipe]
 
 @pytest.fixture(scope="session")
 def make_recipe() -> MakeRecipe:
-    """A recipe of the origin's GPT; ``cfg`` and ``origin`` change single entries, all else a field."""
+    """A recipe of the origin's GPT; ``cfg`` and ``source`` change single entries, all else a field."""
 
-    def make(cfg: dict[str, Any] | None = None, origin: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+    def make(cfg: dict[str, Any] | None = None, source: dict[str, Any] | None = None, **fields: Any) -> Recipe:
         defaults = {"vocab": 50257, "steps": 60, "seed": 1337, "data_parallel": 1, "tensor_parallel": 1}
         return Recipe(
-            cfg=checked({**CFG, **(cfg or {})}),
-            origin=Origin(**{**ORIGIN, **(origin or {})}),
+            cfg=check_cfg({**CFG, **(cfg or {})}),
+            source=RecipeSource(**{**ORIGIN, **(source or {})}),
             **{**defaults, "fp8_recipe": "tensorwise", **fields},
         )
 

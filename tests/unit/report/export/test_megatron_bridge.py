@@ -1,4 +1,4 @@
-"""The Python script, run against a ``megatron.bridge`` that writes down what it is given."""
+"""The Python script, run against a fake ``megatron.bridge`` that records its arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from autoresearch.errors import ConfigError
 from autoresearch.report.export.mapping import fields_of
-from autoresearch.report.export.megatron_bridge import SECTIONS, model_arguments, script
+from autoresearch.report.export.megatron_bridge import SECTIONS, model_arguments, render_script
 
 SPEC_NAMES = ("local_layer_spec", "transformer_engine_layer_spec")
 CONFIGS = (
@@ -66,7 +66,7 @@ def run(text: str, name: str = "exported") -> Any:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp8"])
 def test_the_script_gives_bridge_every_field(precision, bridge, make_recipe):
     recipe = make_recipe(cfg={"precision": precision}, fp8_recipe="blockwise")
-    config = run(script(recipe))
+    config = run(render_script(recipe))
     assert set(vars(config)) == set(SECTIONS)
     code = {
         "model.activation_func": F.gelu,
@@ -85,26 +85,26 @@ def test_the_script_gives_bridge_every_field(precision, bridge, make_recipe):
 
 
 def test_it_trains_only_when_it_is_run(bridge, make_recipe):
-    config = run(script(make_recipe()))
+    config = run(render_script(make_recipe()))
     assert not bridge
-    config = run(script(make_recipe()), "__main__")
+    config = run(render_script(make_recipe()), "__main__")
     assert [type(v).__name__ for v in bridge["pretrain"]] == [type(config).__name__, "str"]
 
 
 def test_the_local_layers_do_without_apex_and_without_fp8(bridge, make_recipe, monkeypatch):
     monkeypatch.setenv("IMPL", "local")
-    model = run(script(make_recipe())).model
+    model = run(render_script(make_recipe())).model
     assert model.transformer_layer_spec == "local_layer_spec"
     fusions = (model.gradient_accumulation_fusion, model.persist_layer_norm, model.masked_softmax_fusion)
     assert fusions == (False, False, False)
     with pytest.raises(SystemExit, match="fp8 needs"):
-        run(script(make_recipe(cfg={"precision": "fp8"})))
+        run(render_script(make_recipe(cfg={"precision": "fp8"})))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp8"])
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_what_is_read_out_of_the_text_is_what_running_it_gives(precision, ranks, bridge, make_recipe):
-    text = script(make_recipe(cfg={"precision": precision}, tensor_parallel=ranks))
+    text = render_script(make_recipe(cfg={"precision": precision}, tensor_parallel=ranks))
     model, read = vars(run(text).model), model_arguments(text)
     assert read["vocab_size"] == 50257 + ranks - 1
     for name in set(read) & set(model) - {"vocab_size"}:
@@ -122,18 +122,18 @@ def test_what_is_read_out_of_the_text_is_what_running_it_gives(precision, ranks,
     ],
 )
 def test_a_text_that_is_no_such_script_is_refused(text):
-    with pytest.raises(ConfigError, match="makes no model"):
+    with pytest.raises(ConfigError, match="does not define a model"):
         model_arguments(text)
 
 
 @pytest.mark.parametrize("evil", ["x\nimport os", "\x0cimport os", '"""', "\u2028import os"])
-def test_whatever_a_trajectory_says_stays_a_comment(evil, bridge, make_recipe):
-    text = script(make_recipe(origin={"run_id": evil, "change": evil, "profile": evil}))
+def test_text_of_a_trajectory_stays_a_comment(evil, bridge, make_recipe):
+    text = render_script(make_recipe(source={"run_id": evil, "change": evil, "profile": evil}))
     head = text.split("\nimport os\n")[0]
     assert all(line.startswith("#") or not line for line in head.splitlines())
     run(text)
 
 
 def test_no_line_is_too_long_to_read(make_recipe):
-    longest = max(len(line) for line in script(make_recipe(cfg={"lr": 1.2345678901234567e-05})).splitlines())
+    longest = max(len(line) for line in render_script(make_recipe(cfg={"lr": 1.2345678901234567e-05})).splitlines())
     assert longest <= 120

@@ -1,4 +1,4 @@
-"""What is taken out of a trajectory to be exported."""
+"""The recipe that is exported from a trajectory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoresearch.core.measurement import Measurement
 from autoresearch.core.records import Baseline, Evaluated, Event, Meta
 from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report import load_records
-from autoresearch.report.export.recipe import build_recipe, checked, facts, vocab_of
+from autoresearch.report.export.recipe import build_recipe, check_cfg, recipe_facts, vocab_of
 from autoresearch.trials.model_shape import ModelShape
 
 ASSET = Path(__file__).parents[3] / "assets" / "trajectory_v1.jsonl"
@@ -51,18 +51,18 @@ def test_it_is_the_keep_with_the_lowest_val_bpb(records):
     best = min(keeps(records), key=lambda r: r.val_bpb)
     recipe = build_recipe(records)
     assert recipe.cfg == best.candidate_cfg
-    assert (recipe.origin.iter, recipe.origin.val_bpb) == (best.iter, best.val_bpb)
-    assert recipe.origin.baseline_val_bpb == best.baseline_val_bpb
-    assert recipe.origin.change == f"{best.proposal.knob} = {best.proposal.new_value}"
+    assert (recipe.source.iter, recipe.source.val_bpb) == (best.iter, best.val_bpb)
+    assert recipe.source.baseline_val_bpb == best.baseline_val_bpb
+    assert recipe.source.change == f"{best.proposal.knob} = {best.proposal.new_value}"
     assert (recipe.vocab, recipe.shape.params) == (VOCAB, best.eval_metrics.params)
-    assert facts(recipe)["params"] == best.eval_metrics.params
+    assert recipe_facts(recipe)["params"] == best.eval_metrics.params
 
 
 def test_where_nothing_was_kept_it_is_the_baseline(records):
     recipe = build_recipe(changed(records, Evaluated, decision="revert"))
     baseline = next(r for r in records if isinstance(r, Baseline))
     assert recipe.cfg == baseline.baseline_cfg
-    assert (recipe.origin.iter, recipe.origin.val_bpb) == (0, baseline.baseline_val_bpb)
+    assert (recipe.source.iter, recipe.source.val_bpb) == (0, baseline.baseline_val_bpb)
 
 
 def test_steps_follow_the_budget(records):
@@ -74,7 +74,7 @@ def test_steps_follow_the_budget(records):
     seconds = with_yardstick(changed(records, Evaluated, eval_metrics=measured), budget_kind="seconds", budget_size=9.0)
     assert build_recipe(seconds).steps == 37, "as many as the best trial really made"
     assert build_recipe(records, steps=500).steps == 500
-    assert build_recipe(records, steps=500).origin.trial_steps == 10
+    assert build_recipe(records, steps=500).source.trial_steps == 10
     with pytest.raises(ConfigError, match="steps = 0"):
         build_recipe(records, steps=0)
 
@@ -89,7 +89,7 @@ def test_the_seed_is_the_trials(records):
 
 
 def test_a_run_that_has_measured_nothing_is_refused(records):
-    with pytest.raises(JournalError, match="nothing yet"):
+    with pytest.raises(JournalError, match="no measurement yet"):
         build_recipe(records[:2])
 
 
@@ -101,20 +101,20 @@ def test_the_vocabulary_comes_from_the_parameters_or_is_given():
             vocab_of(cfg, ModelShape.of(cfg, vocab).params + 1)
         with pytest.raises(ConfigError, match="--corpus"):
             vocab_of(cfg, 48)
-    assert build_recipe(load_records(ASSET), vocab=300).vocab == 300, "a fake's parameters say nothing"
+    assert build_recipe(load_records(ASSET), vocab=300).vocab == 300, "the parameter count of a fake is meaningless"
 
 
 def test_ranks_share_out_what_can_be_shared(records):
     recipe = build_recipe(with_yardstick(records, data_parallel=4, tensor_parallel=2), vocab=257)
     assert (recipe.micro_batch, recipe.world, recipe.shape.vocab) == (2, 8, 258)
-    with pytest.raises(ConfigError, match="batch_size = 8 cannot be shared out over 3 data-parallel"):
+    with pytest.raises(ConfigError, match="batch_size = 8 is not divisible among 3 data-parallel"):
         build_recipe(with_yardstick(records, data_parallel=3), vocab=257)
-    with pytest.raises(ConfigError, match="n_head = 4 cannot be shared out over 3 tensor-parallel"):
+    with pytest.raises(ConfigError, match="n_head = 4 is not divisible among 3 tensor-parallel"):
         build_recipe(with_yardstick(records, tensor_parallel=3), vocab=257)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"dropout": 0.1}, "knob dropout = 0.1 has no counterpart"),
         ({"d_ff": None}, "d_ff = None"),
@@ -125,12 +125,12 @@ def test_ranks_share_out_what_can_be_shared(records):
         ({"lr": "$(reboot)"}, "lr = "),
         ({"lr": float("nan")}, "lr = nan"),
         ({"lr": -1.0}, "lr = -1.0"),
-        ({"precision": "fp16"}, "precision = 'fp16' is none of fp32, bf16, fp8"),
-        ({"n_head": 3}, "d_model = 1024 is no multiple of n_head = 3"),
+        ({"precision": "fp16"}, "precision = 'fp16' is not one of fp32, bf16, fp8"),
+        ({"n_head": 3}, "d_model = 1024 is not a multiple of n_head = 3"),
     ],
 )
-def test_what_megatron_has_no_words_for_is_named(changes, said, make_recipe):
-    with pytest.raises(ConfigError, match=re.escape(said)):
+def test_a_configuration_without_a_counterpart_in_megatron_is_named(changes, message, make_recipe):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         make_recipe(cfg=changes)
 
 
@@ -138,7 +138,7 @@ def test_a_missing_knob_is_named(make_recipe):
     cfg = dict(make_recipe().cfg)
     del cfg["beta2"]
     with pytest.raises(ConfigError, match="knob beta2 is missing"):
-        checked(cfg)
+        check_cfg(cfg)
 
 
 def test_a_whole_number_where_a_fraction_is_meant_becomes_one(make_recipe):

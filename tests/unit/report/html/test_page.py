@@ -1,4 +1,4 @@
-"""The morning report without a browser: what it says, that nothing in a log can act in it, and that it repeats."""
+"""The morning report without a browser: its text, escaping of everything in a log, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -82,30 +82,30 @@ def shape(text: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(tag, tuple(attrs)) for tag, attrs in Elements(text).found]
 
 
-def test_the_night_is_told(night):
+def test_the_page_describes_the_night(night):
     text = words(page(build_history(night.complete().records)))
     for part in (
         "Complete: 7 of 10 iterations",
         "d_model = 768 instead of 1024 lowers val_bpb by 2.94%, from 3.4000 to 3.3000.",
         "The best of 4 candidates, each measured with a single seed",
         "against the baseline",
-        "what a keep needs, 3.3830",
+        "needed for a keep, 3.3830",
         "autoresearch run --config best.toml --dir runs/next",
         "4 of 13 knobs proposed",
         "1 of 6 proposals (17%) repeated a value that an earlier iteration had proposed; 5 were distinct.",
         "lr = 0.001 2 times",
         "Never proposed: n_head, d_ff, lr_warmup",
-        "R6_novelty was known already 1",
+        "R6_novelty repeated a known proposal 1",
         "training 1 min 40 s",
         "Not measured.",
-        "What two keeps do together was not measured.",
+        "The effect of two keeps together was not measured.",
         "it went wrong",
         "a higher rate",
     ):
         assert part in text, part
 
 
-def test_energy_and_its_cost_are_told_where_they_are_known(new_run):
+def test_energy_and_its_cost_are_shown_where_they_are_known(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3, energy_j=3.6e6).evaluated("lr", 0.002, 3.4, energy_j=1.8e6)
     history = build_history(run.records)
     text = words(page(history))
@@ -131,14 +131,14 @@ def test_the_best_file_is_settings_that_the_program_takes(night, tmp_path):
     assert settings.profile == "tiny"
 
 
-def test_what_is_not_there_yet_is_said(new_run):
+def test_what_is_not_measured_yet_is_named(new_run):
     fresh = page(build_history(new_run().meta().start().records))
     assert "The baseline is not measured yet" in words(fresh)
     begun = words(page(build_history(new_run().begin().records)))
     assert "The baseline has val_bpb 3.4000; no candidate is measured yet." in begun
-    assert "It has not come to its end" in begun
+    assert "The run has not ended" in begun
     nothing = words(page(build_history(new_run().begin().evaluated("lr", 0.001, 3.39).records)))
-    assert "Nothing beat the baseline by the 0.5% a keep needs: the one candidate measured, none kept." in nothing
+    assert "No candidate beat the baseline by the 0.5% that a keep needs: 1 candidate measured, none kept." in nothing
     assert "The baseline" in nothing
     blocked = words(page(build_history(new_run().begin().proposer_failed().records)))
     assert "Nothing was proposed." in blocked
@@ -147,11 +147,11 @@ def test_what_is_not_there_yet_is_said(new_run):
 def test_a_run_whose_log_is_the_origins_is_shown_as_such(origin_log):
     text = words(page(load(origin_log)))
     assert "a log in the origin's format" in text
-    assert "comparable with no other run" in text
+    assert "not comparable with any other run" in text
     assert "val_bpb by" in text
 
 
-def test_more_tokens_than_the_baseline_are_said(night):
+def test_more_tokens_than_the_baseline_are_a_limit(night):
     history = build_history(night.records)
     rows = tuple(replace(r, tokens=8192) if r.iter == 6 else r for r in history.rows)
     text = words(page(replace(history, rows=rows)))
@@ -171,7 +171,7 @@ def test_every_iteration_is_in_the_columns_and_reads_the_same_in_the_table(night
     assert rows == [kind.replace(" ", "-") for kind in kinds]
 
 
-def test_the_page_asks_no_network_and_runs_no_script_but_its_own(night):
+def test_the_page_makes_no_network_requests_and_runs_only_its_own_scripts(night):
     text = page(build_history(night.records))
     found = Elements(text).found
     outside = [(tag, attrs) for tag, attrs in found if tag in ("link", "img", "iframe") or "src" in attrs]
@@ -187,7 +187,7 @@ def test_the_page_asks_no_network_and_runs_no_script_but_its_own(night):
 
 @pytest.mark.parametrize("evil", HOSTILE)
 def test_hostile_text_changes_no_element_of_the_page(new_run, evil):
-    def told(text: str) -> str:
+    def page_with(text: str) -> str:
         run = new_run().begin()
         run.evaluated("lr", 0.001, 3.3, why=text).evaluated("precision", "bf16", 3.4, why=text).failed("lr", 0.002)
         history = build_history(run.by("nim").proposer_failed().records)
@@ -196,7 +196,7 @@ def test_hostile_text_changes_no_element_of_the_page(new_run, evil):
         rows += (Row(10, "blocked", rail=text, knob=text, new_value=text, why=text),)
         return page(replace(history, rows=rows, run_id=text, profile=text, proposer=text, stop_reason=text))
 
-    plain, hostile = told("harmless"), told(evil)
+    plain, hostile = page_with("harmless"), page_with(evil)
     assert shape(hostile) == shape(plain)
     assert data_of(hostile)["columns"]["iter"] == [1, 2, 3, 4, 9, 10]
     assert not set("\u202e\u2028\u2029\x00\x1b") & set(hostile)

@@ -12,17 +12,17 @@ from autoresearch.core.power import Metering, Power
 from autoresearch.report import summarise
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import render_html
-from autoresearch.report.html.best_file import best_file, toml_value
-from autoresearch.report.html.course import course, edges, ticks
-from autoresearch.report.html.coverage import coverage
-from autoresearch.report.html.domain import domains
-from autoresearch.report.html.effects import effects
-from autoresearch.report.html.embed import renumbered
-from autoresearch.report.html.headline import identity, key_figures
-from autoresearch.report.html.panels import panel, panel_scale
+from autoresearch.report.html.best_file import build_best_file, toml_value
+from autoresearch.report.html.course import build_course, plot_range, round_ticks
+from autoresearch.report.html.coverage import build_coverage
+from autoresearch.report.html.domain import build_domains
+from autoresearch.report.html.effects import build_effects
+from autoresearch.report.html.embed import renumber_ids
+from autoresearch.report.html.headline import build_key_figures, describe_run
+from autoresearch.report.html.panels import build_panel, compute_panel_scale
 from autoresearch.report.html.price import Price
-from autoresearch.report.html.share import shares
-from autoresearch.report.html.spending import spending
+from autoresearch.report.html.share import build_shares
+from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_kwh, format_short_value, format_value, join_words
 from autoresearch.report.native import build_history
 from autoresearch.testing.fake_meter import fake_power
@@ -33,17 +33,17 @@ def history(run) -> History:
 
 
 def test_the_menu_says_which_values_there_are(new_run):
-    found = {d.knob: d for d in domains(history(new_run().begin()))}
+    found = {d.knob: d for d in build_domains(history(new_run().begin()))}
     assert found["d_model"].factors[:3] == ("256", "512", "768")
     assert (found["lr"].low, found["lr"].high, found["lr"].log) == (1e-5, 0.01, True)
-    assert found["lr"].at(found["lr"].place(0.001)) == pytest.approx(0.001)
+    assert found["lr"].value_at(found["lr"].position(0.001)) == pytest.approx(0.001)
     assert found["lr"].baseline == 0.0003
 
 
 def test_values_off_the_menu_widen_it_and_a_knob_off_it_comes_last(new_run):
     h = history(new_run().begin().evaluated("lr", 0.5, 3.3).evaluated("d_model", 77, 3.3))
     h = replace(h, rows=(*h.rows, Row(3, "evaluated", knob="mood", new_value="blue", val_bpb=3.0)))
-    found = {d.knob: d for d in domains(h)}
+    found = {d.knob: d for d in build_domains(h)}
     assert found["lr"].high == 0.5
     assert "77" in found["d_model"].factors
     assert list(found)[-1] == "mood"
@@ -52,7 +52,7 @@ def test_values_off_the_menu_widen_it_and_a_knob_off_it_comes_last(new_run):
 
 def test_without_a_readable_menu_the_values_are_those_that_were_tried(new_run):
     h = replace(history(new_run().begin().evaluated("lr", 0.001, 3.3)), menu={"version": 99})
-    assert {d.knob: d.factors for d in domains(h)}["lr"] == ("0.001",)
+    assert {d.knob: d.factors for d in build_domains(h)}["lr"] == ("0.001",)
 
 
 def test_without_a_readable_menu_many_numbers_are_a_range_and_other_values_are_bounded(new_run):
@@ -60,14 +60,14 @@ def test_without_a_readable_menu_many_numbers_are_a_range_and_other_values_are_b
         rows = tuple(Row(n, "evaluated", knob="x", new_value=v, improvement_frac=0.1) for n, v in enumerate(values, 1))
         return History("origin", (), rows=rows, baseline_cfg={"x": values[0]})
 
-    (wide,) = domains(tried(*(10.0**-n for n in range(20))))
+    (wide,) = build_domains(tried(*(10.0**-n for n in range(20))))
     assert (wide.low, wide.high, wide.log, wide.factors) == (1e-19, 1.0, True, ())
-    (narrow,) = domains(tried(*range(5, 30)))
+    (narrow,) = build_domains(tried(*range(5, 30)))
     assert (narrow.low, narrow.high, narrow.log) == (5, 29, False)
     words = tried(*(f"word {n}" for n in range(200)))
-    (endless,) = domains(words)
+    (endless,) = build_domains(words)
     assert len(endless.factors) == 50
-    (effect,) = effects(words)
+    (effect,) = build_effects(words)
     assert len(effect.groups) == 50
     assert effect.measured == 200
 
@@ -77,7 +77,7 @@ def test_an_effect_has_a_median_and_a_spread_per_value(new_run):
     for bpb in (3.30, 3.33, 3.36, 3.39):
         run.evaluated("batch_size", 8, bpb)
     run.evaluated("lr", 0.001, 3.2).evaluated("batch_size", 4, 3.5)
-    found = effects(history(run))
+    found = build_effects(history(run))
     assert [e.domain.knob for e in found] == ["lr", "batch_size"]
     few, many = found[1].groups
     assert (few.label, few.count, few.first) == ("4", 1, None)
@@ -92,14 +92,14 @@ def test_many_values_of_a_range_are_grouped_in_parts(new_run):
     run = new_run().begin()
     for n in range(1, 30):
         run.evaluated("lr", n * 3e-4, 3.3 + n / 1000)
-    (effect,) = effects(history(run))
+    (effect,) = build_effects(history(run))
     assert len(effect.groups) < 10
     assert sum(g.count for g in effect.groups) == 29
     assert " to " in effect.groups[-1].label
 
 
 def test_coverage_counts_trials_and_knows_the_baselines_own_value(night):
-    found = {c.domain.knob: c for c in coverage(history(night))}
+    found = {c.domain.knob: c for c in build_coverage(history(night))}
     cells = {cell.label: cell for cell in found["d_model"].cells}
     assert cells["768"].tried == 1
     assert cells["1024"].is_baseline
@@ -112,12 +112,12 @@ def test_coverage_counts_trials_and_knows_the_baselines_own_value(night):
 
 
 def test_the_staircase_goes_down_by_keeps_alone(night):
-    c = course(history(night))
+    c = build_course(history(night))
     assert c.steps == ((0, 3.4), (1, 3.36), (6, 3.3))
     assert c.needed == pytest.approx(3.4 * 0.995)
     assert [name for name, _ in c.lanes] == ["failed", "blocked", "no proposal"]
-    low, high = edges(c)
-    assert low < min(place for _, place in c.lanes) < c.low < 3.3
+    low, high = plot_range(c)
+    assert low < min(y for _, y in c.lanes) < c.low < 3.3
     assert 3.41 < c.high <= high
 
 
@@ -125,20 +125,20 @@ def test_a_far_outlier_has_a_lane_instead_of_pressing_the_rest_together(new_run)
     run = new_run().begin()
     for n in range(20):
         run.evaluated("lr", 0.001 + n / 1e5, 3.39 + n / 1000)
-    c = course(history(run.evaluated("lr", 0.009, 99.0)))
+    c = build_course(history(run.evaluated("lr", 0.009, 99.0)))
     assert c.high < 4
     assert c.lanes[-1][0] == "off scale"
 
 
 def test_a_run_without_any_measurement_has_a_course(new_run):
-    c = course(history(new_run().meta().start().proposer_failed()))
+    c = build_course(history(new_run().meta().start().proposer_failed()))
     assert c.steps == ()
     assert c.low < c.high
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-6, 1e6), st.integers(2, 9))
 def test_ticks_are_few_and_within(low, span, wanted):
-    found = ticks(low, low + span, wanted)
+    found = round_ticks(low, low + span, wanted)
     assert len(found) <= 2 * wanted + 2
     assert all(low - 1e-6 * span <= t <= low + span * (1 + 1e-6) or len(found) == 1 for t in found)
     assert found == sorted(found)
@@ -147,20 +147,20 @@ def test_ticks_are_few_and_within(low, span, wanted):
 def test_a_panel_shows_the_baselines_own_value_and_keeps_its_marks_inside(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3).evaluated("lr", 0.001, 9.0).evaluated("batch_size", 8, 3.2)
     h = history(run)
-    found = effects(h)
-    low, high = panel_scale(h, found)
+    found = build_effects(h)
+    low, high = compute_panel_scale(h, found)
     assert low < 0 < 100 * (3.4 - 3.2) / 3.4 < high
-    lr = panel(next(e for e in found if e.domain.knob == "lr"), low, high)
+    lr = build_panel(next(e for e in found if e.domain.knob == "lr"), low, high)
     assert lr["kind"] == "log"
     assert lr["fill"]["baseline"]["data"]["entries"] == [["x", [0.0003]], ["y", [0.0]]]
     assert all(y >= low for _, values in lr["fill"]["median"]["data"]["entries"][1:] for y in values)
-    assert panel(found[0], low, high)["kind"] == "factors"
+    assert build_panel(found[0], low, high)["kind"] == "factors"
 
 
 def test_time_and_energy_add_up(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3, energy_j=100.0).evaluated("lr", 0.002, 3.4, energy_j=300.0)
     h = replace(history(run.failed("n_layer", 48)), energy_j=500.0)
-    found = spending(summarise(h), h)
+    found = build_spending(summarise(h), h)
     assert sum(part.share for part in found.by_activity) == pytest.approx(1)
     assert [part.name for part in found.by_outcome] == ["keeps", "reverts", "failures", "baseline"]
     assert {part.name: round(part.share, 3) for part in found.energy} == {
@@ -174,10 +174,12 @@ def test_joules_of_several_scopes_are_not_added(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.3, energy_j=100.0).evaluated("lr", 0.002, 3.4, energy_j=300.0)
     power = {"gpu": {"train": fake_power(100.0)}, "system": {"train": fake_power(300.0, scope="system")}}
     h = replace(history(run), energy_j=None, power=power)
-    found = spending(summarise(h), h)
+    found = build_spending(summarise(h), h)
     assert list(found.energy) == []
     assert not any("energy" in name for name, _ in found.facts)
-    assert [(k.value, k.note) for k in key_figures(summarise(h)) if k.name == "energy"] == [("-", "of several scopes")]
+    assert [(k.value, k.note) for k in build_key_figures(summarise(h)) if k.name == "energy"] == [
+        ("-", "of several scopes")
+    ]
 
 
 def test_every_scope_that_was_metered_has_its_phases_its_coverage_and_its_cost(new_run):
@@ -190,7 +192,7 @@ def test_every_scope_that_was_metered_has_its_phases_its_coverage_and_its_cost(n
     metering = Metering(method="nvml_energy", scope="gpu", about="a GPU", price_per_kwh=0.4, currency="EUR")
     h = replace(history(new_run().begin()), power={"gpu": gpu, "system": system}, metering=metering)
     h = replace(h, marks={"throttled": 2}, voided=1)
-    found = spending(summarise(h), h)
+    found = build_spending(summarise(h), h)
     by_scope = {m.scope: m for m in found.metered}
     board = by_scope["the GPU's board"]
     assert board.total == "1.00 kWh, 0.4000 EUR"
@@ -198,16 +200,16 @@ def test_every_scope_that_was_metered_has_its_phases_its_coverage_and_its_cost(n
     assert "by NVML's energy counter, 90% of" in board.about
     assert "its joules are included" in board.about
     assert by_scope["the whole system"].total == "2.00 kWh, 0.8000 EUR"
-    assert ("trials held back", "2 throttled") in found.facts
-    assert ("run again because of it", "1 trial") in found.facts
-    assert spending(summarise(h), h, Price(1.0)).metered[0].total == "1.00 kWh, 1.00"  # the command's price wins
+    assert ("marked trials", "2 throttled") in found.facts
+    assert ("discarded and run again", "1 trial") in found.facts
+    assert build_spending(summarise(h), h, Price(1.0)).metered[0].total == "1.00 kWh, 1.00"  # the command's price wins
     text = render_html(summarise(h), h)
     assert "Energy of the GPU&#39;s board, by activity" in text
-    assert "nothing is scaled up for it" in text
+    assert "nothing is scaled up for them" in text
 
 
 def test_nothing_known_is_no_share():
-    assert shares({"a": (None, "?"), "b": (0.0, "0")}) == ()
+    assert build_shares({"a": (None, "?"), "b": (0.0, "0")}) == ()
 
 
 def test_a_price_has_enough_digits():
@@ -217,7 +219,7 @@ def test_a_price_has_enough_digits():
 
 def test_the_best_file_of_a_run_without_a_keep_is_the_baseline(new_run):
     h = history(new_run().begin().evaluated("lr", 0.001, 3.5))
-    found = best_file(summarise(h), h)
+    found = build_best_file(summarise(h), h)
     assert found is not None
     assert found.is_baseline
     assert found.changed is None
@@ -226,7 +228,7 @@ def test_the_best_file_of_a_run_without_a_keep_is_the_baseline(new_run):
 
 def test_the_changed_line_is_the_changed_knobs(night):
     h = history(night)
-    found = best_file(summarise(h), h)
+    found = build_best_file(summarise(h), h)
     assert found is not None
     assert [line for line, changed in found.lines if changed] == ["d_model = 768"]
 
@@ -238,9 +240,9 @@ def test_a_string_stays_one_in_toml(text):
     assert tomllib.loads(f"x = {toml_value(text)}") == {"x": text}
 
 
-def test_ids_are_counted_anew_and_point_to_the_same_objects():
+def test_ids_are_renumbered_from_1_and_refer_to_the_same_objects():
     doc = {"id": "p1007", "a": [{"id": "p1003"}, {"id": "p1007"}], "text": "p1003", "n": 1}
-    assert renumbered(doc) == {"id": "p1", "a": [{"id": "p2"}, {"id": "p1"}], "text": "p1003", "n": 1}
+    assert renumber_ids(doc) == {"id": "p1", "a": [{"id": "p2"}, {"id": "p1"}], "text": "p1003", "n": 1}
 
 
 def test_words():
@@ -258,4 +260,4 @@ def test_words():
 def test_a_run_over_midnight_names_both_days():
     rows = (Row(1, "blocked", ts="2026-11-20T23:00:00Z"), Row(2, "blocked", ts="2026-11-21T01:30:00Z"))
     h = History("origin", (), rows=rows)
-    assert list(identity(summarise(h), h))[-1] == "2026-11-20 23:00 to 2026-11-21 01:30 UTC"
+    assert list(describe_run(summarise(h), h))[-1] == "2026-11-20 23:00 to 2026-11-21 01:30 UTC"

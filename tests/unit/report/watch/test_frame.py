@@ -1,4 +1,4 @@
-"""The frames of `autoresearch watch`, from fixed histories: what they say, and that they fit and only show."""
+"""The frames of `autoresearch watch`, from fixed histories: their text, their size, and escaping."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from autoresearch.core.records import ProposalRecord, Proposed
 from autoresearch.errors import JournalDamaged
 from autoresearch.report import History, OpenTrial, Row, summarise
 from autoresearch.report.sparkline import FAILED
-from autoresearch.report.watch.eta import clock, elapsed_s, left_s, roughly, typical_s
-from autoresearch.report.watch.frame import frame
-from autoresearch.report.watch.screen import group
+from autoresearch.report.watch.eta import elapsed_s, estimate_left_s, format_clock, format_estimate, median_iteration_s
+from autoresearch.report.watch.frame import render_frame
+from autoresearch.report.watch.screen import unwrapped
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.storage.progress_file import ProgressSnapshot
 from autoresearch.testing.fake_meter import fake_power
@@ -80,27 +80,27 @@ PROPOSED = Proposed(
     propose_wall_s=0.0,
 )
 PROGRESS = ProgressSnapshot(pid=7, iter=7, phase="train", fraction=0.5, tokens_per_s=18432.2)
-SIGHT = Snapshot(Path("runs/tiny"), NOW, NIGHT, summarise(NIGHT), PROPOSED, alive=True, progress=PROGRESS)
+SNAPSHOT = Snapshot(Path("runs/tiny"), NOW, NIGHT, summarise(NIGHT), PROPOSED, alive=True, progress=PROGRESS)
 
 
 def of(history: History, **changes: object) -> Snapshot:
     fields = {"proposed": None, "progress": None, **changes}
-    return replace(SIGHT, history=history, summary=summarise(history), **fields)
+    return replace(SNAPSHOT, history=history, summary=summarise(history), **fields)
 
 
 def shown(snapshot: Snapshot, width: int = 80, height: int | None = 24) -> str:
-    return "\n".join(line.plain.rstrip() for line in frame(snapshot, width, height))
+    return "\n".join(line.plain.rstrip() for line in render_frame(snapshot, width, height))
 
 
-def told(snapshot: Snapshot) -> str:
-    """The headline, and what is between it and the numbers."""
+def headline_of(snapshot: Snapshot) -> str:
+    """The headline, and the lines between it and the numbers."""
     return shown(snapshot).partition("\n")[2].partition("\nbaseline  ")[0].strip()
 
 
 def test_a_night_in_80_columns():
-    assert shown(SIGHT).splitlines() == [
+    assert shown(SNAPSHOT).splitlines() == [
         "runs/tiny  proposer hybrid                                              23:41:07",
-        "Running: iteration 7 of 10, about 18 min to go, until 23:59.",
+        "Running: iteration 7 of 10, about 18 min left, until 23:59.",
         "",
         "now         lr = 0.0012, by nim, for 1 min 40 s",
         "            ━━━━━━━━━━━━━━━───────────────  50%  training, 18,432 tokens/s",
@@ -122,12 +122,12 @@ def test_a_night_in_80_columns():
         "5     lr = 0.001              -        -        R6_novelty       0.50 s",
         "6     beta2 = 0.99            1.9990   +0.05%   revert           5 min 00 s",
         "",
-        "q leaves; the run goes on",
+        "q quits; the run continues",
     ]
 
 
 def test_120_columns_have_room_for_the_reasons():
-    lines = shown(SIGHT, 120, 24).splitlines()
+    lines = shown(SNAPSHOT, 120, 24).splitlines()
     assert lines[0].endswith("23:41:07")
     assert len(lines[0]) == 120
     (heading,) = (line for line in lines if line.startswith("iter"))
@@ -140,8 +140,8 @@ def test_120_columns_have_room_for_the_reasons():
 @pytest.mark.parametrize("height", [1, 2, 3, 5, 8, 11, 13, 16, 20, 24, 36, 50, 100])
 def test_a_frame_fits(width, height):
     many = replace(NIGHT, rows=tuple(replace(ROWS[n % 6], iter=n + 1) for n in range(2000)), iters_requested=3000)
-    for snapshot in (SIGHT, of(many), Snapshot(Path("x" * 300), NOW), replace(SIGHT, watts=312.0)):
-        lines = frame(snapshot, width, height)
+    for snapshot in (SNAPSHOT, of(many), Snapshot(Path("x" * 300), NOW), replace(SNAPSHOT, watts=312.0)):
+        lines = render_frame(snapshot, width, height)
         assert len(lines) <= height
         assert all(cell_len(line.plain) <= width for line in lines)
 
@@ -156,20 +156,20 @@ def test_a_taller_terminal_shows_more_iterations_and_then_more_counts():
 
 
 def test_a_frame_that_is_printed_has_no_footer_and_no_empty_lines_at_its_end():
-    lines = shown(SIGHT, 80, None).splitlines()
+    lines = shown(SNAPSHOT, 80, None).splitlines()
     assert lines[-1].startswith("6 ")
 
 
-def test_what_is_running_stands_in_two_lines_whatever_it_is():
-    validating = replace(SIGHT, progress=replace(PROGRESS, phase="validate", fraction=1.0))
+def test_the_activity_always_takes_two_lines():
+    validating = replace(SNAPSHOT, progress=replace(PROGRESS, phase="validate", fraction=1.0))
     assert "━" * 30 + " 100%  validating, 18,432 tokens/s" in shown(validating)
-    nothing_heard = shown(replace(SIGHT, progress=None)).splitlines()
-    assert nothing_heard[3] == "now         lr = 0.0012, by nim, for 1 min 40 s"
-    assert nothing_heard[4] == " " * 12 + "─" * 30
+    no_progress = shown(replace(SNAPSHOT, progress=None)).splitlines()
+    assert no_progress[3] == "now         lr = 0.0012, by nim, for 1 min 40 s"
+    assert no_progress[4] == " " * 12 + "─" * 30
     between = shown(of(replace(NIGHT, open_trial=None))).splitlines()
-    assert between[3] == "now         the next change is being chosen"
-    assert between[4] == nothing_heard[4]
-    assert between[6] == nothing_heard[6]
+    assert between[3] == "now         waiting for the next proposal"
+    assert between[4] == no_progress[4]
+    assert between[6] == no_progress[6]
 
 
 def test_the_baseline_is_measured_first():
@@ -179,58 +179,58 @@ def test_the_baseline_is_measured_first():
     assert "now         the baseline, for 3 s\n" in text
     assert "baseline    not measured yet" in text
     assert "best" not in text
-    assert "baseline comes next" in shown(of(replace(first, open_trial=None)))
+    assert "the baseline is next" in shown(of(replace(first, open_trial=None)))
 
 
 def test_before_the_first_keep():
     none = shown(of(replace(NIGHT, rows=())))
-    assert "best        nothing else is measured yet" in none
+    assert "best        no candidate is measured yet" in none
     reverts = shown(of(replace(NIGHT, rows=ROWS[1:2])))
     assert "best        no keep yet; the lowest measurement is 2.0000, the baseline's own" in reverts
 
 
-def test_nobody_has_run_here():
+def test_no_run_has_started_here():
     text = shown(Snapshot(Path("runs/x"), NOW, alive=False))
-    assert "Nothing has run here yet. Waiting for the first record." in text
+    assert "No run has started here yet. Waiting for the first record." in text
     assert "now" not in text
 
 
 def test_a_daemon_that_starts_shows_what_it_prepares():
     starting = Snapshot(Path("runs/x"), NOW, alive=True, starting=True)
-    assert told(starting).startswith("A daemon is starting here.")
+    assert headline_of(starting).startswith("A daemon is starting in this run directory.")
     assert "now         corpus, device and trial server" in shown(starting)
     preparing = replace(starting, progress=ProgressSnapshot(7, None, "tokenizing", 0.4, None))
     assert "now         tokenizing\n            ━━━━━━━━━━━━──────────────────  40%" in shown(preparing)
     again = of(replace(NIGHT, state="complete", open_trial=None), starting=True)
-    assert told(again).startswith("A daemon is starting here.")
+    assert headline_of(again).startswith("A daemon is starting in this run directory.")
 
 
-def test_a_daemon_that_died_is_called_dead():
-    dead = told(of(NIGHT, alive=False))
-    assert dead.startswith("Interrupted: 6 of 10 iterations closed, 25 min 00 s of work. Nobody writes this\nrun;")
+def test_a_daemon_that_died_is_interrupted():
+    dead = headline_of(of(NIGHT, alive=False))
+    assert dead.startswith("Interrupted: 6 of 10 iterations closed, 25 min 00 s of work. No process is\nrunning it;")
     assert "now" not in dead
-    assert told(of(replace(NIGHT, state="paused"), alive=False)).startswith("Interrupted: ")
-    assert told(of(NIGHT, alive=None)).startswith("Running: iteration 7 of 10")  # a bare file: nobody can say
+    assert headline_of(of(replace(NIGHT, state="paused"), alive=False)).startswith("Interrupted: ")
+    assert headline_of(of(NIGHT, alive=None)).startswith("Running: iteration 7 of 10")  # a bare file: unknown
 
 
 def test_a_pause_and_one_that_is_coming():
-    coming = told(replace(SIGHT, suspender=True))
-    assert coming.startswith("Running: iteration 7 of 10. pause.flag is there: it pauses after this trial.")
+    coming = headline_of(replace(SNAPSHOT, pause_requested=True))
+    assert coming.startswith("Running: iteration 7 of 10. pause.flag exists: the run pauses after this trial.")
     paused = replace(NIGHT, state="paused", stop_reason="pause.flag is there", open_trial=None)
-    text = " ".join(told(of(paused, suspender=True)).split())
+    text = " ".join(headline_of(of(paused, pause_requested=True)).split())
     assert text.startswith("Paused (pause.flag is there): 6 of 10 iterations closed")
-    assert text.endswith("`autoresearch resume` lets it go on.")
+    assert text.endswith("`autoresearch resume` continues it.")
 
 
 def test_the_end_stays_on_the_screen():
     stopped = replace(NIGHT, state="stopped", stop_reason="it is 06:30", open_trial=None)
-    assert told(of(stopped, alive=False)) == "Stopped after 6 of 10 iterations: it is 06:30."
+    assert headline_of(of(stopped, alive=False)) == "Stopped after 6 of 10 iterations: it is 06:30."
     complete = replace(NIGHT, state="complete", open_trial=None, iters_requested=6)
-    assert told(of(complete, alive=False)).startswith("Complete: 6 of 6 iterations closed")
+    assert headline_of(of(complete, alive=False)).startswith("Complete: 6 of 6 iterations closed")
 
 
 def test_watts_are_shown_where_they_are_known():
-    assert "power" not in shown(SIGHT)
+    assert "power" not in shown(SNAPSHOT)
     assert "power       312 W while the last trial trained\n" in shown(of(NIGHT, watts=312.4))
     power = {"gpu": {"train": fake_power(3.6e6)}, "system": {"train": fake_power(7.2e6, scope="system")}}
     text = " ".join(shown(of(replace(NIGHT, power=power), watts=312.4)).split())
@@ -239,12 +239,12 @@ def test_watts_are_shown_where_they_are_known():
     assert "power       1.0000 kWh of the GPU's board so far" in shown(of(replace(NIGHT, power=power)))
 
 
-def test_a_problem_is_told_with_what_to_try():
+def test_a_problem_is_shown_with_its_hint():
     snapshot = Snapshot(Path("x"), NOW, alive=True, problem=JournalDamaged("x: line 3 is damaged", hint="look"))
-    assert told(snapshot).splitlines()[0] == "x: line 3 is damaged (try: look)"
+    assert headline_of(snapshot).splitlines()[0] == "x: line 3 is damaged (try: look)"
 
 
-def hostile_sights() -> list[Snapshot]:
+def hostile_snapshots() -> list[Snapshot]:
     bad = {"reason": HOSTILE, "why": HOSTILE, "source": HOSTILE}
     rows = (
         *ROWS,
@@ -261,15 +261,15 @@ def hostile_sights() -> list[Snapshot]:
         replace(of(night, proposed=proposed, progress=progress), path=path),
         of(replace(night, state="stopped", stop_reason=HOSTILE)),
         of(replace(night, state="paused", stop_reason=HOSTILE)),
-        replace(SIGHT, problem=JournalDamaged(HOSTILE, hint=HOSTILE)),
+        replace(SNAPSHOT, problem=JournalDamaged(HOSTILE, hint=HOSTILE)),
         Snapshot(path, NOW, alive=True, starting=True, progress=ProgressSnapshot(7, None, HOSTILE, 0.5, None)),
     ]
 
 
-@pytest.mark.parametrize("snapshot", hostile_sights(), ids=range(5))
+@pytest.mark.parametrize("snapshot", hostile_snapshots(), ids=range(5))
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 50), (200, None)])
-def test_nothing_that_a_model_wrote_can_act(snapshot, width, height):
-    lines = frame(snapshot, width, height)
+def test_text_of_a_model_cannot_control_the_terminal(snapshot, width, height):
+    lines = render_frame(snapshot, width, height)
     assert all(line.plain.isprintable() for line in lines)
     assert all(cell_len(line.plain) <= width for line in lines)
     assert "[bold]" in shown(snapshot, width, height) or "\\x1b[2J" in shown(snapshot, width, height)
@@ -278,50 +278,55 @@ def test_nothing_that_a_model_wrote_can_act(snapshot, width, height):
 def printed(snapshot: Snapshot, **how: object) -> str:
     file = io.StringIO()
     console = Console(file=file, width=80, force_terminal=True, markup=False, highlight=False, emoji=False, **how)
-    console.print(group(frame(snapshot, 80, 24)))
+    console.print(unwrapped(render_frame(snapshot, 80, 24)))
     return file.getvalue()
 
 
-def test_colour_says_nothing_that_words_do_not():
-    colourful, plain = printed(SIGHT, color_system="standard"), printed(SIGHT, no_color=True, color_system="standard")
+def test_colour_carries_no_information_of_its_own():
+    colourful, plain = (
+        printed(SNAPSHOT, color_system="standard"),
+        printed(SNAPSHOT, no_color=True, color_system="standard"),
+    )
     assert "\x1b[32m" in colourful  # a keep
     assert "\x1b[3" not in plain
-    assert shown(SIGHT).split() == "".join(part.partition("m")[2] for part in f"m{plain}".split("\x1b[")).split()
+    assert shown(SNAPSHOT).split() == "".join(part.partition("m")[2] for part in f"m{plain}".split("\x1b[")).split()
 
 
-# How long it may still take.
+# The remaining time.
 
 
 def test_the_pace_is_the_median_of_what_was_closed():
-    assert typical_s(NIGHT) == 300.0
-    assert left_s(NIGHT, NOW) == 4 * 300.0 - 100.0
-    assert left_s(replace(NIGHT, open_trial=None), NOW) == 1200.0
-    assert left_s(replace(NIGHT, open_trial=OpenTrial(7, ago(10_000))), NOW) == 900.0  # late, not earlier than late
-    assert left_s(replace(NIGHT, rows=(), open_trial=None), NOW) == 2900.0  # the baseline's
-    assert left_s(replace(NIGHT, iters_requested=3), NOW) == 0.0
+    assert median_iteration_s(NIGHT) == 300.0
+    assert estimate_left_s(NIGHT, NOW) == 4 * 300.0 - 100.0
+    assert estimate_left_s(replace(NIGHT, open_trial=None), NOW) == 1200.0
+    assert (
+        estimate_left_s(replace(NIGHT, open_trial=OpenTrial(7, ago(10_000))), NOW) == 900.0
+    )  # late, not earlier than late
+    assert estimate_left_s(replace(NIGHT, rows=(), open_trial=None), NOW) == 2900.0  # the baseline's
+    assert estimate_left_s(replace(NIGHT, iters_requested=3), NOW) == 0.0
 
 
-def test_nothing_known_is_nothing_promised():
-    assert left_s(replace(NIGHT, rows=(), baseline=None), NOW) is None
-    assert left_s(replace(NIGHT, iters_requested=None), NOW) is None
-    assert left_s(replace(NIGHT, rows=(replace(ROWS[0], wall_s=None),), baseline=None), NOW) is None
+def test_without_known_times_there_is_no_estimate():
+    assert estimate_left_s(replace(NIGHT, rows=(), baseline=None), NOW) is None
+    assert estimate_left_s(replace(NIGHT, iters_requested=None), NOW) is None
+    assert estimate_left_s(replace(NIGHT, rows=(replace(ROWS[0], wall_s=None),), baseline=None), NOW) is None
 
 
 @pytest.mark.parametrize("ts", [None, "", HOSTILE, "2026-11-21T23:00:00", ago(-5), "9" * 400])
-def test_what_is_no_time_has_no_age(ts):
+def test_an_invalid_time_has_no_age(ts):
     assert elapsed_s(ts, NOW) is None
 
 
-def test_an_estimate_is_as_fine_as_it_deserves():
-    assert roughly(20) == "less than a minute"
-    assert roughly(50) == "about 1 min"
-    assert roughly(3500) == "about 58 min"
-    assert roughly(3590) == "about 60 min"
-    assert roughly(7800) == "about 2 h 10 min"
+def test_an_estimate_is_in_whole_minutes():
+    assert format_estimate(20) == "less than a minute"
+    assert format_estimate(50) == "about 1 min"
+    assert format_estimate(3500) == "about 58 min"
+    assert format_estimate(3590) == "about 60 min"
+    assert format_estimate(7800) == "about 2 h 10 min"
 
 
 def test_the_time_of_day_names_the_day_where_it_must():
-    assert clock(NOW, 600) == "23:51"
-    assert clock(NOW, 3600) == "00:41"
-    assert clock(NOW, 86400) == "Sun 22 Nov 23:41"
-    assert clock(NOW, 1e15) == "some day"
+    assert format_clock(NOW, 600) == "23:51"
+    assert format_clock(NOW, 3600) == "00:41"
+    assert format_clock(NOW, 86400) == "Sun 22 Nov 23:41"
+    assert format_clock(NOW, 1e15) == "an unknown time"

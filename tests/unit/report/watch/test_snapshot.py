@@ -1,4 +1,4 @@
-"""What `autoresearch watch` reads: a trajectory that comes, grows, breaks, is replaced and goes; a lock; a flag."""
+"""The input of `autoresearch watch`: a trajectory that appears, grows, is damaged or replaced; a lock; a flag."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def follower_of() -> Iterator[Callable[[Path], Follower]]:
 
 
 @pytest.fixture
-def lookout_on() -> Iterator[Callable[[Path], SnapshotReader]]:
+def reader_of() -> Iterator[Callable[[Path], SnapshotReader]]:
     with ExitStack() as ends:
         yield lambda path: ends.enter_context(closing(SnapshotReader(path)))
 
@@ -75,16 +75,16 @@ def test_what_is_there_is_read_once_and_then_what_is_new(path, monkeypatch, foll
     path.write_bytes(b"".join(whole[:5]))
     follower = follower_of(path)
     assert len(follower.poll().records) == 5
-    decode_record: list[bytes] = []
-    monkeypatch.setattr(follow, "decode", lambda payload: decode_record.append(payload) or decode(payload))
+    decoded: list[bytes] = []
+    monkeypatch.setattr(follow, "decode", lambda payload: decoded.append(payload) or decode(payload))
     assert not follower.poll()
     append(path, whole[5] + whole[6])
-    news = follower.poll()
-    assert not news.anew
-    assert len(news.records) == len(decode_record) == 2
+    new = follower.poll()
+    assert not new.replaced
+    assert len(new.records) == len(decoded) == 2
 
 
-def test_nothing_is_there_yet_and_then_something_comes(tmp_path, path, follower_of):
+def test_a_trajectory_may_appear_later(tmp_path, path, follower_of):
     later = tmp_path / "not" / "yet" / "trajectory.jsonl"
     follower = follower_of(later)
     assert not follower.poll()
@@ -107,7 +107,7 @@ def test_a_line_that_is_being_written_is_waited_for(path, follower_of):
 
 
 @pytest.mark.parametrize("tail", [b'{"seq":2,"sta', b"\0" * 50, b'{"seq":2,"stage"\n', b"\0\0\n"])
-def test_what_a_crash_tore_is_passed_over_and_the_run_goes_on_behind_it(path, tail, follower_of):
+def test_what_a_crash_tore_is_passed_over_and_the_run_continues_behind_it(path, tail, follower_of):
     whole = lines(path)
     path.write_bytes(b"".join(whole[:2]) + tail)
     follower = follower_of(path)
@@ -115,45 +115,45 @@ def test_what_a_crash_tore_is_passed_over_and_the_run_goes_on_behind_it(path, ta
     os.truncate(path, len(whole[0] + whole[1]))  # the next start of the run
     assert not follower.poll()
     append(path, whole[2])
-    news = follower.poll()
-    assert not news.anew
-    assert len(news.records) == 1
+    new = follower.poll()
+    assert not new.replaced
+    assert len(new.records) == 1
 
 
-@pytest.mark.parametrize("how", ["renamed", "deleted", "directory"])
-def test_a_run_that_was_replaced_is_read_anew(path, how, tmp_path, follower_of):
+@pytest.mark.parametrize("way", ["renamed", "deleted", "directory"])
+def test_a_run_that_was_replaced_is_read_from_the_start(path, way, tmp_path, follower_of):
     whole = lines(path)
     follower = follower_of(path)
     follower.poll()
-    if how == "renamed":
+    if way == "renamed":
         path.rename(tmp_path / "old")
-    elif how == "deleted":
+    elif way == "deleted":
         path.unlink()
     else:
         shutil.rmtree(path.parent)
         path.parent.mkdir()
     path.write_bytes(b"".join(whole))  # as long as the old one was
-    news = follower.poll()
-    assert news.anew
-    assert len(news.records) == len(whole)
+    new = follower.poll()
+    assert new.replaced
+    assert len(new.records) == len(whole)
 
 
-def test_a_run_that_is_gone_is_forgotten(path, follower_of):
+def test_a_removed_run_is_reported_once(path, follower_of):
     follower = follower_of(path)
     follower.poll()
     path.unlink()
-    assert follower.poll().anew
+    assert follower.poll().replaced
     assert not follower.poll()
 
 
-def test_a_file_that_became_shorter_is_read_anew(path, follower_of):
+def test_a_file_that_became_shorter_is_read_from_the_start(path, follower_of):
     follower = follower_of(path)
     follower.poll()
     first = lines(path)[0]
     os.truncate(path, len(first))
-    news = follower.poll()
-    assert news.anew
-    assert len(news.records) == 1
+    new = follower.poll()
+    assert new.replaced
+    assert len(new.records) == 1
 
 
 def damage_the_second(whole: list[bytes]) -> None:
@@ -180,9 +180,9 @@ def of_another_version(whole: list[bytes]) -> None:
     ("harm", "words"),
     [
         (damage_the_second, "line 2 is damaged"),
-        (lose_the_second, "line 2 has number 2 where 1 comes next"),
-        (lose_the_first, "line 1 has number 1 where 0 comes next"),
-        (swap_meta, "line 1 is no meta record"),
+        (lose_the_second, "line 2 has number 2, expected 1"),
+        (lose_the_first, "line 1 has number 1, expected 0"),
+        (swap_meta, "line 1 is not a meta record"),
         (of_another_version, "line 2: "),
     ],
 )
@@ -203,10 +203,10 @@ def test_damage_is_named_once_read_and_remembered_until_the_file_changes(path, h
     assert len(follower.poll().records) == len(lines(path)) - 1
 
 
-def test_what_is_no_trajectory_is_named(tmp_path, follower_of):
+def test_a_file_that_is_not_a_trajectory_is_named(tmp_path, follower_of):
     path = tmp_path / "trajectory.jsonl"
     path.write_text('{"stage": "evaluated"}\n')
-    with pytest.raises(JournalError, match="no trajectory of this program"):
+    with pytest.raises(JournalError, match="not a trajectory of this program"):
         follower_of(path).poll()
     path.unlink()
     path.mkdir()
@@ -217,24 +217,24 @@ def test_what_is_no_trajectory_is_named(tmp_path, follower_of):
 # Everything together.
 
 
-def test_a_run_that_ended(run_dir, lookout_on):
-    snapshot = lookout_on(run_dir).poll()
+def test_a_run_that_ended(run_dir, reader_of):
+    snapshot = reader_of(run_dir).poll()
     assert snapshot.history.state == "complete"
     assert snapshot.summary.iterations == 3
     assert not snapshot.alive
     assert not snapshot.starting
 
 
-def test_a_look_sees_what_is_new(run_dir, path, lookout_on):
+def test_a_look_sees_what_is_new(run_dir, path, reader_of):
     whole = lines(path)
     cut_after(path, Evaluated)
-    lookout = lookout_on(run_dir)
-    first = lookout.poll()
+    reader = reader_of(run_dir)
+    first = reader.poll()
     assert first.history.state == "running"
-    assert first is not lookout.poll()
-    assert first.history is lookout.poll().history  # nothing new: nothing folded, nothing counted
+    assert first is not reader.poll()
+    assert first.history is reader.poll().history  # nothing new: nothing folded, nothing counted
     path.write_bytes(b"".join(whole))
-    assert lookout.poll().history.state == "complete"
+    assert reader.poll().history.state == "complete"
 
 
 def progress(run_dir: Path, pid: int, n: int | None) -> None:
@@ -260,66 +260,66 @@ def held(in_a_trial):
     lock.release()
 
 
-def test_the_progress_of_the_living_daemon_s_running_trial_is_believed(in_a_trial, held, lookout_on):
+def test_the_progress_of_the_living_daemon_s_running_trial_is_believed(in_a_trial, held, reader_of):
     run_dir, pid, n = in_a_trial
-    lookout = lookout_on(run_dir)
-    assert lookout.poll().alive
-    assert lookout.poll().progress is None
+    reader = reader_of(run_dir)
+    assert reader.poll().alive
+    assert reader.poll().progress is None
     progress(run_dir, pid, n)
-    assert lookout.poll().progress.fraction == 0.5
+    assert reader.poll().progress.fraction == 0.5
     progress(run_dir, pid + 1, n)
-    assert lookout.poll().progress is None  # of a daemon that was killed
+    assert reader.poll().progress is None  # of a daemon that was killed
     progress(run_dir, pid, n - 1)
-    assert lookout.poll().progress is None  # of a trial that is over
+    assert reader.poll().progress is None  # of a trial that is over
     progress(run_dir, pid, n)
     held.release()
-    assert lookout.poll().progress is None
-    assert not lookout.poll().alive
+    assert reader.poll().progress is None
+    assert not reader.poll().alive
 
 
-def test_a_lock_that_the_records_do_not_know_of_is_a_daemon_that_starts(in_a_trial, held, lookout_on):
+def test_a_lock_that_the_records_do_not_know_of_is_a_daemon_that_starts(in_a_trial, held, reader_of):
     run_dir, pid, _ = in_a_trial
-    assert not lookout_on(run_dir).poll().starting
+    assert not reader_of(run_dir).poll().starting
     held.release()
     held.acquire({"pid": pid + 1, "host": "desk"})
     progress(run_dir, pid + 1, None)
-    snapshot = lookout_on(run_dir).poll()
+    snapshot = reader_of(run_dir).poll()
     assert snapshot.starting
     assert snapshot.progress.phase == "train"
 
 
-def test_a_flag_is_seen(run_dir, lookout_on):
-    lookout = lookout_on(run_dir)
-    assert not lookout.poll().suspender
+def test_a_flag_is_seen(run_dir, reader_of):
+    reader = reader_of(run_dir)
+    assert not reader.poll().pause_requested
     (run_dir / PAUSE_FLAG).touch()
-    assert lookout.poll().suspender
+    assert reader.poll().pause_requested
 
 
-def test_a_bare_file_has_no_lock_and_no_flag(path, lookout_on):
+def test_a_bare_file_has_no_lock_and_no_flag(path, reader_of):
     (path.parent / PAUSE_FLAG).touch()
-    snapshot = lookout_on(path).poll()
+    snapshot = reader_of(path).poll()
     assert snapshot.history.state == "complete"
     assert snapshot.alive is None
-    assert not snapshot.suspender
+    assert not snapshot.pause_requested
 
 
-def test_damage_is_a_problem_that_can_pass(run_dir, path, lookout_on):
+def test_damage_is_a_problem_that_can_pass(run_dir, path, reader_of):
     whole = path.read_bytes()
-    lookout = lookout_on(run_dir)
-    lookout.poll()
+    reader = reader_of(run_dir)
+    reader.poll()
     path.unlink()
     path.write_bytes(b"x\n" + whole)
-    snapshot = lookout.poll()
+    snapshot = reader.poll()
     assert isinstance(snapshot.problem, JournalError)
     assert snapshot.history is None
     path.write_bytes(whole)
-    snapshot = lookout.poll()
+    snapshot = reader.poll()
     assert snapshot.problem is None
     assert snapshot.summary.iterations == 3
 
 
 @pytest.mark.parametrize(("last", "watts"), [(600.0, 60.0), (None, None)])
-def test_watts_are_of_the_newest_trial_while_it_trained(run_dir, path, lookout_on, last, watts):
+def test_watts_are_of_the_newest_trial_while_it_trained(run_dir, path, reader_of, last, watts):
     """Over the seconds that were metered, not over the whole of the trial; an older trial's would be stale."""
     records = [decode(payload) for payload in read(path).payloads]
     trials = [n for n, record in enumerate(records) if record.stage == "trial"]
@@ -328,19 +328,19 @@ def test_watts_are_of_the_newest_trial_while_it_trained(run_dir, path, lookout_o
         outcome = records[n].outcome.model_copy(update={"energy_j": 600.0, "trial_wall_s": 1000.0})
         records[n] = records[n].model_copy(update={"outcome": outcome, "power": {"train": train}})
     path.write_bytes(b"".join(seal(n, encode(record)) for n, record in enumerate(records)))
-    assert lookout_on(run_dir).poll().watts == watts
+    assert reader_of(run_dir).poll().watts == watts
 
 
-def test_looking_changes_nothing(run_dir, lookout_on):
+def test_looking_changes_nothing(run_dir, reader_of):
     def everything() -> dict[str, tuple[int, int, bytes]]:
         files = [p for p in run_dir.rglob("*") if p.is_file()]
         return {str(p): (p.stat().st_mtime_ns, p.stat().st_ino, p.read_bytes()) for p in files}
 
     before = everything()
-    lookout = lookout_on(run_dir)
-    lookout.poll()
-    lookout.poll()
-    lookout.close()
+    reader = reader_of(run_dir)
+    reader.poll()
+    reader.poll()
+    reader.close()
     assert everything() == before
 
 
@@ -358,7 +358,7 @@ def test_without_a_terminal_one_frame_is_printed(run_dir, capsys):
 
 def test_nothing_there_is_no_error(tmp_path, capsys):
     assert main(["watch", "--once", str(tmp_path / "none")]) == 0
-    assert "Nothing has run here yet." in capsys.readouterr().out
+    assert "No run has started here yet." in capsys.readouterr().out
 
 
 def test_damage_has_its_exit_code(run_dir, path, capsys):

@@ -1,4 +1,4 @@
-"""What the proposer repeated, what it ignored, and what the rails had to refuse. Pure."""
+"""Patterns in the proposals: what was repeated, what was ignored, and what the rails refused. Pure."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from dataclasses import dataclass
 from autoresearch.core.text import plural
 from autoresearch.report.format import format_share
 from autoresearch.report.history import History
-from autoresearch.report.html.coverage import Covered
+from autoresearch.report.html.coverage import KnobCoverage
 from autoresearch.report.html.text import NAME_CHARS, clean, format_value
 from autoresearch.report.summary import Summary
 
-SHOWN = 8
-RAILS = {
-    "R1_schema": "was no proposal in the agreed form",
+MAX_PAIRS = 8
+REFUSALS = {
+    "R1_schema": "did not match the proposal schema",
     "R2_menu": "named a knob that is not on the menu",
-    "R3_range": "asked for a value outside its range",
-    "R4_cross": "broke a rule over several knobs",
+    "R3_range": "had a value outside its range",
+    "R4_cross": "violated a constraint between knobs",
     "R5_diff_lint": "changed more or less than one line",
-    "R6_novelty": "was known already",
-    "R7_budget": "was too large or too slow",
+    "R6_novelty": "repeated a known proposal",
+    "R7_budget": "exceeded the memory or time budget",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
-    """Sentences and short lists, each empty where there is nothing to say."""
+class ProposalPatterns:
+    """Sentences and short lists, each empty if there is no such case."""
 
     repeats: str
-    pairs: tuple[tuple[str, int], ...]  # what was proposed more than once, and how often
+    pairs: tuple[tuple[str, int], ...]  # "knob = value" that was proposed more than once, and how often
     ignored_knobs: tuple[str, ...]
-    ignored_values: tuple[tuple[str, str], ...]  # knob, and its choices that were never tried
-    refused: tuple[tuple[str, str, int], ...]  # rail, in words, attempts
+    ignored_values: tuple[tuple[str, str], ...]  # knob, and those of its choices that were never tried
+    refused: tuple[tuple[str, str, int], ...]  # rail, the phrase for it, attempts
 
 
-def habits(s: Summary, history: History, covered: tuple[Covered, ...]) -> Habits:
+def build_proposal_patterns(s: Summary, history: History, coverage: tuple[KnobCoverage, ...]) -> ProposalPatterns:
     """Counted over the proposals of closed iterations."""
     pairs = [
         (f"{clean(p.knob, NAME_CHARS)} = {format_value(p.new_value)}", p.count) for p in s.top_pairs if p.count > 1
     ]
     refused = sorted(s.refused_attempts_by_rail.items(), key=lambda item: (-item[1], item[0]))
-    return Habits(
+    return ProposalPatterns(
         repeats=_repeats(s),
-        pairs=tuple(pairs[:SHOWN]),
+        pairs=tuple(pairs[:MAX_PAIRS]),
         ignored_knobs=tuple(clean(name, NAME_CHARS) for name in s.knobs_untouched),
-        ignored_values=tuple(_ignored(covered)),
-        refused=tuple((clean(rail, NAME_CHARS), RAILS.get(rail, "was refused"), n) for rail, n in refused),
+        ignored_values=tuple(_ignored_values(coverage)),
+        refused=tuple((clean(rail, NAME_CHARS), REFUSALS.get(rail, "was refused"), n) for rail, n in refused),
     )
 
 
@@ -54,7 +54,7 @@ def _repeats(s: Summary) -> str:
     if not proposals:
         return "Nothing was proposed."
     if not s.repeat_count:
-        return f"No proposal came twice: {plural(proposals, 'proposal')}, all different."
+        return f"No proposal was repeated: {plural(proposals, 'proposal')}, all distinct."
     share = format_share(s.repeat_count / proposals)
     return (
         f"{s.repeat_count:,} of {plural(proposals, 'proposal')} ({share}) repeated a value "
@@ -62,10 +62,10 @@ def _repeats(s: Summary) -> str:
     )
 
 
-def _ignored(covered: tuple[Covered, ...]) -> list[tuple[str, str]]:
-    """Choices that nobody tried, of the knobs that were touched; the others are named as a whole."""
+def _ignored_values(coverage: tuple[KnobCoverage, ...]) -> list[tuple[str, str]]:
+    """The untried choices of the knobs that were proposed; knobs that were never proposed are listed elsewhere."""
     found = []
-    for entry in covered:
+    for entry in coverage:
         left = [cell.label for cell in entry.cells if not cell.tried and not cell.is_baseline]
         if entry.tried and left and not entry.in_parts:
             found.append((clean(entry.domain.knob, NAME_CHARS), ", ".join(left)))

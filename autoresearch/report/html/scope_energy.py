@@ -1,4 +1,4 @@
-"""What the sensors saw of a run, scope by scope: its phases as shares, and how far the figure can be trusted. Pure."""
+"""The measured energy of a run by scope: its phases as shares, with method and coverage. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from autoresearch.core.power import JOULES_PER_KWH
 from autoresearch.report.energy import METHODS, SCOPES, SHARED, EnergyNumbers
 from autoresearch.report.format import format_duration, format_share
 from autoresearch.report.html.price import Price
-from autoresearch.report.html.share import Share, shares
+from autoresearch.report.html.share import Share, build_shares
 from autoresearch.report.html.text import format_kwh
 
-PHASES: Mapping[str, str] = {
+PHASE_LABELS: Mapping[str, str] = {
     "start": "starting trials",
     "train": "training",
     "validate": "validation",
@@ -23,8 +23,8 @@ PHASES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Metered:
-    """One scope. Two of them are never added: the machine's joules have the GPU's in them."""
+class ScopeEnergy:
+    """One scope. Scopes are never added: the joules of the machine include those of the GPU."""
 
     scope: str
     total: str
@@ -32,19 +32,21 @@ class Metered:
     phases: tuple[Share, ...]
 
 
-def metered(numbers: list[EnergyNumbers], price: Price | None) -> tuple[Metered, ...]:
-    """One entry per scope of which any joule is known, in the summary's order."""
-    return tuple(_one(e, e.energy_kwh, price) for e in numbers if e.energy_kwh is not None)
+def build_scope_energy(numbers: list[EnergyNumbers], price: Price | None) -> tuple[ScopeEnergy, ...]:
+    """One entry per scope with known joules, in the summary's order."""
+    return tuple(_of_scope(e, e.energy_kwh, price) for e in numbers if e.energy_kwh is not None)
 
 
-def _one(e: EnergyNumbers, energy_kwh: float, price: Price | None) -> Metered:
-    known = {PHASES.get(name, name): power.energy_j for name, power in e.phases.items()}
-    phases = shares({name: (joules, format_kwh((joules or 0.0) / JOULES_PER_KWH)) for name, joules in known.items()})
+def _of_scope(e: EnergyNumbers, energy_kwh: float, price: Price | None) -> ScopeEnergy:
+    known = {PHASE_LABELS.get(name, name): power.energy_j for name, power in e.phases.items()}
+    phases = build_shares(
+        {name: (joules, format_kwh((joules or 0.0) / JOULES_PER_KWH)) for name, joules in known.items()}
+    )
     total = f"{format_kwh(energy_kwh)}, {price.of(energy_kwh)}" if price else format_kwh(energy_kwh)
-    return Metered(SCOPES[e.scope], total, "; ".join(_about(e)), phases)
+    return ScopeEnergy(SCOPES[e.scope], total, "; ".join(_details(e)), phases)
 
 
-def _about(e: EnergyNumbers) -> Iterator[str]:
+def _details(e: EnergyNumbers) -> Iterator[str]:
     yield f"by {METHODS.get(e.method, e.method)}, {format_share(e.coverage)} of {format_duration(e.span_s)} metered"
     if e.mean_w is not None:
         yield f"{e.mean_w:.1f} W on average" + (f", at most {e.peak_w:.1f} W" if e.peak_w is not None else "")
