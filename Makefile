@@ -31,8 +31,6 @@ run: $(READY) ## run ten iterations of the loop on the CPU; RUN_FLAGS='--iters 2
 
 test: $(READY) check ## check the code and run the tests, all but the slow ones; PYTHON=python3.12 takes another Python
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_FLAGS)
-	@echo "Not run: the slow tests. To run them: make slow"
-	@echo "Not run: the tests listed above as SKIPPED, each for the reason that stands beside it; a GPU test needs CUDA."
 
 slow: $(READY) ## run the slow tests
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)

@@ -115,6 +115,7 @@ def test_every_path_of_the_package_table_exists() -> None:
 def test_every_file_named_on_the_map_exists() -> None:
     named = set(re.findall(r"`([\w/]+\.py)`", ARCHITECTURE))
     files = [str(path.relative_to(ROOT)) for path in (ROOT / "autoresearch").rglob("*.py")]
+    files += [str(path.relative_to(ROOT)) for path in (ROOT / "rails").glob("*.py")]
     assert len(named) > 10
     assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in files)] == []
 
