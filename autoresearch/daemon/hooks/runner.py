@@ -33,6 +33,7 @@ class Runner:
     log: Path
     say: Callable[[str], None]
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    max_log_bytes: int = MAX_LOG_BYTES
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _count: int = 0
 
@@ -95,7 +96,7 @@ class Runner:
 
     def _open_log(self) -> int:
         try:
-            if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
+            if self.log.exists() and self.log.stat().st_size > self.max_log_bytes:
                 self.log.replace(self.log.with_name(f"{self.log.name}.1"))
             return open_append(self.log)
         except OSError:  # a hook is worth more than its log

@@ -93,8 +93,10 @@ def test_a_pause_ends_when_the_flag_is_renamed(flag):
     assert not flag.exists()
 
 
-def test_where_nothing_can_be_watched_there_is_no_pause_to_wait_for(tmp_path):
-    RunControl(tmp_path / "nowhere" / PAUSE_FLAG).wait_while_paused()
+def test_without_a_directory_there_is_no_pause_to_wait_for(tmp_path):
+    polls: list[int] = []
+    RunControl(tmp_path / "nowhere" / PAUSE_FLAG, poll=lambda: polls.append(1)).wait_while_paused()
+    assert polls == []
 
 
 def test_a_pause_outlives_other_things_that_happen_in_the_directory(flag):
@@ -383,7 +385,10 @@ def test_the_window_ends_the_run_when_it_closes(flag):
 
 def test_a_pause_ends_when_the_window_closes(flag):
     flag.touch()
-    RunControl(flag, now=Clock(NIGHT), window=Window.parsed("23:00-07:00")).wait_while_paused()
+    control = RunControl(flag, now=Clock(NIGHT), window=Window.parsed("23:00-07:00"))
+    control.wait_while_paused()
+    assert control.stop_reason() == "it is 22:00, and the window is 23:00-07:00"
+    assert flag.exists()
 
 
 def test_what_is_spent_ends_the_run_after_everything_else(flag):

@@ -56,10 +56,9 @@ def test_a_manager_that_is_gone_is_no_error(address):
     assert not Notifier(address).tell(READY=1)
 
 
-def test_a_manager_that_does_not_read_holds_nothing_up(manager, monkeypatch):
+def test_a_manager_that_does_not_read_holds_nothing_up(manager):
     address, _end = manager
-    monkeypatch.setattr("autoresearch.daemon.systemd.notify.SEND_S", 0.01)
-    notifier = Notifier(address)
+    notifier = Notifier(address, timeout_s=0.01)
     assert SEND_S <= 1
     while notifier.tell(WATCHDOG=1):
         pass
