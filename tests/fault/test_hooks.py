@@ -19,12 +19,10 @@ import pytest
 from autoresearch.config.secrets import KEY_VARIABLE
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.hooks import supervise
-from autoresearch.daemon.hooks.notice import Surroundings, build_notice
-from autoresearch.daemon.hooks.runner import AT_ONCE, Runner
+from autoresearch.daemon.hooks.notice import RunInfo, build_notice
+from autoresearch.daemon.hooks.runner import MAX_RUNNING, Runner
 
-NOTICE = build_notice(
-    "finished", "complete", Trajectory(), Surroundings("box", "/night", "tiny", 2), "2026-11-21T22:00:00Z"
-)
+NOTICE = build_notice("finished", "complete", Trajectory(), RunInfo("box", "/night", "tiny", 2), "2026-11-21T22:00:00Z")
 HANGS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
 
@@ -119,10 +117,10 @@ def test_what_it_prints_acts_on_no_terminal(world):
 
 def test_too_many_at_once_are_told_to_nobody(world):
     hook = world.runner(SPEAK + "say('.')\n" + HANGS, timeout_s=3)
-    for _ in range(AT_ONCE + 1):
+    for _ in range(MAX_RUNNING + 1):
         hook.start(NOTICE)
     assert world.messages == [
-        f"on_event: {AT_ONCE} hooks are still running, so this is told to nobody: {NOTICE.message}",
+        f"on_event: {MAX_RUNNING} hooks are still running, so no hook is started for: {NOTICE.message}",
     ]
     hook.wait()
 
@@ -166,10 +164,10 @@ def test_a_daemon_that_is_killed_leaves_a_hook_that_ends_in_time(world):
     daemon = f"""
 import os, signal
 from pathlib import Path
-from autoresearch.daemon.hooks.notice import Surroundings, build_notice
+from autoresearch.daemon.hooks.notice import RunInfo, build_notice
 from autoresearch.daemon.hooks.runner import Runner
 from autoresearch.core.trajectory import Trajectory
-notice = build_notice("died", "killed", Trajectory(), Surroundings("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
+notice = build_notice("died", "killed", Trajectory(), RunInfo("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
 import sys
 Runner([sys.executable, "-c", {SPEAK + "say(str(os.getpid()))" + chr(10) + HANGS!r}, {str(world.fifo)!r}], 3,
        Path({str(world.log)!r}), print).start(notice)

@@ -69,7 +69,7 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
         assert (s.device, s.energy_j) == ("cpu", None)
         assert s.peak_bytes > 100 << 20
         assert s.trial_wall_s > 0
-    assert envelope.feeds_r7
+    assert envelope.prices_r7
 
     step_ms = {p.swept: p.speed.real_step_ms for p in envelope.points if p.speed}
     in_bf16 = next(p for p in envelope.points if p.swept == (8, 128, "bf16"))

@@ -28,7 +28,7 @@ def test_a_recipe_is_written_and_its_model_was_built(form, executable, cli, meas
     code, out, err = cli("export", "recipe", str(measured), "--format", form, "--out", str(file))
     assert (code, err) == (0, "")
     assert re.match(rf"{file}: {form}, (iteration|the baseline)", out)
-    assert "\nchecked: Megatron-core builds GPTModel of it" in out
+    assert "\nchecked: Megatron-core builds its GPTModel" in out
     assert os.access(file, os.X_OK) == executable
     assert cli("export", "recipe", str(measured), "--format", form, "--no-check")[1] == file.read_text()
 
@@ -80,7 +80,7 @@ def test_a_script_that_describes_another_model_is_refused(cli, measured, monkeyp
     monkeypatch.setattr("autoresearch.training.models.exported_model.parameter_shapes", refuse)
     code, out, err = cli("export", "recipe", str(measured))
     assert (code, out) == (1, "")
-    assert "builds no model of the script: no such layer\n  try: --no-check" in err
+    assert "cannot build the model of the script: no such layer\n  try: --no-check" in err
 
 
 def test_an_origins_log_is_no_run_to_export(cli):

@@ -144,10 +144,10 @@ def test_a_signal_ends_the_waiting_though_the_flag_stays(flag, number):
     assert control.pause_reason()
 
 
-# Who looks on while it waits.
+# Callbacks while it waits.
 
 
-def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
+def test_callbacks_are_called_at_every_poll_with_the_reason_to_stop(flag):
     told: list[str] = []
     looks: list[int] = []
     control = RunControl(flag, poll=lambda: looks.append(1), heartbeat=told.append)
@@ -161,18 +161,18 @@ def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
     assert len(looks) == len(told)
 
 
-def test_a_flag_is_a_wish(flag):
+def test_a_flag_is_a_request(flag):
     flag.touch()
     assert RunControl(flag).stop_or_pause_requested()
 
 
-def test_a_pause_is_told_of_while_it_lasts(flag):
+def test_the_heartbeat_continues_during_a_pause(flag):
     flag.touch()
     RunControl(flag, heartbeat=lambda _stopping: flag.unlink()).wait_while_paused()
     assert not flag.exists()
 
 
-def test_who_looks_on_and_fails_changes_nothing(flag):
+def test_a_callback_that_fails_changes_nothing(flag):
     def fails(_stopping: str) -> None:
         raise RuntimeError
 
@@ -220,11 +220,11 @@ def test_a_flag_that_says_now_does_not_wait_for_the_trial(flag):
 def test_any_other_flag_does_unless_the_settings_say_now(flag, shape):
     SHAPES[shape](flag)
     assert not RunControl(flag).suspend_wanted()
-    assert RunControl(flag, pauses_now=True).suspend_wanted()
+    assert RunControl(flag, pause_immediately=True).suspend_wanted()
 
 
 def test_without_a_flag_a_setting_alone_wants_nothing(flag):
-    assert not RunControl(flag, pauses_now=True).suspend_wanted()
+    assert not RunControl(flag, pause_immediately=True).suspend_wanted()
 
 
 def test_a_signal_lets_the_trial_run_for_as_long_as_the_settings_say(flag):
@@ -392,7 +392,7 @@ def test_a_pause_ends_when_the_window_closes(flag):
 
 
 def test_what_is_spent_ends_the_run_after_everything_else(flag):
-    control = RunControl(flag, now=Clock(NIGHT), until=NIGHT, spent=lambda: "1 of 1 kWh are spent")
+    control = RunControl(flag, now=Clock(NIGHT), until=NIGHT, spent_reason=lambda: "1 of 1 kWh are spent")
     assert control.stop_reason() == "it is 22:00"
     control.until = None
     assert control.stop_reason() == "1 of 1 kWh are spent"
@@ -401,7 +401,7 @@ def test_what_is_spent_ends_the_run_after_everything_else(flag):
 def test_a_pause_is_metered_and_ends_when_all_is_spent(flag):
     flag.touch()
     looks = []
-    control = RunControl(flag, poll=lambda: looks.append(flag.unlink()), spent=lambda: "spent" if looks else "")
+    control = RunControl(flag, poll=lambda: looks.append(flag.unlink()), spent_reason=lambda: "spent" if looks else "")
     control.wait_while_paused()
     assert looks == [None]
     flag.touch()

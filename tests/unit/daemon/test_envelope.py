@@ -83,9 +83,9 @@ class TestPoints:
     @pytest.mark.parametrize(
         ("axes", "words"),
         [
-            (Axes(batch_sizes=(8, 0)), "--batch-size 0 is no size"),
-            (Axes(seq_lens=(-5,)), "--seq-len -5 is no size"),
-            (Axes(precisions=("fp64",)), "--precision fp64 is none"),
+            (Axes(batch_sizes=(8, 0)), "--batch-size 0 is less than 1"),
+            (Axes(seq_lens=(-5,)), "--seq-len -5 is less than 1"),
+            (Axes(precisions=("fp64",)), "--precision fp64 is not a precision"),
         ],
     )
     def test_what_no_trainer_knows_is_refused_before_anything_begins(self, make_settings, axes, words) -> None:
@@ -275,8 +275,8 @@ class TestEnd:
 class TestForR7:
     def test_it_needs_the_baselines_own_point(self, make_settings) -> None:
         settings = make_settings()
-        assert not found(settings, axes=Axes((16,), (128,), ("fp32",))).feeds_r7
-        assert found(settings).feeds_r7
+        assert not found(settings, axes=Axes((16,), (128,), ("fp32",))).prices_r7
+        assert found(settings).prices_r7
 
     def test_a_baseline_that_could_not_run_is_no_hindrance(self, tmp_path: Path) -> None:
         """As with profile gb10-354m and trainer torch: the sweep may leave fp8 out."""

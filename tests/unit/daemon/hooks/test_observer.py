@@ -20,7 +20,7 @@ from autoresearch.core.records import Evaluated, Event, Paused, Stopped
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
 from autoresearch.daemon.hooks import Hooks
-from autoresearch.daemon.hooks.notice import REASON_CELLS, Notice, Surroundings, build_notice
+from autoresearch.daemon.hooks.notice import REASON_CELLS, Notice, RunInfo, build_notice
 from autoresearch.errors import BaselineFailed, ConfigError, LockHeld
 from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.fake_loop import fake_loop
@@ -29,7 +29,7 @@ from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 
 TS = "2026-11-21T22:00:00Z"
-AROUND = Surroundings("box", "/night", "tiny", 2)
+AROUND = RunInfo("box", "/night", "tiny", 2)
 FROM = 3e-4  # the baseline's learning rate
 
 
@@ -146,7 +146,7 @@ def test_a_command_that_is_not_there_is_said_and_costs_nothing(make_settings):
     settings = make_settings(on_event="/no/such/hook --loud")
     with Hooks(settings, said.append) as hooks:
         assert service.run(settings, hooks, make_backend=fake_backend) == "complete"
-    assert said[0] == "on_event: /no/such/hook is not there or cannot be executed"
+    assert said[0] == "on_event: /no/such/hook does not exist or cannot be executed"
 
 
 def test_a_continued_night_knows_what_was_before(settings, make_settings):
@@ -185,6 +185,6 @@ def test_whatever_was_said_a_notice_is_one_line_of_json_that_acts_on_no_terminal
 def test_the_last_hooks_are_waited_for_with_signs_of_life(make_settings):
     told: list[str] = []
     settings = make_settings(on_event=[sys.executable, "-c", "import time; time.sleep(1.5)"], iters=1)
-    with Hooks(settings, pytest.fail, waits=told.append) as hooks:
+    with Hooks(settings, pytest.fail, heartbeat=told.append) as hooks:
         service.run(settings, hooks, make_backend=fake_backend)
     assert len(told) >= 2

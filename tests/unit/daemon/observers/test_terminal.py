@@ -127,7 +127,7 @@ def test_a_trial_that_is_run_again_for_its_marks_is_told(void):
     outcome = Failure(cause=Cause.CRASHED, detail="")
     marks = ("contended", "slow")
     Terminal(9, stream).recorded(TrialEnded(ts=TS, trial=4, iter=2, seed=1, outcome=outcome, marks=marks, void=void))
-    told = "trial 4 ran contended and slow: it is run again, once\n"
+    told = "trial 4 ran contended and slow: it is repeated once\n"
     assert stream.getvalue() == (told if void else "")
 
 
@@ -160,19 +160,19 @@ def test_events_that_close_nothing_are_told_in_a_line():
     started = {"ts": TS, "pid": 1, "host": "desk", "boot_id": "b", "autoresearch_version": "1", "iters_requested": 9}
     assert line(Started(proposer="tpe", **started)) == "proposer tpe, 9 iterations\n"
     repaired = line(Started(proposer="tpe", torn_bytes=17, **started))
-    assert "17 torn bytes at the end of the trajectory were cut off and kept aside" in repaired
+    assert "17 torn bytes at the end of the trajectory were cut off and saved beside it" in repaired
     where = {"completed_iters": 1, "requested_iters": 9}
     assert line(Paused(ts=TS, reason="pause.flag is there", **where)).startswith("paused: pause.flag is there; ")
     aside = {"step": 40, "train_wall_s": 1.0, "val_wall_s": 0.0}
     for suspended, said in (
-        (Suspended(resumes_at=40, **aside), "the running trial is put aside after step 40\n"),
+        (Suspended(resumes_at=40, **aside), "the running trial is suspended after step 40\n"),
         (
             Suspended(resumes_at=None, problem="no space left", **aside),
-            "the running trial is ended in step 40 and begins again later: no space left\n",
+            "the running trial is ended in step 40 and later starts over: no space left\n",
         ),
         (
             Suspended(resumes_at=20, problem="no space left", **aside),
-            "the running trial is ended in step 40 and goes on from step 20 later: no space left\n",
+            "the running trial is ended in step 40 and later continues from step 20: no space left\n",
         ),
     ):
         assert line(TrialSuspended(ts=TS, trial=1, iter=1, seed=0, suspended=suspended)) == said
