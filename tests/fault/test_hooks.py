@@ -115,7 +115,7 @@ def test_what_it_prints_acts_on_no_terminal(world):
     assert world.messages == [f"on_event: the hook for finished (no. 1) ended with exit code 3; see {world.log}"]
 
 
-def test_too_many_at_once_are_told_to_nobody(world):
+def test_beyond_the_limit_no_hook_is_started(world):
     hook = world.runner(SPEAK + "say('.')\n" + HANGS, timeout_s=3)
     for _ in range(MAX_RUNNING + 1):
         hook.start(NOTICE)
@@ -125,7 +125,7 @@ def test_too_many_at_once_are_told_to_nobody(world):
     hook.wait()
 
 
-def test_a_command_that_is_gone_is_said(world, tmp_path):
+def test_a_missing_command_is_reported(world, tmp_path):
     hook = Runner([str(tmp_path / "gone")], 5, world.log, world.messages.append)
     hook.start(NOTICE)
     hook.wait()
@@ -150,7 +150,7 @@ def test_a_full_log_is_renamed(world):
     assert sorted(path.name for path in world.log.parent.iterdir()) == ["hooks.log", "hooks.log.1"]
 
 
-def test_a_machine_out_of_processes_is_said(world, monkeypatch):
+def test_a_machine_out_of_processes_is_reported(world, monkeypatch):
     def no_more(*_args: object, **_how: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -160,7 +160,7 @@ def test_a_machine_out_of_processes_is_said(world, monkeypatch):
 
 
 def test_a_daemon_that_is_killed_leaves_a_hook_that_ends_in_time(world):
-    """Its supervisor goes on without the daemon: the last word is heard, and nothing stays for ever."""
+    """Its supervisor continues without the daemon: the last notice arrives, and no process stays for ever."""
     daemon = f"""
 import os, signal
 from pathlib import Path
@@ -181,7 +181,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert not hook.is_running()
 
 
-def test_waiting_for_the_last_hook_is_told_each_second(world):
+def test_waiting_for_the_last_hook_calls_the_heartbeat_each_second(world):
     """A service manager takes silence at the end for a hang: the reports were waited for already."""
     told: list[float] = []
     runner = world.runner("import time; time.sleep(2.5)")

@@ -48,7 +48,7 @@ def test_a_recipe_of_another_corpus_is_66(cli, finished, small_corpus):
     assert "the run was measured on 0000000000000000" in err
 
 
-def test_a_vocabulary_that_nobody_knows_is_asked_for(cli, finished):
+def test_an_unknown_vocabulary_is_requested(cli, finished):
     code, _, err = cli("export", "recipe", str(finished))
     assert code == 78
     assert "--corpus CORPUS" in err
@@ -83,7 +83,7 @@ def test_a_script_that_describes_another_model_is_refused(cli, measured, monkeyp
     assert "cannot build the model of the script: no such layer\n  try: --no-check" in err
 
 
-def test_an_origins_log_is_no_run_to_export(cli):
+def test_an_origins_log_cannot_be_exported(cli):
     origin = Path(__file__).parents[2] / "assets" / "origin_trajectory.jsonl"
     code, _, err = cli("export", "recipe", str(origin))
     assert code == 74

@@ -7,7 +7,7 @@ import pytest
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
 
 
-def test_pause_and_resume_are_said_twice_without_harm(cli, finished):
+def test_pause_and_resume_can_be_repeated(cli, finished):
     said = [cli(command, str(finished))[:2] for command in ("pause", "pause", "resume", "resume")]
     assert said == [
         (0, f"{finished} pauses after its running trial\n"),
@@ -17,7 +17,7 @@ def test_pause_and_resume_are_said_twice_without_harm(cli, finished):
     ]
 
 
-def test_pause_now_says_that_it_does_not_wait_and_makes_of_a_pause_that_waits_one_that_does_not(cli, finished):
+def test_pause_now_makes_a_waiting_pause_immediate(cli, finished):
     flag = finished / PAUSE_FLAG
     said = [cli("pause", *words, str(finished))[:2] for words in ([], ["--now"], ["--now"], [])]
     assert said == [

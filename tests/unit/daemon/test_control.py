@@ -324,7 +324,7 @@ def test_the_next_time_that_the_clock_shows(clock_time, now, expected):
 # The commands pause and resume.
 
 
-def test_pause_and_resume_can_be_said_twice(tmp_path):
+def test_pause_and_resume_can_be_repeated(tmp_path):
     assert pause(tmp_path) is True
     assert pause(tmp_path) is False
     assert RunControl(tmp_path / PAUSE_FLAG).pause_reason()

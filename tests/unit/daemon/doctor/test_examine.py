@@ -45,7 +45,7 @@ def tree(directory: Path) -> dict[str, tuple[bytes, int]]:
 
 
 class TestComplete:
-    def test_every_check_is_made_and_told_in_its_order(self, examined: Examined, healthy) -> None:
+    def test_every_check_is_made_and_reported_in_order(self, examined: Examined, healthy) -> None:
         assert list(examined(healthy())) == [*ALWAYS, *MEASURED, *LAST]
 
     def test_without_a_prepared_corpus_there_is_no_yardstick_to_compare(self, examined: Examined, healthy) -> None:
@@ -135,7 +135,7 @@ class TestExitCode:
 
     @pytest.fixture
     def both(self, cli: Cli, no_torch: None, small_corpus: Path, run_dir: Path) -> Callable[..., tuple[int, int, str]]:
-        """The codes of both commands, and what the doctor said was wrong."""
+        """The codes of both commands, and what the doctor reported as wrong."""
 
         def call(*more: str) -> tuple[int, int, str]:
             flags = flags_of(run_dir, small_corpus, *more)

@@ -124,7 +124,7 @@ class TestAServerThatIsOfNoUse:
         check = poll()
         assert (check.state, check.facts["classifications"]) == ("warn", {"schema_invalid": 3})
 
-    def test_nobody_there(self, poll: Look) -> None:
+    def test_no_server(self, poll: Look) -> None:
         with refusing() as url:
             check = poll({"llm.base_url": url}, within_s=10.0)
         assert check.state == "warn"
@@ -202,7 +202,7 @@ class TestWhatARunWouldRefuse:
 
 
 @pytest.mark.parametrize("proposer", ["tpe", "random"])
-def test_who_needs_no_server_asks_none(poll: Look, server: FakeLlm, proposer: str) -> None:
+def test_a_proposer_without_an_llm_calls_no_server(poll: Look, server: FakeLlm, proposer: str) -> None:
     check = poll(proposer=proposer)
     assert (check.state, check.found) == ("ok", f"not needed: proposer {proposer}")
     assert server.requests == []

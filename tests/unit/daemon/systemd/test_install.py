@@ -108,7 +108,7 @@ def test_a_dry_run_touches_nothing(tmp_path):
     assert files(tmp_path) == SYSTEM_FILES
 
 
-def test_on_the_machine_itself_systemd_is_told(tmp_path):
+def test_on_the_machine_itself_systemd_is_called(tmp_path):
     calls = [step.argv for step in install_steps(system_place(), PROGRAM) if isinstance(step, CallProgram)]
     assert calls == [
         ("systemd-sysusers", "/etc/sysusers.d/autoresearch.conf"),
@@ -158,7 +158,7 @@ def test_an_enabled_unit_is_disabled_before_it_is_removed(tmp_path):
     assert ("systemctl", "--user", "disable", "autoresearch.service", "autoresearch@b.service") in calls
 
 
-def test_what_fails_is_said_with_the_program_s_own_words(tmp_path):
+def test_a_failure_shows_the_program_s_own_message(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(AutoresearchError, match=r"cannot write (?s:.)*with sudo"):

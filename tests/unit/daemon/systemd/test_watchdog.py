@@ -101,7 +101,7 @@ def test_a_trial_that_moves_is_fed_for_ever(unit, manager, clock):
         assert fed(unit, manager, clock, 50) > 0
 
 
-def test_a_trial_that_says_the_same_again_and_again_does_not_move(unit, manager, clock):
+def test_a_trial_that_repeats_the_same_progress_does_not_move(unit, manager, clock):
     unit.recorded(TRIAL)
     for _ in range(3):
         unit.progressed(training(0.5))
