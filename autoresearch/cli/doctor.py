@@ -1,4 +1,4 @@
-"""``autoresearch doctor``: one screen that says whether tonight will work."""
+"""``autoresearch doctor``: check on one screen whether a run would work."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LABELS = {"ok": "ok", "warn": "WARN", "fail": "FAIL"}
 
 
 def add(commands: Any) -> None:
-    """The command's parser."""
-    text = "whether tonight will work: server, trainer, memory, corpus, disk, lock, clock"
+    """Add the command ``doctor``."""
+    text = "check whether a run would work: LLM server, trainer, memory, corpus, disk, lock, clock"
     parser = add_command(commands, "doctor", doctor, text)
     add_settings(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """``autoresearch doctor``: 0 where the loop would run, else the code that it would end with."""
+    """``autoresearch doctor``; returns 0 where a run would work, else the exit code that it would end with."""
     from autoresearch.daemon.doctor import examine
 
     settings = resolve_args(args).settings
@@ -56,7 +56,7 @@ def _show(check: Check, color: bool) -> None:
 
 def _verdict(checks: list[Check], failed: int) -> str:
     if failed:
-        return f"The loop would not run: {failed} of {len(checks)} checks failed."
+        return f"The run would fail: {failed} of {len(checks)} checks failed."
     warnings = sum(check.state == "warn" for check in checks)
     noun = "warning" if warnings == 1 else "warnings"
-    return f"The loop would run, with {warnings} {noun}." if warnings else "The loop would run."
+    return f"The run would work, with {warnings} {noun}." if warnings else "The run would work."

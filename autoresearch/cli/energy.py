@@ -1,4 +1,4 @@
-"""``autoresearch energy``: integrate anyone's CSV of power over time."""
+"""``autoresearch energy``: integrate a CSV of power over time into kWh."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _text(f: EnergyFigures) -> str:
         f"scope {f.scope or 'unknown'}, method {f.method}, coverage {100 * f.coverage:.1f}%",
     ]
     if f.gaps and f.gap_s is not None:
-        lines.append(f"{plural(f.gaps, 'gap')} of more than {f.gap_s:g} s: what was used in them is not known")
+        lines.append(f"{plural(f.gaps, 'gap')} of more than {f.gap_s:g} s: the energy used in them is not known")
     if f.skipped:
         lines.append(f"{plural(f.skipped, 'line')} of {f.rows} could not be read")
     return "\n".join(lines)
@@ -61,5 +61,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds

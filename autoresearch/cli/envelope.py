@@ -1,4 +1,4 @@
-"""``autoresearch envelope``: measure how fast this device trains, and say where the answer lies."""
+"""``autoresearch envelope``: measure how fast this device trains, and print where the results are."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SETTINGS = ("profile", "dir", "corpus", "trainer", "device")  # a run's other fl
 
 def add(commands: Any) -> None:
     """The command ``envelope``."""
-    text = "how fast this device trains: batch_size x seq_len x precision; goes on where it was"
+    text = "how fast this device trains: batch_size x seq_len x precision; resumes a sweep"
     parser = add_command(commands, "envelope", envelope, text)
     add_settings(parser, SETTINGS)
-    for flag, kind in (("--batch-size", _sizes), ("--seq-len", _sizes), ("--precision", _words)):
+    for flag, kind in (("--batch-size", _sizes), ("--seq-len", _sizes), ("--precision", _split)):
         name = flag[2:].replace("-", "_")
         parser.add_argument(
             flag, type=kind, default=(), metavar="LIST", help=f"{name} to sweep, with commas (default: the menu's)"
@@ -29,10 +29,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--steps", type=_steps, default=20, metavar="N", help="timed steps of each kind per point (default: 20)"
     )
-    parser.add_argument("--fresh", action="store_true", help="measure anew; the old points are moved to archive/")
+    parser.add_argument("--fresh", action="store_true", help="measure again; the old points are moved to archive/")
     parser.add_argument("--json", action="store_true", help="print every point as JSON, progress to stderr")
     parser.add_argument(
-        "--plot", metavar="FILE", help="the picture, .png or .svg (default: envelope.png beside envelope.jsonl)"
+        "--plot", metavar="FILE", help="the plot, .png or .svg (default: envelope.png beside envelope.jsonl)"
     )
 
 
@@ -49,7 +49,7 @@ def envelope(args: argparse.Namespace) -> int:
     if plot:
         check_plot(plot)
     terminal = Terminal(0, sys.stderr if args.json else sys.stdout)
-    found = sweep(
+    result = sweep(
         settings,
         terminal,
         Axes(args.batch_size, args.seq_len, args.precision),
@@ -59,52 +59,54 @@ def envelope(args: argparse.Namespace) -> int:
     )
     terminal.done()
     if args.json:
-        print(envelope_json(found.points, found.peaks, found.conditions, found.ended))
+        print(envelope_json(result.points, result.peaks, result.conditions, result.ended))
     else:
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        print(f"\n{render_envelope(found.points, found.peaks, color=color)}\n")
-    _where_it_is(found, _plotted(found, plot), sys.stderr if args.json else sys.stdout)
-    return 130 if found.ended else 0
+        print(f"\n{render_envelope(result.points, result.peaks, color=color)}\n")
+    _print_paths(result, _draw_plot(result, plot), sys.stderr if args.json else sys.stdout)
+    return 130 if result.ended else 0
 
 
-def _plotted(found: Any, asked: Path | None) -> Path | None:
-    """The picture, where one was asked for or can be drawn; ``None`` if there is none."""
+def _draw_plot(result: Any, requested: Path | None) -> Path | None:
+    """Draw the requested plot, or the default one where matplotlib is installed; ``None`` if none was drawn."""
     from autoresearch.report.envelope_plot import check_plot, write_plot
 
-    path = asked or found.path.with_suffix(".png")
+    path = requested or result.path.with_suffix(".png")
     try:
         check_plot(path)
-    except AutoresearchError:  # nobody asked for one; what was asked for has been checked
+    except AutoresearchError:  # only the default plot is skipped: a requested one was checked before the sweep
         return None
-    if not any(p.speed for p in found.points):
+    if not any(p.speed for p in result.points):
         return None
-    c = found.conditions
-    write_plot(path, found.points, f"{c['device_kind']}, trainer {c['trainer']}, torch {c['versions'].get('torch')}")
+    c = result.conditions
+    write_plot(path, result.points, f"{c['device_kind']}, trainer {c['trainer']}, torch {c['versions'].get('torch')}")
     return path
 
 
-def _where_it_is(found: Any, plot: Path | None, stream: Any) -> None:
-    print(f"envelope  {found.path}", file=stream)
+def _print_paths(result: Any, plot: Path | None, stream: Any) -> None:
+    print(f"envelope  {result.path}", file=stream)
     if plot:
         print(f"plot      {plot}", file=stream)
-    batch_size, seq_len, precision = found.baseline
+    batch_size, seq_len, precision = result.baseline
     base = f"the baseline's {batch_size} x {seq_len} {precision}"
-    r7 = "these speeds" if found.feeds_r7 else f"FLOPs alone: {base} is not measured"
-    print(f"R7 prices time by {r7}", file=stream)
-    if found.ended:
-        left = found.planned - len(found.points)
-        print(f"ended by {found.ended}, {left} of {found.planned} points to go: the same command goes on", file=stream)
+    r7 = "these speeds" if result.prices_r7 else f"FLOPs alone: {base} is not measured"
+    print(f"R7 estimates time from {r7}", file=stream)
+    if result.ended:
+        left = result.planned - len(result.points)
+        print(
+            f"ended by {result.ended}, {left} of {result.planned} points to go: the same command resumes", file=stream
+        )
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(","))
 
 
 def _sizes(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in _words(text))
+        return tuple(int(word) for word in _split(text))
     except ValueError as e:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers as in 4,8,16") from e
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, for example 4,8,16") from e
 
 
 def _steps(text: str) -> int:

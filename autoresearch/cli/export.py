@@ -1,17 +1,17 @@
-"""``autoresearch export``: what of a run, or of a corpus, can be taken to NVIDIA's own trainers."""
+"""``autoresearch export``: write a run's best configuration, or a corpus, for NVIDIA's own trainers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from autoresearch.cli import export_dataset, export_recipe
-from autoresearch.cli.parsing import sentence
+from autoresearch.cli.parsing import as_sentence
 
 
 def add(commands: Any) -> None:
     """The command ``export`` with its kinds."""
     text = "the best configuration, or a corpus, for NVIDIA's own trainers"
-    parser = commands.add_parser("export", help=text, description=sentence(text))
+    parser = commands.add_parser("export", help=text, description=as_sentence(text))
     kinds = parser.add_subparsers(title="what to export", required=True, metavar="KIND")
     export_recipe.add(kinds)
     export_dataset.add(kinds)

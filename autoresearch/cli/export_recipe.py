@@ -46,7 +46,9 @@ def export_recipe(args: argparse.Namespace) -> int:
     vocab = _vocab_of(Path(args.corpus), records) if args.corpus else None
     recipe, form = build_recipe(records, steps=args.steps, vocab=vocab), FORMATS[args.format]
     text = form.render_script(recipe)
-    checked, said = _check_script(form.model_arguments(text), recipe.shape.params) if args.check else (False, "")
+    checked, check_result = (
+        _check_script(form.model_arguments(text), recipe.shape.params) if args.check else (False, "")
+    )
     if args.out:
         write_file(Path(args.out), f"{text.rstrip()}\n", form.mode)
     if args.json:
@@ -58,8 +60,8 @@ def export_recipe(args: argparse.Namespace) -> int:
         print(f"{args.out}: {args.format}, {what}, val_bpb {recipe.source.val_bpb:.4f}, {recipe.steps} steps")
     else:
         print(text.rstrip())
-    if said:
-        print(said, file=sys.stdout if args.out else sys.stderr)
+    if check_result:
+        print(check_result, file=sys.stdout if args.out else sys.stderr)
     return 0
 
 
@@ -75,7 +77,7 @@ def _vocab_of(path: Path, records: Sequence[Any]) -> int:
 
 
 def _check_script(arguments: Any, params: int) -> tuple[bool, str]:
-    """Whether the model that the script describes was built, and what to say of it."""
+    """Build the model that the script describes; returns whether that was possible, and one line about it."""
     from math import prod
 
     from autoresearch.training.models.exported_model import parameter_shapes
@@ -85,8 +87,8 @@ def _check_script(arguments: Any, params: int) -> tuple[bool, str]:
     except MissingPackage as e:
         return False, f"not checked: {e.what}"
     except (ValueError, TypeError, AssertionError) as e:
-        what = f"Megatron-core builds no model of the script: {e}"
-        raise AutoresearchError(what, hint="--no-check writes it all the same") from e
+        what = f"Megatron-core cannot build the model of the script: {e}"
+        raise AutoresearchError(what, hint="--no-check writes the script without this check") from e
     if built != params:
         raise AutoresearchError(f"the script describes a model of {built:,} parameters, the trial's has {params:,}")
-    return True, f"checked: Megatron-core builds GPTModel of it, with the trial's {params:,} parameters"
+    return True, f"checked: Megatron-core builds its GPTModel, with the {params:,} parameters of the trial"

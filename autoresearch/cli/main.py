@@ -1,6 +1,6 @@
-"""Where the program begins: the list of commands, and the only place that turns errors into text and exit codes.
+"""The entry point: the list of commands, and the only place that turns errors into text and exit codes.
 
-Everything here is imported by every command, ``--help`` too: what is heavy is imported inside the commands.
+Everything here is imported by every command, ``--help`` too: heavy modules are imported inside the commands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged tr
 69 package missing; 70 baseline failed; 71 trial server; 74 cannot read or write; 75 another daemon holds the run;
 76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
 
-# In the order of the help. Each adds a command, or a closely related pair, to the parser.
+# In the order of the help text. Each adds a command, or a closely related pair, to the parser.
 COMMANDS: tuple[Callable[[Any], None], ...] = (
     run.add,
     prepare.add,
@@ -39,13 +39,13 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
     command: Command = args.command
     try:
         code = command(args)
-        sys.stdout.flush()  # so that a reader who has left is noticed here and not at exit
+        sys.stdout.flush()  # so that a closed pipe is noticed here and not at exit
         return code
     except AutoresearchError as e:
         print(f"autoresearch: {e}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Where a command's text goes: to a terminal, to a file, or to nobody."""
+"""Output of a command: how it is rendered, how a file is written, and what happens without a reader."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from autoresearch.storage.run_dir import LOCK
 
 
 def discard_stdout() -> None:
-    """What is still to be written to stdout has no reader: let it go, so that the end of the process is quiet."""
+    """Redirect stdout to /dev/null: its reader is gone, and the flush at exit must not print an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextlib.contextmanager
 def without_gc() -> Iterator[None]:
-    """Without looking for garbage: reading 10,000 iterations keeps all that it makes, and takes half the time so."""
+    """Disable garbage collection: reading 10,000 iterations frees nothing and takes half the time without it."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -33,7 +33,7 @@ def without_gc() -> Iterator[None]:
 
 
 def write_file(path: Path, text: str, mode: int = 0o644) -> None:
-    """The file that ``--out`` names, whole or not at all."""
+    """Write the file that ``--out`` names, atomically. Raises ``AutoresearchError``."""
     from autoresearch.storage.files import atomic_write
 
     try:
@@ -43,8 +43,8 @@ def write_file(path: Path, text: str, mode: int = 0o644) -> None:
         raise AutoresearchError(f"cannot write {path}: {e.strerror}") from e
 
 
-def looks(path: Path, to_file: bool) -> dict[str, Any]:
-    """How wide and how colourful, and what the records cannot know: whether a daemon is at work on them."""
+def render_options(path: Path, to_file: bool) -> dict[str, Any]:
+    """Arguments of a text renderer: width, colour, and whether a daemon holds the run's lock."""
     from autoresearch.storage.lock import is_locked
 
     lock = path / LOCK

@@ -1,4 +1,4 @@
-"""``autoresearch pause`` and ``autoresearch resume``: put pause.flag into a run's directory, and take it away."""
+"""``autoresearch pause`` and ``autoresearch resume``: create pause.flag in a run directory, and remove it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from autoresearch.errors import AutoresearchError
 def add(commands: Any) -> None:
     """The commands ``pause`` and ``resume``."""
     for name, command, text in (
-        ("pause", pause, "pause a run after its running trial (touch pause.flag), or inside it (--now)"),
-        ("resume", resume, "let a paused run go on (remove pause.flag)"),
+        ("pause", pause, "pause a run after its running trial (creates pause.flag), or inside it (--now)"),
+        ("resume", resume, "continue a paused run (removes pause.flag)"),
     ):
         parser = add_command(commands, name, command, text)
         add_run_path(parser, "run directory")
         if command is pause:
-            parser.add_argument("--now", action="store_true", help="put the running trial aside at its next step")
+            parser.add_argument("--now", action="store_true", help="suspend the running trial at its next step")
 
 
 def pause(args: argparse.Namespace) -> int:
@@ -29,7 +29,7 @@ def pause(args: argparse.Namespace) -> int:
 
     run_dir = _run_dir(args)
     when = "inside its running trial" if args.now else "after its running trial"
-    print(f"{run_dir} {f'pauses {when}' if put_flag(run_dir, args.now) else 'is pausing already'}")
+    print(f"{run_dir} {f'pauses {when}' if put_flag(run_dir, args.now) else 'is paused or pausing already'}")
     return 0
 
 
@@ -38,7 +38,7 @@ def resume(args: argparse.Namespace) -> int:
     from autoresearch.storage.pause_flag import resume as take_flag
 
     run_dir = _run_dir(args)
-    print(f"{run_dir} {'goes on' if take_flag(run_dir) else 'was not paused'}")
+    print(f"{run_dir} {'continues' if take_flag(run_dir) else 'was not paused'}")
     return 0
 
 
@@ -46,5 +46,5 @@ def _run_dir(args: argparse.Namespace) -> Path:
     path = run_path(args)
     run_dir = path.parent if path.is_file() else path
     if not run_dir.is_dir():
-        raise AutoresearchError(f"{path} is no run directory", hint="name it: autoresearch pause RUN")
+        raise AutoresearchError(f"{path} is not a run directory", hint="name one: autoresearch pause RUN")
     return run_dir

@@ -63,5 +63,5 @@ def _fractions(text: str) -> tuple[float, float, float]:
     try:
         train, val, test = (float(part) for part in text.split(","))
     except ValueError as e:
-        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers as in 0.9,0.05,0.05") from e
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers, for example 0.9,0.05,0.05") from e
     return train, val, test

@@ -1,4 +1,4 @@
-"""``autoresearch run``: begin or continue a run, and say at its end how to go on."""
+"""``autoresearch run``: start or continue a run, and print at its end how to continue it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.cli.output import discard_stdout, looks
+from autoresearch.cli.output import discard_stdout, render_options
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.daemon.final_report import report_names
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """The command ``run``."""
-    parser = add_command(commands, "run", run, "begin or continue a run; a second Ctrl-C stops at once")
+    parser = add_command(commands, "run", run, "start or continue a run; a second Ctrl-C stops at once")
     add_settings(parser)
     parser.add_argument(
-        "--fresh", action="store_true", help="begin anew; the old run is moved to archive/, not deleted"
+        "--fresh", action="store_true", help="start over; the old run is moved to archive/, not deleted"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end, progress to stderr")
 
 
 def run(args: argparse.Namespace) -> int:
-    """``autoresearch run``. Where a service manager started it, that is told how it goes."""
+    """``autoresearch run``. Under a service manager it reports its state to it."""
     from autoresearch.daemon.systemd.notify import Notifier
 
     manager = Notifier.take(os.environ)
@@ -53,21 +53,21 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.daemon.observers.terminal import Terminal
     from autoresearch.daemon.recording import read_recording
     from autoresearch.daemon.systemd.unit import start_command, startup_warnings
-    from autoresearch.daemon.systemd.watchdog import WatchdogObserver, patience_s
+    from autoresearch.daemon.systemd.watchdog import WatchdogObserver, max_silence_s
     from autoresearch.machine import own_cgroup_path
     from autoresearch.storage.progress_file import ProgressFile
 
     settings = resolve_args(args).settings
     replies = read_recording(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
-    watchdog = WatchdogObserver(manager, settings.iters, patience_s(settings))
-    for mistake in startup_warnings() if manager.address else ():
-        terminal.notify(mistake)
+    watchdog = WatchdogObserver(manager, settings.iters, max_silence_s(settings))
+    for warning in startup_warnings() if manager.address else ():
+        terminal.notify(warning)
     with ExitStack() as ends:
         progress = ends.enter_context(closing(ProgressFile(settings.run_dir)))
         observers: list[Observer] = [terminal, watchdog, progress]
         if settings.on_event:
-            observers.append(ends.enter_context(Hooks(settings, terminal.notify, waits=watchdog.heartbeat)))
+            observers.append(ends.enter_context(Hooks(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
         ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies)
     watchdog.ended(ending)
     try:
@@ -77,8 +77,8 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
             for name in report_names(settings):
                 print(f"report      {settings.run_dir / name}")
             again = start_command(own_cgroup_path()) if manager.address else ""
-            print(_how_to_go_on(args.argv, settings, ending == "complete", again))
-    except OSError:  # the terminal was closed, and because of that the run has ended, in good order
+            print(_continue_command(args.argv, settings, ending == "complete", again))
+    except OSError:  # the terminal was closed, which has ended the run in good order
         discard_stdout()
     return 0
 
@@ -89,12 +89,16 @@ def _print_summary(run_dir: Path, as_json: bool) -> None:
     history = load(run_dir)
     summary = summarise(history)
     print(
-        summary_json(summary) if as_json else f"\n{render_status(summary, history, **looks(run_dir, False)).rstrip()}"
+        summary_json(summary)
+        if as_json
+        else f"\n{render_status(summary, history, **render_options(run_dir, False)).rstrip()}"
     )
 
 
-def _how_to_go_on(argv: Sequence[str], settings: Any, complete: bool, unit: str) -> str:
-    """The user's own command again, with more iterations if these are done; or the one that starts the unit."""
+def _continue_command(argv: Sequence[str], settings: Any, complete: bool, unit: str) -> str:
+    """The line with the command that continues the run: the user's own, with more iterations if all are done; or the
+    one that starts the unit.
+    """
     if unit:
         return f"to go further: raise iters, then {unit}" if complete else f"to continue: {unit}"
     words, skip = [], False

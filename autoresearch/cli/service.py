@@ -1,4 +1,4 @@
-"""``autoresearch service``: place the systemd units and everything that belongs to them, and take them away again."""
+"""``autoresearch service``: install the systemd units and what belongs to them, and remove them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.cli.parsing import add_command, sentence
+from autoresearch.cli.parsing import add_command, as_sentence
 
 if TYPE_CHECKING:
     from autoresearch.daemon.systemd.install import Place
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 NEXT_SYSTEM = """
 next:
   edit /etc/autoresearch/autoresearch.toml
-  usermod -aG autoresearch YOU              # who may pause a run and read its log
+  usermod -aG autoresearch YOU              # members may pause a run and read its log
   systemctl enable --now autoresearch       # or autoresearch@NAME, for /etc/autoresearch/NAME.toml
   systemctl status autoresearch             # iteration, best, state; journalctl -u autoresearch"""
 NEXT_USER = """
 next:
   edit ~/.config/autoresearch/autoresearch.toml
-  loginctl enable-linger                    # or the run ends when you log out
+  loginctl enable-linger                    # else the run ends when you log out
   systemctl --user enable --now autoresearch
   systemctl --user status autoresearch"""
-KEPT = "kept: {config}, the runs, and the user; docs/operations.md says how to remove them"
+KEPT = "kept: {config}, the runs, and the user; docs/operations.md shows how to remove them"
 
 
 def add(commands: Any) -> None:
     """The command ``service`` with its two kinds."""
-    text = "run every night under systemd: place the units, or remove them"
-    parser = commands.add_parser("service", help=text, description=sentence(text))
+    text = "run every night under systemd: install the units, or remove them"
+    parser = commands.add_parser("service", help=text, description=as_sentence(text))
     kinds = parser.add_subparsers(title="what to do", required=True, metavar="WHAT")
     for name, command, what in (
-        ("install", install, "place units, user, directories and an example of the settings; safe to run again"),
-        ("uninstall", uninstall, "stop, disable and remove the units; settings and runs stay"),
+        ("install", install, "install units, user, directories and example settings; safe to repeat"),
+        ("uninstall", uninstall, "stop, disable and remove the units; settings and runs are kept"),
     ):
         kind = add_command(kinds, name, command, what)
         kind.add_argument("--user", action="store_true", help="for your own user, without root")
@@ -55,8 +55,8 @@ def install(args: argparse.Namespace) -> int:
     known = drop_in_names()
     for name in args.drop_in:
         if name not in known or args.user:
-            which = "with --user there is none" if args.user else f"one of {', '.join(known)}"
-            raise ConfigError(f"--drop-in {name}: no such drop-in", hint=which)
+            hint = "--user has no drop-ins" if args.user else f"choose among {', '.join(known)}"
+            raise ConfigError(f"--drop-in {name}: no such drop-in", hint=hint)
     if not args.user and not args.prefix:
         check_visible([Path(sys.executable), Path(__file__)])
     program = [sys.executable, "-P", "-m", "autoresearch"]

@@ -1,4 +1,4 @@
-"""The settings on the command line: their flags, and the run that a command is about."""
+"""The settings on the command line: their flags, and the run directory that a command works on."""
 
 from __future__ import annotations
 
@@ -29,13 +29,18 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ("--until", "until", str, "end in good order at this local time, HH:MM"),
     ("--window", "window", str, "end in good order outside these local hours, HH:MM-HH:MM"),
     ("--max-kwh", "energy.max_kwh", float, "end in good order after this much energy"),
-    ("--max-hours", "max_hours", float, "end in good order after this many hours; a restart after a crash counts anew"),
-    ("--on-event", "on_event", str, "command that is told of best, paused, failed, finished, died (docs/hooks.md)"),
+    ("--max-hours", "max_hours", float, "end in good order after this many hours, counted from each start"),
+    (
+        "--on-event",
+        "on_event",
+        str,
+        "command that receives best, paused, failed, finished, died (docs/hooks.md)",
+    ),
 )
 
 
 def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
-    """The flags of the settings, or of some of them."""
+    """Add the flags of the settings, or of those in ``only``."""
     parser.add_argument("--config", metavar="FILE", help="your own TOML file of settings")
     for flag, name, kind, text in RUN_FLAGS:
         if only and name not in only:
@@ -46,12 +51,12 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> N
         dest="assignments",
         action="append",
         metavar="NAME=VALUE",
-        help="any other setting, as baseline.lr=1e-3",
+        help="any other setting, for example baseline.lr=1e-3",
     )
 
 
 def resolve_args(args: argparse.Namespace) -> Resolved:
-    """The effective settings. A command without their flags gets the profile's and the environment's."""
+    """The effective settings; without flags, those of file, environment and profile."""
     from autoresearch.config.resolve import parse_assignment, resolve
 
     flags = {name: getattr(args, f"flag_{name}", None) for _, name, _, _ in RUN_FLAGS}
@@ -62,10 +67,10 @@ def resolve_args(args: argparse.Namespace) -> Resolved:
 
 
 def add_run_path(parser: argparse.ArgumentParser, what: str) -> None:
-    """The argument RUN of the commands that are about a run which is there."""
+    """Add the argument RUN of commands that work on an existing run."""
     parser.add_argument("path", nargs="?", metavar="RUN", help=f"{what} (default: the profile's)")
 
 
 def run_path(args: argparse.Namespace) -> Path:
-    """What RUN names, or else the run directory of the settings."""
+    """The path given as RUN, or else the run directory of the settings."""
     return Path(args.path) if args.path else resolve_args(args).settings.run_dir

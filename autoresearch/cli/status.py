@@ -1,4 +1,4 @@
-"""``autoresearch status`` and ``autoresearch report``: looking at a run, at work or finished."""
+"""``autoresearch status`` and ``autoresearch report``: show a run, in progress or finished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from autoresearch.cli.output import looks, without_gc, write_file
+from autoresearch.cli.output import render_options, without_gc, write_file
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
 from autoresearch.errors import ConfigError, missing_extra
@@ -18,8 +18,8 @@ PAGE = "report.html"
 def add(commands: Any) -> None:
     """The commands ``status`` and ``report``."""
     for name, command, text in (
-        ("status", status, "where a run stands: best, counts, last iterations"),
-        ("report", report, "all that a run shows, one line per iteration"),
+        ("status", status, "state of a run: best, counts, last iterations"),
+        ("report", report, "the whole run, one line per iteration"),
     ):
         parser = add_command(commands, name, command, text)
         add_run_path(parser, "run directory or trajectory.jsonl")
@@ -28,35 +28,33 @@ def add(commands: Any) -> None:
         if name == "report":
             form.add_argument("--html", action="store_true", help=f"write one HTML file (default RUN/{PAGE})")
             parser.add_argument("--out", metavar="FILE", help="write to FILE instead of printing")
-            parser.add_argument(
-                "--price-per-kwh", type=price, metavar="PRICE", help="with --html: what the energy cost"
-            )
-            parser.add_argument("--currency", default="", help="of that price, as EUR")
+            parser.add_argument("--price-per-kwh", type=_price, metavar="PRICE", help="with --html: price of a kWh")
+            parser.add_argument("--currency", default="", help="currency of the price, for example EUR")
 
 
-def price(text: str) -> float:
-    """A price, for argparse."""
+def _price(text: str) -> float:
+    """Parse a price; a type for argparse."""
     value = float(text)
     if not 0 <= value < 1e9:  # false for NaN
-        raise argparse.ArgumentTypeError(f"{text} is no price")
+        raise argparse.ArgumentTypeError(f"{text} is not a price of 0 or more")
     return value
 
 
 def status(args: argparse.Namespace) -> int:
     """``autoresearch status``."""
-    return _poll(args, "status")
+    return _print_text(args, "status")
 
 
 def report(args: argparse.Namespace) -> int:
     """``autoresearch report``. Raises ``ConfigError`` for a price where none is shown."""
     if not args.html and (args.price_per_kwh is not None or args.currency):
-        what = "--price-per-kwh and --currency are of the HTML page, and --html is not given"
+        what = "--price-per-kwh and --currency only apply to the HTML page, and --html is not given"
         raise ConfigError(what, hint="add --html; for the text report run with --set energy.price_per_kwh=0.30")
-    return _page(args) if args.html else _poll(args, "report")
+    return _write_page(args) if args.html else _print_text(args, "report")
 
 
-def _page(args: argparse.Namespace) -> int:
-    """Write the morning report and say where it is."""
+def _write_page(args: argparse.Namespace) -> int:
+    """Write the HTML report and print its path."""
     from autoresearch.report import load, summarise
 
     try:
@@ -74,7 +72,7 @@ def _page(args: argparse.Namespace) -> int:
     return 0
 
 
-def _poll(args: argparse.Namespace, kind: str) -> int:
+def _print_text(args: argparse.Namespace, kind: str) -> int:
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
 
     path = run_path(args)
@@ -85,7 +83,7 @@ def _poll(args: argparse.Namespace, kind: str) -> int:
         text = summary_json(summary)
     else:
         render = render_status if kind == "status" else render_report
-        text = render(summary, history, **looks(path, bool(getattr(args, "out", None)))) + _flag_line(path)
+        text = render(summary, history, **render_options(path, bool(getattr(args, "out", None)))) + _flag_line(path)
     if getattr(args, "out", None):
         write_file(Path(args.out), f"{text.rstrip()}\n")
     else:
@@ -96,5 +94,5 @@ def _poll(args: argparse.Namespace, kind: str) -> int:
 def _flag_line(path: Path) -> str:
     from autoresearch.storage.run_dir import PAUSE_FLAG
 
-    asked = path.is_dir() and os.path.lexists(path / PAUSE_FLAG)
-    return f"\n{PAUSE_FLAG} is there: `autoresearch resume` removes it\n" if asked else ""
+    exists = path.is_dir() and os.path.lexists(path / PAUSE_FLAG)
+    return f"\n{PAUSE_FLAG} exists: `autoresearch resume` removes it\n" if exists else ""

@@ -1,4 +1,4 @@
-"""``autoresearch watch``: a run in a terminal, while it runs."""
+"""``autoresearch watch``: show a run live in a terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
 
-WIDTH = 80  # where there is no terminal
+WIDTH = 80  # columns without a terminal
 
 
 def add(commands: Any) -> None:
     """The command ``watch``."""
-    parser = add_command(commands, "watch", watch, "show a run in a terminal while it runs; q quits, the run continues")
+    parser = add_command(commands, "watch", watch, "show a run live in a terminal; q quits, the run continues")
     add_run_path(parser, "run directory or trajectory.jsonl")
-    parser.add_argument("--once", action="store_true", help="print one frame and end, as without a terminal")
+    parser.add_argument("--once", action="store_true", help="print one frame and exit, as without a terminal")
 
 
 def watch(args: argparse.Namespace) -> int:
@@ -31,7 +31,7 @@ def watch(args: argparse.Namespace) -> int:
     from autoresearch.report.watch.snapshot import SnapshotReader
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without these letters still shows the words
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character shows a replacement
     on_terminal = sys.stdout.isatty()
     console = Console(highlight=False, markup=False, emoji=False, width=None if on_terminal else WIDTH)
     with closing(SnapshotReader(run_path(args))) as reader:

@@ -1,4 +1,4 @@
-"""The user's hand on a run: pause.flag, signals, and the times at which a night should end."""
+"""When a run pauses or stops: pause.flag, signals, time limits and the energy limit."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from watchdog.observers import Observer
 from autoresearch.config.window import Window
 from autoresearch.storage.pause_flag import requests_immediate_pause
 
-POLL_INTERVAL_S = 1.0  # where the kernel cannot watch the directory (network file systems, no inotify left)
+POLL_INTERVAL_S = 1.0  # needed where inotify does not work (network file systems, no watch left)
 
 
 @dataclass(slots=True)
 class RunControl:
-    """Says when to pause and when to stop. The first signal lets the running trial finish, the second does not."""
+    """Decides when to pause and when to stop. The first signal lets the running trial finish, the second does not."""
 
     flag: Path
     until: datetime | None = None
     max_hours: float | None = None
-    pauses_now: bool = False  # whatever the flag says
-    drain_max_s: float | None = None
+    pause_immediately: bool = False  # inside the running trial, also where the flag does not ask for it
+    drain_max_s: float | None = None  # that a stop waits for the running trial
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = datetime.now
-    window: Window | None = None  # in which the local clock lets it work
-    spent: Callable[[], str] = lambda: ""  # why the run has used up what it may; empty to go on
+    window: Window | None = None  # hours of the local clock in which the run may work
+    spent_reason: Callable[[], str] = lambda: ""  # why the energy limit ends the run; empty to continue
     poll: Callable[[], None] = lambda: None  # called ten times a second wherever the daemon waits
-    heartbeat: Callable[[str], None] = lambda _stopping: None  # so is this, with the reason to stop
+    heartbeat: Callable[[str], None] = lambda _stop_reason: None  # called with every poll
     aborted: bool = False
     _signal: str = ""
     _signalled_at: float = 0.0
@@ -47,7 +47,7 @@ class RunControl:
         self._began = self.clock()
 
     def stop_reason(self) -> str:
-        """Why to end now; empty to go on."""
+        """Why the run should stop now; empty to continue."""
         if self._signal:
             return self._signal
         if self.until is not None and self.now() >= self.until:
@@ -56,40 +56,40 @@ class RunControl:
             return f"{self.max_hours:g} hours are over"
         if self.window is not None and not self.window.is_open(now := self.now()):
             return f"it is {now:%H:%M}, and the window is {self.window}"
-        return self.spent()
+        return self.spent_reason()
 
     def pause_reason(self) -> str:
-        """Anything called pause.flag pauses: a file, a directory, a dangling link."""
+        """Why the run should pause. Any entry called pause.flag counts: a file, a directory, a dangling link."""
         return f"{self.flag.name} is there" if os.path.lexists(self.flag) else ""
 
     def must_abort(self) -> bool:
-        """Asked by whoever waits for a trial: whether to end it now."""
-        self._poll(self.stop_reason())
+        """Whether the running trial should be killed now; called while a trial is waited for."""
+        self._run_callbacks(self.stop_reason())
         return self.aborted
 
     def stop_or_pause_requested(self) -> bool:
-        """Asked by whoever waits for an LLM: whether the user wants anything."""
-        stopping = self.stop_reason()
-        self._poll(stopping)
-        return bool(stopping or self.pause_reason())
+        """Whether a stop or a pause is requested; called while an LLM is waited for."""
+        stop_reason = self.stop_reason()
+        self._run_callbacks(stop_reason)
+        return bool(stop_reason or self.pause_reason())
 
-    def _poll(self, stopping: str) -> None:
-        with suppress(Exception):  # whoever looks on cannot stop the run
+    def _run_callbacks(self, stop_reason: str) -> None:
+        with suppress(Exception):  # an error of a callback must not end the run
             self.poll()
         with suppress(Exception):
-            self.heartbeat(stopping)
+            self.heartbeat(stop_reason)
 
     def suspend_requested(self) -> bool:
-        """Whether the running trial is not to be waited for: "now" in the flag, or a signal that has waited enough."""
+        """Whether to suspend the running trial: a pause is immediate, or a signal has waited ``drain_max_s``."""
         if self._signal and self.drain_max_s is not None and self.clock() - self._signalled_at >= self.drain_max_s:
             return True
-        return bool(self.pause_reason()) and (self.pauses_now or requests_immediate_pause(self.flag))
+        return bool(self.pause_reason()) and (self.pause_immediately or requests_immediate_pause(self.flag))
 
     def wait_while_paused(self) -> None:
-        """Sleep until the flag is gone or a stop is wanted; woken by the kernel, not by polling, where that works."""
+        """Block until the flag is removed or a stop is requested; inotify wakes it where available, else polling."""
         with self._watching():
             while self.pause_reason() and not self.stop_reason():
-                self._poll("")
+                self._run_callbacks("")
                 with suppress(Empty):
                     self._wake.get(timeout=POLL_INTERVAL_S)
 
@@ -105,7 +105,7 @@ class RunControl:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """SIGINT, SIGTERM and SIGHUP come here; afterwards they go where they went before."""
+        """Handle SIGINT, SIGTERM and SIGHUP here; the previous handlers are restored afterwards."""
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {s: signal.signal(s, self.on_signal) for s in signals}
         try:
@@ -121,7 +121,7 @@ class RunControl:
             observer.schedule(_Waker(self._wake), str(self.flag.parent))
             observer.start()
         except OSError:
-            yield  # no inotify: LOOK_AGAIN_S does it alone
+            yield  # no inotify: polling every POLL_INTERVAL_S is enough
             return
         try:
             yield
@@ -131,7 +131,7 @@ class RunControl:
 
 
 class _Waker(FileSystemEventHandler):
-    """Wakes the waiting loop when something in the directory goes or changes its name."""
+    """Wakes the waiting loop when an entry of the directory is deleted or renamed."""
 
     def __init__(self, wake: SimpleQueue[None]) -> None:
         self._wake = wake

@@ -1,9 +1,9 @@
-"""The sweep behind `autoresearch envelope`: how fast this device trains the profile's model, point by point.
+"""The sweep of `autoresearch envelope`: how fast this device trains the profile's model, point by point.
 
-A point is one batch_size, seq_len and precision; every other knob has the baseline's value. Each is measured in a
-process of its own, so that running out of memory, a crash or a timeout is a point with its cause. Points are durable as
-they come; a sweep that was killed goes on where it was. It holds the run directory's lock: a daemon that trains there
-at the same time would spoil the measurements of both.
+A point is one batch_size, seq_len and precision; every other knob has the baseline's value. Each is measured in its
+own process, so that running out of memory, a crash or a timeout is a point with its cause. Each point is durable once
+measured; a sweep that was killed resumes after the last one. It holds the run directory's lock: a daemon that trains
+there at the same time would disturb the measurements of both.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from autoresearch.storage.speed_log import decode_speeds, step_seconds
 from autoresearch.trials.trainers import TRAINERS
 from rails import ChoiceKnob, over_budget
 
-OnPoint = Callable[[int, int, Point], None]  # which, of how many, and what became of it
+OnPoint = Callable[[int, int, Point], None]  # number, total, the point
 
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """What to sweep; an empty axis takes the menu's choices."""
+    """Values to sweep; an empty axis takes the menu's choices."""
 
     batch_sizes: tuple[int, ...] = ()
     seq_lens: tuple[int, ...] = ()
@@ -58,7 +58,7 @@ class Axes:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What a sweep found: the points asked for, in order, as far as it came."""
+    """The result of a sweep: the requested points in order, as far as it came."""
 
     path: Path
     conditions: dict[str, Any]
@@ -66,7 +66,7 @@ class Envelope:
     planned: int
     points: tuple[Point, ...]
     peaks: dict[str, float]  # FLOP/s by precision
-    feeds_r7: bool  # whether R7 now prices time by measured points: every ratio needs the baseline's own
+    prices_r7: bool  # whether R7 now estimates time from measured points, which needs the baseline's
     ended: str = ""  # the signal that ended it early
 
 
@@ -80,9 +80,9 @@ def sweep(
     on_point: OnPoint = lambda *_: None,
     make_backend: MakeBackend | None = None,
 ) -> Envelope:
-    """Measure every point that has not been under the same conditions. The first signal ends it, at once.
+    """Measure every point that was not measured under the same conditions yet. The first signal ends it at once.
 
-    Raises an ``AutoresearchError`` for everything that a person must decide or mend.
+    Raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
     policy = build_policy(settings)
     cfgs = points_of(policy, axes)
@@ -91,7 +91,7 @@ def sweep(
             old = [p for p in (run_dir / ENVELOPE, *run_dir.glob(f"{ENVELOPE}.torn-*")) if p.exists()]
             archive(run_dir, old, observer.notify, "the old envelope")
         with closing(Journal(run_dir / ENVELOPE)) as journal:
-            records = decode_speeds(journal.path, journal)  # before anything slow: it may be damaged
+            records = decode_speeds(journal.path, journal)  # before anything slow, because it may be damaged
             control = RunControl(run_dir / PAUSE_FLAG)
 
             def stopped() -> bool:
@@ -99,8 +99,8 @@ def sweep(
 
             backend = (make_backend or real_backend)(settings, policy, run_dir, stopped, observer)
             try:
-                log = Log(journal, speed_conditions(backend.yardstick, policy.baseline), timing.steps)
-                log.take_up(records)
+                log = SpeedLog(journal, speed_conditions(backend.yardstick, policy.baseline), timing.steps)
+                log.load(records)
                 with control.listening():
                     measure_all(cfgs, Sweep(settings, backend, timing, log, observer, control, on_point))
             finally:
@@ -112,22 +112,27 @@ def sweep(
         planned=len(cfgs),
         points=tuple(log.points[swept(cfg)] for cfg in cfgs if swept(cfg) in log.points),
         peaks=log.peaks,
-        feeds_r7=bool(step_seconds(run_dir, backend.yardstick, policy.baseline, observer.notify)),
+        prices_r7=bool(step_seconds(run_dir, backend.yardstick, policy.baseline, observer.notify)),
         ended=control.stop_reason(),
     )
 
 
 def points_of(policy: Policy, axes: Axes) -> list[Cfg]:
-    """The configurations to measure, those with the fewest tokens in a step first: what may not fit comes last.
+    """The configurations to measure, by increasing tokens per step: those that may not fit into memory come last.
 
-    Raises ``ConfigError`` for a value that no trainer knows, or a knob of the menu that has no list of choices.
+    Raises ``ConfigError`` for a value that no trainer supports, or a knob of the menu without a list of choices.
     """
     known = [p for trainer in TRAINERS.values() for p in trainer.precisions]
     if unknown := sorted(set(axes.precisions) - set(known)):
-        raise ConfigError(f"--precision {unknown[0]} is none", hint=f"choose among {', '.join(dict.fromkeys(known))}")
+        raise ConfigError(
+            f"--precision {unknown[0]} is not a precision of any trainer",
+            hint=f"choose among {', '.join(dict.fromkeys(known))}",
+        )
     for flag, sizes in (("--batch-size", axes.batch_sizes), ("--seq-len", axes.seq_lens)):
         if small := [n for n in sizes if n < 1]:
-            raise ConfigError(f"{flag} {small[0]} is no size", hint="give whole numbers from 1 up, as in 4,8,16")
+            raise ConfigError(
+                f"{flag} {small[0]} is less than 1", hint="give whole numbers from 1 up, for example 4,8,16"
+            )
     batch_sizes = dict.fromkeys(axes.batch_sizes) or _choices(policy, "batch_size")
     seq_lens = dict.fromkeys(axes.seq_lens) or _choices(policy, "seq_len")
     precisions = dict.fromkeys(axes.precisions) or _choices(policy, "precision")
@@ -140,12 +145,12 @@ def _choices(policy: Policy, name: str) -> Sequence[KnobValue]:
     if isinstance(knob, ChoiceKnob):
         return knob.choices
     flag = name.replace("_", "-")
-    raise ConfigError(f"the menu lists no choices of {name}", hint=f"name them: --{flag} VALUE,VALUE")
+    raise ConfigError(f"the menu lists no choices of {name}", hint=f"name the values: --{flag} VALUE,VALUE")
 
 
 @dataclass(slots=True)
-class Log:
-    """envelope.jsonl while a sweep goes on: what counts under its conditions, and the way to add to it."""
+class SpeedLog:
+    """envelope.jsonl during a sweep: the points and peaks that count under its conditions."""
 
     journal: Journal
     conditions: dict[str, Any]
@@ -153,13 +158,13 @@ class Log:
     conditions_sha256: str = field(init=False)
     points: dict[Swept, Point] = field(default_factory=dict)
     peaks: dict[str, float] = field(default_factory=dict)
-    without_peak: set[str] = field(default_factory=set)  # asked for in this sweep, in vain
+    peaks_failed: set[str] = field(default_factory=set)  # precisions whose peak could not be measured in this sweep
 
     def __post_init__(self) -> None:
         self.conditions_sha256 = sha256_of(self.conditions)
 
-    def take_up(self, records: Sequence[Record]) -> None:
-        """What counts of earlier sweeps; conditions that are new are written down."""
+    def load(self, records: Sequence[Record]) -> None:
+        """Load what counts of earlier sweeps; append the conditions where they are new."""
         sha = self.conditions_sha256
         self.points = latest_points(records, sha, self.steps)
         self.peaks = latest_peaks(records, sha)
@@ -171,7 +176,7 @@ class Log:
         self.journal.append(record.model_dump_json())
 
     def add(self, point: Point) -> None:
-        """Take in a point; the same refusal as last time is not written again."""
+        """Append a point; a refusal equal to the last one of this point is not written again."""
         last = self.points.get(point.swept)
         if not (last and point.refused and last.refused == point.refused):
             self.append(point)
@@ -180,12 +185,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A sweep under way: what measures, how long, where it is written, and who is told."""
+    """One sweep in progress: settings, backend, timing, log, and the callbacks for progress."""
 
     settings: Settings
     backend: TrialBackend
     timing: Timing
-    log: Log
+    log: SpeedLog
     observer: Observer
     control: RunControl
     on_point: OnPoint
@@ -196,65 +201,65 @@ class Sweep:
         return self.backend.timer
 
     def refusal(self, cfg: Cfg) -> str:
-        """Why R7 would refuse ``cfg`` here, whatever its time: memory, or what the trainer cannot do."""
+        """Why R7 would refuse ``cfg`` on this device for memory or for an unsupported value; time does not count."""
         if self.backend.estimator is None:
             return ""
         limits = replace(limits_now(self.backend.free_accelerator_bytes, self.settings), max_time_ratio=math.inf)
         return over_budget(self.backend.estimator(cfg), limits) or ""
 
 
-def measure_all(cfgs: Sequence[Cfg], lab: Sweep) -> None:
-    """Every point that has no measurement yet, until a signal comes."""
-    todo = [cfg for cfg in cfgs if not (p := lab.log.points.get(swept(cfg))) or not p.speed]
+def measure_all(cfgs: Sequence[Cfg], sweep_run: Sweep) -> None:
+    """Measure every point that has no speed yet, until a signal arrives."""
+    todo = [cfg for cfg in cfgs if not (p := sweep_run.log.points.get(swept(cfg))) or not p.speed]
     if done := len(cfgs) - len(todo):
-        lab.observer.notify(f"{done} of {len(cfgs)} points are measured already")
+        sweep_run.observer.notify(f"{done} of {len(cfgs)} points are measured already")
     try:
         for number, cfg in enumerate(todo, 1 + done):
-            if lab.control.stop_reason():
+            if sweep_run.control.stop_reason():
                 return
-            point = measure(cfg, lab, f"{number:>3}/{len(cfgs)}")
-            lab.log.add(point)
-            lab.on_point(number, len(cfgs), point)
+            point = measure(cfg, sweep_run, f"{number:>3}/{len(cfgs)}")
+            sweep_run.log.add(point)
+            sweep_run.on_point(number, len(cfgs), point)
     except Interrupted:
-        return  # what was under way is measured when the sweep goes on
+        return  # the interrupted point is measured when the sweep resumes
 
 
-def measure(cfg: Cfg, lab: Sweep, number: str) -> Point:
-    """One point, whatever becomes of it. Raises ``Interrupted``."""
+def measure(cfg: Cfg, sweep_run: Sweep, number: str) -> Point:
+    """Measure one point; a failure is a point too. Raises ``Interrupted``."""
     batch_size, seq_len, precision = swept(cfg)
 
     def progressed(phase: str, fraction: float, _step: int, _speed: float | None) -> None:
-        # Below 1, where the bar would be taken away: what ends a point is its line.
-        lab.observer.preparing(f"{number}  {batch_size} x {seq_len} {precision}  {phase}", min(fraction, 0.999))
+        # At 1 the observer would remove the bar; it stays until the line of the point is printed.
+        sweep_run.observer.preparing(f"{number}  {batch_size} x {seq_len} {precision}  {phase}", min(fraction, 0.999))
 
-    refused = lab.refusal(cfg)
-    peak = None if refused else _peak(cfg, lab)
-    outcome = None if refused else lab.timer.speed(cfg, lab.timing, progressed)
+    refused = sweep_run.refusal(cfg)
+    peak = None if refused else _peak(cfg, sweep_run)
+    outcome = None if refused else sweep_run.timer.speed(cfg, sweep_run.timing, progressed)
     return Point(
         ts=utc(),
-        conditions_sha256=lab.log.conditions_sha256,
+        conditions_sha256=sweep_run.log.conditions_sha256,
         batch_size=batch_size,
         seq_len=seq_len,
         precision=precision,
-        steps=lab.timing.steps,
+        steps=sweep_run.timing.steps,
         outcome=outcome,
         refused=refused,
-        mfu=_mfu(outcome, peak, lab.settings) if isinstance(outcome, Speed) else None,
+        mfu=_mfu(outcome, peak, sweep_run.settings) if isinstance(outcome, Speed) else None,
     )
 
 
-def _peak(cfg: Cfg, lab: Sweep) -> float | None:
+def _peak(cfg: Cfg, sweep_run: Sweep) -> float | None:
     """The matmul peak of the point's precision, measured once under these conditions; ``None`` where that failed."""
-    precision, log = str(cfg["precision"]), lab.log
-    if precision not in log.peaks and precision not in log.without_peak:
-        lab.observer.preparing(f"matrix products in {precision}", 0.0)
-        outcome = lab.timer.matmul_peak(cfg)
+    precision, log = str(cfg["precision"]), sweep_run.log
+    if precision not in log.peaks and precision not in log.peaks_failed:
+        sweep_run.observer.preparing(f"matrix products in {precision}", 0.0)
+        outcome = sweep_run.timer.matmul_peak(cfg)
         log.append(Peak(ts=utc(), conditions_sha256=log.conditions_sha256, precision=precision, outcome=outcome))
         if isinstance(outcome, MatmulPeak):
             log.peaks[precision] = outcome.flops_per_s
         else:
-            log.without_peak.add(precision)
-            lab.observer.notify(f"no matmul peak in {precision}, so no MFU: {outcome.cause} ({outcome.detail})")
+            log.peaks_failed.add(precision)
+            sweep_run.observer.notify(f"no matmul peak in {precision}, so no MFU: {outcome.cause} ({outcome.detail})")
     return log.peaks.get(precision)
 
 

@@ -1,4 +1,4 @@
-"""When the night ends: the clock time of ``until``, counted from when the night began and not from a crash in it."""
+"""When a night ends: the next ``until`` after the night began, also where a crash interrupted it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def next_time(clock_time: str, now: datetime) -> datetime:
     return today if today > now else today + timedelta(days=1)
 
 
-# A service manager that starts a crashed daemon again does so for an hour at most (StartLimitIntervalSec of the unit).
+# A service manager restarts a crashed daemon for an hour at most (StartLimitIntervalSec of the unit).
 RESTARTS_S = 3600.0
 
 
-def end_of_night(until: str, records: Sequence[Event], now: datetime, silent_s: float) -> datetime:
-    """The end, as the local clock shows it; in the past where a crash reached beyond it.
+def end_of_night(until: str, records: Sequence[Event], now: datetime, max_silence_s: float) -> datetime:
+    """The end in local time; in the past where a daemon that crashed restarts only after it.
 
-    A night begins with the first ``started`` behind the last good end. A start that comes later than ``silent_s`` (how
-    long a daemon that is well may write nothing) and an hour behind the last record is no restart after a crash: it
-    begins a night of its own.
+    A night begins with the first ``started`` after the last regular end. A start later than ``max_silence_s`` (how long
+    a healthy daemon may write nothing) plus an hour after the last record is not a restart after a crash: it begins a
+    new night.
     """
     begin = _begin(records)
-    longest = timedelta(seconds=silent_s + RESTARTS_S)
-    goes_on = begin is not None and now - _local(records[-1].ts) <= longest
-    return next_time(until, _local(begin.ts) if begin is not None and goes_on else now)
+    longest = timedelta(seconds=max_silence_s + RESTARTS_S)
+    is_restart = begin is not None and now - _local(records[-1].ts) <= longest
+    return next_time(until, _local(begin.ts) if begin is not None and is_restart else now)
 
 
 def _begin(records: Sequence[Event]) -> Started | None:
@@ -44,5 +44,5 @@ def _begin(records: Sequence[Event]) -> Started | None:
 
 
 def _local(ts: str) -> datetime:
-    """A record's time, without its zone, as ``datetime.now()`` has it."""
+    """A record's timestamp as naive local time, like ``datetime.now()``."""
     return datetime.fromisoformat(ts).astimezone().replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""What is fixed for a whole run, and the refusal to continue it differently."""
+"""Menu, baseline, decision rule and budget, fixed for a whole run; a run is not continued with others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, l
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is fixed for a whole run and needs no device to know."""
+    """What is fixed for a whole run and does not depend on the device."""
 
     menu: Menu
     baseline: Cfg
@@ -25,18 +25,18 @@ class Policy:
     budget: Budget
 
     def steps(self, cfg: Config) -> int | None:
-        """The step budget of a configuration, as the cross constraints know it."""
+        """Optimizer steps of a configuration, for the cross constraints; ``None`` for a budget in seconds."""
         return self.budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Plain values, to hash and to compare."""
+        """The same as plain values, for hashing and comparing."""
         rule = self.rule.model_dump(mode="json")
         return {"baseline_cfg": self.baseline, "menu": dict(self.menu.source), "decision_rule": rule}
 
 
 def build_policy(settings: Settings) -> Policy:
-    """Menu, baseline and rule. Raises ``ConfigError`` naming the entry that does not fit."""
+    """Build the policy of the settings. Raises ``ConfigError`` naming the entry that does not fit."""
     names = list(default_menu().knobs)
     if differing := sorted(set(settings.baseline) ^ set(names)):
         raise ConfigError(
@@ -60,7 +60,7 @@ def build_policy(settings: Settings) -> Policy:
 
 
 def _plain(name: str, value: int | float | str) -> int | float | str:
-    """A TOML file may write 1 for 1.0; a whole number that no float can hold is left to the menu to refuse."""
+    """Convert an integer to float for a float knob; one too large for a float is left for the menu to refuse."""
     is_float_knob = isinstance(default_menu().knobs[name], FloatKnob)
     return float(value) if is_float_knob and isinstance(value, int) and is_finite(value) else value
 
@@ -80,22 +80,22 @@ def check_yardstick(trajectory: Trajectory, yardstick: Yardstick) -> None:
 
 
 def refuse_differences(fixed: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise ``YardstickMismatch`` naming every leaf that differs, with both values."""
-    then, today = dict(leaves(fixed)), dict(leaves(now))
+    """Raise ``YardstickMismatch`` naming every field that differs, with both values."""
+    then, today = dict(flatten(fixed)), dict(flatten(now))
     names = [n for n in [*then, *(n for n in today if n not in then)] if then.get(n) != today.get(n)]
     if names:
         listed = "; ".join(f"{n}: {then.get(n)!r} then, {today.get(n)!r} now" for n in names[:10])
         more = f" (and {len(names) - 10} more)" if len(names) > 10 else ""
-        hint = "undo the change, take another --dir, or begin anew with --fresh (the old run is kept aside)"
-        raise YardstickMismatch(f"this run was begun differently: {listed}{more}", hint=hint)
+        hint = "undo the change, choose another --dir, or start over with --fresh (the old run is archived)"
+        raise YardstickMismatch(f"this run was started with other values: {listed}{more}", hint=hint)
 
 
-def leaves(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Dotted names and values of nested tables; lists and tuples are compared as wholes."""
-    found: list[tuple[str, Any]] = []
+def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted names and values of nested tables; a list or tuple is one value."""
+    pairs: list[tuple[str, Any]] = []
     for key, item in value.items():
         if isinstance(item, Mapping):
-            found += leaves(item, f"{prefix}{key}.")
+            pairs += flatten(item, f"{prefix}{key}.")
         else:
-            found.append((f"{prefix}{key}", list(item) if isinstance(item, tuple) else item))
-    return found
+            pairs.append((f"{prefix}{key}", list(item) if isinstance(item, tuple) else item))
+    return pairs

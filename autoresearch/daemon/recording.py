@@ -1,4 +1,4 @@
-"""What ``--replay-from`` names: a trajectory, or the log of an LLM's exchanges."""
+"""Read what ``--replay-from`` names: a trajectory, or a log of exchanges with an LLM."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from autoresearch.storage.exchange_log import read_exchanges
 
 
 def read_recording(path: Path) -> Recording:
-    """The recorded proposals at ``path``: a file called exchanges* is such a log, all else a trajectory.
+    """The recorded proposals at ``path``: a file called exchanges* is a log of exchanges, any other a trajectory.
 
-    Raises ``JournalError`` and ``JournalDamaged`` as the readers of the two do.
+    Raises ``JournalError`` and ``JournalDamaged``.
     """
     if path.name.startswith("exchanges") and not os.path.isdir(path):
         return replies_by_iteration(read_exchanges(path))
@@ -23,10 +23,10 @@ def read_recording(path: Path) -> Recording:
 
 
 def replies_by_iteration(exchanges: Iterable[Exchange]) -> dict[int, Replies]:
-    """The replies that the rails were shown, by iteration and in the order of their rounds.
+    """The replies that went through the rails, by iteration and in the order of their rounds.
 
-    A conversation that begins again, because the daemon was killed in it, takes the place of what was said before:
-    only what came later can have become part of the trajectory.
+    A conversation that was restarted, because the daemon was killed during it, replaces the earlier one: only the later
+    replies can be part of the trajectory.
     """
     rounds: dict[int, dict[int, tuple[str, ...]]] = {}
     for exchange in exchanges:

@@ -80,7 +80,7 @@ def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
     """Build the trial backend, run the loop with it, close it."""
     settings, control, observer = context.settings, context.control, context.observer
     control.poll = context.meter.poll
-    control.spent = partial(spent_reason, settings, context.meter, context.trajectory)
+    control.spent_reason = partial(spent_reason, settings, context.meter, context.trajectory)
     if settings.proposer == "replay":
         refuse_nothing_to_replay(context.replies)
     refuse_missing_proposer(settings)
@@ -206,7 +206,7 @@ def build_control(
         run_dir / PAUSE_FLAG,
         until,
         settings.max_hours,
-        pauses_now=settings.pause_mode == "now",
+        pause_immediately=settings.pause_mode == "now",
         drain_max_s=settings.drain_max_s,
         now=now,
         window=Window.parse(settings.window) if settings.window else None,

@@ -1,4 +1,4 @@
-"""Daemons for the fault tests: the real service, which says aloud what is durable, so that a test can kill it there.
+"""Daemons for the fault tests: the real service, which prints what is durable, so that a test can kill it there.
 
     python fake_daemon.py fake RUN ITERS TRIAL_S      one daemon whose trials are fakes that take TRIAL_S seconds
     python fake_daemon.py real RUN ITERS SETTINGS     one whose trials are real; SETTINGS is JSON by dotted name

@@ -18,13 +18,11 @@ import pytest
 
 from autoresearch.config.secrets import KEY_VARIABLE
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.hooks import runner, supervise
-from autoresearch.daemon.hooks.notice import Surroundings, build_notice
-from autoresearch.daemon.hooks.runner import AT_ONCE, Runner
+from autoresearch.daemon.hooks import supervise
+from autoresearch.daemon.hooks.notice import RunInfo, build_notice
+from autoresearch.daemon.hooks.runner import MAX_RUNNING, Runner
 
-NOTICE = build_notice(
-    "finished", "complete", Trajectory(), Surroundings("box", "/night", "tiny", 2), "2026-11-21T22:00:00Z"
-)
+NOTICE = build_notice("finished", "complete", Trajectory(), RunInfo("box", "/night", "tiny", 2), "2026-11-21T22:00:00Z")
 HANGS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
 
@@ -117,17 +115,17 @@ def test_what_it_prints_acts_on_no_terminal(world):
     assert world.messages == [f"on_event: the hook for finished (no. 1) ended with exit code 3; see {world.log}"]
 
 
-def test_too_many_at_once_are_told_to_nobody(world):
+def test_beyond_the_limit_no_hook_is_started(world):
     hook = world.runner(SPEAK + "say('.')\n" + HANGS, timeout_s=3)
-    for _ in range(AT_ONCE + 1):
+    for _ in range(MAX_RUNNING + 1):
         hook.start(NOTICE)
     assert world.messages == [
-        f"on_event: {AT_ONCE} hooks are still running, so this is told to nobody: {NOTICE.message}",
+        f"on_event: {MAX_RUNNING} hooks are still running, so no hook is started for: {NOTICE.message}",
     ]
     hook.wait()
 
 
-def test_a_command_that_is_gone_is_said(world, tmp_path):
+def test_a_missing_command_is_reported(world, tmp_path):
     hook = Runner([str(tmp_path / "gone")], 5, world.log, world.messages.append)
     hook.start(NOTICE)
     hook.wait()
@@ -143,16 +141,16 @@ def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_hook(world, tmp_
     hook.wait()
 
 
-def test_a_full_log_is_put_aside(world, monkeypatch):
-    monkeypatch.setattr(runner, "MAX_LOG_BYTES", 10)
+def test_a_full_log_is_renamed(world):
     hook = world.runner("print('words')")
+    hook.max_log_bytes = 10
     for _ in range(3):
         hook.start(NOTICE)
         hook.wait()
     assert sorted(path.name for path in world.log.parent.iterdir()) == ["hooks.log", "hooks.log.1"]
 
 
-def test_a_machine_out_of_processes_is_said(world, monkeypatch):
+def test_a_machine_out_of_processes_is_reported(world, monkeypatch):
     def no_more(*_args: object, **_how: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -162,14 +160,14 @@ def test_a_machine_out_of_processes_is_said(world, monkeypatch):
 
 
 def test_a_daemon_that_is_killed_leaves_a_hook_that_ends_in_time(world):
-    """Its supervisor goes on without the daemon: the last word is heard, and nothing stays for ever."""
+    """Its supervisor continues without the daemon: the last notice arrives, and no process stays for ever."""
     daemon = f"""
 import os, signal
 from pathlib import Path
-from autoresearch.daemon.hooks.notice import Surroundings, notice_of
+from autoresearch.daemon.hooks.notice import RunInfo, build_notice
 from autoresearch.daemon.hooks.runner import Runner
 from autoresearch.core.trajectory import Trajectory
-notice = notice_of("died", "killed", Trajectory(), Surroundings("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
+notice = build_notice("died", "killed", Trajectory(), RunInfo("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
 import sys
 Runner([sys.executable, "-c", {SPEAK + "say(str(os.getpid()))" + chr(10) + HANGS!r}, {str(world.fifo)!r}], 3,
        Path({str(world.log)!r}), print).start(notice)
@@ -183,7 +181,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert not hook.is_running()
 
 
-def test_waiting_for_the_last_hook_is_told_each_second(world):
+def test_waiting_for_the_last_hook_calls_the_heartbeat_each_second(world):
     """A service manager takes silence at the end for a hang: the reports were waited for already."""
     told: list[float] = []
     runner = world.runner("import time; time.sleep(2.5)")

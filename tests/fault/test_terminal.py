@@ -176,7 +176,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_only_that_trial(terminal: Termin
 
 @NEVER_FINISHES
 def test_the_daemon_is_killed_and_everything_with_it(terminal: Terminal, run_dir: Path) -> None:
-    """Even a trial that hangs, and so cannot notice that nobody listens any more."""
+    """Even a trial that hangs, and so cannot notice that its reader is gone."""
     (server,) = psutil.Process(terminal.process.pid).children()
     (trial,) = server.children()
     ends = [os.pidfd_open(p.pid) for p in (server, trial)]

@@ -39,7 +39,7 @@ def test_a_run_that_went_well_is_found_well(settings) -> None:
     assert checks["trainer"].facts["device"] == "cpu"
     assert checks["memory"].facts["needed_bytes"] > 1 << 20
     assert checks["yardstick"].found == "the run's own"
-    assert checks["run"].found == "goes on at iteration 2 of 2"
+    assert checks["run"].found == "continues at iteration 2 of 2"
 
 
 def test_a_trainer_that_cannot_be_imported_is_71_as_for_the_run(settings, tmp_path: Path, monkeypatch) -> None:

@@ -69,7 +69,7 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
         assert (s.device, s.energy_j) == ("cpu", None)
         assert s.peak_bytes > 100 << 20
         assert s.trial_wall_s > 0
-    assert envelope.feeds_r7
+    assert envelope.prices_r7
 
     step_ms = {p.swept: p.speed.real_step_ms for p in envelope.points if p.speed}
     in_bf16 = next(p for p in envelope.points if p.swept == (8, 128, "bf16"))
@@ -84,7 +84,7 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
         assert bool(refused) == bool(said)
 
 
-def test_a_point_without_room_is_recorded_and_the_sweep_goes_on(flags: dict[str, Any]) -> None:
+def test_a_point_without_room_is_recorded_and_the_sweep_continues(flags: dict[str, Any]) -> None:
     settings = resolve({**flags, "limits.memory_gib": 0.6}, {}).settings
 
     def without_r7(*how: Any) -> TrialBackend:
@@ -101,7 +101,7 @@ def test_a_point_without_room_is_recorded_and_the_sweep_goes_on(flags: dict[str,
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)])
-def test_a_sweep_that_was_ended_goes_on_where_it_was(
+def test_a_sweep_that_was_ended_resumes(
     flags: dict[str, Any], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     """By a signal as soon as its first point is told, in a process as a user starts it."""

@@ -79,7 +79,7 @@ class Between(RecordingObserver):
             deed()
 
 
-def test_killed_restarted_and_with_another_model_the_night_goes_on(
+def test_killed_restarted_and_with_another_model_the_night_continues(
     night, server: tiny_llm.TinyServer, tmp_path: Path
 ) -> None:
     other = tiny_llm.write_model(tmp_path / "two.gguf", seed=2, name="tiny-two")

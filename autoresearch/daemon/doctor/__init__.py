@@ -1,4 +1,4 @@
-"""Will tonight work? Everything that a run needs, looked at without starting one."""
+"""The checks of `autoresearch doctor`: everything that a run needs, examined without starting one."""
 
 from autoresearch.daemon.doctor.check import Check, State
 from autoresearch.daemon.doctor.examine import examine

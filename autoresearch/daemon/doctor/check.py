@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what to do where it is not as it should be."""
+"""The result of one check, and what to do where it is not ok."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ State = Literal["ok", "warn", "fail"]
 
 
 class Check(FrozenModel):
-    """``fail``: the run would not begin. ``warn``: it would, but somebody may have meant it differently."""
+    """``fail``: the run would not start. ``warn``: it would, but perhaps not as intended."""
 
     name: str
     state: State
     found: str
     hint: str = ""  # what to do; never empty where the state is not ok
-    exit_code: int = 0  # what `autoresearch run` would end with
+    exit_code: int = 0  # of `autoresearch run` with this failure
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -31,8 +31,8 @@ def warn(name: str, found: str, hint: str, **facts: Any) -> Check:
     return Check(name=name, state="warn", found=found, hint=hint, facts=facts)
 
 
-def fail(name: str, error: AutoresearchError, otherwise: str = "see README.md") -> Check:
-    """The failure that a run would end with."""
+def fail(name: str, error: AutoresearchError, default_hint: str = "see README.md") -> Check:
+    """A check that failed with the error that would end the run."""
     return Check(
-        name=name, state="fail", found=error.what, hint=error.hint or otherwise, exit_code=error.exit_code or 1
+        name=name, state="fail", found=error.what, hint=error.hint or default_hint, exit_code=error.exit_code or 1
     )

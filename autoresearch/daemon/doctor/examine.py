@@ -1,4 +1,4 @@
-"""The examination: one check after the other, each with what the ones before it have found."""
+"""Run the checks in order; later checks use what earlier ones found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autoresearch.daemon.backend import build_estimator, limits_now
 from autoresearch.daemon.doctor import machine, training
 from autoresearch.daemon.doctor.check import Check, fail, ok
 from autoresearch.daemon.doctor.history import history
-from autoresearch.daemon.doctor.llm import llm
+from autoresearch.daemon.doctor.llm import LLM_MAX_S, llm
 from autoresearch.daemon.doctor.proposer import proposer
 from autoresearch.daemon.policy import Policy, build_policy
 from autoresearch.daemon.service import build_meta
@@ -20,10 +20,10 @@ from autoresearch.proposers.space import Space
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.spec import Device
 from rails import Config, Verdict, gate
-from rails import over_budget as dear
+from rails import over_budget as find_over_budget
 
-# A question about a run that has not begun needs a meta record; nothing is measured with this and nothing kept of it.
-NOTHING_MEASURED = Yardstick(
+# The LLM prompt of a run that has not started needs a meta record, and that a yardstick: this one is never recorded.
+PLACEHOLDER_YARDSTICK = Yardstick(
     corpus_sha256="",
     tokenizer_sha256="",
     span_start_token=0,
@@ -39,13 +39,18 @@ NOTHING_MEASURED = Yardstick(
 )
 
 
-def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: None) -> list[Check]:
-    """Every check in its order, each told as soon as it is made. Raises nothing that a check should say."""
+def examine(
+    settings: Settings, on_check: Callable[[Check], None] = lambda _check: None, *, llm_max_s: float = LLM_MAX_S
+) -> list[Check]:
+    """Run every check; ``on_check`` receives each as soon as it is done. Errors become failed checks.
+
+    No further LLM proposal is requested once ``llm_max_s`` have passed.
+    """
     checks: list[Check] = []
 
     def note(check: Check) -> None:
         checks.append(check)
-        told(check)
+        on_check(check)
 
     try:
         policy = build_policy(settings)
@@ -69,14 +74,19 @@ def examine(settings: Settings, told: Callable[[Check], None] = lambda _check: N
         note(training.yardstick(settings, policy, corpus, span, device, records))
     note(machine.energy(settings, device))
     note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps)))
-    note(_llm(settings, policy, records, device, estimator))
+    note(_llm(settings, policy, records, device, estimator, llm_max_s))
     return checks
 
 
 def _llm(
-    settings: Settings, policy: Policy, records: Sequence[Event], device: Device | None, estimator: Estimator | None
+    settings: Settings,
+    policy: Policy,
+    records: Sequence[Event],
+    device: Device | None,
+    estimator: Estimator | None,
+    max_s: float,
 ) -> Check:
-    """The LLM is asked about the run as it stands, or about one that begins."""
+    """Request proposals from the LLM for the run as it stands, or for a new one."""
     free_bytes = device.free_bytes if device else None
 
     def judge(raw: str, trajectory: Trajectory) -> Verdict:
@@ -86,7 +96,7 @@ def _llm(
         )
 
     def over_budget(cfg: Config) -> str:
-        return (dear(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
+        return (find_over_budget(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
 
-    trajectory = Trajectory.fold(records or [build_meta(settings, policy, NOTHING_MEASURED)])
-    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, over_budget), judge, trajectory)
+    trajectory = Trajectory.fold(records or [build_meta(settings, policy, PLACEHOLDER_YARDSTICK)])
+    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, over_budget), judge, trajectory, max_s)

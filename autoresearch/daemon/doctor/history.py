@@ -1,4 +1,4 @@
-"""The run's own logs: what there is to go on with, and whether it may be gone on with."""
+"""The check of the run's own logs: how far the run is, and whether it can be continued."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autoresearch.storage.run_dir import EXCHANGE_FILES, TRAJECTORY
 
 
 def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
-    """Whether the logs can be read and were begun under the same policy; and their records, none if they cannot."""
+    """Check that the logs are readable and of the same policy; also returns their records, none if they are not."""
     file, records = settings.run_dir / TRAJECTORY, []
     try:
         records = decode_trajectory(journal.read(file).payloads, file)
@@ -27,8 +27,8 @@ def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
         return fail("run", e), records
     done = len(Trajectory.fold(records).iterations)
     if not records:
-        return ok("run", f"a new one, {settings.iters} iterations", next_iter=1), records
+        return ok("run", f"new, {settings.iters} iterations", next_iter=1), records
     if done >= settings.iters:
-        hint = f"--iters {2 * done} goes further; --fresh begins anew"
+        hint = f"--iters {2 * done} adds iterations; --fresh starts over"
         return warn("run", f"all {done} iterations are done", hint, next_iter=done + 1), records
-    return ok("run", f"goes on at iteration {done + 1} of {settings.iters}", next_iter=done + 1), records
+    return ok("run", f"continues at iteration {done + 1} of {settings.iters}", next_iter=done + 1), records

@@ -1,4 +1,4 @@
-"""The LLM's side of a night: three real proposals, made as a run would make them and judged by its rails."""
+"""The check of the LLM server: three real proposals, requested as in a run and judged by its rails."""
 
 from __future__ import annotations
 
@@ -30,38 +30,44 @@ if TYPE_CHECKING:
 
 
 PROPOSALS = 3
-ENOUGH_S = 20.0  # after which no further proposal is asked for
-PATIENCE_S = 30.0  # with one call: a run may be more patient, a person who waits for this is not
+LLM_MAX_S = 20.0  # after which no further proposal is requested
+CALL_DEADLINE_S = 30.0  # a run may allow more, but here a user waits
 CUT_OFF_FRAC = 0.4  # of the estimated tokens: a server that counts fewer has not read the whole prompt
 ADVICE = {
     Classification.UNREACHABLE: "start the server, or give its address with --base-url",
-    Classification.TIMEOUT: "is the model still loading? a slow one needs a longer llm.deadline_s, or fewer words: "
-    "llm.max_tokens, llm.system=/no_think",
-    Classification.MODEL_GONE: "give the name that the server lists with --model",
-    Classification.REQUEST_REJECTED: "see the address (it ends in /v1) and the key (AUTORESEARCH_LLM_KEY)",
-    Classification.MALFORMED_RESPONSE: "is it an OpenAI-compatible server? see the address (it ends in /v1)",
-    Classification.CONTEXT_LENGTH_EXCEEDED: "start the server with a longer context, or say what it has with "
-    "llm.max_model_len",
-    Classification.THINK_TRUNCATED: "--set llm.system=/no_think, or a larger llm.max_tokens",
-    Classification.OUTPUT_TRUNCATED: "a larger llm.max_tokens",
-    Classification.SERVER_ERROR: "see the server's log",
-    Classification.RATE_LIMITED: "somebody else is using the server",
+    Classification.TIMEOUT: "the model may still be loading; a slow one needs a longer llm.deadline_s, or "
+    "shorter replies: llm.max_tokens, llm.system=/no_think",
+    Classification.MODEL_GONE: "name a model that the server lists: --model NAME",
+    Classification.REQUEST_REJECTED: "check the address (it ends in /v1) and the key (AUTORESEARCH_LLM_KEY)",
+    Classification.MALFORMED_RESPONSE: "check the address (it ends in /v1); the server must be OpenAI-compatible",
+    Classification.CONTEXT_LENGTH_EXCEEDED: "start the server with a longer context, or set llm.max_model_len to "
+    "what it has",
+    Classification.THINK_TRUNCATED: "--set llm.system=/no_think, or raise llm.max_tokens",
+    Classification.OUTPUT_TRUNCATED: "raise llm.max_tokens",
+    Classification.SERVER_ERROR: "read the server's log",
+    Classification.RATE_LIMITED: "the server limits requests: try later, or use one that is not shared",
 }
-OTHERWISE = "this model may be too small for the task: another one, or --proposer tpe"
+DEFAULT_ADVICE = "this model may be too small for the task: use another one, or --proposer tpe"
 
 
 @dataclass(frozen=True, slots=True)
 class NoFallback:
-    """The fallback that there is none."""
+    """A fallback that proposes nothing."""
 
-    name: str = "nobody"
+    name: str = "none"
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
-        raise Exhausted("only the LLM is asked here")
+        raise Exhausted("only the LLM proposes here")
 
 
-def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Verdict], so_far: Trajectory) -> Check:
-    """Reachable, which model, how much it reads, structured or not, how it thinks, how fast, and what it is worth."""
+def llm(
+    settings: Settings,
+    space: Space,
+    judge: Callable[[str, Trajectory], Verdict],
+    trajectory: Trajectory,
+    max_s: float = LLM_MAX_S,
+) -> Check:
+    """Check reachability, model, context, structured output, thinking, speed, and how many replies pass the rails."""
     if settings.proposer not in LLM_PROPOSERS:
         return ok("LLM server", f"not needed: proposer {settings.proposer}")
     messages: list[str] = []
@@ -74,32 +80,32 @@ def llm(settings: Settings, space: Space, judge: Callable[[str, Trajectory], Ver
     with closing(server):
         if failed := server.discover():
             found = f"{settings.llm.base_url}: {failed.classification} ({failed.detail})"
-            hint = f"{ADVICE.get(failed.classification, OTHERWISE)}; the run uses TPE meanwhile"
+            hint = f"{ADVICE.get(failed.classification, DEFAULT_ADVICE)}; the run uses TPE meanwhile"
             return warn("LLM server", found, hint, base_url=settings.llm.base_url)
-        notes = MemoryLog()
-        server.deadline_s = min(settings.llm.deadline_s, PATIENCE_S)
+        log = MemoryLog()
+        server.deadline_s = min(settings.llm.deadline_s, CALL_DEADLINE_S)
         began = time.monotonic()
         for _ in range(PROPOSALS):
-            _one_reply(settings, server, space, judge, so_far, notes)
-            if time.monotonic() - began > ENOUGH_S:
+            _request_proposal(settings, server, space, judge, trajectory, log)
+            if time.monotonic() - began > max_s:
                 break
-        return _judged(settings, server, notes.exchanges)
+        return _summarise(settings, server, log.exchanges)
 
 
-def _one_reply(
+def _request_proposal(
     settings: Settings,
     server: LlmServer,
     space: Space,
     judge: Callable[[str, Trajectory], Verdict],
-    so_far: Trajectory,
-    notes: MemoryLog,
+    trajectory: Trajectory,
+    log: MemoryLog,
 ) -> None:
-    asked = LlmProposer(
+    proposer = LlmProposer(
         llm=server,
         space=space,
         fallback=NoFallback(),
         judge=judge,
-        log=notes,
+        log=log,
         utc=utc,
         budget_left=lambda trajectory: budget_left(settings, trajectory),
         proposals=settings.llm.proposals,
@@ -107,12 +113,12 @@ def _one_reply(
         system=settings.llm.system,
     )
     with suppress(Exhausted):
-        asked.propose(so_far, [])
+        proposer.propose(trajectory, [])
 
 
-def _judged(settings: Settings, server: LlmServer, exchanges: Sequence[Exchange]) -> Check:
+def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchange]) -> Check:
     if not exchanges:
-        return warn("LLM server", "nothing is left to propose", "--fresh begins anew; or widen the menu")
+        return warn("LLM server", "nothing is left to propose", "--fresh starts over; or widen the menu")
     ends = Counter(e.classification for e in exchanges)
     latencies = [e.latency_s for e in exchanges]
     tokens = sum(e.completion_tokens or 0 for e in exchanges)
@@ -130,23 +136,23 @@ def _judged(settings: Settings, server: LlmServer, exchanges: Sequence[Exchange]
         "classifications": {str(name): n for name, n in ends.items()},
         "details": [e.detail for e in exchanges if e.detail],
     }
-    how = ", ".join(f"{name} {n}" for name, n in ends.items())
+    counts = ", ".join(f"{name} {n}" for name, n in ends.items())
     text = (
         f"{settings.llm.base_url}: {facts['model']}, {server.max_model_len} tokens of context, "
         f"schema {server.structured}, thinking: {server.think_style}; {len(exchanges)} replies in "
-        f"{median(latencies):.1f} s each{f', {speed:.0f} tokens/s' if speed else ''}: {how}"
+        f"{median(latencies):.1f} s each{f', {speed:.0f} tokens/s' if speed else ''}: {counts}"
     )
     if _is_cut_off(exchanges[-1]):
-        hint = "it reads only a part of the prompt: raise its context (Ollama: num_ctx), or set llm.max_model_len"
+        hint = "the server reads only part of the prompt: raise its context (Ollama: num_ctx), or set llm.max_model_len"
         return warn("LLM server", text, hint, **facts)
     if not ends[Classification.OK]:
         why = "; ".join(dict.fromkeys(e.detail for e in exchanges if e.detail))[:300]
-        hint = ADVICE.get(ends.most_common(1)[0][0], OTHERWISE)
-        return warn("LLM server", f"{text} ({why})", f"{hint}; TPE stands in for every such reply", **facts)
+        hint = ADVICE.get(ends.most_common(1)[0][0], DEFAULT_ADVICE)
+        return warn("LLM server", f"{text} ({why})", f"{hint}; TPE proposes in place of every such reply", **facts)
     return ok("LLM server", text, **facts)
 
 
 def _is_cut_off(exchange: Exchange) -> bool:
-    """Whether the server counted far fewer tokens than it was sent: some cut a long prompt off without a word."""
+    """Whether the server counted far fewer tokens than were sent: some servers truncate a long prompt silently."""
     sent = sum(estimate_tokens(message.content) for message in exchange.messages)
     return exchange.prompt_tokens is not None and exchange.prompt_tokens < CUT_OFF_FRAC * sent

@@ -1,4 +1,4 @@
-"""The machine's side of a night: directory, disk, clock, energy."""
+"""Checks of the machine: run directory, disk, clock, power sensor."""
 
 from __future__ import annotations
 
@@ -18,51 +18,53 @@ from autoresearch.storage.lock import is_locked, lock_holder
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG
 from autoresearch.trials.spec import Device
 
-FULL_BYTES = 64 << 20  # below this a night's records and logs may not find room
+FULL_BYTES = 64 << 20  # below this, records and logs of a night may not fit
 TIGHT_BYTES = 1 << 30
-SET_IT = "set the clock: timedatectl shows it, timedatectl set-ntp true keeps it right"
+SET_CLOCK = "set the clock: timedatectl shows it, timedatectl set-ntp true synchronizes it"
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 
 
 def directory(run_dir: Path) -> Check:
-    """Whether this process could write there, and whether another one does. Takes and makes nothing."""
+    """Whether this process can write there and no other one holds the lock. Creates and locks nothing."""
     name = "run directory"
     if is_locked(run_dir / LOCK):
-        who = ", ".join(f"{k} {v}" for k, v in (lock_holder(run_dir / LOCK) or {}).items())
-        hint = "it is running already: `autoresearch status` shows what it does"
-        return fail(name, LockHeld(f"{run_dir} belongs to a running autoresearch ({who})", hint=hint))
-    there = existing(run_dir)
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        return fail(name, JournalError(f"cannot write in {there}", hint="choose another --dir, or see its permissions"))
+        holder = ", ".join(f"{k} {v}" for k, v in (lock_holder(run_dir / LOCK) or {}).items())
+        hint = "the run is in progress: `autoresearch status` shows it"
+        return fail(name, LockHeld(f"{run_dir} is in use by another autoresearch ({holder})", hint=hint))
+    directory = nearest_directory(run_dir)
+    if not (directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)):
+        return fail(
+            name, JournalError(f"cannot write in {directory}", hint="choose another --dir, or check its permissions")
+        )
     if os.path.lexists(run_dir / PAUSE_FLAG):
-        return warn(name, f"{PAUSE_FLAG} is there: the run would pause at once", "`autoresearch resume` removes it")
-    return ok(name, f"{run_dir}, nobody else runs there" if there == run_dir else f"{run_dir} will be made")
+        return warn(name, f"{PAUSE_FLAG} exists: the run would pause at once", "`autoresearch resume` removes it")
+    return ok(name, f"{run_dir}, not in use" if directory == run_dir else f"{run_dir} will be created")
 
 
 def disk(run_dir: Path) -> Check:
-    """Room for records, logs and a prepared corpus."""
-    free = shutil.disk_usage(existing(run_dir)).free
-    found = f"{free / 2**30:.1f} GiB free at {existing(run_dir)}"
+    """Free space for records, logs and a prepared corpus."""
+    free = shutil.disk_usage(nearest_directory(run_dir)).free
+    found = f"{free / 2**30:.1f} GiB free at {nearest_directory(run_dir)}"
     hint = "free some space, or choose another --dir"
     if free < FULL_BYTES:
         return fail("disk", JournalError(found, hint=hint))
     return warn("disk", found, hint, free_bytes=free) if free < TIGHT_BYTES else ok("disk", found, free_bytes=free)
 
 
-def clock(records: Sequence[Event], now: datetime) -> Check:
-    """Order and durations never come from it, but people, `--until` and a certificate do."""
+def clock(records: Sequence[Event], now: datetime, synchronized_file: Path = SYNCHRONIZED) -> Check:
+    """A wrong clock does not disturb order or durations, but `--until`, certificates and timestamps for users."""
     found = f"{now.isoformat(timespec='seconds')}"
     last = datetime.fromisoformat(records[-1].ts) if records else None
     if last is not None and last > now:
-        return warn("clock", f"{found}, before the run's last record ({last.isoformat()})", SET_IT)
+        return warn("clock", f"{found}, before the run's last record ({last.isoformat()})", SET_CLOCK)
     if now.year < 2025:
-        return warn("clock", found, SET_IT)
-    synchronized = SYNCHRONIZED.exists()
+        return warn("clock", found, SET_CLOCK)
+    synchronized = synchronized_file.exists()
     return ok("clock", found + (", synchronized" if synchronized else ""), synchronized=synchronized)
 
 
 def energy(settings: Settings, device: Device | None) -> Check:
-    """By which sensor the joules of a trial would be counted, and why by no better one."""
+    """Which sensor would meter the energy of a trial, and why better ones cannot be used."""
     kind = device.device if device else settings.device
     gpus = gpus_of(settings, device) if device else ()
     opened = select_sensor("cuda" if kind == "cuda" else "cpu", gpus, settings.energy.sensor)
@@ -70,17 +72,17 @@ def energy(settings: Settings, device: Device | None) -> Check:
     source.close()
     if source.method != "none":
         facts = {"source": source.method, "scope": source.scope, "refused": list(opened.refused)}
-        better = f"; no better one: {refused}" if refused else ""
+        better = f"; better ones cannot be used: {refused}" if refused else ""
         return ok("energy", f"{source.about}, scope {source.scope}{better}", **facts)
     if settings.energy.max_kwh:
         hint = "run without --max-kwh; --max-hours and --until need no sensor"
-        return fail("energy", ConfigError(f"--max-kwh cannot be kept without a sensor: {refused}", hint=hint))
-    hint = "energy_j is null for every trial; nothing else is missing"
+        return fail("energy", ConfigError(f"--max-kwh cannot be enforced without a sensor: {refused}", hint=hint))
+    hint = "none needed: the run works, with energy_j null for every trial"
     return warn("energy", f"no sensor: {refused}", hint, source="none", refused=list(opened.refused))
 
 
-def existing(path: Path) -> Path:
-    """The nearest directory that is there."""
+def nearest_directory(path: Path) -> Path:
+    """``path``, or its nearest parent that exists."""
     return next((p for p in (path, *path.absolute().parents) if os.path.exists(p)), Path("/"))
 
 

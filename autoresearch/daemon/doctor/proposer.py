@@ -1,4 +1,4 @@
-"""Whether the proposer can be put together. Its LLM server is looked for elsewhere (``llm.py``)."""
+"""The check that the proposer can be built; ``llm.py`` checks its LLM server."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from autoresearch.proposers.space import Space
 
 
 def proposer(settings: Settings, space: Space) -> Check:
-    """What it proposes from: the package that it needs, or what it repeats."""
+    """Check the package that the proposer needs, or the recording that it repeats."""
     found: str = settings.proposer
     try:
-        if settings.replay_from:  # read whoever proposes
+        if settings.replay_from:  # a run reads it with every proposer
             recording = read_recording(settings.replay_from)
             found += f", {len(recording)} replies of {settings.replay_from}"
         if settings.proposer == "replay":

@@ -1,4 +1,4 @@
-"""`on_event`: a command of the user's that is told when something happens in the night. It can do the run no harm."""
+"""`on_event`: a command of the user that receives events of a run. It cannot disturb the run."""
 
 from autoresearch.daemon.hooks.observer import Hooks
 

@@ -1,4 +1,4 @@
-"""What a hook is told: one JSON object, with the one line that a person needs in ``message``. Pure."""
+"""The JSON object that a hook receives; ``message`` is one line for a person. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from autoresearch.report.format import NAME_CELLS, format_bpb, format_change, sa
 from autoresearch.report.history import plain_value
 
 REASON_CELLS = 500
-About = Evaluated | EvalFailed | ProposerFailed
+Subject = Evaluated | EvalFailed | ProposerFailed
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One event. What does not apply is ``None``; what a proposer or a trial wrote is made harmless."""
+    """One event. Fields that do not apply are ``None``; control characters from proposer or trial are escaped."""
 
     event: HookEvent
     message: str
@@ -26,10 +26,10 @@ class Notice:
     run_dir: str
     run_id: str | None
     profile: str
-    iteration: int | None  # the one that the event is about
+    iteration: int | None  # that the event concerns
     iterations_closed: int
     iterations_requested: int
-    change: str | None  # as "lr = 0.003"
+    change: str | None  # for example "lr = 0.003"
     val_bpb: float | None
     improvement_frac: float | None
     reason: str
@@ -38,7 +38,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RunInfo:
     """What is the same in every notice of a run."""
 
     host: str
@@ -48,24 +48,24 @@ class Surroundings:
 
 
 def build_notice(
-    event: HookEvent, reason: str, trajectory: Trajectory, around: Surroundings, ts: str, about: About | None = None
+    event: HookEvent, reason: str, trajectory: Trajectory, run: RunInfo, ts: str, about: Subject | None = None
 ) -> Notice:
-    """What is said of ``event`` after ``trajectory``; ``about`` is the iteration's record, where it is about one."""
+    """The notice of ``event`` after ``trajectory``; ``about`` is the record of the iteration that it concerns."""
     baseline, best = trajectory.baseline, trajectory.best
     measured = about if isinstance(about, Evaluated) else None
     tried = about if isinstance(about, Evaluated | EvalFailed) else None
     why = safe(reason, REASON_CELLS)
     return Notice(
         event=event,
-        message=f"{event}: {_words(event, why, trajectory, around.iters, about)}",
+        message=f"{event}: {_describe(event, why, trajectory, run.iters, about)}",
         ts=ts,
-        host=around.host,
-        run_dir=around.run_dir,
+        host=run.host,
+        run_dir=run.run_dir,
         run_id=trajectory.meta.run_id if trajectory.meta else None,
-        profile=around.profile,
+        profile=run.profile,
         iteration=about.iter if about else None,
         iterations_closed=len(trajectory.iterations),
-        iterations_requested=around.iters,
+        iterations_requested=run.iters,
         change=_change(tried.proposal) if tried else None,
         val_bpb=measured.val_bpb if measured else None,
         improvement_frac=measured.improvement_frac if measured else None,
@@ -75,7 +75,7 @@ def build_notice(
     )
 
 
-def _words(event: HookEvent, why: str, trajectory: Trajectory, iters: int, about: About | None) -> str:
+def _describe(event: HookEvent, why: str, trajectory: Trajectory, iters: int, about: Subject | None) -> str:
     closed = f"{len(trajectory.iterations)} of {iters} iterations"
     match about:
         case Evaluated():

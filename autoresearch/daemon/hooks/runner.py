@@ -1,4 +1,4 @@
-"""Starts a hook and never waits for it: the time limit, the log and the end of it are its supervisor's business."""
+"""Start a hook without waiting for it; its supervisor process enforces the time limit and writes the log."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from autoresearch.daemon.hooks import supervise
 from autoresearch.daemon.hooks.notice import Notice
 from autoresearch.storage.files import open_append
 
-AT_ONCE = 4
-MAX_LOG_BYTES = 1 << 20  # of hooks.log, and as much again of the one before it
+MAX_RUNNING = 4
+MAX_LOG_BYTES = 1 << 20  # of hooks.log, and of the renamed one before it
 POLL_S = 1.0
-GRACE_S = 5.0  # for a supervisor to end a hook that will not end by itself
+GRACE_S = 5.0  # for a supervisor to kill a hook that does not end by itself
 FAILURES = {supervise.TIMED_OUT: "took too long and was ended", supervise.NOT_STARTED: "cannot be started"}
 
 
 @dataclass(slots=True)
 class Runner:
-    """Children by the words for them; each is reaped when the next one starts, without waiting."""
+    """Running hooks by name; those that ended are reaped when the next one starts, without waiting."""
 
     command: Sequence[str]
     timeout_s: float
     log: Path
-    say: Callable[[str], None]
+    notify: Callable[[str], None]
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    max_log_bytes: int = MAX_LOG_BYTES
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _count: int = 0
 
     def start(self, notice: Notice) -> None:
-        """Tell the hook; a word instead where too many still run. Raises nothing, blocks on nothing."""
+        """Start the hook with ``notice``, or notify the user where too many still run. Never raises or blocks."""
         self._reap()
-        if len(self._running) >= AT_ONCE:
-            self.say(f"on_event: {AT_ONCE} hooks are still running, so this is told to nobody: {notice.message}")
+        if len(self._running) >= MAX_RUNNING:
+            self.notify(f"on_event: {MAX_RUNNING} hooks are still running, so no hook is started for: {notice.message}")
             return
         self._count += 1
         try:
             self._running[f"{notice.event} (no. {self._count})"] = self._child(notice)
         except OSError as e:
-            self.say(f"on_event: cannot start a process: {e.strerror}")
+            self.notify(f"on_event: cannot start a process: {e.strerror}")
 
     def wait(self, heartbeat: Callable[[], None] = lambda: None) -> None:
-        """At the end of a run: as long as a hook may take, so that the last words are heard; no longer.
+        """At the end of a run, wait for the last hooks, no longer than a hook may take.
 
-        ``heartbeat`` is called each second, for a service manager that would take the silence for a hang.
+        ``heartbeat`` is called each second, for a service manager that would otherwise assume a hang.
         """
         deadline = time.monotonic() + self.timeout_s + GRACE_S
-        with suppress(KeyboardInterrupt):  # the run is over, and whoever is impatient is right
+        with suppress(KeyboardInterrupt):  # the run is over: Ctrl-C ends the waiting
             for child in self._running.values():
                 while child.poll() is None and (left_s := deadline - time.monotonic()) > 0:
                     with suppress(Exception):
@@ -71,10 +72,10 @@ class Runner:
             del self._running[name]
             if code:
                 why = FAILURES.get(code, f"ended with exit code {code}")
-                self.say(f"on_event: the hook for {name} {why}; see {self.log}")
+                self.notify(f"on_event: the hook for {name} {why}; see {self.log}")
 
     def _child(self, notice: Notice) -> subprocess.Popen[bytes]:
-        """Its stdin is a file in memory: writing there waits for no reader and fails on no full disk."""
+        """Start the supervisor. Its stdin is a file in memory: writing it neither blocks nor needs disk space."""
         event = os.memfd_create("event")
         log = self._open_log()
         try:
@@ -87,7 +88,7 @@ class Runner:
                 stdout=log,
                 stderr=log,
                 env=without_secrets(self.environ),
-                start_new_session=True,  # Ctrl-C at the daemon's terminal is not meant for it
+                start_new_session=True,  # Ctrl-C at the daemon's terminal must not reach it
             )
         finally:
             os.close(event)
@@ -95,8 +96,8 @@ class Runner:
 
     def _open_log(self) -> int:
         try:
-            if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
+            if self.log.exists() and self.log.stat().st_size > self.max_log_bytes:
                 self.log.replace(self.log.with_name(f"{self.log.name}.1"))
             return open_append(self.log)
-        except OSError:  # a hook is worth more than its log
+        except OSError:  # without its log a hook still runs
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -1,9 +1,9 @@
-"""Runs one hook, bounded in time, processes and output, and writes down what became of it. A script of its own:
+"""Run one hook, limited in time, processes and output, and log how it ended. A script of its own:
 
     python -I -S supervise.py TIMEOUT_S EVENT COMMAND...
 
-Its stdin is the event and becomes the hook's; its stdout is the log. It outlives the daemon that started it if need be,
-by no more than the time limit, and when it ends no process that the hook started is left.
+Its stdin is the event and becomes the stdin of the hook; its stdout is the log. It may outlive the daemon that started
+it, at most by the time limit, and when it ends no process that the hook started is left.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from collections.abc import Iterator
 
 TIMED_OUT, NOT_STARTED, TOO_LOUD = 124, 127, 125
 KEPT_BYTES = 16 << 10  # of its output, in the log
-READ_BYTES = 1 << 20  # of its output: one that writes more has gone wild
-MORE_TASKS = 512  # processes and threads of this user beyond those that there are
+READ_BYTES = 1 << 20  # of its output; a hook that writes more is killed
+MORE_TASKS = 512  # processes and threads of this user, beyond the present ones
 POLL_S = 0.05
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -31,11 +31,11 @@ PR_SET_CHILD_SUBREAPER = 36
 def main(words: list[str]) -> int:
     """Run the hook; the exit code is the hook's own, or one of the three above."""
     timeout_s, event, command = float(words[0]), words[1], words[2:]
-    _be_modest()
+    _lower_priority()
     began = time.monotonic()
     code, output = run(command, began + timeout_s)
-    how = {TIMED_OUT: f"ended after its {timeout_s:g} s", TOO_LOUD: f"ended after {READ_BYTES} bytes of output"}
-    end = how.get(code, f"exit code {code}")
+    endings = {TIMED_OUT: f"ended after its {timeout_s:g} s", TOO_LOUD: f"ended after {READ_BYTES} bytes of output"}
+    end = endings.get(code, f"exit code {code}")
     lines = "".join(f"  {line}\n" for line in readable(output).split("\n") if line)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     took_s = time.monotonic() - began
@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
 
 
 def run(command: list[str], deadline: float) -> tuple[int, bytes]:
-    """Exit code and output; waits for everything that the hook started, until the deadline."""
+    """Run the hook and wait for every process that it started, until the deadline; returns exit code and output."""
     reading, writing = os.pipe()
     try:
         hook = subprocess.Popen(command, stdout=writing, stderr=writing, start_new_session=True)
@@ -60,7 +60,7 @@ def run(command: list[str], deadline: float) -> tuple[int, bytes]:
         if not select.select([reading] if reading >= 0 else [], [], [], POLL_S)[0]:
             code = hook.poll() if code is None else code
             continue
-        if not (more := os.read(reading, 1 << 16)):  # everyone has closed it
+        if not (more := os.read(reading, 1 << 16)):  # every writer has closed it
             os.close(reading)
             reading = -1
         read += len(more)
@@ -70,18 +70,18 @@ def run(command: list[str], deadline: float) -> tuple[int, bytes]:
 
 
 def readable(data: bytes) -> str:
-    """Text that can only be read: what is not printable is shown as its escape."""
+    """``data`` as text in which unprintable characters are escaped."""
     text = data.decode("utf-8", "replace")
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
-def _be_modest() -> None:
-    """Behind the trial in everything: processor, memory, processes. And orphans of the hook come to this process."""
+def _lower_priority() -> None:
+    """Give the trial precedence in CPU time, memory and processes; become the parent of the hook's orphans."""
     with contextlib.suppress(OSError):
         os.nice(10)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
-    with contextlib.suppress(OSError, ValueError):  # where the user is root the kernel does not count
+    with contextlib.suppress(OSError, ValueError):  # as root the kernel does not enforce it
         _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
         wanted = sum(_tasks()) + MORE_TASKS
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -98,7 +98,7 @@ def _tasks() -> Iterator[int]:
 
 
 def _any_child() -> bool:
-    """Whether a process of the hook is left; the dead ones are reaped on the way."""
+    """Whether a process of the hook is left; ended ones are reaped."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -108,7 +108,7 @@ def _any_child() -> bool:
 
 
 def _end_all(group: int) -> None:
-    """The hook's own process group in one blow, then whoever left it, as orphans come here, until there is nobody."""
+    """Kill the hook's process group, then the processes that left it (orphans are our children), until none is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
     while _any_child():
@@ -119,7 +119,7 @@ def _end_all(group: int) -> None:
 
 
 def _descendants() -> list[int]:
-    """Every process below this one, the eldest first."""
+    """Every descendant of this process, parents before children."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError, IndexError):

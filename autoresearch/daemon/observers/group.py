@@ -1,4 +1,4 @@
-"""Several who look on at one run: a terminal, the service manager, a file for `autoresearch watch`, hooks."""
+"""One observer made of several: terminal, service manager, progress file for `autoresearch watch`, hooks."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from autoresearch.core.trajectory import Trajectory
 
 
 class ObserverGroup(Observer):
-    """Tells each of ``observers`` the same, in their order; what one of them raises keeps nothing from the others."""
+    """Passes every call to each of ``observers`` in order; an exception of one does not affect the others."""
 
     def __init__(self, *observers: Observer) -> None:
         self.observers = observers
 
     def opened(self, trajectory: Trajectory) -> None:
-        self._tell(lambda observer: observer.opened(trajectory))
+        self._call_each(lambda observer: observer.opened(trajectory))
 
     def recorded(self, event: Event) -> None:
-        self._tell(lambda observer: observer.recorded(event))
+        self._call_each(lambda observer: observer.recorded(event))
 
     def progressed(self, progress: Progress) -> None:
-        self._tell(lambda observer: observer.progressed(progress))
+        self._call_each(lambda observer: observer.progressed(progress))
 
-    def heartbeat(self, stopping: str) -> None:
-        self._tell(lambda observer: observer.heartbeat(stopping))
+    def heartbeat(self, stop_reason: str) -> None:
+        self._call_each(lambda observer: observer.heartbeat(stop_reason))
 
     def notify(self, message: str) -> None:
-        self._tell(lambda observer: observer.notify(message))
+        self._call_each(lambda observer: observer.notify(message))
 
     def preparing(self, stage: str, fraction: float) -> None:
-        self._tell(lambda observer: observer.preparing(stage, fraction))
+        self._call_each(lambda observer: observer.preparing(stage, fraction))
 
-    def _tell(self, how: Callable[[Observer], None]) -> None:
+    def _call_each(self, call: Callable[[Observer], None]) -> None:
         for observer in self.observers:
             with suppress(Exception):
-                how(observer)
+                call(observer)

@@ -1,4 +1,4 @@
-"""What a person sees of a running loop: a bar inside each trial on a terminal, a line per iteration everywhere."""
+"""Progress of a run for the user: a bar inside each trial on a terminal, one line per iteration everywhere."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
 
 
-class Patient:
-    """A stream whose reader may go away (a closed terminal, a broken pipe): the run goes on without one."""
+class TolerantStream:
+    """A stream that ignores write errors, so that a closed terminal or a broken pipe does not end the run."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -54,11 +54,11 @@ class Patient:
 
 
 class Terminal(Observer):
-    """Prints to ``stream``; the bar is drawn only where that is a terminal, by the loop's own events, no thread."""
+    """Prints to ``stream``; the bar is drawn only on a terminal, at the loop's own events, without a thread."""
 
     def __init__(self, iters: int, stream: TextIO = sys.stdout) -> None:
         self.iters = iters
-        file = cast(TextIO, Patient(stream))
+        file = cast(TextIO, TolerantStream(stream))
         self._console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -71,16 +71,16 @@ class Terminal(Observer):
             auto_refresh=False,
         )
         self._task: TaskID | None = None
-        self._what = ""  # the change under trial
+        self._change = ""  # the change under trial
         self._stopping = ""
 
     def opened(self, trajectory: Trajectory) -> None:
-        """Only what is new is printed."""
+        """Print nothing: earlier iterations are not repeated."""
 
-    def heartbeat(self, stopping: str) -> None:
-        if stopping and not self._stopping:
-            self._print(f"{stopping}: stopping; a running trial is finished first")
-        self._stopping = stopping
+    def heartbeat(self, stop_reason: str) -> None:
+        if stop_reason and not self._stopping:
+            self._print(f"{stop_reason}: stopping; a running trial is finished first")
+        self._stopping = stop_reason
 
     def notify(self, message: str) -> None:
         self._print(message)
@@ -91,23 +91,23 @@ class Terminal(Observer):
             self._clear()
 
     def done(self) -> None:
-        """Take the bar away, whatever it was at."""
+        """Remove the bar."""
         self._clear()
 
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
-        words = (self._number(progress.iter), self._what if progress.iter else "", progress.phase)
+        words = (self._number(progress.iter), self._change if progress.iter else "", progress.phase)
         self._draw(escape_control("  ".join(w for w in words if w)), progress.fraction, speed)
 
     def recorded(self, event: Event) -> None:
         match event:
             case Started(proposer=proposer, torn_bytes=torn):
                 repaired = (
-                    f"; {torn} torn bytes at the end of the trajectory were cut off and kept aside" if torn else ""
+                    f"; {torn} torn bytes at the end of the trajectory were cut off and saved beside it" if torn else ""
                 )
                 self._print(f"proposer {proposer}, {self.iters} iterations{repaired}")
             case Proposed(proposal=p):
-                self._what = f"{p.knob} = {p.new_value}"
+                self._change = f"{p.knob} = {p.new_value}"
             case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
                 self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
             case _ if isinstance(event, IterationRecord):
@@ -115,9 +115,9 @@ class Terminal(Observer):
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
             case TrialEnded(trial=n, marks=marks, void=True):
-                self._print(f"trial {n} ran {' and '.join(marks)}: it is run again, once")
+                self._print(f"trial {n} ran {' and '.join(marks)}: it is repeated once")
             case Paused(reason=reason):
-                self._print(f"paused: {reason}; `autoresearch resume` or removing the file goes on")
+                self._print(f"paused: {reason}; `autoresearch resume` or removing the file continues the run")
             case Resumed(paused_s=paused_s):
                 self._print(f"resumed after {paused_s:.0f} s")
             case Stopped(reason=reason):
@@ -148,31 +148,31 @@ class Terminal(Observer):
 
 
 def suspended_line(where: Suspended) -> str:
-    """Where the running trial was put aside, and how it will go on."""
+    """Where the running trial was suspended, and how it will continue."""
     if where.resumes_at == where.step:
-        return f"the running trial is put aside after step {where.step}"
-    again = "begins again" if where.resumes_at is None else f"goes on from step {where.resumes_at}"
-    return f"the running trial is ended in step {where.step} and {again} later: {where.problem}"
+        return f"the running trial is suspended after step {where.step}"
+    again = "starts over" if where.resumes_at is None else f"continues from step {where.resumes_at}"
+    return f"the running trial is ended in step {where.step} and later {again}: {where.problem}"
 
 
 def iteration_line(record: IterationRecord, number: str) -> str:
     """One closed iteration on one line."""
-    whose = _whose(record)
+    source = _source_suffix(record)
     match record:
         case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
             change = f"{p.knob} = {p.new_value}"
-            end = f"{record.iter_wall_s:6.1f} s{whose}"
+            end = f"{record.iter_wall_s:6.1f} s{source}"
             return f"{number:>8}  {change:<28} {bpb:.4f} {100 * gain:+7.2f} %  {decision:<6} {end}"
         case EvalFailed(proposal=p, cause=cause):
-            return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason}){whose}"
+            return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason}){source}"
         case Blocked(rail=rail):
             return f"{number:>8}  blocked after {len(record.attempts)} attempts by {rail}: {record.reason}"
         case ProposerFailed():
             return f"{number:>8}  the proposer failed: {record.reason}"
 
 
-def _whose(record: IterationRecord) -> str:
-    """Whose change it was, where an LLM was asked; and how its last call ended where it was not the LLM's."""
+def _source_suffix(record: IterationRecord) -> str:
+    """The source of a change where an LLM was called; where it is another one, also how the last call ended."""
     if not record.llm_calls:
         return ""
     is_llms = record.source == LLM_SOURCE

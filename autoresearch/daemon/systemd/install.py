@@ -1,4 +1,4 @@
-"""What `autoresearch service install` and `uninstall` do, as a list of steps: made first, then shown or carried out.
+"""The steps of `autoresearch service install` and `uninstall`: built as a list, then shown or carried out.
 
 The files come from the repository's ``systemd/``, which is part of the package under the same name. A unit template is
 placed twice: as ``autoresearch@.service`` for any run, and with the name filled in as ``autoresearch.service``.
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import assert_never
 
 from autoresearch.daemon.systemd.unit import config_home, user_units
 from autoresearch.errors import AutoresearchError
@@ -19,44 +20,45 @@ from autoresearch.storage.files import atomic_write
 
 NAME = "autoresearch"
 TEMPLATE = "autoresearch@.service"
-PROGRAM = "/usr/bin/autoresearch"  # what the units are written with; a package of a distribution leaves it
-SYSTEMD_RUNS = Path("/run/systemd/system")
-# Where the unit's own hardening hides a program from it.
+# The program in the unit files; an installation replaces it by its own, a package of a distribution keeps it.
+PROGRAM = "/usr/bin/autoresearch"
+SYSTEMD_BOOTED = Path("/run/systemd/system")  # sd_booted(3)
+# The unit's hardening makes these directories invisible to the service.
 HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
-NOT_LOADED = 5  # systemctl: there is no such unit
-CALL_DEADLINE_S = 24 * 3600.0  # stopping a service lets its trial finish
+NOT_LOADED = 5  # exit code of systemctl stop for a unit that does not exist
+CALL_DEADLINE_S = 24 * 3600.0  # stopping a service waits for its running trial
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
-    """A file as it should be; ``yours`` ones are left alone once they are there."""
+class WriteFile:
+    """Write ``text`` to ``path``; with ``keep_existing`` a file that exists is left as the user has it."""
 
     path: Path
     text: str
-    yours: bool = False
+    keep_existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
-    """A file that we had put there, and its directory if that is empty then."""
+class RemoveFile:
+    """Remove an installed file, and the directory of a unit's drop-ins once it is empty."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A program of systemd's; ``fine`` are the exit codes beside 0 that are no failure."""
+class CallProgram:
+    """Call a program of systemd; ``accepted_codes`` are exit codes besides 0 that are not failures."""
 
     argv: tuple[str, ...]
-    fine: tuple[int, ...] = ()
+    accepted_codes: tuple[int, ...] = ()
 
 
-Step = Put | Remove | Call
+Step = WriteFile | RemoveFile | CallProgram
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an installation goes. ``prefix`` is put before every path; nothing is called then."""
+    """Directories of an installation. With ``prefix`` every path is below it and no program is called."""
 
     units: Path
     config: Path
@@ -75,7 +77,7 @@ class Place:
 
 
 def system_place(prefix: Path | None = None) -> Place:
-    """The machine's: by root, for a user of its own."""
+    """The system-wide directories; needs root, and the service has its own user."""
     etc = Path("/etc")
     return Place(
         units=etc / "systemd" / "system",
@@ -87,49 +89,51 @@ def system_place(prefix: Path | None = None) -> Place:
 
 
 def user_place(environ: Mapping[str, str], prefix: Path | None = None) -> Place:
-    """A person's own, without root."""
+    """The directories of one user, without root."""
     return Place(units=user_units(environ), config=config_home(environ) / NAME, user=True, prefix=prefix)
 
 
 def install_steps(place: Place, program: Sequence[str], drop_ins: Sequence[str] = ()) -> list[Step]:
-    """Files first, then what makes systemd know them. ``program`` replaces ``PROGRAM`` in the units."""
+    """Write the files, then make systemd read them. ``program`` replaces ``PROGRAM`` in the units."""
     template = source("user", TEMPLATE) if place.user else source(TEMPLATE)
     words = " ".join(map(unit_word, program))
-    steps: list[Step] = [Put(place.at(path), text) for path, text in both(place, template.replace(PROGRAM, words))]
+    steps: list[Step] = [
+        WriteFile(place.at(path), text) for path, text in template_and_instance(place, template.replace(PROGRAM, words))
+    ]
     for name in drop_ins:
         steps += [
-            Put(place.at(path.with_name(f"{path.name}.d") / drop_in_file(name)), text)
-            for path, text in both(place, source("drop-ins", f"{name}.conf"))
+            WriteFile(place.at(path.with_name(f"{path.name}.d") / drop_in_file(name)), text)
+            for path, text in template_and_instance(place, source("drop-ins", f"{name}.conf"))
         ]
-    steps.append(Put(place.at(place.config / f"{NAME}.toml"), source(f"{NAME}.toml"), yours=True))
+    steps.append(WriteFile(place.at(place.config / f"{NAME}.toml"), source(f"{NAME}.toml"), keep_existing=True))
     calls: list[Step] = []
     for path, file, program_name in (
         (place.sysusers, "sysusers.conf", ("systemd-sysusers",)),
         (place.tmpfiles, "tmpfiles.conf", ("systemd-tmpfiles", "--create")),
     ):
         if path is not None:
-            steps.append(Put(place.at(path), source(file)))
-            calls.append(Call((*program_name, str(path))))
-    return steps if place.prefix else [*steps, *calls, Call((*place.systemctl, "daemon-reload"))]
+            steps.append(WriteFile(place.at(path), source(file)))
+            calls.append(CallProgram((*program_name, str(path))))
+    return steps if place.prefix else [*steps, *calls, CallProgram((*place.systemctl, "daemon-reload"))]
 
 
 def uninstall_steps(place: Place) -> list[Step]:
-    """Stop, disable, remove. Settings, runs and the user stay: they are not ours to delete."""
-    files = [path for path, _ in both(place, "")]
+    """Stop, disable and remove the units. Settings, runs and the service's user are kept."""
+    files = [path for path, _ in template_and_instance(place, "")]
     drop_ins = [f.with_name(f"{f.name}.d") / drop_in_file(name) for f in files for name in drop_in_names()]
     files += [*drop_ins, *(path for path in (place.sysusers, place.tmpfiles) if path is not None)]
-    removals: list[Step] = [Remove(place.at(path)) for path in files]
+    removals: list[Step] = [RemoveFile(place.at(path)) for path in files]
     if place.prefix:
         return removals
     stop = (*place.systemctl, "stop", f"{NAME}.service", f"{NAME}@*.service")
-    steps: list[Step] = [Call(stop, fine=(NOT_LOADED,))]  # the second time there is none left
+    steps: list[Step] = [CallProgram(stop, accepted_codes=(NOT_LOADED,))]  # when uninstalled a second time
     if enabled := enabled_names(place.units):
-        steps.append(Call((*place.systemctl, "disable", *enabled)))
-    return [*steps, *removals, Call((*place.systemctl, "daemon-reload"))]
+        steps.append(CallProgram((*place.systemctl, "disable", *enabled)))
+    return [*steps, *removals, CallProgram((*place.systemctl, "daemon-reload"))]
 
 
-def both(place: Place, template: str) -> list[tuple[Path, str]]:
-    """A template, and the unit that it is under the plain name."""
+def template_and_instance(place: Place, template: str) -> list[tuple[Path, str]]:
+    """The unit template, and the plain unit with the name filled in."""
     return [
         (place.units / TEMPLATE, template),
         (place.units / f"{NAME}.service", template.replace("%i", NAME)),
@@ -137,71 +141,77 @@ def both(place: Place, template: str) -> list[tuple[Path, str]]:
 
 
 def enabled_names(units: Path) -> list[str]:
-    """Our units that some target wants."""
+    """Our units that are enabled."""
     links = [link.name for wants in units.glob("*.wants") for link in wants.iterdir()]
     return sorted({name for name in links if re.fullmatch(rf"{NAME}(@.*)?\.service", name)})
 
 
 def drop_in_names() -> list[str]:
-    """What ``--drop-in`` may name."""
+    """Names that ``--drop-in`` accepts."""
     files = resources.files("autoresearch.daemon.systemd").joinpath("units", "drop-ins").iterdir()
     return sorted(file.name.removesuffix(".conf") for file in files)
 
 
 def drop_in_file(name: str) -> str:
-    """After what the package brings, before what `systemctl edit` writes (override.conf)."""
+    """File name of a drop-in, ordered before the override.conf that `systemctl edit` writes."""
     return f"50-{name}.conf"
 
 
 def source(*path: str) -> str:
-    """A file of ``systemd/``."""
+    """Text of a file of ``systemd/``."""
     return resources.files("autoresearch.daemon.systemd").joinpath("units", *path).read_text("utf-8")
 
 
 def unit_word(word: str) -> str:
-    """One word of a command line, as systemd reads it."""
+    """One word of a command line, quoted for a unit file (systemd.service(5))."""
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{word}"' if any(c.isspace() or c in "\\\"';" for c in word) else word
 
 
 def check_visible(paths: Sequence[Path]) -> None:
-    """Raise ``AutoresearchError`` where the service's user, or its unit, could not see this program."""
+    """Raise ``AutoresearchError`` where the service's user, or the unit's hardening, cannot reach a path."""
     for path in (part for given in paths for part in (given, given.resolve())):
         closed = [p for p in path.parents if p.is_dir() and not p.stat().st_mode & 0o001]
         if closed or any(path.is_relative_to(hidden) for hidden in HIDDEN):
-            hint = "install into /opt/autoresearch, with a Python for everybody (docs/operations.md), or take --user"
+            hint = "install into /opt/autoresearch, with a Python for every user (docs/operations.md), or use --user"
             raise AutoresearchError(f"the service's user cannot see {path}", hint=hint)
 
 
-def carry_out(step: Step, dry_run: bool) -> str:
-    """Do one step, or nothing; what was or would be done, in words. Raises ``AutoresearchError``."""
+def carry_out(step: Step, dry_run: bool, *, booted: Path = SYSTEMD_BOOTED) -> str:
+    """Do one step, or with ``dry_run`` only describe it; returns one line for the user. Raises ``AutoresearchError``.
+
+    Without the directory ``booted`` systemd does not run, and ``systemctl`` is not called.
+    """
     match step:
-        case Put():
-            return _put(step, dry_run)
-        case Remove(path=path):
+        case WriteFile():
+            return _write(step, dry_run)
+        case RemoveFile(path=path):
             return _remove(path, dry_run)
-        case Call():
-            return _call(step.argv, step.fine, dry_run)
+        case CallProgram(argv=argv, accepted_codes=accepted_codes):
+            if argv[0] == "systemctl" and not booted.is_dir():
+                return f"not called, systemd does not run here: {' '.join(argv)}"
+            return _call(argv, accepted_codes, dry_run)
+        case _:
+            assert_never(step)
 
 
-def _put(step: Put, dry_run: bool) -> str:
+def _write(step: WriteFile, dry_run: bool) -> str:
     try:
-        there = step.path.read_text("utf-8") if step.path.exists() else None
-        if there is not None and (step.yours or there == step.text):
-            return f"{'left as it is, it is yours' if step.yours else 'unchanged'}: {step.path}"
-        how = "write" if there is None else "replace"
+        existing = step.path.read_text("utf-8") if step.path.exists() else None
+        if existing is not None and (step.keep_existing or existing == step.text):
+            return f"{'kept your version of' if step.keep_existing else 'unchanged:'} {step.path}"
         if dry_run:
-            return f"would {how} {step.path}"
+            return f"would {'write' if existing is None else 'replace'} {step.path}"
         step.path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(step.path, step.text.encode())
     except (OSError, UnicodeDecodeError) as e:
         raise AutoresearchError(f"cannot write {step.path}: {e}", hint="run it with sudo, or with --user") from e
-    return f"{'wrote' if there is None else 'replaced'} {step.path}"
+    return f"{'wrote' if existing is None else 'replaced'} {step.path}"
 
 
 def _remove(path: Path, dry_run: bool) -> str:
     if not path.exists():
-        return f"not there: {path}"
+        return f"does not exist: {path}"
     if dry_run:
         return f"would remove {path}"
     try:
@@ -213,17 +223,15 @@ def _remove(path: Path, dry_run: bool) -> str:
     return f"removed {path}"
 
 
-def _call(argv: tuple[str, ...], fine: tuple[int, ...], dry_run: bool) -> str:
+def _call(argv: tuple[str, ...], accepted_codes: tuple[int, ...], dry_run: bool) -> str:
     words = " ".join(argv)
-    if argv[0] == "systemctl" and not SYSTEMD_RUNS.is_dir():
-        return f"not called, systemd does not run here: {words}"
     if dry_run:
         return f"would call {words}"
     try:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=CALL_DEADLINE_S)
     except (OSError, subprocess.TimeoutExpired) as e:
-        raise AutoresearchError(f"cannot call {words}: {e}", hint="call it by hand, then run this again") from e
-    if done.returncode and done.returncode not in fine:
+        raise AutoresearchError(f"cannot call {words}: {e}", hint="call it yourself, then run this again") from e
+    if done.returncode and done.returncode not in accepted_codes:
         why = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise AutoresearchError(f"{words}: {why}", hint="run it with sudo, or see `systemctl status`")
     return f"called {words}"

@@ -1,4 +1,4 @@
-"""The systemd unit that this process belongs to, and what somebody who started it may have forgotten."""
+"""The systemd unit that this process belongs to, and what its user may have forgotten to set up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINGER = Path("/var/lib/systemd/linger")
 
 
 def startup_warnings() -> list[str]:
-    """What will end the run before its time although nothing is wrong with it now, in words."""
+    """Warnings about what will end the run early: a unit that is not enabled, a user who does not linger."""
     name, is_user = own_unit(own_cgroup_path())
     if not name:
         return []
@@ -24,39 +24,39 @@ def startup_warnings() -> list[str]:
 
 
 def start_command(cgroup: str | None) -> str:
-    """What starts this unit again; empty outside of one."""
+    """The command that starts this unit again; empty outside of a unit."""
     name, is_user = own_unit(cgroup)
     return f"systemctl {'--user ' if is_user else ''}start {name.removesuffix('.service')}" if name else ""
 
 
 def own_unit(cgroup: str | None) -> tuple[str, bool]:
-    """The service that a cgroup's path ends with, or an empty name, and whether a user's manager runs it."""
+    """The service at the end of a cgroup's path, or "", and whether it belongs to a user's manager."""
     name = (cgroup or "").rpartition("/")[2]
     return (name, "/user@" in (cgroup or "")) if name.endswith(".service") else ("", False)
 
 
 def not_enabled(name: str, roots: Iterable[Path], systemctl: str) -> list[str]:
-    """Nothing is said where no directory of units can be seen, as in a container."""
+    """A warning where the unit is not enabled; none where no unit directory is visible, for example in a container."""
     seen = [root for root in roots if root.is_dir()]
     targets = [target for root in seen for kind in ("wants", "requires") for target in root.glob(f"*.{kind}")]
     if not seen or any(os.path.lexists(target / name) for target in targets):
         return []
-    return [f"{name} is started but not enabled: a reboot ends it; `{systemctl} enable {name}` brings it back"]
+    return [f"{name} is started but not enabled: a reboot ends it; `{systemctl} enable {name}` restarts it then"]
 
 
 def no_lingering(environ: Mapping[str, str], lingering: Path) -> list[str]:
-    """A user's services end with the user's last session unless they linger."""
+    """A warning where the user does not linger: the services of a user end with the last session."""
     user = environ.get("USER", "")
     if not user or (lingering / user).exists():
         return []
-    return [f"lingering is off: the run ends when {user} logs out; `loginctl enable-linger {user}` lets it stay"]
+    return [f"lingering is off: the run ends when {user} logs out; `loginctl enable-linger {user}` keeps it running"]
 
 
 def user_units(environ: Mapping[str, str]) -> Path:
-    """Where a user's own units lie."""
+    """The directory of a user's own units."""
     return config_home(environ) / "systemd" / "user"
 
 
 def config_home(environ: Mapping[str, str]) -> Path:
-    """The user's own configuration (XDG)."""
+    """The directory of the user's configuration (XDG)."""
     return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")

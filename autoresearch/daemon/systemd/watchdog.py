@@ -1,12 +1,12 @@
-"""What a service manager is told of a run: ready, how it stands, and ten times a second that it lives.
+"""The state of a run for the service manager: ready, status line, and a sign of life ten times a second.
 
-The manager's clocks (start, watchdog, stop) are all fed by the same thing: the daemon's own loop, which looks ten times
-a second wherever it waits, and which keeps still once nothing has moved for longer than anything may take. So:
+The manager's time limits (start, watchdog, stop) are all extended by the daemon's own loop, which polls ten times a
+second wherever it waits, and which stops feeding once nothing has progressed for longer than any step may take. So:
 
-- a daemon that hangs does not look, and is killed after ``WatchdogSec``;
+- a daemon that hangs does not poll, and is killed after ``WatchdogSec``;
 - a trial that trains feeds the watchdog however long it takes;
-- a trial that hangs is ended by its deadline (``limits.deadline_s``), which is earlier than ``patience_s``;
-- where that does not end it, or nobody notices, the feeding stops, and the manager ends everything and starts anew.
+- a trial that hangs is ended by its deadline (``limits.deadline_s``), which is at most ``max_silence_s``;
+- where the deadline does not end it, the feeding stops, and the manager kills everything and restarts the unit.
 """
 
 from __future__ import annotations
@@ -31,111 +31,111 @@ from autoresearch.core.records import (
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.systemd.notify import Notifier
 
-FEED_S = 1.0  # the least between two datagrams that say nothing new
-# What a start or a stop may go on after a sign of life. Longer than the longest silence of a daemon that is well: the
-# start of the trial server (180 s) and the writing of one report (120 s). Waiting for hooks feeds it each second.
+FEED_S = 1.0  # at least, between two datagrams without a new state
+# By this much each datagram extends the limit of a start or stop. Longer than the longest silence of a healthy daemon:
+# the start of the trial server (180 s) and the writing of one report (120 s). Waiting for hooks feeds it each second.
 SILENCE_S = 240
 MICROSECONDS = 1_000_000
 
 
-def patience_s(settings: Settings) -> float:
-    """Seconds without a step forward after which something hangs: what a trial, or a talk with an LLM, may take."""
-    talk_s = 2 * settings.llm.rounds * settings.llm.deadline_s  # meeting the server may take as long as asking it
-    return max(settings.limits.deadline_s, talk_s)
+def max_silence_s(settings: Settings) -> float:
+    """Seconds without progress after which something hangs: what a trial, or a conversation with an LLM, may take."""
+    conversation_s = 2 * settings.llm.rounds * settings.llm.deadline_s  # twice: finding the server may take as long
+    return max(settings.limits.deadline_s, conversation_s)
 
 
 @dataclass(slots=True)
 class WatchdogObserver(Observer):
-    """A ``backend.Observer`` that talks to the service manager; see the module."""
+    """Reports the run to the service manager; see the module."""
 
     notifier: Notifier
     iters: int
-    patience_s: float
+    max_silence_s: float
     clock: Callable[[], float] = time.monotonic
     _trajectory: Trajectory | None = None
     _ready: bool = False
     _paused: bool = False
-    _doing: str = "starting"
-    _what: str = ""  # the change under trial
+    _activity: str = "starting"
+    _change: str = ""  # the change under trial
     _stopping: str = ""
     _last: Progress | None = None
-    _moved_at: float = 0.0
+    _progress_at: float = 0.0
     _fed_at: float = -FEED_S
 
     def __post_init__(self) -> None:
-        self._moved_at = self.clock()
+        self._progress_at = self.clock()
 
     def opened(self, trajectory: Trajectory) -> None:
         self._trajectory = trajectory
 
     def recorded(self, event: Event) -> None:
-        """Every record is a step forward. ``started`` is written when all that a run needs is there."""
-        self._moved_at = self.clock()
+        """Every record is progress. ``started`` is written once everything that a run needs is open."""
+        self._progress_at = self.clock()
         match event:
             case Started():
                 self._ready = True
-                self._doing = "proposing"
+                self._activity = "proposing"
                 self._feed(READY=1)
                 return
             case Proposed(proposal=p):
-                self._what = f"{p.knob} = {p.new_value}"
+                self._change = f"{p.knob} = {p.new_value}"
             case TrialStarted():
-                self._doing = "starting the trial"
+                self._activity = "starting the trial"
             case Paused(reason=reason):
-                self._doing, self._paused = f"paused: {reason}", True
+                self._activity, self._paused = f"paused: {reason}", True
             case Resumed():
-                self._doing, self._paused = "resumed", False
+                self._activity, self._paused = "resumed", False
             case Stopped() | LoopComplete():
-                self._doing = f"stopped: {event.reason}" if isinstance(event, Stopped) else "complete"
+                self._activity = f"stopped: {event.reason}" if isinstance(event, Stopped) else "complete"
                 self._stopping = ""
                 self._feed(STOPPING=1)
                 return
             case _ if isinstance(event, IterationRecord):
-                self._doing, self._what = "proposing", ""
+                self._activity, self._change = "proposing", ""
         self._feed()
 
     def progressed(self, progress: Progress) -> None:
-        """A trial counts as moving only while what it says changes."""
+        """A trial makes progress only while what it reports changes."""
         if progress == self._last:
             return
-        self._last, self._moved_at = progress, self.clock()
+        self._last, self._progress_at = progress, self.clock()
         percent = f" {100 * progress.fraction:.0f} %" if progress.phase == "train" else ""
-        self._doing = {"train": "training", "validate": "validating"}.get(progress.phase, progress.phase) + percent
-        self._feed_now_and_then()
+        self._activity = {"train": "training", "validate": "validating"}.get(progress.phase, progress.phase) + percent
+        self._feed_if_due()
 
-    def heartbeat(self, stopping: str) -> None:
+    def heartbeat(self, stop_reason: str) -> None:
         """The loop is alive and waits for a trial, an LLM or the end of a pause."""
-        self._stopping = stopping
-        if self._paused or self.clock() - self._moved_at <= self.patience_s:
-            self._feed_now_and_then()
+        self._stopping = stop_reason
+        if self._paused or self.clock() - self._progress_at <= self.max_silence_s:
+            self._feed_if_due()
 
     def notify(self, message: str) -> None:
-        self._moved_at = self.clock()
+        self._progress_at = self.clock()
         if not self._ready:
-            self._doing = message
+            self._activity = message
         self._feed()
 
     def preparing(self, stage: str, fraction: float) -> None:
-        self._moved_at = self.clock()
-        self._doing = f"{stage} {100 * fraction:.0f} %"
-        self._feed_now_and_then()
+        self._progress_at = self.clock()
+        self._activity = f"{stage} {100 * fraction:.0f} %"
+        self._feed_if_due()
 
     def ended(self, ending: str) -> None:
-        """The run is over in good order, perhaps before it was ready: where nothing was left to do."""
-        self._doing = ending if ending == "complete" else f"stopped: {ending}"
+        """The run ended in good order, perhaps before it was ready because nothing was left to do."""
+        self._activity = ending if ending == "complete" else f"stopped: {ending}"
         if not self._ready:
             self._feed(READY=1)
         self._feed(STOPPING=1)
 
     @property
     def status(self) -> str:
-        """Iteration, what is done in it, and the best so far, on one line."""
+        """One line: iteration, change, activity, and the best keep so far."""
         if self._trajectory is None:
-            return self._doing
+            return self._activity
         n = min(self._trajectory.next_iter, self.iters)
         where = f"iteration {n} of {self.iters}" if self._trajectory.baseline else "baseline"
         until = f"stopping after this trial ({self._stopping})" if self._stopping else ""
-        return "; ".join(part for part in (where, self._what, self._doing, self._best(), until) if part)
+        return "; ".join(part for part in (where, self._change, self._activity, self._best(), until) if part)
 
     def _best(self) -> str:
         assert self._trajectory is not None
@@ -143,7 +143,7 @@ class WatchdogObserver(Observer):
             return f"best {best.val_bpb:.4f} ({100 * best.improvement_frac:+.2f} %, iteration {best.iter})"
         return "no keep yet" if self._trajectory.baseline else ""
 
-    def _feed_now_and_then(self) -> None:
+    def _feed_if_due(self) -> None:
         if self.clock() - self._fed_at >= FEED_S:
             self._feed()
 

@@ -14,11 +14,9 @@ from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report.export.warmup import Warmup
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
-from rails.knob_facts import INTEGER_KNOBS
+from rails.knob_facts import INTEGER_KNOBS, KNOB_FACTS, NUMBER_KNOBS
 
 PRECISIONS = ("fp32", "bf16", "fp8")
-INTEGERS = ("n_layer", "n_head", "d_model", "d_ff", "lr_warmup", "batch_size", "seq_len")
-NUMBERS = ("lr", "grad_clip", "weight_decay", "beta1", "beta2")
 FP8_RECIPE = "tensorwise"  # the default of the run's settings
 
 
@@ -132,7 +130,7 @@ def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: i
 
 def check_cfg(cfg: Cfg) -> Cfg:
     """``cfg``, checked to have exactly the knobs that Megatron needs. Raises ``ConfigError`` naming knob and value."""
-    known = {*INTEGERS, *NUMBERS, "precision"}
+    known = set(KNOB_FACTS)
     hint = "export a run with the knobs of the built-in menu; a menu_file may narrow them, but not add knobs"
     for name in sorted(set(cfg) ^ known):
         what = f"= {cfg[name]!r} has no counterpart in Megatron" if name in cfg else "is missing"
@@ -140,7 +138,7 @@ def check_cfg(cfg: Cfg) -> Cfg:
     for name in INTEGER_KNOBS:
         if type(cfg[name]) is not int or int(cfg[name]) < (name != "lr_warmup"):
             raise ConfigError(f"{name} = {cfg[name]!r} is not a positive integer", hint=hint)
-    for name in NUMBERS:
+    for name in NUMBER_KNOBS:
         value = cfg[name]
         if isinstance(value, str) or not math.isfinite(value) or value < 0:
             raise ConfigError(f"{name} = {value!r} is not a finite number of at least 0", hint=hint)
@@ -148,7 +146,7 @@ def check_cfg(cfg: Cfg) -> Cfg:
         raise ConfigError(f"precision = {cfg['precision']!r} is not one of {', '.join(PRECISIONS)}", hint=hint)
     if int(cfg["d_model"]) % int(cfg["n_head"]):
         raise ConfigError(f"d_model = {cfg['d_model']} is not a multiple of n_head = {cfg['n_head']}", hint=hint)
-    return {**cfg, **{name: float(cfg[name]) for name in NUMBERS}}
+    return {**cfg, **{name: float(cfg[name]) for name in NUMBER_KNOBS}}
 
 
 def vocab_of(cfg: Cfg, params: int) -> int:

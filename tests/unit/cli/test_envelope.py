@@ -37,10 +37,10 @@ def test_an_envelope_is_a_line_as_each_point_comes_then_a_table_and_where_it_is(
     table = out[out.index("batch") :]
     assert re.search(r"^ +8 +128 +fp32 +990,000 +1,000,000 ", table, re.MULTILINE)
     assert str(tmp_path / "run" / "envelope.jsonl") in out
-    assert "R7 prices time by these speeds" in out
+    assert "R7 estimates time from these speeds" in out
     assert measure("--precision", "fp32")[1].count("2 of 2 points are measured already") == 1
     other = measure("--precision", "bf16", to=tmp_path / "other")[1]
-    assert "R7 prices time by FLOPs alone: the baseline's 8 x 128 fp32 is not measured" in other
+    assert "R7 estimates time from FLOPs alone: the baseline's 8 x 128 fp32 is not measured" in other
 
 
 def test_an_envelope_as_json_keeps_stdout_for_it(measure):
@@ -93,4 +93,4 @@ def test_an_interrupted_envelope_shows_what_there_is_and_is_130(measure, monkeyp
     code, out, _ = measure("--precision", "fp32")
     assert code == 130
     assert "990,000" in out
-    assert "ended by SIGINT, 1 of 2 points to go: the same command goes on" in out
+    assert "ended by SIGINT, 1 of 2 points to go: the same command resumes" in out

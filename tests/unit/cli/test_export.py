@@ -28,7 +28,7 @@ def test_a_recipe_is_written_and_its_model_was_built(form, executable, cli, meas
     code, out, err = cli("export", "recipe", str(measured), "--format", form, "--out", str(file))
     assert (code, err) == (0, "")
     assert re.match(rf"{file}: {form}, (iteration|the baseline)", out)
-    assert "\nchecked: Megatron-core builds GPTModel of it" in out
+    assert "\nchecked: Megatron-core builds its GPTModel" in out
     assert os.access(file, os.X_OK) == executable
     assert cli("export", "recipe", str(measured), "--format", form, "--no-check")[1] == file.read_text()
 
@@ -48,7 +48,7 @@ def test_a_recipe_of_another_corpus_is_66(cli, finished, small_corpus):
     assert "the run was measured on 0000000000000000" in err
 
 
-def test_a_vocabulary_that_nobody_knows_is_asked_for(cli, finished):
+def test_an_unknown_vocabulary_is_requested(cli, finished):
     code, _, err = cli("export", "recipe", str(finished))
     assert code == 78
     assert "--corpus CORPUS" in err
@@ -80,10 +80,10 @@ def test_a_script_that_describes_another_model_is_refused(cli, measured, monkeyp
     monkeypatch.setattr("autoresearch.training.models.exported_model.parameter_shapes", refuse)
     code, out, err = cli("export", "recipe", str(measured))
     assert (code, out) == (1, "")
-    assert "builds no model of the script: no such layer\n  try: --no-check" in err
+    assert "cannot build the model of the script: no such layer\n  try: --no-check" in err
 
 
-def test_an_origins_log_is_no_run_to_export(cli):
+def test_an_origins_log_cannot_be_exported(cli):
     origin = Path(__file__).parents[2] / "assets" / "origin_trajectory.jsonl"
     code, _, err = cli("export", "recipe", str(origin))
     assert code == 74

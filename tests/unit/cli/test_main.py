@@ -57,7 +57,7 @@ def test_every_command_explains_itself(command, capsys):
     assert all(re.search(r"  +\S|\n +\S", rest) for _, rest in flags), "a flag without a word of help"
 
 
-def test_the_version_is_told(capsys):
+def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--version"])
     assert (end.value.code, capsys.readouterr().out.strip()) == (0, __version__)
@@ -134,7 +134,7 @@ def test_a_run_that_belongs_to_another_daemon_is_75(cli, finished):
     assert "pid 4711" in err
 
 
-def test_status_knows_a_run_that_goes_on_from_one_that_was_lost(cli, finished):
+def test_status_distinguishes_a_running_run_from_a_lost_one(cli, finished):
     """The log of both ends alike, in the middle of a trial; only one of them has a daemon."""
     file = finished / TRAJECTORY
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:7]))
@@ -214,7 +214,7 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert fresh_python(program, measured).stdout.strip() == "[]"
 
 
-def test_a_reader_who_leaves_early_is_no_error(finished):
+def test_a_closed_pipe_is_not_an_error(finished):
     """As in ``autoresearch report | head -1``."""
     read_end, write_end = os.pipe()
     os.close(read_end)

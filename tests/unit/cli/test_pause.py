@@ -7,24 +7,24 @@ import pytest
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
 
 
-def test_pause_and_resume_are_said_twice_without_harm(cli, finished):
+def test_pause_and_resume_can_be_repeated(cli, finished):
     said = [cli(command, str(finished))[:2] for command in ("pause", "pause", "resume", "resume")]
     assert said == [
         (0, f"{finished} pauses after its running trial\n"),
-        (0, f"{finished} is pausing already\n"),
-        (0, f"{finished} goes on\n"),
+        (0, f"{finished} is paused or pausing already\n"),
+        (0, f"{finished} continues\n"),
         (0, f"{finished} was not paused\n"),
     ]
 
 
-def test_pause_now_says_that_it_does_not_wait_and_makes_of_a_pause_that_waits_one_that_does_not(cli, finished):
+def test_pause_now_makes_a_waiting_pause_immediate(cli, finished):
     flag = finished / PAUSE_FLAG
     said = [cli("pause", *words, str(finished))[:2] for words in ([], ["--now"], ["--now"], [])]
     assert said == [
         (0, f"{finished} pauses after its running trial\n"),
         (0, f"{finished} pauses inside its running trial\n"),
-        (0, f"{finished} is pausing already\n"),
-        (0, f"{finished} is pausing already\n"),
+        (0, f"{finished} is paused or pausing already\n"),
+        (0, f"{finished} is paused or pausing already\n"),
     ]
     assert flag.read_text() == "now\n"
     cli("resume", str(finished))
@@ -33,12 +33,12 @@ def test_pause_now_says_that_it_does_not_wait_and_makes_of_a_pause_that_waits_on
 def test_the_trajectory_names_its_run_too(cli, finished):
     assert cli("pause", str(finished / TRAJECTORY))[0] == 0
     assert (finished / PAUSE_FLAG).exists()
-    assert "pause.flag is there: `autoresearch resume` removes it" in cli("status", str(finished))[1]
+    assert "pause.flag exists: `autoresearch resume` removes it" in cli("status", str(finished))[1]
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])
 def test_a_misspelt_run_is_not_taken_for_its_parent(command, cli, finished):
     code, _, err = cli(command, str(finished.parent / "rnu"))
     assert code == 1
-    assert "rnu is no run directory" in err
+    assert "rnu is not a run directory" in err
     assert not (finished.parent / PAUSE_FLAG).exists()

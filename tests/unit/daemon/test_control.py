@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.config.window import Window
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.night_end import next_time
 from autoresearch.storage.pause_flag import resume
@@ -84,8 +83,10 @@ def test_a_pause_ends_when_the_flag_is_renamed(flag):
     assert not flag.exists()
 
 
-def test_where_nothing_can_be_watched_there_is_no_pause_to_wait_for(tmp_path):
-    RunControl(tmp_path / "nowhere" / PAUSE_FLAG).wait_while_paused()
+def test_without_a_directory_there_is_no_pause_to_wait_for(tmp_path):
+    polls: list[int] = []
+    RunControl(tmp_path / "nowhere" / PAUSE_FLAG, poll=lambda: polls.append(1)).wait_while_paused()
+    assert polls == []
 
 
 def test_a_pause_outlives_other_things_that_happen_in_the_directory(flag):
@@ -133,10 +134,10 @@ def test_a_signal_ends_the_waiting_though_the_flag_stays(flag, number):
     assert control.pause_reason()
 
 
-# Who looks on while it waits.
+# Callbacks while it waits.
 
 
-def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
+def test_callbacks_are_called_at_every_poll_with_the_reason_to_stop(flag):
     told: list[str] = []
     looks: list[int] = []
     control = RunControl(flag, poll=lambda: looks.append(1), heartbeat=told.append)
@@ -150,18 +151,18 @@ def test_whoever_looks_on_is_told_at_every_look_and_of_a_stop(flag):
     assert len(looks) == len(told)
 
 
-def test_a_flag_is_a_wish(flag):
+def test_a_flag_is_a_request(flag):
     flag.touch()
     assert RunControl(flag).stop_or_pause_requested()
 
 
-def test_a_pause_is_told_of_while_it_lasts(flag):
+def test_the_heartbeat_continues_during_a_pause(flag):
     flag.touch()
     RunControl(flag, heartbeat=lambda _stopping: flag.unlink()).wait_while_paused()
     assert not flag.exists()
 
 
-def test_who_looks_on_and_fails_changes_nothing(flag):
+def test_a_callback_that_fails_changes_nothing(flag):
     def fails(_stopping: str) -> None:
         raise RuntimeError
 
@@ -209,11 +210,11 @@ def test_a_flag_that_says_now_does_not_wait_for_the_trial(flag):
 def test_any_other_flag_does_unless_the_settings_say_now(flag, shape):
     SHAPES[shape](flag)
     assert not RunControl(flag).suspend_requested()
-    assert RunControl(flag, pauses_now=True).suspend_requested()
+    assert RunControl(flag, pause_immediately=True).suspend_requested()
 
 
 def test_without_a_flag_a_setting_alone_wants_nothing(flag):
-    assert not RunControl(flag, pauses_now=True).suspend_requested()
+    assert not RunControl(flag, pause_immediately=True).suspend_requested()
 
 
 def test_a_signal_lets_the_trial_run_for_as_long_as_the_settings_say(flag):
@@ -310,37 +311,4 @@ def test_the_next_time_that_the_clock_shows(clock_time, now, expected):
     assert next_time(clock_time, now) == expected
 
 
-# The window, and what the run may use.
-
-
-def test_the_window_ends_the_run_when_it_closes(flag):
-    now = Clock(NIGHT)
-    control = RunControl(flag, now=now, window=Window.parse("22:00-07:00"))
-    assert control.stop_reason() == ""
-    now.shows = NIGHT + timedelta(hours=8, minutes=59)
-    assert control.stop_reason() == ""
-    now.shows = NIGHT + timedelta(hours=9)
-    assert control.stop_reason() == "it is 07:00, and the window is 22:00-07:00"
-
-
-def test_a_pause_ends_when_the_window_closes(flag):
-    flag.touch()
-    RunControl(flag, now=Clock(NIGHT), window=Window.parse("23:00-07:00")).wait_while_paused()
-
-
-def test_what_is_spent_ends_the_run_after_everything_else(flag):
-    control = RunControl(flag, now=Clock(NIGHT), until=NIGHT, spent=lambda: "1 of 1 kWh are spent")
-    assert control.stop_reason() == "it is 22:00"
-    control.until = None
-    assert control.stop_reason() == "1 of 1 kWh are spent"
-
-
-def test_a_pause_is_metered_and_ends_when_all_is_spent(flag):
-    flag.touch()
-    looks = []
-    control = RunControl(flag, poll=lambda: looks.append(flag.unlink()), spent=lambda: "spent" if looks else "")
-    control.wait_while_paused()
-    assert looks == [None]
-    flag.touch()
-    control.wait_while_paused()  # returns at once
-    assert len(looks) == 1
+# The commands pause and resume.

@@ -22,7 +22,7 @@ from autoresearch.daemon.envelope import Axes, Envelope, points_of, sweep
 from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError, JournalDamaged, LockHeld
 from autoresearch.storage.journal import read
-from autoresearch.storage.lock import DirectoryLock
+from autoresearch.storage.lock import DirectoryLock, is_locked
 from autoresearch.storage.run_dir import ENVELOPE, LOCK
 from autoresearch.storage.speed_log import decode_speeds
 from autoresearch.testing.fake_backend import YARDSTICK
@@ -83,12 +83,12 @@ class TestPoints:
     @pytest.mark.parametrize(
         ("axes", "words"),
         [
-            (Axes(batch_sizes=(8, 0)), "--batch-size 0 is no size"),
-            (Axes(seq_lens=(-5,)), "--seq-len -5 is no size"),
-            (Axes(precisions=("fp64",)), "--precision fp64 is none"),
+            (Axes(batch_sizes=(8, 0)), "--batch-size 0 is less than 1"),
+            (Axes(seq_lens=(-5,)), "--seq-len -5 is less than 1"),
+            (Axes(precisions=("fp64",)), "--precision fp64 is not a precision"),
         ],
     )
-    def test_what_no_trainer_knows_is_refused_before_anything_begins(self, make_settings, axes, words) -> None:
+    def test_what_no_trainer_supports_is_refused_before_anything_begins(self, make_settings, axes, words) -> None:
         settings = make_settings()
         with pytest.raises(ConfigError, match=words) as caught:
             found(settings, axes=axes)
@@ -122,7 +122,7 @@ class TestSweep:
         two = found(make_settings({"parallel.data": 2}), axes=axes, fresh=True).points[0]
         assert two.mfu == pytest.approx(one.mfu / 2)
 
-    def test_without_a_peak_there_is_no_mfu_and_it_is_asked_for_once(self, make_settings) -> None:
+    def test_without_a_peak_there_is_no_mfu_and_it_is_measured_once(self, make_settings) -> None:
         observer, asked = RecordingObserver(), []
 
         def no_peak(cfg: Cfg) -> Failure:
@@ -134,7 +134,7 @@ class TestSweep:
         assert asked == ["fp32", "bf16"]
         assert "no matmul peak in fp32, so no MFU: error (no fp8 here)" in observer.messages
 
-    def test_a_point_that_fails_is_a_point_and_the_sweep_goes_on(self, make_settings) -> None:
+    def test_a_point_that_fails_is_a_point_and_the_sweep_continues(self, make_settings) -> None:
         envelope = found(make_settings(), FakeTimer(fail=fails(ALL_FOUR[1], NO_ROOM)))
         assert where(envelope, "failed") == [ALL_FOUR[1]]
         assert envelope.points[1].failure == NO_ROOM
@@ -269,18 +269,16 @@ class TestEnd:
     def test_the_lock_is_given_back(self, make_settings) -> None:
         settings = make_settings()
         found(settings)
-        lock = DirectoryLock(settings.run_dir / LOCK)
-        lock.acquire({})
-        lock.release()
+        assert not is_locked(settings.run_dir / LOCK)
 
 
 class TestForR7:
     def test_it_needs_the_baselines_own_point(self, make_settings) -> None:
         settings = make_settings()
-        assert not found(settings, axes=Axes((16,), (128,), ("fp32",))).feeds_r7
-        assert found(settings).feeds_r7
+        assert not found(settings, axes=Axes((16,), (128,), ("fp32",))).prices_r7
+        assert found(settings).prices_r7
 
-    def test_a_baseline_that_could_not_run_is_no_hindrance(self, tmp_path: Path) -> None:
+    def test_a_baseline_that_could_not_run_does_not_prevent_a_sweep(self, tmp_path: Path) -> None:
         """As with profile gb10-354m and trainer torch: the sweep may leave fp8 out."""
         settings = resolve({"profile": "gb10-354m", "dir": tmp_path}, {}).settings
         assert where(found(settings, axes=Axes((2,), (512,), ("bf16",)))) == [(2, 512, "bf16")]

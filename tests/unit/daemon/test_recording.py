@@ -69,7 +69,7 @@ def too_deep(cfg: Config) -> Failure | None:
 
 @dataclass
 class Hybrid:
-    """As a proposer with an LLM works: in some iterations rounds with it, and the fallback where it has no more."""
+    """Like a proposer with an LLM: rounds with it in some iterations, the fallback in the others."""
 
     script: Mapping[int, Sequence[Sequence[str]]]
     fallback: Proposer
@@ -100,7 +100,7 @@ def night(settings: Settings, proposer: Proposer) -> Loop:
 
 
 def told(loop: Loop) -> list[Any]:
-    """Everything about a night's proposals but who made them."""
+    """Everything about a night's proposals except their source."""
     return [
         (r.iter, r.stage, getattr(r, "candidate_cfg", None), [(a.raw, a.rail, a.round, a.spare) for a in r.attempts])
         for r in loop.trajectory.iterations

@@ -178,7 +178,7 @@ class TestContinue:
         assert run(make_settings(iters=2)) == "complete"
         assert iterations(make_settings()) == [1, 2, 3]
 
-    def test_raising_iters_goes_on_with_the_baseline_that_was_measured(self, make_settings) -> None:
+    def test_raising_iters_continues_with_the_baseline_that_was_measured(self, make_settings) -> None:
         run(make_settings(iters=2))
         trial = FakeTrial()
         assert run(make_settings(iters=4), make_backend=bench_with(trial)) == "complete"
@@ -188,7 +188,7 @@ class TestContinue:
         assert sum(isinstance(r, Baseline) for r in records(settings)) == 1
         assert [r.iters_requested for r in records(settings) if isinstance(r, Started)] == [2, 4]
 
-    def test_a_stopped_run_goes_on_where_it_was(self, make_settings) -> None:
+    def test_a_stopped_run_resumes(self, make_settings) -> None:
         settings = make_settings(iters=3)
 
         def terminate(event: Event) -> None:
@@ -216,7 +216,7 @@ class TestContinue:
         assert run(settings) == "complete"
         assert iterations(settings) == [1, 2]
 
-    def test_a_daemon_killed_before_it_said_complete_is_finished_by_the_next(self, make_settings) -> None:
+    def test_a_daemon_killed_before_loop_complete_is_finished_by_the_next(self, make_settings) -> None:
         settings = make_settings(iters=2)
         run(settings)
         log = settings.run_dir / TRAJECTORY
@@ -236,7 +236,7 @@ class TestContinue:
         assert (settings.run_dir / REPORT).exists()
         assert len(records(settings)) == before
 
-    def test_a_torn_tail_is_repaired_and_said(self, make_settings) -> None:
+    def test_a_torn_tail_is_repaired_and_reported(self, make_settings) -> None:
         run(make_settings(iters=1))
         settings = make_settings(iters=2)
         with (settings.run_dir / TRAJECTORY).open("ab") as file:
@@ -246,7 +246,7 @@ class TestContinue:
         (aside,) = settings.run_dir.glob(f"{TRAJECTORY}.torn-*")
         assert aside.read_bytes() == b'{"seq":99,"sta'
 
-    def test_replay_goes_on_where_it_was(self, make_settings) -> None:
+    def test_replay_resumes(self, make_settings) -> None:
         replies = tuple((beta1(v),) for v in (0.6, 0.6, 0.7, 0.8))
         limits = {"limits.max_attempts": 1, "proposer": "replay"}
         assert run(make_settings(limits, iters=2), replies=replies) == "complete"
@@ -404,7 +404,7 @@ class TestFresh:
 
 
 class TestSecondDaemon:
-    def test_it_is_refused_and_told_who_works_there(self, make_settings) -> None:
+    def test_it_is_refused_and_names_the_holder(self, make_settings) -> None:
         settings = make_settings(iters=1000)
         command = [sys.executable, DAEMON, "fake", settings.run_dir, "1000", "0.01"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as first:
@@ -506,7 +506,7 @@ class TestPauseFlag:
         assert run(settings) == "complete"
         assert iterations(settings) == [1, 2]
 
-    def test_on_pause_wait_it_goes_on_when_the_flag_is_gone(self, make_settings, flag: Path) -> None:
+    def test_on_pause_wait_it_continues_when_the_flag_is_gone(self, make_settings, flag: Path) -> None:
         settings = make_settings(iters=2)
         colleague = threading.Thread(target=resume, args=[flag.parent])
 

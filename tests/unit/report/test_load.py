@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.core.records import encode
+from autoresearch.core.records import IterationRecord, encode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report import load, load_records, origin, raw_replies, summarise
 from autoresearch.storage.journal import seal

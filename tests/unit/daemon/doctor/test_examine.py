@@ -45,7 +45,7 @@ def tree(directory: Path) -> dict[str, tuple[bytes, int]]:
 
 
 class TestComplete:
-    def test_every_check_is_made_and_told_in_its_order(self, examined: Examined, healthy) -> None:
+    def test_every_check_is_made_and_reported_in_order(self, examined: Examined, healthy) -> None:
         assert list(examined(healthy())) == [*ALWAYS, *MEASURED, *LAST]
 
     def test_without_a_prepared_corpus_there_is_no_yardstick_to_compare(self, examined: Examined, healthy) -> None:
@@ -135,7 +135,7 @@ class TestExitCode:
 
     @pytest.fixture
     def both(self, cli: Cli, no_torch: None, small_corpus: Path, run_dir: Path) -> Callable[..., tuple[int, int, str]]:
-        """The codes of both commands, and what the doctor said was wrong."""
+        """The codes of both commands, and what the doctor reported as wrong."""
 
         def call(*more: str) -> tuple[int, int, str]:
             flags = flags_of(run_dir, small_corpus, *more)
@@ -166,7 +166,7 @@ class TestExitCode:
         doctors, runs, said = both(*spoil(finished))
         assert (doctors, runs) == (code, code)
         assert says in said
-        assert "The loop would not run: " in said
+        assert "The run would fail: " in said
 
     @pytest.mark.parametrize(
         ("spoil", "code"),
@@ -275,7 +275,7 @@ class TestScreen:
         lines = out.splitlines()
         shown = [line[6:].split("  ")[0].strip() for line in lines if line[:4] in ("ok  ", "WARN", "FAIL")]
         assert shown == [*ALWAYS, *MEASURED, *LAST]
-        assert lines[-1].startswith("The loop would run")
+        assert lines[-1].startswith("The run would work")
         assert "\x1b" not in out, "colours are for terminals"
 
     def test_what_to_try_stands_under_what_is_wrong(self, cli: Cli, no_torch: None, run_dir: Path) -> None:
@@ -283,7 +283,7 @@ class TestScreen:
         lines = out.splitlines()
         wrong = next(n for n, line in enumerate(lines) if line.startswith("FAIL  corpus"))
         assert lines[wrong + 1].startswith(" " * 20 + " try: make one with `autoresearch prepare ")
-        assert lines[-1].startswith("The loop would not run: 1 of ")
+        assert lines[-1].startswith("The run would fail: 1 of ")
 
     def test_a_servers_words_cannot_write_on_the_terminal(self, cli: Cli, no_torch, run_dir, small_corpus) -> None:
         with FakeLlm(says("hm"), on_models=sends(b"evil \x1b[2J words", status=403)) as server:
@@ -302,7 +302,7 @@ class TestJson:
         assert shown["run"] == {
             "name": "run",
             "state": "ok",
-            "found": "a new one, 3 iterations",
+            "found": "new, 3 iterations",
             "hint": "",
             "facts": {"next_iter": 1},
         }

@@ -21,7 +21,7 @@ from autoresearch.testing.recording_observer import RecordingObserver
 def test_nothing_yet(make_settings) -> None:
     settings = make_settings(iters=7)
     check, records = history(settings, build_policy(settings))
-    assert (check.state, check.found, records) == ("ok", "a new one, 7 iterations", [])
+    assert (check.state, check.found, records) == ("ok", "new, 7 iterations", [])
 
 
 @pytest.mark.parametrize("content", [b"", b'{"seq":0,"stage":"me'], ids=["empty", "torn"])
@@ -38,7 +38,7 @@ def test_what_a_run_left_that_could_not_begin_is_nothing_yet(make_settings, cont
 def test_something_to_go_on_with(make_settings, finished: Path) -> None:
     settings = make_settings(iters=5)
     check, records = history(settings, build_policy(settings))
-    assert (check.state, check.found) == ("ok", "goes on at iteration 4 of 5")
+    assert (check.state, check.found) == ("ok", "continues at iteration 4 of 5")
     assert isinstance(records[0], Meta)
 
 

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from autoresearch.config.settings import Settings
-from autoresearch.daemon.doctor import Check
-from autoresearch.daemon.doctor import llm as llm_room
+from autoresearch.daemon.doctor import Check, examine
 from tests.fake_llm import Behaviour, FakeLlm, Wire, answers, completion, refusing, reset, says, silence
 from tests.unit.daemon.doctor.conftest import Examined
 
@@ -125,7 +124,7 @@ class TestAServerThatIsOfNoUse:
         check = poll()
         assert (check.state, check.facts["classifications"]) == ("warn", {"schema_invalid": 3})
 
-    def test_nobody_there(self, poll: Look) -> None:
+    def test_no_server(self, poll: Look) -> None:
         with refusing() as url:
             check = poll({"llm.base_url": url}, within_s=10.0)
         assert check.state == "warn"
@@ -169,9 +168,9 @@ class TestAServerThatIsOfNoUse:
         check = poll({"llm.deadline_s": 0.5}, within_s=15.0)
         assert (check.state, check.facts["classifications"]) == ("warn", {"timeout": 3})
 
-    def test_a_slow_one_is_not_asked_three_times(self, poll: Look, server: FakeLlm, monkeypatch) -> None:
-        monkeypatch.setattr(llm_room, "ENOUGH_S", 0.0)
-        check = poll()
+    def test_a_slow_one_is_not_asked_three_times(self, make_settings, no_torch: None, server: FakeLlm) -> None:
+        settings = make_settings({"llm.base_url": server.base_url, "corpus": "stdlib"}, proposer="auto")
+        (check,) = (check for check in examine(settings, llm_max_s=0.0) if check.name == "LLM server")
         assert len(server.chats) == 1
         assert check.facts["classifications"] == {"ok": 1}
 
@@ -203,7 +202,7 @@ class TestWhatARunWouldRefuse:
 
 
 @pytest.mark.parametrize("proposer", ["tpe", "random"])
-def test_who_needs_no_server_asks_none(poll: Look, server: FakeLlm, proposer: str) -> None:
+def test_a_proposer_without_an_llm_calls_no_server(poll: Look, server: FakeLlm, proposer: str) -> None:
     check = poll(proposer=proposer)
     assert (check.state, check.found) == ("ok", f"not needed: proposer {proposer}")
     assert server.requests == []

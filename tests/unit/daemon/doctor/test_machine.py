@@ -44,13 +44,13 @@ def mounted(place: Path, options: str) -> Iterator[Path]:
 class TestDirectory:
     def test_one_that_is_not_there_will_be_made(self, tmp_path: Path) -> None:
         check = machine.directory(tmp_path / "runs" / "tiny")
-        assert (check.state, check.found) == ("ok", f"{tmp_path}/runs/tiny will be made")
+        assert (check.state, check.found) == ("ok", f"{tmp_path}/runs/tiny will be created")
         assert list(tmp_path.iterdir()) == [], "but not by a look"
 
     def test_one_that_is_there(self, tmp_path: Path) -> None:
-        assert machine.directory(tmp_path).found == f"{tmp_path}, nobody else runs there"
+        assert machine.directory(tmp_path).found == f"{tmp_path}, not in use"
 
-    def test_one_that_belongs_to_a_daemon_is_75_and_says_whose_it_is(self, tmp_path: Path) -> None:
+    def test_one_that_belongs_to_a_daemon_is_75_and_names_it(self, tmp_path: Path) -> None:
         lock = DirectoryLock(tmp_path / LOCK)
         lock.acquire({"pid": 4711, "host": "desk"})
         try:
@@ -107,7 +107,7 @@ NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
 
 
 class TestClock:
-    def test_one_that_goes_on_from_the_runs_last_record(self) -> None:
+    def test_one_that_continues_from_the_runs_last_record(self) -> None:
         last = Resumed(ts="2026-11-21T21:59:59.999Z", paused_s=1.0)
         assert machine.clock([last], NOW).state == machine.clock([], NOW).state == "ok"
 
@@ -122,11 +122,11 @@ class TestClock:
         assert check.state == "warn"
         assert "timedatectl" in check.hint
 
-    def test_whether_somebody_sets_it(self, tmp_path: Path, monkeypatch) -> None:
-        monkeypatch.setattr(machine, "SYNCHRONIZED", tmp_path / "synchronized")
-        assert machine.clock([], NOW).facts == {"synchronized": False}
-        (tmp_path / "synchronized").touch()
-        assert machine.clock([], NOW).facts == {"synchronized": True}
+    def test_whether_it_is_synchronized(self, tmp_path: Path) -> None:
+        file = tmp_path / "synchronized"
+        assert machine.clock([], NOW, file).facts == {"synchronized": False}
+        file.touch()
+        assert machine.clock([], NOW, file).facts == {"synchronized": True}
 
 
 class Sensor(Base):
@@ -145,17 +145,17 @@ class TestEnergy:
         monkeypatch.setattr(machine, "select_sensor", lambda *_: opened)
         return machine.energy(resolve({f"energy.{name}": value for name, value in flags.items()}, {}).settings, None)
 
-    def test_a_sensor_and_why_there_is_no_better_one(self, monkeypatch) -> None:
+    def test_a_sensor_and_why_better_ones_cannot_be_used(self, monkeypatch) -> None:
         check = self.energy(monkeypatch, SelectedSensor(Sensor(), ("hwmon: no hwmon",)))
         assert (check.state, check.facts["source"], check.facts["scope"]) == ("ok", "nvml_energy", "gpu")
-        assert check.found == "NVML's energy counter of 1 GPU, scope gpu; no better one: hwmon: no hwmon"
+        assert check.found == "NVML's energy counter of 1 GPU, scope gpu; better ones cannot be used: hwmon: no hwmon"
 
     def test_without_one_joules_are_null_and_that_is_all(self, monkeypatch) -> None:
         check = self.energy(monkeypatch, SelectedSensor(NoSensor(), ("nvml: Driver Not Loaded", "rapl: none")))
         assert (check.state, check.found) == ("warn", "no sensor: nvml: Driver Not Loaded; rapl: none")
         assert "null" in check.hint
 
-    def test_a_bound_on_kwh_cannot_be_kept_without_one(self, monkeypatch) -> None:
+    def test_a_limit_on_kwh_cannot_be_enforced_without_one(self, monkeypatch) -> None:
         check = self.energy(monkeypatch, SelectedSensor(NoSensor(), ("rapl: none",)), max_kwh=1.0)
         assert check.state == "fail"
         assert "rapl: none" in check.found

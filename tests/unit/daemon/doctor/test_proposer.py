@@ -43,7 +43,7 @@ class TestReplay:
         assert (check.state, check.exit_code) == ("fail", 78)
         assert "--replay-from" in check.hint
 
-    def test_of_what_is_not_there_is_74_whoever_proposes(self, make_settings, tmp_path: Path) -> None:
+    def test_of_a_missing_file_is_74_with_every_proposer(self, make_settings, tmp_path: Path) -> None:
         for name in ("replay", "random"):
             check = poll(make_settings({"replay_from": str(tmp_path / "nowhere")}, proposer=name))
             assert (check.state, check.exit_code) == ("fail", 74)

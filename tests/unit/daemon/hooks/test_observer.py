@@ -20,7 +20,7 @@ from autoresearch.core.records import Evaluated, Event, Paused, Stopped
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
 from autoresearch.daemon.hooks import Hooks
-from autoresearch.daemon.hooks.notice import REASON_CELLS, Notice, Surroundings, build_notice
+from autoresearch.daemon.hooks.notice import REASON_CELLS, Notice, RunInfo, build_notice
 from autoresearch.errors import BaselineFailed, ConfigError, LockHeld
 from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.fake_loop import fake_loop
@@ -29,7 +29,7 @@ from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 
 TS = "2026-11-21T22:00:00Z"
-AROUND = Surroundings("box", "/night", "tiny", 2)
+AROUND = RunInfo("box", "/night", "tiny", 2)
 FROM = 3e-4  # the baseline's learning rate
 
 
@@ -114,7 +114,7 @@ def test_a_pause_a_stop_and_how_the_night_can_die(settings):
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(3), LockHeld("held")])
-def test_who_interrupts_knows_it_and_another_daemon_is_no_death(settings, end):
+def test_an_interrupt_and_a_held_lock_are_not_reported_as_died(settings, end):
     assert told_of(settings, records_of(settings, WORSE, WORSE)[:3], end) == []
 
 
@@ -126,7 +126,7 @@ def test_a_proposer_that_only_fails_is_a_death_though_the_loop_ended_in_good_ord
     assert told[0].message.startswith("failed: no proposal: ")
 
 
-def test_only_what_was_asked_for_is_told(make_settings):
+def test_only_the_requested_events_are_sent(make_settings):
     settings = make_settings({"baseline.lr": FROM}, on_event="true", iters=2, on_event_only="finished, died")
     assert settings.on_event_only == ("finished", "died")
     assert [n.event for n in told_of(settings, records_of(settings, BETTER, WORSE))] == ["finished"]
@@ -136,17 +136,17 @@ def test_only_what_was_asked_for_is_told(make_settings):
 
 
 @pytest.mark.parametrize("command", ["", "  ", [], [""], "a\0b", 'unclosed "quote'])
-def test_what_is_no_command_is_refused(make_settings, command):
+def test_what_is_not_a_command_is_refused(make_settings, command):
     with pytest.raises(ConfigError):
         make_settings(on_event=command)
 
 
-def test_a_command_that_is_not_there_is_said_and_costs_nothing(make_settings):
+def test_a_missing_command_is_reported_and_the_run_continues(make_settings):
     said: list[str] = []
     settings = make_settings(on_event="/no/such/hook --loud")
     with Hooks(settings, said.append) as hooks:
         assert service.run(settings, hooks, make_backend=fake_backend) == "complete"
-    assert said[0] == "on_event: /no/such/hook is not there or cannot be executed"
+    assert said[0] == "on_event: /no/such/hook does not exist or cannot be executed"
 
 
 def test_a_continued_night_knows_what_was_before(settings, make_settings):
@@ -164,7 +164,7 @@ def test_a_continued_night_knows_what_was_before(settings, make_settings):
     assert bests == sorted(bests, reverse=True)
 
 
-def test_a_trajectory_that_nobody_can_read_still_lets_a_death_be_told(settings):
+def test_died_is_sent_although_the_trajectory_is_unreadable(settings):
     shutil.rmtree(settings.run_dir, ignore_errors=True)
     settings.run_dir.mkdir(parents=True)
     (settings.run_dir / "trajectory.jsonl").write_bytes(b"nonsense\nmore\n")
@@ -173,7 +173,7 @@ def test_a_trajectory_that_nobody_can_read_still_lets_a_death_be_told(settings):
 
 
 @given(st.text(max_size=2000))
-def test_whatever_was_said_a_notice_is_one_line_of_json_that_acts_on_no_terminal(reason):
+def test_a_notice_is_one_line_of_json_without_control_characters(reason):
     for event in HOOK_EVENTS:
         notice = build_notice(event, reason, Trajectory(), AROUND, TS)
         text = json.dumps(asdict(notice), allow_nan=False)
@@ -185,6 +185,6 @@ def test_whatever_was_said_a_notice_is_one_line_of_json_that_acts_on_no_terminal
 def test_the_last_hooks_are_waited_for_with_signs_of_life(make_settings):
     told: list[str] = []
     settings = make_settings(on_event=[sys.executable, "-c", "import time; time.sleep(1.5)"], iters=1)
-    with Hooks(settings, pytest.fail, waits=told.append) as hooks:
+    with Hooks(settings, pytest.fail, heartbeat=told.append) as hooks:
         service.run(settings, hooks, make_backend=fake_backend)
     assert len(told) >= 2

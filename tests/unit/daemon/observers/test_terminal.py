@@ -33,7 +33,7 @@ HOSTILE = "\x1b[2J\x1b[1;1H\rAll is well\n\x9b2J\u202e\x07\x00"
 
 
 class Screen(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -122,12 +122,12 @@ def test_without_a_terminal_there_is_no_bar():
 
 
 @pytest.mark.parametrize("void", [True, False])
-def test_a_trial_that_is_run_again_for_its_marks_is_told(void):
+def test_a_trial_that_is_repeated_for_its_marks_is_reported(void):
     stream = io.StringIO()
     outcome = Failure(cause=Cause.CRASHED, detail="")
     marks = ("contended", "slow")
     Terminal(9, stream).recorded(TrialEnded(ts=TS, trial=4, iter=2, seed=1, outcome=outcome, marks=marks, void=void))
-    told = "trial 4 ran contended and slow: it is run again, once\n"
+    told = "trial 4 ran contended and slow: it is repeated once\n"
     assert stream.getvalue() == (told if void else "")
 
 
@@ -148,7 +148,7 @@ def test_on_a_terminal_a_bar_shows_what_is_tried_and_goes_when_the_line_comes():
     assert rest.endswith("that was it\n")
 
 
-def test_the_baselines_bar_speaks_of_no_change():
+def test_the_baselines_bar_names_no_change():
     screen = Screen()
     terminal = Terminal(9, screen)
     terminal.progressed(Progress(iter=0, phase="train", fraction=0.0, step=0, tokens_per_s=None))
@@ -156,23 +156,23 @@ def test_the_baselines_bar_speaks_of_no_change():
     assert "=" not in screen.getvalue()
 
 
-def test_events_that_close_nothing_are_told_in_a_line():
+def test_other_events_are_reported_on_one_line():
     started = {"ts": TS, "pid": 1, "host": "desk", "boot_id": "b", "autoresearch_version": "1", "iters_requested": 9}
     assert line(Started(proposer="tpe", **started)) == "proposer tpe, 9 iterations\n"
     repaired = line(Started(proposer="tpe", torn_bytes=17, **started))
-    assert "17 torn bytes at the end of the trajectory were cut off and kept aside" in repaired
+    assert "17 torn bytes at the end of the trajectory were cut off and saved beside it" in repaired
     where = {"completed_iters": 1, "requested_iters": 9}
     assert line(Paused(ts=TS, reason="pause.flag is there", **where)).startswith("paused: pause.flag is there; ")
     aside = {"step": 40, "train_wall_s": 1.0, "val_wall_s": 0.0}
     for suspended, said in (
-        (Suspended(resumes_at=40, **aside), "the running trial is put aside after step 40\n"),
+        (Suspended(resumes_at=40, **aside), "the running trial is suspended after step 40\n"),
         (
             Suspended(resumes_at=None, problem="no space left", **aside),
-            "the running trial is ended in step 40 and begins again later: no space left\n",
+            "the running trial is ended in step 40 and later starts over: no space left\n",
         ),
         (
             Suspended(resumes_at=20, problem="no space left", **aside),
-            "the running trial is ended in step 40 and goes on from step 20 later: no space left\n",
+            "the running trial is ended in step 40 and later continues from step 20: no space left\n",
         ),
     ):
         assert line(TrialSuspended(ts=TS, trial=1, iter=1, seed=0, suspended=suspended)) == said
@@ -253,7 +253,7 @@ def test_a_long_line_stays_one_line():
 
 
 class Gone(io.StringIO):
-    """A terminal that was closed, or a pipe that nobody reads any more."""
+    """A terminal that was closed, or a pipe without a reader."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ class Gone(io.StringIO):
 @pytest.mark.parametrize(
     "error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), ValueError("closed file")], ids=repr
 )
-def test_a_run_goes_on_when_nobody_watches_any_more(error, make_settings):
+def test_a_run_continues_without_a_reader(error, make_settings):
     settings = make_settings(iters=3)
     script = ScriptedProposer([proposal("lr", 3e-3), proposal("beta1", 0.95), proposal("beta2", 0.99)])
     loop = fake_loop(settings, script, FakeTrial(takes_s=0.002))
@@ -289,7 +289,7 @@ def test_a_letter_that_the_stream_cannot_hold_stops_nothing():
     assert raw.getvalue().endswith(b"tea\n")
 
 
-def test_where_an_llm_was_asked_the_line_says_whose_change_it_was(make_settings):
+def test_where_an_llm_was_called_the_line_names_the_source(make_settings):
     call = LlmCall(
         exchange=1,
         round=1,
@@ -308,7 +308,7 @@ def test_where_an_llm_was_asked_the_line_says_whose_change_it_was(make_settings)
     assert iteration_line(record, "1/1").endswith(" s")
 
 
-def test_a_stop_is_said_once_when_it_is_wanted():
+def test_a_stop_is_reported_once_when_it_is_requested():
     stream = io.StringIO()
     terminal = Terminal(9, stream)
     for stopping in ("", "SIGTERM", "SIGTERM"):

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from autoresearch.cli import main
-from autoresearch.daemon.systemd import install
 from autoresearch.daemon.systemd.install import (
-    Call,
-    Put,
+    CallProgram,
+    WriteFile,
     carry_out,
     check_visible,
     install_steps,
@@ -75,7 +74,7 @@ def test_a_second_time_changes_nothing_and_brings_back_what_was_edited(tmp_path)
     assert unit.read_text() == text
     assert settings.read_text() == "iters = 3\n"
     changes = [words.partition(" ")[0].rstrip(":") for words in said]
-    assert changes == ["unchanged", "replaced", "left", "unchanged", "unchanged"]
+    assert changes == ["unchanged", "replaced", "kept", "unchanged", "unchanged"]
 
 
 def test_a_drop_in_is_placed_beside_both_units_with_the_name_filled_in(tmp_path):
@@ -95,7 +94,7 @@ def test_uninstalling_leaves_settings_and_what_is_not_ours(tmp_path):
     uninstall(tmp_path)
     assert files(tmp_path) == {"etc/autoresearch/autoresearch.toml", str(own.relative_to(tmp_path))}
     assert not (tmp_path / "etc/systemd/system/autoresearch@.service.d").exists()
-    assert all(s.startswith("not there") for s in uninstall(tmp_path))
+    assert all(s.startswith("does not exist") for s in uninstall(tmp_path))
 
 
 def test_a_dry_run_touches_nothing(tmp_path):
@@ -109,45 +108,44 @@ def test_a_dry_run_touches_nothing(tmp_path):
     assert files(tmp_path) == SYSTEM_FILES
 
 
-def test_on_the_machine_itself_systemd_is_told(tmp_path):
-    calls = [step.argv for step in install_steps(system_place(), PROGRAM) if isinstance(step, Call)]
+def test_on_the_machine_itself_systemd_is_called(tmp_path):
+    calls = [step.argv for step in install_steps(system_place(), PROGRAM) if isinstance(step, CallProgram)]
     assert calls == [
         ("systemd-sysusers", "/etc/sysusers.d/autoresearch.conf"),
         ("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/autoresearch.conf"),
         ("systemctl", "daemon-reload"),
     ]
     first = uninstall_steps(system_place())[0]
-    assert isinstance(first, Call)
+    assert isinstance(first, CallProgram)
     assert first.argv == ("systemctl", "stop", "autoresearch.service", "autoresearch@*.service")
 
 
-def test_uninstalling_again_finds_nothing_to_stop_and_goes_on(tmp_path, monkeypatch):
-    """systemctl(1) exits with 5 once the unit is gone; whatever else it says is a failure."""
+def test_uninstalling_again_finds_nothing_to_stop_and_continues(tmp_path, monkeypatch):
+    """systemctl(1) exits with 5 once the unit is gone; every other code is a failure."""
     systemctl = tmp_path / "systemctl"
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(install, "SYSTEMD_RUNS", tmp_path)
     stop = uninstall_steps(system_place())[0]
     for code in (5, 4):
         systemctl.write_text(f"#!/bin/sh\nexit {code}\n")
         systemctl.chmod(0o755)
         if code == 5:
-            assert carry_out(stop, False).startswith("called systemctl stop")
+            assert carry_out(stop, False, booted=tmp_path).startswith("called systemctl stop")
         else:
             with pytest.raises(AutoresearchError, match="exit code 4"):
-                carry_out(stop, False)
+                carry_out(stop, False, booted=tmp_path)
 
 
 def test_for_one_user_there_is_a_unit_and_settings_and_nothing_of_root_s(tmp_path):
     steps = install_steps(user_place({"XDG_CONFIG_HOME": str(tmp_path / "config")}), PROGRAM)
     for step in steps:
-        if isinstance(step, Put):
+        if isinstance(step, WriteFile):
             carry_out(step, False)
     assert files(tmp_path) == {
         "config/systemd/user/autoresearch.service",
         "config/systemd/user/autoresearch@.service",
         "config/autoresearch/autoresearch.toml",
     }
-    assert steps[-1] == Call(("systemctl", "--user", "daemon-reload"))
+    assert steps[-1] == CallProgram(("systemctl", "--user", "daemon-reload"))
 
 
 def test_an_enabled_unit_is_disabled_before_it_is_removed(tmp_path):
@@ -156,28 +154,28 @@ def test_an_enabled_unit_is_disabled_before_it_is_removed(tmp_path):
     wants.mkdir(parents=True)
     for name in ("autoresearch@b.service", "autoresearch.service", "other.service"):
         (wants / name).symlink_to("/nowhere")
-    calls = [step.argv for step in uninstall_steps(place) if isinstance(step, Call)]
+    calls = [step.argv for step in uninstall_steps(place) if isinstance(step, CallProgram)]
     assert ("systemctl", "--user", "disable", "autoresearch.service", "autoresearch@b.service") in calls
 
 
-def test_what_fails_is_said_with_the_program_s_own_words(tmp_path):
+def test_a_failure_shows_the_program_s_own_message(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(AutoresearchError, match=r"cannot write (?s:.)*with sudo"):
-        carry_out(Put(blocked / "unit", ""), False)
+        carry_out(WriteFile(blocked / "unit", ""), False)
     with pytest.raises(AutoresearchError, match="out of luck"):
-        carry_out(Call(("sh", "-c", "echo out of luck >&2; exit 3")), False)
+        carry_out(CallProgram(("sh", "-c", "echo out of luck >&2; exit 3")), False)
     with pytest.raises(AutoresearchError, match="exit code 3"):
-        carry_out(Call(("sh", "-c", "exit 3")), False)
+        carry_out(CallProgram(("sh", "-c", "exit 3")), False)
     with pytest.raises(AutoresearchError, match="cannot call"):
-        carry_out(Call(("/nowhere/systemd-sysusers",)), False)
-    assert carry_out(Call(("true",)), True) == "would call true"
-    assert carry_out(Call(("true",)), False) == "called true"
+        carry_out(CallProgram(("/nowhere/systemd-sysusers",)), False)
+    assert carry_out(CallProgram(("true",)), True) == "would call true"
+    assert carry_out(CallProgram(("true",)), False) == "called true"
 
 
-def test_without_a_systemd_it_is_not_called(tmp_path, monkeypatch):
-    monkeypatch.setattr(install, "SYSTEMD_RUNS", tmp_path / "nowhere")
-    assert "does not run here" in carry_out(Call(("systemctl", "daemon-reload")), False)
+def test_without_a_systemd_it_is_not_called(tmp_path):
+    reload = CallProgram(("systemctl", "daemon-reload"))
+    assert "does not run here" in carry_out(reload, False, booted=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +224,9 @@ def test_the_command_installs_and_uninstalls(tmp_path, capsys):
 
 def test_for_a_user_the_command_needs_no_root(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(install, "SYSTEMD_RUNS", tmp_path / "nowhere")
+    (tmp_path / "systemctl").write_text("#!/bin/sh\n")  # where systemd runs, this one is called
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert main(["service", "install", "--user"]) == 0
     assert "loginctl enable-linger" in capsys.readouterr().out
     assert (tmp_path / "systemd/user/autoresearch.service").exists()

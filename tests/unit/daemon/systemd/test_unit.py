@@ -39,7 +39,7 @@ def test_a_unit_is_started_again_as_it_was():
 
 
 @pytest.mark.parametrize("kind", ["wants", "requires"])
-def test_an_enabled_unit_is_no_mistake(tmp_path: Path, kind):
+def test_an_enabled_unit_gives_no_warning(tmp_path: Path, kind):
     assert "`systemctl enable a@b.service`" in not_enabled("a@b.service", [tmp_path], "systemctl")[0]
     (tmp_path / f"multi-user.target.{kind}").mkdir()
     (tmp_path / f"multi-user.target.{kind}" / "a@b.service").symlink_to("/nowhere")
@@ -47,7 +47,7 @@ def test_an_enabled_unit_is_no_mistake(tmp_path: Path, kind):
     assert not_enabled("a@c.service", [tmp_path], "systemctl") != []
 
 
-def test_nothing_is_said_where_no_units_can_be_seen(tmp_path: Path):
+def test_no_warning_where_no_units_are_visible(tmp_path: Path):
     assert not_enabled("a.service", [tmp_path / "nowhere"], "systemctl") == []
 
 

@@ -1,4 +1,4 @@
-"""The files of ``systemd/``: what systemd itself says of them, and that what is written twice says the same."""
+"""The files of ``systemd/``: checked by systemd itself, and parts that are written twice are equal."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_service_is_exposed_little_and_has_its_gpu(units):
 @needs_analyze
 @pytest.mark.parametrize("with_drop_ins", [False, True])
 @pytest.mark.parametrize("name", ["autoresearch.service", "autoresearch@night.service"])
-def test_systemd_has_nothing_to_say_against_the_units(units, name, with_drop_ins):
+def test_systemd_accepts_the_units(units, name, with_drop_ins):
     if name != "autoresearch.service":
         (units / "autoresearch@.service").rename(units / name)
         (units / "autoresearch@.service.d").rename(units / f"{name}.d")
@@ -70,7 +70,7 @@ def test_systemd_has_nothing_to_say_against_the_units(units, name, with_drop_ins
 
 
 @needs_analyze
-def test_systemd_has_nothing_to_say_against_a_user_s_unit(tmp_path):
+def test_systemd_accepts_a_user_s_unit(tmp_path):
     for step in install_steps(user_place({"XDG_CONFIG_HOME": "/config"}, tmp_path), [sys.executable]):
         carry_out(step, False)
     unit = tmp_path / "config/systemd/user/autoresearch.service"
@@ -97,7 +97,7 @@ def test_the_example_settings_are_settings(tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["autoresearch@.service", "user/autoresearch@.service"])
-def test_a_crash_is_tried_again_and_what_a_person_must_mend_is_not(unit):
+def test_a_crash_is_restarted_and_what_the_user_must_fix_is_not(unit):
     text = (SYSTEMD / unit).read_text()
     prevented = re.search(r"^RestartPreventExitStatus=(.*)$", text, re.MULTILINE)
     assert prevented is not None
