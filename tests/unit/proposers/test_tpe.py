@@ -91,13 +91,13 @@ def test_harmless_steps_are_not_answered_with_their_opposite():
 
 
 def test_no_trial_is_spent_on_what_could_not_be_told_apart(tmp_path):
-    """Unless TPE sees nothing better, and then the reason says so."""
+    """Unless TPE suggests nothing better; the reason then contains that."""
     settings = only_lr(tmp_path, 30)
     places, near = [math.log10(BASELINE["lr"])], 0
     for record in night(settings, TpeProposer(space_of(settings), 0)).iterations:
         place = math.log10(record.proposal.new_value)
         is_near = min(abs(place - p) for p in places) < 0.02 * 3  # of the three decades of the range
-        assert is_near == ("close to what is known" in record.proposal.reason)
+        assert is_near == ("close to a known value" in record.proposal.reason)
         near += is_near
         places.append(place)
     assert near < 20
