@@ -173,7 +173,7 @@ class ProposerContract:
         assert not any(r.rail is Rail.R6_NOVELTY for r in iterations)
 
     def test_after_a_restart_it_proposes_what_it_would_have_proposed(self, run):
-        """At every point of the run a new proposer that only sees the trajectory says what the old one said."""
+        """At every point of the run a new proposer that only sees the trajectory proposes what the old one proposed."""
         settings = Settings(iters=22, baseline=BASELINE)
         loop = run(22, trial=FakeTrial(fail=unlucky), estimator=only_small)
         so_far = Trajectory()
@@ -225,9 +225,9 @@ class TestReplay(ProposerContract):
         return ReplayProposer(tuple((raw,) for raw in recorded(space, asks)))
 
     def test_it_repeats_what_was_recorded_word_for_word(self, run):
-        said = ('{"knob": "lr", "new_value": 1e-3, "reason": "up"}', "nonsense", '{ "knob": "n_layer" }')
-        loop = run(5, lambda: ReplayProposer(tuple((raw,) for raw in said)), limits={"max_attempts": 1})
-        assert [raw for r in loop.trajectory.iterations for raw in raws(r)] == list(said)
+        recorded = ('{"knob": "lr", "new_value": 1e-3, "reason": "up"}', "nonsense", '{ "knob": "n_layer" }')
+        loop = run(5, lambda: ReplayProposer(tuple((raw,) for raw in recorded)), limits={"max_attempts": 1})
+        assert [raw for r in loop.trajectory.iterations for raw in raws(r)] == list(recorded)
         assert [r.rail for r in loop.trajectory.iterations] == [Rail.PASSED, Rail.R1_SCHEMA, Rail.R1_SCHEMA]
 
     def test_what_others_proposed_before_in_this_run_uses_nothing_up(self, run):
@@ -304,8 +304,8 @@ class TestNimWithoutAServer(ProposerContract):
     """Nobody answers: the night is the fallback's, under the fallback's name."""
 
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
-        nobody = ScriptedLlm(obedient, discovery_failure=Answer(Classification.UNREACHABLE, "connection refused"))
-        proposer = nim_proposer(space, nobody, TpeProposer(space, seed))
+        unreachable = ScriptedLlm(obedient, discovery_failure=Answer(Classification.UNREACHABLE, "connection refused"))
+        proposer = nim_proposer(space, unreachable, TpeProposer(space, seed))
         proposer.name = "tpe"
         return proposer
 
