@@ -105,7 +105,7 @@ class FakeLlm:
 
     @property
     def chats(self) -> list[Request]:
-        """The chats that were no probes."""
+        """The chats that were not probes."""
         return [r for r in self.requests if r.path.endswith("/chat/completions") and not is_greeting(r)]
 
     @property
@@ -292,7 +292,7 @@ def not_found_as_vllm(model: str) -> Behaviour:
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """The base URL of a port that is taken and on which nobody listens."""
+    """The base URL of a port that is bound and does not listen."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"

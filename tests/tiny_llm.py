@@ -5,8 +5,8 @@
     with tiny_llm.TinyServer(path, log) as server:
         ... server.base_url ... server.kill() ... server.restart() ... server.swap(other) ...
 
-The server is llama-cpp-python's, which nobody here wrote. What it answers is noise, but noise that keeps to the grammar
-of a requested JSON schema. This file is also the two programs that run in the server's own interpreter:
+The server is llama-cpp-python's, an independent implementation. Its answers are noise that keeps to the grammar of
+a requested JSON schema. This file is also the two programs that run in the server's own interpreter:
 
     python tiny_llm.py model PATH SEED NAME        write a model
     python tiny_llm.py serve PARENT_PID ...        become ``python -m llama_cpp.server ...``, which dies with its parent
@@ -67,7 +67,7 @@ def write_model(path: Path, *, seed: int = 0, name: str = "tiny-llm", python: st
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
+    """A free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -33,14 +33,13 @@ def extract_proposals(text: str, max_proposals: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def looks_like_json(text: str) -> bool:
-    """Whether an answer begins as JSON, possibly in a code fence."""
-    return text.lstrip("` \n\t").removeprefix("json").lstrip().startswith(("{", "["))
-
-
 def is_truncated_prose(text: str, finish_reason: str | None) -> bool:
-    """Whether the tokens ran out in an answer that does not begin as JSON: any object in it may be a mere draft."""
-    return finish_reason == "length" and not looks_like_json(text)
+    """Whether the tokens ran out in an answer that does not begin as JSON, possibly in a code fence.
+
+    An object in such prose may be a discarded draft.
+    """
+    begins_as_json = text.lstrip("` \n\t").removeprefix("json").lstrip().startswith(("{", "["))
+    return finish_reason == "length" and not begins_as_json
 
 
 def _object_starts(text: str) -> Iterator[int]:

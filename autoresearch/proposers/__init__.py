@@ -1,1 +1,1 @@
-"""Who suggests the next change. Each answers with raw text, and the rails judge all of them alike."""
+"""Proposers suggest the next change. Each returns raw text, and the rails judge all of them alike."""

@@ -1,4 +1,4 @@
-"""What an optimizer believes of one knob, as plain values: for a prompt, and for whoever wants to look."""
+"""What an optimizer expects of one knob, as plain values: for the prompt and for inspection."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rails import Value
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """The optimizer's next suggestions for one knob, drawn many times over and not proposed."""
+    """A summary of many suggestions that the optimizer would make next for one knob; none is proposed."""
 
     knob: str
-    share: float  # of its draws that could be proposed and fell on this knob: where it expects gains; 0 to 1
-    guess: Value | None  # the middle of the values drawn; None where none was
+    share: float  # fraction of its open draws that fell on this knob, 0 to 1: high where it expects gains
+    guess: Value | None  # the median of the values drawn; None if none was
     low: Value | None  # the lowest value drawn
     high: Value | None  # the highest
-    results: int  # measured and failed values of this knob that the belief rests on
-    note: str = ""  # why it is uncertain; empty where it is not
+    results: int  # measured and failed trials of this knob that the belief is based on
+    note: str = ""  # why it is uncertain; empty if it is not

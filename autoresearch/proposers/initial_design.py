@@ -1,4 +1,4 @@
-"""The first proposals of a run: the baseline's neighbours, so that no knob stays untouched and no draw is wasted."""
+"""The initial design of a run: one step from the baseline for each knob, in place of random draws."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Change = tuple[str, Value, str]  # knob, value, reason
 
 
 def next_initial_change(space: Space, seed: int, trajectory: Trajectory, refused: Sequence[Attempt]) -> Change | None:
-    """One step for each knob that nobody has touched, then the other way where a step did visible harm."""
+    """A step for a knob that has no result yet, then the opposite of the steps that did harm; ``None`` when done."""
     return step_untried_knob(space, seed, trajectory, refused) or reverse_harmful_step(space, trajectory, refused)
 
 
@@ -23,23 +23,23 @@ def step_untried_knob(space: Space, seed: int, trajectory: Trajectory, refused: 
     tried_knobs = {r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed)}
     order = random.Random(f"{seed}:order")
     for knob in order.sample(list(space.menu.knobs.values()), len(space.menu.knobs)):
-        upward = order.random() < 0.5
+        is_upward = order.random() < 0.5
         if knob.name in tried_knobs:
             continue
         neighbours = space.neighbours(knob)
-        for value in neighbours if upward else reversed(neighbours):
+        for value in neighbours if is_upward else reversed(neighbours):
             if space.is_open(knob.name, value, trajectory, refused):
                 return knob.name, value, "a step from the baseline: nothing is known of this knob yet"
     return None
 
 
 def reverse_harmful_step(space: Space, trajectory: Trajectory, refused: Sequence[Attempt]) -> Change | None:
-    """The opposite of the step that did most harm: what gets worse downhill may get better uphill.
+    """The opposite of the most harmful step that has not been reversed: the other direction may be better.
 
-    Harm counts from the relative change that the run's decision rule would keep if it were a gain.
+    A step is harmful if it is worse by at least the relative change that the run's decision rule would keep as a gain.
     """
-    harm = trajectory.meta.decision_rule.accept_delta_frac if trajectory.meta else 0.0
-    harmful = [r for r in trajectory.iterations if isinstance(r, Evaluated) and r.improvement_frac <= -harm]
+    min_harm_frac = trajectory.meta.decision_rule.accept_delta_frac if trajectory.meta else 0.0
+    harmful = [r for r in trajectory.iterations if isinstance(r, Evaluated) and r.improvement_frac <= -min_harm_frac]
     for record in sorted(harmful, key=lambda r: r.improvement_frac):
         knob, tried = record.proposal.knob, record.proposal.new_value
         neighbours = space.neighbours(space.menu.knobs[knob]) if knob in space.menu.knobs else []

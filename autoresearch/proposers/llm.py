@@ -1,7 +1,7 @@
-"""Proposer ``nim``: a language model behind an OpenAI-compatible server, and a fallback for when it fails.
+"""Proposer ``nim``: a language model behind an OpenAI-compatible server, and a fallback for its failures.
 
-One conversation an iteration: the prompt with everything learned so far, up to k proposals in a reply, the rails'
-reasons for what they refuse, a few rounds. Whatever the server does, the iteration gets a proposal: the fallback's.
+One conversation per iteration: the prompt with the run's results, up to k proposals per reply, the rails' reasons for
+refusals, a few rounds. Where the server fails, the fallback proposes: the iteration always gets a proposal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from autoresearch.core.ports import Exhausted, Interrupted, Proposer, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.llm.answer import Answer
-from autoresearch.llm.extract import extract_proposals, looks_like_json
+from autoresearch.llm.extract import extract_proposals, is_truncated_prose
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.answer_schema import answer_schema
@@ -25,14 +25,14 @@ from autoresearch.proposers.prompting.prompt import PromptInputs, PromptTooLong,
 from autoresearch.proposers.space import Space
 from rails import Verdict
 
-SHRINK_FACTOR = 0.6  # of the room, after a context overflow
-RECOUNT_FRAC = 0.05  # the model's own token count is worth another prompt from this difference on
+SHRINK_FACTOR = 0.6  # of the room for the prompt, after a context overflow
+RECOUNT_FRAC = 0.05  # the prompt is built again if the server's token count differs by more
 MARGIN_FRAC = 0.03
-MIN_RATIO, MAX_RATIO = 0.25, 4.0  # of the model's count to the estimate: beyond them, the server counts nonsense
+MIN_RATIO, MAX_RATIO = 0.25, 4.0  # of the server's token count to the estimate: outside, the server miscounts
 
 
 class Llm(Protocol):
-    """An LLM server as the proposer needs it (``llm.server.LlmServer``). Raises ``Interrupted`` only."""
+    """The part of an LLM server that the proposer uses (``llm.server.LlmServer``). Raises only ``Interrupted``."""
 
     tokens_ratio: float
 
@@ -52,7 +52,7 @@ class Llm(Protocol):
 
 
 class Log(Protocol):
-    """Keeps every exchange (``exchange_log.ExchangeLog``)."""
+    """Stores every exchange (``storage.exchange_log.ExchangeLog``)."""
 
     @property
     def next_number(self) -> int: ...
@@ -62,7 +62,7 @@ class Log(Protocol):
 
 @dataclass(slots=True)
 class LlmProposer:
-    """``beliefs`` is what an optimizer beside it thinks; ``judge`` only names what a reply was worth."""
+    """``beliefs`` come from the optimizer beside it; ``judge`` serves only to classify replies."""
 
     llm: Llm
     space: Space
@@ -100,7 +100,7 @@ class LlmProposer:
         return replace(self.fallback.propose(trajectory, refused), calls=conversation.pop_calls())
 
     def _conversation_for(self, n: int, refused: Sequence[Attempt]) -> Conversation:
-        """The conversation that goes on, or a new one: for another iteration, or this one asked for from the start."""
+        """The current conversation, or a new one for another iteration, or where this iteration starts over."""
         if (
             self._conversation is None
             or self._conversation.iter != n
@@ -110,11 +110,11 @@ class LlmProposer:
         return self._conversation
 
     def _exchange(self, conversation: Conversation, trajectory: Trajectory) -> Exchange:
-        """One call, judged and durable."""
+        """One call: asked, classified, and written to the log."""
         answer = self._ask(conversation, trajectory)
-        is_cut_prose = answer.finish_reason == "length" and not looks_like_json(answer.text)
-        slices = () if is_cut_prose else extract_proposals(answer.text, self.proposals)
-        worth, detail = classify_reply(answer, slices, lambda raw: self.judge(raw, trajectory))
+        is_truncated = is_truncated_prose(answer.text, answer.finish_reason)
+        found = () if is_truncated else extract_proposals(answer.text, self.proposals)
+        classification, detail = classify_reply(answer, found, lambda raw: self.judge(raw, trajectory))
         exchange = Exchange(
             ts=self.utc(),
             exchange=self.log.next_number,
@@ -123,11 +123,11 @@ class LlmProposer:
             model=answer.model,
             messages=tuple(conversation.messages),
             structured=answer.structured,
-            classification=worth,
+            classification=classification,
             detail=detail,
             raw=answer.text,
             thinking=answer.thinking,
-            slices=slices,
+            slices=found,
             finish_reason=answer.finish_reason,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
@@ -138,24 +138,24 @@ class LlmProposer:
         return exchange
 
     def _ask(self, conversation: Conversation, trajectory: Trajectory) -> Answer:
-        """One call, or why there was none. A fault of ours is no reason to lose the iteration either."""
+        """One call, or why there was none. A bug in this code must not cost the iteration either."""
         try:
             return self._send(conversation, trajectory)
         except (Interrupted, Exhausted):
             raise
         except Exception as e:
-            return Answer(Classification.MALFORMED_RESPONSE, f"a fault of autoresearch: {type(e).__name__}: {e}"[:300])
+            return Answer(Classification.MALFORMED_RESPONSE, f"a bug in autoresearch: {type(e).__name__}: {e}"[:300])
 
     def _send(self, conversation: Conversation, trajectory: Trajectory) -> Answer:
         if not self._fits(conversation.messages):
-            conversation.messages = []  # the conversation has outgrown the context: it begins anew
+            conversation.messages = []  # the conversation no longer fits the context: it starts over
         if not conversation.messages:
             if failed := self.llm.discover():
                 return failed
             try:
                 prompt = self._prompt(trajectory, conversation.scale)
             except PromptTooLong as e:
-                conversation.scale = SHRINK_FACTOR  # there is nothing left to shrink
+                conversation.scale = SHRINK_FACTOR  # the prompt cannot become shorter: do not try again
                 return Answer(Classification.CONTEXT_LENGTH_EXCEEDED, f"not sent: {e}")
             system = [Message(role="system", content=self.system)] if self.system else []
             conversation.messages = [*system, Message(role="user", content=prompt)]
@@ -166,18 +166,18 @@ class LlmProposer:
         return tokens + self.llm.completion_tokens <= self.llm.max_model_len
 
     def _prompt(self, trajectory: Trajectory, scale: float) -> str:
-        """As much as fits, by the model's own count where it can be asked. Raises ``PromptTooLong``."""
+        """The longest prompt that fits, by the server's token count where it has one. Raises ``PromptTooLong``."""
         inputs = PromptInputs(
             self.space, trajectory, self.budget_left(trajectory), self.proposals, self.beliefs(trajectory)
         )
         conversation_tokens = min(1024, self.llm.max_model_len // 8)  # for the rounds that follow
-        others = self.llm.completion_tokens + conversation_tokens + estimate_tokens(self.system or "")
-        room = scale * (self.llm.max_model_len - others)
+        reserved_tokens = self.llm.completion_tokens + conversation_tokens + estimate_tokens(self.system or "")
+        room = scale * (self.llm.max_model_len - reserved_tokens)
         prompt = build_prompt(inputs, int(room / self.llm.tokens_ratio))
         counted = self.llm.count_tokens(prompt)
         if counted is not None:
             ratio = min(MAX_RATIO, max(MIN_RATIO, counted / estimate_tokens(prompt) * (1 + MARGIN_FRAC)))
-            is_other = abs(ratio - self.llm.tokens_ratio) > RECOUNT_FRAC * self.llm.tokens_ratio
+            must_rebuild = abs(ratio - self.llm.tokens_ratio) > RECOUNT_FRAC * self.llm.tokens_ratio
             self.llm.tokens_ratio = ratio
-            prompt = build_prompt(inputs, int(room / ratio)) if is_other else prompt
+            prompt = build_prompt(inputs, int(room / ratio)) if must_rebuild else prompt
         return prompt

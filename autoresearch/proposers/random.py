@@ -1,4 +1,4 @@
-"""Proposer ``random``: a uniformly random open change; the control that every cleverer proposer must beat."""
+"""Proposer ``random``: a uniformly random open change; the control that every other proposer must beat."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RandomProposer:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
-        found = self.space.random_open(rng, trajectory, refused)
-        if found is None:
+        change = self.space.random_open(rng, trajectory, refused)
+        if change is None:
             raise Exhausted("every value of the menu has been tried")
-        return build_reply(*found, "drawn at random", self.name)
+        return build_reply(*change, "drawn at random", self.name)

@@ -1,4 +1,4 @@
-"""Proposer ``replay``: what was proposed in another night, through this run's rails."""
+"""Proposer ``replay``: the proposals of a recorded run, judged by this run's rails."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory, replies_of
 
 Replies = tuple[tuple[str, ...], ...]  # replies in their order, each of one or more raw proposals
-# A trajectory's replies, whoever gave them, or an LLM's alone: by the iteration that it was asked in.
+# All replies of a trajectory in their order, or those of the LLM alone by iteration.
 Recording = Replies | Mapping[int, Replies]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayProposer:
-    """One recorded reply per question. How many are used up is read off the trajectory, so it survives restarts."""
+    """One recorded reply per call. How many are used is read from the trajectory, so that a restart resumes there."""
 
     replies: Replies
     name: str = "replay"
@@ -32,9 +32,9 @@ class ReplayProposer:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeReplay:
-    """An LLM's answers in the iterations and rounds that they were given in; ``fallback`` has the rest, as it had then.
+    """An LLM's answers in their recorded iterations and rounds; ``fallback`` proposes in the others.
 
-    With the fallback, seed and rails of the recorded night the candidates are that night's, in its order.
+    With the fallback, seed and rails of the recorded run the candidates are the same, in the same order.
     """
 
     answers: Mapping[int, Replies]
@@ -50,10 +50,10 @@ class ExchangeReplay:
 
 
 def count_replies_from(source: str, attempts: Sequence[Attempt]) -> int:
-    """How many of an iteration's replies came from ``source``."""
+    """The number of an iteration's replies that came from ``source``."""
     return sum(reply[0].source == source for reply in replies_of(attempts))
 
 
 def replay_reply(proposals: Sequence[str], source: str) -> Reply:
-    """A recorded reply, as it goes out again."""
+    """A recorded reply as a ``Reply`` of the proposer ``source``."""
     return Reply(proposals[0], source, tuple(proposals[1:]))

@@ -1,4 +1,4 @@
-"""What can still be proposed: one-knob changes that are on the menu, keep its rules and are not known already."""
+"""The search space: one-knob changes that are on the menu, satisfy its constraints and are not known already."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Space:
     menu: Menu
     baseline: Config
     steps: Steps
-    over_budget: Callable[[Config], str] = lambda _cfg: ""  # why R7 would refuse a configuration now
+    over_budget: Callable[[Config], str] = lambda _cfg: (
+        ""
+    )  # why R7 would refuse a configuration now; empty if it would not
 
     def is_open(self, knob: str, value: Value, trajectory: Trajectory, refused: Sequence[Attempt]) -> bool:
-        """Whether proposing this would neither break a rule nor repeat what is known or was refused for its cost."""
+        """Whether the change breaks no constraint, is not known, is not over budget and was not refused before."""
         candidate = {**self.baseline, knob: value}
         if self.menu.knobs[knob].accept(value)[1] or self.menu.broken_rule(candidate, self.steps):
             return False
@@ -33,12 +35,12 @@ class Space:
         return not any(_is_refusal_of(a, knob, value) for a in refused)
 
     def neighbours(self, knob: Knob) -> list[Value]:
-        """The nearest sensible values on either side of the baseline's, upward first."""
+        """The nearest sensible values above and below the baseline's, the upper one first."""
         value = self.baseline[knob.name]
         match knob:
             case ChoiceKnob(choices=choices):
-                at = choices.index(value)  # the baseline was checked against the menu
-                steps: list[Value] = [choices[i] for i in (at + 1, at - 1) if 0 <= i < len(choices)]
+                index = choices.index(value)  # the baseline was checked against the menu
+                steps: list[Value] = [choices[i] for i in (index + 1, index - 1) if 0 <= i < len(choices)]
             case IntKnob(low=low, high=high):
                 stride = max(1, (high - low) // 8)
                 steps = [min(int(value) + stride, high), max(int(value) - stride, low)]
@@ -50,7 +52,7 @@ class Space:
         return [s for s in steps if not same_value(s, value)]
 
     def draw(self, knob: Knob, rng: random.Random) -> Value:
-        """A value of the knob's range, uniform, or log-uniform where the menu says so."""
+        """A random value of the knob's range, uniform, or log-uniform where the menu sets ``log``."""
         match knob:
             case ChoiceKnob(choices=choices):
                 return rng.choice(choices)
@@ -64,7 +66,7 @@ class Space:
     def random_open(
         self, rng: random.Random, trajectory: Trajectory, refused: Sequence[Attempt]
     ) -> tuple[str, Value] | None:
-        """A random change that is open, or ``None`` when the whole menu is known. Knobs are equally likely."""
+        """A random open change, or ``None`` when none was found. Knobs are equally likely."""
         for knob in rng.sample(list(self.menu.knobs.values()), len(self.menu.knobs)):
             for value in self._candidates(knob, rng):
                 if self.is_open(knob.name, value, trajectory, refused):
@@ -72,7 +74,7 @@ class Space:
         return None
 
     def _candidates(self, knob: Knob, rng: random.Random) -> Iterator[Value]:
-        """Every value of a small range in random order, else a bounded number of draws."""
+        """Every value of a small range in random order, else a bounded number of random values."""
         if isinstance(knob, ChoiceKnob):
             yield from rng.sample(knob.choices, len(knob.choices))
         elif isinstance(knob, IntKnob) and knob.high - knob.low < 1000:
@@ -93,5 +95,5 @@ def _is_refusal_of(attempt: Attempt, knob: str, value: Value) -> bool:
 
 
 def round_value(value: float, low: float, high: float) -> float:
-    """``value`` within the range, to four significant digits: nobody reads more, and the noise hides more."""
+    """``value`` rounded to four significant digits and clipped to the range; noise hides finer differences."""
     return min(high, max(low, float(f"{value:.4g}")))

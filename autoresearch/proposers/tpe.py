@@ -1,9 +1,8 @@
 """Proposer ``tpe``: Optuna's tree-structured Parzen estimator over "which knob, and which value".
 
-The trajectory is the only memory: a study in RAM is told every record by ask-and-tell's own means. A failed
-configuration is told as a pruned trial without a value, which TPE ranks behind every measured one: it learns to stay
-away without an invented penalty (docs/decisions.md).
-The first proposals are the baseline's neighbours in place of random draws (``opening.py``).
+The trajectory is the only memory: every record is added to a study in RAM. A failed configuration is added as a pruned
+trial without a value, which TPE ranks behind every measured one: it avoids such values without an invented penalty
+(docs/decisions.md). The first proposals are the baseline's neighbours in place of random draws (``initial_design.py``).
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from autoresearch.proposers.space import Space, build_reply, round_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
 
 KNOB = "knob"
-NEAR_FRAC = 0.02  # of a range, on its own scale
+NEAR_FRAC = 0.02  # of a range, on its own scale: values this close are taken for the same
 KNOB_CANDIDATES = 4
-MAX_DRAWS = 24  # asks of TPE before chance decides: on a menu of choices it likes what it knows
+MAX_DRAWS = 24  # of TPE before a random change: on a menu of choices it often suggests known values
 MIN_BELIEF_DRAWS = 8
-MAX_DRAW_COST = 32_000  # draws times results: TPE looks at every result for each draw, 0.2 s in all
+MAX_DRAW_COST = 32_000  # draws times results: each draw reads every result; 0.2 s in all
 BELIEF_DRAWS = 32
-WIDE_FRAC = 0.5  # of a range, on its own scale: draws that far apart agree on nothing
+WIDE_FRAC = 0.5  # of a range, on its own scale: draws spread further than this are called uncertain
 
 
 @dataclass(slots=True)
@@ -55,8 +54,8 @@ class TpeProposer:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
-        if move := next_initial_change(self.space, self.seed, trajectory, refused):
-            return build_reply(*move, self.name)
+        if change := next_initial_change(self.space, self.seed, trajectory, refused):
+            return build_reply(*change, self.name)
         draw = self._draws(self._updated_study(trajectory), rng)
         near: tuple[str, Value] | None = None
         for _ in range(MAX_DRAWS):
@@ -68,28 +67,25 @@ class TpeProposer:
                     knob, value, f"TPE expects it to do well after {len(self._observed)} results", self.name
                 )
             near = near or (knob, value)
-        found = near or self.space.random_open(rng, trajectory, refused)
-        if found is None:
+        if near:
+            return build_reply(*near, "close to a known value, and TPE suggests nothing better", self.name)
+        drawn = self.space.random_open(rng, trajectory, refused)
+        if drawn is None:
             raise Exhausted("every value of the menu has been tried")
-        how = (
-            "close to what is known, and TPE sees nothing better"
-            if near
-            else "TPE knows all it suggests: drawn at random"
-        )
-        return build_reply(*found, how, self.name)
+        return build_reply(*drawn, "TPE suggests only known values: drawn at random", self.name)
 
     def beliefs(self, trajectory: Trajectory) -> tuple[Belief, ...]:
         """What TPE would suggest for each knob, in the menu's order; the same for the same seed and trajectory.
 
-        It is read off draws that are proposed to nobody: later proposals do not depend on whether this was asked.
-        Draws that are known already or break a rule are left out, the baseline's own values among them.
+        It is computed from separate draws: later proposals do not depend on whether this was called. Draws that are not
+        open are left out, the baseline's own values among them.
         """
         draw = self._draws(
             self._updated_study(trajectory), random.Random(f"{self.seed}:{trajectory.next_iter}:beliefs")
         )
         drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
-        few = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(trajectory.iterations) + 1)))
-        for name, value in (draw() for _ in range(few)):
+        count = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(trajectory.iterations) + 1)))
+        for name, value in (draw() for _ in range(count)):
             if self.space.is_open(name, value, trajectory, ()):
                 drawn[name].append(value)
         results = Counter(r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed))
@@ -100,18 +96,18 @@ class TpeProposer:
         )
 
     def _is_near_known(self, knob_name: str, value: Value, trajectory: Trajectory) -> bool:
-        """Whether a trial could hardly tell ``value`` from one of its knob that is known, the baseline's included."""
+        """Whether a trial could hardly tell ``value`` from a known value of the knob, the baseline's included."""
         knob = self.space.menu.knobs[knob_name]
         known = [
             r.proposal.new_value
             for r in trajectory.iterations
             if isinstance(r, Evaluated | EvalFailed) and r.proposal.knob == knob_name
         ]
-        place = _position(knob, value)
-        return any(abs(place - _position(knob, v)) < NEAR_FRAC for v in (*known, self.space.baseline[knob_name]))
+        position = _position(knob, value)
+        return any(abs(position - _position(knob, v)) < NEAR_FRAC for v in (*known, self.space.baseline[knob_name]))
 
     def _updated_study(self, trajectory: Trajectory) -> optuna.Study:
-        """The study that has been told this trajectory: the new records are added, anything else starts it afresh."""
+        """The study with the trajectory's records. New ones are added; a study of another trajectory is replaced."""
         known = len(self._observed)
         if self._study is None or trajectory.iterations[:known] != self._observed:
             optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -131,21 +127,21 @@ class TpeProposer:
         return create_trial(params=params, distributions=distributions, state=TrialState.PRUNED)
 
     def _draws(self, study: optuna.Study, rng: random.Random) -> Callable[[], tuple[str, Value]]:
-        """Draws suggestions from TPE's belief, one after the other, and leaves no trace in the study.
+        """A function that draws one suggestion of TPE per call and leaves no trace in the study.
 
-        Asking and telling each draw would keep thousands of trials that say nothing.
+        With ask-and-tell each draw would add a trial without a result to the study, thousands in a run.
         """
-        # The knob is the best of few draws from the density of the good trials: the best of many, as for the value,
-        # would name the best trial's knob each time, until chance has to choose.
+        # The knob is the best of few draws from the density of the good trials. The best of many, as for the value,
+        # would be the best trial's knob each time, until its open values are used up.
         seeds = rng.getrandbits(32), rng.getrandbits(32)
         knobs = optuna.samplers.TPESampler(seed=seeds[0], n_startup_trials=0, n_ei_candidates=KNOB_CANDIDATES)
         values = optuna.samplers.TPESampler(seed=seeds[1], n_startup_trials=0)
-        nothing = create_trial(state=TrialState.RUNNING, params={}, distributions={})
+        empty = create_trial(state=TrialState.RUNNING, params={}, distributions={})
 
         def draw() -> tuple[str, Value]:
-            name = knobs.sample_independent(study, nothing, KNOB, self._knobs())
+            name = knobs.sample_independent(study, empty, KNOB, self._knobs())
             knob = self.space.menu.knobs[name]
-            return name, _value(knob, values.sample_independent(study, nothing, name, _distribution(knob)))
+            return name, _value(knob, values.sample_independent(study, empty, name, _distribution(knob)))
 
         return draw
 
@@ -154,7 +150,7 @@ class TpeProposer:
 
 
 def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> Belief:
-    """The draws that fell on one knob, in few numbers."""
+    """Summarise the draws that fell on one knob."""
     row = sorted(values, key=lambda v: _coordinate(knob, v))
     notes = ["only one result" if results else "no result yet"] if results < 2 else []
     if row and _spread(knob, row[0], row[-1]) > WIDE_FRAC:
@@ -164,13 +160,13 @@ def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> 
 
 
 def _spread(knob: Knob, low: Value, high: Value) -> float:
-    """How much of the knob's range lies between two of its values: 0 to 1."""
-    whole = max(1, len(knob.choices) - 1) if isinstance(knob, ChoiceKnob) else 1
-    return (_position(knob, high) - _position(knob, low)) / whole
+    """The fraction of the knob's range between two of its values, 0 to 1."""
+    width = max(1, len(knob.choices) - 1) if isinstance(knob, ChoiceKnob) else 1
+    return (_position(knob, high) - _position(knob, low)) / width
 
 
 def _distribution(knob: Knob) -> BaseDistribution:
-    """Ordered choices are searched by their place in the row: 768 lies between 512 and 1024."""
+    """The knob as a distribution of Optuna. Choices are ordered: they are searched by their index."""
     match knob:
         case IntKnob(low=low, high=high):
             return IntDistribution(low, high)
@@ -181,7 +177,7 @@ def _distribution(knob: Knob) -> BaseDistribution:
 
 
 def _position(knob: Knob, value: Value) -> float:
-    """Where ``value`` stands in the knob's range: 0 at its low end, 1 at its high end, in logarithms for a log knob."""
+    """Position of ``value`` in the knob's range: 0 at its low end, 1 at its high end, logarithmic for a log knob."""
     match knob:
         case ChoiceKnob(choices=choices):
             return float(choices.index(value)) if value in choices else -1.0  # choices are never near each other

@@ -63,10 +63,10 @@ def test_a_list_of_models_that_refuses_it():
         assert world.ends == [End.REQUEST_REJECTED]
 
 
-def test_a_person_is_told_without_it():
+def test_a_notification_does_not_contain_it():
     with FakeLlm(answers({"error": KEY}, 403)) as server, world_of(server.base_url, iters=5) as world:
         world.run()
-        assert any("left alone" in line for line in world.messages)
+        assert any("is not asked for" in line for line in world.messages)
 
 
 def test_a_key_of_one_letter_is_no_secret_and_leaves_the_words_alone():

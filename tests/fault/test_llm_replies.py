@@ -1,4 +1,4 @@
-"""Whatever a model says, in whichever shape: named for what it is, and the run goes on with a proposal."""
+"""Whatever a model replies, in whichever form: it is classified, and the iteration gets a proposal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autoresearch.core.llm_calls import Classification as End
 from tests.fake_llm import Behaviour, FakeLlm, answers, completion, says
 from tests.llm_world import world_of
 
-ROUNDS = 3  # as the proposer has them: what is no good is asked for again
+ROUNDS = 3  # the proposer's default: it asks again after a bad reply
 
 GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
 OTHER = '{"knob": "beta1", "new_value": 0.8, "reason": "a draft"}'

@@ -1,4 +1,4 @@
-"""What an LLM may answer, as a JSON Schema for ``response_format``: only knobs and choices that are still open."""
+"""The JSON Schema of an LLM's answer, for ``response_format``: only knobs and choices that are still open."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def answer_schema(space: Space, trajectory: Trajectory, proposals: int) -> dict[
     """The schema of one answer with at most ``proposals`` proposals. Raises ``Exhausted`` when no knob is open.
 
     Only keywords that the grammar engines of vLLM, SGLang and llama.cpp know: ``enum`` in place of ``const``, and
-    nothing like ``multipleOf`` or ``uniqueItems``. What a schema cannot say (a value between two that are known), the
-    rails say afterwards.
+    nothing like ``multipleOf`` or ``uniqueItems``. What a schema cannot express (a known value within
+    an open range), the rails refuse afterwards.
     """
     values = {knob.name: _value_schema(space, knob, trajectory) for knob in space.menu.knobs.values()}
-    kinds = [_proposal_schema(name, schema) for name, schema in values.items() if schema is not None]
-    if not kinds:
+    variants = [_proposal_schema(name, schema) for name, schema in values.items() if schema is not None]
+    if not variants:
         raise Exhausted("every value of the menu has been tried")
-    listed = {"type": "array", "minItems": 1, "maxItems": proposals, "items": {"anyOf": kinds}}
+    listed = {"type": "array", "minItems": 1, "maxItems": proposals, "items": {"anyOf": variants}}
     return _object({"proposals": listed})
 
 
@@ -39,7 +39,7 @@ def _proposal_schema(knob: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value_schema(space: Space, knob: Knob, trajectory: Trajectory) -> dict[str, Any] | None:
-    """What ``new_value`` may be, or ``None`` where nothing of the knob is open."""
+    """The schema of ``new_value``, or ``None`` where no value of the knob is open."""
     if isinstance(knob, ChoiceKnob):
         values = open_choices(space, knob, trajectory)
         kind = "integer" if isinstance(knob.choices[0], int) else "string"

@@ -1,4 +1,4 @@
-"""What a model's reply was worth, as one name, once the rails have looked at its proposals. Pure."""
+"""Classify a model's reply by the rails' verdicts on its proposals. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ORDER = list(Rail)
 
 
 def classify_reply(
-    answer: Answer, slices: Sequence[str], judge: Callable[[str], Verdict]
+    answer: Answer, proposals: Sequence[str], judge: Callable[[str], Verdict]
 ) -> tuple[Classification, str]:
-    """The name of a call's end and why it is not ``ok``. Of several refused proposals the one that came furthest."""
+    """The classification and why it is not ``ok``. Of several refusals the one by the latest rail counts."""
     if answer.classification is not Classification.OK:
         return answer.classification, answer.detail
-    verdicts = [judge(raw) for raw in slices or (answer.text,)]
+    verdicts = [judge(raw) for raw in proposals or (answer.text,)]
     if any(v.ok for v in verdicts):
         return Classification.OK, ""
     furthest = max(verdicts, key=lambda v: ORDER.index(v.rail))
@@ -31,6 +31,6 @@ def classify_reply(
         return Classification.RAIL_BLOCKED, detail
     if answer.has_tool_call or TOOL_MARKUP.search(answer.text):
         return Classification.TOOL_FORMAT_ERROR, detail
-    if answer.finish_reason == "length" and not slices:
+    if answer.finish_reason == "length" and not proposals:
         return Classification.OUTPUT_TRUNCATED, detail
     return Classification.SCHEMA_INVALID, detail

@@ -6,18 +6,18 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.space import Space
 from rails import ChoiceKnob, FloatKnob, IntKnob, Value
 
-MAX_SEARCHED = 1000  # whole numbers; the open ends of a wider range are not looked for
+MAX_SEARCHED = 1000  # integers; a wider range is taken for open at both ends
 
 
 def open_choices(space: Space, knob: ChoiceKnob, trajectory: Trajectory) -> tuple[int | str, ...]:
-    """The choices that no rail would refuse now, in the menu's order."""
+    """The choices that are open, in the menu's order."""
     return tuple(value for value in knob.choices if space.is_open(knob.name, value, trajectory, ()))
 
 
 def open_range(space: Space, knob: IntKnob | FloatKnob, trajectory: Trajectory) -> tuple[Value, Value] | None:
-    """The lowest and the highest value worth proposing, or ``None`` where nothing is left.
+    """The lowest and the highest open value, or ``None`` where none is left.
 
-    Whole numbers are searched from both ends; there may be closed ones between. A range of real numbers never ends.
+    Integers are searched from both ends; closed ones may lie between. A range of real numbers is always open.
     """
     if isinstance(knob, IntKnob) and knob.high - knob.low < MAX_SEARCHED:
         low = _first_open(space, knob, range(knob.low, knob.high + 1), trajectory)

@@ -1,4 +1,4 @@
-"""The one message that an LLM is asked with: its task, the menu, and the whole memory of the run within its context."""
+"""Build the prompt: the task, the menu, and the results of the run, within the model's context length."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from rails import ChoiceKnob
 from rails.menu import STEPS
 
 BUDGET_CHARS = 200
-VALUE_TOKENS = 8  # a value with its effect takes no fewer: more values than that are not even tried
+VALUE_TOKENS = 8  # the least for one value with its effect: bounds the levels of detail that are tried
 INTRODUCTION = "An optimizer (TPE) that has seen the same results would look here next:"
 
 
 class PromptTooLong(ValueError):
-    """Not even the shortest form of the memory fits the model's context."""
+    """Even the shortest prompt does not fit the model's context."""
 
     def __init__(self, needed: int, allowed: int) -> None:
         super().__init__(f"the prompt needs at least {needed} tokens, {allowed} are allowed")
@@ -45,7 +45,7 @@ class PromptTooLong(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PromptInputs:
-    """What a prompt tells. ``budget_left`` is said as it is; ``beliefs`` get a section where there are any."""
+    """What a prompt is built from. ``budget_left`` is inserted as it is; ``beliefs`` get a section if there are any."""
 
     space: Space
     trajectory: Trajectory
@@ -55,19 +55,19 @@ class PromptInputs:
 
 
 def build_prompt(inputs: PromptInputs, max_tokens: int, count: Callable[[str], int] = estimate_tokens) -> str:
-    """The message, as detailed as ``max_tokens`` of ``count`` allow: details give way to summaries, never to nothing.
+    """The prompt, as detailed as ``max_tokens`` by ``count`` allow: details become summaries, but are not dropped.
 
     Raises ``PromptTooLong``, and ``ValueError`` before the run has a meta record.
     """
     results = summarise_results(inputs.trajectory, inputs.space.menu)
-    same_at_every_level = _fixed_sections(inputs, results)
+    fixed_sections = _fixed_sections(inputs, results)
     levels = detail_levels(min(_most_values(results), max_tokens // VALUE_TOKENS))
 
     def text_at(level: int) -> str:
-        return _template().substitute(same_at_every_level | _sections(inputs, results, levels[level]))
+        return _template().substitute(fixed_sections | _sections(inputs, results, levels[level]))
 
     text, needed = "", 0
-    fitting, too_long = -1, len(levels)  # levels; the first is not known to fit before it is the last one left
+    fitting, too_long = -1, len(levels)  # levels; binary search: level 0 is tried last
     while too_long - fitting > 1:
         middle = (fitting + too_long) // 2
         candidate = text_at(middle)
@@ -87,14 +87,14 @@ def _template() -> Template:
 
 
 def _most_values(results: Results) -> int:
-    """How many different values of one knob were measured or failed, at most."""
+    """The largest number of values of one knob that were measured, or failed for one cause."""
     measured = [len(knob) for knob in results.measured.values()]
     failed = [len(failures.values) for failures in results.failures.values()]
     return max([*measured, *failed], default=0)
 
 
 def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[str, str]:
-    """What becomes shorter where room is scarce."""
+    """The sections that depend on the level of detail."""
     space = inputs.space
     return {
         "knobs": "\n".join(knob_line(knob, space.baseline[name], detail) for name, knob in space.menu.knobs.items()),
@@ -132,7 +132,7 @@ def _constraints(space: Space, detail: Detail) -> str:
 
 
 def _baseline(inputs: PromptInputs) -> str:
-    """Its measurement, and what the menu does not let anybody change; the other values stand with their knobs."""
+    """Its measurement, and the values that are not knobs of the menu; the others stand with their knobs."""
     space, measured = inputs.space, inputs.trajectory.baseline
     bpb = f"val_bpb {measured.baseline_val_bpb:.4f}" if measured else "not measured yet"
     fixed = [f"{name} = {value_text(v)}" for name, v in space.baseline.items() if name not in space.menu.knobs]
@@ -147,7 +147,7 @@ def _so_far(results: Results) -> str:
 
 
 def _still_open(inputs: PromptInputs, results: Results) -> str:
-    """Knobs without any result, choices that are left, and knobs of which nothing is left."""
+    """Knobs without a result, open choices, and knobs without an open value."""
     space, trajectory = inputs.space, inputs.trajectory
     choices, closed = [], []
     for name, knob in space.menu.knobs.items():
@@ -157,8 +157,8 @@ def _still_open(inputs: PromptInputs, results: Results) -> str:
             choices.append(f"{name} {', '.join(map(value_text, values))}")
         else:
             closed.append(name)
-    step_untried_knob = [name for name in space.menu.knobs if name not in results.tried_knobs]
-    lines = [f"- knobs nobody has touched: {', '.join(step_untried_knob) or 'none'}"]
+    untried = [name for name in space.menu.knobs if name not in results.tried_knobs]
+    lines = [f"- knobs nobody has touched: {', '.join(untried) or 'none'}"]
     lines += [f"- choices left: {'; '.join(choices)}"] if choices else []
     lines += [f"- nothing left: {', '.join(closed)}"] if closed else []
     return "\n".join(lines)
@@ -173,5 +173,5 @@ def _best(trajectory: Trajectory) -> str:
 
 
 def _beliefs(beliefs: tuple[Belief, ...], detail: Detail) -> str:
-    """A whole section with the empty lines around it, or nothing."""
+    """The section with the empty lines around it, or an empty string."""
     return f"\n## The optimizer's state\n{INTRODUCTION}\n{belief_lines(beliefs, detail)}\n" if beliefs else ""

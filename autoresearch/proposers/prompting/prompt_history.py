@@ -1,4 +1,4 @@
-"""What a run knows, knob by knob: every value measured, everything that failed, everything the rails refused."""
+"""The results of a run by knob: the values measured, the failures, and the rails' refusals."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from autoresearch.core.records import Attempt, Blocked, EvalFailed, Evaluated
 from autoresearch.core.trajectory import Trajectory
 from rails import Menu, Rail, Value
 
-NO_KNOB = ""  # of refusals that name no knob of the menu
+NO_KNOB = ""  # key of refusals that do not name a knob of the menu
 
 
 @dataclass(slots=True)
 class KnobResults:
-    """The values of one knob that were measured, in the order of the iterations; the rails let none come twice.
+    """The values of one knob that were measured, in the order of the iterations; the rails let no value repeat.
 
-    Columns rather than an object for each result: ten thousand new objects set the garbage collector on the whole run,
-    which takes it longer than all of the prompt.
+    Columns rather than an object per result: ten thousand new objects make the garbage collector scan the whole run,
+    which takes longer than building the prompt.
     """
 
     values: list[Value] = field(default_factory=list)
     effects: list[float] = field(default_factory=list)  # relative improvements: 0.01 is 1% fewer bits per byte
     trials: list[int] = field(default_factory=list)  # of which the effect is the mean
     kept: list[bool] = field(default_factory=list)
-    by_value: list[int] = field(default_factory=list)  # places in the columns; filled in by ``sort``
+    by_value: list[int] = field(default_factory=list)  # indices into the columns; filled in by ``sort``
     best_first: list[int] = field(default_factory=list)
 
     def add(self, record: Evaluated) -> None:
@@ -35,7 +35,7 @@ class KnobResults:
         self.kept.append(record.decision == "keep")
 
     def sort(self) -> None:
-        """To be called once everything is there."""
+        """Fill in the orders. Call it once, after the last ``add``."""
         self.by_value = sorted(range(len(self)), key=self.values.__getitem__)
         self.best_first = sorted(range(len(self)), key=self.effects.__getitem__, reverse=True)
 
@@ -47,9 +47,9 @@ class KnobResults:
 class Failures:
     """The values of one knob that failed for one cause."""
 
-    values: list[Value] = field(default_factory=list)  # each once, in their order
+    values: list[Value] = field(default_factory=list)  # each once, sorted
     count: int = 0
-    detail: str = ""  # the latest: untrusted text
+    detail: str = ""  # of the latest failure: untrusted text
 
 
 @dataclass(slots=True)
@@ -57,19 +57,19 @@ class Refusals:
     """How often one rail refused one knob."""
 
     count: int = 0
-    reason: str = ""  # the latest: untrusted text, it quotes what a model wrote
+    reason: str = ""  # of the latest refusal: untrusted text, it quotes the model
 
 
 @dataclass(slots=True)
 class Results:
-    """The whole memory of a run. Knobs without a result are not in ``measured``."""
+    """All results of a run. Knobs without a result are not in ``measured``."""
 
     measured: dict[str, KnobResults] = field(default_factory=dict)
     failures: dict[tuple[str, Cause], Failures] = field(default_factory=dict)
     refusals: dict[tuple[str, Rail], Refusals] = field(default_factory=dict)
     iterations: int = 0
-    blocked: int = 0  # iterations that ended without a candidate because the rails refused every attempt
-    proposer_failed: int = 0  # and those whose proposer failed
+    blocked: int = 0  # iterations without a candidate: the rails refused every attempt
+    proposer_failed: int = 0  # iterations whose proposer failed
 
     @property
     def measured_count(self) -> int:
@@ -81,7 +81,7 @@ class Results:
 
     @property
     def tried_knobs(self) -> set[str]:
-        """The knobs that have a result or a failure."""
+        """The knobs with a measurement or a failure."""
         return {*self.measured, *(knob for knob, _ in self.failures)}
 
 
@@ -120,13 +120,13 @@ def _add_failure(results: Results, record: EvalFailed) -> None:
 def _add_refusals(results: Results, attempts: Sequence[Attempt], menu: Menu) -> None:
     for attempt in attempts:
         if not attempt.verdict_ok:
-            one = results.refusals.setdefault((_knob_of(attempt, menu), attempt.rail), Refusals())
-            one.count += 1
-            one.reason = attempt.reason
+            refusals = results.refusals.setdefault((_knob_of(attempt, menu), attempt.rail), Refusals())
+            refusals.count += 1
+            refusals.reason = attempt.reason
 
 
 def _knob_of(attempt: Attempt, menu: Menu) -> str:
-    """R3 keeps no proposal, but its reason begins with the knob; what R1 and R2 refuse has no knob of the menu."""
+    """R3 does not keep the proposal, but its reason begins with the knob; R1 and R2 refuse what has no valid knob."""
     if attempt.proposal is not None:
         return attempt.proposal.knob
     first_word = attempt.reason.partition(" ")[0]

@@ -1,4 +1,4 @@
-"""The sections of the prompt that tell what a run knows, each at a chosen level of detail."""
+"""The sections of the prompt with the results of the run, each at a chosen level of detail."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ DOC_CHARS = 160
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is told. What is not told one by one is summarised: the counts add up at every level."""
+    """How much is listed. What is not listed one by one is summarised: the counts add up at every level."""
 
-    values: int  # of each knob, told one by one: half of them the best, half the newest
+    values: int  # of each knob, listed one by one: half of them the best, half the newest
     ranges: int  # into which the other values of a knob are summarised
-    chars: int  # of a quoted reason or a note; 0 for none
-    docs: bool  # what each knob and each constraint means
-    by_knob: bool  # failures and refusals knob by knob; else only how many of each kind
+    chars: int  # of a quoted reason or a note; 0 leaves it out
+    docs: bool  # whether knobs and constraints are explained
+    by_knob: bool  # failures and refusals by knob; else only how many of each kind
 
 
 def detail_levels(most_values: int) -> list[Detail]:
-    """Every level, the coarsest first; the last tells ``most_values`` values of each knob, which is all of them."""
+    """Every level, the coarsest first; the last lists ``most_values`` values of each knob, which is all of them."""
     levels = [Detail(0, 1, 0, docs=False, by_knob=False), Detail(0, 1, 0, docs=False, by_knob=True)]
     values = 1
     while True:
@@ -38,7 +38,7 @@ def detail_levels(most_values: int) -> list[Detail]:
 
 
 def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
-    """A knob of the menu: what it takes, where the baseline stands, what it means."""
+    """A knob of the menu: its values, the baseline's value, its meaning."""
     if isinstance(knob, ChoiceKnob):
         kind = "one of " + ", ".join(value_text(c) for c in knob.choices)
     else:
@@ -50,7 +50,7 @@ def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
 
 
 def measured_lines(results: Results, detail: Detail) -> str:
-    """Every value measured, or what the values of a range have in common."""
+    """The measured values of each knob, one by one or summarised by range."""
     lines = [f"- {name} {_knob_results(knob, detail)}" for name, knob in results.measured.items()]
     return "\n".join(lines) or "Nothing yet."
 
@@ -68,7 +68,7 @@ def _knob_results(knob: KnobResults, detail: Detail) -> str:
 
 
 def _listed(knob: KnobResults, values: int) -> set[int]:
-    """Half of ``values`` are the best, the others the newest among the rest."""
+    """Indices of ``values`` results: half of them the best, the others the newest of the rest."""
     listed = set(knob.best_first[: (values + 1) // 2])
     for place in range(len(knob) - 1, -1, -1):
         if len(listed) >= values:
@@ -84,7 +84,7 @@ def _entry(knob: KnobResults, place: int) -> str:
 
 
 def _range(knob: KnobResults, places: Sequence[int]) -> str:
-    """Several neighbouring values in one."""
+    """A summary of several neighbouring values."""
     ends = f"{value_text(knob.values[places[0]])} to {value_text(knob.values[places[-1]])}"
     kept = _kept_suffix(sum([knob.kept[place] for place in places]))
     return f"{len(places)} values {ends}: {_summary(knob, places)}{kept}"
@@ -107,7 +107,7 @@ def _chunks(row: Sequence[int], most: int) -> list[Sequence[int]]:
 
 
 def failed_lines(results: Results, detail: Detail) -> str:
-    """What could not be measured, and why."""
+    """The failures by knob and cause."""
     if not detail.by_knob:
         counts = [(str(cause), failures.count) for (_, cause), failures in results.failures.items()]
         return _totals(counts) or "Nothing."
@@ -125,9 +125,9 @@ def _failures(failures: Failures, detail: Detail) -> str:
 
 
 def refused_lines(results: Results, detail: Detail) -> str:
-    """Which rail refused what, how often, and its latest words."""
+    """The refusals by knob and rail: how often, and the latest reason."""
     if not detail.by_knob:
-        return _totals((str(rail), one.count) for (_, rail), one in results.refusals.items()) or "Nothing."
+        return _totals((str(rail), refusals.count) for (_, rail), refusals in results.refusals.items()) or "Nothing."
     lines = [f"- {_subject(knob)}: {rail} {_refusals(r, detail)}" for (knob, rail), r in results.refusals.items()]
     return "\n".join(lines) or "Nothing."
 
@@ -153,7 +153,7 @@ def _totals(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def belief_lines(beliefs: Sequence[Belief], detail: Detail) -> str:
-    """What the optimizer would try next, the knobs it draws most first; at the coarsest only the first three."""
+    """What the optimizer would try next, the knobs drawn most first; only three of them at the coarsest level."""
     drawn = sorted((b for b in beliefs if b.share > 0), key=lambda b: -b.share)
     lines = [_belief(b, detail) for b in (drawn if detail.by_knob else drawn[:3])]
     others = [b.knob for b in beliefs if b.share == 0]

@@ -309,6 +309,3 @@ def test_a_time_ends_a_pause_too(flag):
 )
 def test_the_next_time_that_the_clock_shows(clock_time, now, expected):
     assert next_time(clock_time, now) == expected
-
-
-# The commands pause and resume.

@@ -63,7 +63,7 @@ def test_what_is_raised_has_a_name(error, end):
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("value", "seconds"),
     [
         *[("0", 0), ("7", 7), (" 7.5 ", 7.5), ("007", 7), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
         *[("Wed, 21 Oct 2015 07:28:00", 0), ("", None), ("soon", None), ("-7", None), ("1e3", None), ("nan", None)],
@@ -71,8 +71,8 @@ def test_what_is_raised_has_a_name(error, end):
         ("Mon, 1 Jan 99999999999999 00:00:00 GMT", None),
     ],
 )
-def test_retry_after(said, seconds):
-    assert classify_error(http_error(429, retry_after=said)).retry_after_s == seconds
+def test_retry_after(value, seconds):
+    assert classify_error(http_error(429, retry_after=value)).retry_after_s == seconds
 
 
 def test_retry_after_as_a_date_to_come():

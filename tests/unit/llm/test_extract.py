@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.llm.extract import MAX_STARTS, PROPOSAL_KEYS, extract_proposals, looks_like_json
+from autoresearch.llm.extract import MAX_STARTS, PROPOSAL_KEYS, extract_proposals, is_truncated_prose
 
 GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
 PIECES = [
@@ -56,12 +56,12 @@ def test_an_object_inside_a_proposal_is_not_another():
     assert extract_proposals(nested, 3) == (nested,)
 
 
-def test_what_is_no_proposal_is_left_alone():
+def test_an_object_that_is_not_a_proposal_is_ignored():
     assert extract_proposals('{"a": 1} {"name": "propose", "arguments": "{}"} []', 3) == ()
 
 
 @given(TEXTS, st.integers(1, 4))
-def test_slices_are_pieces_of_the_text_in_its_order_and_each_is_json(text, most):
+def test_proposals_are_pieces_of_the_text_in_its_order_and_each_is_json(text, most):
     found, at = extract_proposals(text, most), 0
     assert len(found) <= most
     for piece in found:
@@ -82,10 +82,11 @@ def test_behind_too_many_braces_nothing_is_looked_for():
 
 
 @pytest.mark.parametrize("text", [GOOD, f"[{GOOD}", "```json\n{", "``` json [", "\n  {"])
-def test_what_begins_as_json(text):
-    assert looks_like_json(text)
+def test_an_answer_that_begins_as_json_is_not_truncated_prose(text):
+    assert not is_truncated_prose(text, "length")
 
 
 @pytest.mark.parametrize("text", ["", "so {", "```python\n{", "json: {", "```"])
-def test_what_does_not(text):
-    assert not looks_like_json(text)
+def test_other_text_is_if_the_tokens_ran_out(text):
+    assert is_truncated_prose(text, "length")
+    assert not is_truncated_prose(text, "stop")

@@ -16,7 +16,7 @@ def test_there_need_not_be_one(tmp_path):
     assert llm_key({}) is None
     assert llm_key({VARIABLE: " \n"}) is None
     assert llm_key({"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
-    assert llm_key({"OPENAI_API_KEY": "for somebody else's server"}) is None
+    assert llm_key({"OPENAI_API_KEY": "for another server"}) is None
 
 
 def test_it_comes_from_the_environment_or_else_from_systemd(tmp_path):

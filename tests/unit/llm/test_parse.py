@@ -122,7 +122,7 @@ def completion(message: Any, finish_reason: Any = "stop") -> Answer:
     return parse_completion(json.dumps({"choices": [{"message": message, "finish_reason": finish_reason}]}).encode())
 
 
-def test_an_answer_is_bounded_and_its_thinking_too_but_not_before_they_are_told_apart():
+def test_answer_and_thinking_are_bounded_after_they_are_separated():
     answer = completion({"content": f"<think>{'a' * MAX_TEXT_CHARS}</think>{'b' * 2 * MAX_TEXT_CHARS}"})
     assert (answer.thinking, answer.text) == ("a" * MAX_TEXT_CHARS, "b" * MAX_TEXT_CHARS)
 

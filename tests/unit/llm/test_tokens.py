@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parents[2] / "assets" / "prompt.md"
 
 
 def sources() -> list[str]:
-    """The standard library's own modules, without what the build wrote: a list of acronyms is no text of this kind."""
+    """The standard library's own modules, without what the build wrote: a list of acronyms is not text of this kind."""
     files = sorted(Path(sysconfig.get_path("stdlib")).glob("[a-z]*.py"))[:80]
     return [file.read_text(encoding="utf-8", errors="replace") for file in files]
 

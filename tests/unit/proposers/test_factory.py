@@ -1,4 +1,4 @@
-"""Who proposes in a run: each setting's proposer, an LLM server that is there or not, and its key."""
+"""The proposer of each setting, with and without an LLM server, and the server's key."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def server() -> Iterator[FakeLlm]:
 
 @dataclass
 class Found:
-    """A proposer, and what was said while it was put together and after."""
+    """A proposer, and the notifications while it was built and after."""
 
     proposer: Any
     messages: list[str] = field(default_factory=list)
@@ -102,25 +102,27 @@ def made(tmp_path: Path) -> MakeProposer:
     """The proposer of these settings, as a run would have it."""
 
     @contextmanager
-    def make(settings: Settings, recording: Recording = (), wish: Callable[[], bool] = lambda: False) -> Iterator[Any]:
-        policy, said = build_policy(settings), []
-        around = ProposerContext(
+    def make(
+        settings: Settings, recording: Recording = (), requested: Callable[[], bool] = lambda: False
+    ) -> Iterator[Any]:
+        policy, messages = build_policy(settings), []
+        context = ProposerContext(
             space=Space(policy.menu, policy.baseline, policy.steps),
             judge=partial(judge, policy, TrialBackend(FakeTrial(), YARDSTICK, None), settings),
             run_dir=tmp_path,
-            stop_or_pause_requested=wish,
-            notify=said.append,
+            stop_or_pause_requested=requested,
+            notify=messages.append,
             utc=lambda: "2026-11-21T22:00:00.000Z",
         )
-        with open_proposer(settings, around, recording) as proposer:
-            yield Found(proposer, said)
+        with open_proposer(settings, context, recording) as proposer:
+            yield Found(proposer, messages)
 
     return make
 
 
 @pytest.fixture
 def with_server(make_settings, server: FakeLlm) -> Callable[..., Settings]:
-    """Settings whose LLM server answers, unless they say otherwise."""
+    """Settings whose LLM server answers, unless overridden."""
     return lambda proposer, **changes: make_settings(
         {"llm.base_url": server.base_url, "llm.deadline_s": 5.0, **changes}, proposer=proposer
     )
@@ -172,25 +174,27 @@ class TestEverySetting:
         with made(settings) as found:
             assert isinstance(found.proposer, kind)
             assert found.proposer.name == name
-            (said,) = found.messages
-            assert said == (
+            (message,) = found.messages
+            assert message == (
                 f"LLM server {settings.llm.base_url}: fake-model, 8192 tokens of context, it enforces a schema"
             )
-            whose = sources(settings, found.proposer)
-            assert whose == (["nim"] * 7 if setting == "nim" else ["tpe", "tpe", "tpe", "nim", "tpe", "tpe", "nim"])
-            assert found.messages == [said], "once is enough"
+            proposed_by = sources(settings, found.proposer)
+            assert proposed_by == (
+                ["nim"] * 7 if setting == "nim" else ["tpe", "tpe", "tpe", "nim", "tpe", "tpe", "nim"]
+            )
+            assert found.messages == [message], "notified once"
 
     @pytest.mark.parametrize(("setting", "name"), [("nim", "nim"), ("hybrid", "hybrid"), ("auto", "tpe")])
-    def test_with_nobody_there_it_is_said_loudly_and_tpe_proposes(
+    def test_without_a_server_the_user_is_notified_and_tpe_proposes(
         self, with_server, made: MakeProposer, setting: str, name: str
     ) -> None:
         with refusing() as url:
             settings = with_server(setting, **{"llm.base_url": url, "llm.deadline_s": 0.5})
             with made(settings) as found:
                 assert found.proposer.name == name
-                (said,) = found.messages
-                assert said.startswith(f"NO LLM SERVER at {url} (unreachable: ")
-                assert "tpe proposes until it answers" in said
+                (message,) = found.messages
+                assert message.startswith(f"NO LLM SERVER at {url} (unreachable: ")
+                assert "tpe proposes until it answers" in message
                 assert sources(settings, found.proposer) == ["tpe"] * 7
                 assert sum("NO LLM SERVER" in message for message in found.messages) == 1
 
@@ -214,7 +218,7 @@ class TestEverySetting:
 
 class TestAuto:
     def test_a_server_that_appears_later_is_used(self, with_server, server: FakeLlm, made: MakeProposer) -> None:
-        """At 22:00 the model is still loading. It is looked for in the LLM's iterations, less often as it fails."""
+        """At 22:00 the model is still loading. Discovery is repeated in the LLM's iterations, with cooldowns."""
         server.on_models = reset()
         settings = with_server("auto", **{"llm.share": 0.5})
         with made(settings) as found:
@@ -224,7 +228,7 @@ class TestAuto:
             loop = fake_loop(settings.model_copy(update={"iters": 8}), found.proposer)
             assert loop.run() == "complete"
             looked = len(server.requests)
-            assert looked == 3, "once at the beginning and in iterations 2 and 4; then it is left alone"
+            assert looked == 3, "once at the beginning and in iterations 2 and 4; then the breaker is open"
             assert "not asked for 60 s" in found.messages[-1]
 
             server.on_models, now[0] = None, now[0] + 61
@@ -233,37 +237,37 @@ class TestAuto:
             assert [r.source for r in loop.trajectory.iterations] == ["tpe"] * 9 + ["nim", "tpe", "nim"]
             assert sum("NO LLM SERVER" in message for message in found.messages) == 1
 
-    def test_a_server_that_only_fails_is_no_server(self, with_server, server: FakeLlm, made: MakeProposer) -> None:
+    def test_a_server_that_only_fails_counts_as_missing(self, with_server, server: FakeLlm, made: MakeProposer) -> None:
         server.on_models = answers({"detail": "loading"}, status=503)
         with made(with_server("auto")) as found:
             assert found.proposer.name == "tpe"
             assert "NO LLM SERVER" in found.messages[0]
             assert "server_error: HTTP 503" in found.messages[0]
 
-    def test_a_model_that_is_not_there_is_no_server_either(self, with_server, made: MakeProposer) -> None:
+    def test_a_server_without_the_model_counts_as_missing(self, with_server, made: MakeProposer) -> None:
         with made(with_server("auto", **{"llm.model": "other"})) as found:
             assert found.proposer.name == "tpe"
             assert "model_gone: no model other; the server has: fake-model" in found.messages[0]
 
-    def test_without_the_package_tpe_proposes_and_a_word_says_so(
+    def test_without_the_package_tpe_proposes_and_the_user_is_notified(
         self, with_server, server: FakeLlm, made: MakeProposer, without_openai
     ) -> None:
         with made(with_server("auto")) as found:
             assert isinstance(found.proposer, TpeProposer)
-            (said,) = found.messages
-            assert "needs the package openai: tpe proposes alone" in said
-            assert "autoresearch[run]" in said
+            (message,) = found.messages
+            assert "needs the package openai: tpe proposes alone" in message
+            assert "autoresearch[run]" in message
         assert server.requests == []
 
-    def test_a_pause_or_a_stop_at_the_very_beginning_is_no_missing_server(
+    def test_with_a_pause_or_a_stop_at_the_beginning_the_server_is_not_called_missing(
         self, with_server, server: FakeLlm, made: MakeProposer
     ) -> None:
-        """The machine was booted with pause.flag there: the server is looked for when the run goes on."""
+        """The machine was booted with pause.flag there: the server is discovered when the run resumes."""
         wanted = [True]
         settings = with_server("auto")
-        with made(settings, wish=lambda: bool(wanted)) as found:
-            (said,) = found.messages
-            assert said.startswith(f"LLM server {server.base_url}: not asked yet")
+        with made(settings, requested=lambda: bool(wanted)) as found:
+            (message,) = found.messages
+            assert message.startswith(f"LLM server {server.base_url}: not asked yet")
             wanted.clear()
             assert sources(settings, found.proposer, iters=4)[-1] == "nim"
 
@@ -282,7 +286,9 @@ class TestRefused:
             pass
         assert "autoresearch[run]" in refusal.value.hint
 
-    def test_beside_an_llm_alone_chance_will_do(self, with_server, made: MakeProposer, without_optuna) -> None:
+    def test_without_optuna_the_fallback_of_an_llm_alone_is_random(
+        self, with_server, made: MakeProposer, without_optuna
+    ) -> None:
         with made(with_server("nim")) as found:
             assert isinstance(found.proposer.fallback, RandomProposer)
 
@@ -330,13 +336,13 @@ class TestKey:
         assert len(server.requests) > 5
         assert len(read_exchanges(settings.run_dir)) >= 3
         written = b"\n".join(p.read_bytes() for p in settings.run_dir.rglob("*") if p.is_file())
-        said = "\n".join(observer.messages)
+        notified = "\n".join(observer.messages)
         capsys.readouterr()
         flags = ["--dir", str(settings.run_dir), "--base-url", server.base_url]
         for command in (["config", *flags], ["config", "--json", *flags], ["status", str(settings.run_dir)]):
             assert main(command) == 0
         shown = capsys.readouterr()
-        for text in (written.decode(), said, shown.out, shown.err):
+        for text in (written.decode(), notified, shown.out, shown.err):
             assert key not in text
             assert key[:12] not in text
             assert json.dumps(key)[1:-1] not in text
@@ -346,7 +352,7 @@ class TestKey:
             assert "LLM server" in found.messages[0]
         assert {r.headers.get("authorization") for r in server.requests} == {"Bearer none"}
 
-    def test_somebody_elses_key_stays_at_home(self, with_server, server: FakeLlm, made, monkeypatch) -> None:
+    def test_the_key_of_another_server_is_not_sent(self, with_server, server: FakeLlm, made, monkeypatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         with made(with_server("nim")):
             pass
@@ -354,15 +360,15 @@ class TestKey:
 
 
 class TestInARun:
-    """Through the service: what the records say of who proposed."""
+    """Through the service: the proposer in the records."""
 
     def test_started_names_the_proposer_that_was_found(self, with_server) -> None:
         assert service.run(with_server("auto"), RecordingObserver(), make_backend=fake_backend) == "complete"
         (started,) = [r for r in load_records(with_server("auto").run_dir) if isinstance(r, Started)]
         assert started.proposer == "hybrid"
 
-    def test_a_run_goes_on_with_another_proposer(self, with_server) -> None:
-        """Who proposes is no part of the yardstick: each record says whose its candidate was."""
+    def test_a_run_continues_with_another_proposer(self, with_server) -> None:
+        """The proposer is not part of the yardstick: each record names the source of its candidate."""
         for iters, proposer in enumerate(("random", "nim", "tpe", "auto"), 1):
             settings = with_server(proposer, **{"llm.share": 1}).model_copy(update={"iters": iters})
             assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
@@ -373,7 +379,7 @@ class TestInARun:
         assert [call.exchange for call in calls] == [e.exchange for e in read_exchanges(settings.run_dir)] == [1, 2]
 
     def test_a_stop_ends_it_in_good_order_and_with_a_report(self, with_server) -> None:
-        """The server is closed with the user's wish to stop still there: nothing is waited for, and nothing raised."""
+        """The server is closed while the stop is still requested: closing neither waits nor raises."""
 
         class Terminates(RecordingObserver):
             def recorded(self, event: Event) -> None:

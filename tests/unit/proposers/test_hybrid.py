@@ -37,12 +37,12 @@ def test_the_default():
     assert turns(5, 1) == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize(("share", "who"), [(0.0, "tpe"), (1.0, "nim")])
-def test_whose_turn_it_is_proposes_and_the_other_is_not_asked(share, who):
+@pytest.mark.parametrize(("share", "source"), [(0.0, "tpe"), (1.0, "nim")])
+def test_one_of_the_two_proposes_and_the_other_is_not_asked(share, source):
     both = {name: ScriptedProposer([name, name], name) for name in ("tpe", "nim")}
     hybrid = HybridProposer(both["tpe"], both["nim"], share)
-    assert hybrid.propose(Trajectory(), []) == Reply(who, who)
-    assert [name for name, proposer in both.items() if proposer.asked] == [who]
+    assert hybrid.propose(Trajectory(), []) == Reply(source, source)
+    assert [name for name, proposer in both.items() if proposer.asked] == [source]
 
 
 def test_an_interruption_comes_through():

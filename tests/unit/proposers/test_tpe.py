@@ -90,14 +90,14 @@ def test_harmless_steps_are_not_answered_with_their_opposite():
     assert not [r for r in flat.iterations if r.verdict_ok and "the other way" in r.proposal.reason]
 
 
-def test_no_trial_is_spent_on_what_could_not_be_told_apart(tmp_path):
-    """Unless TPE sees nothing better, and then the reason says so."""
+def test_no_trial_is_spent_on_a_value_close_to_a_known_one(tmp_path):
+    """Unless TPE suggests nothing better; the reason then contains that."""
     settings = only_lr(tmp_path, 30)
     places, near = [math.log10(BASELINE["lr"])], 0
     for record in night(settings, TpeProposer(space_of(settings), 0)).iterations:
         place = math.log10(record.proposal.new_value)
         is_near = min(abs(place - p) for p in places) < 0.02 * 3  # of the three decades of the range
-        assert is_near == ("close to what is known" in record.proposal.reason)
+        assert is_near == ("close to a known value" in record.proposal.reason)
         near += is_near
         places.append(place)
     assert near < 20
@@ -212,8 +212,10 @@ def test_asking_for_its_beliefs_changes_no_proposal():
 def test_a_belief_says_where_it_is_uncertain():
     proposer, trajectory = beliefs_after(60)
     young, early = beliefs_after(1)
-    told = {b.knob: b for b in (*young.beliefs(early), *proposer.beliefs(trajectory)) if b.results > 1 or b.share > 0}
-    assert told["lr"].note == ""
+    by_knob = {
+        b.knob: b for b in (*young.beliefs(early), *proposer.beliefs(trajectory)) if b.results > 1 or b.share > 0
+    }
+    assert by_knob["lr"].note == ""
     fresh = young.beliefs(early)
     assert all("no result yet" in b.note or "only one result" in b.note for b in fresh)
     spread = [b for b in fresh if "spread" in b.note]

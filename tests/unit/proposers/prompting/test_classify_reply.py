@@ -23,12 +23,12 @@ def judge(raw: str) -> Verdict:
     return RAILS.get(raw, RAILS["no JSON"])
 
 
-def worth(text: str, *slices: str, **more: object) -> tuple[End, str]:
-    return classify_reply(Answer(End.OK, text=text, **more), slices, judge)
+def classify(text: str, *proposals: str, **more: object) -> tuple[End, str]:
+    return classify_reply(Answer(End.OK, text=text, **more), proposals, judge)
 
 
 @given(st.sampled_from([end for end in End if end is not End.OK]), st.text())
-def test_a_call_that_failed_is_worth_what_it_failed_of_and_is_not_judged(end, detail):
+def test_a_failed_call_keeps_its_classification_and_is_not_judged(end, detail):
     def never(_raw: str) -> Verdict:
         raise AssertionError
 
@@ -47,14 +47,14 @@ def test_a_call_that_failed_is_worth_what_it_failed_of_and_is_not_judged(end, de
     ],
 )
 def test_one_proposal(raw, end):
-    for result in (worth(raw), worth(f"so: {raw}", raw)):
+    for result in (classify(raw), classify(f"so: {raw}", raw)):
         assert result[0] is end
         assert result[1] == ("" if end is End.OK else f"{RAILS[raw].rail}: {RAILS[raw].reason}")
 
 
 @given(st.lists(st.sampled_from(list(RAILS)), min_size=1))
 def test_of_several_the_best_counts_else_the_one_that_came_furthest(raws):
-    end, detail = worth("text", *raws)
+    end, detail = classify("text", *raws)
     assert (end is End.OK) == ("good" in raws)
     if end is not End.OK:
         rails = list(Rail)
@@ -75,16 +75,16 @@ def test_of_several_the_best_counts_else_the_one_that_came_furthest(raws):
     ],
 )
 def test_a_tool_call_in_the_text(markup):
-    assert worth(f"{markup} x")[0] is End.TOOL_FORMAT_ERROR
-    assert worth(f"{markup} good", "good")[0] is End.OK
-    assert worth(f"{markup} too high", "too high")[0] is End.RAIL_BLOCKED
+    assert classify(f"{markup} x")[0] is End.TOOL_FORMAT_ERROR
+    assert classify(f"{markup} good", "good")[0] is End.OK
+    assert classify(f"{markup} too high", "too high")[0] is End.RAIL_BLOCKED
 
 
 def test_a_tool_call_beside_the_text():
-    assert worth("I call it", has_tool_call=True)[0] is End.TOOL_FORMAT_ERROR
+    assert classify("I call it", has_tool_call=True)[0] is End.TOOL_FORMAT_ERROR
 
 
 def test_an_answer_that_was_cut_off():
-    assert worth("{", finish_reason="length")[0] is End.OUTPUT_TRUNCATED
-    assert worth("{}", "no JSON", finish_reason="length")[0] is End.SCHEMA_INVALID
-    assert worth("good", "good", finish_reason="length")[0] is End.OK
+    assert classify("{", finish_reason="length")[0] is End.OUTPUT_TRUNCATED
+    assert classify("{}", "no JSON", finish_reason="length")[0] is End.SCHEMA_INVALID
+    assert classify("good", "good", finish_reason="length")[0] is End.OK

@@ -202,7 +202,7 @@ def test_6000_tokens_are_enough_for_any_long_night(seed):
         assert estimate_tokens(build_prompt(long_night(iterations, seed), 6000)) <= 6000
 
 
-def test_the_best_and_the_newest_values_are_told_one_by_one(ten_thousand):
+def test_the_best_and_the_newest_values_are_listed_one_by_one(ten_thousand):
     listed = section(build_prompt(ten_thousand, 6000), "Measured so far")
     for knob in ten_thousand.space.menu.knobs.values():
         line = next(line for line in listed.splitlines() if line.startswith(f"- {knob.name} ("))
@@ -265,7 +265,7 @@ def test_without_beliefs_there_is_no_section_for_them():
     assert "\n\n\n" not in prompt
 
 
-def test_a_run_that_has_not_begun_to_measure_can_be_told_about():
+def test_a_run_without_a_measurement_has_a_prompt():
     settings = Settings(baseline=BASELINE)
     loop = fake_loop(settings, ScriptedProposer([]))
     prompt = build_prompt(PromptInputs(hand_made().space, loop.trajectory, "all of it", 3), 6000)

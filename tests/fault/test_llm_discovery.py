@@ -1,4 +1,4 @@
-"""Which model is there, whether it enforces a schema, and when the server is left alone."""
+"""Discovery: which model the server has, whether it enforces a schema, and when the server is not asked."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_schema_that_is_refused_later_is_left_out(refusal, then):
     ],
     ids=["500", "404", "HTML", "a list", "no models", "no model with a name", "silence"],
 )
-def test_without_a_model_there_is_nobody_to_ask(listed, end):
+def test_without_a_model_no_chat_is_sent(listed, end):
     with FakeLlm(says(GOOD), on_models=listed) as server, world_of(server.base_url, deadline_s=0.5) as world:
         world.run()
         assert world.ends == [end]
@@ -175,10 +175,10 @@ def test_what_is_listed_of_the_context_is_believed_and_a_setting_more():
                 assert world.llm.max_model_len == expected
 
 
-# When it is left alone.
+# When it is not asked.
 
 
-def test_after_three_failures_it_rests_and_is_not_even_looked_at():
+def test_after_three_failures_it_gets_no_request_during_the_cooldown():
     with FakeLlm(says_no(401)) as server, world_of(server.base_url, iters=6) as world:
         world.run()
         assert world.ends == [End.REQUEST_REJECTED] * 3
@@ -202,7 +202,7 @@ def test_a_long_retry_after_is_kept_to():
         assert 690 < world.llm.remaining_cooldown_s() <= 700
 
 
-def test_words_that_are_no_good_are_no_failures_of_the_server():
+def test_replies_without_a_proposal_are_not_failures_of_the_server():
     with FakeLlm(says("I would rather not.")) as server, world_of(server.base_url, iters=4) as world:
         world.run()
         assert len(world.ends) == 12
