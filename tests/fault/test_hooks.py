@@ -166,10 +166,10 @@ def test_a_daemon_that_is_killed_leaves_a_hook_that_ends_in_time(world):
     daemon = f"""
 import os, signal
 from pathlib import Path
-from autoresearch.daemon.hooks.notice import Surroundings, notice_of
+from autoresearch.daemon.hooks.notice import Surroundings, build_notice
 from autoresearch.daemon.hooks.runner import Runner
 from autoresearch.core.trajectory import Trajectory
-notice = notice_of("died", "killed", Trajectory(), Surroundings("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
+notice = build_notice("died", "killed", Trajectory(), Surroundings("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
 import sys
 Runner([sys.executable, "-c", {SPEAK + "say(str(os.getpid()))" + chr(10) + HANGS!r}, {str(world.fifo)!r}], 3,
        Path({str(world.log)!r}), print).start(notice)

@@ -147,6 +147,7 @@ def test_a_closed_window_lets_the_running_trial_finish(terminal: Terminal, run_d
     assert (run_dir.parent / "stderr").read_text() == ""
 
 
+@pytest.mark.slow
 @FINISHES
 def test_systemd_s_sigterm_lets_the_running_trial_finish(terminal: Terminal, run_dir: Path) -> None:
     terminal.process.send_signal(signal.SIGTERM)
