@@ -1,4 +1,4 @@
-"""Whatever a model says, in whichever shape: named for what it is, and the run goes on with a proposal."""
+"""Whatever a model answers, in any shape: it is classified, and the run continues with a proposal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autoresearch.core.llm_calls import Classification as End
 from tests.fake_llm import Behaviour, FakeLlm, answers, completion, says
 from tests.llm_world import world_of
 
-ROUNDS = 3  # as the proposer has them: what is no good is asked for again
+ROUNDS = 3  # as the proposer has them: after a reply that is not valid it asks again
 
 GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
 OTHER = '{"knob": "beta1", "new_value": 0.8, "reason": "a draft"}'
@@ -122,7 +122,7 @@ def test_a_proposal_that_is_known_is_a_duplicate():
         assert world.sources == ["nim", "random"]
 
 
-def test_the_model_is_told_what_was_wrong_and_may_mend_it():
+def test_the_model_is_sent_what_was_wrong_and_may_correct_it():
     with FakeLlm(says(TOO_HIGH), says(GOOD)) as server, world_of(server.base_url) as world:
         world.run()
         assert world.ends == [End.RAIL_BLOCKED, End.OK]
@@ -132,7 +132,7 @@ def test_the_model_is_told_what_was_wrong_and_may_mend_it():
         assert "R3" in reasons["content"]
 
 
-def test_thinking_is_kept_apart_from_what_was_said():
+def test_thinking_is_kept_apart_from_the_answer():
     with FakeLlm(says(f"<think>perhaps {OTHER}</think>{GOOD}")) as server, world_of(server.base_url) as world:
         world.run()
         exchange = world.log.exchanges[0]

@@ -64,7 +64,7 @@ def start(box: Sandbox, quick_trials: dict[str, Any], request: pytest.FixtureReq
 
 
 def stop(box: Sandbox, name: str) -> list[Any]:
-    """`systemctl stop`: it returns when the drain is over, and nobody is left."""
+    """`systemctl stop`: it returns when the drain is over, and no process is left."""
     box.systemctl("stop", f"autoresearch@{name}")
     assert box.processes(name) == {}
     assert box.show(name, "Result") == "success"
@@ -194,7 +194,7 @@ def recovered(box: Sandbox, name: str, ends: list[int], old: list[Any]) -> list[
     return found
 
 
-def test_a_killed_daemon_is_started_again_and_leaves_nobody_behind(box, start):
+def test_a_killed_daemon_is_started_again_and_leaves_no_process_behind(box, start):
     name = start("killdaemon", seconds=3.0)
     everybody = (*in_a_trial(box, name), main_pid(box, name))
     ends, old = [os.pidfd_open(pid) for pid in everybody], box.records(name)
@@ -234,7 +234,7 @@ def test_a_trial_that_hangs_is_ended_by_its_deadline_and_not_by_the_watchdog(box
 
 
 def test_a_trial_that_no_deadline_can_end_starves_the_watchdog(box, start):
-    """With its server stopped, nobody tells the daemon of the trial's end: it looks and looks, and nothing moves."""
+    """With its trial server stopped, the daemon never learns of the trial's end: it polls, and nothing changes."""
     name = start("starve", watchdog_s=12, **IMPATIENT)
     server, trial = in_a_trial(box, name)
     ends, old = [os.pidfd_open(pid) for pid in (server, trial, main_pid(box, name))], box.records(name)
@@ -250,7 +250,7 @@ def test_a_trial_that_no_deadline_can_end_starves_the_watchdog(box, start):
         ("nocorpus", {"corpus": "/srv/nowhere"}, CORPUS, "/srv/nowhere"),
     ],
 )
-def test_what_a_person_must_mend_is_said_and_not_tried_again(box, start, name, setting, code, words):
+def test_what_a_person_must_repair_is_reported_and_not_tried_again(box, start, name, setting, code, words):
     with pytest.raises(AssertionError, match="failed"):
         start(name, **setting)
     assert box.show(name, "ExecMainStatus") == str(code)
@@ -261,7 +261,7 @@ def test_what_a_person_must_mend_is_said_and_not_tried_again(box, start, name, s
 
 
 def wants_a_key(wire: Wire) -> None:
-    """A list of models for whoever has the key."""
+    """A list of models for requests that carry the key."""
     has_it = wire.request.headers.get("authorization") == "Bearer sk-secret"
     models = {"object": "list", "data": [{"id": "fake-model", "object": "model", "max_model_len": 8192}]}
     (answers(models) if has_it else answers({"detail": "who are you?"}, status=401))(wire)

@@ -1,4 +1,4 @@
-"""`autoresearch watch` in a real terminal of 80 x 24, beside a real run: what is shown, and who survives whom."""
+"""`autoresearch watch` in a real terminal of 80 x 24, beside a real run: neither ends the other."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Pane:
 
 @dataclass
 class Tmux:
-    """A server of its own, so that nobody's sessions are touched."""
+    """A server of its own, so that the user's sessions are not touched."""
 
     folder: Path
     panes: list[int] = field(default_factory=list)
@@ -88,14 +88,14 @@ class Tmux:
         """A window with a quiet shell in it."""
         fifo = self.folder / f"{name}.fifo"
         os.mkfifo(fifo)
-        news = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)  # both ends, so that opening waits for nobody
+        news = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)  # both ends, so that opening does not wait for the other end
         self.panes.append(news)
         settings = {
             "PS1": "ready> ",
             "PYTHONPATH": str(ROOT),
             "PATH": os.environ["PATH"],
             "LC_ALL": "C.UTF-8",
-            "COLUMNS": "80",  # exported by somebody's shell: older than the window
+            "COLUMNS": "80",  # exported by a shell: older than the window
             **environ,
         }
         words = [f"{key}={value}" for key, value in settings.items()]
@@ -169,7 +169,7 @@ def test_a_night_beside_its_run(tmux: Tmux, run_dir: Path, run_command: Callable
     watch.child().send_signal(signal.SIGKILL)
     watch.see("Killed")
     watch.type("reset")
-    run.see(f"{closed(run_dir) + 2:>3}/1000")  # it goes on
+    run.see(f"{closed(run_dir) + 2:>3}/1000")  # the run continues
     assert is_locked(run_dir / "run.lock")
     assert lock_holder(run_dir / "run.lock")["pid"] == daemon
     watch.type(f"{PROGRAM} watch {run_dir}")
@@ -205,7 +205,7 @@ def test_it_follows_the_size_of_its_window(tmux: Tmux, finished: Path) -> None:
     pane.see("left with 0")
 
 
-def test_it_steps_aside_and_comes_back(tmux: Tmux, finished: Path) -> None:
+def test_ctrl_z_suspends_it_and_fg_resumes_it(tmux: Tmux, finished: Path) -> None:
     pane = tmux.open("watch")
     pane.type(f"{PROGRAM} watch {finished}")
     pane.see("Complete: 3 of 3")
