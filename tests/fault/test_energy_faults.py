@@ -45,7 +45,7 @@ class TestReset:
 
 
 class TestStall:
-    """The counter stands still while the device goes on taking power."""
+    """The counter stands still while the device continues to draw power."""
 
     def test_the_power_stands_in_until_it_moves(self) -> None:
         samples = with_counter(seconds(7), 1000, 1100, 1100, 1100, 1100, 1200, 1300)
@@ -97,7 +97,7 @@ class TestSuspend:
         later = [Sample(s.t, s.power_w, s.counter_j, asleep_s=3600.0) for s in seconds(5, counter=counter, first_t=5.0)]
         total = integrate(awake + later)
         assert (total.energy_j, total.span_s, total.gaps) == (800.0, 9.0, 1)
-        assert total.coverage == pytest.approx(8 / 9), "the second in which it fell asleep is nobody's"
+        assert total.coverage == pytest.approx(8 / 9), "the second in which it fell asleep is not counted"
 
     def test_a_counter_that_was_lost_in_it_is_no_reset_to_bridge(self) -> None:
         asleep = [Sample(2.0, WATTS, 5.0, asleep_s=60.0), Sample(3.0, WATTS, 105.0, asleep_s=60.0)]

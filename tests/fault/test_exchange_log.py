@@ -10,9 +10,9 @@ from autoresearch.storage.exchange_log import ExchangeLog, read_exchanges
 from autoresearch.storage.run_dir import EXCHANGE_FILES
 from autoresearch.testing.fake_exchange import fake_exchange
 
-SAID = 4  # exchanges of a night that nobody kills; each but the last becomes a segment
+SAID = 4  # exchanges of a night that is not killed; each but the last becomes a segment
 
-# An audit hook hears of every opening, renaming and removal before it happens, and cannot be taken out again: each
+# An audit hook is called at every opening, renaming and removal before it happens, and cannot be taken out again: each
 # night is a fork of its own, which ends at its N-th step. Acknowledged numbers go to a file beside the run.
 NIGHTS = f"""if True:
     import os, sys

@@ -1,4 +1,4 @@
-"""Hooks that hang, flood, fork, fail or are gone: the run never waits for one, and nothing of one is left."""
+"""Hooks that hang, flood, fork, fail or do not exist: the run never waits for one, and no process of one is left."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ HANGS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); tim
 
 
 class World:
-    """A runner of Python scripts, what it said, and a pipe on which a script can say that it is there."""
+    """A runner of Python scripts, its messages, and a pipe into which a script writes once it runs."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.messages: list[str] = []
         self.log = tmp_path / "logs" / "hooks.log"
         self.fifo = tmp_path / "there"
         os.mkfifo(self.fifo)
-        self.ears = os.open(self.fifo, os.O_RDWR)
+        self.reader = os.open(self.fifo, os.O_RDWR)
 
     def runner(self, code: str, timeout_s: float = 30.0, **environ: str) -> Runner:
         command = [sys.executable, "-c", code, str(self.fifo)]
         return Runner(command, timeout_s, self.log, self.messages.append, {**os.environ, **environ})
 
-    def hear(self) -> str:
-        """Wait until a script has spoken."""
-        assert select.select([self.ears], [], [], 60)[0], "nobody spoke"
-        return os.read(self.ears, 1 << 16).decode()
+    def read(self) -> str:
+        """What a script wrote, once it has."""
+        assert select.select([self.reader], [], [], 60)[0], "no script wrote anything"
+        return os.read(self.reader, 1 << 16).decode()
 
 
-SPEAK = "import os, sys\ndef say(text): open(sys.argv[1], 'w').write(text)\n"
+WRITE = "import os, sys\ndef write(text): open(sys.argv[1], 'w').write(text)\n"
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
-    os.close(world.ears)
+    os.close(world.reader)
 
 
 def test_the_event_is_one_line_of_json_on_its_stdin(world):
-    hook = world.runner(SPEAK + "say(sys.stdin.read())")
+    hook = world.runner(WRITE + "write(sys.stdin.read())")
     hook.start(NOTICE)
-    line = world.hear()
+    line = world.read()
     hook.wait()
     assert line.endswith("\n")
     assert json.loads(line)["message"] == NOTICE.message
@@ -67,11 +67,11 @@ def test_the_event_is_one_line_of_json_on_its_stdin(world):
     assert ": exit code 0, " in world.log.read_text()
 
 
-def test_neither_the_key_nor_the_daemons_voice_is_handed_on(world):
+def test_neither_the_key_nor_the_notify_socket_is_passed_to_it(world):
     secret = {KEY_VARIABLE: "sk-1", "CREDENTIALS_DIRECTORY": "/run/c", "NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "9"}
-    hook = world.runner(SPEAK + "say(' '.join(sorted(os.environ)))", MINE="yes", **secret)
+    hook = world.runner(WRITE + "write(' '.join(sorted(os.environ)))", MINE="yes", **secret)
     hook.start(NOTICE)
-    names = world.hear().split()
+    names = world.read().split()
     hook.wait()
     assert "MINE" in names
     assert not secret.keys() & set(names)
@@ -79,20 +79,20 @@ def test_neither_the_key_nor_the_daemons_voice_is_handed_on(world):
 
 def test_one_that_hangs_is_ended_with_everything_that_it_started(world):
     forks = f"import subprocess\nchild = subprocess.Popen([sys.executable, '-c', {HANGS!r}], start_new_session=True)\n"
-    hook = world.runner(SPEAK + forks + "say(f'{os.getpid()} {child.pid}')\n" + HANGS, timeout_s=2)
+    hook = world.runner(WRITE + forks + "write(f'{os.getpid()} {child.pid}')\n" + HANGS, timeout_s=2)
     hook.start(NOTICE)
-    pids = [int(pid) for pid in world.hear().split()]
+    pids = [int(pid) for pid in world.read().split()]
     hook.wait()
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert world.messages == [f"on_event: the hook for finished (no. 1) took too long and was ended; see {world.log}"]
     assert "ended after its 2 s" in world.log.read_text()
 
 
-def test_one_that_leaves_a_child_behind_is_waited_for_to_its_time_and_no_longer(world):
+def test_a_child_that_one_leaves_behind_is_waited_for_until_the_time_limit(world):
     leaves = f"import subprocess\nchild = subprocess.Popen([sys.executable, '-c', {HANGS!r}], start_new_session=True)\n"
-    hook = world.runner(SPEAK + leaves + "say(str(child.pid))", timeout_s=2)
+    hook = world.runner(WRITE + leaves + "write(str(child.pid))", timeout_s=2)
     hook.start(NOTICE)
-    left = int(world.hear())
+    left = int(world.read())
     hook.wait()
     assert not psutil.pid_exists(left)
 
@@ -116,7 +116,7 @@ def test_what_it_prints_acts_on_no_terminal(world):
 
 
 def test_beyond_the_limit_no_hook_is_started(world):
-    hook = world.runner(SPEAK + "say('.')\n" + HANGS, timeout_s=3)
+    hook = world.runner(WRITE + "write('.')\n" + HANGS, timeout_s=3)
     for _ in range(MAX_RUNNING + 1):
         hook.start(NOTICE)
     assert world.messages == [
@@ -135,9 +135,9 @@ def test_a_missing_command_is_reported(world, tmp_path):
 
 def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_hook(world, tmp_path):
     (tmp_path / "logs").write_text("a file where the folder should be")
-    hook = world.runner(SPEAK + "say('here')")
+    hook = world.runner(WRITE + "write('here')")
     hook.start(NOTICE)
-    assert world.hear() == "here"
+    assert world.read() == "here"
     hook.wait()
 
 
@@ -169,23 +169,23 @@ from autoresearch.daemon.hooks.runner import Runner
 from autoresearch.core.trajectory import Trajectory
 notice = build_notice("died", "killed", Trajectory(), RunInfo("b", "/", "tiny", 1), "2026-11-21T22:00:00Z")
 import sys
-Runner([sys.executable, "-c", {SPEAK + "say(str(os.getpid()))" + chr(10) + HANGS!r}, {str(world.fifo)!r}], 3,
+Runner([sys.executable, "-c", {WRITE + "write(str(os.getpid()))" + chr(10) + HANGS!r}, {str(world.fifo)!r}], 3,
        Path({str(world.log)!r}), print).start(notice)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     root = str(Path(__file__).parents[2])
     ended = subprocess.run([sys.executable, "-c", daemon], check=False, env={**os.environ, "PYTHONPATH": root})
     assert ended.returncode == -signal.SIGKILL
-    hook = psutil.Process(int(world.hear()))
+    hook = psutil.Process(int(world.read()))
     psutil.wait_procs([hook], timeout=60)
     assert not hook.is_running()
 
 
 def test_waiting_for_the_last_hook_calls_the_heartbeat_each_second(world):
     """A service manager takes silence at the end for a hang: the reports were waited for already."""
-    told: list[float] = []
+    times: list[float] = []
     runner = world.runner("import time; time.sleep(2.5)")
     runner.start(NOTICE)
-    runner.wait(lambda: told.append(time.monotonic()))
-    assert len(told) >= 3
-    assert max(b - a for a, b in itertools.pairwise(told)) < 2.0
+    runner.wait(lambda: times.append(time.monotonic()))
+    assert len(times) >= 3
+    assert max(b - a for a, b in itertools.pairwise(times)) < 2.0

@@ -122,7 +122,7 @@ def test_a_proposal_that_is_known_is_a_duplicate():
         assert world.sources == ["nim", "random"]
 
 
-def test_the_model_is_told_what_was_wrong_and_may_mend_it():
+def test_the_model_is_sent_what_was_wrong_and_may_correct_it():
     with FakeLlm(says(TOO_HIGH), says(GOOD)) as server, world_of(server.base_url) as world:
         world.run()
         assert world.ends == [End.RAIL_BLOCKED, End.OK]
@@ -132,7 +132,7 @@ def test_the_model_is_told_what_was_wrong_and_may_mend_it():
         assert "R3" in reasons["content"]
 
 
-def test_thinking_is_kept_apart_from_what_was_said():
+def test_thinking_is_kept_apart_from_the_answer():
     with FakeLlm(says(f"<think>perhaps {OTHER}</think>{GOOD}")) as server, world_of(server.base_url) as world:
         world.run()
         exchange = world.log.exchanges[0]

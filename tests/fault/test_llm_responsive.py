@@ -112,7 +112,14 @@ def night(tmp_path: Path, small_corpus: Path, quick_trials: dict[str, Any]) -> I
                 daemon.wait()
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM], [signal.SIGINT]])
+@pytest.mark.parametrize(
+    "signals",
+    [
+        [signal.SIGTERM],
+        pytest.param([signal.SIGTERM, signal.SIGTERM], marks=pytest.mark.slow),
+        pytest.param([signal.SIGINT], marks=pytest.mark.slow),
+    ],
+)
 def test_a_stop_is_heard_at_once(night: Night, signals: list[signal.Signals]) -> None:
     """There is no trial to finish, so the first signal does all; a second one has nothing left to hurry."""
     daemon = night.begin()

@@ -273,7 +273,7 @@ def test_what_the_user_must_fix_is_reported_and_not_restarted(box, start, name, 
 
 
 def wants_a_key(wire: Wire) -> None:
-    """A list of models for whoever has the key."""
+    """A list of models for requests that carry the key."""
     has_it = wire.request.headers.get("authorization") == "Bearer sk-secret"
     models = {"object": "list", "data": [{"id": "fake-model", "object": "model", "max_model_len": 8192}]}
     (answers(models) if has_it else answers({"detail": "who are you?"}, status=401))(wire)

@@ -53,8 +53,8 @@ class Terminal:
         os.write(self.screen, key)
 
     def see_the_end(self) -> int:
-        """Read until nobody writes any more; the exit code."""
-        with contextlib.suppress(OSError):  # the kernel's way to say that the other end is closed
+        """Read until the other end is closed; the exit code."""
+        with contextlib.suppress(OSError):  # the kernel's error for a closed other end
             while more := self._more():
                 self.shown += more
         return self.process.wait()
@@ -107,7 +107,7 @@ def records(run_dir: Path) -> list[Any]:
     return [decode(payload) for payload in read(run_dir / "trajectory.jsonl").payloads]
 
 
-def nobody_is_left(run_dir: Path) -> bool:
+def nothing_is_left(run_dir: Path) -> bool:
     """Neither the daemon's lock is held nor does a process know of this run."""
     mine = str(run_dir)
     words = [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
@@ -123,7 +123,7 @@ def check_good_order(run_dir: Path, reason: str) -> None:
     assert found[-2].stage in ("baseline", "evaluated")
     assert isinstance(found[-1], Stopped)
     assert found[-1].reason == reason
-    assert nobody_is_left(run_dir)
+    assert nothing_is_left(run_dir)
 
 
 FINISHES = pytest.mark.parametrize("terminal", [30], indirect=True)
@@ -147,6 +147,7 @@ def test_a_closed_window_lets_the_running_trial_finish(terminal: Terminal, run_d
     assert (run_dir.parent / "stderr").read_text() == ""
 
 
+@pytest.mark.slow
 @FINISHES
 def test_systemd_s_sigterm_lets_the_running_trial_finish(terminal: Terminal, run_dir: Path) -> None:
     terminal.process.send_signal(signal.SIGTERM)
@@ -160,7 +161,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_only_that_trial(terminal: Termin
     ends = [os.pidfd_open(p.pid) for p in (server, *server.children())]
     assert len(ends) == 2
     terminal.press(CTRL_C)
-    terminal.see(b"tokens/s")  # it goes on
+    terminal.see(b"tokens/s")  # the trial continues
     terminal.see(b"tokens/s")
     terminal.press(CTRL_C)
     assert terminal.see_the_end() == 0
@@ -171,7 +172,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_only_that_trial(terminal: Termin
     for end in ends:
         assert select.select([end], [], [], 60)[0], "server or trial outlived the daemon"
         os.close(end)
-    assert nobody_is_left(run_dir)
+    assert nothing_is_left(run_dir)
 
 
 @NEVER_FINISHES
@@ -185,5 +186,5 @@ def test_the_daemon_is_killed_and_everything_with_it(terminal: Terminal, run_dir
     for end in ends:
         assert select.select([end], [], [], 60)[0], "server or trial outlived the daemon"
         os.close(end)
-    assert nobody_is_left(run_dir)
+    assert nothing_is_left(run_dir)
     assert isinstance(records(run_dir)[-1], TrialStarted)

@@ -100,8 +100,11 @@ def test_a_point_without_room_is_recorded_and_the_sweep_continues(flags: dict[st
     assert "GiB of memory, 0.60 GiB are available" in asked.points[0].refused
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)])
-def test_a_sweep_that_was_ended_resumes(
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGTERM, 130, marks=pytest.mark.slow)],
+)
+def test_a_sweep_that_was_ended_goes_on_where_it_was(
     flags: dict[str, Any], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     """By a signal as soon as its first point is told, in a process as a user starts it."""

@@ -1,4 +1,4 @@
-"""R7's memory estimate never lies below what a trial then needs (CPU; on a GPU nobody has measured it yet)."""
+"""R7's memory estimate never lies below what a trial then needs (CPU; it has not been measured on a GPU yet)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A night with a real LLM server that nobody here wrote: llama.cpp on a tiny model with random weights, on the CPU.
+"""A night with a real LLM server, llama.cpp, on a tiny model with random weights, on the CPU.
 
 What such a model says is babble in the shape of the schema. That is the point: the loop must make the best of it, and
 go on when the server is killed, comes back, or has another model.

@@ -27,6 +27,8 @@ from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.spec import Budget, TrialSpec
 
+pytestmark = pytest.mark.xdist_group("ranks")  # they share one trial server
+
 ENDLESS = Budget(kind="steps", size=10**9)
 MakeSettings = Callable[..., Settings]
 
@@ -72,7 +74,10 @@ def measured(trial: Any, cfg: dict[str, Any]) -> Measurement:
     return outcome
 
 
-@pytest.mark.parametrize(("data", "tensor"), [(2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    ("data", "tensor"),
+    [pytest.param(2, 1, marks=pytest.mark.slow), pytest.param(1, 2, marks=pytest.mark.slow), (2, 2)],
+)
 def test_several_ranks_measure_what_one_measures(
     backend: TrialBackend, baseline: dict[str, Any], data: int, tensor: int
 ) -> None:

@@ -124,6 +124,7 @@ def test_what_was_computed_is_accounted_for(trial: Trial) -> None:
     assert m.val_bpb == pytest.approx(m.val_nats_per_token * m.val_tokens / math.log(2) / m.val_bytes)
 
 
+@pytest.mark.parametrize("trial", ["torch", pytest.param("megatron", marks=pytest.mark.slow)], indirect=True)
 def test_a_trained_model_beats_byte_counting(trial: Trial, small_corpus: Path) -> None:
     """A unigram and an order-1 model, fitted on the same training bytes with add-one smoothing, on the same span."""
     corpus = Corpus.open(small_corpus)

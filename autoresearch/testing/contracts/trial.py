@@ -88,7 +88,10 @@ class TrialContract:
         abort.on = False
         self.measured(trial, cfg)  # the next one is normal
 
-    def test_suspended_and_resumed_it_measures_the_same(self, trial: Trial, long_cfg: Cfg) -> None:
+    def test_suspended_resumed_and_ended_in_between_it_measures_the_same(
+        self, trial: Trial, long_cfg: Cfg, abort: Switch
+    ) -> None:
+        """Ended by the user after it was resumed, it resumes once more from where it was suspended."""
         whole = self.measured(trial, long_cfg)
         before: Suspended | None = None
         steps = []
@@ -98,21 +101,14 @@ class TrialContract:
             steps.append(before.step)
         assert before is not None
         assert steps == sorted(steps)
-        end = self.measured(trial, long_cfg, before=before)
-        assert end.val_bpb.hex() == whole.val_bpb.hex()
-        assert end.train_steps == whole.train_steps
-        assert end.trial_wall_s >= before.trial_wall_s
-
-    def test_ended_by_the_user_after_it_was_resumed_it_can_be_resumed_again(
-        self, trial: Trial, long_cfg: Cfg, abort: Switch
-    ) -> None:
-        whole = self.measured(trial, long_cfg)
-        before = self.suspended(trial, long_cfg)
         abort.on = True
         with pytest.raises(Interrupted):
             trial.measure(long_cfg, 0, ignore, SuspendControl(suspended_at=before))
         abort.on = False
-        assert self.measured(trial, long_cfg, before=before).val_bpb.hex() == whole.val_bpb.hex()
+        end = self.measured(trial, long_cfg, before=before)
+        assert end.val_bpb.hex() == whole.val_bpb.hex()
+        assert end.train_steps == whole.train_steps
+        assert end.trial_wall_s >= before.trial_wall_s
 
     def test_a_trial_that_starts_ignores_the_checkpoint_of_an_earlier_one(self, trial: Trial, long_cfg: Cfg) -> None:
         """The record of a suspended trial may have been lost with the daemon."""
