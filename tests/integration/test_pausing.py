@@ -48,7 +48,7 @@ class Stops(SuspendOnRequest):
     after: float = float("inf")
     looks: int = 0
 
-    def wanted(self, model: Suspendable) -> bool:
+    def is_requested(self, model: Suspendable) -> bool:
         self.looks += 1
         return model.any_rank(self.looks > self.after)
 
@@ -159,7 +159,7 @@ def test_seconds_put_aside_in_the_validation_are_not_trained_again(make: Any, tm
     looks = 0
 
     class InValidation(Stops):
-        def wanted(self, model: Suspendable) -> bool:
+        def is_requested(self, model: Suspendable) -> bool:
             nonlocal looks
             looks += reported[-1] == "validate"
             return looks > 1
