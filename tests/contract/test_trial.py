@@ -17,7 +17,7 @@ from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.recording_observer import RecordingObserver
 
 
-class Wish:
+class AbortSwitch:
     """The user's second signal."""
 
     def __init__(self) -> None:
@@ -35,19 +35,19 @@ def settings(small_corpus: Path) -> Settings:
 
 
 @pytest.fixture(scope="module", params=[fake_backend, real_backend], ids=["fake", "forked"])
-def bench_and_wish(
+def backend_and_switch(
     request: pytest.FixtureRequest, settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[TrialBackend, Wish]]:
-    wish = Wish()
-    made = request.param(settings, build_policy(settings), tmp_path_factory.mktemp("run"), wish, RecordingObserver())
-    yield made, wish
+) -> Iterator[tuple[TrialBackend, AbortSwitch]]:
+    switch = AbortSwitch()
+    made = request.param(settings, build_policy(settings), tmp_path_factory.mktemp("run"), switch, RecordingObserver())
+    yield made, switch
     made.close()
 
 
 def test_the_same_configuration_and_seed_measure_the_same(
-    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+    backend_and_switch: tuple[TrialBackend, AbortSwitch], settings: Settings
 ) -> None:
-    backend, _ = bench_and_wish
+    backend, _ = backend_and_switch
     cfg = build_policy(settings).baseline
     first, other, again = (backend.trial.measure(cfg, seed, lambda *_: None) for seed in (0, 1, 0))
     assert isinstance(first, Measurement)
@@ -57,9 +57,9 @@ def test_the_same_configuration_and_seed_measure_the_same(
 
 
 def test_another_configuration_measures_something_else(
-    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+    backend_and_switch: tuple[TrialBackend, AbortSwitch], settings: Settings
 ) -> None:
-    backend, _ = bench_and_wish
+    backend, _ = backend_and_switch
     cfg = build_policy(settings).baseline
     one, two = (backend.trial.measure({**cfg, "lr": lr}, 0, lambda *_: None) for lr in (1e-3, 1e-4))
     assert isinstance(one, Measurement)
@@ -68,26 +68,26 @@ def test_another_configuration_measures_something_else(
 
 
 def test_what_is_not_known_is_null_and_times_are_not_negative(
-    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+    backend_and_switch: tuple[TrialBackend, AbortSwitch], settings: Settings
 ) -> None:
-    outcome = bench_and_wish[0].trial.measure(build_policy(settings).baseline, 0, lambda *_: None)
+    outcome = backend_and_switch[0].trial.measure(build_policy(settings).baseline, 0, lambda *_: None)
     assert isinstance(outcome, Measurement)
     assert outcome.energy_j is None
     assert min(outcome.train_wall_s, outcome.val_wall_s, outcome.trial_wall_s) >= 0
     assert outcome.trial_wall_s >= outcome.train_wall_s + outcome.val_wall_s
 
 
-def test_a_trial_dropped_at_the_users_wish_is_neither_measured_nor_failed(
-    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+def test_a_trial_dropped_at_the_users_request_is_neither_measured_nor_failed(
+    backend_and_switch: tuple[TrialBackend, AbortSwitch], settings: Settings
 ) -> None:
-    backend, wish = bench_and_wish
+    backend, switch = backend_and_switch
     cfg = build_policy(settings).baseline
-    wish.abort = True
+    switch.abort = True
     if hasattr(backend.trial, "takes_s"):
         backend.trial.takes_s = 1.0
     with pytest.raises(Interrupted):
         backend.trial.measure({**cfg, "n_layer": 6, "batch_size": 16, "seq_len": 256}, 0, lambda *_: None)
-    wish.abort = False
+    switch.abort = False
     assert isinstance(backend.trial.measure(cfg, 0, lambda *_: None), Measurement), "the next one is normal"
 
 
@@ -95,7 +95,7 @@ LONG = {"n_layer": 6, "batch_size": 16, "seq_len": 256}
 
 
 class Trains:
-    """Wants the trial put aside once it trains, or at its end where it is too short for that."""
+    """Requests a suspension once the trial trains."""
 
     def __init__(self) -> None:
         self.trains = False
@@ -107,10 +107,10 @@ class Trains:
         self.trains = True
 
 
-def test_one_that_is_put_aside_and_goes_on_measures_the_same(
-    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+def test_a_suspended_and_resumed_trial_measures_the_same(
+    backend_and_switch: tuple[TrialBackend, AbortSwitch], settings: Settings
 ) -> None:
-    backend, _ = bench_and_wish
+    backend, _ = backend_and_switch
     cfg = build_policy(settings).baseline | LONG
     if hasattr(backend.trial, "takes_s"):
         backend.trial.takes_s = 0.02
@@ -132,10 +132,10 @@ def test_one_that_is_put_aside_and_goes_on_measures_the_same(
     assert end.trial_wall_s >= before.trial_wall_s
 
 
-def test_one_that_is_dropped_while_it_goes_on_can_go_on_again(
-    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+def test_a_resumed_trial_that_is_dropped_can_be_resumed_again(
+    backend_and_switch: tuple[TrialBackend, AbortSwitch], settings: Settings
 ) -> None:
-    backend, wish = bench_and_wish
+    backend, switch = backend_and_switch
     cfg = build_policy(settings).baseline | LONG
     if hasattr(backend.trial, "takes_s"):
         backend.trial.takes_s = 0.02
@@ -143,21 +143,21 @@ def test_one_that_is_dropped_while_it_goes_on_can_go_on_again(
     wanted = Trains()
     before = backend.trial.measure(cfg, 0, wanted.on_progress, SuspendControl(wanted))
     assert isinstance(before, Suspended)
-    wish.abort = True
+    switch.abort = True
     with pytest.raises(Interrupted):
         backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
-    wish.abort = False
+    switch.abort = False
     end = backend.trial.measure(cfg, 0, lambda *_: None, SuspendControl(before=before))
     assert isinstance(end, Measurement)
     assert isinstance(whole, Measurement)
     assert end.val_bpb.hex() == whole.val_bpb.hex()
 
 
-def test_one_that_begins_knows_nothing_of_what_was_put_aside(
-    bench_and_wish: tuple[TrialBackend, Wish], settings: Settings
+def test_a_new_trial_ignores_an_old_checkpoint(
+    backend_and_switch: tuple[TrialBackend, AbortSwitch], settings: Settings
 ) -> None:
     """A checkpoint whose record was lost with the daemon."""
-    backend, _ = bench_and_wish
+    backend, _ = backend_and_switch
     cfg = build_policy(settings).baseline | LONG
     if hasattr(backend.trial, "takes_s"):
         backend.trial.takes_s = 0.02

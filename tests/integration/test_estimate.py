@@ -1,4 +1,4 @@
-"""R7's memory estimate never lies below what a trial then needs (CPU; on a GPU nobody has measured it yet)."""
+"""R7's memory estimate never lies below what a trial then needs (on the CPU; not yet measured on a GPU)."""
 
 from __future__ import annotations
 

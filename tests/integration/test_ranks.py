@@ -127,7 +127,7 @@ def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(
     assert end.val_bpb == whole.val_bpb
 
 
-def test_progress_is_told_once_not_by_every_rank(backend: TrialBackend, baseline: dict[str, Any]) -> None:
+def test_progress_is_reported_by_one_rank(backend: TrialBackend, baseline: dict[str, Any]) -> None:
     seen: list[str] = []
     outcome = split(backend, 2, 1).measure(baseline, 0, lambda phase, *_: seen.append(phase))
     assert isinstance(outcome, Measurement)

@@ -1,4 +1,4 @@
-"""However a trial's process ends and whatever it says: the answer is a Measurement, or a Failure with its cause."""
+"""However a trial's process ends and whatever it prints: the outcome is a Measurement, or a Failure with its cause."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from autoresearch.trials.server import ServerLost
 
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
 FAILED = b'{"failed": {"ok": false, "cause": "non_finite_loss", "detail": "the loss became nan", "step": 7}}\n'
-LOOK = ProbeRequest(device="cpu", trainer="torch")
-NOBODY_LOOKS = lambda *_: None  # noqa: E731
+PROBE = ProbeRequest(device="cpu", trainer="torch")
+IGNORE_PROGRESS = lambda *_: None  # noqa: E731
 
 
-def said(*parts: bytes) -> ChildOutput:
-    heard = ChildOutput(NOBODY_LOOKS)
+def output_of(*parts: bytes) -> ChildOutput:
+    output = ChildOutput(IGNORE_PROGRESS)
     for part in parts:
-        heard.feed_messages(part)
-    return heard
+        output.feed_messages(part)
+    return output
 
 
 def judged(*parts: bytes, exit_code: int | None = 0) -> Outcome:
-    return judge_end(said(*parts), exit_code, peak=123, wall_s=4.5, answers=OUTCOME)
+    return judge_end(output_of(*parts), exit_code, peak=123, wall_s=4.5, answers=OUTCOME)
 
 
 class TestEnds:
@@ -94,19 +94,19 @@ class TestEnds:
         assert len(outcome.detail) < 1000
 
     def test_what_it_was_killed_for_comes_first(self) -> None:
-        late = said(MEASURED)
+        late = output_of(MEASURED)
         late.kill_reason = (Cause.TIMEOUT, "not finished after 5 s")
         outcome = judge_end(late, -signal.SIGKILL, 123, 5.1, OUTCOME)
         assert isinstance(outcome, Failure)
         assert (outcome.cause, outcome.detail) == (Cause.TIMEOUT, "not finished after 5 s")
 
     def test_one_that_was_done_before_the_guard_struck_has_measured(self) -> None:
-        just_in_time = said(MEASURED)
+        just_in_time = output_of(MEASURED)
         just_in_time.kill_reason = (Cause.TIMEOUT, "not finished after 5 s")
         assert isinstance(judge_end(just_in_time, 0, 123, 5.0, OUTCOME), Measurement)
 
     def test_the_end_of_its_stderr_is_on_record(self) -> None:
-        loud = said()
+        loud = output_of()
         loud.feed_stderr(b"x" * 10**6 + b"\xff the last words\n")
         outcome = judge_end(loud, -signal.SIGSEGV, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)
@@ -119,17 +119,17 @@ class TestEnds:
         assert OUTCOME.validate_json(outcome.model_dump_json()) == outcome
 
 
-class TestHear:
+class TestFeed:
     @given(st.data())
     def test_it_does_not_matter_how_the_pipe_cuts_it(self, data: st.DataObject) -> None:
         whole = b'{"progress": ["train", 0.5, 10, 1000.0]}\n' * 3 + MEASURED
         cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
         seen: list[tuple[Any, ...]] = []
-        heard = ChildOutput(lambda *how: seen.append(how))
+        output = ChildOutput(lambda *how: seen.append(how))
         for begin, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
-            heard.feed_messages(whole[begin:end])
+            output.feed_messages(whole[begin:end])
         assert seen == [("train", 0.5, 10, 1000.0)] * 3
-        assert isinstance(judge_end(heard, 0, None, 1.0, OUTCOME), Measurement)
+        assert isinstance(judge_end(output, 0, None, 1.0, OUTCOME), Measurement)
 
     @pytest.mark.parametrize(
         "progress",
@@ -139,22 +139,22 @@ class TestHear:
             f'["train", {"9" * 400}, 1, null]',
         ],
     )
-    def test_progress_that_is_none_is_garbage_and_is_not_shown(self, progress: str) -> None:
+    def test_invalid_progress_is_garbage_and_is_not_shown(self, progress: str) -> None:
         seen: list[tuple[Any, ...]] = []
-        heard = ChildOutput(lambda *how: seen.append(how))
-        heard.feed_messages(b'{"progress": %s}\n' % progress.encode())
+        output = ChildOutput(lambda *how: seen.append(how))
+        output.feed_messages(b'{"progress": %s}\n' % progress.encode())
         assert seen == []
-        outcome = judge_end(heard, 0, None, 1.0, OUTCOME)
+        outcome = judge_end(output, 0, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.GARBAGE
 
-    def test_memory_is_bounded_however_much_it_says(self) -> None:
-        heard = ChildOutput(NOBODY_LOOKS)
+    def test_memory_is_bounded_for_any_output(self) -> None:
+        output = ChildOutput(IGNORE_PROGRESS)
         for _ in range(100):
-            heard.feed_messages(b"x" * (MAX_MESSAGE_BYTES // 10))
-            heard.feed_stderr(b"x" * 100_000)
-        assert len(heard.messages) <= 1.2 * MAX_MESSAGE_BYTES
-        assert len(heard.stderr) < 100_000
+            output.feed_messages(b"x" * (MAX_MESSAGE_BYTES // 10))
+            output.feed_stderr(b"x" * 100_000)
+        assert len(output.messages) <= 1.2 * MAX_MESSAGE_BYTES
+        assert len(output.stderr) < 100_000
 
 
 class TestGuard:
@@ -162,7 +162,7 @@ class TestGuard:
         assert Guard(os.getpid(), deadline=float("inf"), deadline_s=1.0, limit=None).reason() is None
 
     @pytest.mark.parametrize(("step", "left_s"), [(None, 60.0), (0, 60.0), (7, 50.0), (9, 50.0)])
-    def test_earlier_parts_count_for_one_that_goes_on(self, step: int | None, left_s: float) -> None:
+    def test_the_time_of_earlier_parts_is_deducted_once_it_resumes(self, step: int | None, left_s: float) -> None:
         before = Suspended(step=7, resumes_at=7, train_wall_s=9.0, val_wall_s=1.0)
         guard = Guard(os.getpid(), deadline=60.0, deadline_s=60.0, limit=None, before=before)
         for _ in range(2):
@@ -181,7 +181,7 @@ class TestGuard:
         assert why[0] == Cause.OUT_OF_MEMORY
         assert "1 MiB were allowed" in why[1]
 
-    def test_one_that_is_gone_already_is_no_error(self) -> None:
+    def test_a_child_that_has_ended_is_not_an_error(self) -> None:
         with subprocess.Popen([sys.executable, "-c", ""]) as child:
             child.wait()
             guard = Guard(child.pid, deadline=float("inf"), deadline_s=1.0, limit=1)
@@ -190,16 +190,16 @@ class TestGuard:
 
 
 class Forks:
-    """Where the trial server goes: a child that runs Python code and has the pipes as stdout, stderr and stdin."""
+    """Replaces the trial server: a child that runs Python code and has the pipes as stdout, stderr and stdin."""
 
     def __init__(self, code: str) -> None:
         self.code = code
         self.process: subprocess.Popen[bytes] | None = None
 
     def fork(self, _request: Request, pipes: Sequence[int], _aborted: Callable[[], bool]) -> int:
-        result, stderr, wish = pipes
+        result, stderr, suspend = pipes
         command = [sys.executable, "-c", self.code]
-        self.process = subprocess.Popen(command, stdin=wish, stdout=result, stderr=stderr, process_group=0)
+        self.process = subprocess.Popen(command, stdin=suspend, stdout=result, stderr=stderr, process_group=0)
         self.end = os.pidfd_open(self.process.pid)
         return self.process.pid
 
@@ -221,8 +221,8 @@ def follow(code: str, deadline_s: float = 60.0, aborted: bool = False) -> Outcom
     server = Forks(code)
     runner = ChildRunner(server, lambda: aborted)  # type: ignore[arg-type]
     with server.closing():
-        heard, exit_code, peak = runner.run(LOOK, NOBODY_LOOKS, None, deadline_s)
-    return judge_end(heard, exit_code, peak, 1.0, OUTCOME)
+        output, exit_code, peak = runner.run(PROBE, IGNORE_PROGRESS, None, deadline_s)
+    return judge_end(output, exit_code, peak, 1.0, OUTCOME)
 
 
 FLOOD = "import os\nwhile True: os.write({fd}, b'x' * 65536)"
@@ -232,21 +232,21 @@ class TestFollow:
     def test_a_child_that_answers(self) -> None:
         assert isinstance(follow(f"print({MEASURED.decode().strip()!r})"), Measurement)
 
-    def test_everything_said_before_a_crash_is_heard(self) -> None:
+    def test_output_from_before_a_crash_is_kept(self) -> None:
         code = "import os, sys; os.write(2, b'x' * 50_000 + b'the end'); os.abort()"
         outcome = follow(code)
         assert isinstance(outcome, Failure)
         assert (outcome.cause, outcome.exit_code) == (Cause.CRASHED, -signal.SIGABRT)
         assert outcome.stderr_tail.endswith("the end")
 
-    def test_closed_pipes_are_no_end(self) -> None:
+    def test_closed_pipes_are_not_the_end(self) -> None:
         code = "import os, time; os.close(1); os.close(2); time.sleep(600)"
         outcome = follow(code, deadline_s=0.5)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.TIMEOUT
 
     @pytest.mark.parametrize("fd", [1, 2])
-    def test_one_that_never_stops_talking_meets_its_deadline(self, fd: int) -> None:
+    def test_endless_output_ends_at_the_deadline(self, fd: int) -> None:
         outcome = follow(FLOOD.format(fd=fd), deadline_s=0.5)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.TIMEOUT
@@ -264,7 +264,7 @@ class TestFollow:
         try:
             end = os.pidfd_open(int(outcome.stderr_tail))
         except ProcessLookupError:
-            return  # gone, and reaped by whoever inherited it
+            return  # it has ended and its new parent has reaped it
         assert select.select([end], [], [], 60)[0], "what the trial had started outlived it"
         os.close(end)
 
@@ -279,10 +279,10 @@ class TestFollow:
 
         server = Dies()
         with pytest.raises(TrialServerError, match="killed at once") as refusal:
-            ChildRunner(server, lambda: False).run(LOOK, NOBODY_LOOKS, None, 60.0)  # type: ignore[arg-type]
+            ChildRunner(server, lambda: False).run(PROBE, IGNORE_PROGRESS, None, 60.0)  # type: ignore[arg-type]
         assert server.forks == 2, "one fresh start, not a loop"
         assert "trial-server.log" in refusal.value.hint
 
-    def test_one_that_never_stops_talking_can_be_interrupted(self) -> None:
+    def test_endless_output_can_be_interrupted(self) -> None:
         with pytest.raises(Interrupted):
             follow(FLOOD.format(fd=2), aborted=True)
