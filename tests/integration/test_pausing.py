@@ -1,4 +1,4 @@
-"""A trial put aside at any step, any number of times, measures to the bit what it measures undisturbed."""
+"""A trial suspended at any step, any number of times, measures bitwise what it measures undisturbed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Part = Callable[..., Measurement | Suspended]
 
 @dataclass(slots=True)
 class Stops(SuspendOnRequest):
-    """Asked to stop once it has looked ``after`` times whether it should."""
+    """Requests a suspension once it has been checked ``after`` times."""
 
     after: float = float("inf")
     looks: int = 0
@@ -78,7 +78,7 @@ def part(spec: TrialSpec, folder: Path, after: float = float("inf"), resumes: bo
 
 
 def in_parts(spec: TrialSpec, folder: Path, looks: Sequence[float]) -> tuple[list[Suspended], Measurement]:
-    """A trial that is put aside after so many looks each time, and then left to end."""
+    """A trial that is suspended after the given number of checks each time, and then runs to its end."""
     aside: list[Suspended] = []
     for n, after in enumerate(looks):
         one = part(spec, folder, after, resumes=n > 0)

@@ -76,7 +76,7 @@ def measured(trial: Any, cfg: dict[str, Any]) -> Measurement:
 def test_several_ranks_measure_what_one_measures(
     backend: TrialBackend, baseline: dict[str, Any], data: int, tensor: int
 ) -> None:
-    """The vocabulary of 257 ids is no multiple of 2: what fills it up must not be scored."""
+    """The vocabulary of 257 ids is not a multiple of 2: the rows that pad it must not be scored."""
     one, several = measured(backend.trial, baseline), measured(split(backend, data, tensor), baseline)
     assert several.val_bpb == pytest.approx(one.val_bpb, rel=1e-5)
     assert several.train_loss_last == pytest.approx(one.train_loss_last, rel=1e-5)
