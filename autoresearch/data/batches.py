@@ -1,4 +1,4 @@
-"""The order of the training data, decided by the seed alone."""
+"""The order of the training data, determined by the seed alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GOLDEN_RATIO_CONJUGATE = (5**0.5 - 1) / 2
-DATA_STREAM = 1  # keeps the data's random stream apart from the initialisation's
+DATA_STREAM = 1  # separates this random stream from that of the initialisation
 
 
 def batches(
@@ -17,11 +17,11 @@ def batches(
 ) -> Iterator[NDArray[np.int64]]:
     """Endless batches ``(batch_size, seq_len + 1)`` of contiguous crops spread evenly over ``tokens``.
 
-    The places are a Kronecker sequence, frac(u + k * golden ratio), with u drawn from the seed: each stretch of it
-    covers the whole corpus as evenly as can be, so seeds differ less than with independent draws (docs/decisions.md).
-    The k-th sequence of a seed begins at the same place of the corpus whatever batch_size and seq_len are (to within
-    the crop's own length), so that a candidate and its baseline with one seed read as much of the same text as they
-    can. ``skip`` leaves out the first batches at no cost. Raises ``ValueError`` if the split is shorter than one crop.
+    The positions are a Kronecker sequence, frac(u + k * golden ratio), with u drawn from the seed: every stretch of it
+    covers the whole corpus evenly, so seeds differ less than with independent draws (docs/decisions.md). The k-th
+    sequence of a seed starts at the same position of the corpus for every batch_size and seq_len (to within the length
+    of a crop), so that a candidate and its baseline with one seed read as much of the same text as possible. ``skip``
+    omits the first batches at no cost. Raises ``ValueError`` if the split is shorter than one crop.
     """
     last = len(tokens) - seq_len - 1
     if last < 0:

@@ -1,6 +1,6 @@
-"""A prepared corpus: tokenized, split, hashed, in a directory that needs nothing else.
+"""A prepared corpus: tokenized, split, hashed, in a self-contained directory.
 
-    manifest.json                 what it is made of, and its hash (of the texts, their names and the settings)
+    manifest.json                 a description, and the hash (of the texts, their names and the settings)
     tokenizer.json                the complete definition of the tokenizer
     train.bin  val.bin  test.bin  token ids, little-endian, the separator before each document
 
@@ -29,16 +29,16 @@ Split = Literal["train", "val", "test"]
 SplitBy = Literal["document", "span"]
 Dtype = Literal["uint16", "uint32"]
 
-OnChecked = Callable[[str, float], None]  # what is done, and how much of it
+OnChecked = Callable[[str, float], None]  # stage, fraction done
 
 FORMAT: Literal[1] = 1
-CHECKED_BYTES = 8 << 20  # at a time
+CHECKED_BYTES = 8 << 20  # read at a time, and between two reports of progress
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 PREPARE_AGAIN_HINT = "the corpus has changed or is incomplete: restore it, or prepare it again in another directory"
 
 
 class SourceInfo(FrozenModel):
-    """What was read; ``sha256`` covers the name and the text of every document, in order."""
+    """The sources that were read; ``sha256`` covers the name and the text of every document, in order."""
 
     names: tuple[str, ...]
     documents: int
@@ -48,7 +48,7 @@ class SourceInfo(FrozenModel):
 
 
 class TokenizerInfo(FrozenModel):
-    """Which tokenizer; ``requested_vocab`` is the ceiling that bpe was trained with."""
+    """The tokenizer; ``requested_vocab`` is the maximum that bpe was trained with."""
 
     kind: Kind
     requested_vocab: int | None
@@ -58,7 +58,7 @@ class TokenizerInfo(FrozenModel):
 
 
 class SplitInfo(FrozenModel):
-    """One token file: ``bytes`` is the UTF-8 text it stands for, ``tokens`` counts separators too."""
+    """One token file: ``bytes`` of the UTF-8 text that it encodes, ``tokens`` including separators."""
 
     documents: int
     bytes: int
@@ -67,7 +67,7 @@ class SplitInfo(FrozenModel):
 
 
 class Manifest(FrozenModel):
-    """``manifest.json``; ``sha256``, the hash of the corpus, covers all the rest as canonical JSON."""
+    """``manifest.json``; ``sha256``, the hash of the corpus, covers the other fields as canonical JSON."""
 
     format: Literal[1]
     source: SourceInfo
@@ -80,7 +80,7 @@ class Manifest(FrozenModel):
     sha256: str = ""
 
     def sealed(self) -> Manifest:
-        """The same with the hash that belongs to it."""
+        """A copy with the hash computed."""
         return self.model_copy(update={"sha256": hashlib.sha256(self.to_json(exclude={"sha256"})).hexdigest()})
 
     def to_json(self, exclude: set[str] | None = None) -> bytes:
@@ -91,33 +91,40 @@ class Manifest(FrozenModel):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared corpus, to read."""
+    """A prepared corpus, opened for reading."""
 
     path: Path
     manifest: Manifest
 
     @classmethod
-    def open(cls, path: Path, *, verify: bool = False, progress: OnChecked = lambda *_: None) -> Corpus:
-        """Check that the corpus is whole; with ``verify``, read it all and check that no byte has changed.
+    def open(
+        cls,
+        path: Path,
+        *,
+        verify: bool = False,
+        progress: OnChecked = lambda *_: None,
+        chunk_bytes: int = CHECKED_BYTES,
+    ) -> Corpus:
+        """Open a corpus after checking that it is complete; with ``verify``, read and hash every byte of it.
 
-        ``progress`` is told how much of it is read, every few megabytes.
+        ``progress`` is called with the fraction read, every ``chunk_bytes``.
         Raises ``CorpusError`` naming the file, what was expected and what was found.
         """
         manifest = _read_manifest(path / "manifest.json")
         _check(path / "tokenizer.json", "sha256", manifest.tokenizer.sha256, _file_sha256)
         width = np.dtype(manifest.dtype).itemsize
-        whole, read = max(1, width * sum(split.tokens for split in manifest.splits.values())), 0
+        total, read = max(1, width * sum(split.tokens for split in manifest.splits.values())), 0
 
-        def tell(more: int) -> None:
+        def on_read(size: int) -> None:
             nonlocal read
-            read += more
-            progress("checking the corpus", min(1.0, read / whole))
+            read += size
+            progress("checking the corpus", min(1.0, read / total))
 
         for name, split in manifest.splits.items():
             file = path / f"{name}.bin"
             _check(file, "bytes", split.tokens * width, _file_bytes)
             if verify:
-                _check(file, "sha256", split.sha256, partial(_file_sha256, tell=tell))
+                _check(file, "sha256", split.sha256, partial(_file_sha256, on_read=on_read, chunk_bytes=chunk_bytes))
         return cls(path, manifest)
 
     @property
@@ -137,7 +144,7 @@ class Corpus:
 
     @cached_property
     def token_bytes(self) -> NDArray[np.int64]:
-        """Bytes that each id stands for, ``(vocab,)``; 0 for the separator."""
+        """Bytes of text that each id encodes, ``(vocab,)``; 0 for the separator."""
         counts = np.array(self.manifest.token_bytes, np.int64)
         counts.setflags(write=False)
         return counts
@@ -145,10 +152,10 @@ class Corpus:
     def split(self, name: str) -> NDArray[Any]:
         """The ids of ``train`` or ``val``, ``(tokens,)``, mapped from the file, read only.
 
-        ``test`` is the vault: nothing in the loop may read it, or it would be chosen by too. Raises ``CorpusError``.
+        ``test`` is the vault: the loop must not read it, or decisions would depend on it. Raises ``CorpusError``.
         """
         if name not in ("train", "val"):
-            raise CorpusError(f"the split {name!r} is not for reading here", hint="train or val; test is the vault")
+            raise CorpusError(f"the split {name!r} cannot be read here", hint="read train or val; test is the vault")
         return np.memmap(self.path / f"{name}.bin", little_endian(self.manifest.dtype), mode="r")
 
 
@@ -159,10 +166,10 @@ def _read_manifest(path: Path) -> Manifest:
         hint = "make one with `autoresearch prepare SOURCE... --out DIR`"
         raise CorpusError(f"{path.parent} is not a prepared corpus: {path.name}: {e.strerror}", hint=hint) from e
     try:
-        found = json.loads(data)["format"]
-        if found != FORMAT:
+        version = json.loads(data)["format"]
+        if version != FORMAT:
             hint = "prepare the corpus again with this version"
-            raise CorpusError(f"{path}: format: expected {FORMAT}, got {found!r}", hint=hint)
+            raise CorpusError(f"{path}: format: expected {FORMAT}, got {version!r}", hint=hint)
         manifest = Manifest.model_validate_json(data)
     except ValidationError as e:
         first = e.errors()[0]
@@ -177,27 +184,29 @@ def _read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _check(path: Path, what: str, expected: object, measure: Callable[[Path], object]) -> None:
+def _check(path: Path, field: str, expected: object, measure: Callable[[Path], object]) -> None:
     try:
         got = measure(path)
     except OSError as e:
         raise CorpusError(
-            f"{path}: {what}: expected {expected}, got none: {e.strerror}", hint=PREPARE_AGAIN_HINT
+            f"{path}: {field}: expected {expected}, got none: {e.strerror}", hint=PREPARE_AGAIN_HINT
         ) from e
     if got != expected:
-        raise CorpusError(f"{path}: {what}: expected {expected}, got {got}", hint=PREPARE_AGAIN_HINT)
+        raise CorpusError(f"{path}: {field}: expected {expected}, got {got}", hint=PREPARE_AGAIN_HINT)
 
 
 def _file_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-def _file_sha256(path: Path, tell: Callable[[int], None] = lambda _bytes: None) -> str:
+def _file_sha256(
+    path: Path, on_read: Callable[[int], None] = lambda _bytes: None, chunk_bytes: int = CHECKED_BYTES
+) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while more := file.read(CHECKED_BYTES):
-            digest.update(more)
-            tell(len(more))
+        while chunk := file.read(chunk_bytes):
+            digest.update(chunk)
+            on_read(len(chunk))
     return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Writing a corpus: read, deal out to splits, train the tokenizer, encode, and give the directory its name at last.
+"""Write a corpus: read, assign text to splits, train the tokenizer, encode, and finally rename the directory.
 
 Text passes through a temporary file beside the corpus: memory holds one document and one batch, never the corpus.
 """
@@ -36,13 +36,13 @@ from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.storage.files import atomic_write, fsync_dir
 
 Progress = Callable[[str, float], None]
-Piece = tuple[bool, bytes]  # whether a document begins here, and its text or a part of it
+Piece = tuple[bool, bytes]  # whether a document begins here, and its text or a piece of it
 Ranges = NDArray[np.int64]  # (pieces of the spooled text, 2): first byte and end
 
 FRACTIONS = (0.90, 0.05, 0.05)
-LARGEST_SHARE = 1 / 3  # of the bytes in one document: more, and documents cannot be dealt out fairly
-SMALLEST_FILL = 1 / 4  # of its fraction: a split with less got too few documents
-BATCH_BYTES = 1 << 21  # the encoder needs some hundred times this
+LARGEST_SHARE = 1 / 3  # of the bytes in one document: above it, splits by document would be uneven
+SMALLEST_FILL = 1 / 4  # of its fraction: a split with less has too few documents
+BATCH_BYTES = 1 << 21  # the encoder needs about a hundred times this
 BATCH_PIECES = 4096
 OUT_TAKEN_HINT = "choose another --out, or remove it yourself"
 
@@ -56,30 +56,33 @@ def prepare(
     fractions: tuple[float, float, float] = FRACTIONS,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Write the corpus of ``documents`` to ``out``, all of it or nothing; ``names`` are the sources' for the record.
+    """Write the corpus of ``documents`` to ``out``, completely or not at all; ``names`` of the sources are recorded.
 
-    An ``out`` that holds the corpus of the same sources and settings is kept as it is. ``progress`` is told the stage
-    and its fraction done. Needs free disk space for the text and the tokens. Raises ``CorpusError`` if there is too
-    little text, ``out`` holds anything else or cannot be written; ``ConfigError`` for fractions that cannot be.
+    An ``out`` that holds the corpus of the same sources and settings is left as it is. ``progress`` is called with the
+    stage and its fraction done. Needs free disk space for the text and the tokens. Raises ``CorpusError`` if there is
+    too little text, or ``out`` holds anything else or cannot be written; ``ConfigError`` for invalid fractions.
     """
     if not all(0 < fraction < 1 for fraction in fractions) or not math.isclose(sum(fractions), 1):
-        raise ConfigError(f"fractions {fractions} for train, val and test", hint="three positive numbers that sum to 1")
+        raise ConfigError(
+            f"fractions {fractions} for train, val and test are invalid",
+            hint="give three positive numbers that sum to 1",
+        )
     out = Path(os.path.realpath(out))
     existing = _existing(out)
     ready = tokenizer.fixed()
-    tell = progress or (lambda _stage, _fraction: None)
+    report = progress or (lambda _stage, _fraction: None)
     with build_directory(out, "the corpus") as work, tempfile.TemporaryFile(dir=work) as file:
-        tell("read", 0.0)
+        report("read", 0.0)
         spool = TextSpool(file)
         source = _read(documents, names, spool)
-        tell("read", 1.0)
+        report("read", 1.0)
         if existing:
             _check_same(out, existing, source, fractions, _is_same_tokenizer(existing.tokenizer, tokenizer, ready))
             return existing
         split_by, ranges = _assign_to_splits(spool, fractions)
-        ready = ready or _train(spool, ranges["train"], tokenizer, tell)
+        ready = ready or _train(spool, ranges["train"], tokenizer, report)
         dtype: Dtype = "uint16" if ready.vocab <= 1 << 16 else "uint32"
-        splits = {name: _encode(spool, ranges[name], ready, work / f"{name}.bin", dtype, tell) for name in SPLITS}
+        splits = {name: _encode(spool, ranges[name], ready, work / f"{name}.bin", dtype, report) for name in SPLITS}
         manifest = Manifest(
             format=FORMAT,
             source=source,
@@ -109,9 +112,9 @@ def _read(documents: Iterable[Document], names: Sequence[str], spool: TextSpool)
 
 
 def _assign_to_splits(spool: TextSpool, fractions: tuple[float, float, float]) -> tuple[SplitBy, dict[str, Ranges]]:
-    """Which text goes to which split: by the hash of each document, so that a duplicate cannot leak into another split.
+    """Assign documents to splits by the hash of their text, so that a duplicate cannot leak into another split.
 
-    Where that cannot fill every split fairly: three consecutive spans of the whole text.
+    If that leaves a split too small, the splits are three consecutive spans of the whole text instead.
     """
     ends = np.array(spool.ends, np.int64)
     documents = np.stack([ends - np.diff(ends, prepend=0), ends], axis=1)
@@ -127,29 +130,29 @@ def _assign_to_splits(spool: TextSpool, fractions: tuple[float, float, float]) -
 
 
 def _span_bounds(spool: TextSpool, edges: NDArray[np.float64], smallest: float) -> list[int]:
-    """Byte offsets: 0, end of train, end of val, size. A cut is at the end of a line where one is near enough."""
+    """Byte offsets: 0, end of train, end of val, size. A cut is at the end of a line if one is near enough."""
     slack = max(4, min(spool.size * smallest / 2, BATCH_BYTES))  # 4 bytes hold the start of a character
     targets = (edges * spool.size).astype(int).tolist()
     lows = [max(0, int(target - slack)) for target in targets]
     cuts = [low + cut_position(spool.read(low, target)) for low, target in zip(lows, targets, strict=True)]
     if not 0 < cuts[0] < cuts[1] < spool.size:
-        hint = "give more text: even a trial run wants 100 kB"
+        hint = "give more text: even a first try needs 100 kB"
         raise CorpusError(f"{spool.size} bytes of text are too few for train, val and test", hint=hint)
     return [0, *cuts, spool.size]
 
 
-def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, tell: Progress) -> Tokenizer:
-    pieces = _with_progress(spool.pieces(ranges), "train tokenizer", ranges, tell)
+def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, report: Progress) -> Tokenizer:
+    pieces = _with_progress(spool.pieces(ranges), "train tokenizer", ranges, report)
     return train_bpe((data.decode() for _, data in pieces), spec.vocab_size)
 
 
 def _encode(
-    spool: TextSpool, ranges: Ranges, tokenizer: Tokenizer, path: Path, dtype: Dtype, tell: Progress
+    spool: TextSpool, ranges: Ranges, tokenizer: Tokenizer, path: Path, dtype: Dtype, report: Progress
 ) -> SplitInfo:
     """Write one token file, durably."""
     digest, tokens = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for batch in _batches(_with_progress(spool.pieces(ranges), f"encode {path.stem}", ranges, tell)):
+        for batch in _batches(_with_progress(spool.pieces(ranges), f"encode {path.stem}", ranges, report)):
             ids = _ids(batch, tokenizer).astype(little_endian(dtype))
             tokens += len(ids)
             digest.update(ids.tobytes())
@@ -160,7 +163,7 @@ def _encode(
 
 
 def _ids(batch: Sequence[Piece], tokenizer: Tokenizer) -> Ids:
-    """The tokens of a batch, the separator before each document that begins in it."""
+    """The ids of a batch, with a separator before each document that begins in it."""
     separator = np.array([tokenizer.separator], np.uint32)
     parts: list[Ids] = []
     encoded = tokenizer.encode_batch([text.decode() for _, text in batch])
@@ -171,16 +174,16 @@ def _ids(batch: Sequence[Piece], tokenizer: Tokenizer) -> Ids:
     return np.concatenate(parts)
 
 
-def _with_progress(pieces: Iterable[Piece], stage: str, ranges: Ranges, tell: Progress) -> Iterator[Piece]:
-    """The same pieces; each per cent of the bytes of ``ranges`` that has gone by is told."""
-    total, done, told = max(_size(ranges), 1), 0, 0
-    tell(stage, 0.0)
+def _with_progress(pieces: Iterable[Piece], stage: str, ranges: Ranges, report: Progress) -> Iterator[Piece]:
+    """Yield the pieces and report progress at each per cent of the bytes of ``ranges``."""
+    total, done, percent = max(_size(ranges), 1), 0, 0
+    report(stage, 0.0)
     for piece in pieces:
         yield piece
         done += len(piece[1])
-        if done * 100 // total > told:
-            told = done * 100 // total
-            tell(stage, done / total)
+        if done * 100 // total > percent:
+            percent = done * 100 // total
+            report(stage, done / total)
 
 
 def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
@@ -197,7 +200,7 @@ def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 
 
 def _existing(out: Path) -> Manifest | None:
-    """What ``out`` already holds. Raises ``CorpusError`` if that is anything but a whole corpus: it is not ours."""
+    """The manifest of the corpus in ``out``, ``None`` if it is free. Raises ``CorpusError`` for any other content."""
     try:
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return None
@@ -206,7 +209,8 @@ def _existing(out: Path) -> Manifest | None:
         raise CorpusError(f"cannot read {out}: {e.strerror}", hint=OUT_TAKEN_HINT) from e
     except CorpusError as e:
         raise CorpusError(
-            f"{out} is not empty and no whole corpus, so it is left alone: {e.what}", hint=OUT_TAKEN_HINT
+            f"{out} is not empty and does not hold a complete corpus, so nothing is written: {e.what}",
+            hint=OUT_TAKEN_HINT,
         ) from e
 
 
@@ -222,7 +226,7 @@ def _check_same(
 
 
 def _is_same_tokenizer(existing: TokenizerInfo, spec: TokenizerSpec, ready: Tokenizer | None) -> bool:
-    """Without training one: the same text and the same ceiling would train the same tokenizer."""
+    """Compare without training: the same text and the same maximal vocabulary would train the same tokenizer."""
     if ready:
         return existing.sha256 == ready.sha256
     return (existing.kind, existing.requested_vocab) == (spec.kind, spec.vocab_size)
@@ -240,9 +244,9 @@ def _describe(tokenizer: Tokenizer, spec: TokenizerSpec) -> TokenizerInfo:
 
 @contextmanager
 def build_directory(out: Path, what: str) -> Iterator[Path]:
-    """A directory beside ``out`` to build ``what`` in; whatever is left of it at the end is removed.
+    """A temporary directory beside ``out`` to build ``what`` in; removed at the end unless it was renamed.
 
-    Raises ``CorpusError`` for every ``OSError`` on the way.
+    Raises ``CorpusError`` for every ``OSError`` in the block.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -253,11 +257,11 @@ def build_directory(out: Path, what: str) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
     except OSError as e:
         hint = f"check the permissions of {out.parent} and the space on its disk"
-        raise CorpusError(f"cannot write {what} {out}: {e.strerror or e}", hint=hint) from e
+        raise CorpusError(f"cannot write {what} to {out}: {e.strerror or e}", hint=hint) from e
 
 
 def _publish(work: Path, out: Path, manifest: Manifest, tokenizer: Tokenizer) -> None:
-    """Complete ``work`` and give it its name: from then on it is there, whole, whatever happens to the machine."""
+    """Complete ``work`` and rename it to ``out``, durably: from then on the corpus is complete."""
     atomic_write(work / "tokenizer.json", tokenizer.to_json().encode())
     atomic_write(work / "manifest.json", manifest.to_json())
     work.chmod(0o755)  # mkdtemp makes it private; the service runs as another user

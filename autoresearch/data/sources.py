@@ -1,6 +1,6 @@
-"""Documents from wherever text lies: files, folders, the standard library, a data set of the Hugging Face hub.
+"""Documents from files, folders, the standard library, or a data set of the Hugging Face hub.
 
-Documents come one at a time and in an order that depends on names only, so the same sources give the same corpus on
+Documents are read one at a time, in an order that depends on names only, so the same sources give the same corpus on
 every machine. Memory holds one document (a .txt, .md or .py file is one), never the corpus.
 """
 
@@ -25,9 +25,9 @@ ROWS_PER_READ = 256
 STRING_COLUMNS = ("string", "large_string", "dictionary<values=string", "dictionary<values=large_string")
 
 NOT_STDLIB = re.compile(
-    r"site-packages|dist-packages|__pycache__"  # what others installed, and no source
+    r"site-packages|dist-packages|__pycache__"  # installed packages and compiled files
     r"|test|tests|idle_test"  # deliberately broken encodings and syntax
-    r"|config-.*|_sysconfigdata.*|sitecustomize\.py"  # hold the paths of this installation
+    r"|config-.*|_sysconfigdata.*|sitecustomize\.py"  # contain paths of this installation
 )
 MATCHES_NOTHING = re.compile(r"(?!)")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -35,7 +35,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document. ``text`` always encodes as UTF-8; ``replaced`` says that U+FFFD stands for what did not decode."""
+    """One document. ``text`` always encodes as UTF-8; ``replaced``: U+FFFD replaces bytes that could not be decoded."""
 
     name: str
     text: str
@@ -44,9 +44,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the user asked for: files and folders in the order given, then the standard library, then the data set.
+    """The sources that the user gave: files and folders in that order, then the standard library, then the data set.
 
-    ``hf`` is ``NAME`` or ``NAME:CONFIG``. Raises ``CorpusError`` if nothing is asked for.
+    ``hf`` is ``NAME`` or ``NAME:CONFIG``. Raises ``CorpusError`` if there are none.
     """
 
     paths: tuple[Path, ...] = ()
@@ -59,7 +59,7 @@ class Sources:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The sources as the user knows them, without the folders that lead to them."""
+        """The names of the sources, without the folders that contain them."""
         names = [_basename(path) for path in self.paths]
         if self.stdlib:
             names.append(f"python-{platform.python_version()}-stdlib")
@@ -87,10 +87,10 @@ def _documents_at(path: Path) -> Iterator[Document]:
         if not path.exists():
             raise CorpusError(f"{path} does not exist", hint="give files or folders, or --stdlib, or --hf NAME")
         if not path.is_dir() and path.suffix.lower() not in SUFFIXES:
-            raise CorpusError(f"{path} is of an unsupported kind", hint=f"supported are {supported}")
+            raise CorpusError(f"{path} is not a supported kind of file", hint=f"supported are {supported}")
         files = list(_walk(path, _basename(path)))
     if not files:
-        raise CorpusError(f"no text in {path}: it has no {supported}", hint="hidden files do not count")
+        raise CorpusError(f"no text in {path}: it contains no files of {supported}", hint="hidden files are ignored")
     for name, file in files:
         yield from _read(name, file)
 
@@ -98,7 +98,7 @@ def _documents_at(path: Path) -> Iterator[Document]:
 def _walk(root: Path, name: str, skip: re.Pattern[str] = MATCHES_NOTHING) -> Iterator[tuple[str, Path]]:
     """Names and paths of the supported files below ``root``, sorted. Hidden ones and matches of ``skip`` are left out.
 
-    Links are followed, but each folder is entered once: a link to a parent ends there.
+    Links are followed, but each folder is entered once, so that a link to a parent ends.
     """
     entered = set()
     todo = [(name, root)]
@@ -118,7 +118,7 @@ def _walk(root: Path, name: str, skip: re.Pattern[str] = MATCHES_NOTHING) -> Ite
 
 
 def _read(name: str, path: Path) -> Iterator[Document]:
-    if not path.is_file():  # a broken link, or a pipe that would block for ever
+    if not path.is_file():  # a broken link, or a pipe that would block
         raise CorpusError(f"{path} is not a regular file", hint="remove it, or give the files one by one")
     with _readable(path):
         match path.suffix.lower():
@@ -135,15 +135,15 @@ def _jsonl(name: str, path: Path) -> Iterator[Document]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            decode_record = _decoded(f"{name}:{number}", line)
+            document = _decoded(f"{name}:{number}", line)
             try:
-                text = json.loads(decode_record.text)["text"]
+                text = json.loads(document.text)["text"]
             except (ValueError, TypeError, KeyError, RecursionError):
                 text = None
             if not isinstance(text, str):
                 hint = 'each line is one document: {"text": "..."}'
                 raise CorpusError(f"{path}, line {number}: not an object with a string `text`", hint=hint)
-            yield _document(decode_record.name, text, replaced=decode_record.replaced)
+            yield _document(document.name, text, replaced=document.replaced)
 
 
 def _parquet(name: str, path: Path) -> Iterator[Document]:
@@ -155,7 +155,7 @@ def _parquet(name: str, path: Path) -> Iterator[Document]:
         with arrow.parquet.ParquetFile(path) as file:
             _check_column(path, {field.name: str(field.type) for field in file.schema_arrow})
             for batch in file.iter_batches(ROWS_PER_READ, columns=["text"]):
-                # as bytes: a writer that did not check its UTF-8 must not stop us
+                # as bytes: the file may hold invalid UTF-8
                 for text in batch.column(0).cast(arrow.large_string()).cast(arrow.large_binary()).to_pylist():
                     row += 1
                     yield _decoded(f"{name}:{row}", text or b"")
@@ -171,7 +171,7 @@ def _check_column(path: Path, columns: dict[str, str]) -> None:
 
 
 def _stdlib() -> Iterator[Document]:
-    """The running interpreter's own library, named from its root: the same release is the same text everywhere."""
+    """The running interpreter's standard library, named relative to its root: the same text for the same release."""
     root = Path(sysconfig.get_path("stdlib"))
     files = [(name, path) for name, path in _walk(root, "stdlib", NOT_STDLIB) if path.suffix == ".py"]
     if not files:
@@ -185,7 +185,7 @@ def _hub(spec: str) -> Iterator[Document]:
     name, _, config = spec.partition(":")
     try:
         rows = datasets.load_dataset(name, config or None, split="train")
-    except Exception as e:  # whatever a download or a loading script raises
+    except Exception as e:  # a download or a loading script may raise anything
         raise CorpusError(f"cannot load the data set {spec}: {e}", hint="check the name and the network") from e
     for number, row in enumerate(rows, 1):
         text = row.get("text")
@@ -202,7 +202,7 @@ def _decoded(name: str, data: bytes) -> Document:
 
 
 def _document(name: str, text: str, *, replaced: bool = False) -> Document:
-    """Without a leading byte order mark, and without the lone surrogates that JSON can express and UTF-8 cannot."""
+    """A document without a leading byte order mark and without lone surrogates, which UTF-8 cannot encode."""
     text = text.removeprefix("\ufeff")
     clean = _encodable(text)
     return Document(_encodable(name), clean, replaced or clean != text)
@@ -213,7 +213,7 @@ def _encodable(text: str) -> str:
 
 
 def _basename(path: Path) -> str:
-    """The last part of a path, also of ``.`` and ``..``; what a link points to has no say."""
+    """The last part of a path, also of ``.`` and ``..``; links are not resolved."""
     return path.name if path.name not in ("", "..") else path.resolve().name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autoresearch.core.values import FrozenModel
 
 EVALUATOR_VERSION = 1
-TOKENS_PER_FORWARD = 4096  # a constant, so that no knob changes how the validation is batched
+TOKENS_PER_FORWARD = 4096  # constant, so that the batches of the validation do not depend on any knob
 
 
 class Span(FrozenModel):

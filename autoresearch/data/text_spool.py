@@ -1,4 +1,4 @@
-"""The text of a corpus on its way to tokens: spooled to a file, so that memory never holds it."""
+"""The text of a corpus before it is tokenized: spooled to a file, so that memory never holds all of it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ PIECE_BYTES = 1 << 18  # longer documents are tokenized in pieces
 
 
 class TextSpool:
-    """The text of many documents, end to end in one binary ``file``; memory holds 16 bytes a document."""
+    """The text of all documents, concatenated in one binary ``file``; memory holds 16 bytes per document."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self.ends = array("q")  # byte offset of the end of each document
-        self.draws = array("Q")  # 8 bytes of the SHA-256 of each text: as good as random, equal for equal texts
-        self.replaced = 0  # documents in which something did not decode
+        self.draws = array("Q")  # 8 bytes of the SHA-256 of each text: pseudo-random, equal for equal texts
+        self.replaced = 0  # documents with bytes that could not be decoded
 
     @property
     def size(self) -> int:
-        """Bytes of UTF-8 in all."""
+        """Total bytes of UTF-8."""
         return self.ends[-1] if self.ends else 0
 
     @property
     def sha256(self) -> str:
-        """Hash over every name and text, in order, each with its length before it."""
+        """Hash of every name and text, in order, each preceded by its length."""
         return self._digest.hexdigest()
 
     def add(self, document: Document) -> None:
@@ -59,11 +59,11 @@ class TextSpool:
 
 
 def cut_position(block: bytes) -> int:
-    """Where to cut a block of UTF-8, in bytes: after its last line end, else before its last character."""
+    """Where to cut a block of UTF-8, as a byte offset: after its last newline, or else before its last character."""
     line_end = block.rfind(b"\n") + 1
     if line_end:
         return line_end
     character = max(len(block) - 1, 0)
-    while character and block[character] & 0xC0 == 0x80:  # 10xxxxxx continues a character
+    while character and block[character] & 0xC0 == 0x80:  # 10xxxxxx is a continuation byte
         character -= 1
     return character

@@ -1,8 +1,8 @@
-"""Byte-level tokenizers: every id stands for a known number of bytes, so bytes add up over tokens.
+"""Byte-level tokenizers: every id encodes a known number of bytes, so bytes add up over tokens.
 
-Three kinds: ``byte`` (one id a byte, no package needed), ``bpe`` (trained on the corpus), ``gpt2`` (the published
-vocabulary). In each the document separator is the id after the last: it stands for no byte, and no text encodes to it,
-because the encoder below it does not know that it exists.
+Three kinds: ``byte`` (one id per byte, no package needed), ``bpe`` (trained on the corpus), ``gpt2`` (the published
+vocabulary). In each the document separator is the last id: it encodes zero bytes, and no text encodes to it, because it
+is not in the encoder's vocabulary.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ GPT2_HINT = "pass a local tokenizer.json of openai-community/gpt2, or use the by
 
 
 class Tokenizer(Protocol):
-    """What a corpus needs of a tokenizer. Ids are 0 to ``vocab - 1``; the last one is the separator."""
+    """The interface of a tokenizer. Ids are 0 to ``vocab - 1``; the last one is the separator."""
 
     @property
     def kind(self) -> Kind:
-        """Which of the three kinds."""
+        """One of the three kinds."""
         ...
 
     @property
     def vocab(self) -> int:
-        """Count of ids, the separator included."""
+        """Number of ids, including the separator."""
         ...
 
     @property
     def separator(self) -> int:
-        """The id that is put before each document; 0 bytes."""
+        """The id that precedes each document; encodes 0 bytes."""
         ...
 
     @property
     def token_bytes(self) -> tuple[int, ...]:
-        """Bytes that each id stands for, 0 for the separator."""
+        """Bytes that each id encodes, 0 for the separator."""
         ...
 
     @property
@@ -65,20 +65,20 @@ class Tokenizer(Protocol):
         ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """The ids of each text, no separator added. Memory grows with the batch: the caller bounds it."""
+        """The ids of each text, without separators. Memory grows with the batch, which the caller must limit."""
         ...
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """The bytes that ``ids`` stand for. Raises ``IndexError`` for an id that does not exist."""
+        """The bytes that ``ids`` encode. Raises ``IndexError`` for an id that does not exist."""
         ...
 
     def to_json(self) -> str:
-        """The complete definition, which ``from_json`` turns back into an equal tokenizer."""
+        """The complete definition, for ``from_json``."""
         ...
 
 
 class ByteTokenizer:
-    """The id of a byte is the byte."""
+    """One id per byte: its value."""
 
     kind: Kind = "byte"
     vocab = SMALLEST_VOCAB
@@ -95,11 +95,11 @@ class ByteTokenizer:
         return [np.frombuffer(text.encode(), np.uint8).astype(np.uint32) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """The bytes, separators left out."""
+        """The bytes, without separators."""
         return b"".join(_BYTE_PIECES[i] for i in ids)
 
     def to_json(self) -> str:
-        """The kind says it all."""
+        """Only the kind: the rest is fixed."""
         return _canonical({"kind": self.kind})
 
 
@@ -107,7 +107,7 @@ class BpeTokenizer:
     """GPT-2's scheme (Radford et al. 2019): a regular expression cuts text into words, merges build tokens of bytes.
 
     ``tokens`` are in id order, written in GPT-2's byte alphabet; ``merges`` are in the order of their rank. The
-    separator is not among them. Raises ``CorpusError`` if the two do not make a tokenizer that can encode every byte.
+    separator is not among them. Raises ``CorpusError`` if they do not define a tokenizer that can encode every byte.
     """
 
     def __init__(self, kind: Kind, tokens: Sequence[str], merges: Sequence[tuple[str, str]]) -> None:
@@ -122,25 +122,25 @@ class BpeTokenizer:
         self._encoder = _encoder(self._tokens, self._merges)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """The ids of each text, by all cores unless ``TOKENIZERS_PARALLELISM`` says otherwise."""
+        """The ids of each text, computed on all cores unless ``TOKENIZERS_PARALLELISM`` forbids it."""
         encodings = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, np.uint32) for encoding in encodings]
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """The bytes, separators left out; a single token need not be whole UTF-8."""
+        """The bytes, without separators; a single token need not be complete UTF-8."""
         return b"".join(self._pieces[i] for i in ids)
 
     def to_json(self) -> str:
-        """Tokens and merges in a layout of our own: that of ``tokenizers`` may change with its version."""
+        """Tokens and merges in our own layout: that of ``tokenizers`` may change with its version."""
         return _canonical({"kind": self.kind, "tokens": self._tokens, "merges": self._merges})
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerSpec:
-    """Which tokenizer to use. Raises ``ConfigError`` for what cannot be.
+    """Which tokenizer to use. Raises ``ConfigError`` for invalid values.
 
-    ``vocab_size`` counts the separator and is a ceiling for ``bpe`` only (a small corpus has fewer merges to learn);
-    ``file`` is a local ``tokenizer.json`` for ``gpt2`` only, in place of the download.
+    ``vocab_size`` includes the separator and is a maximum, for ``bpe`` only (a small corpus has fewer merges to learn);
+    ``file`` is a local ``tokenizer.json``, for ``gpt2`` only, instead of the download.
     """
 
     kind: Kind = "bpe"
@@ -149,17 +149,19 @@ class TokenizerSpec:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ConfigError(f"tokenizer {self.kind!r} is unknown", hint="one of " + ", ".join(get_args(Kind)))
+            raise ConfigError(f"tokenizer {self.kind!r} is unknown", hint="choose one of " + ", ".join(get_args(Kind)))
         if self.vocab_size < SMALLEST_VOCAB:
-            hint = f"{SMALLEST_VOCAB} or more: 256 bytes and the separator"
+            hint = f"give {SMALLEST_VOCAB} or more: 256 bytes and the separator"
             raise ConfigError(f"tokenizer vocab_size {self.vocab_size} is too small", hint=hint)
         if self.file is not None and self.kind != "gpt2":
-            raise ConfigError(f"a tokenizer file does not go with the {self.kind} tokenizer", hint="only with gpt2")
+            raise ConfigError(
+                f"the {self.kind} tokenizer takes no tokenizer file", hint="remove it, or choose tokenizer gpt2"
+            )
 
     def fixed(self) -> Tokenizer | None:
-        """The tokenizer that no corpus is needed for, or None where it has to be trained.
+        """The tokenizer, or ``None`` if it must be trained on the corpus.
 
-        Raises ``MissingPackage`` at once, before a long read of the corpus, and ``CorpusError`` as ``load_gpt2``.
+        Raises ``MissingPackage`` at once, before a long read of the corpus, and ``CorpusError`` as ``load_gpt2`` does.
         """
         if self.kind == "byte":
             return ByteTokenizer()
@@ -170,7 +172,7 @@ class TokenizerSpec:
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int = DEFAULT_BPE_VOCAB) -> BpeTokenizer:
-    """Learn merges from ``texts``; the same texts give the same tokenizer, whatever the number of threads.
+    """Learn merges from ``texts``; the same texts give the same tokenizer for any number of threads.
 
     Memory grows with the number of different words, not with the text. Raises ``MissingPackage``.
     """
@@ -205,7 +207,7 @@ def load_gpt2(file: Path | None = None) -> BpeTokenizer:
 
 
 def from_json(text: str) -> Tokenizer:
-    """The tokenizer that ``to_json`` wrote. Raises ``CorpusError`` if it is damaged, ``MissingPackage``."""
+    """The tokenizer of a ``to_json``. Raises ``CorpusError`` if it is damaged, ``MissingPackage``."""
     try:
         definition = json.loads(text)
         kind = definition["kind"]
@@ -222,12 +224,12 @@ def _from_hugging_face(kind: Kind, definition: Mapping[str, Any]) -> BpeTokenize
     ids: dict[str, int] = definition["model"]["vocab"]
     tokens = sorted(ids, key=ids.__getitem__)
     if kind == "gpt2":
-        tokens.pop()  # <|endoftext|>, the last: the encoder must not know it
+        tokens.pop()  # <|endoftext|>, the last: it must not be in the encoder's vocabulary
     return BpeTokenizer(kind, tokens, [(left, right) for left, right in definition["model"]["merges"]])
 
 
 def _not_gpt2(definition: Mapping[str, Any]) -> str:
-    """What tells this definition from GPT-2's, or an empty string."""
+    """How this definition differs from GPT-2's, or an empty string."""
     model, cutter = definition["model"], definition["pre_tokenizer"] or {}
     if model["type"] != "BPE":
         return f"its model is {model['type']}, not BPE"
@@ -265,7 +267,7 @@ def _pieces(tokens: Sequence[str]) -> list[bytes]:
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's printable letter for each byte: itself where it prints, else the next letter from U+0100 on."""
+    """GPT-2's printable letter for each byte: the byte itself if it prints, else the next letter from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     hidden = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
@@ -273,7 +275,7 @@ def _byte_alphabet() -> dict[str, int]:
 
 @functools.cache
 def _library() -> ModuleType:
-    """The ``tokenizers`` package. It encodes on all cores, but not in a forked child, which has none of its threads."""
+    """The ``tokenizers`` package. It encodes on all cores, except in a forked child, which lacks its threads."""
     try:
         import tokenizers
     except ImportError as e:

@@ -13,25 +13,25 @@ from autoresearch.errors import CorpusError
 Tokens = NDArray[np.integer]
 
 
-def choose_span(val: Tokens, token_bytes: NDArray[np.integer], context: int, want_bytes: int) -> Span:
-    """The first ``want_bytes`` of the validation split after ``context`` tokens, or all there is, in whole tokens.
+def choose_span(val: Tokens, token_bytes: NDArray[np.integer], context: int, target_bytes: int) -> Span:
+    """The first ``target_bytes`` of the validation split after ``context`` tokens, or all of it, in whole tokens.
 
-    Raises ``CorpusError`` if the split holds less than a tenth of ``want_bytes`` behind the context.
+    Raises ``CorpusError`` if the split holds less than a tenth of ``target_bytes`` after the context.
     """
-    enough = 2 * want_bytes + 2  # tokens: no document is empty, so at most every second one is a separator
+    enough = 2 * target_bytes + 2  # tokens: documents are not empty, so at most every second one is a separator
     sizes = np.cumsum(token_bytes[val[context : context + enough]])
-    if not len(sizes) or sizes[-1] * 10 < want_bytes:
+    if not len(sizes) or sizes[-1] * 10 < target_bytes:
         have = int(token_bytes[val].sum())
         hint = "prepare a larger corpus, give validation a larger share, or lower eval.bytes"
-        raise CorpusError(f"the validation split has {have} bytes: too few for {want_bytes} scored ones", hint=hint)
-    count = min(int(np.searchsorted(sizes, want_bytes)) + 1, len(sizes))
+        raise CorpusError(f"the validation split has {have} bytes: too few for {target_bytes} scored ones", hint=hint)
+    count = min(int(np.searchsorted(sizes, target_bytes)) + 1, len(sizes))
     return Span(start=context, tokens=count, bytes=int(sizes[count - 1]))
 
 
 def windows(val: Tokens, span: Span, seq_len: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Batches of ``inputs (n, seq_len)`` and the ``targets (n, scored)`` of their last positions; -1 is not scored.
 
-    The last window is moved back to end with the span, and what a window before it scored is marked -1 in it.
+    The last window is moved back to end with the span; targets that an earlier window has scored are -1 in it.
     """
     stride = max(1, seq_len // 2)
     end = span.start + span.tokens

@@ -1,9 +1,9 @@
 """val_bpb, bits per byte: the nats of a fixed span of validation text over ln 2 times its UTF-8 bytes.
 
-The span begins after as much text as the longest context on the menu, so every scored token is conditioned on what
-precedes it. It is cut into windows that overlap by half: each scores its second half, with at least half a window of
-context, and every token of the span is scored by exactly one window, whatever batch_size and seq_len are. Document
-separators are conditioned on, never scored (they stand for no bytes).
+The span begins after as much text as the longest context on the menu, so every scored token is conditioned on the
+text before it. It is cut into windows that overlap by half: each scores its second half, with at least half a window of
+context, and every token of the span is scored by exactly one window, for every batch_size and seq_len. Document
+separators are conditioned on, never scored (they stand for zero bytes).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NatsOf = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.floating]]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a model needs for the span: nats in all, over how many scored tokens and bytes."""
+    """The total cross-entropy of the span in nats, and its scored tokens and bytes."""
 
     nats: float
     tokens: int
@@ -69,5 +69,5 @@ def score(
         sums += (nats, scored.sum(), token_bytes[targets[scored]].sum())
     nats, tokens, size = sum_over_shards(sums.tolist())
     if size != span.bytes:
-        raise CorpusError(f"scored {size:.0f} bytes of a span of {span.bytes}: the corpus changed under the run")
+        raise CorpusError(f"scored {size:.0f} bytes of a span of {span.bytes}: the corpus has changed during the run")
     return Score(nats, int(tokens), int(size))

@@ -1,4 +1,4 @@
-"""AdamW on fp32 weights, whatever precision the model computes in, with gradient clipping by the global norm."""
+"""AdamW on fp32 weights for a model of any precision, with gradient clipping by the global norm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch._dynamo  # torch.optim imports it when first used, for over a second: here that falls to the warm server
+import torch._dynamo  # torch.optim imports it at first use, for over a second: here the trial server does
 from torch import Tensor
 
 from autoresearch.training.models.network import Network
@@ -15,14 +15,14 @@ from rails import Config
 
 
 class MasterAdamW:
-    """Keeps the weights in fp32 and, where the model computes in bf16, gives it a rounded copy after each step.
+    """Keeps master weights in fp32 and, if the model computes in bf16, copies them to it, rounded, after each step.
 
-    Without such a master copy small updates vanish in the rounding: val_bpb came out 0.79% worse (docs/decisions.md).
-    Matrices decay, LayerNorm's vectors do not (GPT-2's and Megatron's practice). No call waits for the device.
+    Without master weights small updates vanish in the rounding: val_bpb was 0.79% worse (docs/decisions.md). Weight
+    decay applies to matrices, not to LayerNorm's vectors (as in GPT-2 and Megatron). No call waits for the device.
     """
 
     def __init__(self, network: Network, cfg: Config, dtype: torch.dtype, ranks: Ranks) -> None:
-        """``network`` in fp32 becomes one of ``dtype``; its weights as they are now are the master's."""
+        """Convert the fp32 ``network`` to ``dtype``; its current weights become the master weights."""
         self.ranks = ranks
         self.split = network.split_weights()
         self.grad_clip = float(cfg["grad_clip"])
@@ -41,7 +41,7 @@ class MasterAdamW:
         )
 
     def step(self, lr: float) -> None:
-        """Clip the gradients that the model's weights hold, update, and leave the model without gradients."""
+        """Clip the gradients of the model's weights, update the weights, and clear the gradients."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         mixed = self.masters is not self.weights
@@ -50,7 +50,7 @@ class MasterAdamW:
             if mixed:
                 torch._foreach_copy_(gradients, [_gradient_of(w) for w in self.weights])
             self.ranks.average(gradients)
-            # As torch.nn.utils.clip_grad_norm_, with a norm that may span several ranks.
+            # As torch.nn.utils.clip_grad_norm_ does, with a norm over all ranks.
             scale = torch.clamp(self.grad_clip / (self.ranks.norm(gradients, self.split) + 1e-6), max=1.0)
             torch._foreach_mul_(gradients, scale)
             self.optimizer.step()
@@ -60,15 +60,15 @@ class MasterAdamW:
             weight.grad = None
 
     def state(self) -> dict[str, Any]:
-        """The fp32 weights and Adam's moments, not copied: with the configuration all that the next step depends on."""
+        """The fp32 weights and Adam's moments, not copied: all that later steps depend on but the configuration."""
         return {"masters": [m.detach() for m in self.masters], "moments": self.optimizer.state_dict()["state"]}
 
     @torch.no_grad()
     def load(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` gave."""
+        """Restore what ``state`` returned."""
         for master, saved in zip(self.masters, state["masters"], strict=True):
             master.copy_(saved)
-        groups = self.optimizer.state_dict()["param_groups"]  # the hyperparameters are the configuration's
+        groups = self.optimizer.state_dict()["param_groups"]  # the hyperparameters come from the configuration
         self.optimizer.load_state_dict({"state": state["moments"], "param_groups": groups})
         if self.masters is not self.weights:
             torch._foreach_copy_(self.weights, self.masters)

@@ -1,9 +1,9 @@
 """The trial server: a process that has imported the trainer and forks one child per request.
 
-``python -m autoresearch.training.server FD PARENT_PID TRAINER``, talking to the daemon over a SEQPACKET socket. It
-holds no CUDA context and has one thread, so a fork of it is cheap and sound. It dies with the daemon and a trial dies
-with it (PR_SET_PDEATHSIG), however they die: the standard library's forkserver gives each child the write end of its
-own life line, so there a trial would outlive a daemon that was SIGKILLed (docs/decisions.md).
+``python -m autoresearch.training.server FD PARENT_PID TRAINER`` communicates with the daemon over a SEQPACKET socket.
+It has no CUDA context and one thread, so forking it is cheap and safe. The server dies with the daemon and a trial with
+the server (PR_SET_PDEATHSIG), however they end. The standard library's forkserver passes each child the write end of
+the pipe by which it would notice that, so its trials would outlive a daemon that was SIGKILLed (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def main() -> None:
     fd, parent, trainer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     die_with_parent(parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # meant for the daemon, which lets a trial finish; it ends us by SIGKILL
+        signal.signal(number, signal.SIG_IGN)  # the daemon handles these, and ends this process by SIGKILL
     daemon = socket.socket(fileno=fd)
     for module in (WORKER, *TRAINERS[trainer].modules_to_preload()):
         importlib.import_module(module)
     gc.collect()
-    gc.freeze()  # a child's garbage collector need not touch (and so copy) the pages of what is imported
+    gc.freeze()  # so that a child's garbage collector does not write to, and thereby copy, these pages
     _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": has_cuda_context()})
     while True:
         data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 3)
@@ -57,9 +57,9 @@ def main() -> None:
 
 
 def has_cuda_context() -> bool:
-    """Whether this process has a CUDA context, which no fork of it could then use.
+    """Whether this process has a CUDA context, which a fork could not use: it has opened the unified-memory device.
 
-    NVML, which may be asked how many GPUs there are, opens other devices than the one for unified memory.
+    NVML, which counts the GPUs, opens other devices only.
     """
     links = []
     for fd in os.listdir("/proc/self/fd"):
@@ -69,7 +69,7 @@ def has_cuda_context() -> bool:
 
 
 def serve(daemon: socket.socket, request: Request, result: int, stderr: int, suspend_fd: int) -> None:
-    """Fork one child for ``request``; tell the daemon its pid and, when it has ended, how."""
+    """Fork one child for ``request``; report its pid and, when it has ended, its exit code to the daemon."""
     server = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -83,11 +83,11 @@ def serve(daemon: socket.socket, request: Request, result: int, stderr: int, sus
 
 
 def child(server: int, request: Request, result: int, stderr: int, suspend_fd: int) -> NoReturn:
-    """The trial's process: bounded, quiet but for its two pipes, and gone without torch's slow teardown."""
+    """The trial's process: limited, with output to its two pipes only, ended without torch's slow teardown."""
     code = 1
     try:
         die_with_parent(server)
-        os.setpgid(0, 0)  # so that whatever this process starts can be ended with it
+        os.setpgid(0, 0)  # so that the processes it starts can be killed with it
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -116,10 +116,10 @@ def data_limit_of(request: Request) -> int | None:
 
 
 def protect_host(limit: int | None) -> None:
-    """Make this process the kernel's first choice when memory ends, and bound its data where that is safe.
+    """Make this process the OOM killer's first choice, and limit its data where that is safe.
 
     The limit is on private writable memory (RLIMIT_DATA) and set for CPU trials only: CUDA reserves far more address
-    space than it uses, and a limit on that would break it. There the daemon's watch on MemAvailable is the guard.
+    space than it uses, and a limit on that would break it. There the daemon watches MemAvailable instead.
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -16,7 +16,7 @@ from autoresearch.trials.spec import TrialSpec
 
 
 def main() -> None:
-    """One rank under torchrun: the spec's file is the argument; the first rank prints the outcome."""
+    """Run one rank under torchrun. The argument is the file of the spec; rank 0 prints the final message."""
     spec = TrialSpec.model_validate_json(Path(sys.argv[1]).read_text())
     message = run_rank(spec, lambda _: None)
     if os.environ.get("RANK", "0") == "0":

@@ -1,4 +1,4 @@
-"""One training run and its validation, whatever computes the model: budget, schedule, data order and yardstick."""
+"""One training run and its validation for any model: budget, schedule, data order and score."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ class Model(Suspendable, Protocol):
         ...
 
     def warm_up(self, batch: NDArray[np.int64]) -> None:
-        """Do outside the budget what only the first step needs, compiling above all; trains nothing."""
+        """Do the work that only the first step needs, such as compiling, outside the budget; trains nothing."""
         ...
 
     def step(self, batch: NDArray[np.int64], lr: float) -> None:
-        """Ask the device for one optimizer step on ``(batch_size, seq_len + 1)`` ids."""
+        """Enqueue one optimizer step on ``(batch_size, seq_len + 1)`` ids."""
         ...
 
     def losses(self, wait_for_all: bool = False) -> list[float]:
-        """Mean losses in nats, before the update, of the steps done since this was last asked; in order.
+        """Mean losses in nats, before the update, of the steps finished since the last call; in order.
 
-        Waits until the device is at most a few steps behind, or has done them all.
+        Waits until the device is at most a few steps behind, or with ``wait_for_all`` until it has finished them all.
         """
         ...
 
     def nats(self, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Cross-entropy ``(n, scored)`` of the last ``scored`` positions; free where the target is -1."""
+        """Cross-entropy ``(n, scored)`` of the last ``scored`` positions; any number where the target is -1."""
         ...
 
     @property
@@ -73,7 +73,7 @@ class Model(Suspendable, Protocol):
         ...
 
     def peak_bytes(self) -> int:
-        """The most memory that this trial held at once, on the device that holds the model."""
+        """The most memory that this trial has held at once on its device, in bytes."""
         ...
 
 
@@ -82,28 +82,28 @@ def train_and_measure(
 ) -> Measurement:
     """Train ``model`` under the spec's budget and score the span. Raises ``NonFiniteLossError``.
 
-    A trial that was put aside goes on as if nothing had been: ``suspender`` has it, and may put it aside again, which
-    raises ``suspender.Suspension``. ``trial_wall_s`` is left at 0: only the process that waits for this one knows it.
+    A suspended trial is resumed by ``suspender`` and measures what it would have measured undisturbed; suspending it
+    raises ``Suspension``. ``trial_wall_s`` is left at 0: only the parent process can measure it.
     """
     batch_size, seq_len = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"])
     shape = ModelShape.of(spec.cfg, corpus.vocab)
     model.warm_up(next(batches(corpus.split("train"), spec.seed, batch_size, seq_len)))
-    reached = suspender.resume(model)
-    if not reached.trained:
-        reached = _train(spec, corpus, model, report, suspender, reached)
-    steps, train_s = reached.step, reached.train_s
+    state = suspender.resume(model)
+    if not state.trained:
+        state = _train(spec, corpus, model, report, suspender, state)
+    steps, train_s = state.step, state.train_s
     tokens = steps * batch_size * seq_len
     report("validate", 1.0, steps, tokens / train_s)
-    result, val_s = _validate(spec, corpus, model, suspender, reached)
-    assert reached.loss_first is not None
-    assert reached.loss_last is not None
+    result, val_s = _validate(spec, corpus, model, suspender, state)
+    assert state.loss_first is not None
+    assert state.loss_last is not None
     return Measurement(
         val_bpb=result.bits_per_byte,
         val_nats_per_token=result.nats_per_token,
         val_tokens=result.tokens,
         val_bytes=result.bytes,
-        train_loss_first=reached.loss_first,
-        train_loss_last=reached.loss_last,
+        train_loss_first=state.loss_first,
+        train_loss_last=state.loss_last,
         train_steps=steps,
         train_tokens=tokens,
         train_flops=tokens * shape.flops_per_token,
@@ -113,7 +113,7 @@ def train_and_measure(
         train_wall_s=train_s,
         val_wall_s=val_s,
         trial_wall_s=0.0,
-        peak_bytes=max(model.peak_bytes(), reached.peak_bytes),
+        peak_bytes=max(model.peak_bytes(), state.peak_bytes),
         device=model.device_name,
     )
 
@@ -121,14 +121,14 @@ def train_and_measure(
 def _train(
     spec: TrialSpec, corpus: Corpus, model: Model, report: Report, suspender: Suspender, before: TrainState
 ) -> TrainState:
-    """The optimizer steps, or those that are left after ``before``."""
+    """Run the optimizer steps that are left after ``before``."""
     batch_size, seq_len, lr = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]), float(spec.cfg["lr"])
     schedule = _lr_schedule(spec, before)
     losses = LossTracker(before.step, before.loss_first, before.loss_last)
     began = reported = time.monotonic()
     report("train", schedule.fraction(), schedule.step, None)
 
-    def reached(trained: bool) -> TrainState:
+    def state_now(trained: bool) -> TrainState:
         losses.add(model.losses(wait_for_all=True))
         return TrainState(
             step=schedule.step,
@@ -142,19 +142,19 @@ def _train(
         )
 
     for batch in batches(corpus.split("train"), spec.seed, batch_size, seq_len, skip=before.step):
-        if suspender.wanted(model):
-            suspender.suspend(model, reached(trained=False))
+        if suspender.is_requested(model):
+            suspender.suspend(model, state_now(trained=False))
         model.step(batch, lr * schedule.lr_factor())
         losses.add(model.losses())
-        going_on = schedule.advance()
+        within_budget = schedule.advance()
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S:
             speed = (schedule.step - before.step) * batch_size * seq_len / (now - began)
             report("train", schedule.fraction(), schedule.step, speed)
             reported = now
-        if not going_on:
+        if not within_budget:
             break
-    return reached(trained=True)
+    return state_now(trained=True)
 
 
 def _lr_schedule(spec: TrialSpec, before: TrainState) -> LrSchedule:
@@ -166,17 +166,17 @@ def _lr_schedule(spec: TrialSpec, before: TrainState) -> LrSchedule:
 
 
 def _validate(
-    spec: TrialSpec, corpus: Corpus, model: Model, suspender: Suspender, reached: TrainState
+    spec: TrialSpec, corpus: Corpus, model: Model, suspender: Suspender, state: TrainState
 ) -> tuple[Score, float]:
-    """The span's score and the seconds it took. Put aside, it begins again: it is short beside the training."""
+    """The span's score and the seconds it took. Once suspended it starts over: it is short beside the training."""
     began = time.monotonic()
 
     def spent_s() -> float:
-        return reached.val_s + time.monotonic() - began
+        return state.val_s + time.monotonic() - began
 
     def suspend_if_requested() -> None:
-        if suspender.wanted(model):
-            suspender.suspend(model, reached.model_copy(update={"val_s": spent_s()}))
+        if suspender.is_requested(model):
+            suspender.suspend(model, state.model_copy(update={"val_s": spent_s()}))
 
     result = score(
         model.nats,
@@ -189,13 +189,13 @@ def _validate(
         before_each_pass=suspend_if_requested,
     )
     if not math.isfinite(result.nats):
-        raise NonFiniteLossError(reached.step, "validate", result.nats)
+        raise NonFiniteLossError(state.step, "validate", result.nats)
     return result, spent_s()
 
 
 @dataclass(slots=True)
 class LossTracker:
-    """The training losses as they come in. Raises ``NonFiniteLossError`` at the first that is none."""
+    """Keeps the first and the last training loss. ``add`` raises ``NonFiniteLossError`` for one that is not finite."""
 
     steps: int = 0
     first: float | None = None

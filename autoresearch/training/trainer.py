@@ -1,4 +1,4 @@
-"""A network with its optimizer on a device: what both trainers share (see ``train.Model``)."""
+"""A network with its optimizer on a device, for every trainer; implements ``train.Model``."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from autoresearch.training.parallel.ranks import Ranks
 from autoresearch.trials.spec import TrialSpec
 
 ONE_RANK = Ranks()
-STEPS_AHEAD = 2  # how far the host may run ahead of the device: enough to keep it busy, no more work than that is lost
+STEPS_AHEAD = 2  # how far the host may run ahead of the device: enough to keep it busy, and little work to lose
 
 
 def set_up_device(spec: TrialSpec) -> torch.device:
-    """Make every sum come out the same each time: a fixed number of threads and deterministic kernels only."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or older torch refuses; read when cuBLAS first runs
+    """Select the device and make its results reproducible: a fixed number of threads, deterministic kernels only."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by older torch; read when cuBLAS first runs
     torch.set_num_threads(spec.threads)
     torch.use_deterministic_algorithms(True)
-    # Or deterministic mode writes every new tensor twice, first with NaN.
+    # Otherwise deterministic mode fills every new tensor with NaN first.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = False
     device = torch.device(spec.device)
@@ -41,21 +41,21 @@ def set_up_device(spec: TrialSpec) -> torch.device:
         torch.cuda.set_device(device)
     if device.type == "cuda" and spec.memory_limit_bytes is not None:
         properties = torch.cuda.get_device_properties(device)
-        if properties.is_integrated:  # unified memory (GB10): running out there can take the host down
+        if properties.is_integrated:  # unified memory (GB10): running out of it can take the host down
             torch.cuda.set_per_process_memory_fraction(min(1.0, spec.memory_limit_bytes / properties.total_memory))
     return device
 
 
 class Trainer:
-    """Trains one configuration. fp32 weights always; bf16 and fp8 compute with a bf16 copy of them."""
+    """Trains one configuration. The weights are fp32; in bf16 and fp8 the network computes with a bf16 copy."""
 
     def __init__(self, spec: TrialSpec, network: Network, device: torch.device, ranks: Ranks = ONE_RANK) -> None:
         """``network`` is in fp32 on ``device`` with its initial weights."""
         self.device = device
         self.network = network
         self.compiled = spec.compiled
-        if spec.compiled:  # layer by layer: all have the same code, so it is compiled once, whatever n_layer
-            if hasattr(inductor, "deterministic"):  # no choice of kernels by timing them (torch 2.9)
+        if spec.compiled:  # each layer by itself: they share their code, so it is compiled once for any n_layer
+            if hasattr(inductor, "deterministic"):  # do not choose kernels by timing them (torch 2.9)
                 inductor.deterministic = True
             for layer in network.layers:
                 layer.compile(dynamic=False)
@@ -69,9 +69,9 @@ class Trainer:
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
 
     def warm_up(self, batch: NDArray[np.int64]) -> None:
-        """One forward and backward pass that trains nothing: layers are compiled, libraries load, kernels are chosen.
+        """One forward and backward pass without an update: compiles layers, loads libraries, chooses kernels.
 
-        Left out where there is nothing of the kind, which is on the CPU without compiling.
+        Left out on the CPU without compiling, where none of these is needed.
         """
         if self.device.type == "cuda" or self.compiled:
             self.network.mean_nats(self._to_device(self.ranks.share(batch))).backward()  # type: ignore[no-untyped-call]
@@ -91,7 +91,7 @@ class Trainer:
         return self._losses.take(0 if wait_for_all else STEPS_AHEAD)
 
     def nats(self, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.floating]:
-        # Validation has other shapes than training, the last batch again another: none is worth a compile.
+        # The shapes of validation differ from those of training, and its last batch differs again: not worth compiling.
         with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
             return self.network.token_nats(self._to_device(inputs), self._to_device(targets)).cpu().numpy()
 
@@ -110,18 +110,18 @@ class Trainer:
         if state["beside"]:
             self.network.load_state_dict(state["beside"], strict=False)
 
-    def any_rank(self, yes: bool) -> bool:
-        return self.ranks.any_rank(yes)
+    def any_rank(self, flag: bool) -> bool:
+        return self.ranks.any_rank(flag)
 
     @property
     def rank(self) -> int:
         return self.ranks.index
 
     def _extra_state(self) -> dict[str, Any]:
-        """What the network remembers beside its weights: Transformer Engine's fp8 scales, else nothing."""
+        """The network's state beside its weights: Transformer Engine's fp8 scales, otherwise nothing."""
         weights = {name for name, _ in self.network.named_parameters(remove_duplicate=False)}
-        everything = self.network.state_dict()
-        return {name: kept for name, kept in everything.items() if name not in weights and kept is not None}
+        state = self.network.state_dict()
+        return {name: value for name, value in state.items() if name not in weights and value is not None}
 
     def peak_bytes(self) -> int:
         if self.device.type == "cuda":
@@ -136,14 +136,14 @@ class Trainer:
 
 
 class LossQueue:
-    """Losses on their way from the device, oldest first; to put one in waits for nothing."""
+    """Losses on their way from the device to the host, oldest first; ``put`` does not wait."""
 
     def __init__(self, device: torch.device) -> None:
         self._on_cuda = device.type == "cuda"
         self._waiting: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
 
     def put(self, loss: Tensor) -> None:
-        """Start to copy a scalar to the host."""
+        """Start copying a scalar to the host."""
         if not self._on_cuda:
             self._waiting.append((loss, None))
             return
@@ -153,13 +153,13 @@ class LossQueue:
         copied.record()
         self._waiting.append((host, copied))
 
-    def take(self, leave: int) -> list[float]:
-        """Those that have arrived, in order, after waiting until at most ``leave`` are still on their way."""
+    def take(self, max_pending: int) -> list[float]:
+        """The losses that have arrived, in order, after waiting until at most ``max_pending`` are on their way."""
         arrived = []
         while self._waiting:
             loss, copied = self._waiting[0]
             if copied is not None and not copied.query():  # type: ignore[no-untyped-call]
-                if len(self._waiting) <= leave:
+                if len(self._waiting) <= max_pending:
                     break
                 copied.synchronize()
             arrived.append(loss.item())

@@ -1,4 +1,4 @@
-"""A checkpoint that is cut off, damaged, of another trial, or that no disk has room for: never a wrong number."""
+"""A checkpoint that is cut off, damaged, of another trial, or too large for the disk: never a wrong number."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def kept(tmp_path: Path, spec: TrialSpec) -> Checkpoint:
 
 
 def step_of(made: Checkpoint) -> int:
-    """The step that it holds, with the tensors that belong to it."""
+    """The step that it holds, once the tensors are found to belong to it."""
     so_far, state = made.read(0)
     expected = STATE if so_far.step == 3 else LATER
     assert torch.equal(state["masters"][0], expected["masters"][0])
@@ -145,14 +145,14 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_with_a_damaged_one_the_trial_begins_again_and_measures_the_same(
+def test_with_a_damaged_one_the_trial_starts_over_and_measures_the_same(
     tmp_path: Path, spec: TrialSpec, damage: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole = part(spec, tmp_path / "other", resumes=False)
     assert isinstance(part(spec, tmp_path / "aside", after=5, resumes=False), Suspended)
     DAMAGE[damage](tmp_path / "aside")
     end = part(spec, tmp_path / "aside")
-    assert "the trial begins again" in capfd.readouterr().err
+    assert "the trial starts over" in capfd.readouterr().err
     assert isinstance(end, Measurement)
     assert isinstance(whole, Measurement)
     assert numbers(end) == numbers(whole)
@@ -171,9 +171,9 @@ def test_it_is_read_without_running_anything_that_lies_in_it(kept: Checkpoint, m
 
 
 class TestFullDisk:
-    """/dev/full takes the place of the file: the kernel itself says that no space is left."""
+    """/dev/full replaces the file: the kernel itself reports that no space is left."""
 
-    def test_the_trial_is_left_without_a_checkpoint_and_begins_again(self, tmp_path: Path, spec: TrialSpec) -> None:
+    def test_the_trial_is_left_without_a_checkpoint_and_starts_over(self, tmp_path: Path, spec: TrialSpec) -> None:
         whole = part(spec, tmp_path / "other", resumes=False)
         folder = tmp_path / "aside"
         folder.mkdir()
@@ -181,7 +181,7 @@ class TestFullDisk:
         aside = part(spec, folder, after=5, resumes=False)
         assert isinstance(aside, Suspended)
         assert (aside.step, aside.resumes_at) == (5, None)
-        assert "No space left" in aside.problem or "rror" in aside.problem
+        assert "No space left on device" in aside.problem or "PytorchStreamWriter failed" in aside.problem
         assert os.listdir(folder) == [], "what a full disk needs is space"
         end = part(spec, folder, resumes=False)
         assert isinstance(end, Measurement)

@@ -102,7 +102,7 @@ def test_pause_now_takes_hold_within_5_s_and_changes_nothing(tmp_path: Path, sma
     daemon.say("pause", "--now")
     daemon.hear(b'record {"stage":"paused"')
     assert "paused" in daemon.say("status").lower()
-    daemon.end()  # SIGKILL; the pause lasts without it
+    daemon.end()  # SIGKILL, and the pause continues without it
     daemon.say("resume")
     assert val_bpb(Daemon(tmp_path / "run", small_corpus)) == whole
     found = records(tmp_path / "run")
@@ -135,7 +135,7 @@ def test_sigterm_waits_for_drain_max_s_and_the_next_start_goes_on(
 
 
 def test_the_daemon_is_killed_while_the_checkpoint_is_written(tmp_path: Path, small_corpus: Path, whole: float) -> None:
-    """At any moment of it: the next start starts the trial over, or resumes it."""
+    """Killed at any moment of it: the next start resumes the trial or starts it over."""
     run_dir = tmp_path / "run"
     daemon = Daemon(run_dir, small_corpus)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""R7's memory estimate never lies below what a trial then needs (CPU; it has not been measured on a GPU yet)."""
+"""R7's memory estimate never lies below what a trial then needs (on the CPU; not yet measured on a GPU)."""
 
 from __future__ import annotations
 

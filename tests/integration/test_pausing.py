@@ -1,4 +1,4 @@
-"""A trial put aside at any step, any number of times, measures to the bit what it measures undisturbed."""
+"""A trial suspended at any step, any number of times, measures bitwise what it measures undisturbed."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ Part = Callable[..., Measurement | Suspended]
 
 @dataclass(slots=True)
 class Stops(SuspendOnRequest):
-    """Asked to stop once it has looked ``after`` times whether it should."""
+    """Requests a suspension once it has been checked ``after`` times."""
 
     after: float = float("inf")
     looks: int = 0
 
-    def wanted(self, model: Suspendable) -> bool:
+    def is_requested(self, model: Suspendable) -> bool:
         self.looks += 1
         return model.any_rank(self.looks > self.after)
 
@@ -78,7 +78,7 @@ def part(spec: TrialSpec, folder: Path, after: float = float("inf"), resumes: bo
 
 
 def in_parts(spec: TrialSpec, folder: Path, looks: Sequence[float]) -> tuple[list[Suspended], Measurement]:
-    """A trial that is put aside after so many looks each time, and then left to end."""
+    """A trial that is suspended after the given number of checks each time, and then runs to its end."""
     aside: list[Suspended] = []
     for n, after in enumerate(looks):
         one = part(spec, folder, after, resumes=n > 0)
@@ -159,7 +159,7 @@ def test_seconds_put_aside_in_the_validation_are_not_trained_again(make: Any, tm
     looks = 0
 
     class InValidation(Stops):
-        def wanted(self, model: Suspendable) -> bool:
+        def is_requested(self, model: Suspendable) -> bool:
             nonlocal looks
             looks += reported[-1] == "validate"
             return looks > 1

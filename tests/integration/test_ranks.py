@@ -81,7 +81,7 @@ def measured(trial: Any, cfg: dict[str, Any]) -> Measurement:
 def test_several_ranks_measure_what_one_measures(
     backend: TrialBackend, baseline: dict[str, Any], data: int, tensor: int
 ) -> None:
-    """The vocabulary of 257 ids is no multiple of 2: what fills it up must not be scored."""
+    """The vocabulary of 257 ids is not a multiple of 2: the rows that pad it must not be scored."""
     one, several = measured(backend.trial, baseline), measured(split(backend, data, tensor), baseline)
     assert several.val_bpb == pytest.approx(one.val_bpb, rel=1e-5)
     assert several.train_loss_last == pytest.approx(one.train_loss_last, rel=1e-5)
@@ -132,7 +132,7 @@ def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(
     assert end.val_bpb == whole.val_bpb
 
 
-def test_progress_is_told_once_not_by_every_rank(backend: TrialBackend, baseline: dict[str, Any]) -> None:
+def test_progress_is_reported_by_one_rank(backend: TrialBackend, baseline: dict[str, Any]) -> None:
     seen: list[str] = []
     outcome = split(backend, 2, 1).measure(baseline, 0, lambda phase, *_: seen.append(phase))
     assert isinstance(outcome, Measurement)

@@ -1,7 +1,7 @@
-"""A trial that was put aside, on disk: a file of tensors per rank, and a manifest that makes them count.
+"""A suspended trial on disk: a file of tensors per rank, and a manifest that makes them valid.
 
-The tensors are written and synced under names of a new generation first; the manifest then takes the place of the old
-one in a single rename. Killed at any moment, the folder holds the old checkpoint, the new one, or none.
+The tensors are written and synced first, under the names of a new generation; then the manifest replaces the old one in
+a single rename. Killed at any moment, the folder holds the old checkpoint, the new one, or none.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from autoresearch.training.checkpointing.train_state import TrainState
 from autoresearch.trials.spec import TrialSpec
 
 MANIFEST = "checkpoint.json"
-VERSION = 1  # of what the tensors' files hold
+VERSION = 1  # of the content of the tensor files
 
 
 class CheckpointUnusable(Exception):
-    """There is no checkpoint, or none of this trial, or it is damaged."""
+    """There is no checkpoint, or it is of another trial, or it is damaged."""
 
 
 class Manifest(FrozenModel):
-    """What the checkpoint is of, and which files are it."""
+    """Which trial and step the checkpoint is of, and its files."""
 
     version: int
     generation: int
@@ -48,7 +48,7 @@ class Checkpoint:
     spec: TrialSpec
 
     def write(self, rank: int, state: dict[str, Any]) -> None:
-        """Put this rank's tensors on disk, where nobody looks for them yet. Raises ``OSError`` or ``RuntimeError``."""
+        """Write this rank's tensors to disk, not valid before ``commit``. Raises ``OSError`` or ``RuntimeError``."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / self._name(self._next_generation(), rank)
         with path.open("wb") as file:
@@ -57,7 +57,7 @@ class Checkpoint:
             os.fsync(file.fileno())
 
     def commit(self, so_far: TrainState) -> None:
-        """Make what every rank has written the checkpoint. Raises ``OSError``."""
+        """Make the files that every rank has written the checkpoint. Raises ``OSError``."""
         generation = self._next_generation()
         names = [self._name(generation, rank) for rank in range(self.spec.data_parallel * self.spec.tensor_parallel)]
         manifest = Manifest(
@@ -70,7 +70,7 @@ class Checkpoint:
         atomic_write(self.folder / MANIFEST, manifest.model_dump_json().encode())
 
     def tidy(self) -> None:
-        """Remove what is no part of the checkpoint: the one before it, or one that could not be finished."""
+        """Remove files that are not part of the checkpoint: of the one before it, or of an unfinished one."""
         with contextlib.suppress(OSError):
             try:
                 keep = {MANIFEST, *self._manifest().files}
@@ -80,7 +80,7 @@ class Checkpoint:
                 (self.folder / name).unlink()
 
     def read(self, rank: int) -> tuple[TrainState, dict[str, Any]]:
-        """How far the trial had come, and this rank's tensors. Raises ``CheckpointUnusable``."""
+        """The trial's progress and this rank's tensors. Raises ``CheckpointUnusable``."""
         manifest = self._manifest()
         if manifest.version != VERSION:
             raise CheckpointUnusable(f"it is of version {manifest.version}, not {VERSION}")
@@ -115,7 +115,7 @@ class Checkpoint:
 
 
 def identity(spec: TrialSpec) -> str:
-    """Hash of everything that a trial's numbers depend on; how much memory was free is not among it."""
+    """Hash of everything that a trial's numbers depend on, which the free memory is not."""
     return sha256_of(spec.model_copy(update={"memory_limit_bytes": None}))
 
 

@@ -1,7 +1,7 @@
-"""A trial that is put aside when the daemon asks for it, and goes on later.
+"""Suspend a trial on the daemon's request, and resume it from its checkpoint.
 
-The daemon asks by a byte in a pipe that nobody reads: so every rank sees it, a byte that comes early waits, and no
-signal can hit a compiler that the trial has started.
+The request is a byte in a pipe, which is polled and never read: so every rank sees it, a byte that arrives early is not
+lost, and no signal can hit a compiler that the trial has started.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from autoresearch.training.checkpointing.train_state import TrainState
 
 @dataclass(slots=True)
 class SuspendOnRequest:
-    """See ``suspension.Suspender``: a byte in ``suspend_fd`` is the request; with ``resumes`` there is a checkpoint."""
+    """See ``suspension.Suspender``. A byte in ``suspend_fd`` is the request; with ``resumes`` there is a checkpoint."""
 
     checkpoint: Checkpoint
     suspend_fd: int
@@ -29,29 +29,29 @@ class SuspendOnRequest:
     resumed_at: int | None = None
 
     def resume(self, model: Suspendable) -> TrainState:
-        """What cannot be used, on any rank, is as good as none: the trial then begins again."""
+        """Load the checkpoint, or return the initial state if it cannot be used on any one rank."""
         if not self.resumes:
             return TrainState()
-        found: tuple[TrainState, dict[str, Any]] | None = None
+        saved: tuple[TrainState, dict[str, Any]] | None = None
         try:
-            found = self.checkpoint.read(model.rank)
+            saved = self.checkpoint.read(model.rank)
         except CheckpointUnusable as e:
-            print(f"the checkpoint cannot be used, the trial begins again: {e}", file=sys.stderr)
-        if model.any_rank(found is None) or found is None:
+            print(f"the checkpoint cannot be used, the trial starts over: {e}", file=sys.stderr)
+        if model.any_rank(saved is None) or saved is None:
             return TrainState()
-        so_far, state = found
+        so_far, state = saved
         model.load(state)
         self.resumed_at = so_far.step
         return so_far
 
-    def wanted(self, model: Suspendable) -> bool:
-        """Looks without reading: the byte is for every rank."""
+    def is_requested(self, model: Suspendable) -> bool:
+        """Poll without reading: the byte is for every rank."""
         poll = select.poll()
         poll.register(self.suspend_fd, select.POLLIN)
         return model.any_rank(any(events & select.POLLIN for _fd, events in poll.poll(0)))
 
     def suspend(self, model: Suspendable, so_far: TrainState) -> NoReturn:
-        """What cannot be written leaves the checkpoint before it, or none, in place."""
+        """Write a checkpoint; if that fails on any rank, the previous one, if any, stays in place."""
         problem = problem_of(lambda: self.checkpoint.write(model.rank, model.state()))
         if model.any_rank(bool(problem)):
             problem = problem or "another rank could not write its part"
@@ -71,9 +71,13 @@ class SuspendOnRequest:
 
 
 def problem_of(work: Callable[[], object]) -> str:
-    """Why ``work`` could not write, or an empty string; torch has no better name than RuntimeError for a full disk."""
+    """Why ``work`` could not write, or an empty string; torch raises RuntimeError for a full disk."""
     try:
         work()
-    except (OSError, RuntimeError, MemoryError) as e:  # a pause makes no configuration too large
+    except (
+        OSError,
+        RuntimeError,
+        MemoryError,
+    ) as e:  # MemoryError too: suspending must not count against the configuration
         return describe_error(e, 500)
     return ""

@@ -1,4 +1,4 @@
-"""What a running trial asks between two steps: is it to stop here? And what a model must be able to for that."""
+"""The interface by which a running trial checks for suspension between two steps, and what it needs of a model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from autoresearch.training.checkpointing.train_state import TrainState
 
 
 class Suspension(Exception):
-    """Leaves a trial that was put aside; no failure."""
+    """Raised to leave a trial that has been suspended; not a failure."""
 
     def __init__(self, suspended: Suspended) -> None:
-        super().__init__(f"put aside after step {suspended.step}")
+        super().__init__(f"suspended after step {suspended.step}")
         self.suspended = suspended
 
 
 class Suspendable(Protocol):
-    """What can be put aside: a model on one rank or several."""
+    """What can be suspended: a model on one rank or several."""
 
     def state(self) -> dict[str, Any]:
-        """Tensors, in dicts and lists, that ``load`` takes back. They may be the model's own."""
+        """Tensors in dicts and lists, for ``load``. They may share the model's memory."""
         ...
 
     def load(self, state: dict[str, Any]) -> None: ...
 
-    def any_rank(self, yes: bool) -> bool:
-        """Whether any rank says yes; all ranks must ask together."""
+    def any_rank(self, flag: bool) -> bool:
+        """Whether ``flag`` is true on any rank; every rank must call it."""
         ...
 
     @property
@@ -34,29 +34,29 @@ class Suspendable(Protocol):
 
 
 class Suspender(Protocol):
-    """A trial's connection to the daemon's wish to pause."""
+    """Suspends and resumes a trial."""
 
     def resume(self, model: Suspendable) -> TrainState:
-        """Load what was put aside into ``model``; the default ``TrainState`` where the trial begins."""
+        """Load the checkpoint into ``model``; the default ``TrainState`` if the trial starts."""
         ...
 
-    def wanted(self, model: Suspendable) -> bool:
-        """Whether to stop here, the same answer on every rank."""
+    def is_requested(self, model: Suspendable) -> bool:
+        """Whether to suspend now, the same on every rank."""
         ...
 
     def suspend(self, model: Suspendable, so_far: TrainState) -> NoReturn:
-        """Put the trial aside and leave it. Raises ``Suspension``."""
+        """Suspend the trial. Raises ``Suspension``."""
         ...
 
 
 class NeverSuspend:
-    """A trial that is not paused: started by hand, or for a measurement."""
+    """For a trial that cannot be suspended: started by hand, or for a measurement."""
 
     def resume(self, model: Suspendable) -> TrainState:
         return TrainState()
 
-    def wanted(self, model: Suspendable) -> bool:
+    def is_requested(self, model: Suspendable) -> bool:
         return False
 
     def suspend(self, model: Suspendable, so_far: TrainState) -> NoReturn:
-        raise AssertionError("nobody wanted it")
+        raise AssertionError("suspend() without a request")

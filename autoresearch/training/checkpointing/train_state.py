@@ -1,4 +1,4 @@
-"""How far a trial has come, beside its weights and the optimizer's moments: what its rest depends on."""
+"""The state of a trial beside its weights and the optimizer's moments: all that its remaining steps depend on."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from autoresearch.core.values import FrozenModel
 
 
 class TrainState(FrozenModel):
-    """What a trial had reached when it was put aside. The defaults are one that begins.
+    """The progress of a trial when it was suspended. The defaults are those of a trial that starts.
 
-    Nothing here is random: after the initial weights no trial draws a number, and which text a step reads follows from
-    the seed and the step.
+    There is no random state: after the initial weights a trial draws no random numbers, and the text of a step follows
+    from the seed and the step.
     """
 
     step: int = 0
-    trained: bool = False  # the budget is spent: only the validation is left, which begins again
+    trained: bool = False  # the budget is spent: only the validation is left, which starts over
     loss_first: float | None = None
     loss_last: float | None = None
-    warm_fraction: float = 0.0  # of the budget, when the warmup of the learning rate was over
+    warm_fraction: float = 0.0  # of the budget, spent when the learning rate's warmup ended
     train_s: float = 0.0
     val_s: float = 0.0
     peak_bytes: int = 0

@@ -1,8 +1,8 @@
 """Cross-entropy of tied-embedding logits, in chunks: the fp32 logits of a large vocabulary are never held whole.
 
-With GPT-2's 50,257 ids the logits of 16 x 1,024 tokens alone are 3.3 GB in fp32, several times over in plain autograd.
-Here each chunk's logits become their own gradient at once, in the forward pass, so that nothing of them is kept (the
-way of Liger Kernel, arXiv 2410.10989; torch 2.13 has it too, as ``linear_cross_entropy``, older ones do not).
+With GPT-2's 50,257 ids the logits of 16 x 1,024 tokens alone take 3.3 GB in fp32, and plain autograd keeps them several
+times. Here the forward pass turns each chunk's logits into their gradient in place, so that none are kept (as Liger
+Kernel does, arXiv 2410.10989; torch has it from 2.13 on, as ``linear_cross_entropy``).
 """
 
 from __future__ import annotations
@@ -15,30 +15,32 @@ from torch import Tensor
 from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS
 
 
-def mean_nats(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+def mean_nats(hidden: Tensor, weight: Tensor, targets: Tensor, chunk_tokens: int | None = None) -> Tensor:
     """Mean cross-entropy in nats, a differentiable fp32 scalar.
 
     ``hidden`` is ``(n, d_model)``, ``weight`` ``(vocab, d_model)`` of the same type, ``targets`` ``(n,)`` ids.
+    ``chunk_tokens`` is by default as many as fit the device (``CHUNK_ELEMENTS``).
     """
-    return _MeanNats.apply(hidden, weight, targets)  # type: ignore[no-any-return, no-untyped-call]
+    return _MeanNats.apply(hidden, weight, targets, chunk_tokens or default_chunk_tokens(weight))  # type: ignore[no-any-return, no-untyped-call]
 
 
 @torch.no_grad()
-def token_nats(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy ``(n,)`` of each target in fp32; a target of -1 yields a number without meaning."""
-    chunks = zip(_chunks(hidden, weight), _chunks(targets, weight), strict=True)
+def token_nats(hidden: Tensor, weight: Tensor, targets: Tensor, chunk_tokens: int | None = None) -> Tensor:
+    """Cross-entropy ``(n,)`` of each target in fp32; the result for a target of -1 is undefined."""
+    size = chunk_tokens or default_chunk_tokens(weight)
+    chunks = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
     return torch.cat([_nats(_log_probabilities(h, weight), t.clamp_min(0)) for h, t in chunks])
 
 
 class _MeanNats(torch.autograd.Function):
-    """Both gradients are computed with the loss; the backward pass only scales them."""
+    """Computes both gradients together with the loss; the backward pass only scales them."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk_tokens: int) -> Tensor:
         d_hidden = torch.empty_like(hidden)
         d_weight = torch.zeros_like(weight, dtype=torch.float32)
         total = torch.zeros((), device=hidden.device)
-        chunks = (_chunks(x, weight) for x in (hidden, targets, d_hidden))
+        chunks = (torch.split(x, chunk_tokens) for x in (hidden, targets, d_hidden))
         for h, t, d in zip(*chunks, strict=True):
             logp = _log_probabilities(h, weight)
             total += _nats(logp, t).sum()
@@ -54,15 +56,15 @@ class _MeanNats(torch.autograd.Function):
         return total / len(targets)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None, None]:
         scale = upstream[0] / ctx.count
         d_hidden, d_weight = ctx.saved_tensors
-        return d_hidden * scale, d_weight * scale, None
+        return d_hidden * scale, d_weight * scale, None, None
 
 
-def _chunks(rows: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    size = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[weight.device.type] // len(weight))
-    return torch.split(rows, size)
+def default_chunk_tokens(weight: Tensor) -> int:
+    """Tokens whose logits are computed at a time."""
+    return max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[weight.device.type] // len(weight))
 
 
 def _log_probabilities(hidden: Tensor, weight: Tensor) -> Tensor:

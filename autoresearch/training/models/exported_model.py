@@ -1,4 +1,4 @@
-"""The model that an exported script describes, built by Megatron-core on the meta device: names and sizes only."""
+"""The model that an exported script describes, built by Megatron-core on the meta device: names and shapes only."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Weights = dict[str, tuple[int, ...]]
 
 
 def parameter_shapes(arguments: Mapping[str, Any]) -> Weights:
-    """Name and size of every parameter of the GPTModel that ``arguments`` describe, unsplit.
+    """Name and shape of every parameter of the GPTModel that ``arguments`` describe, on one rank.
 
     ``arguments`` are fields of ``TransformerConfig`` with GPTModel's own ``vocab_size``, ``seq_length``,
-    ``position_embedding_type`` and ``share_embeddings_and_output_weights``. Takes no memory for weights. In a process
-    that has joined Megatron's process groups already, these must be of one rank. Raises
-    ``MissingPackage`` without megatron-core, and whatever Megatron raises for arguments that it refuses.
+    ``position_embedding_type`` and ``share_embeddings_and_output_weights``. Allocates no weights. If this process
+    has joined Megatron's process groups already, these must be of one rank. Raises ``MissingPackage`` without
+    megatron-core, and Megatron's own exception for arguments that it refuses.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that Apex and Transformer Engine are optional
+            warnings.simplefilter("ignore")  # warnings that Apex and Transformer Engine are optional
             import torch
             import torch.nn.functional as F
             from megatron.core import parallel_state

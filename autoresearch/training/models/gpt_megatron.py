@@ -1,8 +1,9 @@
-"""The same GPT out of Megatron-core's parts: ``GPTModel`` on one rank or split over several.
+"""The same GPT built from Megatron-core's parts: ``GPTModel`` on one rank or split over several.
 
-With a CUDA device and Transformer Engine it is built of that's layers, which alone can compute in fp8; otherwise, and
-in fp32, of Megatron's own ("local") ones. Torch's attention takes the place of both's: Megatron's insists on CUDA and
-writes out the whole matrix of scores, Transformer Engine's does so where its fused one is not deterministic (GB10).
+With a CUDA device and Transformer Engine it is built from the layers of Transformer Engine, which alone can compute in
+fp8; otherwise, and in fp32, from Megatron's own ("local") ones. Torch's attention replaces both of theirs: Megatron's
+needs CUDA and materialises the whole matrix of scores, and so does Transformer Engine's where its fused one is not
+deterministic (GB10).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # that Apex and Transformer Engine are optional; jit and its own deprecations
+    warnings.simplefilter("ignore")  # warnings that Apex and Transformer Engine are optional; jit; its own deprecations
     from megatron.core.models.gpt import GPTModel
     from megatron.core.models.gpt.gpt_layer_specs import (
         get_gpt_layer_local_spec,
@@ -51,7 +52,7 @@ def has_transformer_engine() -> bool:
 
 @cache
 def transformer_engine_version() -> str | None:
-    """Of what can be imported, not of what is installed under one of its several names."""
+    """The version that is imported: the package is installed under several names. ``None`` if it cannot be."""
     try:
         import transformer_engine.pytorch
     except (ImportError, OSError, RuntimeError):
@@ -95,17 +96,17 @@ def transformer_config(
             bf16=precision != "fp32",
             tensor_model_parallel_size=tensor_parallel,
             deterministic_mode=True,
-            # Or Transformer Engine multiplies by the fp8 weights of the first forward pass for ever: only Megatron's
-            # own schedules tell it that a new batch, and with it new weights, have come.
+            # Otherwise Transformer Engine keeps using the fp8 weights of the first forward pass: only Megatron's own
+            # schedules notify it of a new batch, and so of new weights.
             disable_parameter_transpose_cache=True,
             **fp8,
         )
 
 
 def block_spec(n_layer: int, *, with_transformer_engine: bool) -> TransformerBlockSubmodules:
-    """Transformer Engine's layers, or Megatron's own; torch's attention in both, which is deterministic everywhere.
+    """Transformer Engine's layers or Megatron's own, both with torch's attention, which is deterministic everywhere.
 
-    Megatron's own get torch's LayerNorm: left alone they take what is installed, Transformer Engine's too, and that
+    Megatron's own get torch's LayerNorm: by default they take any that is installed, even Transformer Engine's, which
     runs on CUDA only.
     """
     make = get_gpt_layer_with_transformer_engine_spec if with_transformer_engine else get_gpt_layer_local_spec
@@ -118,10 +119,10 @@ def block_spec(n_layer: int, *, with_transformer_engine: bool) -> TransformerBlo
 
 
 class MegatronGPT(Network):
-    """Megatron-core's GPTModel behind the trainer's interface, this rank's share of it."""
+    """This rank's shard of Megatron-core's GPTModel, behind the trainer's interface."""
 
     def __init__(self, shape: ModelShape, precision: str, device: torch.device, ranks: Ranks, fp8_recipe: str) -> None:
-        """Needs ``ranks.join`` to have been called: Megatron asks its process groups for its share."""
+        """Requires ``join_megatron`` to have been called: Megatron reads its shard from its process groups."""
         super().__init__()
         self.shape = shape
         self.ranks = ranks
@@ -146,7 +147,7 @@ class MegatronGPT(Network):
             )
 
     def initialise(self, seed: int) -> MegatronGPT:
-        """The plain GPT's weights of ``seed``, so that both trainers begin with the same model."""
+        """Copy the plain GPT's weights of ``seed``, so that both trainers start from the same model."""
         plain = GPT.drawn(self.shape, seed, self.embedding.device)
         to_megatron(plain, self.gpt, self.ranks.tensor_rank, self.ranks.tensor)
         return self
@@ -159,7 +160,7 @@ class MegatronGPT(Network):
 
     @property
     def embedding(self) -> Tensor:
-        """This rank's rows of it."""
+        """This rank's rows of the embedding."""
         return self.gpt.embedding.word_embeddings.weight  # type: ignore[no-any-return]
 
     @property
@@ -184,7 +185,7 @@ class MegatronGPT(Network):
         return self._split_nats(self.hidden(inputs, last=targets.shape[1]), targets.clamp_min(0))
 
     def _split_nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Megatron's cross-entropy over a vocabulary whose logits are split; what only fills it up is left out."""
+        """Megatron's cross-entropy over a split vocabulary, without the rows that only pad it."""
         logits, _ = self.gpt.output_layer(hidden, weight=self.embedding)
         rows = logits.shape[-1]
         own = max(0, min(rows, self.shape.vocab - self.ranks.tensor_rank * rows))

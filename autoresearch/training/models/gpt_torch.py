@@ -50,7 +50,7 @@ class Block(nn.Module):
 
 
 class GPT(Network):
-    """The GPT that trainer ``torch`` trains, and whose initial weights every trainer begins with."""
+    """The GPT of trainer ``torch``, whose initial weights every trainer starts from."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class GPT(Network):
 
     @classmethod
     def drawn(cls, shape: ModelShape, seed: int, device: torch.device) -> GPT:
-        """A GPT with the initial weights of ``seed``, built where it will be: torch's own initialisation is skipped."""
+        """A GPT with the initial weights of ``seed``, built on ``device`` without torch's own initialisation."""
         with torch.device("meta"):
             empty = cls(shape)
         return empty.to_empty(device=device).initialise(seed)

@@ -1,4 +1,4 @@
-"""What the trainer needs of a GPT, whoever computes it: hidden states, and from them the cross-entropy."""
+"""The interface of a GPT for any trainer: hidden states, and the cross-entropy computed from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoresearch.trials.model_shape import ModelShape
 
 
 class Network(nn.Module, ABC):
-    """A GPT with tied embeddings. Its kinds are ``gpt_torch.GPT`` and ``gpt_megatron.MegatronGPT``."""
+    """A GPT with tied embeddings: ``gpt_torch.GPT`` or ``gpt_megatron.MegatronGPT``."""
 
     shape: ModelShape
 
@@ -24,15 +24,15 @@ class Network(nn.Module, ABC):
     @property
     @abstractmethod
     def embedding(self) -> Tensor:
-        """The embedding ``(vocab, d_model)``, which is the output layer as well."""
+        """The embedding ``(vocab, d_model)``, which is also the weight of the output layer."""
 
     @property
     @abstractmethod
     def layers(self) -> nn.ModuleList:
-        """The transformer layers: what is worth compiling."""
+        """The transformer layers, which are the modules worth compiling."""
 
     def split_weights(self) -> list[bool]:
-        """For each of ``parameters()``, whether tensor-parallel ranks hold a share of it rather than all."""
+        """For each of ``parameters()``, whether a tensor-parallel rank holds a shard of it instead of all."""
         return [False for _ in self.parameters()]
 
     def forward(self, ids: Tensor, last: int | None = None) -> Tensor:
@@ -46,6 +46,6 @@ class Network(nn.Module, ABC):
 
     @torch.no_grad()
     def token_nats(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy ``(batch, k)`` of the last k positions; a target of -1 yields a number without meaning."""
+        """Cross-entropy ``(batch, k)`` of the last k positions; the result for a target of -1 is undefined."""
         hidden = self.hidden(inputs, last=targets.shape[1])
         return cross_entropy.token_nats(hidden.flatten(0, 1), self.embedding, targets.flatten()).view(targets.shape)

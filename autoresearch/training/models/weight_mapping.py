@@ -1,4 +1,4 @@
-"""Which weight of ``gpt_torch.GPT`` is which of Megatron-core's GPTModel: the one mapping, used in both directions.
+"""The mapping between the weights of ``gpt_torch.GPT`` and of Megatron-core's GPTModel, used in both directions.
 
 Megatron keeps query, key and value rows together per head (``[head, 3, head_dim]``) where the plain GPT has all queries
 first (``[3, head, head_dim]``), splits matrices over tensor-parallel ranks, and with Transformer Engine fuses each
@@ -20,9 +20,9 @@ Permute = Callable[[Tensor, int], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one weight of the plain GPT lives in Megatron's, which ``split`` dimension is shared out over ranks."""
+    """Where one weight of the plain GPT is in Megatron's; dimension ``split`` is divided among tensor ranks."""
 
-    names: tuple[str, ...]  # with the local spec, with Transformer Engine's
+    names: tuple[str, ...]  # with the local spec, and with Transformer Engine's if it differs
     split: int | None = None
     is_qkv: bool = False
 
@@ -46,7 +46,7 @@ IN_LAYER = {
 
 
 def place_of(name: str) -> Place:
-    """Where the plain GPT's weight ``name`` lives in Megatron's."""
+    """Where the plain GPT's weight ``name`` is in Megatron's."""
     if name in OUTSIDE_LAYERS:
         return OUTSIDE_LAYERS[name]
     _blocks, index, rest = name.split(".", 2)
@@ -56,10 +56,10 @@ def place_of(name: str) -> Place:
 
 @torch.no_grad()
 def to_megatron(gpt: GPT, megatron: nn.Module, rank: int = 0, ranks: int = 1) -> None:
-    """Copy every weight of ``gpt`` into ``megatron``, or the share of tensor-parallel rank ``rank`` of ``ranks``.
+    """Copy every weight of ``gpt`` into ``megatron``, or the shard of tensor-parallel rank ``rank`` of ``ranks``.
 
-    Rows of Megatron's embedding beyond the vocabulary, which only fill it up to a multiple of ``ranks``, become zero.
-    Raises ``ValueError`` if a weight of either is left over.
+    Rows of Megatron's embedding beyond the vocabulary, which only pad it to a multiple of ``ranks``, become zero.
+    Raises ``ValueError`` if a weight of either model has no counterpart.
     """
     theirs = dict(megatron.named_parameters())
     for name, ours in gpt.named_parameters():
@@ -80,7 +80,7 @@ def to_megatron(gpt: GPT, megatron: nn.Module, rank: int = 0, ranks: int = 1) ->
 
 @torch.no_grad()
 def from_megatron(megatron: nn.Module, gpt: GPT) -> None:
-    """Copy the weights of a ``megatron`` that is not split into ``gpt``."""
+    """Copy the weights of an unsplit ``megatron`` into ``gpt``."""
     theirs = dict(megatron.named_parameters())
     for name, ours in gpt.named_parameters():
         place = place_of(name)
@@ -89,7 +89,7 @@ def from_megatron(megatron: nn.Module, gpt: GPT) -> None:
 
 
 def split_names(gpt_names: list[str], megatron: nn.Module) -> set[str]:
-    """Megatron's names of the weights that tensor-parallel ranks share out."""
+    """Megatron's names of the weights that are divided among tensor ranks."""
     theirs = dict(megatron.named_parameters())
     places = [place_of(name) for name in gpt_names]
     return {_name_among(place, theirs) for place in places if place.split is not None}

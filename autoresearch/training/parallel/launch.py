@@ -1,9 +1,9 @@
-"""Several ranks for one trial: forks of the trial's process, or the processes that torchrun started.
+"""Run one trial on several ranks, each a fork of the trial's process.
 
-``torchrun --nproc-per-node 2 -m autoresearch.training.torchrun SPEC.json`` trains one trial by hand, over several
-machines too, and prints its outcome. The daemon forks its ranks itself instead: they find everything imported, need no
-port to meet at, and which of them failed first is known for certain (docs/decisions.md). Either way a rank learns who
-it is from torchrun's environment variables, and when one fails the rest are ended and the trial has failed.
+By hand, ``torchrun --nproc-per-node 2 -m autoresearch.training.torchrun SPEC.json`` runs one trial, over several
+machines too, and prints its outcome. A trial of the daemon forks its ranks instead: everything is imported already, no
+port is needed for the rendezvous, and it is certain which rank failed first (docs/decisions.md). In both cases a rank
+reads its number from torchrun's environment variables, and when one fails the others are killed and the trial fails.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ MAX_MESSAGE_BYTES = 1 << 16
 
 
 def run_forked(spec: TrialSpec, run_rank: RunRank, send: Send) -> Message:
-    """Fork ``data_parallel * tensor_parallel`` ranks; the first one's outcome, or the first failure of any."""
+    """Fork ``data_parallel * tensor_parallel`` ranks; rank 0's final message, or the first failure of any rank."""
     world = spec.data_parallel * spec.tensor_parallel
     with tempfile.TemporaryDirectory(prefix="autoresearch-ranks-") as folder:
-        ranks: dict[int, tuple[int, int]] = {}  # pid -> (rank, pipe with its outcome)
+        ranks: dict[int, tuple[int, int]] = {}  # pid -> (rank, pipe with its final message)
         try:
             for rank in range(world):
                 pid, pipe = _fork(rank, world, Path(folder) / "store", spec, run_rank, send)
@@ -40,18 +40,18 @@ def run_forked(spec: TrialSpec, run_rank: RunRank, send: Send) -> Message:
 
 
 def _fork(rank: int, world: int, store: Path, spec: TrialSpec, run_rank: RunRank, send: Send) -> tuple[int, int]:
-    ours, theirs = os.pipe()
+    parent_end, child_end = os.pipe()
     parent = os.getpid()
     pid = os.fork()
     if pid:
-        os.close(theirs)
-        return pid, ours
+        os.close(child_end)
+        return pid, parent_end
     code = 1
     try:
         die_with_parent(parent)
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), STORE: str(store)}
         message = run_rank(spec, send if rank == 0 else lambda _: None)
-        os.write(theirs, json.dumps(message).encode()[:MAX_MESSAGE_BYTES])
+        os.write(child_end, json.dumps(message).encode()[:MAX_MESSAGE_BYTES])
         code = 0 if SUCCEEDED & message.keys() else 1
     finally:
         os._exit(code)
@@ -84,8 +84,8 @@ def _read(pipe: int) -> Message:
 
 
 def _failed(cause: Cause, rank: int, code: int) -> Message:
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code} and without an answer"
-    return {FAILED: Failure(cause=cause, detail=f"rank {rank} {how}").model_dump(mode="json")}
+    end = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code} and without an answer"
+    return {FAILED: Failure(cause=cause, detail=f"rank {rank} {end}").model_dump(mode="json")}
 
 
 def _end(pid: int) -> None:
@@ -93,4 +93,4 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     except (ProcessLookupError, ChildProcessError):
-        pass  # it has ended before and was waited for
+        pass  # it has ended and was waited for already

@@ -19,7 +19,7 @@ from autoresearch.training.parallel.processes import STORE
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """How many ranks there are and which this is. Only a world of more than one communicates."""
+    """The numbers of data and tensor ranks, and which of them this process is. A world of one does not communicate."""
 
     data: int = 1
     tensor: int = 1
@@ -27,11 +27,11 @@ class Ranks:
     tensor_rank: int = 0
     data_group: Any = None
     tensor_group: Any = None
-    hosts: Any = None  # all ranks, by way of the host: what they tell each other there waits for no device
+    hosts: Any = None  # a gloo group of all ranks, which communicates without waiting for a device
 
     @property
     def index(self) -> int:
-        """This rank's place among all of them."""
+        """This rank's number among all ranks."""
         return self.data_rank * self.tensor + self.tensor_rank
 
     @property
@@ -52,15 +52,17 @@ class Ranks:
             torch._foreach_div_(list(tensors), self.data)
 
     def norm(self, gradients: Sequence[Tensor], split: Sequence[bool]) -> Tensor:
-        """L2 norm of all gradients together; those that are ``split`` over tensor ranks count on each of them."""
+        """The global L2 norm. Gradients that are ``split`` over tensor ranks are summed over those ranks."""
         norms = torch._foreach_norm(list(gradients))
         if self.tensor == 1:
             # torch.nn.utils.get_total_norm computes the same bits and takes half as long again: it groups by device.
             return torch.linalg.vector_norm(torch.stack(norms))  # type: ignore[no-any-return]
-        here = torch.stack([n for n, is_split in zip(norms, split, strict=True) if is_split]).square().sum()
-        everywhere = torch.stack([n for n, is_split in zip(norms, split, strict=True) if not is_split]).square().sum()
-        dist.all_reduce(here, group=self.tensor_group)
-        return (here + everywhere).sqrt()
+        split_squares = torch.stack([n for n, is_split in zip(norms, split, strict=True) if is_split]).square().sum()
+        shared_squares = (
+            torch.stack([n for n, is_split in zip(norms, split, strict=True) if not is_split]).square().sum()
+        )
+        dist.all_reduce(split_squares, group=self.tensor_group)
+        return (split_squares + shared_squares).sqrt()
 
     def sum_over_ranks(self, values: Sequence[float]) -> list[float]:
         """Sums over the data ranks, in float64."""
@@ -71,26 +73,26 @@ class Ranks:
         dist.all_reduce(sums, group=self.data_group)
         return sums.tolist()
 
-    def any_rank(self, yes: bool) -> bool:
-        """Whether any rank says yes. All ranks must ask, and each hears the same."""
+    def any_rank(self, flag: bool) -> bool:
+        """Whether ``flag`` is true on any rank. Every rank must call it, and gets the same result."""
         if self.world == 1:
-            return yes
-        said = torch.tensor([yes], dtype=torch.int32)
-        dist.all_reduce(said, dist.ReduceOp.MAX, group=self.hosts)
-        return bool(said.item())
+            return flag
+        flags = torch.tensor([flag], dtype=torch.int32)
+        dist.all_reduce(flags, dist.ReduceOp.MAX, group=self.hosts)
+        return bool(flags.item())
 
 
 def join_megatron(data: int, tensor: int, seed: int, device: torch.device) -> Ranks:
     """Set up torch.distributed and Megatron's process groups for this process, one of ``data * tensor``.
 
-    A world of one needs no port: its store is a table in memory. Otherwise torchrun's environment says who is who.
+    A world of one needs no port: its store is in memory. Otherwise the rank is read from torchrun's environment.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from megatron.core import parallel_state, tensor_parallel
 
     _init_process_group(data * tensor, device)
-    if not parallel_state.model_parallel_is_initialized():  # a process has one set of groups, whatever it trains
+    if not parallel_state.model_parallel_is_initialized():  # a process has one set of groups for all its trials
         parallel_state.initialize_model_parallel(tensor_model_parallel_size=tensor, create_gloo_process_groups=False)
     if device.type == "cuda":
         tensor_parallel.model_parallel_cuda_manual_seed(seed)

@@ -1,6 +1,6 @@
-"""Whether torch.compile pays: decided once per run from measured times, and the same for every trial of the run.
+"""Measure what torch.compile would save, once per run: every trial of a run is compiled, or none is.
 
-The same for every trial because compiled layers round differently: a candidate and its baseline must be computed alike.
+Compiled layers round differently, and a candidate must be computed as its baseline is.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from autoresearch.training.build import build_model
 from autoresearch.trials.compile_decision import CompileTimes, compiling_could_pay, steps_of
 from autoresearch.trials.spec import TrialSpec
 
-ROUNDS, STEPS_A_ROUND = 3, 3  # the fastest round counts: what else the machine does must not look like a slow step
+ROUNDS, STEPS_PER_ROUND = 3, 3  # the fastest round counts: other processes can only slow a step down
 
 
 def measure(spec: TrialSpec) -> CompileTimes:
-    """Time the spec's configuration here, in a process of its own, as far as it could matter."""
+    """Time the spec's configuration without compiled layers, and with them if compiling could save time."""
     eager_s, _ = _step_and_warm_up(spec.model_copy(update={"compiled": False}))
     if not compiling_could_pay(eager_s, steps_of(spec, eager_s)):
         return CompileTimes(eager_step_s=eager_s)
@@ -27,7 +27,7 @@ def measure(spec: TrialSpec) -> CompileTimes:
 
 
 def _step_and_warm_up(spec: TrialSpec) -> tuple[float, float]:
-    """Seconds of one step and of the warm-up before the first."""
+    """Seconds of one step, and of the warm-up before the first step."""
     corpus = Corpus.open(Path(spec.corpus))
     stream = batches(corpus.split("train"), spec.seed, int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]))
     model = build_model(spec, corpus.vocab)
@@ -35,10 +35,10 @@ def _step_and_warm_up(spec: TrialSpec) -> tuple[float, float]:
     model.warm_up(next(stream))
     warm_up_s = time.monotonic() - began
     rounds_s = []
-    for _ in range(1 + ROUNDS):  # and one before, in which the optimizer makes its moments
+    for _ in range(1 + ROUNDS):  # and one before, in which the optimizer allocates its moments
         began = time.monotonic()
-        for _ in range(STEPS_A_ROUND):
+        for _ in range(STEPS_PER_ROUND):
             model.step(next(stream), 0.0)
         model.losses(wait_for_all=True)
         rounds_s.append(time.monotonic() - began)
-    return min(rounds_s[1:]) / STEPS_A_ROUND, warm_up_s
+    return min(rounds_s[1:]) / STEPS_PER_ROUND, warm_up_s

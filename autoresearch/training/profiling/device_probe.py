@@ -1,4 +1,4 @@
-"""What the machine offers a trial. Runs in a forked child, so that the daemon never holds a CUDA context."""
+"""Describe the device that trials run on. Runs in a forked child, so that the daemon never holds a CUDA context."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from autoresearch.training.build import import_function
 from autoresearch.trials.spec import Device
 from autoresearch.trials.trainers import TRAINERS
 
-ARITHMETIC = "2"  # of our own trainer: raised with every change that changes what a trial computes
+ARITHMETIC = "2"  # version of our trainer: raised with every change of what a trial computes
 FP8_CAPABILITY = (8, 9)
 
 
-def probe(wanted: str, trainer: str) -> Device:
-    """Look at the device called ``wanted`` ("auto", "cpu", "cuda"). Raises ``ValueError`` if it is not there."""
+def probe(requested: str, trainer: str) -> Device:
+    """Describe the device ``requested`` ("auto", "cpu", "cuda"). Raises ``ValueError`` if there is none."""
     has_cuda = torch.cuda.is_available()
-    if wanted == "cuda" and not has_cuda:
-        raise ValueError("device cuda is not there: torch sees no CUDA device")
+    if requested == "cuda" and not has_cuda:
+        raise ValueError("device cuda is not available: torch sees no CUDA device")
     versions = {"torch": str(torch.__version__), "arithmetic": ARITHMETIC, **package_versions(trainer)}
-    if wanted == "cpu" or not has_cuda:
+    if requested == "cpu" or not has_cuda:
         without = {"fp8": "it needs a CUDA device"}
         return Device(
             device="cpu",
@@ -43,7 +43,7 @@ def probe(wanted: str, trainer: str) -> Device:
         precisions = (*precisions, "fp8")
     free: int | None = torch.cuda.mem_get_info()[0]
     if torch.cuda.get_device_properties(torch.cuda.current_device()).is_integrated:
-        free = None  # unified memory: only the host's MemAvailable is true there
+        free = None  # unified memory: only the host's MemAvailable counts
     kind = torch.cuda.get_device_name()
     versions["cuda"] = str(torch.version.cuda)
     return Device(
@@ -58,9 +58,9 @@ def probe(wanted: str, trainer: str) -> Device:
 
 
 def _uuids() -> tuple[str, ...]:
-    """By which NVML, which knows nothing of CUDA_VISIBLE_DEVICES, calls the GPUs that torch sees."""
-    found = [getattr(torch.cuda.get_device_properties(n), "uuid", None) for n in range(torch.cuda.device_count())]
-    return () if None in found else tuple(f"GPU-{uuid}" for uuid in found)
+    """NVML's names of the GPUs that torch sees: NVML ignores CUDA_VISIBLE_DEVICES."""
+    uuids = [getattr(torch.cuda.get_device_properties(n), "uuid", None) for n in range(torch.cuda.device_count())]
+    return () if None in uuids else tuple(f"GPU-{uuid}" for uuid in uuids)
 
 
 def package_versions(trainer: str) -> dict[str, str]:

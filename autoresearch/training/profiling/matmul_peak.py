@@ -1,8 +1,8 @@
-"""The device's dense matmul peak as measured here and now: what MFU is a fraction of.
+"""The measured peak of dense matrix products on this device: the denominator of MFU.
 
-A data sheet's peak assumes clocks and power that a desk or a shared node may not give; a large square product on this
-very device is what a model could reach at best. The operands are random: on zeros a GPU draws less power and clocks
-higher, which no training does.
+A data sheet's peak assumes clocks and power that a desktop or a shared node may not provide; a large square product on
+this device is the most that a model could reach. The operands are random: on zeros a GPU draws less power and clocks
+higher than in training.
 """
 
 from __future__ import annotations
@@ -12,25 +12,37 @@ from collections.abc import Callable
 
 import torch
 
-CUDA_SIZE = 8192  # large enough that launch and edges do not count: 1.1 TFLOP a product
+CUDA_SIZE = 8192  # large enough that launch and edge effects are negligible: 1.1 TFLOP per product
 CPU_SIZE = 1024
-CUDA_PRODUCTS = 5  # timed together: the clock of CUDA events then has milliseconds to measure
-MIN_REPEATS, MIN_S = 10, 1.0  # long enough for a moment in which nothing else wants the cores
-MAX_S = 20.0  # a slow device has shown what it can after fewer repeats
+CUDA_PRODUCTS = 5  # timed together, so that CUDA events measure milliseconds
+MIN_REPEATS, MIN_S = 10, 1.0  # long enough for a moment without other load
+MAX_S = 20.0  # a slow device needs fewer repeats
+
+# a function that computes one product -> its seconds
+TimeProduct = Callable[[Callable[[], object]], float]
 
 
-def matmul_flops_per_s(device: torch.device, precision: str, size: int | None = None) -> float:
-    """The best of several square products, in FLOP/s (2 n^3 a product), in ``fp32``, ``bf16`` or ``fp8``.
+def matmul_flops_per_s(
+    device: torch.device,
+    precision: str,
+    size: int | None = None,
+    *,
+    min_s: float = MIN_S,
+    max_s: float = MAX_S,
+    time_product: TimeProduct | None = None,
+) -> float:
+    """The fastest of several square products, in FLOP/s (2 n^3 per product), in ``fp32``, ``bf16`` or ``fp8``.
 
     fp32 uses TF32 only where the trainer has allowed it. fp8 multiplies e4m3 by e4m3 into bf16, scaled by tensor.
-    Raises ``RuntimeError`` where the device or this torch cannot.
+    Repeats for ``min_s`` to ``max_s`` seconds; ``time_product`` returns the seconds of one product. Raises
+    ``RuntimeError`` where the device or this torch cannot compute it.
     """
     n = size or (CUDA_SIZE if device.type == "cuda" else CPU_SIZE)
     multiply = _product(device, precision, n)
-    timed = _timed_on_cuda if device.type == "cuda" else _timed_on_cpu
+    timed = time_product or (_timed_on_cuda if device.type == "cuda" else _timed_on_cpu)
     timed(multiply)  # picks kernels, wakes threads, raises clocks
     began, taken_s = time.monotonic(), [timed(multiply)]
-    while (passed_s := time.monotonic() - began) < MAX_S and (passed_s < MIN_S or len(taken_s) < MIN_REPEATS):
+    while (passed_s := time.monotonic() - began) < max_s and (passed_s < min_s or len(taken_s) < MIN_REPEATS):
         taken_s.append(timed(multiply))
     return 2 * n**3 / min(taken_s)
 

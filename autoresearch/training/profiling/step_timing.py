@@ -1,9 +1,9 @@
 """How fast one configuration trains: optimizer steps on random tokens and on the real corpus, in alternating blocks.
 
-Both kinds do the same work on the device, so what the real one takes longer is the data path's cost. The random tokens
-are drawn with the corpus's own frequencies, and their batches are made before the clock runs: then neither the
-embedding's gradient nor the host differ in anything but the data path. Blocks alternate and change their order each
-round, so that a machine that warms up or slows down does it to both alike; medians over the rounds are what counts.
+Both kinds do the same work on the device, so the extra time of the real one is the cost of the data path. The random
+tokens are drawn with the corpus's own frequencies, and their batches are made before the clock runs: so the two kinds
+differ in the data path only, and not in the embedding's gradient. Blocks alternate and change their order each round,
+so that a machine that warms up or slows down affects both alike; the results are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from autoresearch.training.train import LossTracker, Model, Report
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
 
-WARM_STEPS = 2  # of each kind, before the clock runs: thread pools, allocators and caches settle
-RANDOM_BATCHES = 8  # made beforehand and repeated: enough not to train on one, few enough to cost no memory
-RANDOM_STREAM = 2  # keeps this random stream apart from the data order's and the initialisation's
-LR = 0.0  # an update by nothing costs what any update costs, and no loss can explode
+WARM_STEPS = 2  # of each kind, before the clock runs, for thread pools, allocators and caches
+RANDOM_BATCHES = 8  # made beforehand and repeated: more than one, few enough to take little memory
+RANDOM_STREAM = 2  # separates this random stream from those of the data order and the initialisation
+LR = 0.0  # such an update takes as long as any other, and the loss cannot diverge
 REPORT_EVERY_S = 0.1
-MIN_ENERGY_S = 2.0  # NVML's counter moves up to ten times a second: over less, its steps are more than a few per cent
+MIN_ENERGY_S = (
+    2.0  # NVML's counter is updated up to ten times a second: in less time the error is more than a few per cent
+)
 
-ReadEnergy = Callable[[], float | None]  # joules since some fixed moment, or None where nobody counts them
+ReadEnergy = Callable[[], float | None]  # joules since some fixed moment, or None without a counter
 
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Runs blocks of steps and keeps what they took, in seconds per step, by kind."""
+    """Runs blocks of steps and keeps their seconds per step, by kind."""
 
     model: Model
     report: Report
@@ -47,59 +49,70 @@ class Stopwatch:
     losses: LossTracker = field(default_factory=LossTracker)
     done: int = 0
     reported: float = 0.0
+    report_every_s: float = REPORT_EVERY_S
 
     def block(self, kind: str, steps: int) -> None:
-        """From the first batch until the device has done the last step. Raises ``NonFiniteLossError``."""
-        making_s = 0.0
+        """Time ``steps`` steps, until the device has finished the last one. Raises ``NonFiniteLossError``."""
+        batches_s = 0.0
         began = time.perf_counter()
         for _ in range(steps):
-            asked = time.perf_counter()
+            batch_began = time.perf_counter()
             batch = next(self.sources[kind])
-            making_s += time.perf_counter() - asked
+            batches_s += time.perf_counter() - batch_began
             self.model.step(batch, LR)
             self.losses.add(self.model.losses())
-            self._say(kind)
+            self._report_progress(kind)
         self.losses.add(self.model.losses(wait_for_all=True))
         self.step_s[kind].append((time.perf_counter() - began) / steps)
-        self.batch_s[kind].append(making_s / steps)
+        self.batch_s[kind].append(batches_s / steps)
 
-    def forget(self) -> None:
-        """What came before was the warm-up."""
+    def reset(self) -> None:
+        """Drop the times of the warm-up."""
         for seconds in (*self.step_s.values(), *self.batch_s.values()):
             seconds.clear()
 
-    def _say(self, kind: str) -> None:
+    def _report_progress(self, kind: str) -> None:
         self.done += 1
         now = time.monotonic()
-        if now - self.reported >= REPORT_EVERY_S:
+        if now - self.reported >= self.report_every_s:
             self.report(f"{kind} tokens", min(1.0, self.done / self.total_steps), self.done, None)
             self.reported = now
 
 
 def measure_speed(
-    spec: TrialSpec, corpus: Corpus, model: Model, timing: Timing, report: Report, read_energy: ReadEnergy
+    spec: TrialSpec,
+    corpus: Corpus,
+    model: Model,
+    timing: Timing,
+    report: Report,
+    read_energy: ReadEnergy,
+    *,
+    min_energy_s: float = MIN_ENERGY_S,
+    report_every_s: float = REPORT_EVERY_S,
 ) -> Speed:
-    """Time ``timing.steps`` optimizer steps on random tokens and as many on the corpus, as a trial makes them.
+    """Time ``timing.steps`` optimizer steps of a trial on random tokens, and as many on the corpus.
 
-    Raises ``NonFiniteLossError``, and ``ValueError`` for a training split that is shorter than one sequence.
+    Energy is left out if the steps take less than ``min_energy_s``. Raises ``NonFiniteLossError``, and ``ValueError``
+    for a training split that is shorter than one sequence.
     """
     batch_size, seq_len = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"])
     tokens = corpus.split("train")
     real = batches(tokens, spec.seed, batch_size, seq_len)
     model.warm_up(next(real))
     random = itertools.cycle(random_batches(tokens, spec.seed, batch_size, seq_len))
-    watch = Stopwatch(model, report, 2 * (WARM_STEPS + timing.steps), {"random": random, "real": real})
-    watch.block("random", WARM_STEPS)
-    watch.block("real", WARM_STEPS)
-    watch.forget()
+    stopwatch = Stopwatch(model, report, 2 * (WARM_STEPS + timing.steps), {"random": random, "real": real})
+    stopwatch.report_every_s = report_every_s
+    stopwatch.block("random", WARM_STEPS)
+    stopwatch.block("real", WARM_STEPS)
+    stopwatch.reset()
     energy_before, began = read_energy(), time.perf_counter()
     for number, steps in enumerate(timing.blocks):
         for kind in ("random", "real") if number % 2 == 0 else ("real", "random"):
-            watch.block(kind, steps)
+            stopwatch.block(kind, steps)
     wall_s, energy_after = time.perf_counter() - began, read_energy()
     shape = ModelShape.of(spec.cfg, corpus.vocab)
-    speed = summarise(watch, timing.steps, batch_size * seq_len, shape.flops_per_token)
-    if energy_before is None or energy_after is None or energy_after <= energy_before or wall_s < MIN_ENERGY_S:
+    speed = summarise(stopwatch, timing.steps, batch_size * seq_len, shape.flops_per_token)
+    if energy_before is None or energy_after is None or energy_after <= energy_before or wall_s < min_energy_s:
         return speed
     energy_j = energy_after - energy_before
     per_joule = 2 * timing.steps * batch_size * seq_len / energy_j
@@ -107,15 +120,15 @@ def measure_speed(
 
 
 def random_batches(tokens: NDArray[np.integer], seed: int, batch_size: int, seq_len: int) -> list[NDArray[np.int64]]:
-    """``RANDOM_BATCHES`` batches ``(batch_size, seq_len + 1)`` of single tokens drawn from all over ``tokens``."""
+    """``RANDOM_BATCHES`` batches ``(batch_size, seq_len + 1)`` of single tokens drawn from all of ``tokens``."""
     rng = np.random.Generator(np.random.PCG64([seed, RANDOM_STREAM]))
     places = rng.integers(0, len(tokens), (RANDOM_BATCHES, batch_size, seq_len + 1))
     return list(tokens[places].astype(np.int64))
 
 
-def summarise(watch: Stopwatch, steps: int, tokens_per_step: int, flops_per_token: int) -> Speed:
-    """The rounds of both kinds as one result; the data path's cost is compared within each round."""
-    random_s, real_s = watch.step_s["random"], watch.step_s["real"]
+def summarise(stopwatch: Stopwatch, steps: int, tokens_per_step: int, flops_per_token: int) -> Speed:
+    """The rounds of both kinds as one result; the cost of the data path is computed within each round."""
+    random_s, real_s = stopwatch.step_s["random"], stopwatch.step_s["real"]
     random, real = statistics.median(random_s), statistics.median(real_s)
     fractions = [1 - at_random / with_text for at_random, with_text in zip(random_s, real_s, strict=True)]
     return Speed(
@@ -126,10 +139,10 @@ def summarise(watch: Stopwatch, steps: int, tokens_per_step: int, flops_per_toke
         real_step_ms=1000 * real,
         data_path_frac=statistics.median(fractions),
         data_path_spread=(max(fractions) - min(fractions)) / 2,
-        batch_ms=1000 * statistics.median(watch.batch_s["real"]),
+        batch_ms=1000 * statistics.median(stopwatch.batch_s["real"]),
         random_rounds_ms=tuple(1000 * s for s in random_s),
         real_rounds_ms=tuple(1000 * s for s in real_s),
         flops_per_token=flops_per_token,
-        peak_bytes=watch.model.peak_bytes(),
-        device=watch.model.device_name,
+        peak_bytes=stopwatch.model.peak_bytes(),
+        device=stopwatch.model.device_name,
     )

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoresearch.data import corpus as corpus_module
 from autoresearch.data.corpus import SPLITS, Corpus, Manifest
 from autoresearch.data.prepare import prepare
 from autoresearch.data.sources import Document, Sources
@@ -276,21 +275,23 @@ class TestAnExistingDirectory:
     def test_the_data_of_the_user_is_never_touched(self, tmp_path: Path) -> None:
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter1.txt").write_text("years of work")
-        with pytest.raises(CorpusError, match=r"thesis is not empty and no whole corpus, so it is left alone"):
+        with pytest.raises(
+            CorpusError, match=r"thesis is not empty and does not hold a complete corpus, so nothing is written"
+        ):
             make(tmp_path / "thesis", documents())
-        with pytest.raises(CorpusError, match=r"left alone"):
+        with pytest.raises(CorpusError, match=r"nothing is written"):
             make(tmp_path / "thesis" / "chapter1.txt", documents())
         assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "years of work"
 
     def test_a_damaged_corpus_is_not_taken_for_the_same(self, tmp_path: Path) -> None:
         make(tmp_path / "c", documents())
         flip_a_byte(tmp_path / "c" / "test.bin")
-        with pytest.raises(CorpusError, match=r"left alone: .*test\.bin: sha256: expected"):
+        with pytest.raises(CorpusError, match=r"nothing is written: .*test\.bin: sha256: expected"):
             make(tmp_path / "c", documents())
 
     def test_a_place_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(CorpusError, match=r"cannot write the corpus .*file/sub/c: Not a directory"):
+        with pytest.raises(CorpusError, match=r"cannot write the corpus to .*file/sub/c: Not a directory"):
             make(tmp_path / "file" / "sub" / "c", documents())
 
     def test_one_that_appears_meanwhile_is_not_overwritten(self, tmp_path: Path) -> None:
@@ -298,7 +299,7 @@ class TestAnExistingDirectory:
             if stage == "encode test" and not (tmp_path / "c").exists():
                 make(tmp_path / "c", documents(200))
 
-        with pytest.raises(CorpusError, match=r"cannot write the corpus .*not empty"):
+        with pytest.raises(CorpusError, match=r"cannot write the corpus to .*not empty"):
             make(tmp_path / "c", documents(), progress=other_process)
         assert Corpus.open(tmp_path / "c", verify=True).manifest.source.documents == 200
 
@@ -360,14 +361,13 @@ class TestDamaged:
         with pytest.raises(CorpusError, match=r"val\.bin: sha256: expected [0-9a-f]{64}, got [0-9a-f]{64}"):
             Corpus.open(path, verify=True)
 
-    def test_verifying_tells_how_far_it_is(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A large corpus takes longer than a service manager waits in silence."""
-        monkeypatch.setattr(corpus_module, "CHECKED_BYTES", 4096)
-        told: list[tuple[str, float]] = []
-        Corpus.open(path, verify=True, progress=lambda *how: told.append(how))
-        fractions = [fraction for _, fraction in told]
-        assert {stage for stage, _ in told} == {"checking the corpus"}
-        assert len(told) > 3
+    def test_verifying_reports_its_progress(self, path: Path) -> None:
+        """A large corpus takes longer than a service manager waits without a notification."""
+        reported: list[tuple[str, float]] = []
+        Corpus.open(path, verify=True, progress=lambda *how: reported.append(how), chunk_bytes=4096)
+        fractions = [fraction for _, fraction in reported]
+        assert {stage for stage, _ in reported} == {"checking the corpus"}
+        assert len(reported) > 3
         assert fractions == sorted(fractions)
         assert fractions[-1] == 1.0
 
@@ -418,17 +418,17 @@ class TestSettings:
             make(tmp_path / "c", documents(), fractions=fractions)
 
     def test_progress_goes_through_the_stages_and_ends_each(self, tmp_path: Path) -> None:
-        told: list[tuple[str, float]] = []
+        reported: list[tuple[str, float]] = []
         make(
             tmp_path / "c",
             documents(),
             TokenizerSpec("bpe", vocab_size=300),
-            progress=lambda stage, fraction: told.append((stage, fraction)),
+            progress=lambda stage, fraction: reported.append((stage, fraction)),
         )
-        stages = list(dict.fromkeys(stage for stage, _ in told))
+        stages = list(dict.fromkeys(stage for stage, _ in reported))
         assert stages == ["read", "train tokenizer", "encode train", "encode val", "encode test"]
         for stage in stages:
-            fractions = [fraction for name, fraction in told if name == stage]
+            fractions = [fraction for name, fraction in reported if name == stage]
             assert fractions == sorted(fractions)
             assert (fractions[0], fractions[-1]) == (0.0, 1.0)
 

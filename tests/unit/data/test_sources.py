@@ -179,13 +179,13 @@ class TestWhatCannotBeRead:
 
     def test_an_unsupported_file_given_by_name(self, tmp_path: Path) -> None:
         with pytest.raises(
-            CorpusError, match=r"a\.pdf is of an unsupported kind[\s\S]*\.txt \.md \.py \.jsonl \.parquet"
+            CorpusError, match=r"a\.pdf is not a supported kind of file[\s\S]*\.txt \.md \.py \.jsonl \.parquet"
         ):
             read(put(tmp_path / "a.pdf", b"%PDF"))
 
     def test_a_folder_without_text(self, tmp_path: Path) -> None:
         put(tmp_path / "image.png", b"")
-        with pytest.raises(CorpusError, match=r"no text in .*: it has no .txt"):
+        with pytest.raises(CorpusError, match=r"no text in .*: it contains no files of .txt"):
             read(tmp_path)
 
     def test_a_broken_link(self, tmp_path: Path) -> None:

@@ -199,9 +199,9 @@ class TestGpt2:
             load_gpt2(path)
 
     def test_without_file_and_network_it_says_what_to_do(self, tmp_path: Path) -> None:
-        said = _in_a_child(OFFLINE, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
-        assert "cannot load the gpt2 tokenizer of the Hugging Face hub" in said
-        assert "local tokenizer.json" in said
+        output = _in_a_child(OFFLINE, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+        assert "cannot load the gpt2 tokenizer of the Hugging Face hub" in output
+        assert "local tokenizer.json" in output
 
 
 class TestWhatCannotBe:
@@ -214,14 +214,14 @@ class TestWhatCannotBe:
             TokenizerSpec("bpe", vocab_size=256)
 
     def test_a_file_for_a_tokenizer_that_has_none(self) -> None:
-        with pytest.raises(ConfigError, match="does not go with the bpe tokenizer"):
+        with pytest.raises(ConfigError, match="the bpe tokenizer takes no tokenizer file"):
             TokenizerSpec("bpe", file=Path("tokenizer.json"))
 
     @pytest.mark.parametrize("kind", ["bpe", "gpt2"])
     def test_a_missing_package_is_named_before_any_work(self, kind: Any) -> None:
-        said = _in_a_child(MISSING.format(kind=kind))
-        assert said.startswith(MissingPackage.__name__)
-        assert "pip install 'autoresearch[bpe]'" in said
+        output = _in_a_child(MISSING.format(kind=kind))
+        assert output.startswith(MissingPackage.__name__)
+        assert "pip install 'autoresearch[bpe]'" in output
 
     @pytest.mark.parametrize(
         "text",

@@ -99,5 +99,5 @@ def test_a_corpus_that_changed_under_the_run_is_noticed() -> None:
     val = text()
     span = choose_span(val, TOKEN_BYTES, CONTEXT, 1500)
     val[span.start] = 256 if val[span.start] != 256 else 0
-    with pytest.raises(CorpusError, match="changed under the run"):
+    with pytest.raises(CorpusError, match="changed during the run"):
         score(uniform, val, span, TOKEN_BYTES, 32)

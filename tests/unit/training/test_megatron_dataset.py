@@ -143,11 +143,11 @@ def test_a_place_that_cannot_be_written_is_named(corpus, tmp_path):
         export_dataset(corpus, tmp_path / "file" / "set")
 
 
-def test_progress_is_told_for_both_splits(corpus, tmp_path):
-    told: list[tuple[str, float]] = []
-    export_dataset(corpus, tmp_path / "set", lambda stage, fraction: told.append((stage, fraction)))
+def test_progress_is_reported_for_both_splits(corpus, tmp_path):
+    reported: list[tuple[str, float]] = []
+    export_dataset(corpus, tmp_path / "set", lambda stage, fraction: reported.append((stage, fraction)))
     for stage in ("write train", "write val"):
-        fractions = [f for s, f in told if s == stage]
+        fractions = [f for s, f in reported if s == stage]
         assert fractions[0] == 0
         assert fractions[-1] == 1
         assert fractions == sorted(fractions)

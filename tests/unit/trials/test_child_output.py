@@ -17,20 +17,20 @@ from autoresearch.trials.ending import judge_end
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
 
 
-NOBODY_LOOKS = lambda *_: None  # noqa: E731
+IGNORE_PROGRESS = lambda *_: None  # noqa: E731
 
 
-class TestHear:
+class TestFeed:
     @given(st.data())
     def test_it_does_not_matter_how_the_pipe_cuts_it(self, data: st.DataObject) -> None:
         whole = b'{"progress": ["train", 0.5, 10, 1000.0]}\n' * 3 + MEASURED
         cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
         seen: list[tuple[Any, ...]] = []
-        heard = ChildOutput(lambda *how: seen.append(how))
+        output = ChildOutput(lambda *how: seen.append(how))
         for begin, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
-            heard.feed_messages(whole[begin:end])
+            output.feed_messages(whole[begin:end])
         assert seen == [("train", 0.5, 10, 1000.0)] * 3
-        assert isinstance(judge_end(heard, 0, None, 1.0, OUTCOME), Measurement)
+        assert isinstance(judge_end(output, 0, None, 1.0, OUTCOME), Measurement)
 
     @pytest.mark.parametrize(
         "progress",
@@ -40,19 +40,19 @@ class TestHear:
             f'["train", {"9" * 400}, 1, null]',
         ],
     )
-    def test_progress_that_is_none_is_garbage_and_is_not_shown(self, progress: str) -> None:
+    def test_invalid_progress_is_garbage_and_is_not_shown(self, progress: str) -> None:
         seen: list[tuple[Any, ...]] = []
-        heard = ChildOutput(lambda *how: seen.append(how))
-        heard.feed_messages(b'{"progress": %s}\n' % progress.encode())
+        output = ChildOutput(lambda *how: seen.append(how))
+        output.feed_messages(b'{"progress": %s}\n' % progress.encode())
         assert seen == []
-        outcome = judge_end(heard, 0, None, 1.0, OUTCOME)
+        outcome = judge_end(output, 0, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)
         assert outcome.cause == Cause.GARBAGE
 
-    def test_memory_is_bounded_however_much_it_says(self) -> None:
-        heard = ChildOutput(NOBODY_LOOKS)
+    def test_memory_is_bounded_for_any_output(self) -> None:
+        output = ChildOutput(IGNORE_PROGRESS)
         for _ in range(100):
-            heard.feed_messages(b"x" * (MAX_MESSAGE_BYTES // 10))
-            heard.feed_stderr(b"x" * 100_000)
-        assert len(heard.messages) <= 1.2 * MAX_MESSAGE_BYTES
-        assert len(heard.stderr) < 100_000
+            output.feed_messages(b"x" * (MAX_MESSAGE_BYTES // 10))
+            output.feed_stderr(b"x" * 100_000)
+        assert len(output.messages) <= 1.2 * MAX_MESSAGE_BYTES
+        assert len(output.stderr) < 100_000

@@ -1,4 +1,4 @@
-"""The daemon's side of torch.compile: whom it asks, what it remembers, what it says."""
+"""The daemon's side of torch.compile: what it has measured, stores and reports."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Runner:
-    """Answers as a child would, and counts how often it is asked."""
+    """Answers as a child would, and counts its requests."""
 
     def __init__(self, answer: Any, stderr: str = "") -> None:
         self.answer, self.stderr, self.asked = answer, stderr, 0
 
     def run(self, *_: Any) -> tuple[ChildOutput, int, int]:
         self.asked += 1
-        said = ChildOutput(lambda *_: None)
-        said.answer, said.stderr = self.answer, bytearray(self.stderr.encode())
-        return said, 0, 0
+        output = ChildOutput(lambda *_: None)
+        output.answer, output.stderr = self.answer, bytearray(self.stderr.encode())
+        return output, 0, 0
 
 
 def spec(trainer: str = "torch", steps: int = 60, **changes: Any) -> TrialSpec:
@@ -52,23 +52,23 @@ def spec(trainer: str = "torch", steps: int = 60, **changes: Any) -> TrialSpec:
 
 
 def decide(runner: Any, wanted: str = "auto", **of: Any) -> tuple[bool, list[str]]:
-    said: list[str] = []
-    return decide_compiled(wanted, spec(**of), 257, DEVICE, runner, 1.0, said.append), said
+    notes: list[str] = []
+    return decide_compiled(wanted, spec(**of), 257, DEVICE, runner, 1.0, notes.append), notes
 
 
-def test_on_and_off_ask_nobody() -> None:
+def test_on_and_off_measure_nothing() -> None:
     runner = Runner(None)
     assert decide(runner, "on") == (True, [])
     assert decide(runner, "off") == (False, [])
     assert runner.asked == 0
 
 
-def test_auto_measures_once_and_remembers() -> None:
+def test_auto_measures_once_and_stores_the_times() -> None:
     runner = Runner({"compile_times": LONG.model_dump()})
     assert decide(runner)[0] is True
-    compiled, said = decide(runner)
+    compiled, notes = decide(runner)
     assert compiled
-    assert "compiled 0.5 s" in said[0]
+    assert "compiled 0.5 s" in notes[0]
     assert runner.asked == 1
     assert decide(runner, steps=15)[0] is False, "the same times, a shorter trial"
     assert decide(runner, lr=2.0)[0] is True, "no other shape"
@@ -87,10 +87,10 @@ def test_a_trial_that_was_too_short_to_try_is_tried_when_it_is_longer() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"compile_times": {"eager_step_s": "much"}}, {"compile_times": None}])
-def test_where_it_cannot_be_tried_it_is_left_and_said(answer: Any, cache: Path) -> None:
-    compiled, said = decide(Runner(answer, "Traceback\nRuntimeError: no g++"))
+def test_where_it_cannot_be_measured_it_is_off_with_a_note(answer: Any, cache: Path) -> None:
+    compiled, notes = decide(Runner(answer, "Traceback\nRuntimeError: no g++"))
     assert not compiled
-    assert said == ["not compiled: torch.compile cannot be tried here (RuntimeError: no g++)"]
+    assert notes == ["not compiled: torch.compile cannot be tried here (RuntimeError: no g++)"]
     assert not (cache / "times.json").exists()
 
 
@@ -101,7 +101,7 @@ def test_megatrons_layers_are_not_compiled() -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{", '{"x": 1}', "null"])
-def test_a_damaged_memory_is_only_forgotten(cache: Path, damage: str) -> None:
+def test_a_damaged_file_of_times_is_ignored(cache: Path, damage: str) -> None:
     cache.mkdir()
     (cache / "times.json").write_text(damage)
     assert load_times(spec(), 257, DEVICE) is None
@@ -109,14 +109,14 @@ def test_a_damaged_memory_is_only_forgotten(cache: Path, damage: str) -> None:
     assert load_times(spec(), 257, DEVICE) == LONG
 
 
-def test_a_place_that_cannot_be_written_is_no_failure(cache: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_not_a_failure(cache: Path) -> None:
     cache.write_text("a file, not a folder")
     store_times(spec(), 257, DEVICE, LONG)
     assert load_times(spec(), 257, DEVICE) is None
     assert decide(Runner({"compile_times": LONG.model_dump()}))[0] is True
 
 
-def test_what_is_remembered_can_be_read_by_others(cache: Path) -> None:
+def test_the_stored_times_are_plain_json(cache: Path) -> None:
     store_times(spec(), 257, DEVICE, LONG)
     (only,) = json.loads((cache / "times.json").read_text()).values()
     assert only == {"eager_step_s": 1.0, "compiled_step_s": 0.5, "compile_s": 10.0}

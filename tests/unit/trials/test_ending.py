@@ -20,18 +20,18 @@ MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).en
 FAILED = b'{"failed": {"ok": false, "cause": "non_finite_loss", "detail": "the loss became nan", "step": 7}}\n'
 
 
-NOBODY_LOOKS = lambda *_: None  # noqa: E731
+IGNORE_PROGRESS = lambda *_: None  # noqa: E731
 
 
-def said(*parts: bytes) -> ChildOutput:
-    heard = ChildOutput(NOBODY_LOOKS)
+def output_of(*parts: bytes) -> ChildOutput:
+    output = ChildOutput(IGNORE_PROGRESS)
     for part in parts:
-        heard.feed_messages(part)
-    return heard
+        output.feed_messages(part)
+    return output
 
 
 def judged(*parts: bytes, exit_code: int | None = 0) -> Outcome:
-    return judge_end(said(*parts), exit_code, peak=123, wall_s=4.5, answers=OUTCOME)
+    return judge_end(output_of(*parts), exit_code, peak=123, wall_s=4.5, answers=OUTCOME)
 
 
 class TestEnds:
@@ -85,19 +85,19 @@ class TestEnds:
         assert len(outcome.detail) < 1000
 
     def test_what_it_was_killed_for_comes_first(self) -> None:
-        late = said(MEASURED)
+        late = output_of(MEASURED)
         late.kill_reason = (Cause.TIMEOUT, "not finished after 5 s")
         outcome = judge_end(late, -signal.SIGKILL, 123, 5.1, OUTCOME)
         assert isinstance(outcome, Failure)
         assert (outcome.cause, outcome.detail) == (Cause.TIMEOUT, "not finished after 5 s")
 
     def test_one_that_was_done_before_the_guard_struck_has_measured(self) -> None:
-        just_in_time = said(MEASURED)
+        just_in_time = output_of(MEASURED)
         just_in_time.kill_reason = (Cause.TIMEOUT, "not finished after 5 s")
         assert isinstance(judge_end(just_in_time, 0, 123, 5.0, OUTCOME), Measurement)
 
     def test_the_end_of_its_stderr_is_on_record(self) -> None:
-        loud = said()
+        loud = output_of()
         loud.feed_stderr(b"x" * 10**6 + b"\xff the last words\n")
         outcome = judge_end(loud, -signal.SIGSEGV, None, 1.0, OUTCOME)
         assert isinstance(outcome, Failure)

@@ -1,4 +1,4 @@
-"""What R7 is told about a configuration before it runs."""
+"""The estimate of a configuration for rail R7."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ from autoresearch.trials.runner import ChildRunner, Guard
 from autoresearch.trials.server import ServerLost
 
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
-NOBODY_LOOKS = lambda *_: None  # noqa: E731
+IGNORE_PROGRESS = lambda *_: None  # noqa: E731
 
-LOOK = ProbeRequest(device="cpu", trainer="torch")
+PROBE = ProbeRequest(device="cpu", trainer="torch")
 
 
 class TestGuard:
@@ -33,7 +33,7 @@ class TestGuard:
         assert Guard(os.getpid(), deadline=float("inf"), deadline_s=1.0, limit=None).reason() is None
 
     @pytest.mark.parametrize(("step", "left_s"), [(None, 60.0), (0, 60.0), (7, 50.0), (9, 50.0)])
-    def test_earlier_parts_count_for_one_that_goes_on(self, step: int | None, left_s: float) -> None:
+    def test_the_time_of_earlier_parts_is_deducted_once_it_resumes(self, step: int | None, left_s: float) -> None:
         before = Suspended(step=7, resumes_at=7, train_wall_s=9.0, val_wall_s=1.0)
         guard = Guard(os.getpid(), deadline=60.0, deadline_s=60.0, limit=None, before=before)
         for _ in range(2):
@@ -52,7 +52,7 @@ class TestGuard:
         assert why[0] == Cause.OUT_OF_MEMORY
         assert "1 MiB were allowed" in why[1]
 
-    def test_one_that_is_gone_already_is_no_error(self) -> None:
+    def test_a_child_that_has_ended_is_not_an_error(self) -> None:
         with subprocess.Popen([sys.executable, "-c", ""]) as child:
             child.wait()
             guard = Guard(child.pid, deadline=float("inf"), deadline_s=1.0, limit=1)
@@ -68,9 +68,9 @@ class Forks:
         self.process: subprocess.Popen[bytes] | None = None
 
     def fork(self, _request: Request, pipes: Sequence[int], _aborted: Callable[[], bool]) -> int:
-        result, stderr, wish = pipes
+        result, stderr, suspend = pipes
         command = [sys.executable, "-c", self.code]
-        self.process = subprocess.Popen(command, stdin=wish, stdout=result, stderr=stderr, process_group=0)
+        self.process = subprocess.Popen(command, stdin=suspend, stdout=result, stderr=stderr, process_group=0)
         self.end = os.pidfd_open(self.process.pid)
         return self.process.pid
 
@@ -92,8 +92,8 @@ def follow(code: str, deadline_s: float = 60.0, aborted: bool = False) -> Outcom
     server = Forks(code)
     runner = ChildRunner(server, lambda: aborted)  # type: ignore[arg-type]
     with server.closing():
-        heard, exit_code, peak = runner.run(LOOK, NOBODY_LOOKS, None, deadline_s)
-    return judge_end(heard, exit_code, peak, 1.0, OUTCOME)
+        output, exit_code, peak = runner.run(PROBE, IGNORE_PROGRESS, None, deadline_s)
+    return judge_end(output, exit_code, peak, 1.0, OUTCOME)
 
 
 FLOOD = "import os\nwhile True: os.write({fd}, b'x' * 65536)"
@@ -150,7 +150,7 @@ class TestFollow:
 
         server = Dies()
         with pytest.raises(TrialServerError, match="killed at once") as refusal:
-            ChildRunner(server, lambda: False).run(LOOK, NOBODY_LOOKS, None, 60.0)  # type: ignore[arg-type]
+            ChildRunner(server, lambda: False).run(PROBE, IGNORE_PROGRESS, None, 60.0)  # type: ignore[arg-type]
         assert server.forks == 2, "one fresh start, not a loop"
         assert "trial-server.log" in refusal.value.hint
 

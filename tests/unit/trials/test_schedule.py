@@ -32,8 +32,8 @@ def test_the_origin_schedule() -> None:
 
 @pytest.mark.parametrize("kind", ["steps", "seconds"])
 @pytest.mark.parametrize("cut", [0, 1, 4, 5, 6, 30])
-def test_one_that_goes_on_has_the_rates_of_one_that_was_never_cut(kind: str, cut: int) -> None:
-    """A step takes a quarter of a second, and what lies between the parts takes an hour of nobody's budget."""
+def test_a_resumed_schedule_has_the_rates_of_an_uninterrupted_one(kind: str, cut: int) -> None:
+    """A step takes a quarter of a second; the hour between the parts does not count against the budget."""
     now = 1000.0
 
     def part(**before: float) -> LrSchedule:

@@ -1,4 +1,4 @@
-"""What the parts of one trial add up to."""
+"""The time and energy of the parts of one trial add up."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def test_joules_that_are_not_known_of_every_part_are_not_known(first: float | No
     assert add_earlier_parts(ended, before).energy_j is None
 
 
-def test_a_failure_that_knows_no_seconds_has_those_of_its_earlier_parts() -> None:
+def test_a_failure_without_seconds_has_those_of_its_earlier_parts() -> None:
     assert add_earlier_parts(Failure(cause=Cause.CRASHED, detail=""), BEFORE).trial_wall_s == 4.0
 
 
-def test_one_that_was_not_waited_for_goes_on_where_it_could_before() -> None:
+def test_a_killed_trial_resumes_from_its_earlier_checkpoint() -> None:
     aside = suspended_at_last_checkpoint(SuspendFailed("it hangs", step=9), BEFORE, 2.0)
     assert (aside.step, aside.resumes_at, aside.problem, aside.trial_wall_s) == (9, 5, "it hangs", 2.0)
     starting = suspended_at_last_checkpoint(SuspendFailed("it compiles", step=None), BEFORE, 2.0)
     assert (starting.step, starting.resumes_at) == (7, 5)
 
 
-def test_one_that_was_not_waited_for_the_first_time_begins_again() -> None:
+def test_a_killed_trial_without_a_checkpoint_starts_over() -> None:
     aside = suspended_at_last_checkpoint(SuspendFailed("it compiles", step=None), None, 2.0)
     assert (aside.step, aside.resumes_at, aside.train_wall_s) == (0, None, 0.0)

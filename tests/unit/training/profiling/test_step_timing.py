@@ -70,9 +70,11 @@ def spec(corpus: Path, **changes: Any) -> TrialSpec:
     )  # fmt: skip
 
 
-def measured(corpus: Path, model: Any, steps: int = 12, energy: Any = lambda: None, **changes: Any) -> Speed:
+def measured(
+    corpus: Path, model: Any, steps: int = 12, energy: Any = lambda: None, min_energy_s: float = 2.0, **changes: Any
+) -> Speed:
     how = (Timing(steps=steps), lambda *_: None, energy)
-    return measure_speed(spec(corpus, **changes), Corpus.open(corpus), model, *how)
+    return measure_speed(spec(corpus, **changes), Corpus.open(corpus), model, *how, min_energy_s=min_energy_s)
 
 
 def is_text(batch: np.ndarray, real: list[np.ndarray]) -> bool:
@@ -163,12 +165,9 @@ class TestFigures:
 
 
 class TestEnergy:
-    def test_joules_are_of_the_timed_steps_of_both_kinds(
-        self, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(step_timing, "MIN_ENERGY_S", 0.0)
+    def test_joules_are_of_the_timed_steps_of_both_kinds(self, small_corpus: Path) -> None:
         readings = iter([1000.0, 1064.0])
-        s = measured(small_corpus, Counting(), steps=8, energy=lambda: next(readings))
+        s = measured(small_corpus, Counting(), steps=8, energy=lambda: next(readings), min_energy_s=0.0)
         assert s.energy_j == 64.0
         assert s.tokens_per_joule == 2 * 8 * 4 * 64 / 64
         assert s.watts is not None
@@ -179,17 +178,14 @@ class TestEnergy:
         assert measured(small_corpus, Counting(), energy=lambda: next(readings)).energy_j is None
 
     @pytest.mark.parametrize("readings", [(None, 5.0), (5.0, None), (5.0, 5.0), (5.0, 4.0)])
-    def test_a_counter_that_is_lost_or_stands_still_is_no_energy(
-        self, small_corpus: Path, monkeypatch: pytest.MonkeyPatch, readings: Any
-    ) -> None:
-        monkeypatch.setattr(step_timing, "MIN_ENERGY_S", 0.0)
+    def test_a_counter_that_is_lost_or_stands_still_gives_no_energy(self, small_corpus: Path, readings: Any) -> None:
         reading = iter(readings)
-        s = measured(small_corpus, Counting(), energy=lambda: next(reading))
+        s = measured(small_corpus, Counting(), energy=lambda: next(reading), min_energy_s=0.0)
         assert (s.energy_j, s.watts, s.tokens_per_joule) == (None, None, None)
 
 
 class TestFailures:
-    def test_a_loss_that_is_none_ends_it(self, small_corpus: Path) -> None:
+    def test_a_loss_that_is_not_finite_ends_it(self, small_corpus: Path) -> None:
         with pytest.raises(NonFiniteLossError, match="step 7"):
             measured(small_corpus, Counting(lambda n: math.nan if n == 7 else 1.0))
 
@@ -198,13 +194,12 @@ class TestFailures:
             measured(small_corpus, Counting(), seq_len=10**7)
 
 
-def test_progress_ends_at_the_whole(small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_timing, "REPORT_EVERY_S", 0.0)
-    said: list[tuple[str, float]] = []
+def test_progress_ends_at_the_whole(small_corpus: Path) -> None:
+    reported: list[tuple[str, float]] = []
     opened = Corpus.open(small_corpus)
-    report = lambda phase, fraction, *_: said.append((phase, fraction))  # noqa: E731
-    measure_speed(spec(small_corpus), opened, Counting(), Timing(steps=5), report, lambda: None)
-    fractions = [fraction for _, fraction in said]
+    report = lambda phase, fraction, *_: reported.append((phase, fraction))  # noqa: E731
+    measure_speed(spec(small_corpus), opened, Counting(), Timing(steps=5), report, lambda: None, report_every_s=0.0)
+    fractions = [fraction for _, fraction in reported]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    assert {phase for phase, _ in said} == {"random tokens", "real tokens"}
+    assert {phase for phase, _ in reported} == {"random tokens", "real tokens"}
