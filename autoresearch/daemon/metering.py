@@ -16,7 +16,7 @@ from autoresearch.core.ports import Observer
 from autoresearch.core.power import JOULES_PER_KWH, Metering, Power, Scope, joined
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import TrialBackend
-from autoresearch.energy.meter import PowerMeter, metering_of_this_machine
+from autoresearch.energy.meter import PowerMeter, build_power_meter
 from autoresearch.energy.telemetry import Telemetry
 from autoresearch.errors import ConfigError
 
@@ -35,7 +35,7 @@ class Stoppable(Protocol):
 
 def new_meter() -> PowerMeter:
     """One that has no sensor yet: what measures is only known later."""
-    return metering_of_this_machine()
+    return build_power_meter()
 
 
 @contextmanager
@@ -57,19 +57,19 @@ def meter_run(
     chosen = settings.energy
     wanted = backend.select_sensor if chosen.meter == "auto" else None
     opened = wanted() if wanted else None
-    if chosen.max_kwh and (opened is None or opened.source.method == "none"):
+    if chosen.max_kwh and (opened is None or opened.sensor.method == "none"):
         why = "; ".join(opened.refused) if opened else "nothing is metered"
         hint = "run without it; max_hours and until need no sensor"
         raise ConfigError(f"energy.max_kwh = {chosen.max_kwh:g} cannot be kept: {why}", hint=hint)
     if chosen.max_kwh and opened:
-        refuse_another_scope(chosen.max_kwh, opened.source.scope, trajectory)
+        refuse_another_scope(chosen.max_kwh, opened.sensor.scope, trajectory)
     if opened is None:
         yield None
         return
     meter.llm_is_here = proposer in WITH_LLM and is_local(settings.llm.base_url)
     meter.use(opened, Telemetry(run_dir))
     try:
-        idle = idle_power(meter, control, sleep) if meter.source.method != "none" else None
+        idle = idle_power(meter, control, sleep) if meter.sensor.method != "none" else None
         metering = meter.metering(idle, chosen.price_per_kwh, chosen.currency)
         if metering.scope:
             observer.notify(describe_metering(metering))
@@ -127,7 +127,7 @@ def spent_reason(settings: Settings, meter: PowerMeter, trajectory: Trajectory) 
 
 def spent(meter: PowerMeter, trajectory: Trajectory) -> Power | None:
     """What the whole run has used by the sensor's scope, up to now."""
-    known = list(trajectory.power.get(meter.source.scope, {}).values()) if meter.source.scope else []
+    known = list(trajectory.power.get(meter.sensor.scope, {}).values()) if meter.sensor.scope else []
     total: Power | None = None
     for power in [*known, *meter.unsettled()]:
         total = joined(total, power) if total else power
