@@ -68,6 +68,13 @@ def test_the_hash_does_not_depend_on_the_layout_of_the_file(plain, tmp_path):
     assert load_menu(file).sha256 == default_menu().sha256
 
 
+def test_the_menu_of_an_earlier_run_keeps_its_hash():
+    trajectory = SHIPPED.parent / "evidence" / "2026-11-20-tiny-wikitext2" / "trajectory.jsonl"
+    with trajectory.open() as lines:
+        menu = json.loads(next(lines))["menu"]
+    assert parse_menu(menu).sha256 == "6891f9e77207c1539c87778514fabdb75fa12b00ace3696f72999c392d5510fc"
+
+
 @pytest.mark.parametrize(
     "change",
     [
