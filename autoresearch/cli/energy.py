@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         "--max-gap",
         type=_seconds,
         metavar="S",
-        help="samples further apart are not joined (default: three usual intervals)",
+        help="samples further apart are not joined (default: three times the median interval)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -61,5 +61,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
