@@ -89,9 +89,8 @@ def _peak(before: Sample, after: Sample, joules: float) -> float | None:
     if known:
         return max(known)
     seconds = after.t - before.t
-    return (
-        joules / seconds if seconds >= STALL_S else None
-    )  # over a shorter time, one step of a counter looks like a peak
+    # Over a shorter time, one step of a counter looks like a peak.
+    return joules / seconds if seconds >= STALL_S else None
 
 
 @dataclass(slots=True)

@@ -225,9 +225,8 @@ def _is_interleaved(samples: Sequence[Sample]) -> bool:
     if len(steps) < MIN_STEPS:
         return False
     interval_s = steps[len(steps) * 9 // 10]
-    burst_step_s = min(
-        MAX_BURST_STEP_FRAC * interval_s, MAX_BURST_STEP_S
-    )  # bounded: in a log with many gaps, normal steps would look like bursts
+    # Bounded: in a log with many gaps, normal steps would look like bursts.
+    burst_step_s = min(MAX_BURST_STEP_FRAC * interval_s, MAX_BURST_STEP_S)
     return sum(step <= burst_step_s for step in steps) >= MIN_BURST_STEPS_FRAC * len(steps)
 
 
