@@ -25,7 +25,7 @@ from autoresearch.core.measurement import Measurement
 from autoresearch.core.power import phase_from_progress
 from autoresearch.daemon.backend import real_backend
 from autoresearch.daemon.policy import build_policy
-from autoresearch.energy.meter import metering_of_this_machine
+from autoresearch.energy.meter import build_power_meter
 from autoresearch.energy.sensors.nvml import open_nvml
 from autoresearch.energy.sensors.select import SelectedSensor
 from autoresearch.energy.telemetry import Telemetry
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def measure(pairs: int, steps: int) -> None:
-    meter = metering_of_this_machine()
+    meter = build_power_meter()
     short = {"budget.size": steps, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
     settings = resolve({"profile": "tiny", **short}, {}).settings
     policy = build_policy(settings)

@@ -1,4 +1,4 @@
-"""Policy: which change to a training configuration may be tried. Deterministic, judged by no model.
+"""The rails: decide which change to a training configuration may be tried. Deterministic; no model is involved.
 
 >>> from rails import gate, default_menu
 >>> verdict = gate('{"knob": "d_model", "new_value": 768, "reason": "smaller"}', default_menu().defaults)

@@ -1,4 +1,4 @@
-"""The seven rails, one function each: ``None`` to let pass, a reason to refuse."""
+"""Rails R1, R2, R5, R6 and R7, a function each: ``None`` to pass, a reason to refuse. R3 and R4 are the menu's."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rails.verdict import Config, Estimate, Limits
 MAX_REPLY_BYTES = 4096
 MAX_REASON_CHARS = 500
 FIELDS = ("knob", "new_value", "reason")
-# Control characters, lone surrogates, line and paragraph separators: they forge lines in a log.
+# Control characters, lone surrogates, line and paragraph separators: they can forge lines in a log.
 FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-# Bidirectional overrides: they show a reader another text than the one that stands there.
+# Bidirectional overrides: with them the text that is displayed differs from the text that is stored.
 BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Refused(Exception):
-    """Carries the reason out of a nested parse; never leaves this package."""
+    """A reply that R1 refuses, with the reason. ``gate`` catches it; it never leaves this package."""
 
 
 def schema(raw: object) -> dict[str, Any]:
@@ -47,26 +47,26 @@ def schema(raw: object) -> dict[str, Any]:
 
 
 def menu_entry(knob: str, menu: Menu, baseline: object) -> str | None:
-    """R2: the knob is on the menu (and the baseline is a configuration that has it)."""
+    """R2: the knob is on the menu, and the baseline is a configuration with a usable value for every knob."""
     if knob not in menu.knobs:
         near = difflib.get_close_matches(knob[:40], menu.knobs, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(menu.knobs)}"
         return f"{show(knob)} is no knob of the menu; {hint}"
     if not isinstance(baseline, Mapping):
-        return f"the baseline is no configuration: {show(baseline)}"
+        return f"the baseline is not a configuration: {show(baseline)}"
     if missing := [name for name in menu.knobs if name not in baseline]:
         return f"the baseline has no value for {missing[0]}"
-    for name, value in baseline.items():  # those that are no knobs too: R5 writes down and R6 compares every field
+    for name, value in baseline.items():  # also fields that are not knobs: R5 prints and R6 compares them all
         if not isinstance(name, str) or not _is_plain(value):
             return f"the baseline has no usable value for {show(name)}: {show(value)}"
     return None
 
 
 def diff_line(knob: str, baseline: Config, candidate: Config) -> tuple[str, str | None]:
-    """R5: the change as a one-line unified diff, and why it is not one (or ``None``).
+    """R5: the change as a one-line unified diff, and the reason why it is not one (or ``None``).
 
-    The proof does not trust the code that made the diff: it patches the baseline's text with it and compares the
-    result with the candidate's text, and it compares every other field.
+    The check does not trust the code that built the candidate: it applies the diff to the baseline's text and compares
+    the result with the candidate's text, every field of it.
     """
     before, after = _lines(baseline), _lines(candidate)
     names = list(baseline)
@@ -80,12 +80,12 @@ def diff_line(knob: str, baseline: Config, candidate: Config) -> tuple[str, str 
 
 
 def novelty(candidate: Config, known: Tried) -> str | None:
-    """R6: neither the baseline itself nor anything this run knows already."""
+    """R6: the candidate is neither the baseline nor a configuration that this run has tried."""
     return known.find(candidate) or None
 
 
 def budget(estimate: Estimate, limits: Limits) -> str | None:
-    """R7: what cannot fit this machine, takes too long or cannot be done at all is refused before anything starts."""
+    """R7: refuses, before a trial starts, what the trainer cannot do, what needs too much memory or takes too long."""
     if estimate.unsupported:
         return estimate.unsupported
     if limits.memory_bytes is not None and not estimate.peak_bytes <= limits.memory_bytes:
@@ -98,7 +98,7 @@ def budget(estimate: Estimate, limits: Limits) -> str | None:
 
 
 def _is_plain(value: object) -> bool:
-    """A string, or a number that is finite."""
+    """Whether it is a string or a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return isinstance(value, str)
     return is_finite(value)
@@ -110,7 +110,7 @@ def _text(raw: object) -> str:
             raise Refused(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
         return raw
     if not isinstance(raw, bytes):
-        raise Refused(f"a reply is text, not {show(type(raw).__name__)}")
+        raise Refused(f"a reply is a string or bytes, not {show(type(raw).__name__)}")
     if len(raw) > MAX_REPLY_BYTES:
         raise Refused(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
     try:
@@ -126,7 +126,7 @@ def _check_reason(reason: object) -> None:
         raise Refused(f"reason has {len(reason)} characters, at most {MAX_REASON_CHARS} are allowed")
     for char in reason:
         if unicodedata.category(char) in FORBIDDEN_CATEGORIES or char in BIDI:
-            raise Refused(f"reason holds the control character {show(char)}")
+            raise Refused(f"reason contains the control character {show(char)}")
 
 
 def _lines(cfg: Config) -> list[str]:

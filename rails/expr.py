@@ -1,7 +1,7 @@
-"""Cross constraints as a tiny expression tree: numbers, names, arithmetic, comparison, and / or / not.
+"""Cross constraints as a small expression tree: numbers, strings, names, arithmetic, comparison, and / or / not.
 
-A rule is read with Python's own grammar (``ast``, never ``eval``) and copied node by node into the tree below;
-whatever has no node here (calls, attributes, indexing, powers, lambdas) is refused at load.
+A rule is parsed with Python's own grammar (``ast``, never ``eval``) and copied node by node into the tree below; syntax
+without a node here (calls, attributes, indexing, powers, lambdas) is refused when the menu is loaded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Env = Mapping[str, Any]
 
 
 class RuleError(ValueError):
-    """A rule that is not of this little language, or that cannot be computed for the values given."""
+    """A rule that is not valid in this language, or that cannot be computed for the given values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """Arithmetic of numbers only: a string never multiplies."""
+    """Arithmetic on numbers only; a string raises ``TypeError``."""
 
     apply: Callable[[Any, Any], Any]
     left: Node
@@ -133,20 +133,22 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> Rule:
-        """Raises ``RuleError`` saying what is not allowed."""
+        """Parse ``text``. Raises ``RuleError`` with the part that is not allowed."""
         if len(text) > MAX_RULE_CHARS:
             raise RuleError(f"a rule has at most {MAX_RULE_CHARS} characters, not {len(text)}")
         try:
             body = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            raise RuleError(f"not an expression: {text!r}") from e
+            raise RuleError(f"{text!r} is not an expression") from e
         tree = _copy(body, 0)
         if not _is_condition(tree):
-            raise RuleError(f"a rule is true or false, but {text!r} is a value: compare it with something")
+            raise RuleError(
+                f"a rule is true or false, but {text!r} is a value: compare it, for example {text.strip()} > 0"
+            )
         return cls(text, tree, frozenset(n.id for n in ast.walk(body) if isinstance(n, ast.Name)))
 
     def holds(self, env: Env) -> bool:
-        """Whether the rule holds. Raises ``RuleError`` where it cannot be computed (division by zero, say)."""
+        """Whether the rule holds. Raises ``RuleError`` where it cannot be computed (for example a division by zero)."""
         try:
             return bool(self.tree.value_in(env))
         except (ArithmeticError, TypeError, KeyError) as e:
@@ -170,10 +172,10 @@ def _copy(node: ast.expr, depth: int) -> Node:
     deeper = depth + 1
     match node:
         case ast.Constant(value=bool()):
-            raise RuleError("True and False have no place in a rule")
+            raise RuleError("True and False are not allowed in a rule")
         case ast.Constant(value=int() | float() | str() as value):
             if value == math.inf:
-                raise RuleError("a number too large to be one")
+                raise RuleError("a number in it is too large")
             return Literal(value)
         case ast.Name(id=name):
             return Name(name)
@@ -187,5 +189,5 @@ def _copy(node: ast.expr, depth: int) -> Node:
         case ast.UnaryOp(op=ast.Not() | ast.USub() as op, operand=operand):
             return Unary(isinstance(op, ast.USub), _copy(operand, deeper))
     raise RuleError(
-        f"{type(node).__name__} has no place in a rule: only names, numbers, + - * / // %, comparisons, and/or/not"
+        f"{type(node).__name__} is not allowed in a rule: only names, numbers, + - * / // %, comparisons, and/or/not"
     )

@@ -1,4 +1,4 @@
-"""The gate: seven rails in order; the first that refuses is named, and nothing that comes in raises."""
+"""The gate: the seven rails in order. The verdict names the first one that refuses; no input raises."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def gate(
 ) -> Verdict:
     """Judge one raw reply against the fixed baseline.
 
-    ``steps`` is the run's step budget (see ``menu.Steps``), ``known`` what the run has tried, ``estimate`` what a
-    configuration would cost on this machine; R6 and R7 pass where these are absent.
-    Deterministic, and total in ``raw`` and ``baseline_cfg``: whatever they are, the answer is a ``Verdict``.
+    ``steps`` is the run's step budget (see ``menu.Steps``), ``known`` the configurations that the run has tried,
+    ``estimate`` the cost of a configuration on this machine; R6 and R7 pass where these are absent.
+    Deterministic, and total in ``raw`` and ``baseline_cfg``: any value of them leads to a ``Verdict``.
     """
     menu = menu or default_menu()
     try:
@@ -47,10 +47,10 @@ def gate(
     diff, lint = checks.diff_line(knob.name, baseline_cfg, candidate)
     if lint:
         return Verdict(False, Rail.R5_DIFF_LINT, lint, proposal)
-    return _worth_trying(proposal, diff, candidate, known or Tried(baseline_cfg), estimate, limits)
+    return _check_novelty_and_budget(proposal, diff, candidate, known or Tried(baseline_cfg), estimate, limits)
 
 
-def _worth_trying(
+def _check_novelty_and_budget(
     proposal: Proposal,
     diff: str,
     candidate: Mapping[str, int | float | str],
@@ -58,10 +58,10 @@ def _worth_trying(
     estimate: Callable[[Config], Estimate] | None,
     limits: Limits,
 ) -> Verdict:
-    """R6 and R7: a valid change that is also new and fits."""
-    if seen := checks.novelty(candidate, known):
-        return Verdict(False, Rail.R6_NOVELTY, seen, proposal, diff)
+    """R6 and R7 for a valid change: it must be new and within the limits."""
+    if known_as := checks.novelty(candidate, known):
+        return Verdict(False, Rail.R6_NOVELTY, known_as, proposal, diff)
     cost = estimate(candidate) if estimate else None
-    if cost and (dear := checks.budget(cost, limits)):
-        return Verdict(False, Rail.R7_BUDGET, dear, proposal, diff, estimate=cost)
+    if cost and (over_budget := checks.budget(cost, limits)):
+        return Verdict(False, Rail.R7_BUDGET, over_budget, proposal, diff, estimate=cost)
     return Verdict(True, Rail.PASSED, "", proposal, diff, candidate, cost)

@@ -1,4 +1,4 @@
-"""The kinds of knob: what a value must be, what it canonically is, and how to say so."""
+"""The kinds of knob: which values each accepts, their canonical form, and the reasons for a refusal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FLOAT_RTOL = 1e-9  # two floats this close, relatively, are one configuration
 
 
 def same_value(a: object, b: object) -> bool:
-    """Whether two knob values are one: floats within 1e-9 relative, whole numbers and strings exactly equal."""
+    """Whether two knob values are the same: floats within 1e-9 relative, whole numbers and strings exactly equal."""
     if isinstance(a, int | float) and isinstance(b, int | float) and not (isinstance(a, int) and isinstance(b, int)):
         return math.isclose(a, b, rel_tol=FLOAT_RTOL, abs_tol=0.0)
     return isinstance(a, int | str) and a == b
@@ -24,10 +24,10 @@ def is_finite(value: int | float) -> bool:
 
 
 def show(value: object, limit: int = 60) -> str:
-    """Untrusted ``value`` as short printable ASCII, for a reason that a person or a model will read."""
+    """Untrusted ``value`` as short printable ASCII, for a reason that the user or an LLM will read."""
     try:
         text = ascii(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, a bottomless list
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list nested too deeply
         text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
@@ -43,7 +43,7 @@ class IntKnob:
     doc: str = ""
 
     def accept(self, value: object) -> tuple[Value | None, str]:
-        """The canonical value, or ``None`` and why not."""
+        """The canonical value, or ``None`` and the reason."""
         if isinstance(value, bool) or not isinstance(value, int):
             return None, f"{self.name} takes a whole number, not {show(value)}"
         if not self.low <= value <= self.high:
@@ -56,7 +56,7 @@ class IntKnob:
 
 @dataclass(frozen=True, slots=True)
 class FloatKnob:
-    """Finite numbers from ``low`` to ``high``, both included; ``log`` says that ratios matter, not differences."""
+    """Finite numbers from ``low`` to ``high``, both included; ``log`` means that ratios matter, not differences."""
 
     name: str
     low: float
@@ -66,7 +66,7 @@ class FloatKnob:
     doc: str = ""
 
     def accept(self, value: object) -> tuple[Value | None, str]:
-        """The canonical float (an int is one too), or ``None`` and why not."""
+        """The canonical float (an int is accepted), or ``None`` and the reason."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None, f"{self.name} takes a number, not {show(value)}"
         if not self.low <= value <= self.high:  # false for NaN; an int of any size compares exactly
@@ -87,7 +87,7 @@ class ChoiceKnob:
     doc: str = ""
 
     def accept(self, value: object) -> tuple[Value | None, str]:
-        """The value itself if it is one of the choices and of their type, or ``None`` and why not."""
+        """The value itself if it is one of the choices and of their type, or ``None`` and the reason."""
         kind = type(self.choices[0])
         if type(value) is not kind:
             noun = "a whole number" if kind is int else "a string"

@@ -19,8 +19,8 @@ from rails.verdict import Config
 DEFAULT_PATH = Path(__file__).with_name("perturbation_menu.json")
 VERSION = 1
 STEPS = "steps"  # the one name besides the knobs that a rule may use
-# The step budget: a number, one that depends on the configuration (a budget in tokens), or None where only the clock
-# knows (rules that use it are then skipped).
+# The step budget: a number, a function of the configuration (for a budget in tokens), or None for a budget in seconds
+# (rules that use it are then skipped).
 Steps = int | None | Callable[[Config], int | None]
 FIELDS = {
     "int": {"low", "high", "default"},
@@ -31,7 +31,7 @@ OPTIONAL = {"int": {"doc"}, "float": {"doc", "log"}, "choice": {"doc"}}
 
 
 class MenuError(ValueError):
-    """A menu that cannot be used; the message names the entry."""
+    """A menu that cannot be used; the message names the entry and the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class Menu:
 
     @property
     def sha256(self) -> str:
-        """Hash of what the menu says, whatever its file's layout."""
+        """Hash of the menu's content; the layout of its file does not matter."""
         canonical = json.dumps(self.source, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def broken_rule(self, cfg: Config, steps: Steps) -> str:
-        """Why ``cfg`` breaks a cross constraint, or an empty string."""
+        """The reason why ``cfg`` breaks a cross constraint, or an empty string."""
         try:
             steps = steps(cfg) if callable(steps) else steps
         except (ValueError, TypeError, ArithmeticError, LookupError) as e:
@@ -82,7 +82,7 @@ class Menu:
         return ""
 
     def check_config(self, cfg: Config, steps: Steps) -> str:
-        """Why ``cfg`` is no valid configuration of this menu, or an empty string."""
+        """The reason why ``cfg`` is not a valid configuration of this menu, or an empty string."""
         for name, knob in self.knobs.items():
             if name not in cfg:
                 return f"{name} is missing"
@@ -104,7 +104,7 @@ class Menu:
             if not isinstance(fields, Mapping):
                 raise MenuError(f"knobs.{name}: a table of fields is expected, not {fields!r}")
             if fields.get("type", knobs[name]["type"]) != knobs[name]["type"]:
-                knobs[name] = {"doc": knobs[name].get("doc", "")}  # another kind shares no other field
+                knobs[name] = {"doc": knobs[name].get("doc", "")}  # another kind of knob has other fields
             knobs[name].update(fields)
         for name, entry in knobs.items():
             if defaults is not None and name in defaults:
@@ -126,7 +126,7 @@ def load_menu(path: Path = DEFAULT_PATH) -> Menu:
 
 @functools.cache
 def default_menu() -> Menu:
-    """The menu that comes with the package."""
+    """The menu of the package."""
     return load_menu()
 
 
@@ -138,7 +138,7 @@ def parse_menu(raw: object) -> Menu:
         raise MenuError(f"version: {top.get('version')!r} is not {VERSION}")
     entries = _table(top.get("knobs"), "knobs")
     if not entries:
-        raise MenuError("knobs: there must be at least one")
+        raise MenuError("knobs: at least one is needed")
     knobs = {name: _knob(name, entry) for name, entry in entries.items()}
     listed = top.get("constraints", [])
     if not isinstance(listed, list | tuple):
@@ -172,7 +172,9 @@ def _choice_knob(name: str, entry: Mapping[str, Any], doc: str) -> ChoiceKnob:
     ok = isinstance(choices, list | tuple) and choices and all(type(c) is type(choices[0]) for c in choices)
     plain = ok and (type(choices[0]) is str or (type(choices[0]) is int and all(map(is_finite, choices))))
     if not plain or len(set(choices)) != len(choices):
-        raise MenuError(f"knobs.{name}.choices: different whole numbers, or different strings, not {choices!r}")
+        raise MenuError(
+            f"knobs.{name}.choices: different whole numbers, or different strings, are expected, not {choices!r}"
+        )
     return ChoiceKnob(name, tuple(sorted(choices) if type(choices[0]) is int else choices), entry["default"], doc)
 
 
@@ -200,7 +202,7 @@ def _constraint(index: int, raw: object, knobs: set[str]) -> Constraint:
     _only(entry, {"name", "rule", "doc"}, where)
     name, text, doc = entry.get("name"), entry.get("rule"), entry.get("doc", "")
     if not (isinstance(name, str) and name and isinstance(text, str) and isinstance(doc, str)):
-        raise MenuError(f"{where}: name and rule are strings, and both are needed")
+        raise MenuError(f"{where}: name and rule are needed, both as strings")
     try:
         rule = Rule.parse(text)
     except RuleError as e:

@@ -1,4 +1,4 @@
-"""What is known already: the configurations of this run that have been measured or have failed for good."""
+"""The configurations of this run that have been measured or have failed for good."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rails.knobs import FLOAT_RTOL, Value, same_value
 from rails.verdict import Config
 
-RETRIES = 1  # how often a failure that may have been bad luck (a deadline, a kill) is tried again
+RETRIES = 1  # how often a failure that may not repeat (a deadline, a kill) is retried
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,19 @@ class _Entry:
 
 @dataclass(slots=True)
 class Tried:
-    """Configurations by how they differ from the baseline, found by bisection so that a look-up never grows slow."""
+    """Configurations by their difference from the baseline. A look-up is a bisection, so it stays fast."""
 
     baseline: Config
     _by_knobs: dict[tuple[str, ...], list[_Entry]] = field(default_factory=dict)
 
     def add(self, cfg: Config, outcome: str, *, retryable: bool = False) -> None:
-        """Remember ``outcome`` ("measured", or a failure's cause). A retryable one counts as known the second time."""
+        """Add ``outcome`` ("measured", or a failure's cause). A retryable failure counts as known the second time."""
         knobs, values = self._delta(cfg)
         if knobs:
             insort(self._by_knobs.setdefault(knobs, []), _Entry(values, outcome, retryable), key=_place)
 
     def find(self, cfg: Config) -> str:
-        """Why ``cfg`` need not be tried again, or an empty string."""
+        """The reason why ``cfg`` is not new, or an empty string."""
         knobs, values = self._delta(cfg)
         if not knobs:
             return "it is the baseline itself"
@@ -48,7 +48,7 @@ class Tried:
         return knobs, tuple(cfg[k] for k in knobs)
 
     def _same(self, knobs: tuple[str, ...], values: tuple[Value, ...]) -> list[_Entry]:
-        """Every entry equal within the tolerance. There may be several that are not equal to each other."""
+        """Every entry equal to ``values`` within the tolerance. These need not be equal to each other."""
         entries = self._by_knobs.get(knobs, [])
         low = bisect_left(entries, _order(values[0], -2 * FLOAT_RTOL), key=_place)
         high = bisect_right(entries, _order(values[0], 2 * FLOAT_RTOL), key=_place)

@@ -1,4 +1,4 @@
-"""What goes in and out of the gate, as plain frozen values."""
+"""The inputs and outputs of the gate, as plain frozen values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rail(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One change of one knob, and the proposer's own words for why."""
+    """One change of one knob, and the proposer's reason for it."""
 
     knob: str
     new_value: Value
@@ -35,9 +35,9 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What one trial of a configuration would need: peak bytes, and its time over the baseline's.
+    """The cost of one trial of a configuration: peak bytes, and its time divided by the baseline's.
 
-    ``unsupported`` says what the trainer cannot do on this device, and is empty where it can.
+    ``unsupported`` is what the trainer cannot do on this device; empty where it can train the configuration.
     """
 
     peak_bytes: int
@@ -47,7 +47,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a trial may need at most; ``memory_bytes`` is ``None`` where nobody knows."""
+    """The largest cost that a trial may have; ``memory_bytes`` is ``None`` where the limit is not known."""
 
     memory_bytes: int | None = None
     max_time_ratio: float = 3.0
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The gate's answer. ``candidate`` is the whole configuration to measure, and only a pass has one."""
+    """The gate's decision. ``candidate`` is the whole configuration to measure; only a verdict that passes has one."""
 
     ok: bool
     rail: Rail

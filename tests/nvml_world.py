@@ -1,8 +1,11 @@
 """The real pynvml over a fake libnvidia-ml.so.1, in a process of its own: the library is found by LD_LIBRARY_PATH.
 
-As a program it reads a list of steps from stdin, makes each step's state true, looks, and prints what was seen:
+As a program it reads a list of steps from stdin, sets the fake to each step's state, reads the sensor, and prints:
 
-    {"opened": ..., "samples": [...], "energy_j": ..., "coverage": ...}
+    {"method": ..., "scope": ..., "about": ..., "energy_j": ..., "coverage": ..., "peak_w": ...,
+     "samples": [...], "compute_pids": [...]}
+
+or ``{"refused": reason}`` where the sensor cannot be opened.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def missing() -> str:
-    """Why there can be no fake library; empty where there can."""
+    """The reason why the fake library cannot be built here; empty where it can."""
     if compiler() is None:
         return "no C compiler"
     try:
@@ -40,7 +43,7 @@ def compiler() -> str | None:
 
 @cache
 def library() -> Path:
-    """The directory that holds the library, built once for the whole run of the tests."""
+    """The directory of the library, built once per test process."""
     folder = Path(tempfile.mkdtemp(prefix="fake-nvml-"))
     command = [str(compiler()), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", str(SOURCE)]
     subprocess.run([*command, "-o", str(folder / "libnvidia-ml.so.1")], check=True)
@@ -48,7 +51,7 @@ def library() -> Path:
 
 
 def environment(state: Path) -> dict[str, str]:
-    """In which a Python process finds the fake, and ``state`` is what the fake says."""
+    """The environment in which a Python process loads the fake, which reads its state from the file ``state``."""
     return {
         **os.environ,
         "LD_LIBRARY_PATH": str(library()),
@@ -58,7 +61,7 @@ def environment(state: Path) -> dict[str, str]:
 
 
 def write_state(path: Path, state: Mapping[str, float]) -> None:
-    """What NVML says from now on."""
+    """Set what NVML returns from now on."""
     path.write_text("".join(f"{name} {int(value)}\n" for name, value in state.items()))
 
 
@@ -71,7 +74,7 @@ def gpu(n: int = 0, *, watts: float = 100.0, joules: float | None = 0.0, **more:
 
 
 def look_at(steps: Sequence[Mapping[str, Any]], tmp_path: Path, uuids: Sequence[str] = ()) -> dict[str, Any]:
-    """What the source makes of the steps ``{"t": seconds, "state": {...}, "watch": [pid]}``; it opens at the first."""
+    """The sensor's output for steps ``{"t": seconds, "state": {...}, "watch": [pid]}``; it is opened at the first."""
     state = tmp_path / "nvml.state"
     done = subprocess.run(
         [sys.executable, "-W", "error", __file__, str(state), *uuids],
@@ -82,8 +85,8 @@ def look_at(steps: Sequence[Mapping[str, Any]], tmp_path: Path, uuids: Sequence[
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
 def main() -> None:
@@ -93,25 +96,25 @@ def main() -> None:
     state, *uuids = sys.argv[1:]
     steps = json.load(sys.stdin)
     write_state(Path(state), steps[0]["state"])
-    source = open_nvml(uuids)
-    if isinstance(source, str):
-        print(json.dumps({"refused": source}))
+    sensor = open_nvml(uuids)
+    if isinstance(sensor, str):
+        print(json.dumps({"refused": sensor}))
         return
-    integrator, total, samples, users = Integrator(), Total(), [], []
+    integrator, total, samples, compute_pids = Integrator(), Total(), [], []
     total.span_s = steps[-1]["t"] - steps[0]["t"]
     for step in steps:
         write_state(Path(state), step["state"])
-        source.watch(frozenset(step.get("watch", ())))
-        for sample in source.read(step["t"]):
+        sensor.watch(frozenset(step.get("watch", ())))
+        for sample in sensor.read(step["t"]):
             samples.append(asdict(sample))
             if interval := integrator.add(sample):
                 total.add(interval)
-        found = source.users()
-        users.append(None if found is None else sorted(found))
-    source.close()
+        pids = sensor.compute_pids()
+        compute_pids.append(None if pids is None else sorted(pids))
+    sensor.close()
     figures = {"energy_j": total.energy_j, "coverage": total.coverage, "peak_w": total.peak_w}
-    opened = {"method": source.method, "scope": source.scope, "about": source.about}
-    print(json.dumps({**opened, **figures, "samples": samples, "users": users}))
+    facts = {"method": sensor.method, "scope": sensor.scope, "about": sensor.about}
+    print(json.dumps({**facts, **figures, "samples": samples, "compute_pids": compute_pids}))
 
 
 if __name__ == "__main__":

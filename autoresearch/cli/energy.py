@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         "--max-gap",
         type=_seconds,
         metavar="S",
-        help="samples further apart are not joined (default: three usual intervals)",
+        help="samples further apart are not joined (default: three times the median interval)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

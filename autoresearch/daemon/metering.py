@@ -13,7 +13,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.power import JOULES_PER_KWH, Metering, Power, Scope, joined
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.run_context import RunContext, RunTiming
-from autoresearch.energy.meter import PowerMeter, metering_of_this_machine
+from autoresearch.energy.meter import PowerMeter, build_power_meter
 from autoresearch.energy.sensors.select import SelectedSensor
 from autoresearch.energy.telemetry import Telemetry
 from autoresearch.errors import ConfigError
@@ -30,7 +30,7 @@ class Stoppable(Protocol):
 
 def new_meter() -> PowerMeter:
     """A meter without a sensor; the sensor is chosen once the device is known."""
-    return metering_of_this_machine()
+    return build_power_meter()
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def meter_run(
     meter.llm_is_here = proposer_name in LLM_PROPOSERS and is_local(context.settings.llm.base_url)
     meter.use(opened, Telemetry(context.run_dir))
     try:
-        idle = idle_power(meter, context.control, context.timing) if meter.source.method != "none" else None
+        idle = idle_power(meter, context.control, context.timing) if meter.sensor.method != "none" else None
         metering = meter.metering(idle, energy.price_per_kwh, energy.currency)
         if metering.scope:
             observer.notify(describe_metering(metering))
@@ -64,11 +64,11 @@ def meter_run(
 
 def refuse_unmetered_limit(max_kwh: float, opened: SelectedSensor | None, trajectory: Trajectory) -> None:
     """Raise ``ConfigError`` where no sensor can enforce ``energy.max_kwh``, or the sensor has another scope."""
-    if opened is None or opened.source.method == "none":
+    if opened is None or opened.sensor.method == "none":
         why = "; ".join(opened.refused) if opened else "nothing is metered"
         hint = "run without it; max_hours and until need no sensor"
         raise ConfigError(f"energy.max_kwh = {max_kwh:g} cannot be enforced: {why}", hint=hint)
-    refuse_another_scope(max_kwh, opened.source.scope, trajectory)
+    refuse_another_scope(max_kwh, opened.sensor.scope, trajectory)
 
 
 def refuse_another_scope(max_kwh: float, scope: Scope | None, trajectory: Trajectory) -> None:
@@ -118,7 +118,7 @@ def spent_reason(settings: Settings, meter: PowerMeter, trajectory: Trajectory) 
 
 def spent(meter: PowerMeter, trajectory: Trajectory) -> Power | None:
     """Power and energy of the whole run in the sensor's scope, up to now."""
-    known = list(trajectory.power.get(meter.source.scope, {}).values()) if meter.source.scope else []
+    known = list(trajectory.power.get(meter.sensor.scope, {}).values()) if meter.sensor.scope else []
     total: Power | None = None
     for power in [*known, *meter.unsettled()]:
         total = joined(total, power) if total else power

@@ -1,1 +1,4 @@
-"""What a run's joules are: samples from a sensor, added up, with what they cover. Needs no torch and no thread."""
+"""The energy of a run: samples of a sensor, integrated to joules, with the share of the time that they cover.
+
+Imports no torch and starts no thread.
+"""

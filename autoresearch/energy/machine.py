@@ -1,4 +1,4 @@
-"""What the machine itself says of the time that a meter looks at: sleep, waiting for cores, memory."""
+"""Readings of the machine that belong to a sample: time in suspend, time of waiting for cores, memory."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from autoresearch.machine import own_cgroups
 PRESSURE = Path("/proc/pressure/cpu")
 
 
-def asleep_s() -> float:
-    """Seconds that the machine has been suspended since it was booted."""
+def suspended_s() -> float:
+    """Seconds that the machine has been suspended since it booted."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def pressure_files() -> tuple[Path, ...]:
-    """Where the kernel says how long processes waited for a core: our own cgroup, else the whole machine."""
+    """The kernel's pressure (PSI) files of our own cgroup and its ancestors, then of the whole machine."""
     return (*(group / "cpu.pressure" for group in own_cgroups()), PRESSURE)
 
 
 def cpu_wait_s(files: Sequence[Path]) -> float | None:
-    """Seconds in which some process waited for a core, since some moment; ``None`` where the kernel does not count."""
+    """Seconds, from an arbitrary start, in which some process waited for a core; ``None`` where the kernel has none."""
     for file in files:
         try:
             some = file.read_text().splitlines()[0]
@@ -35,6 +35,6 @@ def cpu_wait_s(files: Sequence[Path]) -> float | None:
 
 
 def mem_used_bytes() -> int:
-    """MemTotal without MemAvailable: on unified memory that is the GPU's too."""
+    """MemTotal minus MemAvailable: on unified memory it includes the GPU's."""
     memory = psutil.virtual_memory()
     return int(memory.total - memory.available)

@@ -1,10 +1,10 @@
-"""The meter of a run: looks at the sensor when it is asked to, which whoever waits does, and keeps account by phase.
+"""The meter of a run: reads the sensor when it is polled, and adds up the energy of each phase.
 
-It has no thread and never waits. A look costs nothing but a comparison until a second has passed; then one sample is
-taken. A sensor that is slow to answer is asked less often, so that metering stays below half a per cent of a core; one
-that makes us wait is asked so seldom that a loop that looks is held up for no more than a twentieth of the time.
+It has no thread and never sleeps: every loop that waits polls it. A poll is one comparison until a second has passed;
+then one sample is taken. A sensor whose reading costs much CPU time is read less often, so that metering stays below
+half a per cent of a core; one that blocks is read so seldom that it delays the loop by at most a twentieth of its time.
 
-Nothing that it does raises: a meter that breaks turns itself off and remembers why in ``failed``.
+None of its methods raises: a meter that fails turns itself off and keeps the reason in ``failed``.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from autoresearch.energy.integrate import GAP_S, Integrator, Interval
 from autoresearch.energy.phase_totals import PhaseTotals
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sensors.select import SelectedSensor
-from autoresearch.energy.sensors.sensor import NoSensor, Source
+from autoresearch.energy.sensors.sensor import NoSensor, Sensor
 from autoresearch.energy.telemetry import Telemetry
 
-EVERY_S = 1.0
-LISTEN_S = 0.05  # a sensor that speaks in its own time: each of its lines is stamped when it is heard
-MOST_SHARE = 0.003  # of the time, for the samples; the rest of half a per cent is for what surrounds them
-MOST_WAITED = 0.05  # of the time, for waiting until the sensor answers
-SELDOM_S = 20.0  # however much of a core it takes
-GAP_LOOKS = 3.0
-MAX_WHY = 300  # characters
-TRIED = ("train", "validate")  # phases that are kept without a joule too, for what else they say
+SAMPLE_INTERVAL_S = 1.0
+STREAM_POLL_S = 0.05  # for a sensor that is not polled: its lines get the time at which they are read
+MAX_CPU_SHARE = 0.003  # of a core, for reading the sensor; the rest of half a per cent is for the code around it
+MAX_WAIT_SHARE = 0.05  # of the time, for a sensor that blocks
+MAX_INTERVAL_S = 20.0  # between two reads, however much CPU time one costs
+GAP_INTERVALS = 3.0  # samples further apart than so many intervals are a gap
+MAX_FAILURE_CHARS = 300
+ALWAYS_REPORTED = ("train", "validate")  # phases that are recorded even without energy, for their other readings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def disable_on_error(
-    nothing: Callable[[], T],
+    fallback: Callable[[], T],
 ) -> Callable[[Callable[Concatenate[PowerMeter, P], T]], Callable[Concatenate[PowerMeter, P], T]]:
-    """What the method raises ends the metering, never the night; it then answers ``nothing()``."""
+    """Decorate a method: an exception turns the meter off, not the run, and the method returns ``fallback()``."""
 
     def guard(method: Callable[Concatenate[PowerMeter, P], T]) -> Callable[Concatenate[PowerMeter, P], T]:
         @wraps(method)
         def guarded(meter: PowerMeter, /, *args: P.args, **kwargs: P.kwargs) -> T:
             try:
                 return method(meter, *args, **kwargs)
-            except Exception as e:  # a sensor's library may raise what it likes
-                meter.give_up(e)
-                return nothing()
+            except Exception as e:  # a sensor's library may raise anything
+                meter.disable(e)
+                return fallback()
 
         return guarded
 
@@ -59,103 +59,103 @@ def disable_on_error(
 
 @dataclass(slots=True)
 class PowerMeter:
-    """See ``ports.Meter``. Until it is given a sensor it knows nothing, and costs nothing."""
+    """See ``ports.Meter``. Until ``use`` passes it a sensor it measures nothing and costs nothing."""
 
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     cpu_clock: Callable[[], float] = time.thread_time
-    asleep_s: Callable[[], float] = machine.asleep_s
+    suspended_s: Callable[[], float] = machine.suspended_s
     cpu_wait_s: Callable[[], float | None] = lambda: None
     mem_used_bytes: Callable[[], int | None] = machine.mem_used_bytes
-    llm_is_here: bool = False  # an LLM server on this machine answers
-    source: Source = field(default_factory=NoSensor)
+    llm_is_here: bool = False  # the proposer's LLM server runs on this machine
+    sensor: Sensor = field(default_factory=NoSensor)
     refused: tuple[str, ...] = ()
     telemetry: Telemetry | None = None
     is_on: bool = False
-    failed: str = ""  # why it has turned itself off
+    failed: str = ""  # the reason why it turned itself off
     _phase: Phase = "idle"
-    _since: float = 0.0
-    _waited_s: float | None = None
-    _due: float = 0.0
-    _cost_s: float = 0.0  # of a sample, smoothed
-    _others: frozenset[int] | None = None  # who computes on the device while no trial does
-    _is_blind: bool = False  # not even our own trial is seen there: a container
+    _accounted_until: float = 0.0
+    _last_cpu_wait_s: float | None = None
+    _next_read_at: float = 0.0
+    _read_cpu_s: float = 0.0  # CPU time of one read, smoothed
+    _other_pids: frozenset[int] | None = None  # processes on the device while no trial runs
+    _pids_are_hidden: bool = False  # not even our own trial is listed: a container
     _integrator: Integrator = field(default_factory=Integrator)
     _totals: dict[Phase, PhaseTotals] = field(default_factory=dict)
 
     @disable_on_error(lambda: None)
-    def use(self, opened: SelectedSensor, telemetry: Telemetry | None = None) -> None:
-        """Begin to meter."""
-        self.source, self.refused, self.telemetry = opened.source, opened.refused, telemetry
+    def use(self, selected: SelectedSensor, telemetry: Telemetry | None = None) -> None:
+        """Start to meter with this sensor, and to write each sample to ``telemetry``."""
+        self.sensor, self.refused, self.telemetry = selected.sensor, selected.refused, telemetry
         self.is_on = True
-        self._since, self._waited_s = self.clock(), self.cpu_wait_s()
-        self._see_others()
-        self._cut()
+        self._accounted_until, self._last_cpu_wait_s = self.clock(), self.cpu_wait_s()
+        self._update_other_pids()
+        self._close_interval()
 
     @property
     def shared(self) -> bool | None:
-        """Whether something else is on the device, as far as anybody can tell."""
+        """Whether another process uses the device; ``None`` where that is not known."""
         if self.llm_is_here:
             return True
-        return None if self._others is None or self._is_blind else bool(self._others)
+        return None if self._other_pids is None or self._pids_are_hidden else bool(self._other_pids)
 
     def close(self) -> None:
         self.is_on = False
         with suppress(Exception):
-            self.source.close()
+            self.sensor.close()
         with suppress(Exception):
             if self.telemetry is not None:
                 self.telemetry.close()
 
-    def give_up(self, why: Exception) -> None:
-        """Off for good, with what is not settled forgotten: half an account is none."""
-        self.failed = f"{type(why).__name__}: {why}"[:MAX_WHY]
+    def disable(self, error: Exception) -> None:
+        """Turn off for good. What is not settled is dropped: an incomplete sum must not reach a record."""
+        self.failed = f"{type(error).__name__}: {error}"[:MAX_FAILURE_CHARS]
         self.close()
 
     @disable_on_error(lambda: None)
     def poll(self) -> None:
-        """Take a sample if it is time; whoever waits calls this as often as it likes."""
-        if self.is_on and (t := self.clock()) >= self._due:
-            self._take(t)
+        """Read the sensor if it is time. Loops that wait call this at any rate."""
+        if self.is_on and (t := self.clock()) >= self._next_read_at:
+            self._read_sensor(t)
 
     @disable_on_error(lambda: None)
     def phase(self, name: Phase) -> None:
-        """What happens from now on is this."""
+        """The time from now on belongs to the phase ``name``."""
         if self.is_on and name != self._phase:
-            self._cut()
+            self._close_interval()
             if name == "start":
-                self._see_others()
+                self._update_other_pids()
             elif name == "validate":
-                self._is_blind = self.source.users() == frozenset()
+                self._pids_are_hidden = self.sensor.compute_pids() == frozenset()
         self._phase = name
 
     @disable_on_error(dict[Phase, Power])
     def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
-        """What ``phases`` took since they were last settled, without those that are not worth telling."""
+        """The energy of ``phases`` since they were last settled, without those that need no record."""
         if not self.is_on:
             return {}
-        self._cut()
+        self._close_interval()
         settled = {p: self._totals.pop(p) for p in PHASES if p in phases and p in self._totals}
-        powers = {p: tally.power(self.source.method, self.source.scope, self.shared) for p, tally in settled.items()}
-        return {p: power for p, power in powers.items() if p in TRIED or self._is_worth_telling(power)}
+        powers = {p: totals.power(self.sensor.method, self.sensor.scope, self.shared) for p, totals in settled.items()}
+        return {p: power for p, power in powers.items() if p in ALWAYS_REPORTED or self._is_worth_recording(power)}
 
     @disable_on_error(list[Power])
     def unsettled(self) -> list[Power]:
-        """What no record knows yet, up to now."""
+        """The energy of each phase up to now that is not settled yet."""
         if not self.is_on:
             return []
-        since = {self._phase: self.clock() - self._since}
+        since = {self._phase: self.clock() - self._accounted_until}
         return [
-            tally.power(self.source.method, self.source.scope, self.shared, more_s=since.get(phase, 0.0))
-            for phase, tally in self._totals.items()
+            totals.power(self.sensor.method, self.sensor.scope, self.shared, unrecorded_s=since.get(phase, 0.0))
+            for phase, totals in self._totals.items()
         ]
 
     def metering(self, idle: Power | None, price_per_kwh: float | None, currency: str | None) -> Metering:
-        """What this start of the daemon measures with."""
+        """The record of what this start of the daemon measures with."""
         return Metering(
-            method=self.source.method,
-            scope=self.source.scope,
-            about=self.source.about,
+            method=self.sensor.method,
+            scope=self.sensor.scope,
+            about=self.sensor.about,
             refused=self.refused,
             idle=idle,
             shared=self.shared,
@@ -163,65 +163,67 @@ class PowerMeter:
             currency=currency,
         )
 
-    def _is_worth_telling(self, power: Power) -> bool:
-        """A moment of which nothing is known is not; a minute of which the sensor said nothing lowers the coverage."""
-        return power.energy_j is not None or (self.source.method != "none" and power.span_s >= EVERY_S)
+    def _is_worth_recording(self, power: Power) -> bool:
+        """A moment without energy needs no record; a longer time without readings does, as it lowers the coverage."""
+        return power.energy_j is not None or (self.sensor.method != "none" and power.span_s >= SAMPLE_INTERVAL_S)
 
-    def _see_others(self) -> None:
-        """Nothing of ours is on the device now: whoever is, is somebody else."""
-        self._others = self.source.users()
-        self.source.watch(self._others or frozenset())
+    def _update_other_pids(self) -> None:
+        """Called while no trial of ours is on the device: every process there now is another one."""
+        self._other_pids = self.sensor.compute_pids()
+        self.sensor.watch(self._other_pids or frozenset())
 
-    def _cut(self) -> None:
-        """Close the account of the phase that is on: up to this moment everything is its."""
+    def _close_interval(self) -> None:
+        """Add all time and energy up to now to the current phase."""
         t = self.clock()
-        self._take(t)
-        if interval := self._integrator.cut(t):
-            self._phase_totals().took(interval)
-        waited_s = self.cpu_wait_s()
-        known = waited_s is not None and self._waited_s is not None
-        self._phase_totals().seconds(t - self._since, waited_s - self._waited_s if known else None)  # type: ignore[operator]
-        self._since, self._waited_s = t, waited_s
+        self._read_sensor(t)
+        if interval := self._integrator.split(t):
+            self._phase_totals().add_interval(interval)
+        cpu_wait_s = self.cpu_wait_s()
+        last_s = self._last_cpu_wait_s
+        in_phase_s = None if cpu_wait_s is None or last_s is None else cpu_wait_s - last_s
+        self._phase_totals().add_time(t - self._accounted_until, in_phase_s)
+        self._accounted_until, self._last_cpu_wait_s = t, cpu_wait_s
 
-    def _take(self, t: float) -> None:
-        """Whatever the sensor has to say now."""
+    def _read_sensor(self, t: float) -> None:
+        """Take the sensor's samples, and set the time of the next read by what this one cost."""
         began = self.cpu_clock()
-        for sample in self.source.read(t):
-            self._note(sample, t)
-        self._cost_s += 0.1 * (self.cpu_clock() - began - self._cost_s)
-        every_s = min(SELDOM_S, max(EVERY_S if self.source.is_prompt else LISTEN_S, self._cost_s / MOST_SHARE))
-        answered = self.clock()
-        every_s = max(every_s, (answered - t) / MOST_WAITED)
-        self._integrator.gap_s = max(GAP_S, GAP_LOOKS * every_s)
-        self._due = answered + every_s
+        for sample in self.sensor.read(t):
+            self._add_sample(sample, t)
+        self._read_cpu_s += 0.1 * (self.cpu_clock() - began - self._read_cpu_s)
+        ended = self.clock()
+        shortest_s = SAMPLE_INTERVAL_S if self.sensor.is_polled else STREAM_POLL_S
+        interval_s = min(MAX_INTERVAL_S, max(shortest_s, self._read_cpu_s / MAX_CPU_SHARE))
+        interval_s = max(interval_s, (ended - t) / MAX_WAIT_SHARE)
+        self._integrator.gap_s = max(GAP_S, GAP_INTERVALS * interval_s)
+        self._next_read_at = ended + interval_s
 
-    def _note(self, sample: Sample, t: float) -> None:
+    def _add_sample(self, sample: Sample, t: float) -> None:
         memory = sample.mem_used_bytes
         sample = replace(
             sample,
-            asleep_s=self.asleep_s(),
+            suspended_s=self.suspended_s(),
             mem_used_bytes=self.mem_used_bytes() if memory is None else memory,
         )
         interval = self._integrator.add(sample)
-        tally = self._phase_totals()
-        tally.seen(sample)
+        totals = self._phase_totals()
+        totals.add_sample(sample)
         if interval:
-            tally.took(interval)
-        if self.telemetry is not None and self.source.method != "none":
+            totals.add_interval(interval)
+        if self.telemetry is not None and self.sensor.method != "none":
             at = self.wall_clock() - (t - sample.t)
-            self.telemetry.write(sample, _watts(sample, interval), at, self._phase, self.source.scope)
+            self.telemetry.write(sample, _watts(sample, interval), at, self._phase, self.sensor.scope)
 
     def _phase_totals(self) -> PhaseTotals:
         return self._totals.setdefault(self._phase, PhaseTotals())
 
 
-def metering_of_this_machine() -> PowerMeter:
-    """A meter that knows where this machine says how long processes wait for a core."""
+def build_power_meter() -> PowerMeter:
+    """A meter that reads this machine's pressure files, for the time that processes wait for a core."""
     return PowerMeter(cpu_wait_s=partial(machine.cpu_wait_s, machine.pressure_files()))
 
 
 def _watts(sample: Sample, interval: Interval | None) -> float | None:
-    """The power at the sample, or over the interval before it where the sensor only counts."""
+    """The power at the sample; where the sensor has only a counter, the mean over the interval before it."""
     if sample.watts is not None or interval is None:
         return sample.watts
     return interval.peak_w

@@ -1,4 +1,4 @@
-"""What one phase has come to so far: its joules, and what the gauges showed meanwhile."""
+"""The sums of one phase so far: its energy, and the means and maxima of the sensor's other readings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autoresearch.energy.sample import Sample
 
 @dataclass(slots=True)
 class Mean:
-    """Of the values that were there."""
+    """The mean of the values that are not ``None``."""
 
     total: float = 0.0
     count: int = 0
@@ -28,7 +28,7 @@ class Mean:
 
 @dataclass(slots=True)
 class PhaseTotals:
-    """Begins empty with each phase of each record."""
+    """Starts empty with each phase of each record."""
 
     energy: Total = field(default_factory=Total)
     clock_mhz: Mean = field(default_factory=Mean)
@@ -40,14 +40,14 @@ class PhaseTotals:
     slowdowns: set[str] = field(default_factory=set)
     cpu_wait_s: float | None = None
 
-    def seconds(self, span_s: float, cpu_wait_s: float | None) -> None:
-        """So much time has passed, during so much of which some process waited for a core."""
+    def add_time(self, span_s: float, cpu_wait_s: float | None) -> None:
+        """Add ``span_s`` to the phase; in ``cpu_wait_s`` of it some process waited for a core."""
         self.energy.span_s += span_s
         if cpu_wait_s is not None:
             self.cpu_wait_s = (self.cpu_wait_s or 0.0) + cpu_wait_s
 
-    def seen(self, sample: Sample) -> None:
-        """The gauges at one moment."""
+    def add_sample(self, sample: Sample) -> None:
+        """Add the readings of one moment. Its energy is added by ``add_interval``."""
         self.clock_mhz.add(sample.clock_mhz)
         self.util_pct.add(sample.util_pct)
         self.others_util_pct.add(sample.others_util_pct)
@@ -59,13 +59,13 @@ class PhaseTotals:
         if sample.mem_used_bytes is not None:
             self.mem_used_bytes = max(sample.mem_used_bytes, self.mem_used_bytes or 0)
 
-    def took(self, interval: Interval) -> None:
+    def add_interval(self, interval: Interval) -> None:
         self.energy.add(interval)
 
-    def power(self, method: Method, scope: Scope | None, shared: bool | None, more_s: float = 0.0) -> Power:
-        """As a record carries it; ``more_s`` have passed that it was not told of."""
+    def power(self, method: Method, scope: Scope | None, shared: bool | None, unrecorded_s: float = 0.0) -> Power:
+        """The record of the phase; ``unrecorded_s`` is time of the phase that ``add_time`` has not received yet."""
         total, wait_s = self.energy, self.cpu_wait_s
-        span_s = total.span_s + more_s
+        span_s = total.span_s + unrecorded_s
         return Power(
             method=method,
             scope=scope,

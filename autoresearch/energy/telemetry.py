@@ -1,4 +1,4 @@
-"""telemetry.csv: every sample of a run, bounded, in columns that any tool reads. Losing a line of it costs nothing."""
+"""telemetry.csv: every sample of a run, in columns that other tools read. Its size is bounded; a line may be lost."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from autoresearch.storage.files import open_regular
 from autoresearch.storage.run_dir import OLD_TELEMETRY, TELEMETRY
 
 COLUMNS = (
-    *("timestamp", "gpu_util_pct", "mem_used_mib", "power_w", "temp_c"),  # in this order, as others read them
+    *("timestamp", "gpu_util_pct", "mem_used_mib", "power_w", "temp_c"),  # in this order, which other tools read
     *("clock_mhz", "slowdowns", "phase", "scope"),
 )
-MAX_BYTES = 8 << 20  # about a day at one line a second; with the one before it twice as much
+MAX_BYTES = 8 << 20  # about a day at one line a second; the previous file is kept beside it
 HEADER = ",".join(COLUMNS) + "\n"
 
 
 class Telemetry:
-    """The writer. Where the disk does not take a line, that line is lost and nothing else."""
+    """The writer. Where the disk refuses a line, that line is lost and nothing else."""
 
     def __init__(self, run_dir: Path, max_bytes: int = MAX_BYTES) -> None:
         self._path = run_dir / TELEMETRY
@@ -29,7 +29,7 @@ class Telemetry:
         self._size = 0
 
     def write(self, sample: Sample, power_w: float | None, now: float, phase: Phase, scope: Scope | None) -> None:
-        """One line: ``sample`` with the watts that it meant, at ``now`` seconds since the epoch."""
+        """Append one line: ``sample`` with ``power_w``, at ``now`` seconds since the epoch."""
         stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         mib = None if sample.mem_used_bytes is None else sample.mem_used_bytes / 2**20
         numbers = (sample.util_pct, mib, power_w, sample.temp_c, sample.clock_mhz)
@@ -57,5 +57,5 @@ class Telemetry:
     def _open(self) -> None:
         self._fd = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._size = os.fstat(self._fd).st_size
-        # Behind a line that a crash has torn a new one begins; the reader passes over the torn one.
+        # A line break ends a line that a crash left incomplete; the reader skips that one.
         self._size += os.write(self._fd, b"\n" if self._size else HEADER.encode())

@@ -68,7 +68,9 @@ class TestPowerMeter(MeterContract):
 
     @pytest.fixture(params=SENSORS)
     def meter(self, request: pytest.FixtureRequest) -> PowerMeter:
-        meter = PowerMeter(clock=Clock(), cpu_clock=lambda: 0.0, asleep_s=lambda: 0.0, mem_used_bytes=lambda: 1 << 20)
+        meter = PowerMeter(
+            clock=Clock(), cpu_clock=lambda: 0.0, suspended_s=lambda: 0.0, mem_used_bytes=lambda: 1 << 20
+        )
         meter.use(SelectedSensor(SENSORS[request.param]))
         return meter
 

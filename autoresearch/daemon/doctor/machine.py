@@ -68,12 +68,12 @@ def energy(settings: Settings, device: Device | None) -> Check:
     kind = device.device if device else settings.device
     gpus = gpus_of(settings, device) if device else ()
     opened = select_sensor("cuda" if kind == "cuda" else "cpu", gpus, settings.energy.sensor)
-    source, refused = opened.source, "; ".join(opened.refused)
-    source.close()
-    if source.method != "none":
-        facts = {"source": source.method, "scope": source.scope, "refused": list(opened.refused)}
+    sensor, refused = opened.sensor, "; ".join(opened.refused)
+    sensor.close()
+    if sensor.method != "none":
+        facts = {"source": sensor.method, "scope": sensor.scope, "refused": list(opened.refused)}
         better = f"; better ones cannot be used: {refused}" if refused else ""
-        return ok("energy", f"{source.about}, scope {source.scope}{better}", **facts)
+        return ok("energy", f"{sensor.about}, scope {sensor.scope}{better}", **facts)
     if settings.energy.max_kwh:
         hint = "run without --max-kwh; --max-hours and --until need no sensor"
         return fail("energy", ConfigError(f"--max-kwh cannot be enforced without a sensor: {refused}", hint=hint))

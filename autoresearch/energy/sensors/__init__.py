@@ -1,1 +1,1 @@
-"""Sensors of power and energy. Each can be opened, or says in words why not; ``choose`` has their order."""
+"""Sensors of power and energy. Each ``open_x`` returns the sensor or a reason; ``select`` has their order."""

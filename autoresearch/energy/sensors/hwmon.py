@@ -1,7 +1,8 @@
-"""The whole system's power, where a sensor of the kernel (hwmon) has it: in microwatts, by a name that says so.
+"""The whole system's power from the kernel's hardware monitor (hwmon), in microwatts.
 
-Known are the ACPI power meter of servers, Apple's and Corsair's totals, and ``sys_total`` of spbm, a driver for the DGX
-Spark that is not in the kernel. Another one can be named by its file (setting ``energy.sensor``).
+A sensor counts if its label names the whole system: the ACPI power meter of servers, Apple's and Corsair's totals, and
+``sys_total`` of spbm, a driver for the DGX Spark that is not in the kernel. The setting ``energy.sensor`` names another
+one by its file.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from pathlib import Path
 
 from autoresearch.core.power import Method, Scope
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sensors.sensor import Base
+from autoresearch.energy.sensors.sensor import SensorBase
 
 HWMON = Path("/sys/class/hwmon")
-WHOLE = re.compile(r"sys(tem)?[ _]?(total|power)|total[ _](system[ _])?power|power[ _]total", re.IGNORECASE)
+WHOLE_SYSTEM_LABEL = re.compile(
+    r"sys(tem)?[ _]?(total|power)|total[ _](system[ _])?power|power[ _]total", re.IGNORECASE
+)
 ACPI_METER = "power_meter"
 
 
-class Hwmon(Base):
+class Hwmon(SensorBase):
     """One file that holds microwatts."""
 
     method: Method = "hwmon"
@@ -34,17 +37,19 @@ class Hwmon(Base):
         return [] if watts is None else [Sample(t, power_w=watts)]
 
 
-def open_hwmon(root: Path = HWMON, sensor: Path | None = None) -> Hwmon | str:
-    """The sensor, or why there is none."""
-    if sensor is not None:
-        source = Hwmon(sensor, "the sensor of the settings")
-        return source if _watts(sensor) is not None else f"{sensor} holds no number of microwatts"
-    silent = ""
-    for file, name in _candidates(root):
-        if _watts(file):  # 0 W is what some firmware says instead of nothing
-            return Hwmon(file, name)
-        silent = f"{name} ({file}) says nothing"
-    return silent or "no sensor of the whole system"
+def open_hwmon(root: Path = HWMON, file: Path | None = None) -> Hwmon | str:
+    """The sensor, or the reason why there is none."""
+    if file is not None:
+        hwmon = Hwmon(file, "the sensor of the settings")
+        return (
+            hwmon if _watts(file) is not None else f"{file} does not hold a number of microwatts; check energy.sensor"
+        )
+    no_reading = ""
+    for candidate, name in _candidates(root):
+        if _watts(candidate):  # some firmware reports 0 W where it has no reading
+            return Hwmon(candidate, name)
+        no_reading = f"{name} ({candidate}) has no reading"
+    return no_reading or "no sensor of the whole system"
 
 
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
@@ -57,10 +62,10 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
         for file in sorted([*device.glob("power*_input"), *device.glob("power*_average")]):
             stem = file.name.rpartition("_")[0]
             label, part = _text(device / f"{stem}_label"), _text(device / f"{stem}_oem_info")
-            if WHOLE.fullmatch(label):
+            if WHOLE_SYSTEM_LABEL.fullmatch(label):
                 yield file, f"hwmon {name}, {label}"
-            elif name == ACPI_METER and not label and (not part or WHOLE.fullmatch(part)):
-                yield file, "hwmon, the ACPI power meter"  # those of a Grace board name the part that they measure
+            elif name == ACPI_METER and not label and (not part or WHOLE_SYSTEM_LABEL.fullmatch(part)):
+                yield file, "hwmon, the ACPI power meter"  # on a Grace board oem_info names the part that is measured
 
 
 def _watts(file: Path) -> float | None:

@@ -1,8 +1,8 @@
 """NVIDIA GPUs by ``nvidia-smi``, where nvidia-ml-py is missing: one process that writes a line a second for each GPU.
 
-It is read without waiting, whenever somebody looks. Its own timestamps say how far apart the lines are, however late
-they are read. It writes to a pseudo-terminal, so that each line leaves it at once, whatever its library would do with a
-pipe; it dies with us, because nobody reads there any more.
+Its output is read without blocking at each poll. The lines' own timestamps give their distances, however late they are
+read. The process writes to a pseudo-terminal, because to a pipe its C library would write in blocks; when this process
+ends, the terminal closes and the program ends too.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from datetime import datetime
 from typing import Protocol
 
 from autoresearch.core.power import Method, Scope
-from autoresearch.energy.sample import Sample, together
-from autoresearch.energy.sensors.nvml import slowdowns_of
-from autoresearch.energy.sensors.sensor import Base
+from autoresearch.energy.sample import Sample, combine_devices
+from autoresearch.energy.sensors.nvml import slowdown_names
+from autoresearch.energy.sensors.sensor import SensorBase
 
 PROGRAM = "nvidia-smi"
 FIELDS = ("timestamp", "uuid", "power.draw", "utilization.gpu", "memory.used", "temperature.gpu", "clocks.sm")
-REASONS = "clocks_throttle_reasons.active"
-EVERY_MS = 1000
-ASK_DEADLINE_S = 20.0  # the driver may have to be woken first
-END_S = 1.0  # for a process that was killed
-SILENT_S = 15.0  # after which it hangs
-AGAIN_S = 60.0  # before it is started once more
+THROTTLE_FIELD = "clocks_throttle_reasons.active"
+INTERVAL_MS = 1000
+QUERY_TIMEOUT_S = 20.0  # the driver may have to load first
+KILL_WAIT_S = 1.0  # for a process that was sent SIGKILL
+MAX_SILENCE_S = 15.0  # seconds without output after which it counts as hung
+RESTART_AFTER_S = 60.0  # from one start to the next
 NUMBER = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
-BITS = re.compile(r"0x[0-9a-fA-F]{1,16}")
+HEX_MASK = re.compile(r"0x[0-9a-fA-F]{1,16}")
 MAX_LINE_BYTES = 1 << 12
 
 
-class Endable(Protocol):
-    """What of a process is needed to end it."""
+class Killable(Protocol):
+    """The part of ``subprocess.Popen`` that ending a process needs."""
 
     def kill(self) -> None: ...
 
@@ -45,145 +45,150 @@ class Endable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What one line says of one GPU. ``at`` is in seconds of nvidia-smi's own clock."""
+class GpuLine:
+    """One parsed line, of one GPU. ``at`` is in seconds of nvidia-smi's own clock."""
 
     at: float
     uuid: str
     sample: Sample
 
 
-class NvidiaSmi(Base):
-    """The running process. Started again, after a while, where it has ended or fallen silent."""
+class NvidiaSmi(SensorBase):
+    """The running process. It is restarted ``RESTART_AFTER_S`` after its last start if it ends or writes nothing."""
 
     method: Method = "nvidia_smi"
     scope: Scope | None = "gpu"
-    is_prompt = False
+    is_polled = False
 
     def __init__(self, uuids: Sequence[str], fields: Sequence[str]) -> None:
         self._uuids = tuple(uuids)
         self._fields = tuple(fields)
         self._process: subprocess.Popen[bytes] | None = None
         self._fd = -1
-        self._rest = b""
-        self._tick: dict[str, Line] = {}
-        self._started_at: float | None = None
-        self._heard_at = 0.0
+        self._partial_line = b""
+        self._interval_lines: dict[str, GpuLine] = {}
+        self._start_tried_at: float | None = None
+        self._last_data_at = 0.0
         self.about = f"{PROGRAM}, {len(self._uuids)} GPU{'s' * (len(self._uuids) != 1)} ({', '.join(self._uuids)})"
 
     def read(self, t: float) -> Sequence[Sample]:
         if self._process is None:
-            if self._started_at is None or t - self._started_at >= AGAIN_S:
+            if self._start_tried_at is None or t - self._start_tried_at >= RESTART_AFTER_S:
                 self._start(t)
             return []
-        data, ended = self._take()
+        data, ended = self._read_available()
         if data:
-            self._heard_at = t
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self._rest = self._rest[-MAX_LINE_BYTES:]
+            self._last_data_at = t
+        *lines, self._partial_line = (self._partial_line + data).split(b"\n")
+        self._partial_line = self._partial_line[-MAX_LINE_BYTES:]
         samples = self._samples(lines, t)
-        if ended or t - self._heard_at > SILENT_S:
+        if ended or t - self._last_data_at > MAX_SILENCE_S:
             self.close()
         return samples
 
     def fileno(self) -> int:
-        """Readable when there is something new."""
+        """A file descriptor that is readable when there is new output; -1 while no process runs."""
         return self._fd
 
     def close(self) -> None:
         if self._process is not None:
-            end(self._process)
+            kill_and_wait(self._process)
             os.close(self._fd)
-        self._process, self._fd, self._rest, self._tick = None, -1, b"", {}
+        self._process, self._fd, self._partial_line, self._interval_lines = None, -1, b"", {}
 
     def _start(self, t: float) -> None:
-        self._started_at = self._heard_at = t
-        with suppress(OSError, termios.error):  # no terminal left, no program: tried again later
-            self._fd, self._process = self._at_a_terminal()
+        self._start_tried_at = self._last_data_at = t
+        with suppress(OSError, termios.error):  # no free pseudo-terminal, or no program: retried later
+            self._fd, self._process = self._spawn_on_pty()
 
-    def _at_a_terminal(self) -> tuple[int, subprocess.Popen[bytes]]:
-        """The running process, and our end of the terminal that it writes to."""
-        ours, theirs = os.openpty()
+    def _spawn_on_pty(self) -> tuple[int, subprocess.Popen[bytes]]:
+        """Our end of a new pseudo-terminal, and the running process that writes to the other end."""
+        our_fd, child_fd = os.openpty()
         try:
-            tty.setraw(theirs)  # what is written arrives as it is, and in one piece
-            os.set_blocking(ours, False)
-            return ours, subprocess.Popen(
-                [*query(self._fields), f"--id={','.join(self._uuids)}", f"--loop-ms={EVERY_MS}"],
+            tty.setraw(child_fd)  # lines arrive as they are written
+            os.set_blocking(our_fd, False)
+            return our_fd, subprocess.Popen(
+                [*query_command(self._fields), f"--id={','.join(self._uuids)}", f"--loop-ms={INTERVAL_MS}"],
                 stdin=subprocess.DEVNULL,
-                stdout=theirs,
+                stdout=child_fd,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C at the terminal is not for it
+                start_new_session=True,  # a Ctrl-C at the user's terminal must not end it
             )
         except BaseException:
-            os.close(ours)
+            os.close(our_fd)
             raise
         finally:
-            os.close(theirs)
+            os.close(child_fd)
 
-    def _take(self) -> tuple[bytes, bool]:
-        """All that is there now, and whether the process has ended."""
+    def _read_available(self) -> tuple[bytes, bool]:
+        """All output that is available now, and whether the process has ended."""
         data = b""
         while True:
             try:
-                more = os.read(self._fd, 1 << 16)
+                chunk = os.read(self._fd, 1 << 16)
             except BlockingIOError:
                 return data, False
-            except OSError:  # EIO: nobody holds the other end of the terminal any more
+            except OSError:  # EIO: no process holds the other end of the terminal
                 return data, True
-            if not more:
+            if not chunk:
                 return data, True
-            data += more
+            data += chunk
 
-    def _samples(self, raw: Sequence[bytes], t: float) -> list[Sample]:
-        """One for each tick in which every GPU has spoken. The newest line is of now, the others came before it."""
-        lines = [line for text in raw if (line := parse_line(text.decode(errors="replace"), self._fields))]
+    def _samples(self, raw_lines: Sequence[bytes], t: float) -> list[Sample]:
+        """One sample for each interval in which every GPU has a line. The newest line is at ``t``, others before it."""
+        texts = [raw.decode(errors="replace") for raw in raw_lines]
+        lines = [line for text in texts if (line := parse_line(text, self._fields))]
         lines = [line for line in lines if line.uuid in self._uuids]
         newest = max((line.at for line in lines), default=0.0)
         samples: list[Sample] = []
         for line in lines:
-            if line.uuid in self._tick:
-                self._tick = {}  # a GPU has been left out: that tick is not whole
-            self._tick[line.uuid] = line
-            if len(self._tick) == len(self._uuids):
-                samples.append(together([one.sample for one in self._tick.values()], t - max(0.0, newest - line.at)))
-                self._tick = {}
+            if line.uuid in self._interval_lines:
+                self._interval_lines = {}  # a GPU has no line in that interval: it is dropped
+            self._interval_lines[line.uuid] = line
+            if len(self._interval_lines) == len(self._uuids):
+                at = t - max(0.0, newest - line.at)
+                samples.append(combine_devices([one.sample for one in self._interval_lines.values()], at))
+                self._interval_lines = {}
         return samples
 
 
-def open_nvidia_smi(uuids: Sequence[str] = ()) -> NvidiaSmi | str:
-    """Asked once beforehand: whether it answers, which fields it knows, which GPUs there are. Else why not."""
-    for fields in ((*FIELDS, REASONS), FIELDS):
+def open_nvidia_smi(uuids: Sequence[str] = (), timeout_s: float = QUERY_TIMEOUT_S) -> NvidiaSmi | str:
+    """The sensor for the GPUs of these UUIDs, or for the only one of the machine; else the reason why not.
+
+    One query beforehand finds out whether the program answers, which fields it supports and which GPUs there are.
+    """
+    for fields in ((*FIELDS, THROTTLE_FIELD), FIELDS):
         try:
-            done = asked(query(fields))
+            result = run_with_timeout(query_command(fields), timeout_s)
         except FileNotFoundError:
             return f"{PROGRAM} is not installed"
         except (OSError, subprocess.TimeoutExpired) as e:
             return f"{PROGRAM}: {e}"
-        if done.returncode == 0:
+        if result.returncode == 0:
             break
     else:
-        why = (done.stdout + done.stderr).strip().partition("\n")[0]
-        return f"{PROGRAM} ended with exit code {done.returncode}: {ascii(why)[1:-1][:200]}"
-    there = [line for raw in done.stdout.splitlines() if (line := parse_line(raw, fields))]
-    chosen = list(uuids) or [line.uuid for line in there]
-    if not uuids and len(there) != 1:
-        return f"there are {len(there)} GPUs, and which of them trains is not known"
-    powers = [line.sample.watts for line in there if line.uuid in chosen]
-    if len(powers) != len(chosen):
-        return f"{PROGRAM} does not know the GPU that trains"
-    return "the GPU does not say its power" if None in powers else NvidiaSmi(chosen, fields)
+        why = (result.stdout + result.stderr).strip().partition("\n")[0]
+        return f"{PROGRAM} ended with exit code {result.returncode}: {ascii(why)[1:-1][:200]}"
+    gpus = [line for text in result.stdout.splitlines() if (line := parse_line(text, fields))]
+    selected = list(uuids) or [line.uuid for line in gpus]
+    if not uuids and len(gpus) != 1:
+        return f"there are {len(gpus)} GPUs, and which of them trains is not known"
+    powers = [line.sample.watts for line in gpus if line.uuid in selected]
+    if len(powers) != len(selected):
+        return f"{PROGRAM} does not list the GPU that trains"
+    return "the GPU does not report its power" if None in powers else NvidiaSmi(selected, fields)
 
 
-def asked(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """As ``subprocess.run``, which waits for ever for a process that hangs in the driver and cannot be killed.
+def run_with_timeout(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run to the end and return the output, or kill it after ``timeout_s``. Raises ``OSError`` and ``TimeoutExpired``.
 
-    Raises ``OSError`` and ``TimeoutExpired``.
+    Not ``subprocess.run``, which waits without end for a process that hangs in the driver and cannot be killed.
     """
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
-        out, err = process.communicate(timeout=ASK_DEADLINE_S)
+        out, err = process.communicate(timeout=timeout_s)
     except BaseException:
-        end(process)
+        kill_and_wait(process)
         for pipe in (process.stdout, process.stderr):
             if pipe:
                 pipe.close()
@@ -191,40 +196,40 @@ def asked(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def end(process: Endable) -> None:
-    """Kill it, and wait a moment. One that hangs in the driver dies when the driver lets it; nobody waits for that."""
+def kill_and_wait(process: Killable) -> None:
+    """Kill the process and wait ``KILL_WAIT_S``. One that hangs in the driver ends when the driver releases it."""
     process.kill()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=END_S)
+        process.wait(timeout=KILL_WAIT_S)
 
 
-def query(fields: Sequence[str]) -> list[str]:
+def query_command(fields: Sequence[str]) -> list[str]:
     """The command that prints one line for each GPU."""
     return [PROGRAM, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
 
 
-def parse_line(text: str, fields: Sequence[str]) -> Line | None:
-    """One line of the CSV; ``None`` for what is none."""
+def parse_line(text: str, fields: Sequence[str]) -> GpuLine | None:
+    """One line of the CSV; ``None`` where it is not one."""
     cells = [cell.strip() for cell in text.split(",")]
     if len(cells) != len(fields):
         return None
-    said = dict(zip(fields, cells, strict=True))
+    values = dict(zip(fields, cells, strict=True))
     try:
-        at = datetime.strptime(said["timestamp"], "%Y/%m/%d %H:%M:%S.%f").timestamp()
+        at = datetime.strptime(values["timestamp"], "%Y/%m/%d %H:%M:%S.%f").timestamp()
     except ValueError:
         return None
-    mib = _number(said["memory.used"])
-    bits = said.get(REASONS, "")
+    mib = _number(values["memory.used"])
+    mask = values.get(THROTTLE_FIELD, "")
     sample = Sample(
         at,
-        power_w=_number(said["power.draw"]),
-        util_pct=_number(said["utilization.gpu"]),
+        power_w=_number(values["power.draw"]),
+        util_pct=_number(values["utilization.gpu"]),
         mem_used_bytes=None if mib is None else int(mib * 2**20),
-        temp_c=_number(said["temperature.gpu"]),
-        clock_mhz=_number(said["clocks.sm"]),
-        slowdowns=slowdowns_of(int(bits, 16)) if BITS.fullmatch(bits) else None,
+        temp_c=_number(values["temperature.gpu"]),
+        clock_mhz=_number(values["clocks.sm"]),
+        slowdowns=slowdown_names(int(mask, 16)) if HEX_MASK.fullmatch(mask) else None,
     )
-    return Line(at, said["uuid"], sample)
+    return GpuLine(at, values["uuid"], sample)
 
 
 def _number(cell: str) -> float | None:

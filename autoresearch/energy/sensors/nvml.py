@@ -1,7 +1,7 @@
-"""NVIDIA GPUs by NVML: the board's own energy counter (Volta and newer), else its power; and all its gauges.
+"""NVIDIA GPUs by NVML: the board's own energy counter (Volta and newer), else its power; and its other readings.
 
 The counter is preferred: on an A100 or H100 the power is measured only a quarter of the time (arXiv 2312.02741).
-``import pynvml`` is the package nvidia-ml-py. NVML makes no CUDA context and no thread.
+``import pynvml`` is the package nvidia-ml-py. NVML creates neither a CUDA context nor a thread.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from functools import partial
 from typing import Any
 
 from autoresearch.core.power import Method, Scope
-from autoresearch.energy.sample import Sample, together
+from autoresearch.energy.sample import Sample, combine_devices
 
-REOPEN_S = 30.0  # how often a driver that has gone is looked for
-# Bits of nvmlDeviceGetCurrentClocksThrottleReasons that mean that something is wrong. Idleness, clocks that somebody
-# set and the power cap, which a GPU at full work runs into by design, do not.
+REOPEN_S = 30.0  # between two tries to open a driver that was lost
+# Bits of nvmlDeviceGetCurrentClocksThrottleReasons that report a fault. An idle GPU, clocks that the user set and the
+# power cap, which a GPU at full load reaches by design, are not faults.
 SLOWDOWNS = {0x08: "hw_slowdown", 0x20: "sw_thermal", 0x40: "hw_thermal", 0x80: "hw_power_brake"}
 
 
 class Nvml:
-    """The GPUs that a trial uses, as one sensor. Raises nothing once it is open."""
+    """The GPUs that a trial uses, as one sensor. Its constructor raises ``NVMLError``; after that nothing does."""
 
     scope: Scope | None = "gpu"
-    is_prompt = True
+    is_polled = True
 
     def __init__(self, nvml: Any, uuids: Sequence[str]) -> None:
         self._nvml = nvml
         self._uuids = tuple(uuids)
         self._gpus: list[Any] = []
-        self._not_there: set[str] = set()  # what this GPU or driver does not know: asked once
+        self._unsupported: set[str] = set()  # queries that this GPU or driver does not support
         self._lost_at: float | None = None
-        self._strangers: frozenset[int] = frozenset()
-        self._seen_us = 0
+        self._other_pids: frozenset[int] = frozenset()
+        self._last_sample_us = 0
         self._open()
         has_counter = all(self._counter_j(gpu) is not None for gpu in self._gpus)
         self.method: Method = "nvml_energy" if has_counter else "nvml_power"
@@ -47,87 +47,87 @@ class Nvml:
             with contextlib.suppress(self._nvml.NVMLError):
                 self._open()
         sample = self._sample(t)
-        self._lost_at = None if sample.tells_energy else t
+        self._lost_at = None if sample.has_energy else t
         return [sample]
 
-    def users(self) -> frozenset[int] | None:
+    def compute_pids(self) -> frozenset[int] | None:
         pids: set[int] = set()
         for gpu in self._gpus:
-            found = self._ask("processes", partial(self._nvml.nvmlDeviceGetComputeRunningProcesses, gpu))
-            if found is None:
+            processes = self._query("processes", partial(self._nvml.nvmlDeviceGetComputeRunningProcesses, gpu))
+            if processes is None:
                 return None
-            pids |= {int(process.pid) for process in found}
+            pids |= {int(process.pid) for process in processes}
         return frozenset(pids)
 
-    def watch(self, strangers: frozenset[int]) -> None:
-        self._strangers = strangers
+    def watch(self, other_pids: frozenset[int]) -> None:
+        self._other_pids = other_pids
 
     def close(self) -> None:
         with contextlib.suppress(self._nvml.NVMLError):
             self._nvml.nvmlShutdown()
 
     def _open(self) -> None:
-        """Raises ``NVMLError``. A driver that was loaded anew needs new handles."""
+        """Get new handles, which a reloaded driver needs. Raises ``NVMLError``."""
         with contextlib.suppress(self._nvml.NVMLError):
             self._nvml.nvmlShutdown()
         self._nvml.nvmlInit()
         self._gpus = [self._nvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in self._uuids]
 
     def _sample(self, t: float) -> Sample:
-        """What all GPUs say, as one."""
-        return together([self._of_one(gpu, t) for gpu in self._gpus], t)
+        """One sample of all GPUs together."""
+        return combine_devices([self._gpu_sample(gpu, t) for gpu in self._gpus], t)
 
-    def _of_one(self, gpu: Any, t: float) -> Sample:
+    def _gpu_sample(self, gpu: Any, t: float) -> Sample:
         n = self._nvml
-        memory = self._ask("memory", lambda: n.nvmlDeviceGetMemoryInfo(gpu).used)
-        reasons = self._ask("reasons", lambda: n.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
+        memory = self._query("memory", lambda: n.nvmlDeviceGetMemoryInfo(gpu).used)
+        reasons = self._query("reasons", lambda: n.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
         return Sample(
             t,
             power_w=self._power_w(gpu),
             counter_j=self._counter_j(gpu),
-            util_pct=self._ask("util", lambda: float(n.nvmlDeviceGetUtilizationRates(gpu).gpu)),
+            util_pct=self._query("util", lambda: float(n.nvmlDeviceGetUtilizationRates(gpu).gpu)),
             mem_used_bytes=None if memory is None else int(memory),
-            temp_c=self._ask("temp", lambda: float(n.nvmlDeviceGetTemperature(gpu, n.NVML_TEMPERATURE_GPU))),
-            clock_mhz=self._ask("clock", lambda: float(n.nvmlDeviceGetClockInfo(gpu, n.NVML_CLOCK_SM))),
-            slowdowns=None if reasons is None else slowdowns_of(int(reasons)),
-            others_util_pct=self._others_util_pct(gpu) if self._strangers else None,
+            temp_c=self._query("temp", lambda: float(n.nvmlDeviceGetTemperature(gpu, n.NVML_TEMPERATURE_GPU))),
+            clock_mhz=self._query("clock", lambda: float(n.nvmlDeviceGetClockInfo(gpu, n.NVML_CLOCK_SM))),
+            slowdowns=None if reasons is None else slowdown_names(int(reasons)),
+            others_util_pct=self._others_util_pct(gpu) if self._other_pids else None,
         )
 
     def _power_w(self, gpu: Any) -> float | None:
-        mw = self._ask("power", lambda: self._nvml.nvmlDeviceGetPowerUsage(gpu))
+        mw = self._query("power", lambda: self._nvml.nvmlDeviceGetPowerUsage(gpu))
         return None if mw is None else mw / 1000
 
     def _counter_j(self, gpu: Any) -> float | None:
-        joules: float | None = self._ask("energy", lambda: read_counter_j(self._nvml, gpu))
+        joules: float | None = self._query("energy", lambda: read_counter_j(self._nvml, gpu))
         return joules
 
     def _others_util_pct(self, gpu: Any) -> float | None:
-        """What of the GPU's processors the strangers used since this was last asked."""
-        samples = self._ask("others", lambda: self._recent(gpu))
+        """Percent of the GPU's processors that ``_other_pids`` used since the last call."""
+        samples = self._query("others", lambda: self._process_samples(gpu))
         if samples is None:
             return None
-        theirs: dict[int, list[int]] = {}
+        utils_by_pid: dict[int, list[int]] = {}
         for s in samples:
-            self._seen_us = max(self._seen_us, int(s.timeStamp))
-            if int(s.pid) in self._strangers:
-                theirs.setdefault(int(s.pid), []).append(int(s.smUtil))
-        return min(100.0, sum(sum(utils) / len(utils) for utils in theirs.values()))
+            self._last_sample_us = max(self._last_sample_us, int(s.timeStamp))
+            if int(s.pid) in self._other_pids:
+                utils_by_pid.setdefault(int(s.pid), []).append(int(s.smUtil))
+        return min(100.0, sum(sum(utils) / len(utils) for utils in utils_by_pid.values()))
 
-    def _recent(self, gpu: Any) -> Sequence[Any]:
+    def _process_samples(self, gpu: Any) -> Sequence[Any]:
         try:
-            found: Sequence[Any] = self._nvml.nvmlDeviceGetProcessUtilization(gpu, self._seen_us)
-        except self._nvml.NVMLError_NotFound:  # no process did anything
+            samples: Sequence[Any] = self._nvml.nvmlDeviceGetProcessUtilization(gpu, self._last_sample_us)
+        except self._nvml.NVMLError_NotFound:  # no process used the GPU
             return ()
-        return found
+        return samples
 
-    def _ask(self, what: str, call: Callable[[], Any]) -> Any:
-        """The answer, or ``None``. What is not supported is not asked again: a refusal costs as much as an answer."""
-        if what in self._not_there:
+    def _query(self, what: str, call: Callable[[], Any]) -> Any:
+        """The result, or ``None``. An unsupported query is not repeated: its error costs as much as a result."""
+        if what in self._unsupported:
             return None
         try:
             return call()
         except (self._nvml.NVMLError_NotSupported, self._nvml.NVMLError_FunctionNotFound):
-            self._not_there.add(what)
+            self._unsupported.add(what)
         except self._nvml.NVMLError:
             pass
         return None
@@ -142,25 +142,25 @@ def read_counter_j(nvml: Any, gpu: Any) -> float:
 
 
 def open_nvml(uuids: Sequence[str] = ()) -> Nvml | str:
-    """The GPUs of these UUIDs, or the only one there is; else why not."""
+    """The sensor for the GPUs of these UUIDs, or for the only one of the machine; else the reason why not."""
     try:
         import pynvml
     except ImportError:
         return "nvidia-ml-py is not installed (pip install 'autoresearch[nvidia]')"
     try:
         pynvml.nvmlInit()
-        there = pynvml.nvmlDeviceGetCount()
-        if not uuids and there != 1:
-            return f"there are {there} GPUs, and which of them trains is not known"
-        source = Nvml(pynvml, uuids or [pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(0))])
+        gpu_count = pynvml.nvmlDeviceGetCount()
+        if not uuids and gpu_count != 1:
+            return f"there are {gpu_count} GPUs, and which of them trains is not known"
+        sensor = Nvml(pynvml, uuids or [pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(0))])
     except pynvml.NVMLError as e:
         return str(e)
-    if not source.read(0.0)[0].tells_energy:
-        source.close()
-        return "the GPU says neither its energy nor its power"
-    return source
+    if not sensor.read(0.0)[0].has_energy:
+        sensor.close()
+        return "the GPU reports neither its energy nor its power"
+    return sensor
 
 
-def slowdowns_of(bits: int) -> tuple[str, ...]:
-    """The names of what is wrong."""
-    return tuple(name for bit, name in SLOWDOWNS.items() if bits & bit)
+def slowdown_names(mask: int) -> tuple[str, ...]:
+    """The names of the faults in NVML's bit mask of throttle reasons."""
+    return tuple(name for bit, name in SLOWDOWNS.items() if mask & bit)

@@ -1,4 +1,4 @@
-"""The CPU's package, by its own energy counter (RAPL, as Intel's and AMD's processors have it)."""
+"""The CPU package's own energy counter (RAPL, Running Average Power Limit, on processors of Intel and AMD)."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from pathlib import Path
 
 from autoresearch.core.power import Method, Scope
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sensors.sensor import Base
+from autoresearch.energy.sensors.sensor import SensorBase
 
 POWERCAP = Path("/sys/class/powercap")
-FORGET_S = 300.0  # 1 kW fills the smallest counter (2^32 steps of 61 microjoules) in 260 s: it may have run over unseen
+MAX_UNREAD_S = 300.0  # 1 kW fills the smallest counter (2^32 steps of 61 microjoules) in 260 s: it may wrap unseen
 
 
 @dataclass(slots=True)
 class Package:
-    """One package's counter. It runs over at ``range_uj``, which is not a reset."""
+    """One package's counter. It wraps to 0 at ``range_uj``, which is not a reset."""
 
     energy: Path
     range_uj: int
     last_uj: int | None = None
-    whole_uj: int = 0
+    total_uj: int = 0
 
     def read_uj(self) -> int | None:
-        """Microjoules since the first reading; begins anew, lower, where nobody can know."""
+        """Microjoules since the first reading after ``reset``; ``None`` where the file cannot be read."""
         now = _number(self.energy)
         if now is None:
             return None
         if self.last_uj is not None:
             moved = now - self.last_uj
-            self.whole_uj += moved if moved >= 0 else moved + self.range_uj
+            self.total_uj += moved if moved >= 0 else moved + self.range_uj
         self.last_uj = now
-        return self.whole_uj
+        return self.total_uj
 
-    def forget(self) -> None:
-        self.last_uj, self.whole_uj = None, 0
+    def reset(self) -> None:
+        """Start over at 0: the counter may have wrapped an unknown number of times."""
+        self.last_uj, self.total_uj = None, 0
 
 
 @dataclass(slots=True)
-class Rapl(Base):
-    """All packages together."""
+class Rapl(SensorBase):
+    """The sum over all packages."""
 
     packages: list[Package]
     last_t: float | None = None
@@ -53,17 +54,17 @@ class Rapl(Base):
         self.about = f"RAPL, {n} CPU {'package' if n == 1 else 'packages'}"
 
     def read(self, t: float) -> Sequence[Sample]:
-        if self.last_t is not None and t - self.last_t > FORGET_S:
+        if self.last_t is not None and t - self.last_t > MAX_UNREAD_S:
             for package in self.packages:
-                package.forget()
+                package.reset()
         self.last_t = t
-        known = [uj for p in self.packages if (uj := p.read_uj()) is not None]
-        return [Sample(t, counter_j=sum(known) / 1e6)] if len(known) == len(self.packages) else []
+        readings = [uj for p in self.packages if (uj := p.read_uj()) is not None]
+        return [Sample(t, counter_j=sum(readings) / 1e6)] if len(readings) == len(self.packages) else []
 
 
 def open_rapl(root: Path = POWERCAP) -> Rapl | str:
-    """The counters, or why they cannot be read."""
-    found: list[Package] = []
+    """The counters, or the reason why they cannot be read."""
+    packages: list[Package] = []
     for zone in sorted(root.glob("intel-rapl:*")):
         if not _name(zone).startswith("package"):
             continue  # a part of a package, or the platform
@@ -74,8 +75,8 @@ def open_rapl(root: Path = POWERCAP) -> Rapl | str:
             return f"{energy} is readable by root only"
         except OSError as e:
             return f"{energy}: {e.strerror}"
-        found.append(Package(energy, _number(zone / "max_energy_range_uj") or 0))
-    return Rapl(found) if found else "no RAPL"
+        packages.append(Package(energy, _number(zone / "max_energy_range_uj") or 0))
+    return Rapl(packages) if packages else "no RAPL"
 
 
 def _name(zone: Path) -> str:

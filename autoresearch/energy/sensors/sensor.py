@@ -1,4 +1,4 @@
-"""What a meter needs of a sensor."""
+"""The interface between the meter and a sensor of power or energy, and the parts that most sensors share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from autoresearch.core.power import Method, Scope
 from autoresearch.energy.sample import Sample
 
 
-class Source(Protocol):
-    """A sensor that is open. Nothing that becomes of it later raises: it then has nothing to say."""
+class Sensor(Protocol):
+    """An open sensor. A later failure of the device raises nothing: ``read`` then returns no samples, or empty ones."""
 
     @property
     def method(self) -> Method: ...
@@ -21,46 +21,46 @@ class Source(Protocol):
 
     @property
     def about(self) -> str:
-        """The sensor in words, for a person."""
+        """The sensor in words, for the user."""
         ...
 
     @property
-    def is_prompt(self) -> bool:
-        """Whether it answers when asked; else it speaks in its own time, and may have nothing new."""
+    def is_polled(self) -> bool:
+        """Whether ``read`` takes a new reading. A sensor that is not polled writes readings at its own interval."""
         ...
 
     def read(self, t: float) -> Sequence[Sample]:
-        """What is known at ``t`` and was not told before, in its order. Never waits."""
+        """The samples up to ``t`` that were not returned before, oldest first. Never blocks on new data."""
         ...
 
-    def users(self) -> frozenset[int] | None:
-        """The processes that compute on the device; ``None`` where nobody says."""
+    def compute_pids(self) -> frozenset[int] | None:
+        """The processes that compute on the device; ``None`` where that is not known."""
         ...
 
-    def watch(self, strangers: frozenset[int]) -> None:
-        """From now on tell how much of the device these processes use (``Sample.others_util_pct``)."""
+    def watch(self, other_pids: frozenset[int]) -> None:
+        """From now on report how much of the device these processes use (``Sample.others_util_pct``)."""
         ...
 
     def close(self) -> None: ...
 
 
-class Base:
-    """What most sensors answer."""
+class SensorBase:
+    """Defaults for a polled sensor that does not know the processes on the device."""
 
-    is_prompt = True
+    is_polled = True
 
-    def users(self) -> frozenset[int] | None:
+    def compute_pids(self) -> frozenset[int] | None:
         return None
 
-    def watch(self, strangers: frozenset[int]) -> None:
+    def watch(self, other_pids: frozenset[int]) -> None:
         pass
 
     def close(self) -> None:
         pass
 
 
-class NoSensor(Base):
-    """No sensor at all."""
+class NoSensor(SensorBase):
+    """Stands in where no sensor can be opened: each sample carries a time and nothing else."""
 
     method: Method = "none"
     scope: Scope | None = None
@@ -72,11 +72,11 @@ class NoSensor(Base):
 
 @dataclass(slots=True)
 class SensorWithGauges:
-    """One sensor for the energy, another for what it does not know: temperature, clocks, utilisation, memory."""
+    """Energy from one sensor; temperature, clocks, utilisation and memory from another."""
 
-    energy: Source
-    gauges: Source
-    is_prompt: bool = True
+    energy: Sensor
+    gauges: Sensor
+    is_polled: bool = True
 
     @property
     def method(self) -> Method:
@@ -91,16 +91,16 @@ class SensorWithGauges:
         return self.energy.about
 
     def read(self, t: float) -> Sequence[Sample]:
-        gauges, found = self.gauges.read(t), self.energy.read(t)
+        gauges, samples = self.gauges.read(t), self.energy.read(t)
         if not gauges:
-            return found
-        return [replace(gauges[-1], t=s.t, power_w=s.power_w, counter_j=s.counter_j) for s in found]
+            return samples
+        return [replace(gauges[-1], t=s.t, power_w=s.power_w, counter_j=s.counter_j) for s in samples]
 
-    def users(self) -> frozenset[int] | None:
-        return self.gauges.users()
+    def compute_pids(self) -> frozenset[int] | None:
+        return self.gauges.compute_pids()
 
-    def watch(self, strangers: frozenset[int]) -> None:
-        self.gauges.watch(strangers)
+    def watch(self, other_pids: frozenset[int]) -> None:
+        self.gauges.watch(other_pids)
 
     def close(self) -> None:
         self.energy.close()

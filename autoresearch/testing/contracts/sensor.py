@@ -11,7 +11,7 @@ import pytest
 
 from autoresearch.core.power import Method, Scope
 from autoresearch.energy.sample import Sample
-from autoresearch.energy.sensors.sensor import Source as Sensor
+from autoresearch.energy.sensors.sensor import Sensor
 
 PATIENCE_S = 60.0  # for a read that returns; it is only spent where one never does
 SECONDS = 5
@@ -70,7 +70,7 @@ class SensorContract:
 
     def test_power_and_energy_are_reported_and_the_counter_never_falls(self, sensor: Sensor) -> None:
         samples = self.read_ticks(sensor)
-        assert any(sample.tells_energy for sample in samples) == (sensor.method != "none")
+        assert any(sample.has_energy for sample in samples) == (sensor.method != "none")
         counted = [sample.joules for sample in samples if sample.joules is not None]
         assert counted == sorted(counted)
         for before, after in pairwise(counted):
@@ -90,7 +90,7 @@ class SensorContract:
         self.read_ticks(sensor)
         self.lose(sensor)
         for t in (SECONDS, SECONDS + 1.0, SECONDS + 100.0, SECONDS + 1000.0):
-            assert not any(sample.tells_energy for sample in self.read(sensor, t))
+            assert not any(sample.has_energy for sample in self.read(sensor, t))
             sensor.watch(frozenset({1}))
             users = sensor.users()
             assert users is None or all(isinstance(pid, int) for pid in users)

@@ -424,7 +424,7 @@ def test_every_profile_is_a_valid_policy(profile):
         ({"menu.colour": 5}, r"menu: the override: unknown field 'colour'"),
         (
             {"menu.constraints": [{"name": "x", "rule": "open('x')"}]},
-            r"menu: constraints\[0\] \(x\): Call has no place",
+            r"menu: constraints\[0\] \(x\): Call is not allowed",
         ),
         ({"menu_file": "/nowhere.json"}, r"menu: /nowhere\.json: No such file"),
     ],

@@ -25,7 +25,7 @@ from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sensors.select import SelectedSensor
-from autoresearch.energy.sensors.sensor import Base, NoSensor
+from autoresearch.energy.sensors.sensor import NoSensor, SensorBase
 from autoresearch.errors import ConfigError
 from autoresearch.report import load, summarise
 from autoresearch.storage.journal import Journal, read
@@ -39,7 +39,7 @@ from autoresearch.testing.recording_observer import RecordingObserver
 WATTS = 100.0
 
 
-class Sensor(Base):
+class Sensor(SensorBase):
     """A GPU's, of a power that never changes."""
 
     method: Method = "nvml_power"
@@ -205,7 +205,7 @@ class TestMaxKwh:
 
     def test_a_meter_that_failed_ends_the_run_by_name(self) -> None:
         meter = PowerMeter()
-        meter.give_up(RuntimeError("the driver is gone"))
+        meter.disable(RuntimeError("the driver is gone"))
         settings = resolve({"energy.max_kwh": 1.5}, {}).settings
         assert "RuntimeError: the driver is gone" in spent_reason(settings, meter, Trajectory())
         assert spent_reason(resolve({}, {}).settings, meter, Trajectory()) == ""

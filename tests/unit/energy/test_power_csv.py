@@ -1,4 +1,4 @@
-"""Anyone's CSV: every dialect in which power over time is written down, and every way in which it can be broken."""
+"""CSV files of power over time: the dialects of several tools, and broken files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def figures(text: str, gap_s: float | None = None) -> EnergyFigures:
 
 
 def minute(watts: str = "60", header: str = OURS) -> str:
-    """An hour's power at one sample a second, for 60 s."""
+    """``watts`` at one sample a second, for 60 s."""
     rows = [f"2026-11-21T22:00:{s:02d}Z,50,1000,{watts},40" for s in range(60)] + [
         f"2026-11-21T22:01:00Z,50,1000,{watts},40"
     ]
@@ -31,13 +31,13 @@ def minute(watts: str = "60", header: str = OURS) -> str:
 
 
 class TestSeveralDevices:
-    """Without a column that tells them apart."""
+    """Lines of several devices in one file."""
 
     @pytest.mark.parametrize("devices", [2, 4, 8])
     @pytest.mark.parametrize("apart_s", [0.0, 0.003])
-    def test_lines_of_one_moment_are_refused_and_not_halved(self, devices: int, apart_s: float) -> None:
+    def test_without_a_device_column_they_are_refused(self, devices: int, apart_s: float) -> None:
         rows = [f"{s + n * apart_s:.3f}, 60.00 W" for s in range(60) for n in range(devices)]
-        with pytest.raises(AutoresearchError, match="no column that tells devices apart") as refused:
+        with pytest.raises(AutoresearchError, match="no column that identifies the device") as refused:
             figures("\n".join(["timestamp, power.draw [W]", *rows]))
         assert "uuid or index" in str(refused.value.hint)
 
@@ -46,11 +46,11 @@ class TestSeveralDevices:
         f = figures("\n".join(["timestamp, power.draw [W]", *rows]))
         assert (f.mean_w, f.gaps) == (60.0, 3)
 
-    def test_with_such_a_column_they_are_added(self) -> None:
+    def test_with_a_device_column_they_are_added(self) -> None:
         rows = [f"{s}, {n}, 60.00 W" for s in range(61) for n in range(2)]
         assert figures("\n".join(["timestamp, index, power.draw [W]", *rows])).energy_kwh == pytest.approx(0.002)
 
-    def test_a_line_that_was_written_twice_is_no_second_device(self) -> None:
+    def test_a_line_that_was_written_twice_is_not_a_second_device(self) -> None:
         lines = minute().splitlines()
         assert figures("\n".join([*lines[:20], *lines[18:]])).energy_kwh == pytest.approx(0.001, rel=0.05)
 
@@ -70,7 +70,7 @@ class TestFigures:
         assert f.energy_kwh == pytest.approx(0.001 * 39 / 60)
         assert (f.mean_w, f.gaps) == (pytest.approx(60.0), 1)
 
-    def test_what_a_gap_is_can_be_said(self) -> None:
+    def test_the_limit_of_a_gap_can_be_set(self) -> None:
         lines = minute().splitlines()
         assert figures("\n".join(lines[:21] + lines[41:]), gap_s=30.0).coverage == 1.0
 
@@ -141,7 +141,7 @@ class TestDialects:
         assert f.energy_kwh == pytest.approx(3000 / 3.6e6)
         assert (f.mean_w, f.peak_w, f.span_s, f.coverage) == (300.0, 300.0, 10.0, 1.0)
 
-    def test_our_own_says_what_its_watts_are_of(self) -> None:
+    def test_the_scope_is_read_from_its_column(self) -> None:
         f = figures("timestamp,power_w,scope\n0,10,system\n1,10,system\n")
         assert f.scope == "system"
         assert figures("timestamp,power_w,scope\n0,10,system\n1,10,gpu\n").scope == "mixed"
@@ -156,20 +156,20 @@ class TestBroken:
             ("a,b,c\n1,2,3\n", "no column of times"),
             ("timestamp,temp_c\n0,40\n", "no column of watts"),
             ("0,40\n1,40\n", "no header"),
-            ("timestamp,power_w\n", "no line with a time"),
-            ("timestamp,power_w\nyesterday,40\n", "no line with a time"),
+            ("timestamp,power_w\n", "no line with a valid time"),
+            ("timestamp,power_w\nyesterday,40\n", "no line with a valid time"),
         ],
     )
-    def test_what_is_no_such_sheet_is_said(self, text: str, words: str) -> None:
+    def test_a_file_without_power_over_time_is_refused(self, text: str, words: str) -> None:
         with pytest.raises(AutoresearchError, match=words) as refusal:
             figures(text)
         assert refusal.value.hint
 
-    def test_a_torn_end_and_zeros_are_passed_over(self) -> None:
+    def test_a_last_line_that_is_cut_off_is_skipped(self) -> None:
         f = figures(minute() + "\n2026-11-21T22:0" + "\n\0\0\0\0\0")
         assert (f.energy_kwh, f.skipped) == (pytest.approx(0.001), 1)
 
-    def test_a_header_in_the_middle_is_no_line(self) -> None:
+    def test_a_header_in_the_middle_is_not_counted_as_a_row(self) -> None:
         f = figures(minute() + "\n" + minute().replace("T22:", "T23:"))
         assert (f.rows, f.skipped, f.gaps) == (122, 0, 1)
         assert f.energy_kwh == pytest.approx(0.002)
@@ -179,11 +179,11 @@ class TestBroken:
         assert (f.energy_kwh, f.span_s) == (pytest.approx(20 / 3.6e6), 2.0)
 
     @pytest.mark.parametrize("time", ["inf", "nan", "-1", "1e999"])
-    def test_a_time_that_is_none(self, time: str) -> None:
+    def test_an_invalid_time_is_skipped(self, time: str) -> None:
         assert figures(f"timestamp,power_w\n0,10\n{time},10\n1,10\n").skipped == 1
 
     @given(st.text(alphabet="0123456789.,\n\"'[]/-:WN A\0\r\x1b\ud800", max_size=200))
-    def test_no_text_does_more_than_be_refused(self, text: str) -> None:
+    def test_any_text_is_integrated_or_refused(self, text: str) -> None:
         try:
             f = figures("timestamp,power_w,index\n0,1,0\n" + text)
         except AutoresearchError:
@@ -194,45 +194,45 @@ class TestBroken:
 
 class TestCommand:
     @pytest.fixture
-    def sheet(self, tmp_path: Path) -> Path:
+    def file(self, tmp_path: Path) -> Path:
         path = tmp_path / "power.csv"
         path.write_text(minute())
         return path
 
-    def test_json_has_the_five_figures(self, sheet: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["energy", str(sheet), "--json"]) == 0
-        said = json.loads(capsys.readouterr().out)
-        assert said["energy_kwh"] == pytest.approx(0.001)
-        assert (said["mean_w"], said["peak_w"], said["span_s"], said["coverage"]) == (60.0, 60.0, 60.0, 1.0)
-        assert (said["scope"], said["method"]) == (None, "trapezoid")
+    def test_json_has_the_five_figures(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["energy", str(file), "--json"]) == 0
+        output = json.loads(capsys.readouterr().out)
+        assert output["energy_kwh"] == pytest.approx(0.001)
+        assert (output["mean_w"], output["peak_w"], output["span_s"], output["coverage"]) == (60.0, 60.0, 60.0, 1.0)
+        assert (output["scope"], output["method"]) == (None, "trapezoid")
 
     def test_text_puts_scope_method_and_coverage_beside_the_figure(
-        self, sheet: Path, capsys: pytest.CaptureFixture[str]
+        self, file: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main(["energy", str(sheet)]) == 0
+        assert main(["energy", str(file)]) == 0
         assert capsys.readouterr().out == (
             "0.0010 kWh in 1 min 00 s, mean 60.0 W, peak 60.0 W\nscope unknown, method trapezoid, coverage 100.0%\n"
         )
 
-    def test_gaps_and_lost_lines_are_said(self, sheet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_gaps_and_skipped_lines_are_printed(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         lines = minute().splitlines()
-        sheet.write_text("\n".join([*lines[:21], *lines[41:], "torn"]))
-        assert main(["energy", str(sheet), "--max-gap", "2.5"]) == 0
-        said = capsys.readouterr().out
-        assert "1 gap of more than 2.5 s" in said
-        assert "1 line of 42 could not be read" in said
+        file.write_text("\n".join([*lines[:21], *lines[41:], "torn"]))
+        assert main(["energy", str(file), "--max-gap", "2.5"]) == 0
+        output = capsys.readouterr().out
+        assert "1 gap of more than 2.5 s" in output
+        assert "1 line of 42 could not be read" in output
 
-    def test_powershell_s_utf_16_and_a_byte_order_mark(self, sheet: Path) -> None:
+    def test_powershell_s_utf_16_and_a_byte_order_mark(self, file: Path) -> None:
         for encoding in ("utf-16", "utf-8-sig"):
-            sheet.write_text(minute(), encoding=encoding)
-            assert read_figures(sheet).energy_kwh == pytest.approx(0.001)
+            file.write_text(minute(), encoding=encoding)
+            assert read_figures(file).energy_kwh == pytest.approx(0.001)
 
-    def test_a_file_that_is_not_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_missing_file(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["energy", str(tmp_path / "none.csv")]) == 1
         assert "cannot read" in capsys.readouterr().err
 
     @pytest.mark.parametrize("gap", ["0", "-1", "nan", "inf", "soon"])
-    def test_a_gap_that_is_none(self, sheet: Path, gap: str) -> None:
+    def test_an_invalid_limit_of_a_gap_is_a_usage_error(self, file: Path, gap: str) -> None:
         with pytest.raises(SystemExit) as refused:
-            main(["energy", str(sheet), f"--max-gap={gap}"])
+            main(["energy", str(file), f"--max-gap={gap}"])
         assert refused.value.code == 2

@@ -1,4 +1,4 @@
-"""telemetry.csv: bounded, readable by anyone, and never a reason for anything to stop."""
+"""telemetry.csv: bounded, readable by other tools; a disk error loses lines and stops nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write(telemetry: Telemetry, seconds: range, watts: float = 100.0) -> None:
         telemetry.write(Sample(float(t), power_w=watts), watts, 1.8e9 + t, "train", "gpu")
 
 
-def test_the_first_columns_are_the_ones_that_others_read() -> None:
+def test_the_first_columns_are_those_that_other_tools_read() -> None:
     assert COLUMNS[:5] == ("timestamp", "gpu_util_pct", "mem_used_mib", "power_w", "temp_c")
 
 
@@ -44,7 +44,7 @@ def test_it_is_bounded(tmp_path: Path) -> None:
     assert last.startswith("2027-01-15T08:03:19.000Z")
 
 
-def test_a_restart_goes_on_behind_what_is_there(tmp_path: Path) -> None:
+def test_a_restart_appends(tmp_path: Path) -> None:
     for first in (0, 10):
         telemetry = Telemetry(tmp_path)
         write(telemetry, range(first, first + 10))
@@ -52,7 +52,7 @@ def test_a_restart_goes_on_behind_what_is_there(tmp_path: Path) -> None:
     assert read_figures(tmp_path / TELEMETRY).samples == 20
 
 
-def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
+def test_a_line_that_is_cut_off_affects_no_other_line(tmp_path: Path) -> None:
     (tmp_path / TELEMETRY).write_text(HEADER + "2027-01-15T08:00:00.000Z,97,24")
     telemetry = Telemetry(tmp_path)
     write(telemetry, range(1, 4))
@@ -61,13 +61,13 @@ def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
     assert (figures.samples, figures.rows) == (3, 4)
 
 
-def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
+def test_a_directory_that_is_missing_stops_nothing(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path / "nowhere")
     write(telemetry, range(3))
     (tmp_path / "nowhere").mkdir()
     write(telemetry, range(3, 6))
     telemetry.close()
-    assert read_figures(tmp_path / "nowhere" / TELEMETRY).samples == 3, "it goes on once it can"
+    assert read_figures(tmp_path / "nowhere" / TELEMETRY).samples == 3, "it resumes once it can"
 
 
 def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("pipe", [False, True])
-def test_what_somebody_planted_in_its_place_is_left_alone(tmp_path: Path, pipe: bool) -> None:
+def test_a_link_or_pipe_in_its_place_is_left_alone(tmp_path: Path, pipe: bool) -> None:
     precious = tmp_path / "trajectory.jsonl"
     precious.write_text("kept")
     if pipe:

@@ -1,4 +1,4 @@
-"""The little language of the cross constraints: what it computes, and all that it is not."""
+"""The language of the cross constraints: what it computes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENV = {"d_model": 1024, "n_head": 16, "lr": 3e-4, "lr_warmup": 25, "steps": 60, 
         ("n_head == 16 and precision != 'fp8'", False),
         ("-lr_warmup * 2 // 3 == -17", True),  # floor division, as everywhere in Python
         ("not (n_head > 8 and lr > 1)", True),
-        ("n_head == 16 or d_model % (n_head - 16) == 0", True),  # nothing is computed that need not be
+        ("n_head == 16 or d_model % (n_head - 16) == 0", True),  # the second part is not computed
     ],
 )
 def test_a_rule_holds_or_does_not(text, holds):
@@ -48,7 +48,7 @@ def test_a_rule_knows_the_names_it_uses():
         "unknown > 1",
     ],
 )
-def test_what_cannot_be_computed_is_an_error_that_names_the_rule(text):
+def test_a_rule_that_cannot_be_computed_is_an_error_with_its_text(text):
     with pytest.raises(RuleError, match="cannot be computed"):
         Rule.parse(text).holds(ENV)
 
@@ -105,17 +105,17 @@ NOT_A_RULE = {
 
 
 @pytest.mark.parametrize("text", NOT_A_RULE.values(), ids=NOT_A_RULE.keys())
-def test_what_is_no_rule_is_refused_when_it_is_read(text, tmp_path, monkeypatch):
+def test_text_that_is_not_a_rule_is_refused_when_it_is_parsed(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuleError):
         Rule.parse(text)
-    assert list(tmp_path.iterdir()) == []  # nothing that was written in it has happened
+    assert list(tmp_path.iterdir()) == []  # no code in it was executed
 
 
-def test_a_refusal_names_what_has_no_place():
-    with pytest.raises(RuleError, match="Call has no place in a rule: only names, numbers"):
+def test_a_refusal_names_what_is_not_allowed():
+    with pytest.raises(RuleError, match="Call is not allowed in a rule: only names, numbers"):
         Rule.parse("abs(lr) > 1")
-    with pytest.raises(RuleError, match="compare it with something"):
+    with pytest.raises(RuleError, match="compare it, for example lr - 1 > 0"):
         Rule.parse("lr - 1")
 
 

@@ -1,4 +1,4 @@
-"""The gate: seven rails in their order, each by its name; nothing that comes in raises; a pass changes one field."""
+"""The gate: seven rails in order, each by its name; no input raises; a verdict that passes changes one field."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NOT_THE_SCHEMA = {
     "text after": (f"{reply()} Good luck!", "not one JSON object: Extra data"),
     "two objects": (reply() + reply(), "not one JSON object: Extra data"),
     "a fence": (f"```json\n{reply()}\n```", "not one JSON object"),
-    "thinking aloud": (f"<think>lower?</think>{reply()}", "not one JSON object"),
+    "thinking in the reply": (f"<think>lower?</think>{reply()}", "not one JSON object"),
     "single quotes": ("{'knob': 'lr', 'new_value': 0.001, 'reason': 'x'}", "not one JSON object"),
     "a comment": (reply()[:-1] + "// why\n}", "not one JSON object"),
     "a trailing comma": (reply()[:-1] + ",}", "not one JSON object: trailing comma at character "),
@@ -93,9 +93,9 @@ NOT_THE_SCHEMA = {
     "UTF-16": (reply().encode("utf-16"), "the reply is not UTF-8: byte 0"),
     "deep lists": ("[" * 4000, "not one JSON object: nested more than 100 levels deep"),
     "deep tables": ('{"a":' * 800, "not one JSON object: nested more than 100 levels deep"),
-    "no text at all": (None, "a reply is text, not 'NoneType'"),
-    "the object itself": ({"knob": "lr", "new_value": 1e-3, "reason": "x"}, "a reply is text, not 'dict'"),
-    "a buffer": (bytearray(b"{}"), "a reply is text, not 'bytearray'"),
+    "no text at all": (None, "a reply is a string or bytes, not 'NoneType'"),
+    "the object itself": ({"knob": "lr", "new_value": 1e-3, "reason": "x"}, "a reply is a string or bytes, not 'dict'"),
+    "a buffer": (bytearray(b"{}"), "a reply is a string or bytes, not 'bytearray'"),
 }
 
 
@@ -150,9 +150,9 @@ def test_r2_refuses_what_is_not_on_the_menu(knob, words):
 
 
 WITHOUT_LR = {k: v for k, v in BASELINE.items() if k != "lr"}
-NO_BASELINE = {
-    "None": (None, "the baseline is no configuration: None"),
-    "a list": ([1], "the baseline is no configuration"),
+BAD_BASELINES = {
+    "None": (None, "the baseline is not a configuration: None"),
+    "a list": ([1], "the baseline is not a configuration"),
     "empty": ({}, "the baseline has no value for n_layer"),
     "without the knob": (WITHOUT_LR, "the baseline has no value for lr"),
     "null": (BASELINE | {"lr": None}, "no usable value for 'lr': None"),
@@ -161,20 +161,20 @@ NO_BASELINE = {
     "infinite": (BASELINE | {"lr": math.inf}, "no usable value for 'lr': inf"),
     "beyond floats": (BASELINE | {"d_model": 10**400}, "no usable value for 'd_model'"),
     "beyond printing": (BASELINE | {"d_model": 10**5000}, "no usable value for 'd_model': <int>"),
-    "a field that is no value": (BASELINE | {"vocab": object()}, "no usable value for 'vocab': <object"),
+    "a field that is not a value": (BASELINE | {"vocab": object()}, "no usable value for 'vocab': <object"),
     "a field with a list": (BASELINE | {"betas": [0.9, 0.95]}, "no usable value for 'betas'"),
-    "a name that is no word": (BASELINE | {3: 1}, "no usable value for 3: 1"),
+    "a name that is not a string": (BASELINE | {3: 1}, "no usable value for 3: 1"),
 }
 
 
-@pytest.mark.parametrize(("baseline", "words"), NO_BASELINE.values(), ids=NO_BASELINE.keys())
-def test_r2_refuses_a_baseline_that_is_no_configuration(baseline, words):
+@pytest.mark.parametrize(("baseline", "words"), BAD_BASELINES.values(), ids=BAD_BASELINES.keys())
+def test_r2_refuses_a_baseline_that_is_not_a_configuration(baseline, words):
     verdict = gate(reply(), baseline)
     assert (verdict.ok, verdict.rail) == (False, Rail.R2_MENU)
     assert words in verdict.reason
 
 
-def test_a_baseline_may_have_fields_that_are_no_knobs():
+def test_a_baseline_may_have_fields_that_are_not_knobs():
     verdict = gate(reply(), BASELINE | {"vocab": 50257, "arch": "gpt"})
     assert verdict.candidate == BASELINE | {"vocab": 50257, "arch": "gpt", "lr": 0.001}
 
@@ -256,7 +256,7 @@ def test_r3_makes_minus_zero_zero():
 # R4: the cross constraints.
 
 
-def test_r4_wants_heads_that_divide_the_width():
+def test_r4_requires_heads_that_divide_the_width():
     verdict = gate(reply("d_model", 1536), BASELINE | {"n_head": 32, "d_model": 1024})
     assert verdict.ok
     menu = MENU.override({"knobs": {"n_head": {"choices": [4, 16, 24]}}})
@@ -312,7 +312,7 @@ def test_r5_proves_that_the_diff_is_one_line(knob, value):
         (WITHOUT_LR | {"rl": 1e-3}, "lr"),
     ],
 )
-def test_r5_does_not_trust_who_made_the_candidate(candidate, touched):
+def test_r5_does_not_trust_the_code_that_built_the_candidate(candidate, touched):
     _, why = diff_line("lr", BASELINE, candidate)
     assert why == f"the change touches {touched}, not lr alone"
 
@@ -348,7 +348,7 @@ def test_r6_refuses_what_was_measured_or_failed_for_good():
     assert rail_of(reply("lr", 2e-3), known=known) == Rail.PASSED
 
 
-def test_r6_allows_bad_luck_a_second_try():
+def test_r6_allows_a_retryable_failure_a_second_try():
     known = Tried(BASELINE)
     slow = BASELINE | {"n_layer": 48}
     known.add(slow, "failed (timeout)", retryable=True)
@@ -366,7 +366,7 @@ def test_r7_refuses_what_does_not_fit_into_memory():
     assert (verdict.ok, verdict.rail) == (False, Rail.R7_BUDGET)
     assert verdict.reason == "needs about 3.00 GiB of memory, 2.00 GiB are available"
     assert rail_of(reply(), estimate=lambda _: Estimate(2 * 2**30, 1.0), limits=limits) == Rail.PASSED
-    assert rail_of(reply(), estimate=lambda _: Estimate(2**50, 1.0), limits=Limits()) == Rail.PASSED  # nobody knows
+    assert rail_of(reply(), estimate=lambda _: Estimate(2**50, 1.0), limits=Limits()) == Rail.PASSED  # no limit
 
 
 def test_r7_refuses_what_takes_too_long():
@@ -416,7 +416,7 @@ def test_nothing_is_estimated_for_what_an_earlier_rail_refuses():
 
 
 def test_the_first_rail_that_refuses_is_the_one_that_is_named():
-    """One flaw after the other is mended; each time the next rail speaks."""
+    """The flaws are repaired one after the other; each time the next rail refuses."""
     menu = MENU.override({"knobs": {"n_head": {"choices": [16, 24, 32]}}})
     known = Tried(BASELINE)
     known.add(BASELINE | {"n_head": 32}, "measured")
@@ -439,7 +439,7 @@ def test_the_rails_are_named_as_the_log_names_them():
     ]  # fmt: skip
 
 
-# Properties: whatever comes in.
+# Properties, for any input.
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -485,7 +485,7 @@ STEPS = st.none() | st.integers(-5, 200)
 
 @settings(max_examples=300)
 @given(RAW, st.just(BASELINE) | CONFIGS | WEIRD_BASELINES, STEPS)
-def test_whatever_comes_in_the_answer_is_a_verdict(raw, baseline, steps):
+def test_any_input_leads_to_a_verdict(raw, baseline, steps):
     verdict = gate(raw, baseline, steps=steps)
     assert verdict.ok is (verdict.rail is Rail.PASSED)
     assert verdict.ok is (verdict.candidate is not None)
@@ -515,7 +515,7 @@ def has_no_number(change: tuple[str, object]) -> bool:
 
 @settings(max_examples=300)
 @given(CHANGES.filter(lambda change: not has_no_number(change)), CONFIGS, STEPS)
-def test_the_gate_reads_the_menu_as_a_person_would(change, baseline, steps):
+def test_a_second_implementation_of_the_gate_agrees(change, baseline, steps):
     """A second, naive reading of perturbation_menu.json comes to the same verdict."""
     (name, value), entry = change, MENU.source["knobs"][change[0]]
 

@@ -1,4 +1,4 @@
-"""What a knob takes, what it makes of it, and when two values are one."""
+"""The values that a knob accepts, their canonical form, and when two values are the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The menu: what it says, how it is hashed and overridden, and that a bad one is refused by the entry's name."""
+"""The menu: its entries, its hash, overrides, and the errors, which name the bad entry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def plain() -> dict:
     return json.loads(SHIPPED.read_text())
 
 
-def test_the_package_brings_the_menu_that_lies_in_the_repository(plain):
+def test_the_package_contains_the_menu_of_the_repository(plain):
     menu = default_menu()
     assert menu == parse_menu(plain)
     assert len(menu.knobs) == 13
@@ -43,7 +43,7 @@ def test_a_parsed_menu_can_be_parsed_again():
     assert parse_menu(menu.source) == menu
 
 
-def test_choices_of_numbers_are_put_in_rising_order_and_words_stay_as_written(plain):
+def test_choices_of_numbers_are_sorted_and_strings_keep_their_order(plain):
     plain["knobs"]["n_head"]["choices"] = [32, 4, 16]
     plain["knobs"]["precision"]["choices"] = ["fp8", "bf16", "fp32"]
     menu = parse_menu(plain)
@@ -57,7 +57,7 @@ def test_a_whole_number_is_a_fine_bound_and_default_of_a_float(plain):
     assert [repr(v) for v in (knob.low, knob.high, knob.default)] == ["1.0", "5.0", "2.0"]
 
 
-def test_the_hash_is_of_what_the_menu_says_not_of_how_its_file_looks(plain, tmp_path):
+def test_the_hash_does_not_depend_on_the_layout_of_the_file(plain, tmp_path):
     turned = {
         "constraints": plain["constraints"],
         "knobs": {name: dict(reversed(entry.items())) for name, entry in reversed(plain["knobs"].items())},
@@ -66,6 +66,13 @@ def test_the_hash_is_of_what_the_menu_says_not_of_how_its_file_looks(plain, tmp_
     file = tmp_path / "menu.json"
     file.write_text(json.dumps(turned, indent=7))
     assert load_menu(file).sha256 == default_menu().sha256
+
+
+def test_the_menu_of_an_earlier_run_keeps_its_hash():
+    trajectory = SHIPPED.parent / "evidence" / "2026-11-20-tiny-wikitext2" / "trajectory.jsonl"
+    with trajectory.open() as lines:
+        menu = json.loads(next(lines))["menu"]
+    assert parse_menu(menu).sha256 == "6891f9e77207c1539c87778514fabdb75fa12b00ace3696f72999c392d5510fc"
 
 
 @pytest.mark.parametrize(
@@ -79,17 +86,17 @@ def test_the_hash_is_of_what_the_menu_says_not_of_how_its_file_looks(plain, tmp_
         lambda m: m["constraints"][0].update(rule="d_model % n_head <= 0"),
     ],
 )
-def test_whatever_the_menu_says_differently_changes_the_hash(plain, change):
+def test_each_change_of_the_content_changes_the_hash(plain, change):
     change(plain)
     assert parse_menu(plain).sha256 != default_menu().sha256
 
 
 BAD = {
-    "no table": (lambda m: [], "the menu: a table is expected"),
+    "not a table": (lambda m: [], "the menu: a table is expected"),
     "another version": (lambda m: m | {"version": 2}, "version: 2 is not 1"),
     "no version": (lambda m: m.pop("version") and m, "version: None is not 1"),
     "an unknown part": (lambda m: m | {"knob": {}}, "unknown field 'knob'"),
-    "no knobs": (lambda m: m | {"knobs": {}}, "knobs: there must be at least one"),
+    "no knobs": (lambda m: m | {"knobs": {}}, "knobs: at least one is needed"),
     "knobs in a list": (lambda m: m | {"knobs": []}, "knobs: a table is expected"),
     "constraints in a table": (lambda m: m | {"constraints": {}}, "constraints: a list is expected"),
 }
@@ -102,15 +109,15 @@ def test_a_bad_menu_is_refused(plain, change, words):
 
 
 BAD_KNOB = {
-    "no table": ("lr", 3, r"^knobs\.lr: a table"),
+    "not a table": ("lr", 3, r"^knobs\.lr: a table"),
     "no kind": ("lr", {"type": None}, r"^knobs\.lr\.type: None"),
     "an unknown kind": ("lr", {"type": "log"}, r"^knobs\.lr\.type: 'log' is not one of int, float, choice"),
-    "a kind that is no word": ("lr", {"type": ["int"]}, r"^knobs\.lr\.type"),
+    "a kind that is not a string": ("lr", {"type": ["int"]}, r"^knobs\.lr\.type"),
     "a misspelt field": ("lr", {"lo": 1}, r"^knobs\.lr: unknown field 'lo'; known are"),
     "a field of another kind": ("n_layer", {"log": True}, r"^knobs\.n_layer: unknown field 'log'"),
-    "doc is no text": ("lr", {"doc": 3}, r"^knobs\.lr\.doc"),
+    "doc is not a string": ("lr", {"doc": 3}, r"^knobs\.lr\.doc"),
     "upside down": ("lr", {"low": 0.5}, r"^knobs\.lr: low = 0.5 is above high = 0.01"),
-    "low is no number": ("lr", {"low": "1e-5"}, r"^knobs\.lr\.low: '1e-5'"),
+    "low is not a number": ("lr", {"low": "1e-5"}, r"^knobs\.lr\.low: '1e-5'"),
     "low is true": ("n_layer", {"low": True}, r"^knobs\.n_layer\.low: True"),
     "high is nothing": ("lr", {"high": None}, r"^knobs\.lr\.high: None"),
     "high is infinite": ("lr", {"high": float("inf")}, r"^knobs\.lr\.high: inf is not a finite float"),
@@ -119,7 +126,7 @@ BAD_KNOB = {
     "a fractional bound of ints": ("n_layer", {"high": 48.0}, r"^knobs\.n_layer\.high: 48.0 is not a finite int"),
     "ints beyond floats": ("n_layer", {"high": 10**400}, r"^knobs\.n_layer\.high"),
     "a logarithm of zero": ("weight_decay", {"log": True}, r"^knobs\.weight_decay\.log: .* low is above 0"),
-    "log is no yes or no": ("lr", {"log": 1}, r"^knobs\.lr\.log"),
+    "log is not a boolean": ("lr", {"log": 1}, r"^knobs\.lr\.log"),
     "a default outside": ("lr", {"default": 0.5}, r"^knobs\.lr\.default: lr = 0.5 is outside"),
     "a default beyond floats": ("lr", {"default": 10**400}, r"^knobs\.lr\.default"),
     "a default of another kind": ("n_layer", {"default": 24.0}, r"^knobs\.n_layer\.default"),
@@ -184,7 +191,7 @@ BAD_FILE = {
     "not text": (b"\xff\xfe", "utf-8"),
     "a key twice": (b'{"version": 1, "knobs": {"lr": {}, "lr": {}}}', "key 'lr' is written twice"),
     "not a number": (b'{"version": NaN}', "NaN is not a number"),
-    "bottomless": (b"[" * 100_000, "nested more than 100 levels deep"),
+    "nested too deeply": (b"[" * 100_000, "nested more than 100 levels deep"),
     "empty": (b"", "Expecting value"),
     "endless": (b" " * (1 << 21) + b"{}", "Expecting value"),
     "a bad knob": (b'{"version": 1, "knobs": {"lr": {"type": "float"}}}', r"knobs\.lr\.default: missing"),

@@ -1,4 +1,4 @@
-"""What a run remembers of the configurations it has tried."""
+"""The configurations that a run has tried."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_whole_numbers_and_words_are_compared_exactly():
     assert not tried.find(BASELINE | {"precision": "bf"})
 
 
-def test_bad_luck_may_be_tried_once_more_and_then_it_is_known():
+def test_a_retryable_failure_is_known_after_the_second_time():
     tried = Tried(BASELINE)
     slow = BASELINE | {"n_layer": 48}
     tried.add(slow, "failed (timeout)", retryable=True)
@@ -68,7 +68,7 @@ def test_a_lasting_failure_is_known_at_once():
     assert tried.find(BASELINE | {"lr": 1e-2}).endswith("failed (non_finite_loss)")
 
 
-def test_a_neighbour_that_had_bad_luck_hides_no_measurement():
+def test_a_neighbour_with_a_retryable_failure_hides_no_measurement():
     """Of three values in a row each equals the next, but the first does not equal the third."""
     first = 1e-3
     second = first * (1 + 0.9e-9)

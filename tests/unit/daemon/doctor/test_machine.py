@@ -19,7 +19,7 @@ from autoresearch.daemon.doctor import machine
 from autoresearch.daemon.doctor.check import Check
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sensors.select import SelectedSensor
-from autoresearch.energy.sensors.sensor import Base, NoSensor
+from autoresearch.energy.sensors.sensor import NoSensor, SensorBase
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG
 
@@ -129,7 +129,7 @@ class TestClock:
         assert machine.clock([], NOW, file).facts == {"synchronized": True}
 
 
-class Sensor(Base):
+class Sensor(SensorBase):
     """One of the GPU's."""
 
     method: Method = "nvml_energy"
