@@ -57,7 +57,7 @@ class SensorContract:
         assert (sensor.scope is None) == (sensor.method == "none")
         assert sensor.about
         assert sensor.about.isprintable()
-        assert isinstance(sensor.is_prompt, bool)
+        assert isinstance(sensor.is_polled, bool)
 
     def test_samples_come_in_order_once_and_are_not_of_the_future(self, sensor: Sensor) -> None:
         times: list[float] = []
@@ -84,7 +84,7 @@ class SensorContract:
         self.read(sensor, 0.0)
         for _ in range(3):
             again = self.read(sensor, 0.0)
-            assert sensor.is_prompt or list(again) == []
+            assert sensor.is_polled or list(again) == []
 
     def test_a_device_that_is_lost_is_a_sensor_with_nothing_to_report(self, sensor: Sensor) -> None:
         self.read_ticks(sensor)
@@ -92,13 +92,13 @@ class SensorContract:
         for t in (SECONDS, SECONDS + 1.0, SECONDS + 100.0, SECONDS + 1000.0):
             assert not any(sample.has_energy for sample in self.read(sensor, t))
             sensor.watch(frozenset({1}))
-            users = sensor.users()
-            assert users is None or all(isinstance(pid, int) for pid in users)
+            pids = sensor.compute_pids()
+            assert pids is None or all(isinstance(pid, int) for pid in pids)
 
     def test_processes_on_the_device_are_pids_or_not_known(self, sensor: Sensor) -> None:
-        users = sensor.users()
-        assert users is None or (isinstance(users, frozenset) and all(isinstance(pid, int) for pid in users))
-        sensor.watch(users or frozenset())
+        pids = sensor.compute_pids()
+        assert pids is None or (isinstance(pids, frozenset) and all(isinstance(pid, int) for pid in pids))
+        sensor.watch(pids or frozenset())
         self.tick(sensor, 0)
         self.read(sensor, 0.0)
 
