@@ -34,7 +34,7 @@ class ScriptedSensor:
     method: Method = "nvml_energy"
     scope: Scope | None = "gpu"
     about: str = "a scripted sensor"
-    is_prompt: bool = True
+    is_polled: bool = True
 
     def read(self, t: float) -> Sequence[Sample]:
         return self.report(t)
@@ -56,7 +56,7 @@ def broken(t: float) -> Sequence[Sample]:
 SENSORS: dict[str, ScriptedSensor] = {
     "counter": ScriptedSensor(lambda t: [Sample(t, counter_j=100.0 * t)]),
     "power": ScriptedSensor(lambda t: [Sample(t, power_w=100.0)], method="nvml_power"),
-    "reports in its own time": ScriptedSensor(lambda t: [Sample(t, power_w=100.0)], "nvidia_smi", is_prompt=False),
+    "reports in its own time": ScriptedSensor(lambda t: [Sample(t, power_w=100.0)], "nvidia_smi", is_polled=False),
     "silent": ScriptedSensor(lambda _t: []),
     "implausible": ScriptedSensor(lambda t: [Sample(t, power_w=float("nan"), counter_j=-1.0)]),
     "broken": ScriptedSensor(broken),
