@@ -54,7 +54,7 @@ class ProposerSpec:
 
     build: Build
     asks_llm: bool
-    requires_tpe: bool  # without optuna, building it raises ``MissingPackage``
+    packages: tuple[str, ...]  # optional ones without which building it raises ``MissingPackage``
     description: str
 
 
@@ -109,12 +109,16 @@ def _build_replay(settings: Settings, context: ProposerContext, recording: Recor
 
 
 PROPOSERS: Mapping[str, ProposerSpec] = {
-    "auto": ProposerSpec(_build_auto, True, True, "hybrid where an LLM server answers, else tpe"),
-    "hybrid": ProposerSpec(_build_hybrid, True, True, "tpe, and an LLM for a share of the iterations (llm.share)"),
-    "nim": ProposerSpec(_build_llm, True, False, "an LLM behind any OpenAI-compatible server, tpe where it fails"),
-    "tpe": ProposerSpec(_build_tpe, False, True, "Optuna's tree-structured Parzen estimator"),
-    "random": ProposerSpec(_build_random, False, False, "uniformly random changes, the control"),
-    "replay": ProposerSpec(_build_replay, False, False, "the proposals of a recorded run (--replay-from)"),
+    "auto": ProposerSpec(_build_auto, True, ("optuna",), "hybrid where an LLM server answers, else tpe"),
+    "hybrid": ProposerSpec(
+        _build_hybrid, True, ("optuna", "openai"), "tpe, and an LLM for a share of the iterations (llm.share)"
+    ),
+    "nim": ProposerSpec(
+        _build_llm, True, ("openai",), "an LLM behind any OpenAI-compatible server, tpe where it fails"
+    ),
+    "tpe": ProposerSpec(_build_tpe, False, ("optuna",), "Optuna's tree-structured Parzen estimator"),
+    "random": ProposerSpec(_build_random, False, (), "uniformly random changes, the control"),
+    "replay": ProposerSpec(_build_replay, False, (), "the proposals of a recorded run (--replay-from)"),
 }
 
 LLM_PROPOSERS = frozenset(name for name, spec in PROPOSERS.items() if spec.asks_llm)

@@ -23,6 +23,7 @@ class TrainerSpec:
     package_versions: str  # () -> versions of its packages beside torch, for the yardstick
     preload: tuple[str, ...]  # modules that the trial server imports once, before it forks trials
     process_bytes: int  # of a trial's process on the CPU without its tensors, as measured
+    packages: tuple[str, ...]  # modules that must be installed
     extras: str  # of autoresearch, for pip: what a run with this trainer needs
     splits_over_ranks: bool = False
     not_compiled_because: str = ""  # why its layers are not compiled; empty where they may be
@@ -43,6 +44,7 @@ TRAINERS: Mapping[str, TrainerSpec] = MappingProxyType(
             package_versions=f"{MODELS}.gpt_torch:package_versions",
             preload=(f"{MODELS}.gpt_torch",),
             process_bytes=340 << 20,
+            packages=("torch",),
             extras="run",
         ),
         "megatron": TrainerSpec(
@@ -51,6 +53,7 @@ TRAINERS: Mapping[str, TrainerSpec] = MappingProxyType(
             package_versions=f"{MODELS}.gpt_megatron:package_versions",
             preload=(f"{MODELS}.gpt_torch", f"{MODELS}.gpt_megatron"),
             process_bytes=420 << 20,
+            packages=("torch", "megatron.core"),
             extras="run,megatron",
             splits_over_ranks=True,
             not_compiled_because="Megatron's layers break the graph so often that they become slower",

@@ -129,8 +129,8 @@ class TestWatchdogObserver(ObserverContract):
 class Reading(WatchdogObserver):
     """Reads what the manager was sent after each datagram: a queue of datagrams holds only a few."""
 
-    def __init__(self, notifier: Notifier, iters: int, patience_s: float, manager: socket.socket) -> None:
-        super().__init__(notifier, iters, patience_s)
+    def __init__(self, notifier: Notifier, iters: int, max_silence_s: float, manager: socket.socket) -> None:
+        super().__init__(notifier, iters, max_silence_s)
         self.manager, self.sent = manager, ""
 
     def _feed(self, **more: int) -> None:
@@ -143,7 +143,7 @@ class TestWatchdogObserverWithoutAManager(ObserverContract):
 
     @pytest.fixture(params=["", "/nowhere/notify.socket"])
     def observer(self, request: pytest.FixtureRequest) -> WatchdogObserver:
-        return WatchdogObserver(Notifier(request.param), ITERS, patience_s=60.0)
+        return WatchdogObserver(Notifier(request.param), ITERS, max_silence_s=60.0)
 
 
 class TestHooks(ObserverContract):

@@ -20,7 +20,7 @@ def proposer(settings: Settings, space: Space) -> Check:
             found += f", {len(recording)} replies of {settings.replay_from}"
         if settings.proposer == "replay":
             refuse_nothing_to_replay(recording if settings.replay_from else ())
-        if PROPOSERS[settings.proposer].requires_tpe:
+        if "optuna" in PROPOSERS[settings.proposer].packages:
             build_tpe(settings, space)
     except AutoresearchError as e:
         return fail("proposer", e)

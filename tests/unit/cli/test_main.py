@@ -172,8 +172,8 @@ def test_a_damaged_trajectory_is_65(command, cli, finished):
 def test_looking_at_a_run_that_is_not_there_says_what_to_do(command, cli):
     code, out, err = cli(command)
     assert (code, out) == (74, "")
-    assert "there is no runs/tiny" in err
-    assert "`autoresearch run` makes one" in err
+    assert "runs/tiny does not exist" in err
+    assert "`autoresearch run` creates them" in err
 
 
 def test_a_place_that_cannot_be_written_is_74(cli, tmp_path):

@@ -44,7 +44,7 @@ from tests.fake_llm import FakeLlm, Wire, answers, refusing, reset, says
 
 KEY = "sk-local/0123456789abcdef+Zz"
 ASKS_LLM = sorted(LLM_PROPOSERS)
-REQUIRES_TPE = [name for name, spec in PROPOSERS.items() if spec.requires_tpe]
+REQUIRES_TPE = [name for name, spec in PROPOSERS.items() if "optuna" in spec.packages]
 
 
 class Model:
