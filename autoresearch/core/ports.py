@@ -94,15 +94,18 @@ class Trial(Protocol):
 
 
 class Journal(Protocol):
-    """Stores records durably."""
+    """Stores records durably, numbered from 0 without a gap. After a failed append it takes no more until reopened."""
 
     def append(self, payload: str) -> int:
-        """Append a record, durable on return, and return its sequence number. Raises ``JournalError``."""
+        """Append a record, durable on return, and return its sequence number.
+
+        Raises ``JournalError``, and ``ValueError`` for a payload that is not one JSON object on one line.
+        """
         ...
 
 
 class Control(Protocol):
-    """Stop and pause requests of the user."""
+    """Stop and pause requests of the user. A pause ends when its flag goes; a stop is not withdrawn."""
 
     def stop_reason(self) -> str:
         """Return why the run should end now, in good order; empty to continue."""
@@ -155,7 +158,7 @@ class Meter(Protocol):
         ...
 
     def settle(self, phases: Sequence[Phase] = PHASES) -> dict[Phase, Power]:
-        """Return what these phases took since they were last settled, and reset them."""
+        """Return what these phases took since they were last settled, and reset them: nothing is counted twice."""
         ...
 
 
