@@ -301,7 +301,7 @@ def test_the_daemon_runs_inside_an_unpacked_image(box, start):
     """The image is this machine's own root, seen at another place; the driver's libraries are all that it lacks."""
     box.run("mount", "--rbind", "/", "/opt/autoresearch-image")
     name = "image"
-    text = (HOME / "source/autoresearch/systemd/drop-ins/container.conf").as_posix()
+    text = (HOME / "source/autoresearch/daemon/systemd/units/drop-ins/container.conf").as_posix()
     drop_in = box.run("cat", text).stdout.replace("/usr/bin/env python3", str(PYTHON))
     box.drop_in("container", f"{drop_in}\n", f"autoresearch@{name}.service")
     start(name)
