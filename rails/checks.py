@@ -92,6 +92,8 @@ def budget(estimate: Estimate, limits: Limits) -> str | None:
         need, have = estimate.peak_bytes / 2**30, limits.memory_bytes / 2**30
         return f"needs about {need:.2f} GiB of memory, {have:.2f} GiB are available"
     if not estimate.time_ratio <= limits.max_time_ratio:  # "not" lets no NaN pass
+        if estimate.slow_because:
+            return f"{estimate.slow_because}; at most {limits.max_time_ratio:.1f} times is allowed"
         allowed = f"at most {limits.max_time_ratio:g} x is allowed"
         return f"takes about {estimate.time_ratio:.1f} x the baseline's time, {allowed}"
     return None

@@ -38,11 +38,13 @@ class Estimate:
     """The cost of one trial of a configuration: peak bytes, and its time divided by the baseline's.
 
     ``unsupported`` is what the trainer cannot do on this device; empty where it can train the configuration.
+    ``slow_because`` names the measured cause of a ``time_ratio`` that the amount of work does not explain.
     """
 
     peak_bytes: int
     time_ratio: float
     unsupported: str = ""
+    slow_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Measurement(FrozenModel):
     peak_bytes: PositiveInt
     device: str
     energy_j: float | None = None  # of the whole trial; its scope, method and coverage stand in the trial's ``power``
+    deadline_extended_s: float | None = None  # it was slowed but made progress, and got that much more time
 
 
 class Failure(FrozenModel):
@@ -72,6 +73,7 @@ class Failure(FrozenModel):
     train_wall_s: float | None = None
     peak_bytes: int | None = None
     energy_j: float | None = None
+    deadline_extended_s: float | None = None
 
 
 Outcome = Measurement | Failure

@@ -37,6 +37,7 @@ from autoresearch.proposers.space import Space
 from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
+from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
 
 # Builds the trial backend of a run; tests pass one with a fake trial.
 MakeBackend = Callable[[Settings, Policy, Path, Callable[[], bool], Observer], TrialBackend]
@@ -200,7 +201,7 @@ def build_control(
     now: Callable[[], datetime] = datetime.now,
 ) -> RunControl:
     """Pause flag, signals and time limits; from ``records`` it finds when a night began that a crash interrupted."""
-    max_silence_s = settings.limits.deadline_s
+    max_silence_s = MAX_DEADLINE_FACTOR * settings.limits.deadline_s
     until = end_of_night(settings.until, records, now(), max_silence_s) if settings.until else None
     return RunControl(
         run_dir / PAUSE_FLAG,

@@ -14,6 +14,7 @@ from autoresearch.trials.messages import PROGRESS, Message
 
 KEPT_STDERR_BYTES = 1 << 16
 MAX_MESSAGE_BYTES = 1 << 20
+MAX_READS = 64
 
 
 @dataclass(slots=True)
@@ -25,9 +26,12 @@ class ChildOutput:
     stderr: bytearray = field(default_factory=bytearray)
     answer: Message | None = None
     garbage: str = ""
+    phase: str = ""  # the last one reported, with the fraction of it that is done
+    fraction: float = 0.0
     step: int | None = None  # the last one reported; None before it trains
     first_step: int | None = None  # the first one reported
     kill_reason: tuple[Cause, str] | None = None
+    extended_s: float = 0.0  # by how much its deadline was extended
 
     def feed_messages(self, data: bytes) -> None:
         """Add bytes of the result pipe: JSON lines, cut anywhere."""
@@ -55,7 +59,7 @@ class ChildOutput:
         except (ValueError, TypeError, OverflowError, RecursionError):
             self.garbage = ascii(line[:200])
             return
-        self.step = progress[2]
+        self.phase, self.fraction, self.step, _speed = progress
         self.first_step = self.step if self.first_step is None else self.first_step
         self.on_progress(*progress)
 
@@ -68,8 +72,11 @@ def _progress(phase: str, fraction: float, step: int, speed: float | None) -> tu
 
 
 def drain(fd: int, take: Callable[[bytes], None]) -> bool:
-    """Read all bytes that are available, without waiting; false once the other end is closed."""
-    while True:
+    """Read the bytes that are available, without waiting; false once the other end is closed.
+
+    At most ``MAX_READS`` times, or a child that writes as fast as this reads would keep the daemon here.
+    """
+    for _ in range(MAX_READS):
         try:
             data = os.read(fd, 1 << 16)
         except BlockingIOError:
@@ -77,3 +84,4 @@ def drain(fd: int, take: Callable[[bytes], None]) -> bool:
         if not data:
             return False
         take(data)
+    return True

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
+from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.speeds import MatmulPeak, Speed
 from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.messages import FAILED, MEASURED, SUSPENDED, Message
@@ -23,6 +23,8 @@ def judge_end(
 ) -> T:
     """Name how a child ended. ``answers`` validates its result, which counts only if it then exited with 0."""
     end = _named_end(output, exit_code, answers)
+    if output.extended_s and isinstance(end, Measurement | Failure):
+        end = end.model_copy(update={"deadline_extended_s": output.extended_s})
     if not isinstance(end, Failure):
         return end.model_copy(update={"trial_wall_s": wall_s})
     tail = output.stderr.decode(errors="replace")[-RECORDED_STDERR_CHARS:]

@@ -30,7 +30,8 @@ class Estimator:
     """Estimates the cost of a configuration for one trainer, device and budget.
 
     Time is the floating-point work over the speed, which is the measured one where there is one: ``speeds`` are seconds
-    per step with every other knob at the baseline's value (`autoresearch envelope`).
+    per step with every other knob at the baseline's value (`autoresearch envelope`). Without them, a precision counts
+    with what the device probe measured for it, also under a budget in seconds: there it computes that much less.
     """
 
     baseline: Config
@@ -46,8 +47,9 @@ class Estimator:
     def __call__(self, cfg: Config) -> Estimate:
         return Estimate(
             peak_bytes=self._peak_bytes(cfg),
-            time_ratio=self._work(cfg) / self._work(self.baseline) / self._relative_speed(cfg),
+            time_ratio=self._work(cfg) / self._work(self.baseline) / self._relative_speed(cfg) * self._slowdown(cfg),
             unsupported=self.unsupported(cfg),
+            slow_because=self.slow_because(cfg),
         )
 
     def unsupported(self, cfg: Config) -> str:
@@ -61,15 +63,31 @@ class Estimator:
             return f"{self.device.kind} cannot compute in {precision}, only in {able}{why and f' ({why})'}"
         return ""
 
+    def slow_because(self, cfg: Config) -> str:
+        """By how much the precision of ``cfg`` slows it down, or an empty string."""
+        if (slowdown := self._slowdown(cfg)) <= 1:
+            return ""
+        return describe_precision_cost(str(cfg["precision"]), slowdown, str(self.baseline["precision"]))
+
+    def _slowdown(self, cfg: Config) -> float:
+        """The measured cost of the precision over that of the baseline's; 1 where the envelope measured both."""
+        if self._is_measured(cfg):
+            return 1.0
+        here, at_baseline = (self.device.precision_cost.get(str(c["precision"]), 1.0) for c in (cfg, self.baseline))
+        return here / at_baseline
+
+    def _is_measured(self, cfg: Config) -> bool:
+        return self.budget.kind != "seconds" and all(swept(c) in self.speeds for c in (cfg, self.baseline))
+
     def _relative_speed(self, cfg: Config) -> float:
         """FLOP/s at the candidate's batch_size, seq_len and precision over the baseline's; 1 without measurements.
 
         So a measured step time is scaled by the FLOPs of the other knobs, which the sweep did not vary. The validation,
         a small part, is scaled alike, although its speed depends on precision more than on batch_size.
         """
-        points = swept(cfg), swept(self.baseline)
-        if self.budget.kind == "seconds" or not all(point in self.speeds for point in points):
+        if not self._is_measured(cfg):
             return 1.0
+        points = swept(cfg), swept(self.baseline)
         here, at_baseline = (self._flops_per_step(point) / self.speeds[point] for point in points)
         return here / at_baseline
 
@@ -97,6 +115,12 @@ class Estimator:
         per_step = int(cfg["batch_size"]) * shape.seq_len
         steps = self.budget.steps(int(cfg["batch_size"]), shape.seq_len) or 0
         return (steps * per_step + validation) * shape.flops_per_token
+
+
+def describe_precision_cost(precision: str, cost: float, reference: str = "fp32") -> str:
+    """The measured cost of a precision in words."""
+    times = f"{cost:.0f}" if cost >= 10 else f"{cost:.1f}"
+    return f"{precision} takes about {times} times as long as {reference} on this device"
 
 
 def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:

@@ -10,7 +10,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from autoresearch.core.measurement import Cause, Suspended
@@ -19,6 +19,7 @@ from autoresearch.errors import TrialServerError
 from autoresearch.machine import available_bytes, reserve_bytes, resident_bytes, total_bytes
 from autoresearch.trials.child_output import ChildOutput, drain
 from autoresearch.trials.messages import DEVICE, NO_DEVICE
+from autoresearch.trials.pace import EXTENSION_FRAC, MAX_DEADLINE_FACTOR, Pace
 from autoresearch.trials.requests import ProbeRequest, Request
 from autoresearch.trials.server import ServerLost, TrialServer
 from autoresearch.trials.spec import Device
@@ -85,6 +86,8 @@ class ChildRunner:
     def _fork(self, request: Request, pipes: Sequence[int]) -> int:
         with contextlib.suppress(ServerLost):  # it died since the last trial: restart it once
             return self.server.fork(request, pipes, self.aborted)
+        if self.aborted():
+            raise Interrupted("stopped at once")
         try:
             return self.server.fork(request, pipes, self.aborted)
         except ServerLost as e:
@@ -123,9 +126,24 @@ class ChildRunner:
                 stop_request.send_if_wanted()
                 if why_not := stop_request.abort_reason(output.step):
                     self._kill_and_raise(guard, SuspendFailed(why_not, output.step))
-                if output.kill_reason is None and (why := guard.reason()):
-                    output.kill_reason = why
-                    guard.kill()
+                self._kill_if_due(output, guard)
+
+    def _kill_if_due(self, output: ChildOutput, guard: Guard) -> None:
+        """Kill the child once it must be. Raises ``ServerLost`` where its end is not reported soon after that.
+
+        The server may be stopped (SIGSTOP), or the child be in an uninterruptible system call: either way the next
+        request gets a new server.
+        """
+        if output.kill_reason is None:
+            guard.pace.note(output.phase, output.fraction, time.monotonic())
+            output.kill_reason, output.extended_s = guard.reason(), guard.extended_s
+            if output.kill_reason is not None:
+                guard.kill()
+        elif time.monotonic() > guard.killed_at + KILL_DEADLINE_S:
+            cause, detail = output.kill_reason
+            output.kill_reason = cause, f"{detail}; the trial server did not report its end and was replaced"
+            self.server.close()
+            raise ServerLost("the trial server did not report the child's end")
 
 
 @dataclass(slots=True)
@@ -137,6 +155,9 @@ class Guard:
     deadline_s: float
     limit: int | None
     before: Suspended | None = None
+    pace: Pace = field(default_factory=Pace)
+    extended_s: float = 0.0  # by how much ``deadline`` was moved
+    killed_at: float = 0.0
 
     def deduct_earlier_parts(self, step: int | None) -> None:
         """Deduct the time of the trial's earlier parts from the deadline once its first ``step`` shows that it resumed.
@@ -151,8 +172,9 @@ class Guard:
 
     def reason(self) -> tuple[Cause, str] | None:
         """Why the child must be killed now, or ``None``."""
-        if time.monotonic() > self.deadline:
-            return Cause.TIMEOUT, f"not finished after {self.deadline_s:g} s"
+        if (now := time.monotonic()) > self.deadline and not self._extend(now):
+            more = f" and {self.extended_s:.3g} s more, which it got because it progressed" if self.extended_s else ""
+            return Cause.TIMEOUT, f"not finished after {self.deadline_s:g} s{more}"
         held = resident_bytes(self.pid)
         if self.limit is not None and held > self.limit:
             return Cause.OUT_OF_MEMORY, f"it held {held >> 20} MiB, {self.limit >> 20} MiB were allowed"
@@ -162,8 +184,20 @@ class Guard:
             return Cause.KILLED, f"only {left >> 20} MiB were left to the machine while it held {held >> 20} MiB"
         return None
 
+    def _extend(self, now: float) -> bool:
+        """Move the deadline of a child that progresses, to at most ``MAX_DEADLINE_FACTOR`` times its seconds."""
+        step_s = EXTENSION_FRAC * self.deadline_s
+        latest = self.deadline - self.extended_s + (MAX_DEADLINE_FACTOR - 1) * self.deadline_s
+        if not self.pace.would_finish(now, latest, step_s):
+            return False
+        extended = min(latest, now + step_s)
+        self.extended_s += extended - self.deadline
+        self.deadline = extended
+        return True
+
     def kill(self) -> None:
         """Kill the child and its process group. The pid is not reused before the server has reported its exit."""
+        self.killed_at = time.monotonic()
         for end in (os.kill, os.killpg):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 end(self.pid, signal.SIGKILL)

@@ -22,6 +22,7 @@ from autoresearch.trials.trainers import TRAINERS
 
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
 FORK_DEADLINE_S = 30.0
+CLOSE_DEADLINE_S = 5.0
 POLL_INTERVAL_S = 0.1
 MAX_REPLY_BYTES = 1 << 16
 CACHE_ENV = "TORCHINDUCTOR_CACHE_DIR"
@@ -77,13 +78,11 @@ class TrialServer:
         from the third. Raises ``TrialServerError`` if the server does not start, ``ServerLost`` if it ends, hangs or
         ``aborted`` returns true before it has forked.
         """
-        link = self._connected()
+        link = self._connected(aborted)
         try:
             socket.send_fds(link, [request.model_dump_json().encode()], list(pipes))
-            deadline = time.monotonic() + FORK_DEADLINE_S
-            while not select.select([link], [], [], POLL_INTERVAL_S)[0]:
-                if aborted() or time.monotonic() > deadline:
-                    raise TimeoutError("the trial server does not answer")
+            if not self._answers_within(FORK_DEADLINE_S, aborted):
+                raise TimeoutError("the trial server does not answer")
             return int(self._receive()["pid"])
         except OSError as e:  # TimeoutError is one
             self.close()  # so that the next fork starts a new one
@@ -91,7 +90,9 @@ class TrialServer:
 
     def fileno(self) -> int:
         """Readable when the child's exit is known or the server is lost."""
-        return self._connected().fileno()
+        if self._socket is None:
+            raise ServerLost("the trial server has ended")
+        return self._socket.fileno()
 
     def child_exit(self) -> tuple[int, int]:
         """The child's exit code (negative: ended by that signal) and peak memory in bytes. Raises ``ServerLost``."""
@@ -104,26 +105,30 @@ class TrialServer:
             self._socket.close()
             self._socket = None
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            self._process.kill()  # effective on a stopped process too
+            with contextlib.suppress(
+                subprocess.TimeoutExpired
+            ):  # in an uninterruptible system call: left to the kernel
+                self._process.wait(CLOSE_DEADLINE_S)
             self._process = None
 
-    def _connected(self) -> socket.socket:
+    def _connected(self, aborted: Callable[[], bool]) -> socket.socket:
         if self._socket is None:
-            self._start()
+            self._start(aborted)
         assert self._socket is not None
         return self._socket
 
-    def _start(self) -> None:
-        """Start the server and wait until it has imported the trainer."""
+    def _start(self, aborted: Callable[[], bool]) -> None:
+        """Start the server and wait until it has imported the trainer. Raises ``ServerLost`` if ``aborted``."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(FORK_DEADLINE_S)  # of a send to a server that reads nothing
         try:
             self._process = self._launch(theirs)
         except OSError as e:
             ours.close()
             raise TrialServerError(f"the trial server cannot be started: {e}", hint="see disk space and limits") from e
         self._socket = ours
-        self._await_ready()
+        self._await_ready(aborted)
 
     def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV}
@@ -141,11 +146,18 @@ class TrialServer:
                 start_new_session=True,
             )
 
-    def _await_ready(self) -> None:
+    def _answers_within(self, seconds: float, aborted: Callable[[], bool]) -> bool:
+        """Wait for the server's next message; false once the seconds are over or ``aborted`` returns true."""
         assert self._socket is not None
-        deadline = time.monotonic() + START_DEADLINE_S
+        deadline = time.monotonic() + seconds
+        while not select.select([self._socket], [], [], POLL_INTERVAL_S)[0]:
+            if aborted() or time.monotonic() > deadline:
+                return False
+        return True
+
+    def _await_ready(self, aborted: Callable[[], bool]) -> None:
         with contextlib.suppress(ServerLost):
-            if select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if self._answers_within(START_DEADLINE_S, aborted):
                 ready = self._receive()
                 if ready["threads"] == 1 and not ready["on_gpu"]:
                     return
@@ -157,6 +169,9 @@ class TrialServer:
                 raise TrialServerError(
                     f"the trial server has {has} after its imports: no trial can be forked", hint=hint
                 )
+        if aborted():
+            self.close()
+            raise ServerLost("stopped while the trial server started")
         tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
         self.close()
         raise TrialServerError(
@@ -166,7 +181,10 @@ class TrialServer:
 
     def _receive(self) -> dict[str, Any]:
         assert self._socket is not None
-        data = self._socket.recv(MAX_REPLY_BYTES)
+        try:
+            data = self._socket.recv(MAX_REPLY_BYTES)
+        except OSError:  # TimeoutError is one
+            data = b""
         if not data:
             self.close()
             raise ServerLost("the trial server has ended")

@@ -52,6 +52,8 @@ class Device(FrozenModel):
     kind: str  # the chip's name: val_bpb is bitwise reproducible only on the same kind
     precisions: tuple[str, ...]  # that the device and the installed packages can compute in
     without: dict[str, str] = Field(default_factory=dict)  # the other precisions, each with the reason
+    # Measured time over that of fp32, where that is at least twice as long (emulation); part of no hash: it varies.
+    precision_cost: dict[str, float] = Field(default_factory=dict)
     free_bytes: int | None  # on the accelerator, without what other processes (an LLM server) hold
     versions: dict[str, str]
     gpus: tuple[str, ...] = ()  # NVML's UUIDs, in the order of the ranks; empty where torch reports none

@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial
+from autoresearch.trials.runner import KILL_DEADLINE_S
 from autoresearch.trials.spec import Budget, TrialSpec
 
 pytestmark = pytest.mark.xdist_group("trial_isolation")  # they share one trial server
@@ -233,6 +235,39 @@ class TestSignals:
         assert ends[0](), "the trial outlived its server"
         assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
         assert lab.server_pid != before
+
+    def test_the_server_is_stopped_in_the_middle_of_a_trial(self, lab: Lab) -> None:
+        """SIGSTOP: the deadline holds, the next trial has another server, and nothing of the old one is left."""
+        before, ends = lab.server_pid, []
+
+        def stop_the_server(*_: object) -> None:
+            if not ends:
+                ends.extend([gone(lab.child()), gone(psutil.Process(before))])
+                os.kill(before, signal.SIGSTOP)
+
+        began = time.monotonic()
+        outcome = lab.failed({"budget": ENDLESS}, stop_the_server, deadline_s=2.0)
+        assert time.monotonic() - began < 2.0 + KILL_DEADLINE_S + 5.0
+        assert outcome.cause == Cause.TIMEOUT
+        assert "the trial server did not report its end and was replaced" in outcome.detail
+        assert all(ended() for ended in ends)
+        assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
+        assert lab.server_pid != before
+
+    def test_the_server_is_stopped_between_two_trials(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("autoresearch.trials.server.FORK_DEADLINE_S", 1.0)
+        before = lab.server_pid
+        os.kill(before, signal.SIGSTOP)
+        assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
+        assert lab.server_pid != before
+
+    def test_server_and_child_are_stopped_in_the_middle_of_a_trial(self, lab: Lab) -> None:
+        def stop_both(*_: object) -> None:
+            lab.strike(signal.SIGSTOP)
+            os.kill(lab.server_pid, signal.SIGSTOP)
+
+        outcome = lab.failed({"budget": ENDLESS}, stop_both, deadline_s=1.0)
+        assert outcome.cause == Cause.TIMEOUT
 
     def test_the_server_is_killed_between_two_trials(self, lab: Lab) -> None:
         before = lab.server_pid

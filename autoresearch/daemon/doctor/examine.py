@@ -66,8 +66,10 @@ def examine(
     checked, corpus, span = training.corpus(settings, policy)
     note(checked)
     checked, device = training.device(settings)
-    note(checked)
     estimator = build_estimator(settings, policy, device, corpus, span) if device else None
+    if device and estimator:
+        checked = training.add_precision_costs(checked, settings, policy, device, estimator)
+    note(checked)
     if device and estimator:
         note(training.memory(settings, policy, device, estimator))
     if device and corpus and span:

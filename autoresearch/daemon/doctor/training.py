@@ -27,9 +27,9 @@ from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
 from autoresearch.errors import AutoresearchError, BaselineFailed, ConfigError, TrialServerError
 from autoresearch.trials.compile_decision import refuse_compiled
-from autoresearch.trials.estimate import Estimator
+from autoresearch.trials.estimate import Estimator, describe_precision_cost
 from autoresearch.trials.spec import Device
-from rails import over_budget
+from rails import Limits, over_budget
 
 GIB = 2**30
 
@@ -102,3 +102,17 @@ def yardstick(
     except AutoresearchError as e:
         return fail("yardstick", e)
     return ok("yardstick", "the run's own" if trajectory.meta else "fixed when the run begins")
+
+
+def add_precision_costs(check: Check, settings: Settings, policy: Policy, device: Device, estimate: Estimator) -> Check:
+    """The check of the trainer with what the probe measured of emulated precisions, and which of them R7 refuses."""
+    cost, own = device.precision_cost, str(policy.baseline["precision"])
+    if own in cost:
+        found = f"{check.found}; baseline: {describe_precision_cost(own, cost[own])}"
+        return warn(check.name, found, "--set baseline.precision=fp32, or another device", **check.facts, cost=cost)
+    limits = Limits(memory_bytes=None, max_time_ratio=settings.limits.max_time_ratio)
+    parts = [check.found]
+    for name in cost:
+        why = over_budget(estimate({**policy.baseline, "precision": name}), limits)
+        parts.append(f"R7 refuses {name}: {why}" if why else describe_precision_cost(name, cost[name]))
+    return ok(check.name, "; ".join(parts), **check.facts, cost=cost)

@@ -5,8 +5,9 @@ second wherever it waits, and which stops feeding once nothing has progressed fo
 
 - a daemon that hangs does not poll, and is killed after ``WatchdogSec``;
 - a trial that trains feeds the watchdog however long it takes;
-- a trial that hangs is ended by its deadline (``limits.deadline_s``), which is at most ``max_silence_s``;
-- where the deadline does not end it, the feeding stops, and the manager kills everything and restarts the unit.
+- a trial that hangs is ended by its deadline (``limits.deadline_s``), which is at most ``max_silence_s``; a deadline is
+  extended only while the trial progresses;
+- where the daemon cannot end it, the feeding stops, and the manager kills everything and restarts the unit.
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 
 from autoresearch.training.build import import_function
+from autoresearch.training.profiling.precision_cost import measure_precision_costs
 from autoresearch.trials.spec import Device
 from autoresearch.trials.trainers import TRAINERS
 
 ARITHMETIC = "2"  # version of our trainer: raised with every change of what a trial computes
 FP8_CAPABILITY = (8, 9)
+CPU_PRECISIONS = ("fp32", "bf16")
 
 
 def probe(requested: str, trainer: str) -> Device:
@@ -26,10 +28,11 @@ def probe(requested: str, trainer: str) -> Device:
         return Device(
             device="cpu",
             kind=_cpu_name(),
-            precisions=("fp32", "bf16"),
+            precisions=CPU_PRECISIONS,
             without=without,
             free_bytes=None,
             versions=versions,
+            precision_cost=measure_precision_costs(CPU_PRECISIONS),
         )
     precisions: tuple[str, ...] = ("fp32", "bf16")
     if not torch.cuda.is_bf16_supported(including_emulation=False):

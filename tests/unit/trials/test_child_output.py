@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoresearch.core.measurement import OUTCOME, Cause, Failure, Measurement
 from autoresearch.testing.fake_trial import measurement
-from autoresearch.trials.child_output import MAX_MESSAGE_BYTES, ChildOutput
+from autoresearch.trials.child_output import MAX_MESSAGE_BYTES, ChildOutput, drain
 from autoresearch.trials.ending import judge_end
 
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
@@ -56,3 +56,10 @@ class TestFeed:
             output.feed_stderr(b"x" * 100_000)
         assert len(output.messages) <= 1.2 * MAX_MESSAGE_BYTES
         assert len(output.stderr) < 100_000
+
+
+def test_a_child_that_writes_faster_than_it_is_read_does_not_hold_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.read", lambda _fd, size: b"x" * size)
+    taken: list[bytes] = []
+    assert drain(0, taken.append)
+    assert 1 <= len(taken) < 1000

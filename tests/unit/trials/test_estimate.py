@@ -63,6 +63,38 @@ def test_a_slow_precision_is_refused_once_it_was_measured() -> None:
     assert "3.0 x the baseline's time" in (over_budget(knows(BF16), limits) or "")
 
 
+EMULATED = {"precision_cost": {"bf16": 19.0}}
+FP32 = {**ORIGIN, "precision": "fp32"}
+
+
+def in_fp32(budget: Any = "steps", **device: Any) -> Estimator:
+    return dataclasses.replace(estimator(budget, **device), baseline=FP32)
+
+
+@pytest.mark.parametrize("budget", ["steps", "tokens", "seconds"])
+def test_an_emulated_precision_is_refused_with_what_it_costs(budget: str) -> None:
+    assert over_budget(in_fp32(budget, **EMULATED)(BF16), Limits()) == (
+        "bf16 takes about 19 times as long as fp32 on this device; at most 3.0 times is allowed"
+    )
+    assert over_budget(in_fp32(budget, precision_cost={"bf16": 2.9})(BF16), Limits()) is None
+    assert over_budget(in_fp32(budget)(BF16), Limits()) is None
+
+
+def test_an_emulated_precision_of_the_baseline_costs_other_candidates_nothing() -> None:
+    knows = dataclasses.replace(estimator(**EMULATED), baseline=BF16)
+    assert knows({**BF16, "batch_size": 8}).time_ratio == pytest.approx(0.5, abs=0.1)
+    assert knows(FP32).time_ratio == pytest.approx(1 / 19)
+    assert knows(FP32).slow_because == ""
+
+
+def test_a_measured_speed_wins_over_the_probe() -> None:
+    knows = dataclasses.replace(in_fp32(**EMULATED), speeds={(16, 1024, "fp32"): 2.0, IN_BF16: 3.0})
+    assert knows(BF16).time_ratio == pytest.approx(1.5)
+    assert over_budget(knows(BF16), Limits()) is None
+    one_only = dataclasses.replace(knows, speeds={IN_BF16: 3.0})
+    assert one_only(BF16).time_ratio == pytest.approx(19)
+
+
 def test_the_measured_time_is_scaled_by_the_work_of_the_knobs_that_were_not_swept() -> None:
     deeper = {**BF16, "n_layer": 48}
     by_work = estimator()(deeper).time_ratio

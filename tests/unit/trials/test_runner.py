@@ -52,6 +52,28 @@ class TestGuard:
         assert why[0] == Cause.OUT_OF_MEMORY
         assert "1 MiB were allowed" in why[1]
 
+    def test_one_that_progresses_gets_up_to_three_times_its_seconds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = 0.0
+        monkeypatch.setattr("time.monotonic", lambda: now)
+        guard = Guard(os.getpid(), deadline=100.0, deadline_s=100.0, limit=None)
+        while guard.reason() is None:
+            guard.pace.note("train", 1 - 0.9**now, now)  # ever slower, and ever nearly done
+            now += 1.0
+        assert now == 301.0
+        assert guard.reason() == (
+            Cause.TIMEOUT,
+            "not finished after 100 s and 200 s more, which it got because it progressed",
+        )
+
+    def test_one_that_would_not_finish_even_then_gets_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = 0.0
+        monkeypatch.setattr("time.monotonic", lambda: now)
+        guard = Guard(os.getpid(), deadline=100.0, deadline_s=100.0, limit=None)
+        while guard.reason() is None:
+            guard.pace.note("train", now / 350, now)
+            now += 1.0
+        assert (now, guard.extended_s) == (101.0, 0.0)
+
     def test_a_child_that_has_ended_is_not_an_error(self) -> None:
         with subprocess.Popen([sys.executable, "-c", ""]) as child:
             child.wait()
@@ -81,6 +103,9 @@ class Forks:
         assert self.process is not None
         return self.process.wait(), 0
 
+    def close(self) -> None:
+        self.closed = True
+
     @contextlib.contextmanager
     def closing(self) -> Iterator[None]:
         yield
@@ -97,6 +122,78 @@ def follow(code: str, deadline_s: float = 60.0, aborted: bool = False) -> Outcom
 
 
 FLOOD = "import os\nwhile True: os.write({fd}, b'x' * 65536)"
+
+
+class Stopped(Forks):
+    """A server that does not report its child's end: it is stopped, or the child in an uninterruptible system call."""
+
+    def fork(self, request: Request, pipes: Sequence[int], aborted: Callable[[], bool]) -> int:
+        super().fork(request, pipes, aborted)
+        assert self.process is not None
+        self.silence = os.pipe()
+        return self.process.pid
+
+    def fileno(self) -> int:
+        return self.silence[0]
+
+    @contextlib.contextmanager
+    def closing(self) -> Iterator[None]:
+        with super().closing():
+            yield
+        for fd in self.silence:
+            os.close(fd)
+        assert self.process is not None
+        self.process.wait(60)
+
+
+class TestServerThatDoesNotReport:
+    @pytest.fixture(autouse=True)
+    def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("autoresearch.trials.runner.KILL_DEADLINE_S", 0.3)
+
+    def test_the_deadline_holds_and_the_server_is_replaced(self) -> None:
+        server = Stopped("import time; time.sleep(600)")
+        with server.closing():
+            output, code, peak = ChildRunner(server, lambda: False).run(PROBE, IGNORE_PROGRESS, None, 0.2)  # type: ignore[arg-type]
+        assert server.closed
+        outcome = judge_end(output, code, peak, 1.0, OUTCOME)
+        assert isinstance(outcome, Failure)
+        assert (outcome.cause, outcome.exit_code) == (Cause.TIMEOUT, None)
+        assert "not finished after 0.2 s; the trial server did not report its end and was replaced" in outcome.detail
+
+    def test_the_users_second_signal_too(self) -> None:
+        server = Stopped("import time; time.sleep(600)")
+        with server.closing(), pytest.raises(Interrupted):
+            ChildRunner(server, lambda: True).run(PROBE, IGNORE_PROGRESS, None, 60.0)  # type: ignore[arg-type]
+        assert server.closed
+
+
+SLOWED = """
+import json, time
+for step in range({steps}):
+    print(json.dumps({{"progress": ["train", step / {steps}, step, None]}}), flush=True)
+    time.sleep(0.1)
+print({measured!r}, flush=True)
+"""
+
+
+class TestExtendedDeadline:
+    def test_a_slowed_child_that_would_finish_is_measured_and_that_is_recorded(self) -> None:
+        outcome = follow(SLOWED.format(steps=15, measured=MEASURED.decode().strip()), deadline_s=1.0)
+        assert isinstance(outcome, Measurement)
+        assert outcome.deadline_extended_s is not None
+        assert 0.1 <= outcome.deadline_extended_s <= 2.0
+
+    def test_one_in_time_has_nothing_recorded(self) -> None:
+        outcome = follow(SLOWED.format(steps=2, measured=MEASURED.decode().strip()))
+        assert isinstance(outcome, Measurement)
+        assert outcome.deadline_extended_s is None
+
+    def test_one_that_stops_progressing_is_ended(self) -> None:
+        code = SLOWED.format(steps=8, measured="").replace("print('', flush=True)", "time.sleep(600)")
+        outcome = follow(code, deadline_s=1.0)
+        assert isinstance(outcome, Failure)
+        assert outcome.cause == Cause.TIMEOUT
 
 
 class TestFollow:

@@ -12,6 +12,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event, Yardstick
 from autoresearch.daemon.backend import baseline_spec, build_estimator, build_yardstick
 from autoresearch.daemon.doctor import training
+from autoresearch.daemon.doctor.check import ok
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.service import build_meta
 from autoresearch.data.corpus import Corpus
@@ -176,3 +177,31 @@ class TestYardstick:
         settings = healthy(compile=wanted)
         check = self.poll(settings, corpus, self.SPAN, self.begun(settings, corpus, self.SPAN, compiled=compiled))
         assert check.exit_code == (0 if compiled in goes_on else 76)
+
+
+class TestPrecision:
+    def poll(self, settings: Settings, **cost: float) -> Any:
+        policy, device = build_policy(settings), HERE.model_copy(update={"precision_cost": cost})
+        estimator = build_estimator(settings, policy, device, None, None)
+        check = ok("trainer", "torch on fake", kind="fake")
+        return training.add_precision_costs(check, settings, policy, device, estimator)
+
+    def test_one_that_is_emulated_is_named_with_its_cost(self, make_settings) -> None:
+        check = self.poll(make_settings(), bf16=19.0)
+        assert check.state == "ok"
+        assert "R7 refuses bf16: bf16 takes about 19 times as long as fp32 on this device; at most 3.0" in check.found
+        assert check.facts == {"kind": "fake", "cost": {"bf16": 19.0}}
+
+    def test_one_that_is_slower_but_allowed(self, make_settings) -> None:
+        check = self.poll(make_settings({"limits.max_time_ratio": 30}), bf16=19.0)
+        assert check.found == "torch on fake; bf16 takes about 19 times as long as fp32 on this device"
+
+    def test_none_is_emulated(self, make_settings) -> None:
+        check = self.poll(make_settings())
+        assert (check.state, check.found) == ("ok", "torch on fake")
+
+    def test_the_baselines_own_is_emulated(self, make_settings) -> None:
+        check = self.poll(make_settings({"baseline.precision": "bf16"}), bf16=19.0)
+        assert check.state == "warn"
+        assert "baseline: bf16 takes about 19 times" in check.found
+        assert "baseline.precision=fp32" in check.hint
