@@ -66,6 +66,39 @@ class SplitInfo(FrozenModel):
     sha256: str
 
 
+class OverlapInfo(FrozenModel):
+    """How much of validation occurs in train, see ``overlap.py``: windows of ``window_bytes``, without white space.
+
+    ``shared_documents``: those of validation of which at least half of the windows occur in train.
+    """
+
+    window_bytes: int
+    windows: int
+    shared_windows: int
+    documents: int
+    shared_documents: int
+
+    @property
+    def share(self) -> float:
+        """The share of the windows of validation that occur in train."""
+        return self.shared_windows / max(1, self.windows)
+
+
+class PreparationInfo(FrozenModel):
+    """What was left out of the sources, and what was found in the text."""
+
+    duplicate_documents: int  # equal to an earlier one, and dropped
+    duplicate_bytes: int
+    blank_documents: int
+    bad_lines: int  # lines and rows without usable text
+    other_files: dict[str, int]  # in folders, of kinds that are not read, by suffix
+    undecodable_files: int
+    undecodable: tuple[str, ...]  # the first of them
+    replaced_characters: int  # U+FFFD in place of something that could not be decoded
+    most_replaced: dict[str, int]  # the documents with the most of them
+    overlap: OverlapInfo
+
+
 class Manifest(FrozenModel):
     """``manifest.json``; ``sha256``, the hash of the corpus, covers the other fields as canonical JSON."""
 
@@ -77,6 +110,7 @@ class Manifest(FrozenModel):
     fractions: tuple[float, float, float]
     splits: Annotated[dict[Split, SplitInfo], Field(min_length=len(SPLITS))]
     token_bytes: tuple[int, ...]
+    preparation: PreparationInfo | None = None  # None, and not in the file, in a corpus of an earlier version
     sha256: str = ""
 
     def sealed(self) -> Manifest:
@@ -86,6 +120,8 @@ class Manifest(FrozenModel):
     def to_json(self, exclude: set[str] | None = None) -> bytes:
         """Canonical JSON: sorted keys, no spaces, ASCII."""
         content = self.model_dump(mode="json", exclude=exclude)
+        if self.preparation is None:
+            del content["preparation"]
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -8,42 +8,41 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autoresearch.data.build_directory import build_directory
 from autoresearch.data.corpus import (
     FORMAT,
     SPLITS,
     Corpus,
     Dtype,
     Manifest,
+    PreparationInfo,
     SourceInfo,
-    SplitBy,
+    Split,
     SplitInfo,
     TokenizerInfo,
     little_endian,
 )
-from autoresearch.data.sources import Document
-from autoresearch.data.text_spool import TextSpool, cut_position
+from autoresearch.data.document import Document, LeftOut
+from autoresearch.data.overlap import measure_overlap
+from autoresearch.data.splits import Fractions, Ranges, assign_to_splits, range_bytes, unique_documents
+from autoresearch.data.text_spool import TextSpool
 from autoresearch.data.tokenizer import Ids, Tokenizer, TokenizerSpec, train_bpe
 from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.storage.files import atomic_write, fsync_dir
 
 Progress = Callable[[str, float], None]
 Piece = tuple[bool, bytes]  # whether a document begins here, and its text or a piece of it
-Ranges = NDArray[np.int64]  # (pieces of the spooled text, 2): first byte and end
 
 FRACTIONS = (0.90, 0.05, 0.05)
-LARGEST_SHARE = 1 / 3  # of the bytes in one document: above it, splits by document would be uneven
-SMALLEST_FILL = 1 / 4  # of its fraction: a split with less has too few documents
 BATCH_BYTES = 1 << 21  # the encoder needs about a hundred times this
 BATCH_PIECES = 4096
+SAMPLE_BYTES = 1 << 24  # of train that a bpe tokenizer is trained on: its memory grows with the number of words
 OUT_TAKEN_HINT = "choose another --out, or remove it yourself"
 
 
@@ -53,11 +52,13 @@ def prepare(
     *,
     names: Sequence[str],
     tokenizer: TokenizerSpec,
-    fractions: tuple[float, float, float] = FRACTIONS,
+    fractions: Fractions = FRACTIONS,
     progress: Progress | None = None,
+    left_out: LeftOut | None = None,
 ) -> Manifest:
     """Write the corpus of ``documents`` to ``out``, completely or not at all; ``names`` of the sources are recorded.
 
+    Equal documents are kept once. ``left_out`` is what the reading of ``documents`` counts.
     An ``out`` that holds the corpus of the same sources and settings is left as it is. ``progress`` is called with the
     stage and its fraction done. Needs free disk space for the text and the tokens. Raises ``CorpusError`` if there is
     too little text, or ``out`` holds anything else or cannot be written; ``ConfigError`` for invalid fractions.
@@ -79,7 +80,8 @@ def prepare(
         if existing:
             _check_same(out, existing, source, fractions, _is_same_tokenizer(existing.tokenizer, tokenizer, ready))
             return existing
-        split_by, ranges = _assign_to_splits(spool, fractions)
+        split_by, ranges = assign_to_splits(spool, fractions)
+        preparation = _describe_preparation(spool, left_out or LeftOut(), ranges, report)
         ready = ready or _train(spool, ranges["train"], tokenizer, report)
         dtype: Dtype = "uint16" if ready.vocab <= 1 << 16 else "uint32"
         splits = {name: _encode(spool, ranges[name], ready, work / f"{name}.bin", dtype, report) for name in SPLITS}
@@ -92,6 +94,7 @@ def prepare(
             fractions=fractions,
             splits=splits,
             token_bytes=ready.token_bytes,
+            preparation=preparation,
         ).sealed()
         _publish(work, out, manifest, ready)
     return manifest
@@ -100,50 +103,53 @@ def prepare(
 def _read(documents: Iterable[Document], names: Sequence[str], spool: TextSpool) -> SourceInfo:
     for document in documents:
         spool.add(document)
+    spool.finish()
     if not spool.size:
         raise CorpusError(f"0 bytes of text in {', '.join(names)}", hint="give sources that are not empty")
     return SourceInfo(
         names=tuple(names),
         documents=len(spool.ends),
         bytes=spool.size,
-        documents_with_replacements=spool.replaced,
+        documents_with_replacements=spool.replaced_documents,
         sha256=spool.sha256,
     )
 
 
-def _assign_to_splits(spool: TextSpool, fractions: tuple[float, float, float]) -> tuple[SplitBy, dict[str, Ranges]]:
-    """Assign documents to splits by the hash of their text, so that a duplicate cannot leak into another split.
-
-    If that leaves a split too small, the splits are three consecutive spans of the whole text instead.
-    """
-    ends = np.array(spool.ends, np.int64)
-    documents = np.stack([ends - np.diff(ends, prepend=0), ends], axis=1)
-    edges = np.cumsum(fractions)[:2]
-    split = np.searchsorted(edges, np.array(spool.draws) / 2.0**64, side="right")
-    sizes = documents[:, 1] - documents[:, 0]
-    filled = np.bincount(split, weights=sizes, minlength=3) >= SMALLEST_FILL * spool.size * np.array(fractions)
-    if filled.all() and sizes.max() <= LARGEST_SHARE * spool.size:
-        return "document", {name: documents[split == i] for i, name in enumerate(SPLITS)}
-    bounds = _span_bounds(spool, edges, min(fractions))
-    spans = {name: documents.clip(bounds[i], bounds[i + 1]) for i, name in enumerate(SPLITS)}
-    return "span", {name: span[span[:, 0] < span[:, 1]] for name, span in spans.items()}
-
-
-def _span_bounds(spool: TextSpool, edges: NDArray[np.float64], smallest: float) -> list[int]:
-    """Byte offsets: 0, end of train, end of val, size. A cut is at the end of a line if one is near enough."""
-    slack = max(4, min(spool.size * smallest / 2, BATCH_BYTES))  # 4 bytes hold the start of a character
-    targets = (edges * spool.size).astype(int).tolist()
-    lows = [max(0, int(target - slack)) for target in targets]
-    cuts = [low + cut_position(spool.read(low, target)) for low, target in zip(lows, targets, strict=True)]
-    if not 0 < cuts[0] < cuts[1] < spool.size:
-        hint = "give more text: even a first try needs 100 kB"
-        raise CorpusError(f"{spool.size} bytes of text are too few for train, val and test", hint=hint)
-    return [0, *cuts, spool.size]
+def _describe_preparation(
+    spool: TextSpool, left_out: LeftOut, splits: dict[Split, Ranges], report: Progress
+) -> PreparationInfo:
+    """What was dropped, and the overlap of the splits."""
+    train = _with_progress(spool.pieces(splits["train"]), "compare validation with train", splits["train"], report)
+    overlap = measure_overlap(spool.pieces(splits["val"]), (piece for _, piece in train), range_bytes(splits["val"]))
+    kept, _ = unique_documents(spool)
+    return PreparationInfo(
+        duplicate_documents=len(spool.ends) - len(kept),
+        duplicate_bytes=spool.size - range_bytes(kept),
+        blank_documents=spool.blank,
+        bad_lines=left_out.bad_lines,
+        other_files=dict(left_out.files),
+        undecodable_files=left_out.undecodable_files,
+        undecodable=tuple(left_out.undecodable),
+        replaced_characters=spool.replaced_characters,
+        most_replaced=spool.replaced,
+        overlap=overlap,
+    )
 
 
 def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, report: Progress) -> Tokenizer:
     pieces = _with_progress(spool.pieces(ranges), "train tokenizer", ranges, report)
-    return train_bpe((data.decode() for _, data in pieces), spec.vocab_size)
+    sample = _sample((text for _, text in pieces), range_bytes(ranges), SAMPLE_BYTES)
+    return train_bpe((text.decode() for text in sample), spec.vocab_size)
+
+
+def _sample(pieces: Iterable[bytes], size: int, most: int) -> Iterator[bytes]:
+    """Pieces spread evenly over all ``size`` bytes, ``most`` bytes or a piece more; all if they are fewer."""
+    seen = taken = 0
+    for piece in pieces:
+        seen += len(piece)
+        if taken * size <= (seen - len(piece)) * most or size <= most:
+            taken += len(piece)
+            yield piece
 
 
 def _encode(
@@ -159,7 +165,7 @@ def _encode(
             file.write(ids.tobytes())
         file.flush()
         os.fsync(file.fileno())
-    return SplitInfo(documents=len(ranges), bytes=_size(ranges), tokens=tokens, sha256=digest.hexdigest())
+    return SplitInfo(documents=len(ranges), bytes=range_bytes(ranges), tokens=tokens, sha256=digest.hexdigest())
 
 
 def _ids(batch: Sequence[Piece], tokenizer: Tokenizer) -> Ids:
@@ -176,7 +182,7 @@ def _ids(batch: Sequence[Piece], tokenizer: Tokenizer) -> Ids:
 
 def _with_progress(pieces: Iterable[Piece], stage: str, ranges: Ranges, report: Progress) -> Iterator[Piece]:
     """Yield the pieces and report progress at each per cent of the bytes of ``ranges``."""
-    total, done, percent = max(_size(ranges), 1), 0, 0
+    total, done, percent = max(range_bytes(ranges), 1), 0, 0
     report(stage, 0.0)
     for piece in pieces:
         yield piece
@@ -214,9 +220,7 @@ def _existing(out: Path) -> Manifest | None:
         ) from e
 
 
-def _check_same(
-    out: Path, existing: Manifest, source: SourceInfo, fractions: tuple[float, float, float], same_tokenizer: bool
-) -> None:
+def _check_same(out: Path, existing: Manifest, source: SourceInfo, fractions: Fractions, same_tokenizer: bool) -> None:
     same = {"source": existing.source == source, "fractions": existing.fractions == fractions}
     differing = [what for what, is_same in (same | {"tokenizer": same_tokenizer}).items() if not is_same]
     if differing:
@@ -242,24 +246,6 @@ def _describe(tokenizer: Tokenizer, spec: TokenizerSpec) -> TokenizerInfo:
     )
 
 
-@contextmanager
-def build_directory(out: Path, what: str) -> Iterator[Path]:
-    """A temporary directory beside ``out`` to build ``what`` in; removed at the end unless it was renamed.
-
-    Raises ``CorpusError`` for every ``OSError`` in the block.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except OSError as e:
-        hint = f"check the permissions of {out.parent} and the space on its disk"
-        raise CorpusError(f"cannot write {what} to {out}: {e.strerror or e}", hint=hint) from e
-
-
 def _publish(work: Path, out: Path, manifest: Manifest, tokenizer: Tokenizer) -> None:
     """Complete ``work`` and rename it to ``out``, durably: from then on the corpus is complete."""
     atomic_write(work / "tokenizer.json", tokenizer.to_json().encode())
@@ -267,7 +253,3 @@ def _publish(work: Path, out: Path, manifest: Manifest, tokenizer: Tokenizer) ->
     work.chmod(0o755)  # mkdtemp makes it private; the service runs as another user
     os.rename(work, out)  # refuses to replace anything but an empty directory
     fsync_dir(out.parent)
-
-
-def _size(ranges: Ranges) -> int:
-    return int((ranges[:, 1] - ranges[:, 0]).sum())

@@ -1,28 +1,24 @@
 """Documents from files, folders, the standard library, or a data set of the Hugging Face hub.
 
 Documents are read one at a time, in an order that depends on names only, so the same sources give the same corpus on
-every machine. Memory holds one document (a .txt, .md or .py file is one), never the corpus.
+every machine. A long one comes in parts: memory never holds the corpus, nor a whole text file.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
 import platform
 import re
 import sysconfig
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from types import ModuleType
 
-from autoresearch.errors import CorpusError, missing_extra
-
-SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
-ROWS_PER_READ = 256
-STRING_COLUMNS = ("string", "large_string", "dictionary<values=string", "dictionary<values=large_string")
+from autoresearch.data.decoding import replace_marks
+from autoresearch.data.document import Document, LeftOut, describe_kinds
+from autoresearch.data.readers import SUPPORTED, Reader, kind_of, load_hub, readable
+from autoresearch.errors import CorpusError
 
 NOT_STDLIB = re.compile(
     r"site-packages|dist-packages|__pycache__"  # installed packages and compiled files
@@ -30,28 +26,21 @@ NOT_STDLIB = re.compile(
     r"|config-.*|_sysconfigdata.*|sitecustomize\.py"  # contain paths of this installation
 )
 MATCHES_NOTHING = re.compile(r"(?!)")
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document. ``text`` always encodes as UTF-8; ``replaced``: U+FFFD replaces bytes that could not be decoded."""
-
-    name: str
-    text: str
-    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """The sources that the user gave: files and folders in that order, then the standard library, then the data set.
 
-    ``hf`` is ``NAME`` or ``NAME:CONFIG``. Raises ``CorpusError`` if there are none.
+    ``hf`` is ``NAME`` or ``NAME:CONFIG``. ``field`` holds the text of a line of .jsonl or a row; lines and rows without
+    usable text are an error, or left out with ``skip_bad_lines``. Raises ``CorpusError`` if there are no sources.
     """
 
     paths: tuple[Path, ...] = ()
     stdlib: bool = False
     hf: str | None = None
+    field: str = "text"
+    skip_bad_lines: bool = False
 
     def __post_init__(self) -> None:
         if not (self.paths or self.stdlib or self.hf):
@@ -65,49 +54,58 @@ class Sources:
             names.append(f"python-{platform.python_version()}-stdlib")
         if self.hf:
             names.append(self.hf)
-        return tuple(_encodable(name) for name in names)
+        return tuple(replace_marks(name)[0] for name in names)
 
-    def documents(self) -> Iterator[Document]:
-        """Every document that is not empty.
+    def documents(self, left_out: LeftOut | None = None) -> Iterator[Document]:
+        """Every document, blank ones included; ``left_out`` counts what is left out.
 
         Raises ``CorpusError`` for a source that is missing, unreadable, of an unsupported kind or malformed (with the
         name of the file and the line or row), ``MissingPackage`` for one that needs an optional package.
         """
-        found = [_documents_at(path) for path in self.paths]
+        reader = Reader(LeftOut() if left_out is None else left_out, self.field, self.skip_bad_lines)
+        found = [_documents_at(path, reader) for path in self.paths]
         if self.stdlib:
-            found.append(_stdlib())
+            found.append(_stdlib(reader))
         if self.hf:
-            found.append(_hub(self.hf))
-        return (document for document in chain.from_iterable(found) if document.text)
+            found.append(_hub(self.hf, reader))
+        return chain.from_iterable(found)
 
 
-def _documents_at(path: Path) -> Iterator[Document]:
-    supported = " ".join(SUFFIXES)
-    with _readable(path):
+def _documents_at(path: Path, reader: Reader) -> Iterator[Document]:
+    others: Counter[str] = Counter()
+    with readable(path):
         if not path.exists():
             raise CorpusError(f"{path} does not exist", hint="give files or folders, or --stdlib, or --hf NAME")
-        if not path.is_dir() and path.suffix.lower() not in SUFFIXES:
-            raise CorpusError(f"{path} is not a supported kind of file", hint=f"supported are {supported}")
-        files = list(_walk(path, _basename(path)))
+        by_name = not path.is_dir()
+        if by_name and kind_of(path) is None:
+            raise CorpusError(f"{path} is not a supported kind of file", hint=f"supported are {SUPPORTED}")
+        files = list(_walk(path, _basename(path), others))
     if not files:
-        raise CorpusError(f"no text in {path}: it contains no files of {supported}", hint="hidden files are ignored")
+        hint = f"supported are {SUPPORTED}; hidden files are ignored"
+        raise CorpusError(f"no text in {path}: {describe_kinds(others) or 'no files'}", hint=hint)
+    reader.left_out.files.update(others)
     for name, file in files:
-        yield from _read(name, file)
+        yield from reader.read_file(name, file, by_name=by_name)
 
 
-def _walk(root: Path, name: str, skip: re.Pattern[str] = MATCHES_NOTHING) -> Iterator[tuple[str, Path]]:
+def _walk(
+    root: Path, name: str, others: Counter[str], skip: re.Pattern[str] = MATCHES_NOTHING
+) -> Iterator[tuple[str, Path]]:
     """Names and paths of the supported files below ``root``, sorted. Hidden ones and matches of ``skip`` are left out.
 
-    Links are followed, but each folder is entered once, so that a link to a parent ends.
+    ``others`` counts files of other kinds by suffix. Links are followed, but each folder is entered once, so that a
+    link to a parent ends.
     """
     entered = set()
     todo = [(name, root)]
     while todo:
         name, path = todo.pop()
-        with _readable(path):
+        with readable(path):
             if not path.is_dir():
-                if path.suffix.lower() in SUFFIXES:
+                if kind_of(path):
                     yield name, path
+                else:
+                    others[replace_marks(path.suffix.lower())[0] or "no suffix"] += 1
                 continue
             status = path.stat()
             if (status.st_dev, status.st_ino) not in entered:
@@ -117,116 +115,20 @@ def _walk(root: Path, name: str, skip: re.Pattern[str] = MATCHES_NOTHING) -> Ite
                 todo += reversed([(f"{name}/{entry}", path / entry) for entry in kept])
 
 
-def _read(name: str, path: Path) -> Iterator[Document]:
-    if not path.is_file():  # a broken link, or a pipe that would block
-        raise CorpusError(f"{path} is not a regular file", hint="remove it, or give the files one by one")
-    with _readable(path):
-        match path.suffix.lower():
-            case ".jsonl":
-                yield from _jsonl(name, path)
-            case ".parquet":
-                yield from _parquet(name, path)
-            case _:
-                yield _decoded(name, path.read_bytes())
-
-
-def _jsonl(name: str, path: Path) -> Iterator[Document]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            document = _decoded(f"{name}:{number}", line)
-            try:
-                text = json.loads(document.text)["text"]
-            except (ValueError, TypeError, KeyError, RecursionError):
-                text = None
-            if not isinstance(text, str):
-                hint = 'each line is one document: {"text": "..."}'
-                raise CorpusError(f"{path}, line {number}: not an object with a string `text`", hint=hint)
-            yield _document(document.name, text, replaced=document.replaced)
-
-
-def _parquet(name: str, path: Path) -> Iterator[Document]:
-    """Each row of the column ``text``; a null is a document without text."""
-    arrow = _package("pyarrow", extra="parquet")
-    _package("pyarrow.parquet", extra="parquet")
-    row = 0
-    try:
-        with arrow.parquet.ParquetFile(path) as file:
-            _check_column(path, {field.name: str(field.type) for field in file.schema_arrow})
-            for batch in file.iter_batches(ROWS_PER_READ, columns=["text"]):
-                # as bytes: the file may hold invalid UTF-8
-                for text in batch.column(0).cast(arrow.large_string()).cast(arrow.large_binary()).to_pylist():
-                    row += 1
-                    yield _decoded(f"{name}:{row}", text or b"")
-    except arrow.ArrowException as e:
-        raise CorpusError(f"{path}, after row {row}: not a readable parquet file: {e}") from e
-
-
-def _check_column(path: Path, columns: dict[str, str]) -> None:
-    kind = columns.get("text", "")
-    if not kind.startswith(STRING_COLUMNS):
-        found = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
-        raise CorpusError(f"{path} has no column `text` of strings, only {found}", hint="rename or convert the column")
-
-
-def _stdlib() -> Iterator[Document]:
+def _stdlib(reader: Reader) -> Iterator[Document]:
     """The running interpreter's standard library, named relative to its root: the same text for the same release."""
     root = Path(sysconfig.get_path("stdlib"))
-    files = [(name, path) for name, path in _walk(root, "stdlib", NOT_STDLIB) if path.suffix == ".py"]
+    files = [(name, path) for name, path in _walk(root, "stdlib", Counter(), NOT_STDLIB) if path.suffix == ".py"]
     if not files:
         raise CorpusError(f"this Python has no library sources in {root}", hint="give files or folders instead")
     for name, path in files:
-        yield from _read(name, path)
+        yield from reader.read_file(name, path, by_name=False)
 
 
-def _hub(spec: str) -> Iterator[Document]:
-    datasets = _package("datasets", extra="hf")
-    name, _, config = spec.partition(":")
-    try:
-        rows = datasets.load_dataset(name, config or None, split="train")
-    except Exception as e:  # a download or a loading script may raise anything
-        raise CorpusError(f"cannot load the data set {spec}: {e}", hint="check the name and the network") from e
-    for number, row in enumerate(rows, 1):
-        text = row.get("text")
-        if not isinstance(text, str):
-            raise CorpusError(f"data set {spec}, row {number}: no string `text`, only {', '.join(sorted(row))}")
-        yield _document(f"{spec}:{number}", text)
-
-
-def _decoded(name: str, data: bytes) -> Document:
-    try:
-        return _document(name, data.decode())
-    except UnicodeDecodeError:
-        return _document(name, data.decode(errors="replace"), replaced=True)
-
-
-def _document(name: str, text: str, *, replaced: bool = False) -> Document:
-    """A document without a leading byte order mark and without lone surrogates, which UTF-8 cannot encode."""
-    text = text.removeprefix("\ufeff")
-    clean = _encodable(text)
-    return Document(_encodable(name), clean, replaced or clean != text)
-
-
-def _encodable(text: str) -> str:
-    return LONE_SURROGATE.sub("\ufffd", text)
+def _hub(spec: str, reader: Reader) -> Iterator[Document]:
+    yield from reader.read_rows(load_hub(spec), spec, f"data set {spec}")
 
 
 def _basename(path: Path) -> str:
     """The last part of a path, also of ``.`` and ``..``; links are not resolved."""
     return path.name if path.name not in ("", "..") else path.resolve().name
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as e:
-        raise CorpusError(f"cannot read {path}: {e.strerror or e}", hint="check its permissions and the disk") from e
-
-
-def _package(name: str, *, extra: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as e:
-        raise missing_extra("this source", name.partition(".")[0], extra) from e

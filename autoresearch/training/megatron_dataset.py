@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoresearch.data.build_directory import build_directory
 from autoresearch.data.corpus import Corpus
-from autoresearch.data.prepare import build_directory
 from autoresearch.errors import CorpusError, missing_extra
 from autoresearch.storage.files import atomic_write, fsync_dir
 

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoresearch.data.corpus import SPLITS, Corpus, Manifest
+from autoresearch.data.document import Document
 from autoresearch.data.prepare import prepare
-from autoresearch.data.sources import Document, Sources
+from autoresearch.data.sources import Sources
 from autoresearch.data.text_spool import PIECE_BYTES
 from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.errors import ConfigError, CorpusError
@@ -85,7 +86,8 @@ class TestPrepared:
         text = (prepared / "manifest.json").read_text()
         assert str(prepared.parent) not in text
         assert set(json.loads(text)) == {
-            "format", "source", "tokenizer", "dtype", "split_by", "fractions", "splits", "token_bytes", "sha256"
+            "format", "source", "tokenizer", "dtype", "split_by", "fractions", "splits", "token_bytes", "sha256",
+            "preparation"
         }  # fmt: skip
 
     def test_train_and_val_are_mapped_read_only(self, prepared: Path) -> None:
@@ -218,6 +220,7 @@ class TestSpans:
         except CorpusError:
             assert len("".join(texts).encode()) < 100
             return
+        texts = [text for text in dict.fromkeys(texts) if text.strip()]
         parts = [text for name in SPLITS for text in decoded(tmp_path / "c", name)]
         assert all(split.bytes for split in manifest.splits.values())
         if manifest.split_by == "span":
@@ -426,7 +429,14 @@ class TestSettings:
             progress=lambda stage, fraction: reported.append((stage, fraction)),
         )
         stages = list(dict.fromkeys(stage for stage, _ in reported))
-        assert stages == ["read", "train tokenizer", "encode train", "encode val", "encode test"]
+        assert stages == [
+            "read",
+            "compare validation with train",
+            "train tokenizer",
+            "encode train",
+            "encode val",
+            "encode test",
+        ]
         for stage in stages:
             fractions = [fraction for name, fraction in reported if name == stage]
             assert fractions == sorted(fractions)
@@ -455,7 +465,7 @@ KILLED = """
 import os, signal
 from pathlib import Path
 from autoresearch.data.prepare import prepare
-from autoresearch.data.sources import Document
+from autoresearch.data.document import Document
 from autoresearch.data.tokenizer import TokenizerSpec
 
 def kill(stage, fraction):
