@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli.parsing import add_command
-from autoresearch.core.text import plural
+from autoresearch.core.text import escape_control, plural
 
 if TYPE_CHECKING:
     from autoresearch.energy.power_csv import EnergyFigures
@@ -52,7 +52,32 @@ def _text(f: EnergyFigures) -> str:
         lines.append(f"{plural(f.gaps, 'gap')} of more than {f.gap_s:g} s: the energy used in them is not known")
     if f.skipped:
         lines.append(f"{plural(f.skipped, 'line')} of {f.rows} could not be read")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_cells(f), *_choices(f)])
+
+
+def _cells(f: EnergyFigures) -> list[str]:
+    """What was not read of the column of watts."""
+    lines = []
+    if f.unknown:
+        lines.append(f"{plural(f.unknown, 'cell')} of {f.rows} without a power, for example [N/A]")
+    if f.unreadable:
+        lines.append(f"{plural(f.unreadable, 'cell')} of {f.rows} with an unreadable power, {f.first_unreadable}")
+    if lines:
+        lines.append(f"these cells leave {100 * f.uncovered_by_cells:.1f}% of the time uncovered")
+    if f.not_later:
+        lines.append(f"{plural(f.not_later, 'line')} of {f.rows} not later than the line before")
+    return lines
+
+
+def _choices(f: EnergyFigures) -> list[str]:
+    """What was concluded from the file, where another reader could conclude something else."""
+    lines = []
+    if f.other_columns:
+        others = ", ".join(map(escape_control, f.other_columns))
+        lines.append(f"watts are those of column {escape_control(f.power_column)}; not used: {others}")
+    if f.time_format != "dates":
+        lines.append(f"times were read as {f.time_format}")
+    return lines
 
 
 def _seconds(text: str) -> float:

@@ -1,16 +1,18 @@
-"""The daily hours in which a run may work, in local time. Pure.
+"""The daily hours in which a run may work, in local time.
 
 Nothing is counted from the start of the run: each check compares the window with the current local time. So a window
 may cross midnight, it is an hour shorter or longer in the nights in which daylight saving time begins or ends, and a
-change of the system clock takes effect at once. A closing time that such a night skips is reached at the next time that
-exists.
+change of the system clock takes effect at once. A time that such a night skips is reached at the next time that exists;
+one that it has twice opens and closes the window the first time.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
+
+from autoresearch.config.local_time import moments, next_moment
 
 TIME = r"([01]?\d|2[0-3]):([0-5]\d)"
 PATTERN = re.compile(rf"{TIME}\s*-\s*{TIME}")
@@ -36,11 +38,20 @@ class Window:
         return window
 
     def is_open(self, now: datetime) -> bool:
-        """Whether the window is open at local time ``now``; only the time of day counts."""
-        clock = now.time()
-        if self.opens < self.closes:
-            return self.opens <= clock < self.closes
-        return clock >= self.opens or clock < self.closes
+        """Whether the window is open at local time ``now``."""
+        for days in (0, 1):
+            opened = next(moments(self.opens, now.date() - timedelta(days=days), now.tzinfo))
+            if opened.timestamp() <= now.timestamp():
+                return now.timestamp() < next_moment(self.closes, opened).timestamp()
+        return False
+
+    def next_closing(self, now: datetime) -> datetime:
+        """When the window that is open at ``now`` closes."""
+        return next_moment(self.closes, now)
+
+    def next_opening(self, now: datetime) -> datetime:
+        """When the window that is closed at ``now`` opens."""
+        return next_moment(self.opens, now)
 
     def __str__(self) -> str:
         return f"{self.opens:%H:%M}-{self.closes:%H:%M}"

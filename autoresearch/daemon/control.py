@@ -16,6 +16,7 @@ from types import FrameType
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from autoresearch.config.local_time import format_clock, format_end
 from autoresearch.config.window import Window
 from autoresearch.storage.pause_flag import requests_immediate_pause
 
@@ -50,13 +51,23 @@ class RunControl:
         """Why the run should stop now; empty to continue."""
         if self._signal:
             return self._signal
-        if self.until is not None and self.now() >= self.until:
-            return f"it is {self.until:%H:%M}"
+        if self.until is not None and self.now().timestamp() >= self.until.timestamp():
+            return f"it is {format_clock(self.until)}"
         if self.max_hours is not None and self.clock() - self._began >= 3600 * self.max_hours:
             return f"{self.max_hours:g} hours are over"
         if self.window is not None and not self.window.is_open(now := self.now()):
-            return f"it is {now:%H:%M}, and the window is {self.window}"
+            return f"it is {format_clock(now)}, and the window is {self.window}"
         return self.spent_reason()
+
+    def describe_end(self) -> list[str]:
+        """When the clock ends the run, in local time with its zone; empty where it does not."""
+        now = self.now()
+        ends = [f"ends {format_end(self.until, now)}"] if self.until is not None else []
+        if self.window is not None and self.window.is_open(now):
+            ends.append(f"window {self.window}: closes {format_end(self.window.next_closing(now), now)}")
+        elif self.window is not None:
+            ends.append(f"window {self.window}: opens {format_end(self.window.next_opening(now), now)}")
+        return ends
 
     def pause_reason(self) -> str:
         """Why the run should pause. Any entry called pause.flag counts: a file, a directory, a dangling link."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
+from autoresearch.config.local_time import next_moment
 from autoresearch.core.records import Event, LoopComplete, Started, Stopped
 
 
 def next_time(clock_time: str, now: datetime) -> datetime:
     """The next moment at which the local clock shows ``HH:MM``."""
     hour, minute = map(int, clock_time.split(":"))
-    today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return today if today > now else today + timedelta(days=1)
+    return next_moment(time(hour, minute), now)
 
 
 # A service manager restarts a crashed daemon for an hour at most (StartLimitIntervalSec of the unit).
@@ -28,7 +28,8 @@ def end_of_night(until: str, records: Sequence[Event], now: datetime, max_silenc
     """
     begin = _begin(records)
     longest = timedelta(seconds=max_silence_s + RESTARTS_S)
-    is_restart = begin is not None and now - _local(records[-1].ts) <= longest
+    silence_s = now.timestamp() - datetime.fromisoformat(records[-1].ts).timestamp() if records else 0.0
+    is_restart = begin is not None and silence_s <= longest.total_seconds()
     return next_time(until, _local(begin.ts) if begin is not None and is_restart else now)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from autoresearch import __version__
 from autoresearch.config.settings import Settings
+from autoresearch.config.time_zone import refuse_invalid_zone, zone_warning
 from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import Observer, Proposer
@@ -56,6 +57,7 @@ def run(
 
     Raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
+    refuse_invalid_zone(os.environ)
     policy = build_policy(settings)
     with hold(settings.run_dir) as run_dir:
         if fresh:
@@ -69,12 +71,21 @@ def run(
                 write_reports(settings, observer, again=False)  # the previous daemon may have been killed before it did
                 return "complete"
             control = build_control(settings, run_dir, observer, records, timing.now)
+            notify_end(control, observer)
             settings = keep_compile_decision(settings, trajectory)
             meter = new_meter()
             context = RunContext(
                 settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing
             )
             return run_with_backend(context, make_backend or real_backend)
+
+
+def notify_end(control: RunControl, observer: Observer) -> None:
+    """Report when the clock ends the run, and where local time may not be the user's."""
+    ends = control.describe_end()
+    warning = zone_warning(os.environ)
+    for message in [*ends, f"warning: {warning}"] if ends and warning else ends:
+        observer.notify(message)
 
 
 def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from autoresearch.config.settings import Settings
+from autoresearch.core.ports import Observer
 from autoresearch.core.records import Event, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import build_estimator, limits_now
@@ -14,7 +15,7 @@ from autoresearch.daemon.doctor.history import history
 from autoresearch.daemon.doctor.llm import LLM_MAX_S, llm
 from autoresearch.daemon.doctor.proposer import proposer
 from autoresearch.daemon.policy import Policy, build_policy
-from autoresearch.daemon.service import build_meta
+from autoresearch.daemon.service import build_control, build_meta
 from autoresearch.errors import AutoresearchError
 from autoresearch.proposers.space import Space
 from autoresearch.trials.estimate import Estimator
@@ -62,7 +63,8 @@ def examine(
     checked, records = history(settings, policy)
     note(checked)
     note(machine.disk(settings.run_dir))
-    note(machine.clock(records, machine.utc_now()))
+    ends = build_control(settings, settings.run_dir, Observer(), records).describe_end()
+    note(machine.clock(records, machine.utc_now(), ends=ends))
     checked, corpus, span = training.corpus(settings, policy)
     note(checked)
     checked, device = training.device(settings)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from autoresearch.config.local_time import zone_name
 from autoresearch.config.settings import Settings
+from autoresearch.config.time_zone import LOCALTIME, SET_ZONE, refuse_invalid_zone, zone_warning
 from autoresearch.core.records import Event
 from autoresearch.daemon.backend import gpus_of
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
@@ -51,16 +53,35 @@ def disk(run_dir: Path) -> Check:
     return warn("disk", found, hint, free_bytes=free) if free < TIGHT_BYTES else ok("disk", found, free_bytes=free)
 
 
-def clock(records: Sequence[Event], now: datetime, synchronized_file: Path = SYNCHRONIZED) -> Check:
-    """A wrong clock does not disturb order or durations, but `--until`, certificates and timestamps for users."""
-    found = f"{now.isoformat(timespec='seconds')}"
+def clock(
+    records: Sequence[Event],
+    now: datetime,
+    synchronized_file: Path = SYNCHRONIZED,
+    *,
+    ends: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    localtime: Path = LOCALTIME,
+) -> Check:
+    """A wrong clock does not disturb order or durations, but `--until`, certificates and timestamps for users.
+
+    ``ends`` say when the clock ends the run; where it does, a zone that nobody chose is a warning.
+    """
+    try:
+        refuse_invalid_zone(environ)
+    except ConfigError as e:
+        return fail("clock", e)
+    local = now.astimezone()
+    found = f"{now.isoformat(timespec='seconds')}, local time {local:%H:%M} {zone_name(local)}"
     last = datetime.fromisoformat(records[-1].ts) if records else None
     if last is not None and last > now:
         return warn("clock", f"{found}, before the run's last record ({last.isoformat()})", SET_CLOCK)
     if now.year < 2025:
         return warn("clock", found, SET_CLOCK)
     synchronized = synchronized_file.exists()
-    return ok("clock", found + (", synchronized" if synchronized else ""), synchronized=synchronized)
+    found = "; ".join([found + (", synchronized" if synchronized else ""), *ends])
+    facts = {"synchronized": synchronized, "zone": zone_name(local), "ends": list(ends)}
+    warning = zone_warning(environ, localtime)
+    return warn("clock", f"{found}; {warning}", SET_ZONE, **facts) if ends and warning else ok("clock", found, **facts)
 
 
 def energy(settings: Settings, device: Device | None) -> Check:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.config.local_time import zone_name
+from autoresearch.config.window import Window
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.night_end import next_time
 from autoresearch.storage.pause_flag import resume
@@ -259,7 +261,18 @@ def test_a_run_ends_at_its_time(flag):
     now.shows = NIGHT + timedelta(hours=8, minutes=29, seconds=59)
     assert control.stop_reason() == ""
     now.shows = NIGHT + timedelta(hours=8, minutes=30)
-    assert control.stop_reason() == "it is 06:30"
+    assert control.stop_reason() == f"it is 06:30 {zone_name(NIGHT)}"
+
+
+def test_the_end_is_in_local_time_with_its_zone_and_the_time_until_then(flag):
+    zone = zone_name(NIGHT)
+    control = RunControl(flag, until=NIGHT + timedelta(hours=8, minutes=12), now=Clock(NIGHT))
+    assert control.describe_end() == [f"ends 06:12 {zone}, in 8 h 12 min"]
+    control = RunControl(flag, window=Window.parse("22:00-22:40"), now=Clock(NIGHT))
+    assert control.describe_end() == [f"window 22:00-22:40: closes 22:40 {zone}, in 40 min"]
+    control = RunControl(flag, window=Window.parse("23:00-22:00"), now=Clock(NIGHT))
+    assert control.describe_end() == [f"window 23:00-22:00: opens 23:00 {zone}, in 1 h 00 min"]
+    assert RunControl(flag, now=Clock(NIGHT)).describe_end() == []
 
 
 def test_a_run_ends_after_its_hours(flag):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoresearch.config.local_time import zone_name
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.power import Method, Scope
@@ -280,5 +281,5 @@ def test_a_run_outside_its_window_ends_in_good_order(make_settings) -> None:
     settings = make_settings(iters=3, window="22:00-07:00")
     at_noon = RunTiming(now=lambda: datetime(2026, 11, 21, 12, 0))
     ending = run(settings, None, timing=at_noon)
-    assert ending == "it is 12:00, and the window is 22:00-07:00"
+    assert ending == f"it is 12:00 {zone_name(datetime(2026, 11, 21))}, and the window is 22:00-07:00"
     assert isinstance(records(settings)[-1], Stopped)

@@ -61,4 +61,4 @@ def test_the_end_is_that_of_the_night_that_began(
     assert end_of_night("07:00", records, datetime.fromisoformat(now), TRIAL_S) == wanted
     settings = make_settings({"limits.deadline_s": TRIAL_S}, until="07:00")
     control = build_control(settings, Path(), RecordingObserver(), records, lambda: datetime.fromisoformat(now))
-    assert control.stop_reason() == ("it is 07:00" if wanted <= control.now() else "")
+    assert control.stop_reason() == ("it is 07:00 XYZ" if wanted <= control.now() else "")

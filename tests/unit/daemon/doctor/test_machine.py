@@ -124,9 +124,21 @@ class TestClock:
 
     def test_whether_it_is_synchronized(self, tmp_path: Path) -> None:
         file = tmp_path / "synchronized"
-        assert machine.clock([], NOW, file).facts == {"synchronized": False}
+        assert machine.clock([], NOW, file).facts["synchronized"] is False
         file.touch()
-        assert machine.clock([], NOW, file).facts == {"synchronized": True}
+        assert machine.clock([], NOW, file).facts["synchronized"] is True
+
+    def test_a_zone_that_does_not_exist_is_78(self) -> None:
+        check = machine.clock([], NOW, environ={"TZ": "Nonsense"})
+        assert (check.state, check.exit_code) == ("fail", 78)
+
+    def test_a_zone_that_nobody_chose_matters_where_the_clock_ends_the_run(self, tmp_path: Path) -> None:
+        missing = tmp_path / "localtime"
+        check = machine.clock([], NOW, ends=["ends 06:30 UTC, in 8 h 30 min"], environ={}, localtime=missing)
+        assert check.state == "warn"
+        assert "ends 06:30 UTC, in 8 h 30 min" in check.found
+        assert "UTC by default" in check.found
+        assert machine.clock([], NOW, environ={}, localtime=missing).state == "ok"
 
 
 class Sensor(SensorBase):
