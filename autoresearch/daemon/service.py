@@ -35,8 +35,10 @@ from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.decode import decode_trajectory
-from autoresearch.storage.journal import Journal
+from autoresearch.storage.journal import KEPT_TORN_FILES, Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
+
+FIRST_RECORD = b'"stage":"meta",'  # how the first line of every trajectory begins
 
 # Builds the trial backend of a run; tests pass one with a fake trial.
 MakeBackend = Callable[[Settings, Policy, Path, Callable[[], bool], Observer], TrialBackend]
@@ -59,7 +61,10 @@ def run(
     with hold(settings.run_dir) as run_dir:
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
-        with closing(Journal(run_dir / TRAJECTORY)) as journal:
+        with closing(Journal(run_dir / TRAJECTORY, first=FIRST_RECORD)) as journal:
+            if removed := journal.removed_torn_files:
+                what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
+                observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
             records = decode_trajectory(journal, journal.path)
             trajectory = Trajectory.fold(records)
             observer.opened(trajectory)

@@ -110,6 +110,7 @@ class ExchangeLog:
                 raise JournalError(f"cannot make {target} durable: {e.strerror}", hint="see the system log") from e
             self._compress_at = self._journal.size + self.segment_bytes
             return
+        self._journal.check()
         _remove(self.live)
         full, self._journal = self._journal, Journal(self.live)
         full.close()
