@@ -24,6 +24,7 @@ from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.final_report import write_reports
+from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
 from autoresearch.daemon.night_end import end_of_night
 from autoresearch.daemon.packages import refuse_missing_proposer
@@ -50,13 +51,16 @@ def run(
     *,
     fresh: bool = False,
     replies: Recording = (),
+    config: Path | None = None,
     make_backend: MakeBackend | None = None,
     timing: RunTiming = RunTiming(),
 ) -> str:
     """Start or continue the run in ``settings.run_dir`` and block until it ends; return "complete" or the reason.
 
+    ``config`` is the file that ``settings`` were read from; its content must not change during the run.
     Raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
+    inputs = watch_settings(settings, config)
     policy = build_policy(settings)
     with hold(settings.run_dir) as run_dir:
         if fresh:
@@ -76,9 +80,20 @@ def run(
             settings = keep_compile_decision(settings, trajectory)
             meter = new_meter()
             context = RunContext(
-                settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing
+                settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing, inputs
             )
             return run_with_backend(context, make_backend or real_backend)
+
+
+def watch_settings(settings: Settings, config: Path | None) -> Inputs:
+    """Watch the files of settings that the user named. Raises ``ConfigError`` for one that cannot be read."""
+    inputs = Inputs()
+    for path in filter(None, (config, settings.menu_file)):
+        try:
+            inputs.watch(Path(path))
+        except OSError as e:
+            raise ConfigError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+    return inputs
 
 
 def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
@@ -143,6 +158,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         on_pause=settings.on_pause,
         boot_id=boot_id(),
         utc=utc,
+        changed_input=lambda: context.inputs.change() or backend.inputs.change(),
         meter=context.meter,
     )
 
