@@ -22,7 +22,7 @@ from autoresearch.data.span import EVALUATOR_VERSION, Span
 from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.data.windows import choose_span
 from autoresearch.energy.sensors.select import SelectedSensor, select_sensor
-from autoresearch.errors import ConfigError
+from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.machine import spare_bytes, usable_cpus
 from autoresearch.storage.run_dir import CHECKPOINT, CORPUS, LOGS
 from autoresearch.storage.speed_log import step_seconds
@@ -251,6 +251,8 @@ def prepare_corpus(settings: Settings, run_dir: Path, observer: Observer) -> Pat
     """The path of the prepared corpus; ``stdlib`` is prepared once, inside the run directory."""
     out = corpus_path(settings, run_dir)
     if needs_preparation(settings, run_dir):
+        if out.is_symlink():
+            raise CorpusError(f"{out} is a link, and the corpus of a run is not written through one", hint="remove it")
         observer.notify("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
         spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)

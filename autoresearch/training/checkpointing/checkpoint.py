@@ -11,7 +11,7 @@ import hashlib
 import os
 import pickle
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Checkpoint:
                 os.unlink(name, dir_fd=folder)
             fd = open_regular(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=folder)
         with os.fdopen(fd, "wb") as file:
-            torch.save(state, file)
+            _save(state, file)
             file.flush()
             os.fsync(file.fileno())
 
@@ -122,6 +122,16 @@ class Checkpoint:
     def _sha256(self, name: str) -> str:
         with self._open(name) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _save(state: dict[str, Any], file: BufferedWriter) -> None:
+    """``torch.save``, whose own error for a failed write is a position in the file."""
+    try:
+        torch.save(state, file)
+    except RuntimeError as e:
+        if isinstance(e.__context__, OSError):
+            raise e.__context__ from e
+        raise
 
 
 def identity(spec: TrialSpec) -> str:
