@@ -3,7 +3,7 @@
     AutoresearchError                 1
       ConfigError                    78   a setting, a flag, a menu: names the field and the value
       MissingPackage                 69   an optional package is not installed
-      CorpusError                    66   a source or a prepared corpus is missing, damaged or unfit
+      CorpusError                    66   a source, a corpus or another input is missing, damaged, unfit or changed
       LockHeld                       75   another daemon owns the run directory
       YardstickMismatch              76   the run was measured with another yardstick, baseline, menu or rule
       JournalError                   74   the trajectory cannot be read or written
@@ -47,7 +47,7 @@ class MissingPackage(AutoresearchError):
 
 
 class CorpusError(AutoresearchError):
-    """A text source or a prepared corpus that is missing, damaged or unfit."""
+    """A source or a corpus that is missing, damaged or unfit, or an input that changed while the run read it."""
 
     exit_code = 66
 

@@ -18,7 +18,7 @@ from autoresearch.errors import AutoresearchError
 
 DESCRIPTION = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
 EXIT_CODES = """\
-exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged trajectory; 66 corpus;
+exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged trajectory; 66 corpus or another input;
 69 package missing; 70 baseline failed; 71 trial server; 74 cannot read or write; 75 another daemon holds the run;
 76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
 

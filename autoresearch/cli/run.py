@@ -58,6 +58,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.storage.progress_file import ProgressFile
 
     settings = resolve_args(args).settings
+    config = Path(args.config) if args.config else None
     replies = read_recording(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
     watchdog = WatchdogObserver(manager, settings.iters, max_silence_s(settings))
@@ -68,7 +69,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         observers: list[Observer] = [terminal, watchdog, progress]
         if settings.on_event:
             observers.append(ends.enter_context(Hooks(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
-        ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies)
+        ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
     watchdog.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)

@@ -47,7 +47,7 @@ def add_trial_energy(event: TrialEnded, power: dict[Phase, Power], trajectory: T
     timed_budget = trajectory.meta is not None and trajectory.meta.yardstick.budget_kind == "seconds"
     already_repeated = any(t.seed == event.seed for t in trajectory.voided)
     void = bool(marks) and timed_budget and isinstance(outcome, Measurement) and not already_repeated
-    return event.model_copy(update={"outcome": outcome, "power": power, "marks": marks, "void": void})
+    return event.model_copy(update={"outcome": outcome, "power": power, "marks": marks, "void": event.void or void})
 
 
 def trial_energy_j(power: Mapping[Phase, Power], earlier: Suspended | None) -> float | None:

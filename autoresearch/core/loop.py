@@ -38,6 +38,7 @@ from autoresearch.core.record_builders import (
     build_proposed,
     build_proposer_failed,
     build_stopped,
+    build_void,
 )
 from autoresearch.core.records import (
     Baseline,
@@ -53,7 +54,7 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.trajectory import Trajectory, first_failure, measurements
 from autoresearch.core.values import Cfg
-from autoresearch.errors import BaselineFailed, JournalError
+from autoresearch.errors import BaselineFailed, CorpusError, JournalError
 from rails import Verdict
 
 MAX_PROPOSER_FAILURES = 5
@@ -82,6 +83,7 @@ class Loop:
     on_pause: Literal["wait", "exit"]
     boot_id: str
     utc: Callable[[], str]
+    changed_input: Callable[[], str] = lambda: ""  # which file that trials depend on has changed; empty for none
     clock: Callable[[], float] = time.monotonic
     meter: Meter = field(default_factory=NullMeter)
     paused_s: float = 0.0
@@ -98,7 +100,7 @@ class Loop:
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
             return str(end)
-        except BaselineFailed as e:
+        except (BaselineFailed, CorpusError) as e:
             self.record_stop(e.what)
             raise
         self.record(build_loop_complete(self.trajectory, self.iters, self.utc()))
@@ -198,7 +200,11 @@ class Loop:
         return list(self.trajectory.outcomes)
 
     def run_trial(self, cfg: Cfg, seed: int, n: int) -> None:
-        """Run a trial, or one more part of it, between two records; not if it took the machine down twice."""
+        """Run a trial, or one more part of it, between two records; not if it took the machine down twice.
+
+        Raises ``CorpusError`` if a file that trials depend on has changed; a trial that may have read it is void.
+        """
+        self.end_if_input_changed()
         number, suspended_at = self.trajectory.next_trial, self.trajectory.suspended
         continues = suspended_at is not None and suspended_at.resumes_at is not None
         self.record(
@@ -212,6 +218,9 @@ class Loop:
         else:
             suspend = SuspendControl(self.control.suspend_requested, suspended_at)
             outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend)
+        if changed := self.changed_input():
+            self.record(build_void(number, n, seed, outcome, changed, self.utc()))
+            raise input_changed(changed)
         if isinstance(outcome, Suspended):  # for a pause or a stop, which is obeyed before the trial's next part
             self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
         else:
@@ -248,6 +257,10 @@ class Loop:
         if reason := self.control.stop_reason():
             raise EndOfRun(reason)
 
+    def end_if_input_changed(self) -> None:
+        if changed := self.changed_input():
+            raise input_changed(changed)
+
     def active_s(self) -> float:
         """Return the clock in seconds without the time spent paused."""
         return self.clock() - self.paused_s
@@ -261,6 +274,12 @@ class Loop:
             self.meter.phase(phase)
         with suppress(Exception):  # an observer cannot stop the run
             self.observer.recorded(event)
+
+
+def input_changed(what: str) -> CorpusError:
+    """The error that ends a run whose later trials could not be compared with its earlier ones."""
+    hint = "restore the file and start again: the run continues; or start --fresh with the file as it is now"
+    return CorpusError(what, hint=hint)
 
 
 def earlier_iteration_s(proposed: Proposed, trajectory: Trajectory) -> float:

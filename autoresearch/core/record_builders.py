@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from autoresearch.core.decision import Decision
 from autoresearch.core.llm_calls import LlmCall
-from autoresearch.core.measurement import Failure, Measurement
+from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
 from autoresearch.core.records import (
     Attempt,
     Blocked,
@@ -164,6 +164,16 @@ def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComp
         best_iter=best.iter if best else None,
         credit=source_credits(trajectory.iterations),
     )
+
+
+def build_void(
+    trial: int, n: int, seed: int, outcome: Measurement | Failure | Suspended, changed: str, ts: str
+) -> TrialEnded:
+    """A trial during which an input changed: neither its measurement nor its failure counts, and it never resumes."""
+    if isinstance(outcome, Suspended):
+        detail = f"suspended after step {outcome.step}; {changed}"
+        outcome = Failure(cause=Cause.ERROR, detail=detail, trial_wall_s=outcome.trial_wall_s)
+    return TrialEnded(ts=ts, trial=trial, iter=n, seed=seed, outcome=outcome, void=True)
 
 
 def build_stopped(trajectory: Trajectory, iters: int, reason: str, ts: str) -> Stopped:

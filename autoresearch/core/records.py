@@ -157,7 +157,7 @@ class TrialEnded(Metered):
     seed: int
     outcome: Outcome
     marks: tuple[Mark, ...] = ()
-    void: bool = False  # repeated because of its marks; only its joules count
+    void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
 
 
 class Baseline(Metered):

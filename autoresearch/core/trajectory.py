@@ -135,7 +135,7 @@ class Trajectory:
         self._meter(record.outcome.energy_j, scope_of(record.power))
         self.running, self.suspended, self.earlier_parts = None, None, {}
         (self.voided if record.void else self.outcomes).append(record)
-        if self.baseline is None and self._is_first_retryable_failure(record.outcome):
+        if self.baseline is None and not record.void and self._is_first_retryable_failure(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as for a candidate
 
     def _meter(self, energy_j: float | None, scope: Scope | None) -> None:

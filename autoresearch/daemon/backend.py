@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from autoresearch.core.ports import Observer, Timer, Trial
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
+from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
 from autoresearch.data.corpus import Corpus
@@ -21,7 +22,7 @@ from autoresearch.data.span import EVALUATOR_VERSION, Span
 from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.data.windows import choose_span
 from autoresearch.energy.sensors.select import SelectedSensor, select_sensor
-from autoresearch.errors import ConfigError
+from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.machine import spare_bytes, usable_cpus
 from autoresearch.storage.run_dir import CHECKPOINT, CORPUS, LOGS
 from autoresearch.storage.speed_log import step_seconds
@@ -49,6 +50,7 @@ class TrialBackend:
     close: Callable[[], None] = lambda: None
     timer: Timer | None = None
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
+    inputs: Inputs = field(default_factory=Inputs)  # the files that trials read
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -87,7 +89,8 @@ def real_backend(
     refuse_clocks_of_several_ranks(settings)
     refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, run_dir))
     path = prepare_corpus(settings, run_dir, observer)
-    corpus, span = open_corpus(settings, policy, path, observer.preparing)
+    inputs = Inputs(aborted)
+    corpus, span = open_corpus(settings, policy, path, observer.preparing, inputs)
     observer.notify(f"starting the trial server (trainer {settings.trainer})")
     server, runner, device = start_trial_server(settings, run_dir / LOGS / SERVER_LOG, aborted)
     deadline_s = settings.limits.deadline_s
@@ -112,17 +115,23 @@ def real_backend(
     checkpoint = run_dir.resolve() / CHECKPOINT  # absolute, because another process reads it
     trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, checkpoint, memory_cap_bytes(settings))
     sensor = partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor)
-    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor)
+    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor, inputs)
 
 
 def open_corpus(
-    settings: Settings, policy: Policy, path: Path, progress: Callable[[str, float], None] = lambda *_: None
+    settings: Settings,
+    policy: Policy,
+    path: Path,
+    progress: Callable[[str, float], None] = lambda *_: None,
+    inputs: Inputs | None = None,
 ) -> tuple[Corpus, Span]:
     """Verify a prepared corpus, which takes minutes where it is large, and choose the span of it that is scored.
 
+    ``inputs`` watches its files from then on.
+
     Raises ``CorpusError``, and ``ConfigError`` for a corpus of the run's own that was tokenized differently.
     """
-    corpus = Corpus.open(path, verify=True, progress=progress)
+    corpus = (inputs or Inputs()).watch_corpus(path, partial(Corpus.open, path, verify=True, progress=progress))
     if settings.corpus == STDLIB:
         refuse_another_tokenizer(settings, corpus)
     return corpus, choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
@@ -242,6 +251,8 @@ def prepare_corpus(settings: Settings, run_dir: Path, observer: Observer) -> Pat
     """The path of the prepared corpus; ``stdlib`` is prepared once, inside the run directory."""
     out = corpus_path(settings, run_dir)
     if needs_preparation(settings, run_dir):
+        if out.is_symlink():
+            raise CorpusError(f"{out} is a link, and the corpus of a run is not written through one", hint="remove it")
         observer.notify("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
         spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)

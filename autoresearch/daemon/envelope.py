@@ -39,7 +39,7 @@ from autoresearch.daemon.service import MakeBackend
 from autoresearch.errors import ConfigError
 from autoresearch.machine import utc
 from autoresearch.storage.journal import Journal
-from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, archive, hold
+from autoresearch.storage.run_dir import ENVELOPE, ENVELOPE_FILES, PAUSE_FLAG, archive, hold
 from autoresearch.storage.speed_log import decode_speeds, step_seconds
 from autoresearch.trials.trainers import TRAINERS
 from rails import ChoiceKnob, over_budget
@@ -88,7 +88,7 @@ def sweep(
     cfgs = points_of(policy, axes)
     with hold(settings.run_dir) as run_dir:
         if fresh:
-            old = [p for p in (run_dir / ENVELOPE, *run_dir.glob(f"{ENVELOPE}.torn-*")) if p.exists()]
+            old = [p for pattern in ENVELOPE_FILES for p in run_dir.glob(pattern)]
             archive(run_dir, old, observer.notify, "the old envelope")
         with closing(Journal(run_dir / ENVELOPE)) as journal:
             records = decode_speeds(journal.path, journal)  # before anything slow, because it may be damaged

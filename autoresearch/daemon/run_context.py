@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.policy import Policy
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.proposers.replay import Recording
@@ -43,3 +44,4 @@ class RunContext:
     meter: PowerMeter
     replies: Recording = ()
     timing: RunTiming = RunTiming()
+    inputs: Inputs = field(default_factory=Inputs)  # the files of settings that the user named

@@ -25,6 +25,7 @@ from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.final_report import write_reports
+from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
 from autoresearch.daemon.night_end import end_of_night
 from autoresearch.daemon.packages import refuse_missing_proposer
@@ -36,9 +37,11 @@ from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.decode import decode_trajectory
-from autoresearch.storage.journal import Journal
+from autoresearch.storage.journal import KEPT_TORN_FILES, Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
+
+FIRST_RECORD = b'"stage":"meta",'  # how the first line of every trajectory begins
 
 # Builds the trial backend of a run; tests pass one with a fake trial.
 MakeBackend = Callable[[Settings, Policy, Path, Callable[[], bool], Observer], TrialBackend]
@@ -50,19 +53,25 @@ def run(
     *,
     fresh: bool = False,
     replies: Recording = (),
+    config: Path | None = None,
     make_backend: MakeBackend | None = None,
     timing: RunTiming = RunTiming(),
 ) -> str:
     """Start or continue the run in ``settings.run_dir`` and block until it ends; return "complete" or the reason.
 
+    ``config`` is the file that ``settings`` were read from; its content must not change during the run.
     Raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
     refuse_invalid_zone(os.environ)
+    inputs = watch_settings(settings, config)
     policy = build_policy(settings)
     with hold(settings.run_dir) as run_dir:
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
-        with closing(Journal(run_dir / TRAJECTORY)) as journal:
+        with closing(Journal(run_dir / TRAJECTORY, first=FIRST_RECORD)) as journal:
+            if removed := journal.removed_torn_files:
+                what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
+                observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
             records = decode_trajectory(journal, journal.path)
             trajectory = Trajectory.fold(records)
             observer.opened(trajectory)
@@ -75,7 +84,7 @@ def run(
             settings = keep_compile_decision(settings, trajectory)
             meter = new_meter()
             context = RunContext(
-                settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing
+                settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing, inputs
             )
             return run_with_backend(context, make_backend or real_backend)
 
@@ -86,6 +95,17 @@ def notify_end(control: RunControl, observer: Observer) -> None:
     warning = zone_warning(os.environ)
     for message in [*ends, f"warning: {warning}"] if ends and warning else ends:
         observer.notify(message)
+
+
+def watch_settings(settings: Settings, config: Path | None) -> Inputs:
+    """Watch the files of settings that the user named. Raises ``ConfigError`` for one that cannot be read."""
+    inputs = Inputs()
+    for path in filter(None, (config, settings.menu_file)):
+        try:
+            inputs.watch(Path(path))
+        except OSError as e:
+            raise ConfigError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+    return inputs
 
 
 def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
@@ -150,6 +170,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         on_pause=settings.on_pause,
         boot_id=boot_id(),
         utc=utc,
+        changed_input=lambda: context.inputs.change() or backend.inputs.change(),
         meter=context.meter,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoresearch.core.power import Phase, Scope
 from autoresearch.energy.sample import Sample
-from autoresearch.storage.files import open_regular
+from autoresearch.storage.files import open_regular, opened_directory
 from autoresearch.storage.run_dir import OLD_TELEMETRY, TELEMETRY
 
 COLUMNS = (
@@ -48,7 +48,8 @@ class Telemetry:
     def _append(self, line: bytes) -> None:
         if self._fd is not None and self._size + len(line) > self._max_bytes:
             self.close()
-            self._path.replace(self._path.with_name(OLD_TELEMETRY))
+            with opened_directory(self._path.parent) as folder:
+                os.rename(self._path.name, OLD_TELEMETRY, src_dir_fd=folder, dst_dir_fd=folder)
         if self._fd is None:
             self._open()
         assert self._fd is not None

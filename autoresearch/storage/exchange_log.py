@@ -26,6 +26,7 @@ from autoresearch.storage.run_dir import EXCHANGE_FILES, EXCHANGES
 
 SEGMENT_BYTES = 8 << 20
 _SEGMENT = re.compile(r"exchanges-(\d{4,})\.jsonl\.gz")
+_LEFTOVER = re.compile(r"\.exchanges-\d{4,}\.jsonl\.gz\.\w{8}")  # of ``atomic_write``
 _NAME_ONE = f"give the directory of a run with an LLM proposer, its {EXCHANGES}, or one of its exchanges-NNNN.jsonl.gz"
 _NOT_REPAIRED = "restore the file from a copy of the run directory, or start --fresh, which moves it to archive/"
 
@@ -110,6 +111,7 @@ class ExchangeLog:
                 raise JournalError(f"cannot make {target} durable: {e.strerror}", hint="see the system log") from e
             self._compress_at = self._journal.size + self.segment_bytes
             return
+        self._journal.check()
         _remove(self.live)
         full, self._journal = self._journal, Journal(self.live)
         full.close()
@@ -119,7 +121,8 @@ class ExchangeLog:
     def _finish_compression(self, newest: bytes) -> None:
         """Remove what a kill during a compression left: a half-written segment, or a live file already compressed."""
         for leftover in self.live.parent.glob(".exchanges-*.jsonl.gz.*"):
-            _remove(leftover)
+            if _LEFTOVER.fullmatch(leftover.name):
+                _remove(leftover)
         if _is_compressed(_read_bytes(self.live), newest):
             _remove(self.live)
 

@@ -1,7 +1,8 @@
 """An append-only JSON Lines file that loses no acknowledged record and repairs nothing by guessing.
 
 A line is the payload's JSON with ``"seq"`` added in front and ``"crc"`` (CRC-32 of everything before it) added at the
-end. There is one writer at a time (the caller holds the directory's lock). An append returns once the line is on disk.
+end. There is one writer at a time: the file is locked. An append returns once the line is on disk and the file is still
+the one at its path.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.storage.files import fsync_dir, open_regular
+from autoresearch.storage.held_file import HeldFile
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _BEGIN = re.compile(rb'\{"seq":')
 _OBJECT = re.compile(r"\{[^\n]+\}")
+KEPT_TORN_FILES = 20  # beside one journal
 
 
 def seal(seq: int, payload: str) -> bytes:
@@ -104,55 +106,68 @@ def _not_written(path: Path, e: OSError) -> JournalError:
 
 
 class Journal:
-    """Appends to a journal. After a failed write or fsync it refuses every append: the disk's content is unknown."""
+    """Appends to a journal. After a failed write or fsync it refuses every append: the disk's content is unknown.
 
-    def __init__(self, path: Path) -> None:
-        """Open for appending, create if absent, and move a torn tail to ``NAME.torn-TIME``."""
+    So it does once the file is no longer what it wrote: removed, replaced, cut, or grown by another program.
+    """
+
+    def __init__(self, path: Path, first: bytes = b"") -> None:
+        """Open for appending, create if absent, and move a torn tail to ``NAME.torn-TIME``.
+
+        A file without a whole line is cut only if its content can be the beginning of a record that begins with
+        ``first``. Raises ``JournalError``, ``JournalDamaged`` or ``LockHeld``.
+        """
         self.path = path
-        try:  # opened before it is read: reading a pipe would block
-            self._fd = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._first_line = b'{"seq":0,' + first
+        try:
+            self._file = HeldFile(path)
         except OSError as e:
             raise _not_written(path, e) from e
         with contextlib.ExitStack() as on_failure:
-            on_failure.callback(os.close, self._fd)
-            self._repair(read(path))
+            on_failure.callback(self._file.close)
+            try:
+                self._repair(parse(self._file.read(), path))
+            except OSError as e:
+                raise _not_written(path, e) from e
             on_failure.pop_all()
 
     def _repair(self, contents: Contents) -> None:
         self.payloads = contents.payloads
         self.torn_bytes = len(contents.torn)
+        self.removed_torn_files = 0
         self._next_seq = len(contents.payloads)
         self._broken = ""
-        try:
-            if contents.torn:
-                self._cut_torn_tail(contents)
-            fsync_dir(self.path.parent)
-        except OSError as e:
-            raise _not_written(self.path, e) from e
+        if contents.torn:
+            if not contents.payloads and not self._may_begin(contents.torn):
+                hint = "another program's file? move it away, or choose another --dir"
+                raise JournalDamaged(f"{self.path}: line 1 is not a record of autoresearch; nothing was cut", hint=hint)
+            self._file.keep_aside(f"{self.path.name}.torn-{time.time_ns()}", contents.torn)
+            self._file.cut(contents.whole_bytes)
+            self.removed_torn_files = self._file.remove_old("torn", KEPT_TORN_FILES)
+        os.fsync(self._file.folder)
 
-    def _cut_torn_tail(self, contents: Contents) -> None:
-        torn_file = self.path.with_name(f"{self.path.name}.torn-{time.time_ns()}")
-        with torn_file.open("xb") as file:
-            file.write(contents.torn)
-            file.flush()
-            os.fsync(file.fileno())
-        fsync_dir(self.path.parent)
-        os.ftruncate(self._fd, contents.whole_bytes)
-        os.fsync(self._fd)
+    def _may_begin(self, torn: bytes) -> bool:
+        """Whether a crash can have left ``torn`` of the first record: its beginning, and zeros for lost data."""
+        found = torn.rstrip(b"\0")
+        return found.startswith(self._first_line) or self._first_line.startswith(found)
 
     @property
     def size(self) -> int:
         """Size of the file in bytes."""
-        return os.fstat(self._fd).st_size
+        return self._file.size
 
     def append(self, payload: str) -> int:
-        """Write one JSON object durably and return its sequence number. Raises ``JournalError``."""
+        """Write one JSON object durably and return its sequence number. Raises ``JournalError``.
+
+        The file is checked before the write too, so that a record is not added to what another program changed.
+        """
         if self._broken:
             raise JournalError(f"{self.path} accepts no more records: {self._broken}")
         line = seal(self._next_seq, payload)
+        self.check(line)
         size_before = self.size
         try:
-            _write_all(self._fd, line)
+            self._file.write(line)
         except OSError as e:
             self._broken = f"writing failed: {e.strerror}"
             self._truncate(size_before)
@@ -160,28 +175,38 @@ class Journal:
                 f"cannot write {self.path}: {e.strerror}", hint="free disk space, then start again"
             ) from e
         try:
-            os.fsync(self._fd)
+            os.fsync(self._file.fd)
         except OSError as e:  # never retried: the kernel may drop the pages and report success next time
             self._broken = f"fsync failed: {e.strerror}"
             raise JournalError(f"cannot make {self.path} durable: {e.strerror}", hint="see the system log") from e
+        self.check(line)
         self._next_seq += 1
         return self._next_seq - 1
 
+    def check(self, line: bytes = b"") -> None:
+        """Raise ``JournalError`` if the file is no longer what was written, with ``line`` kept in a file of its own."""
+        if not (what := self._file.displacement()):
+            return
+        self._broken = f"it {what}"
+        aside = f"{self.path.name}.unplaced-{time.time_ns()}"
+        kept = "nothing more is written to it"
+        try:
+            if line:
+                self._file.keep_aside(aside, line)
+                kept = f"the record to be written is kept in {aside}"
+        except OSError as e:
+            kept = f"the record to be written is lost: {aside}: {e.strerror}"
+        hint = "stop the program that changed it; restore the file from a copy if records are missing; then start again"
+        raise JournalError(f"{self.path} {what}; {kept}", hint=hint)
+
     def _truncate(self, size: int) -> None:
         """Cut a half-written line off; if that fails too, the next start does it."""
-        try:
-            os.ftruncate(self._fd, size)
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            self._file.cut(size)
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._file.close()
 
     def __iter__(self) -> Iterator[bytes]:
         """Iterate over the payloads that the file held when it was opened."""
         return iter(self.payloads)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]

@@ -18,6 +18,11 @@ from autoresearch.storage.files import open_regular
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
+def lock_whole_file(fd: int) -> None:
+    """Lock the open file ``fd``, which must be open for writing. Raises ``BlockingIOError`` if another holds it."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+
+
 class DirectoryLock:
     """A lock on a file in the run directory; the kernel releases it however the holder ends.
 
@@ -38,7 +43,7 @@ class DirectoryLock:
             try:
                 fd = open_regular(self.path, os.O_RDWR | os.O_CREAT)
                 on_failure.callback(os.close, fd)
-                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+                lock_whole_file(fd)
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
             except BlockingIOError as e:

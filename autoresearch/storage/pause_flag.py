@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from autoresearch.errors import AutoresearchError
-from autoresearch.storage.files import atomic_write
+from autoresearch.storage.files import atomic_write, open_regular, opened_directory
 from autoresearch.storage.run_dir import PAUSE_FLAG
 
 NOW = b"now"  # content of the flag: suspend the running trial instead of waiting for its end
@@ -33,7 +33,8 @@ def pause(run_dir: Path, now: bool = False) -> bool:
         if now:
             atomic_write(flag, NOW + b"\n")
         else:
-            flag.touch()
+            with suppress(FileExistsError), opened_directory(run_dir) as folder:
+                os.close(open_regular(flag.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=folder))
     except OSError as e:
         raise AutoresearchError(
             f"cannot create {flag}: {e.strerror}",

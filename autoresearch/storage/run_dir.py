@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from autoresearch.errors import JournalError
+from autoresearch.errors import JournalError, LockHeld
 from autoresearch.machine import utc
-from autoresearch.storage.lock import DirectoryLock
+from autoresearch.storage.files import opened_directory
+from autoresearch.storage.lock import DirectoryLock, is_locked
 
 TRAJECTORY = "trajectory.jsonl"
 LOCK = "run.lock"
@@ -23,6 +24,7 @@ TELEMETRY = "telemetry.csv"
 OLD_TELEMETRY = "telemetry.old.csv"
 TELEMETRY_FILES = "telemetry*.csv"  # glob pattern
 ENVELOPE = "envelope.jsonl"  # measured speeds of the device
+ENVELOPE_FILES = (ENVELOPE, f"{ENVELOPE}.torn-*", f"{ENVELOPE}.unplaced-*")  # glob patterns
 CHECKPOINT = "checkpoint"  # directory of the one suspended trial
 LOGS = "logs"
 CORPUS = "corpus"  # directory of a corpus that the run prepared itself
@@ -53,7 +55,7 @@ def make_run_dir(run_dir: Path) -> Path:
 def run_files(run_dir: Path) -> list[Path]:
     """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
     names = (TRAJECTORY, LOGS, CHECKPOINT)
-    patterns = ("report.*", f"{TRAJECTORY}.torn-*", EXCHANGE_FILES, TELEMETRY_FILES)
+    patterns = ("report.*", f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.unplaced-*", EXCHANGE_FILES, TELEMETRY_FILES)
     old = [p for p in (run_dir / name for name in names) if p.exists()]
     return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 
@@ -62,11 +64,14 @@ def archive(run_dir: Path, old: Sequence[Path], notify: Callable[[str], None], w
     """Move the files ``old`` into archive/, for ``--fresh``; nothing is deleted."""
     if not old:
         return
+    if in_use := [path for path in old if is_locked(path)]:  # run.lock may have been removed
+        raise LockHeld(f"a running autoresearch appends to {in_use[0]}", hint="stop that process first")
     target = run_dir / ARCHIVE / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     try:
-        target.mkdir(parents=True)
-        for path in old:
-            path.rename(target / path.name)
+        with opened_directory(target.parent, own=True, create=True) as folder, opened_directory(run_dir) as source:
+            os.mkdir(target.name, dir_fd=folder)
+            for path in old:
+                os.rename(path.name, f"{target.name}/{path.name}", src_dir_fd=source, dst_dir_fd=folder)
     except OSError as e:
         raise JournalError(f"cannot move {what} to {target}: {e.strerror}", hint="move it by hand") from e
     notify(f"{what} was moved to {target}")

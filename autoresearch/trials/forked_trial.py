@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from autoresearch.core.ports import NEVER_SUSPENDED, OnProgress, SuspendControl
 from autoresearch.core.speeds import MatmulPeak, Speed, Timing
 from autoresearch.core.values import Cfg
 from autoresearch.machine import spare_bytes
-from autoresearch.storage.files import open_append
+from autoresearch.storage.checkpoint_files import remove_checkpoint
+from autoresearch.storage.files import open_append, opened_directory
 from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.ending import T, judge_end
 from autoresearch.trials.requests import LimitedRequest, MatmulPeakRequest, SpeedRequest, TrialRequest
@@ -26,6 +27,7 @@ from autoresearch.trials.spec import TrialSpec
 from autoresearch.trials.suspend import SuspendFailed, add_earlier_parts, suspended_at_last_checkpoint
 
 KEPT_STDERR_FILES = 100
+_STDERR_NAME = re.compile(r"trial-\d+\.stderr")
 
 SPEED: TypeAdapter[Speed | Failure] = TypeAdapter(Speed | Failure)
 PEAK: TypeAdapter[MatmulPeak | Failure] = TypeAdapter(MatmulPeak | Failure)
@@ -49,7 +51,7 @@ class ForkedTrial:
         spec, earlier = self.spec(cfg, seed), suspend.suspended_at
         resume = earlier is not None and earlier.resumes_at is not None
         if not resume:  # a checkpoint there is of a trial that has ended, or of one whose record was lost
-            shutil.rmtree(self.checkpoint, ignore_errors=True)
+            remove_checkpoint(self.checkpoint)
         request = TrialRequest(spec=spec, checkpoint=str(self.checkpoint), resume=resume)
         began = time.monotonic()
         outcome: Outcome | Suspended
@@ -61,7 +63,7 @@ class ForkedTrial:
             detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
             outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
         if not isinstance(outcome, Suspended):
-            shutil.rmtree(self.checkpoint, ignore_errors=True)
+            remove_checkpoint(self.checkpoint)
         return add_earlier_parts(outcome, earlier)
 
     def speed(self, cfg: Cfg, timing: Timing, on_progress: OnProgress) -> Speed | Failure:
@@ -101,5 +103,7 @@ class ForkedTrial:
         with contextlib.suppress(OSError):
             with os.fdopen(open_append(self.logs / f"trial-{time.time_ns()}.stderr"), "ab") as file:
                 file.write(output.stderr)
-            for old in sorted(self.logs.glob("trial-*.stderr"))[:-KEPT_STDERR_FILES]:
-                old.unlink()
+            with opened_directory(self.logs, own=True) as folder:
+                ours = sorted(name for name in os.listdir(folder) if _STDERR_NAME.fullmatch(name))
+                for old in ours[:-KEPT_STDERR_FILES]:
+                    os.unlink(old, dir_fd=folder)

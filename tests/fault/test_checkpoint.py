@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -12,11 +13,13 @@ import pytest
 import torch
 
 from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.storage.checkpoint_files import remove_checkpoint
 from autoresearch.training.checkpointing import checkpoint
 from autoresearch.training.checkpointing.checkpoint import MANIFEST, Checkpoint, CheckpointUnusable
 from autoresearch.training.checkpointing.train_state import TrainState
 from autoresearch.trials.spec import Budget, TrialSpec
 from tests.integration.test_pausing import build_spec, numbers, part
+from tests.processes import no_file_above
 
 STATE = {"masters": [torch.arange(1000.0)], "moments": {0: {"step": torch.tensor(3.0)}}}
 LATER = {"masters": [torch.arange(1000.0) + 1], "moments": {0: {"step": torch.tensor(4.0)}}}
@@ -61,7 +64,7 @@ def killed_at(call: int, work: Callable[[], None]) -> bool:
 
             return call_or_die
 
-        for name in ("fsync", "replace", "unlink", "fchmod"):
+        for name in ("fsync", "rename", "unlink", "fchmod"):
             setattr(os, name, mortal(getattr(os, name)))
         torch.save = mortal(torch.save)
         work()
@@ -171,17 +174,16 @@ def test_it_is_read_without_running_anything_that_lies_in_it(kept: Checkpoint, m
 
 
 class TestFullDisk:
-    """/dev/full replaces the file: the kernel itself reports that no space is left."""
+    """A limit on the size of files, as on a full disk."""
 
     def test_the_trial_is_left_without_a_checkpoint_and_starts_over(self, tmp_path: Path, spec: TrialSpec) -> None:
         whole = part(spec, tmp_path / "other", resumes=False)
         folder = tmp_path / "aside"
-        folder.mkdir()
-        (folder / "0-rank-0.pt").symlink_to("/dev/full")
-        aside = part(spec, folder, after=5, resumes=False)
+        with no_file_above(1000):
+            aside = part(spec, folder, after=5, resumes=False)
         assert isinstance(aside, Suspended)
         assert (aside.step, aside.resumes_at) == (5, None)
-        assert "No space left on device" in aside.problem or "PytorchStreamWriter failed" in aside.problem
+        assert "File too large" in aside.problem
         assert os.listdir(folder) == [], "what a full disk needs is space"
         end = part(spec, folder, resumes=False)
         assert isinstance(end, Measurement)
@@ -197,11 +199,10 @@ class TestFullDisk:
         assert isinstance(part(spec, folder, after=5, resumes=False), Suspended)
         before = sorted(os.listdir(folder))
         with monkeypatch.context() as disk:
-            if full == "tensors":
-                (folder / "1-rank-0.pt").symlink_to("/dev/full")
-            else:
+            if full == "manifest":
                 disk.setattr(checkpoint, "atomic_write", refuse)
-            aside = part(spec, folder, after=3)
+            with no_file_above(1000) if full == "tensors" else contextlib.nullcontext():
+                aside = part(spec, folder, after=3)
         assert isinstance(aside, Suspended)
         assert (aside.step, aside.resumes_at) == (8, 5)
         assert aside.problem
@@ -212,5 +213,59 @@ class TestFullDisk:
         assert numbers(end) == numbers(whole)
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+class TestPlantedByOthers:
+    """Anyone of the group may write in the run directory: no link is followed, no file of another program removed."""
+
+    def test_a_link_in_place_of_the_folder_reaches_nothing(self, tmp_path: Path, spec: TrialSpec) -> None:
+        foreign = tmp_path / "foreign"
+        foreign.mkdir()
+        for name in (MANIFEST, "0-rank-0.pt", "notes.txt"):
+            (foreign / name).write_text("mine")
+        (tmp_path / "checkpoint").symlink_to(foreign)
+        made = Checkpoint(tmp_path / "checkpoint", spec)
+        with pytest.raises(OSError, match="is a link"):
+            made.write(0, STATE)
+        with pytest.raises(OSError, match="is a link"):
+            made._sha256("0-rank-0.pt")
+        with pytest.raises(CheckpointUnusable):
+            made.read(0)
+        made.tidy()
+        remove_checkpoint(made.folder)
+        assert {p.name: p.read_text() for p in foreign.iterdir()} == dict.fromkeys(
+            (MANIFEST, "0-rank-0.pt", "notes.txt"), "mine"
+        )
+        assert (tmp_path / "checkpoint").is_symlink()
+
+    @pytest.mark.parametrize("link", [os.symlink, os.link])
+    def test_a_link_in_place_of_a_file_is_replaced_and_its_target_unchanged(
+        self, link, kept: Checkpoint, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "target"
+        target.write_text("mine")
+        link(target, kept.folder / "1-rank-0.pt")
+        kept.write(0, LATER)
+        kept.commit(TrainState(step=5))
+        assert step_of(kept) == 5
+        assert target.read_text() == "mine"
+
+    def test_a_manifest_behind_a_link_is_not_read(self, kept: Checkpoint, tmp_path: Path) -> None:
+        (kept.folder / MANIFEST).rename(tmp_path / "elsewhere")
+        (kept.folder / MANIFEST).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(CheckpointUnusable):
+            kept.read(0)
+
+    def test_only_our_files_are_removed(self, kept: Checkpoint) -> None:
+        foreign = ["notes.txt", "0-rank-0.pt.bak", "weights.pt", ".checkpoint.json.swp", "rank-0.pt"]
+        for name in foreign:
+            (kept.folder / name).write_text("mine")
+        (kept.folder / "folder").mkdir()
+        (kept.folder / "3-rank-0.pt").write_bytes(b"half")
+        (kept.folder / f".{MANIFEST}.0a1b2c3d").write_bytes(b"half")
+        kept.tidy()
+        assert sorted(os.listdir(kept.folder)) == sorted([*foreign, "folder", MANIFEST, "0-rank-0.pt"])
+        remove_checkpoint(kept.folder)
+        assert sorted(os.listdir(kept.folder)) == sorted([*foreign, "folder"])

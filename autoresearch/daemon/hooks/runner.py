@@ -15,7 +15,7 @@ from pathlib import Path
 from autoresearch.config.secrets import without_secrets
 from autoresearch.daemon.hooks import supervise
 from autoresearch.daemon.hooks.notice import Notice
-from autoresearch.storage.files import open_append
+from autoresearch.storage.files import open_append, opened_directory
 
 MAX_RUNNING = 4
 MAX_LOG_BYTES = 1 << 20  # of hooks.log, and of the renamed one before it
@@ -96,8 +96,12 @@ class Runner:
 
     def _open_log(self) -> int:
         try:
-            if self.log.exists() and self.log.stat().st_size > self.max_log_bytes:
-                self.log.replace(self.log.with_name(f"{self.log.name}.1"))
+            fd = open_append(self.log)
+            if os.fstat(fd).st_size <= self.max_log_bytes:
+                return fd
+            os.close(fd)
+            with opened_directory(self.log.parent, own=True) as folder:
+                os.rename(self.log.name, f"{self.log.name}.1", src_dir_fd=folder, dst_dir_fd=folder)
             return open_append(self.log)
         except OSError:  # without its log a hook still runs
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -115,7 +115,8 @@ class Terminal(Observer):
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
             case TrialEnded(trial=n, marks=marks, void=True):
-                self._print(f"trial {n} ran {' and '.join(marks)}: it is repeated once")
+                why = f"ran {' and '.join(marks)}: it is repeated once" if marks else "is void: an input has changed"
+                self._print(f"trial {n} {why}")
             case Paused(reason=reason):
                 self._print(f"paused: {reason}; `autoresearch resume` or removing the file continues the run")
             case Resumed(paused_s=paused_s):

@@ -1,0 +1,91 @@
+"""A file that one process appends to, held so that no other file, writer or cut can take its place unnoticed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+from autoresearch.errors import LockHeld
+from autoresearch.storage.files import create_file, is_plain_file, open_regular, opened_directory
+from autoresearch.storage.lock import lock_whole_file
+
+
+class HeldFile:
+    """An open, locked file and a handle of its directory. The kernel releases the lock however the holder ends.
+
+    The lock is advisory: readers are not affected. ``size`` is what this process wrote or found at its start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open for reading and appending, create if absent. Raises ``OSError``; ``LockHeld`` for a second writer."""
+        self.path = path
+        with contextlib.ExitStack() as on_failure:
+            self.folder = os.dup(on_failure.enter_context(opened_directory(path.parent)))
+            on_failure.callback(os.close, self.folder)
+            self.fd = open_regular(path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT, dir_fd=self.folder)
+            on_failure.callback(os.close, self.fd)
+            try:
+                lock_whole_file(self.fd)
+            except BlockingIOError as e:
+                hint = "stop that process first, or use another --dir; `fuser` or `lsof` names it"
+                raise LockHeld(f"another running autoresearch appends to {path}", hint=hint) from e
+            self.size = os.fstat(self.fd).st_size
+            on_failure.pop_all()
+
+    def read(self) -> bytes:
+        """The content as it was when the file was opened. Raises ``OSError``."""
+        parts, offset = [], 0
+        while offset < self.size and (part := os.pread(self.fd, self.size - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        return b"".join(parts)
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``; a part of it may be in the file after an ``OSError``."""
+        size = len(data)
+        while data:
+            data = data[os.write(self.fd, data) :]
+        self.size += size
+
+    def cut(self, size: int) -> None:
+        """Cut the file to ``size`` bytes, durably. Raises ``OSError``."""
+        os.ftruncate(self.fd, size)
+        os.fsync(self.fd)
+        self.size = size
+
+    def displacement(self) -> str:
+        """What other programs did to the file since it was opened; empty if it is the one at its path, as written."""
+        held = os.fstat(self.fd)
+        try:
+            named = os.lstat(self.path)
+        except OSError:
+            return "was removed or moved away"
+        if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
+            return "was replaced by another file, for example by an editor, sed -i or logrotate"
+        if held.st_nlink != 1:
+            return f"has {held.st_nlink} hard links, and it must have one"
+        if held.st_size < self.size:
+            return f"was cut from {self.size} to {held.st_size} bytes by another process"
+        if held.st_size > self.size:
+            return f"was {self.size} bytes long and is {held.st_size}: another process writes to it"
+        return ""
+
+    def keep_aside(self, name: str, data: bytes) -> None:
+        """Write the new file ``name`` beside it, durably. Raises ``OSError``."""
+        create_file(name, self.folder, data)
+
+    def remove_old(self, label: str, keep: int) -> int:
+        """Remove all but the newest ``keep`` files NAME.LABEL-NUMBER beside it; return how many were removed."""
+        pattern = re.compile(rf"{re.escape(self.path.name)}\.{label}-(\d+)")
+        matches = (pattern.fullmatch(name) for name in os.listdir(self.folder))
+        ours = [match for match in matches if match and is_plain_file(match[0], self.folder)]
+        old = sorted(ours, key=lambda match: int(match[1]))[:-keep]
+        for match in old:
+            os.unlink(match[0], dir_fd=self.folder)
+        return len(old)
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self.folder)

@@ -1,0 +1,198 @@
+"""A journal's file cannot be swapped, cut, grown or shared unnoticed, and a foreign file is never changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoresearch.errors import JournalDamaged, JournalError, LockHeld
+from autoresearch.storage.journal import KEPT_TORN_FILES, Journal, read, seal, unseal
+from autoresearch.storage.lock import is_locked
+
+RECORD = '{"stage":"meta","ts":"now"}'
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def move_away(path: Path) -> None:
+    path.rename(path.with_name("other"))
+
+
+def move_directory(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+def edit(path: Path) -> None:
+    """As `sed -i` and most editors do."""
+    path.with_name("new").write_bytes(path.read_bytes())
+    path.with_name("new").rename(path)
+
+
+def rotate(path: Path) -> None:
+    path.rename(path.with_name("j.1"))
+    path.touch()
+
+
+def link_instead(path: Path) -> None:
+    path.rename(path.with_name("target"))
+    path.symlink_to("target")
+
+
+def hard_link(path: Path) -> None:
+    os.link(path, path.with_name("copy"))
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, 5)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(seal(1, '{"by":"another"}'))
+
+
+CHANGES: dict[Callable[[Path], None], str] = {
+    remove: "was removed or moved away",
+    move_away: "was removed or moved away",
+    move_directory: "was removed or moved away",
+    edit: "was replaced by another file",
+    rotate: "was replaced by another file",
+    link_instead: "was replaced by another file",
+    hard_link: "has 2 hard links",
+    cut: r"was cut from \d+ to 5 bytes",
+    empty: r"was cut from \d+ to 0 bytes",
+    grow: "another process writes to it",
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run" / "j"
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+class TestChangesByOthers:
+    def test_the_next_append_says_what_happened_and_keeps_its_record(self, change, path: Path) -> None:
+        journal = Journal(path)
+        journal.append(RECORD)
+        change(path)
+        with pytest.raises(JournalError, match=CHANGES[change]) as error:
+            journal.append('{"stage":"started"}')
+        assert error.value.exit_code == 74
+        (aside,) = path.parent.parent.glob("*/j.unplaced-*")
+        assert aside.name in str(error.value)
+        assert unseal(aside.read_bytes()[:-1]) == (1, b'{"stage":"started"}')
+        with pytest.raises(JournalError, match="accepts no more records"):
+            journal.append('{"stage":"started"}')
+        journal.close()
+
+    def test_a_change_during_the_write_is_seen_after_the_fsync(self, change, path: Path, monkeypatch) -> None:
+        journal = Journal(path)
+        journal.append(RECORD)
+        fsync = os.fsync
+
+        def change_meanwhile(fd: int) -> None:
+            fsync(fd)
+            monkeypatch.undo()
+            change(path)
+
+        monkeypatch.setattr(os, "fsync", change_meanwhile)
+        with pytest.raises(JournalError, match=CHANGES[change]):
+            journal.append('{"stage":"started"}')
+        assert list(path.parent.parent.glob("*/j.unplaced-*"))
+        journal.close()
+
+
+class TestLock:
+    def test_a_second_writer_is_refused_and_readers_are_not(self, path: Path) -> None:
+        journal = Journal(path)
+        journal.append(RECORD)
+        with pytest.raises(LockHeld, match="another running autoresearch appends to"):
+            Journal(path)
+        assert is_locked(path)
+        assert len(read(path).payloads) == 1
+        journal.append('{"stage":"started"}')
+        journal.close()
+        assert not is_locked(path)
+        Journal(path).close()
+
+    def test_refusals_leak_no_file_descriptor(self, path: Path) -> None:
+        journal, before = Journal(path), len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with pytest.raises(LockHeld):
+                Journal(path)
+        assert len(os.listdir("/proc/self/fd")) == before
+        journal.close()
+
+
+class TestForeignFiles:
+    FIRST = b'"stage":"meta",'
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"notes", b"notes\n", b"\n", b"{}\n", b'{"stage":"meta"}\n', b'{"seq":0,"stage":"started"', b"\xef\xbb\xbf{"],
+    )
+    def test_a_file_that_does_not_begin_like_our_log_is_refused_by_name_and_not_cut(
+        self, content: bytes, path: Path
+    ) -> None:
+        path.write_bytes(content)
+        with pytest.raises(JournalDamaged, match="j: line 1 is not a record of autoresearch"):
+            Journal(path, first=self.FIRST)
+        assert path.read_bytes() == content
+        assert os.listdir(path.parent) == ["j"]
+
+    def test_a_first_record_that_a_crash_tore_is_cut_and_kept_aside(self, path: Path) -> None:
+        line = seal(0, RECORD)
+        for torn in [*(line[:size] for size in range(1, len(line))), line[:12] + b"\0" * 99, b"\0" * 99]:
+            path.write_bytes(torn)
+            journal = Journal(path, first=self.FIRST)
+            assert journal.torn_bytes == len(torn)
+            journal.close()
+            assert path.read_bytes() == b""
+            (aside,) = path.parent.glob("j.torn-*")
+            assert aside.read_bytes() == torn
+            aside.unlink()
+
+    @pytest.mark.parametrize("content", [b"my notes", seal(0, RECORD) + b'{"seq":1,"torn'])
+    def test_a_hard_link_is_refused_and_its_target_unchanged(self, content: bytes, path: Path) -> None:
+        target = path.with_name("target")
+        target.write_bytes(content)
+        os.link(target, path)
+        with pytest.raises(JournalError, match="j: it is a hard link"):
+            Journal(path)
+        assert target.read_bytes() == content
+
+    def test_a_link_given_as_the_run_directory_works(self, path: Path) -> None:
+        link = path.parent.with_name("link")
+        link.symlink_to("run")
+        journal = Journal(link / "j")
+        journal.append(RECORD)
+        journal.close()
+        assert len(read(path).payloads) == 1
+
+
+def test_torn_files_are_bounded_and_no_other_file_is_removed(path: Path) -> None:
+    Journal(path).close()
+    foreign = ["j.torn-notes", "j.torn-1.txt", "other.torn-1"]
+    for name in foreign:
+        path.with_name(name).touch()
+    path.with_name("j.torn-1").symlink_to("j.torn-notes")
+    removed = 0
+    for _ in range(KEPT_TORN_FILES + 5):
+        path.write_bytes(b'{"seq":0')
+        journal = Journal(path)
+        removed += journal.removed_torn_files
+        journal.close()
+    assert removed == 5
+    assert len(list(path.parent.glob("j.torn-*"))) == KEPT_TORN_FILES + 3
+    assert all(path.with_name(name).exists() for name in [*foreign, "j.torn-1"])
