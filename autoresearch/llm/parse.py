@@ -13,6 +13,8 @@ from autoresearch.llm.answer import MAX_TEXT_CHARS, Answer
 from autoresearch.llm.thinking import separate_thinking
 
 MAX_NAME_CHARS = 4096  # a local model's name is its path
+MAX_SHOWN_BYTES = 1000  # of a body that is not JSON: enough to recognise the error that it reports
+ERROR_FIELDS = ("detail", "message", "error_message", "error_msg", "msg")  # of an error in place of an answer
 THINKING_FIELDS = ("reasoning_content", "reasoning")  # vLLM before 0.11, SGLang and llama.cpp; vLLM since 0.11
 
 # Error messages quote the beginning of a response. ``repr`` would raise RecursionError on deep nesting.
@@ -24,6 +26,18 @@ class MalformedResponse(Exception):
     """Status 200, but the body is not what the endpoint returns."""
 
 
+class NoUsableModel(MalformedResponse):
+    """The server lists models, but none with a name that could be sent back to it."""
+
+
+class ReportedError(MalformedResponse):
+    """Status 200, but the body reports an error: it is classified by its text, as if ``status`` had come with it."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """An entry of /v1/models; ``max_model_len`` is in tokens, ``None`` where the server does not report it."""
@@ -33,12 +47,15 @@ class Model:
 
 
 def parse_completion(body: bytes) -> Answer:
-    """The answer in a chat completion. Raises ``MalformedResponse``."""
+    """The answer in a chat completion. Raises ``MalformedResponse``; ``ReportedError`` for an error in its place."""
     reply = _require_object(_decode_json(body), "the response")
     choices = reply.get("choices")
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
+        _raise_reported_error(reply)
         raise MalformedResponse(f"no choices in the response: {_SHOWN.repr(reply)}")
     choice = _require_object(choices[0], "the first choice")
+    if not _has_text(choice.get("message")):
+        _raise_reported_error(choice if choice.get("error") else {"error": reply.get("error")})
     message = _require_object(choice.get("message"), "its message")
     usage = reply.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
@@ -59,15 +76,20 @@ def parse_completion(body: bytes) -> Answer:
 
 def parse_models(body: bytes) -> list[Model]:
     """The models of ``GET /v1/models``. Raises ``MalformedResponse``."""
-    entries = _require_object(_decode_json(body), "the response").get("data")
+    reply = _require_object(_decode_json(body), "the response")
+    entries = reply.get("data")
     if not isinstance(entries, list):
+        _raise_reported_error(reply)
         raise MalformedResponse("no list of models in the response")
-    found = []
+    found: list[Model] = []
     for entry in entries:
         if isinstance(entry, Mapping) and (name := _valid_name(entry.get("id"))):
             meta = entry.get("meta")  # llama.cpp's server
             n_ctx = meta.get("n_ctx") if isinstance(meta, Mapping) else None
             found.append(Model(name, _valid_count(entry.get("max_model_len")) or _valid_count(n_ctx)))
+    if entries and not found:
+        first = entries[0].get("id") if isinstance(entries[0], Mapping) else entries[0]
+        raise NoUsableModel(f"no listed model has a printable name; the first is {_SHOWN.repr(first)}")
     return found
 
 
@@ -129,6 +151,25 @@ def _classify_message(answer: Answer, finish_reason: object) -> Classification:
     return Classification.OUTPUT_TRUNCATED if finish_reason == "length" else Classification.EMPTY
 
 
+def _has_text(message: object) -> bool:
+    return isinstance(message, Mapping) and bool(message.get("content"))
+
+
+def _raise_reported_error(reply: Mapping[str, Any]) -> None:
+    """Raise ``ReportedError`` if ``reply`` holds an error in one of the forms that servers use; else return."""
+    error = reply.get("error") or next((v for k in ERROR_FIELDS if isinstance(v := reply.get(k), str) and v), None)
+    if not error:
+        return
+    inner = error if isinstance(error, Mapping) else reply
+    codes = (inner.get(name) for name in ("code", "status", "status_code", "error_code"))
+    status = next((code for c in codes if str(c).isdigit() and 400 <= (code := int(str(c)[:9])) < 600), 500)
+    message = inner.get("message")
+    text = message if isinstance(message, str) and message else error
+    shown = text if isinstance(text, str) else _SHOWN.repr(text)
+    kind = next((v for name in ("type", "code") if isinstance(v := inner.get(name), str)), "")
+    raise ReportedError(_replace_surrogates(f"{shown[:MAX_TEXT_CHARS]} {kind}".strip()), status)
+
+
 def _replace_surrogates(text: str) -> str:
     """Replace lone surrogates: JSON can contain them, requests and records cannot."""
     return text.encode("utf-8", "replace").decode()
@@ -138,7 +179,7 @@ def _decode_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as e:
-        raise MalformedResponse(f"not JSON: {body[:120]!r}") from e
+        raise MalformedResponse(f"not JSON: {body[:MAX_SHOWN_BYTES]!r}") from e
 
 
 def _require_object(value: object, what: str) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from autoresearch.core.llm_calls import ANSWERED, Classification, Message
 from autoresearch.core.ports import Interrupted
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.async_bridge import AsyncBridge
-from autoresearch.llm.classify import classify_error, context_length_in
+from autoresearch.llm.classify import classify_error, context_length_in, reclassify_fault
 from autoresearch.llm.client import TOKENIZER_PATHS, Client, SchemaForm
 from autoresearch.llm.extract import is_truncated_prose
 from autoresearch.llm.key import key_redactor
@@ -174,7 +174,7 @@ class LlmServer:
             request = self.client.chat(
                 name, messages, max_tokens=tokens, temperature=self.temperature, schema=schema, form=form
             )
-            return self._request(request, parse_completion, left_s)
+            return reclassify_fault(self._request(request, parse_completion, left_s))
 
         return ask_with_retries(try_once, max(0.0, end - time.monotonic()), self.bridge.sleep, self.backoff_s)
 
@@ -199,9 +199,12 @@ class LlmServer:
             return replace(listed, detail=f"{listed.detail}{hint}")
         if selected := choose_model(listed, self.wanted_model, self._last_model):
             return selected
+        if not listed and self.wanted_model:  # some servers load a model when it is asked and list it only then
+            return Model(self.wanted_model)
         self.model = None
-        names = ", ".join(m.name for m in listed)[:SHOWN_CHARS] or "none"
-        return Answer(Classification.MODEL_GONE, f"no model {self.wanted_model or ''}; the server has: {names}")
+        names = ", ".join(m.name for m in listed)[:SHOWN_CHARS]
+        missing = f"the server has no model {self.wanted_model}; it has: {names}"
+        return Answer(Classification.MODEL_GONE, missing if listed else "the server lists no model")
 
     def _adopt(self, model: Model) -> None:
         """Ask ``model`` from now on; what was learned about another model is discarded."""
