@@ -30,4 +30,5 @@ class Answer:
     tries: int = 1
     retry_after_s: float | None = None
     structured: bool = False  # whether a schema was sent with the request
+    refusal: str = ""  # more of a refusal's message than ``detail`` has: untrusted, not recorded
     think_style: str = "none"  # see thinking.Style

@@ -30,7 +30,8 @@ OVERFLOW = re.compile(
     r"|exceed_?context_?(size|length|window)"
     rf"|(longer|greater|larger|bigger) than (the )?((model'?s|available|maximum|allowed) )*{_LIMIT}"
     rf"|exceed(s|ed|ing)? (the |its )?((model'?s?|available|maximum|allowed|configured) )*{_LIMIT}"
-    r"|context (size|length|window|limit)( has been| was| is)? (exceeded|full|too small)|context overflow"
+    r"|context (size|length|window|limit)( of \d+( tokens)?)?( has been| was| is)? (exceeded|full|too small)"
+    r"|context overflow"
     r"|(prompt|input)s?( \([^)]{0,60}\)| length| tokens?)? (is|are) too (long|large|big)"
     r"|must be <= \d+\. given: \d+ .{0,20}inputs. tokens",
     re.IGNORECASE,
@@ -40,6 +41,9 @@ LENGTH = re.compile(
     r"|must be <=|max_num_tokens|max_(?:seq|model|input)_len\w*|tokens allowed)[ (:=]{0,3}(\d{3,8})\b"
     r"|> (\d{3,8}) maximum",
     re.IGNORECASE,
+)
+UNKNOWN_PARAMETER = re.compile(
+    r"un(supported|known|expected|recognized)|not supported|extra (input|field)", re.IGNORECASE
 )
 # A failure of the server, whatever the status that it sends. It may come as the text of a chat completion too.
 SERVER_FAULT = re.compile(
@@ -57,7 +61,7 @@ MODEL_GONE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 MAX_SEARCHED_CHARS = 1 << 14  # of the body of an error response
-OVERFLOW_STATUS = frozenset({400, 413, 422, 500})  # llama-cpp-python answers an overflow with 400 or 500
+NO_OVERFLOW_STATUS = frozenset({401, 403, 404, 405})  # llama.cpp's servers answer an overflow with 400 or 500
 MODEL_STATUS = frozenset({400, 404, 410, 422})
 
 
@@ -81,16 +85,19 @@ def classify_error(error: Exception, redact: Callable[[str], str] = str) -> Answ
         case _:
             kind, detail = Classification.MALFORMED_RESPONSE, f"{type(error).__name__}: {error}"
     wait_s = _retry_after_s(error.response.headers) if isinstance(error, openai.APIStatusError) else None
-    return Answer(
-        kind, _shorten(redact(detail)), retry_after_s=wait_s
-    )  # redacted first: cutting could leave half a key
+    detail = redact(detail)  # before it is cut, which could leave half a key
+    refuses = kind is Classification.REQUEST_REJECTED or (
+        kind is Classification.SERVER_ERROR and UNKNOWN_PARAMETER.search(detail)
+    )
+    refusal = detail if refuses else ""
+    return Answer(kind, _shorten(detail), retry_after_s=wait_s, refusal=refusal)
 
 
 def classify_status(status: int, body: str) -> Classification:
     """Classify an HTTP error by its status and body."""
     if status == 429:
         return Classification.RATE_LIMITED
-    if status in OVERFLOW_STATUS and OVERFLOW.search(body):
+    if status not in NO_OVERFLOW_STATUS and OVERFLOW.search(body):
         return Classification.CONTEXT_LENGTH_EXCEEDED
     if SERVER_FAULT.search(body):
         return Classification.SERVER_ERROR

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.answer import MAX_TEXT_CHARS, Answer
+from autoresearch.llm.model_kind import is_chat_model
 from autoresearch.llm.thinking import separate_thinking
 
 MAX_NAME_CHARS = 4096  # a local model's name is its path
 MAX_SHOWN_BYTES = 1000  # of a body that is not JSON: enough to recognise the error that it reports
 ERROR_FIELDS = ("detail", "message", "error_message", "error_msg", "msg")  # of an error in place of an answer
-THINKING_FIELDS = ("reasoning_content", "reasoning")  # vLLM before 0.11, SGLang and llama.cpp; vLLM since 0.11
+# vLLM before 0.11, SGLang and llama.cpp; vLLM since 0.11 and Ollama; other gateways.
+THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 
 # Error messages quote the beginning of a response. ``repr`` would raise RecursionError on deep nesting.
 _SHOWN = reprlib.Repr()
@@ -44,6 +46,7 @@ class Model:
 
     name: str
     max_model_len: int | None = None
+    is_chat: bool = True  # False: it embeds, ranks, speaks or draws
 
 
 def parse_completion(body: bytes) -> Answer:
@@ -61,6 +64,8 @@ def parse_completion(body: bytes) -> Answer:
     usage = usage if isinstance(usage, Mapping) else {}
     finish_reason = choice.get("finish_reason")
     answer = _parse_message(message)
+    if not answer.text and finish_reason != "length" and not answer.has_tool_call:
+        answer = _answer_in_thinking(answer)
     return Answer(
         _classify_message(answer, finish_reason),
         text=answer.text,
@@ -86,7 +91,8 @@ def parse_models(body: bytes) -> list[Model]:
         if isinstance(entry, Mapping) and (name := _valid_name(entry.get("id"))):
             meta = entry.get("meta")  # llama.cpp's server
             n_ctx = meta.get("n_ctx") if isinstance(meta, Mapping) else None
-            found.append(Model(name, _valid_count(entry.get("max_model_len")) or _valid_count(n_ctx)))
+            tokens = _valid_count(entry.get("max_model_len")) or _valid_count(n_ctx)
+            found.append(Model(name, tokens, is_chat_model(name, entry)))
     if entries and not found:
         first = entries[0].get("id") if isinstance(entries[0], Mapping) else entries[0]
         raise NoUsableModel(f"no listed model has a printable name; the first is {_SHOWN.repr(first)}")
@@ -94,13 +100,14 @@ def parse_models(body: bytes) -> list[Model]:
 
 
 def choose_model(listed: Sequence[Model], wanted: str | None, known: Model | None = None) -> Model | None:
-    """The model named ``wanted``; without a name ``known``, the model used before, else the first; ``None`` if missing.
+    """The model named ``wanted``; without a name the chat model used before, else the first; ``None`` if missing.
 
     llama.cpp lists its model by path and accepts any name: a single model is found by a part of its name too.
     """
     if wanted is None:
-        same = (m for m in listed if known and m.name == known.name)  # the order of a list may change
-        return next(same, listed[0] if listed else None)
+        chat = [m for m in listed if m.is_chat]
+        same = (m for m in chat if known and m.name == known.name)  # the order of a list may change
+        return next(same, chat[0] if chat else None)
     exact = next((m for m in listed if m.name == wanted), None)
     is_part = len(listed) == 1 and wanted in listed[0].name
     return exact or (listed[0] if is_part else None)
@@ -138,6 +145,23 @@ def _parse_message(message: Mapping[str, Any]) -> Answer:
         think_style="field" if field and style == "none" else style,
         has_tool_call=bool(message.get("tool_calls") or message.get("function_call")),
     )
+
+
+def _answer_in_thinking(answer: Answer) -> Answer:
+    """Take the field of the thinking for the answer where it is one whole JSON value, or ends in one after a tag.
+
+    Some servers put all that a reasoning model writes into that field while they enforce a schema. Thinking itself is
+    prose: JSON inside it is a draft.
+    """
+    text = separate_thinking(answer.thinking).answer
+    inner = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    if answer.think_style != "field" or not inner.startswith(("{", "[")):
+        return answer
+    try:
+        json.loads(inner)
+    except (ValueError, RecursionError):
+        return answer
+    return replace(answer, text=text, thinking=answer.thinking.removesuffix(text).strip())
 
 
 def _classify_message(answer: Answer, finish_reason: object) -> Classification:

@@ -30,7 +30,7 @@ _CAUSES = [
     ),
     (r"(model is (still )?)?loading( model)?\b", "the server is still loading the model: wait, then try again"),
     (r"lists no model", "load a model on the server (for example `ollama pull NAME`), or name one with --model NAME"),
-    (r"only embedding or rerank models", "load a chat model on the server, or name one with --model NAME"),
+    (r"lists no chat model", "load a chat model on the server, or name one with --model NAME"),
     (r"no listed model has a printable name", "name the model with --model NAME, as the server was started with it"),
     (r"(CUDA|HIP|ROCm|Metal) error|EngineDeadError|engine (is )?dead", "restart the server, and read its log"),
     (
