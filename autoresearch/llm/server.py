@@ -17,6 +17,7 @@ from autoresearch.llm.classify import classify_error, context_length_in, reclass
 from autoresearch.llm.client import TOKENIZER_PATHS, Client, SchemaForm
 from autoresearch.llm.extract import is_truncated_prose
 from autoresearch.llm.key import key_redactor
+from autoresearch.llm.model_choice import SHOWN_CHARS, explain_missing_model, explain_skipped_models
 from autoresearch.llm.model_kind import NOT_A_CHAT_MODEL
 from autoresearch.llm.parameters import Parameters
 from autoresearch.llm.parse import Model, choose_model, parse_completion, parse_models, parse_token_count
@@ -29,7 +30,6 @@ MIN_LEARNED_CONTEXT, SHRINK_FACTOR = 4096, 0.6
 MAX_COMPLETION_TOKENS = 8192
 DISCOVERY_S = 10.0  # to list the models, and to count tokens
 SCHEMA_REFUSALS = frozenset({Classification.REQUEST_REJECTED, Classification.SERVER_ERROR})
-SHOWN_CHARS = 200  # of a server's message, in a notification
 
 T = TypeVar("T")
 
@@ -76,7 +76,10 @@ class LlmServer:
         One GET after the first time, so that it can precede every conversation: a server's model may change.
         """
         end = time.monotonic() + self.deadline_s
-        listed = self._request(self.client.models(), parse_models, min(DISCOVERY_S, self.deadline_s))
+        known = self.model or self.wanted_model  # asked without a list, so time is left for its probe
+        listed = self._request(
+            self.client.models(), parse_models, min(DISCOVERY_S, self.deadline_s / 2 if known else self.deadline_s)
+        )
         while True:
             if isinstance(selected := self._select_model(listed), Answer):
                 return self._record_unavailable(selected)
@@ -215,34 +218,26 @@ class LlmServer:
     def _select_model(self, listed: list[Model] | Answer) -> Model | Answer:
         """The model to ask, or the failure because of which there is none."""
         if isinstance(listed, Answer):
-            is_alive = listed.classification not in (Classification.UNREACHABLE, Classification.TIMEOUT)
+            is_alive = listed.classification is not Classification.UNREACHABLE
             known = self.model or (Model(self.wanted_model) if self.wanted_model else None)
-            if is_alive and known:  # some servers chat, but do not list models (transformers serve: 500)
+            # Some servers chat, but do not list models (transformers serve: 500), or not while they generate: a reply
+            # that came too late for the last call may still be written.
+            if is_alive and known:
                 return known
-            hint = "; with --model NAME the list of models is not needed" if is_alive else ""
+            is_reply = is_alive and listed.classification is not Classification.TIMEOUT
+            hint = "; with --model NAME the list of models is not needed" if is_reply else ""
             return replace(listed, detail=f"{listed.detail}{hint}")
         listed = [replace(m, is_chat=m.is_chat and m.name not in self._not_chat) for m in listed]
         if selected := choose_model(listed, self.wanted_model, self._last_model):
-            self._notify_skipped(listed, selected)
+            note = "" if self.wanted_model else explain_skipped_models(listed, selected)
+            if note and note != self._skip_note:
+                self._skip_note = note
+                self.notify(note)
             return selected
         if not listed and self.wanted_model:  # some servers load a model when it is asked and list it only then
             return Model(self.wanted_model)
         self.model = None
-        names = ", ".join(m.name for m in listed)[:SHOWN_CHARS]
-        if not listed:
-            return Answer(Classification.MODEL_GONE, "the server lists no model")
-        if not self.wanted_model:
-            refused = "".join(f" ({why})" for name, why in self._not_chat.items() if name == listed[0].name)
-            return Answer(Classification.MODEL_GONE, f"the server lists no chat model, only: {names}{refused}")
-        return Answer(Classification.MODEL_GONE, f"the server has no model {self.wanted_model}; it has: {names}")
-
-    def _notify_skipped(self, listed: Sequence[Model], selected: Model) -> None:
-        """Tell the user once that models of another kind are listed before the one that is asked."""
-        skipped = [m.name for m in listed[: listed.index(selected)] if not m.is_chat]
-        note = f"{', '.join(skipped)[:SHOWN_CHARS]}: not a chat model; {selected.name[-SHOWN_CHARS:]} is asked"
-        if skipped and not self.wanted_model and note != self._skip_note:
-            self._skip_note = note
-            self.notify(f"{note} (--model NAME asks another)")
+        return Answer(Classification.MODEL_GONE, explain_missing_model(listed, self.wanted_model, self._not_chat))
 
     def _adopt(self, model: Model) -> None:
         """Ask ``model`` from now on; what was learned about another model is discarded."""

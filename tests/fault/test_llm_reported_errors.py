@@ -88,7 +88,7 @@ def test_a_list_without_a_usable_model(data, words, wanted):
 def test_a_model_that_is_not_listed_is_named_beside_those_that_are():
     with FakeLlm(says(GOOD), models=["a", "b"]) as server, world_of(server.base_url, wanted_model="c") as world:
         world.run()
-        assert world.log.exchanges[0].detail == "the server has no model c; it has: a, b"
+        assert world.log.exchanges[0].detail == "no model c; the server has: a, b"
 
 
 @pytest.mark.parametrize(
