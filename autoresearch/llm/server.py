@@ -122,7 +122,8 @@ class LlmServer:
         if answer.text or answer.thinking:
             self.think_style = answer.think_style
         latency_s = time.monotonic() - began
-        named = replace(answer, structured=sent is not None, model=answer.model or name)
+        enforced = sent is not None and self.structured == "enforced"
+        named = replace(answer, structured=sent is not None, is_enforced=enforced, model=answer.model or name)
         return self._record(replace(named, tries=tries, latency_s=latency_s))
 
     def _reclassify_open_thinking(self, answer: Answer) -> Answer:
