@@ -142,6 +142,14 @@ class LlmServer:
         return min(known, self._learned_context or known)
 
     @property
+    def context_text(self) -> str:
+        """The context length in words, for the user: an assumed one is called that."""
+        is_known = self.context or self._learned_context or (self.model and self.model.max_model_len)
+        if is_known:
+            return f"{self.max_model_len} tokens of context"
+        return f"context: not reported, {DEFAULT_CONTEXT} assumed (llm.max_model_len sets it)"
+
+    @property
     def completion_tokens(self) -> int:
         """The maximum number of tokens of one reply, thinking included."""
         return self.max_tokens or min(MAX_COMPLETION_TOKENS, max(256, self.max_model_len // 8))

@@ -56,7 +56,7 @@ def llm(
     """Check reachability, model, context, structured output, thinking, speed, and how many replies pass the rails."""
     if settings.proposer not in LLM_PROPOSERS:
         return ok("LLM server", f"not needed: proposer {settings.proposer}")
-    messages: list[str] = []
+    messages: list[str] = []  # for example which listed model was skipped
     try:
         server = build_llm_server(settings, lambda: False, messages.append)
     except AutoresearchError as e:
@@ -75,7 +75,7 @@ def llm(
             _request_proposal(settings, server, space, judge, trajectory, log)
             if time.monotonic() - began > max_s:
                 break
-        return _summarise(settings, server, log.exchanges)
+        return _summarise(settings, server, log.exchanges, messages)
 
 
 def _request_proposal(
@@ -102,7 +102,7 @@ def _request_proposal(
         proposer.propose(trajectory, [])
 
 
-def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchange]) -> Check:
+def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchange], messages: Sequence[str]) -> Check:
     if not exchanges:
         return warn("LLM server", "nothing is left to propose", "--fresh starts over; or widen the menu")
     ends = Counter(e.classification for e in exchanges)
@@ -122,12 +122,20 @@ def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchan
         "classifications": {str(name): n for name, n in ends.items()},
         "details": [e.detail for e in exchanges if e.detail],
     }
+    deadline_tokens = int(speed * settings.llm.deadline_s) if speed else None
+    facts["deadline_tokens"] = deadline_tokens
+    facts["context_reported"] = "assumed" not in server.context_text
+    holds = (
+        f", so llm.deadline_s = {settings.llm.deadline_s:g} holds {deadline_tokens} tokens of a reply that may have "
+        f"{server.completion_tokens}"
+    )
     counts = ", ".join(f"{name} {n}" for name, n in ends.items())
     text = (
-        f"{settings.llm.base_url}: {facts['model']}, {server.max_model_len} tokens of context, "
+        f"{settings.llm.base_url}: {facts['model']}, {server.context_text}, "
         f"schema {server.structured}, thinking: {server.think_style}; {len(exchanges)} replies in "
-        f"{median(latencies):.1f} s each{f', {speed:.0f} tokens/s' if speed else ''}: {counts}"
+        f"{median(latencies):.1f} s each{f', {speed:.0f} tokens/s{holds}' if speed else ''}: {counts}"
     )
+    text = "; ".join([text, *messages])
     if _is_cut_off(exchanges[-1]):
         hint = "the server reads only part of the prompt: raise its context (Ollama: num_ctx), or set llm.max_model_len"
         return warn("LLM server", text, hint, **facts)
