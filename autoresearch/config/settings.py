@@ -6,11 +6,10 @@ import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from autoresearch.config.secrets import KEY_VARIABLE
+from autoresearch.config.base_url import check_base_url
 from autoresearch.config.window import Window
 
 DEFAULT_PROFILE = "tiny"
@@ -138,15 +137,7 @@ class LlmSettings(Section):
     @field_validator("base_url")
     @classmethod
     def _url(cls, url: str) -> str:
-        if any(mark in url for mark in "@?#"):  # urlsplit would miss a password that contains a slash
-            raise ValueError(f"a name, a password or a query in it would be logged; give a key as {KEY_VARIABLE}")
-        parts = urlsplit(url)
-        is_plain = url.isprintable() and " " not in url
-        if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
-            raise ValueError("give http://HOST:PORT/v1")
-        if parts.port == 0:  # urllib itself refuses every other invalid port
-            raise ValueError("port 0 is not a valid port")
-        return url.rstrip("/")
+        return check_base_url(url)
 
 
 class EnergySettings(Section):

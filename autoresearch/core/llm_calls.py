@@ -81,6 +81,7 @@ class Exchange(FrozenModel):
     raw: str  # the answer without its thinking, as it came
     thinking: str
     slices: tuple[str, ...]  # the proposals in it, cut out and not rewritten
+    normalised: tuple[str, ...] = ()  # judged in place of the slices, one for each; empty where none was rewritten
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -92,7 +93,7 @@ class Exchange(FrozenModel):
         """What the rails judge: the proposals, or the whole text if it has none, or nothing."""
         if self.classification not in ANSWERED or not self.raw:
             return ()
-        return self.slices or (self.raw,)
+        return self.normalised or self.slices or (self.raw,)
 
     @property
     def call(self) -> LlmCall:

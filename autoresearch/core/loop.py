@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from typing import Literal
 
 from autoresearch.core.decision import decide, mean_bpb, next_seed
@@ -165,9 +166,10 @@ class Loop:
         log.replies += 1
         log.calls += reply.calls
         passed: Verdict | None = None
-        for raw in (reply.raw, *reply.others):
+        for raw, changed in zip_longest((reply.raw, *reply.others), reply.normalisations):
             verdict = self.judge(raw, self.trajectory)
-            log.attempts.append(build_attempt(raw, reply.source, verdict, log.replies, spare=passed is not None))
+            is_spare = passed is not None
+            log.attempts.append(build_attempt(raw, reply.source, verdict, log.replies, is_spare, changed))
             passed = passed or (verdict if verdict.ok else None)
         return passed
 

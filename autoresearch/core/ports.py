@@ -24,17 +24,27 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Normalisation:
+    """What a proposer changed of a model's proposal before the rails judge it: its form, not its meaning."""
+
+    original: str  # as the model wrote it
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A proposer's answer before the rails judge it; ``source`` is the proposer's name in the record.
 
     ``others`` are further proposals of the same reply, in its order: the first that passes the rails is tried.
-    ``calls`` are the calls of an LLM server that it took, failed ones included.
+    ``calls`` are the calls of an LLM server that it took, failed ones included. ``normalisations`` belong to ``raw``
+    and ``others`` in their order; it is empty where none of them was rewritten.
     """
 
     raw: str
     source: str
     others: tuple[str, ...] = ()
     calls: tuple[LlmCall, ...] = ()
+    normalisations: tuple[Normalisation | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

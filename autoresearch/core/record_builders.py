@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from autoresearch.core.decision import Decision
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
+from autoresearch.core.ports import Normalisation
 from autoresearch.core.records import (
     Attempt,
     Blocked,
@@ -66,11 +67,17 @@ class AttemptLog:
         return {"attempts": tuple(self.attempts), "llm_calls": tuple(self.calls), "propose_wall_s": self.propose_s}
 
 
-def build_attempt(raw: str, source: str, verdict: Verdict, round: int = 1, spare: bool = False) -> Attempt:  # noqa: A002
+def build_attempt(
+    raw: str,
+    source: str,
+    verdict: Verdict,
+    round: int = 1,  # noqa: A002
+    spare: bool = False,
+    normalisation: Normalisation | None = None,
+) -> Attempt:
     """Build the record of one attempt: bounded, and free of lone surrogates, which UTF-8 cannot hold."""
-    bounded = raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
     return Attempt(
-        raw=bounded,
+        raw=_bounded(raw),
         source=source,
         verdict_ok=verdict.ok,
         rail=verdict.rail,
@@ -79,7 +86,13 @@ def build_attempt(raw: str, source: str, verdict: Verdict, round: int = 1, spare
         estimate=_estimate(verdict),
         round=round,
         spare=spare,
+        normalised=normalisation.changes if normalisation else (),
+        original=_bounded(normalisation.original) if normalisation else None,
     )
+
+
+def _bounded(raw: str) -> str:
+    return raw[:MAX_KEPT_REPLY_CHARS].encode("utf-8", "backslashreplace").decode()
 
 
 def build_proposed(verdict: Verdict, source: str, log: AttemptLog, n: int, ts: str) -> Proposed:

@@ -79,6 +79,8 @@ class Attempt(FrozenModel):
     estimate: EstimateRecord | None = None
     round: int = 1  # which of the iteration's replies it was part of
     spare: bool = False  # judged and kept, not tried: an earlier proposal of the same reply had passed
+    normalised: tuple[str, ...] = ()  # what was changed of the model's text to get ``raw``, which the rails judged
+    original: str | None = None  # the model's text, where it was changed
 
 
 class Event(FrozenModel):

@@ -30,4 +30,6 @@ class Answer:
     tries: int = 1
     retry_after_s: float | None = None
     structured: bool = False  # whether a schema was sent with the request
+    is_enforced: bool = False  # whether the server is known to enforce that schema
+    refusal: str = ""  # more of a refusal's message than ``detail`` has: untrusted, not recorded
     think_style: str = "none"  # see thinking.Style

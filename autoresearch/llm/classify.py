@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -13,29 +14,54 @@ import openai
 from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.client import BodyRefused
+from autoresearch.llm.parse import MalformedResponse, NoUsableModel, ReportedError
 
 MAX_DETAIL_CHARS = 300
 
-# Error messages for a prompt that does not fit with its answer: vLLM and NIM (three wordings), llama.cpp's two servers,
-# SGLang, LM Studio, OpenAI, TGI. Other errors mention a length too, so each pattern names the context.
+# Error messages for a prompt that does not fit with its answer: vLLM and NIM (several wordings), llama.cpp's two
+# servers, SGLang, LM Studio, Ollama, TensorRT-LLM, TabbyAPI, OpenAI, TGI. Other errors mention a length too, so each
+# pattern names the context or the prompt.
+_LIMIT = (
+    r"(context|model length|(input|sequence|prompt) length|max_(num_tokens|(seq|model|input)_len)"
+    r"|number of (input )?tokens|token limit|kv (size|cache))"
+)
 OVERFLOW = re.compile(
     r"maximum context length|context length (is|of) only|context_length_exceeded|longest input is"
-    r"|(longer|greater) than the (model'?s )?(context length|maximum model length)"
-    r"|exceeds? (the )?(model'?s? |available |maximum )*context (size|length|window)"
+    r"|exceed_?context_?(size|length|window)"
+    rf"|(longer|greater|larger|bigger) than (the )?((model'?s|available|maximum|allowed) )*{_LIMIT}"
+    rf"|exceed(s|ed|ing)? (the |its )?((model'?s?|available|maximum|allowed|configured) )*{_LIMIT}"
+    r"|context (size|length|window|limit)( of \d+( tokens)?)?( has been| was| is)? (exceeded|full|too small)"
+    r"|context overflow"
+    r"|(prompt|input)s?( \([^)]{0,60}\)| length| tokens?)? (is|are) too (long|large|big)"
     r"|must be <= \d+\. given: \d+ .{0,20}inputs. tokens",
     re.IGNORECASE,
 )
 LENGTH = re.compile(
-    r"(?:(?:context|model) length(?: is| of)?(?: only)?|context window of|context size|n_ctx\W{1,3}|must be <=)"
-    r"[ (]{0,3}(\d{3,8})\b",
+    r"(?:(?:context|model|sequence|input) length(?: is| of)?(?: only)?|context window of|context size|n_ctx\W{1,3}"
+    r"|must be <=|max_num_tokens|max_(?:seq|model|input)_len\w*|tokens allowed)[ (:=]{0,3}(\d{3,8})\b"
+    r"|> (\d{3,8}) maximum",
     re.IGNORECASE,
 )
+UNKNOWN_PARAMETER = re.compile(
+    r"un(supported|known|expected|recognized)|not supported|extra (input|field)", re.IGNORECASE
+)
+# A failure of the server, whatever the status that it sends. It may come as the text of a chat completion too.
+SERVER_FAULT = re.compile(
+    r"(CUDA|HIP|ROCm|GPU|Metal|XPU|device)\W{1,3}(error|.{0,20}out of memory)|out ?of ?memory|cudaMalloc"
+    r"|(failed|unable|not enough memory) to allocate|insufficient memory|std::bad_alloc|MemoryError"
+    r"|engine ?(is )?(dead|died|core)|EngineDeadError|loading model|model is (still )?loading",
+    re.IGNORECASE,
+)
+FAULT_AS_REPLY = re.compile(
+    r"(CUDA|HIP|ROCm|Metal)\W{1,3}(error|out of memory)|OutOfMemoryError|cudaMalloc|EngineDeadError", re.IGNORECASE
+)
+MAX_FAULT_CHARS = 500  # a longer text is the model's own
 MODEL_GONE = re.compile(
     r"model_not_found|model\b.{0,300}?\b(not exist|not found|unknown|(not |un)loaded|not available)|no models? loaded",
     re.IGNORECASE | re.DOTALL,
 )
 MAX_SEARCHED_CHARS = 1 << 14  # of the body of an error response
-OVERFLOW_STATUS = frozenset({400, 413, 422, 500})  # llama-cpp-python answers an overflow with 400 or 500
+NO_OVERFLOW_STATUS = frozenset({401, 403, 404, 405})  # llama.cpp's servers answer an overflow with 400 or 500
 MODEL_STATUS = frozenset({400, 404, 410, 422})
 
 
@@ -50,20 +76,31 @@ def classify_error(error: Exception, redact: Callable[[str], str] = str) -> Answ
         case openai.APIConnectionError():
             cause = error.__cause__ or error
             kind, detail = _classify_connection(cause), f"{type(cause).__name__}: {cause}"
+        case NoUsableModel():
+            kind, detail = Classification.MODEL_GONE, str(error)
+        case ReportedError():
+            kind, detail = classify_status(error.status, str(error)), f"HTTP 200, but an error: {error}"
+        case MalformedResponse() if OVERFLOW.search(str(error)) or SERVER_FAULT.search(str(error)):
+            kind, detail = classify_status(500, str(error)), f"HTTP 200, {error}"
         case _:
             kind, detail = Classification.MALFORMED_RESPONSE, f"{type(error).__name__}: {error}"
     wait_s = _retry_after_s(error.response.headers) if isinstance(error, openai.APIStatusError) else None
-    return Answer(
-        kind, _shorten(redact(detail)), retry_after_s=wait_s
-    )  # redacted first: cutting could leave half a key
+    detail = redact(detail)  # before it is cut, which could leave half a key
+    refuses = kind is Classification.REQUEST_REJECTED or (
+        kind is Classification.SERVER_ERROR and UNKNOWN_PARAMETER.search(detail)
+    )
+    refusal = detail if refuses else ""
+    return Answer(kind, _shorten(detail), retry_after_s=wait_s, refusal=refusal)
 
 
 def classify_status(status: int, body: str) -> Classification:
     """Classify an HTTP error by its status and body."""
     if status == 429:
         return Classification.RATE_LIMITED
-    if status in OVERFLOW_STATUS and OVERFLOW.search(body):
+    if status not in NO_OVERFLOW_STATUS and OVERFLOW.search(body):
         return Classification.CONTEXT_LENGTH_EXCEEDED
+    if SERVER_FAULT.search(body):
+        return Classification.SERVER_ERROR
     if status in MODEL_STATUS and MODEL_GONE.search(body) and "response_format" not in body:
         return Classification.MODEL_GONE
     if status == 408:
@@ -71,10 +108,18 @@ def classify_status(status: int, body: str) -> Classification:
     return Classification.SERVER_ERROR if status >= 500 else Classification.REQUEST_REJECTED
 
 
+def reclassify_fault(answer: Answer) -> Answer:
+    """``answer``, or a server error where its text is only the message of one: some servers send that as the reply."""
+    is_short = 0 < len(answer.text) <= MAX_FAULT_CHARS and "{" not in answer.text
+    if answer.classification is Classification.OK and is_short and FAULT_AS_REPLY.search(answer.text):
+        return replace(answer, classification=Classification.SERVER_ERROR, detail=_shorten(answer.text), text="")
+    return answer
+
+
 def context_length_in(detail: str) -> int | None:
     """The context length that an overflow message names, in tokens."""
     match = LENGTH.search(detail.replace(",", ""))
-    return int(match[1]) if match else None
+    return int(match[1] or match[2]) if match else None
 
 
 def _classify_connection(cause: BaseException) -> Classification:

@@ -16,6 +16,7 @@ import openai
 from autoresearch.core.llm_calls import Message
 from autoresearch.errors import ConfigError
 from autoresearch.llm.key import key_redactor
+from autoresearch.llm.parameters import Parameters
 
 SchemaForm = Literal["json_schema", "json_object"]  # OpenAI's; llama-cpp-python's, which rejects the first
 MAX_BODY_BYTES = 4 << 20
@@ -54,13 +55,13 @@ class Client:
         temperature: float,
         schema: Mapping[str, Any] | None = None,
         form: SchemaForm = "json_schema",
+        parameters: Parameters = Parameters(),
     ) -> bytes:
         """The body of a chat completion. ``schema`` is sent as ``response_format``, in one of its two forms."""
         body: dict[str, Any] = {
             "model": model,
             "messages": [m.model_dump() for m in messages],
-            "max_tokens": max_tokens,
-            "temperature": temperature,
+            **parameters.fields(max_tokens, temperature),
         }
         if schema is not None:
             named = {"json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}

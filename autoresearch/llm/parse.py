@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.answer import MAX_TEXT_CHARS, Answer
+from autoresearch.llm.model_kind import is_chat_model
 from autoresearch.llm.thinking import separate_thinking
 
 MAX_NAME_CHARS = 4096  # a local model's name is its path
-THINKING_FIELDS = ("reasoning_content", "reasoning")  # vLLM before 0.11, SGLang and llama.cpp; vLLM since 0.11
+MAX_SHOWN_BYTES = 1000  # of a body that is not JSON: enough to recognise the error that it reports
+ERROR_FIELDS = ("detail", "message", "error_message", "error_msg", "msg")  # of an error in place of an answer
+# vLLM before 0.11, SGLang and llama.cpp; vLLM since 0.11 and Ollama; other gateways.
+THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 
 # Error messages quote the beginning of a response. ``repr`` would raise RecursionError on deep nesting.
 _SHOWN = reprlib.Repr()
@@ -24,26 +28,44 @@ class MalformedResponse(Exception):
     """Status 200, but the body is not what the endpoint returns."""
 
 
+class NoUsableModel(MalformedResponse):
+    """The server lists models, but none with a name that could be sent back to it."""
+
+
+class ReportedError(MalformedResponse):
+    """Status 200, but the body reports an error: it is classified by its text, as if ``status`` had come with it."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """An entry of /v1/models; ``max_model_len`` is in tokens, ``None`` where the server does not report it."""
 
     name: str
     max_model_len: int | None = None
+    is_chat: bool = True  # False: it embeds, ranks, speaks or draws
 
 
 def parse_completion(body: bytes) -> Answer:
-    """The answer in a chat completion. Raises ``MalformedResponse``."""
+    """The answer in a chat completion. Raises ``MalformedResponse``; ``ReportedError`` for an error in its place."""
     reply = _require_object(_decode_json(body), "the response")
     choices = reply.get("choices")
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
+        _raise_reported_error(reply)
         raise MalformedResponse(f"no choices in the response: {_SHOWN.repr(reply)}")
     choice = _require_object(choices[0], "the first choice")
+    if not _has_text(choice.get("message")):
+        _raise_reported_error(choice if choice.get("error") else {"error": reply.get("error")})
     message = _require_object(choice.get("message"), "its message")
     usage = reply.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     finish_reason = choice.get("finish_reason")
     answer = _parse_message(message)
+    if not answer.text and finish_reason != "length" and not answer.has_tool_call:
+        answer = _answer_in_thinking(answer)
     return Answer(
         _classify_message(answer, finish_reason),
         text=answer.text,
@@ -59,26 +81,33 @@ def parse_completion(body: bytes) -> Answer:
 
 def parse_models(body: bytes) -> list[Model]:
     """The models of ``GET /v1/models``. Raises ``MalformedResponse``."""
-    entries = _require_object(_decode_json(body), "the response").get("data")
+    reply = _require_object(_decode_json(body), "the response")
+    entries = reply.get("data")
     if not isinstance(entries, list):
+        _raise_reported_error(reply)
         raise MalformedResponse("no list of models in the response")
-    found = []
+    found: list[Model] = []
     for entry in entries:
         if isinstance(entry, Mapping) and (name := _valid_name(entry.get("id"))):
             meta = entry.get("meta")  # llama.cpp's server
             n_ctx = meta.get("n_ctx") if isinstance(meta, Mapping) else None
-            found.append(Model(name, _valid_count(entry.get("max_model_len")) or _valid_count(n_ctx)))
+            tokens = _valid_count(entry.get("max_model_len")) or _valid_count(n_ctx)
+            found.append(Model(name, tokens, is_chat_model(name, entry)))
+    if entries and not found:
+        first = entries[0].get("id") if isinstance(entries[0], Mapping) else entries[0]
+        raise NoUsableModel(f"no listed model has a printable name; the first is {_SHOWN.repr(first)}")
     return found
 
 
 def choose_model(listed: Sequence[Model], wanted: str | None, known: Model | None = None) -> Model | None:
-    """The model named ``wanted``; without a name ``known``, the model used before, else the first; ``None`` if missing.
+    """The model named ``wanted``; without a name the chat model used before, else the first; ``None`` if missing.
 
     llama.cpp lists its model by path and accepts any name: a single model is found by a part of its name too.
     """
     if wanted is None:
-        same = (m for m in listed if known and m.name == known.name)  # the order of a list may change
-        return next(same, listed[0] if listed else None)
+        chat = [m for m in listed if m.is_chat]
+        same = (m for m in chat if known and m.name == known.name)  # the order of a list may change
+        return next(same, chat[0] if chat else None)
     exact = next((m for m in listed if m.name == wanted), None)
     is_part = len(listed) == 1 and wanted in listed[0].name
     return exact or (listed[0] if is_part else None)
@@ -118,6 +147,23 @@ def _parse_message(message: Mapping[str, Any]) -> Answer:
     )
 
 
+def _answer_in_thinking(answer: Answer) -> Answer:
+    """Take the field of the thinking for the answer where it is one whole JSON value, or ends in one after a tag.
+
+    Some servers put all that a reasoning model writes into that field while they enforce a schema. Thinking itself is
+    prose: JSON inside it is a draft.
+    """
+    text = separate_thinking(answer.thinking).answer
+    inner = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    if answer.think_style != "field" or not inner.startswith(("{", "[")):
+        return answer
+    try:
+        json.loads(inner)
+    except (ValueError, RecursionError):
+        return answer
+    return replace(answer, text=text, thinking=answer.thinking.removesuffix(text).strip())
+
+
 def _classify_message(answer: Answer, finish_reason: object) -> Classification:
     """``ok`` where there is text to judge, else the reason why there is none."""
     if answer.text:
@@ -129,6 +175,25 @@ def _classify_message(answer: Answer, finish_reason: object) -> Classification:
     return Classification.OUTPUT_TRUNCATED if finish_reason == "length" else Classification.EMPTY
 
 
+def _has_text(message: object) -> bool:
+    return isinstance(message, Mapping) and bool(message.get("content"))
+
+
+def _raise_reported_error(reply: Mapping[str, Any]) -> None:
+    """Raise ``ReportedError`` if ``reply`` holds an error in one of the forms that servers use; else return."""
+    error = reply.get("error") or next((v for k in ERROR_FIELDS if isinstance(v := reply.get(k), str) and v), None)
+    if not error:
+        return
+    inner = error if isinstance(error, Mapping) else reply
+    codes = (inner.get(name) for name in ("code", "status", "status_code", "error_code"))
+    status = next((code for c in codes if str(c).isdigit() and 400 <= (code := int(str(c)[:9])) < 600), 500)
+    message = inner.get("message")
+    text = message if isinstance(message, str) and message else error
+    shown = text if isinstance(text, str) else _SHOWN.repr(text)
+    kind = next((v for name in ("type", "code") if isinstance(v := inner.get(name), str)), "")
+    raise ReportedError(_replace_surrogates(f"{shown[:MAX_TEXT_CHARS]} {kind}".strip()), status)
+
+
 def _replace_surrogates(text: str) -> str:
     """Replace lone surrogates: JSON can contain them, requests and records cannot."""
     return text.encode("utf-8", "replace").decode()
@@ -138,7 +203,7 @@ def _decode_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as e:
-        raise MalformedResponse(f"not JSON: {body[:120]!r}") from e
+        raise MalformedResponse(f"not JSON: {body[:MAX_SHOWN_BYTES]!r}") from e
 
 
 def _require_object(value: object, what: str) -> Mapping[str, Any]:

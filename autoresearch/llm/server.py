@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from autoresearch.core.llm_calls import ANSWERED, Classification, Message
 from autoresearch.core.ports import Interrupted
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.async_bridge import AsyncBridge
-from autoresearch.llm.classify import classify_error, context_length_in
+from autoresearch.llm.classify import classify_error, context_length_in, reclassify_fault
 from autoresearch.llm.client import TOKENIZER_PATHS, Client, SchemaForm
 from autoresearch.llm.extract import is_truncated_prose
 from autoresearch.llm.key import key_redactor
+from autoresearch.llm.model_choice import SHOWN_CHARS, explain_missing_model, explain_skipped_models
+from autoresearch.llm.model_kind import NOT_A_CHAT_MODEL
+from autoresearch.llm.parameters import Parameters
 from autoresearch.llm.parse import Model, choose_model, parse_completion, parse_models, parse_token_count
+from autoresearch.llm.probe import GREETING, PROBE_TOKENS, Structured, probe_schema, schema_support
 from autoresearch.llm.retry import BACKOFF_S, CircuitBreaker, ask_with_retries
-
-# ``unknown``: the model spent the probe's tokens on its thinking, or no probe was made yet. A schema is sent.
-Structured = Literal["unknown", "enforced", "ignored", "rejected"]
-GREETING = (Message(role="user", content="Say hello."),)
 
 DEFAULT_CONTEXT = 8192  # where neither settings nor server give one; Ollama starts with less: set ``llm.max_model_len``
 # The context assumed after an overflow whose message names no length: a fraction of the last one, bounded below.
 MIN_LEARNED_CONTEXT, SHRINK_FACTOR = 4096, 0.6
 MAX_COMPLETION_TOKENS = 8192
 DISCOVERY_S = 10.0  # to list the models, and to count tokens
-PROBE_TOKENS = 512  # a reasoning model thinks before it answers
 SCHEMA_REFUSALS = frozenset({Classification.REQUEST_REJECTED, Classification.SERVER_ERROR})
-SHOWN_CHARS = 200  # of a server's message, in a notification
 
 T = TypeVar("T")
 
@@ -59,11 +56,14 @@ class LlmServer:
     structured: Structured = "unknown"
     tokens_ratio: float = 1.0  # tokens counted by the server over estimated ones; 1 until it has counted some
     form: SchemaForm = "json_schema"
+    parameters: Parameters = field(default_factory=Parameters)  # as this server takes them
     think_style: str = "none"  # of the last answer
     _last_model: Model | None = None  # the model asked last, also while ``model`` is None
     _tokenizer_paths: tuple[str, ...] = TOKENIZER_PATHS  # that the server may have
     _is_unavailable: bool = False  # the last discovery failed
     _learned_context: int | None = None
+    _not_chat: dict[str, str] = field(default_factory=dict)  # names of models that refused to chat, and how
+    _skip_note: str = ""  # the last one that the user got
     _probed: str | None = None  # the model that ``structured`` was determined for
 
     def remaining_cooldown_s(self) -> float:
@@ -76,13 +76,21 @@ class LlmServer:
         One GET after the first time, so that it can precede every conversation: a server's model may change.
         """
         end = time.monotonic() + self.deadline_s
-        listed = self._request(self.client.models(), parse_models, min(DISCOVERY_S, self.deadline_s))
-        selected = self._select_model(listed)
-        if isinstance(selected, Answer):
-            return self._record_unavailable(selected)
-        self._adopt(selected)
-        if failed := None if self._probed == selected.name else self._probe(selected.name, end):
-            return self._record_unavailable(failed)
+        known = self.model or self.wanted_model  # asked without a list, so time is left for its probe
+        listed = self._request(
+            self.client.models(), parse_models, min(DISCOVERY_S, self.deadline_s / 2 if known else self.deadline_s)
+        )
+        while True:
+            if isinstance(selected := self._select_model(listed), Answer):
+                return self._record_unavailable(selected)
+            self._adopt(selected)
+            failed = None if self._probed == selected.name else self._probe(selected.name, end)
+            if failed is None:
+                break
+            if self.wanted_model or not NOT_A_CHAT_MODEL.search(failed.detail):
+                return self._record_unavailable(failed)
+            self._not_chat[selected.name] = failed.detail
+            self.model = self._last_model = None
         if self._is_unavailable:
             self.notify(f"the LLM server answers: {selected.name[-SHOWN_CHARS:]}")
             self._is_unavailable = False
@@ -114,7 +122,8 @@ class LlmServer:
         if answer.text or answer.thinking:
             self.think_style = answer.think_style
         latency_s = time.monotonic() - began
-        named = replace(answer, structured=sent is not None, model=answer.model or name)
+        enforced = sent is not None and self.structured == "enforced"
+        named = replace(answer, structured=sent is not None, is_enforced=enforced, model=answer.model or name)
         return self._record(replace(named, tries=tries, latency_s=latency_s))
 
     def _reclassify_open_thinking(self, answer: Answer) -> Answer:
@@ -131,6 +140,14 @@ class LlmServer:
         listed = self.model.max_model_len if self.model else None
         known = self.context or listed or DEFAULT_CONTEXT
         return min(known, self._learned_context or known)
+
+    @property
+    def context_text(self) -> str:
+        """The context length in words, for the user: an assumed one is called that."""
+        is_known = self.context or self._learned_context or (self.model and self.model.max_model_len)
+        if is_known:
+            return f"{self.max_model_len} tokens of context"
+        return f"context: not reported, {DEFAULT_CONTEXT} assumed (llm.max_model_len sets it)"
 
     @property
     def completion_tokens(self) -> int:
@@ -168,15 +185,34 @@ class LlmServer:
         tokens: int,
         end: float,
     ) -> Answer:
-        """One chat completion, with retries until ``end``."""
+        """One chat completion, with retries until ``end``, and without a parameter that the server refuses by name."""
+        parameters, tries = self.parameters, 0
 
         def try_once(left_s: float) -> Answer:
             request = self.client.chat(
-                name, messages, max_tokens=tokens, temperature=self.temperature, schema=schema, form=form
+                name,
+                messages,
+                max_tokens=tokens,
+                temperature=self.temperature,
+                schema=schema,
+                form=form,
+                parameters=parameters,
             )
-            return self._request(request, parse_completion, left_s)
+            return reclassify_fault(self._request(request, parse_completion, left_s))
 
-        return ask_with_retries(try_once, max(0.0, end - time.monotonic()), self.bridge.sleep, self.backoff_s)
+        while True:
+            left_s = max(0.0, end - time.monotonic())
+            answer = ask_with_retries(try_once, left_s, self.bridge.sleep, self.backoff_s)
+            tries += answer.tries
+            refused = parameters.refused_in(answer.refusal)
+            if refused is None or not left_s:
+                break
+            parameters, why = parameters.without(refused), answer.detail
+        if answer.classification in ANSWERED and parameters != self.parameters:
+            self.parameters = parameters
+            kept = ", ".join(parameters.fields(0, 0.0)) or "neither max_tokens nor temperature"
+            self.notify(f"the LLM server refuses a parameter: it is sent {kept} from now on ({why[:SHOWN_CHARS]})")
+        return replace(answer, tries=tries)
 
     def _request(self, request: Coroutine[Any, Any, bytes], parse: Callable[[bytes], T], seconds: float) -> T | Answer:
         """The parsed response, or the failure as an answer, whatever the packages below raise."""
@@ -191,17 +227,26 @@ class LlmServer:
     def _select_model(self, listed: list[Model] | Answer) -> Model | Answer:
         """The model to ask, or the failure because of which there is none."""
         if isinstance(listed, Answer):
-            is_alive = listed.classification not in (Classification.UNREACHABLE, Classification.TIMEOUT)
+            is_alive = listed.classification is not Classification.UNREACHABLE
             known = self.model or (Model(self.wanted_model) if self.wanted_model else None)
-            if is_alive and known:  # some servers chat, but do not list models (transformers serve: 500)
+            # Some servers chat, but do not list models (transformers serve: 500), or not while they generate: a reply
+            # that came too late for the last call may still be written.
+            if is_alive and known:
                 return known
-            hint = "; with --model NAME the list of models is not needed" if is_alive else ""
+            is_reply = is_alive and listed.classification is not Classification.TIMEOUT
+            hint = "; with --model NAME the list of models is not needed" if is_reply else ""
             return replace(listed, detail=f"{listed.detail}{hint}")
+        listed = [replace(m, is_chat=m.is_chat and m.name not in self._not_chat) for m in listed]
         if selected := choose_model(listed, self.wanted_model, self._last_model):
+            note = "" if self.wanted_model else explain_skipped_models(listed, selected)
+            if note and note != self._skip_note:
+                self._skip_note = note
+                self.notify(note)
             return selected
+        if not listed and self.wanted_model:  # some servers load a model when it is asked and list it only then
+            return Model(self.wanted_model)
         self.model = None
-        names = ", ".join(m.name for m in listed)[:SHOWN_CHARS] or "none"
-        return Answer(Classification.MODEL_GONE, f"no model {self.wanted_model or ''}; the server has: {names}")
+        return Answer(Classification.MODEL_GONE, explain_missing_model(listed, self.wanted_model, self._not_chat))
 
     def _adopt(self, model: Model) -> None:
         """Ask ``model`` from now on; what was learned about another model is discarded."""
@@ -225,10 +270,10 @@ class LlmServer:
         support: Structured | None = None
         word = secrets.token_hex(4)
         for form in get_args(SchemaForm):
-            answer = self._chat(name, GREETING, _probe_schema(word), form, PROBE_TOKENS, end)
+            answer = self._chat(name, GREETING, probe_schema(word), form, PROBE_TOKENS, end)
             if answer.classification in ANSWERED:
                 self.form = form
-                support = _schema_support(answer, word)
+                support = schema_support(answer, word)
                 if support != "ignored":
                     break
             elif answer.classification not in SCHEMA_REFUSALS and support is None:
@@ -237,7 +282,7 @@ class LlmServer:
             plain = self._chat(name, GREETING, None, self.form, PROBE_TOKENS, end)
             if plain.classification not in ANSWERED:
                 return plain
-            again = self._chat(name, GREETING, _probe_schema(word), self.form, PROBE_TOKENS, end)
+            again = self._chat(name, GREETING, probe_schema(word), self.form, PROBE_TOKENS, end)
             # Not refused now: the server was only starting up before.
             support = "rejected" if again.classification in SCHEMA_REFUSALS else "unknown"
         self.structured, self._probed = support, name
@@ -254,18 +299,3 @@ class LlmServer:
             why = f"{answer.classification}: {answer.detail}"[:SHOWN_CHARS]
             self.notify(f"the LLM server is not asked for {cooldown_s:.0f} s ({why})")
         return answer
-
-
-def _probe_schema(word: str) -> dict[str, Any]:
-    properties = {"word": {"type": "string", "enum": [word]}}
-    return {"type": "object", "properties": properties, "required": ["word"], "additionalProperties": False}
-
-
-def _schema_support(answer: Answer, word: str) -> Structured:
-    """What the answer to a probe shows; ``unknown`` where the tokens ran out in the thinking."""
-    if answer.classification is not Classification.OK:
-        return "unknown"
-    try:
-        return "enforced" if json.loads(answer.text) == {"word": word} else "ignored"
-    except (ValueError, RecursionError):
-        return "ignored"

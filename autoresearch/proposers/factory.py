@@ -136,7 +136,7 @@ def discover_llm_server(llm: LlmServer, settings: Settings, context: ProposerCon
     if failed is None and llm.model is not None:
         support = {"enforced": "it enforces a schema", "unknown": "whether it enforces a schema is not known yet"}
         schema = support.get(llm.structured, "it does not enforce a schema, so the rails alone judge")
-        context.notify(f"LLM server {url}: {llm.model.name}, {llm.max_model_len} tokens of context, {schema}")
+        context.notify(f"LLM server {url}: {llm.model.name}, {llm.context_text}, {schema}")
         return True
     why = f"{failed.classification}: {failed.detail}" if failed else "no model"
     if failed and failed.classification is Classification.REQUEST_REJECTED and llm.key is None:

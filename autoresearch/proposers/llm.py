@@ -21,6 +21,7 @@ from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.answer_schema import answer_schema
 from autoresearch.proposers.prompting.classify_reply import classify_reply
 from autoresearch.proposers.prompting.conversation import Conversation
+from autoresearch.proposers.prompting.normalise import normalise
 from autoresearch.proposers.prompting.prompt import PromptInputs, PromptTooLong, build_prompt
 from autoresearch.proposers.space import Space
 from rails import Verdict
@@ -92,7 +93,8 @@ class LlmProposer:
             elif exchange.reply:
                 conversation.rounds, conversation.last_reply = conversation.rounds + 1, exchange.raw
                 first, *others = exchange.reply
-                return Reply(first, self.name, tuple(others), conversation.pop_calls())
+                changed = conversation.normalisations
+                return Reply(first, self.name, tuple(others), conversation.pop_calls(), changed)
             else:
                 conversation.rounds += 1
                 conversation.ask_again(exchange.classification)
@@ -114,7 +116,10 @@ class LlmProposer:
         answer = self._ask(conversation, trajectory)
         is_truncated = is_truncated_prose(answer.text, answer.finish_reason)
         found = () if is_truncated else extract_proposals(answer.text, self.proposals)
-        classification, detail = classify_reply(answer, found, lambda raw: self.judge(raw, trajectory))
+        rewritten = [] if answer.is_enforced else [normalise(proposal, self.space.menu) for proposal in found]
+        judged = tuple(text for text, _ in rewritten) or found
+        conversation.normalisations = tuple(change for _, change in rewritten) if judged != found else ()
+        classification, detail = classify_reply(answer, judged, lambda raw: self.judge(raw, trajectory))
         exchange = Exchange(
             ts=self.utc(),
             exchange=self.log.next_number,
@@ -128,6 +133,7 @@ class LlmProposer:
             raw=answer.text,
             thinking=answer.thinking,
             slices=found,
+            normalised=judged if judged != found else (),
             finish_reason=answer.finish_reason,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,

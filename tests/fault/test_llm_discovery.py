@@ -7,7 +7,7 @@ import json
 import pytest
 
 from autoresearch.core.llm_calls import Classification as End
-from tests.fake_llm import FakeLlm, answers, refusing, says, says_no, sends, silence
+from tests.fake_llm import FakeLlm, answers, endless, head, refusing, says, says_no, sends, silence
 from tests.llm_world import world_of
 
 GOOD = '{"knob": "lr", "new_value": 0.002, "reason": "twice"}'
@@ -125,6 +125,38 @@ def test_a_configured_model_needs_no_list(listed):
     with FakeLlm(says(GOOD), on_models=listed) as server, world_of(server.base_url, **wanted) as world:
         world.run()
         assert world.ends == [End.OK]
+
+
+def test_a_list_that_times_out_does_not_count_where_the_model_is_known():
+    """The server may still generate the reply to a call that timed out."""
+    script = (says(GOOD), silence(), says(OTHER))
+    with FakeLlm(*script) as server, world_of(server.base_url, iters=3, deadline_s=1.0) as world:
+        world.loop.iters = 1
+        world.run()
+        server.on_models, world.loop.iters = silence(), 3
+        world.run()
+        assert world.ends == [End.OK, End.TIMEOUT, End.OK]
+        assert world.sources == ["nim", "random", "nim"]
+        assert world.llm.breaker.failures == 0
+        assert world.messages == []
+
+
+@pytest.mark.parametrize("listed", [silence(), endless(b" ", 0.05, head(200, {"content-length": "9999"}))])
+def test_a_list_that_times_out_does_not_count_where_the_model_is_configured(listed):
+    limits = {"wanted_model": "fake-model", "deadline_s": 1.0}
+    with FakeLlm(says(GOOD), on_models=listed) as server, world_of(server.base_url, **limits) as world:
+        world.run()
+        assert (world.ends, world.llm.structured) == ([End.OK], "enforced")
+
+
+def test_a_server_that_is_gone_is_not_asked_although_the_model_is_known():
+    with FakeLlm(says(GOOD), says(OTHER)) as server, world_of(server.base_url, iters=2) as world:
+        world.loop.iters = 1
+        world.run()
+        server.close()
+        world.loop.iters = 2
+        world.run()
+        assert world.ends == [End.OK, End.UNREACHABLE]
 
 
 def test_a_configured_model_that_is_not_listed_is_gone():

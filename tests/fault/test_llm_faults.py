@@ -81,7 +81,6 @@ MALFORMED = {
     "a list": answers([1, 2]),
     "a word": answers("hello"),
     "null": answers(None),
-    "an error with status 200": answers({"error": {"message": "out of memory", "code": 500}}),
     "no choices": answers({"id": "1", "object": "chat.completion"}),
     "empty choices": answers({"choices": []}),
     "choices are null": answers({"choices": None}),

@@ -46,6 +46,11 @@ ACCEPTED = {
     "thought in Mistral's tags": says(f"[THINK]{OTHER}[/THINK]{GOOD}"),
     "thought in a field": says(GOOD, reasoning_content=f"perhaps {OTHER}"),
     "thought in the newer field": says(GOOD, reasoning=f"perhaps {OTHER}"),
+    "finished in the field of thought": says("", reasoning_content=GOOD),
+    "finished in the newer field, content null": says(None, reasoning=listed(GOOD)),
+    "finished in a fence in the field": says("", reasoning_content=f"```json\n{GOOD}\n```"),
+    "finished in the field behind a tag": says("", reasoning_content=f"Hm, {OTHER}?</think>\n{GOOD}"),
+    "finished in the field of another gateway": says(" ", thinking=f"\n{GOOD}\n"),
     "cut off behind the first": says(listed(GOOD)[:-2] + ", " + BROKEN, "length"),
     "content parts": says([{"type": "thinking", "thinking": [{"type": "text", "text": OTHER}]}, {"text": GOOD}]),
     "a tool call that holds it": says(f'<tool_call>{{"name": "propose", "arguments": {GOOD}}}</tool_call>'),
@@ -66,6 +71,9 @@ REFUSED = {
     "thought, unclosed": (says(f"<think>Hm, {OTHER}", "length"), End.THINK_TRUNCATED),
     "thought, unclosed but stopped": (says(f"<think>Hm, {OTHER}"), End.THINK_TRUNCATED),
     "only thought, in a field": (says("", reasoning_content=f"perhaps {OTHER}"), End.EMPTY),
+    "a list of words in the field": (says("", reasoning_content='["lr", "up"]'), End.SCHEMA_INVALID),
+    "half a proposal in the field": (says("", reasoning_content=BROKEN), End.EMPTY),
+    "a draft and more in the field": (says("", reasoning_content=f"{OTHER} or rather not"), End.EMPTY),
     "cut off in a field of thought": (says("", "length", reasoning_content=OTHER), End.THINK_TRUNCATED),
     "cut off in the newer field": (says(None, "length", reasoning=OTHER), End.THINK_TRUNCATED),
     "cut off in prose with a draft": (says(f"Let me see: {OTHER} might, but I", "length"), End.OUTPUT_TRUNCATED),
@@ -130,6 +138,27 @@ def test_the_model_is_sent_what_was_wrong_and_may_correct_it():
         assert [question["role"], echo["role"], reasons["role"]] == ["user", "assistant", "user"]
         assert echo["content"] == TOO_HIGH
         assert "R3" in reasons["content"]
+
+
+def test_what_was_finished_in_the_field_is_recorded_as_the_answer():
+    with (
+        FakeLlm(says("", reasoning_content=f"Hm, {OTHER}?</think>\n{GOOD}")) as server,
+        world_of(server.base_url) as world,
+    ):
+        world.run()
+        exchange = world.log.exchanges[0]
+        assert (exchange.raw, exchange.slices) == (GOOD, (GOOD,))
+        assert OTHER in exchange.thinking
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_a_schema_that_is_enforced_in_the_field_of_thought_is_recognised(field):
+    def probe(wire):
+        says("", **{field: json.dumps({"word": wire.request.probe_word})})(wire)
+
+    with FakeLlm(says("", **{field: GOOD}), on_probe=probe) as server, world_of(server.base_url) as world:
+        world.run()
+        assert (world.ends, world.llm.structured) == ([End.OK], "enforced")
 
 
 def test_thinking_is_kept_apart_from_the_answer():

@@ -16,6 +16,7 @@ from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
+from autoresearch.daemon.doctor.llm_advice import advice_for
 from autoresearch.errors import AutoresearchError, MissingPackage
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.machine import utc
@@ -33,21 +34,6 @@ PROPOSALS = 3
 LLM_MAX_S = 20.0  # after which no further proposal is requested
 CALL_DEADLINE_S = 30.0  # a run may allow more, but here a user waits
 CUT_OFF_FRAC = 0.4  # of the estimated tokens: a server that counts fewer has not read the whole prompt
-ADVICE = {
-    Classification.UNREACHABLE: "start the server, or give its address with --base-url",
-    Classification.TIMEOUT: "the model may still be loading; a slow one needs a longer llm.deadline_s, or "
-    "shorter replies: llm.max_tokens, llm.system=/no_think",
-    Classification.MODEL_GONE: "name a model that the server lists: --model NAME",
-    Classification.REQUEST_REJECTED: "check the address (it ends in /v1) and the key (AUTORESEARCH_LLM_KEY)",
-    Classification.MALFORMED_RESPONSE: "check the address (it ends in /v1); the server must be OpenAI-compatible",
-    Classification.CONTEXT_LENGTH_EXCEEDED: "start the server with a longer context, or set llm.max_model_len to "
-    "what it has",
-    Classification.THINK_TRUNCATED: "--set llm.system=/no_think, or raise llm.max_tokens",
-    Classification.OUTPUT_TRUNCATED: "raise llm.max_tokens",
-    Classification.SERVER_ERROR: "read the server's log",
-    Classification.RATE_LIMITED: "the server limits requests: try later, or use one that is not shared",
-}
-DEFAULT_ADVICE = "this model may be too small for the task: use another one, or --proposer tpe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +56,7 @@ def llm(
     """Check reachability, model, context, structured output, thinking, speed, and how many replies pass the rails."""
     if settings.proposer not in LLM_PROPOSERS:
         return ok("LLM server", f"not needed: proposer {settings.proposer}")
-    messages: list[str] = []
+    messages: list[str] = []  # for example which listed model was skipped
     try:
         server = build_llm_server(settings, lambda: False, messages.append)
     except AutoresearchError as e:
@@ -80,7 +66,7 @@ def llm(
     with closing(server):
         if failed := server.discover():
             found = f"{settings.llm.base_url}: {failed.classification} ({failed.detail})"
-            hint = f"{ADVICE.get(failed.classification, DEFAULT_ADVICE)}; the run uses TPE meanwhile"
+            hint = f"{advice_for(failed.classification, failed.detail)}; the run uses TPE meanwhile"
             return warn("LLM server", found, hint, base_url=settings.llm.base_url)
         log = MemoryLog()
         server.deadline_s = min(settings.llm.deadline_s, CALL_DEADLINE_S)
@@ -89,7 +75,7 @@ def llm(
             _request_proposal(settings, server, space, judge, trajectory, log)
             if time.monotonic() - began > max_s:
                 break
-        return _summarise(settings, server, log.exchanges)
+        return _summarise(settings, server, log.exchanges, messages)
 
 
 def _request_proposal(
@@ -116,7 +102,7 @@ def _request_proposal(
         proposer.propose(trajectory, [])
 
 
-def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchange]) -> Check:
+def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchange], messages: Sequence[str]) -> Check:
     if not exchanges:
         return warn("LLM server", "nothing is left to propose", "--fresh starts over; or widen the menu")
     ends = Counter(e.classification for e in exchanges)
@@ -136,18 +122,26 @@ def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchan
         "classifications": {str(name): n for name, n in ends.items()},
         "details": [e.detail for e in exchanges if e.detail],
     }
+    deadline_tokens = int(speed * settings.llm.deadline_s) if speed else None
+    facts["deadline_tokens"] = deadline_tokens
+    facts["context_reported"] = "assumed" not in server.context_text
+    holds = (
+        f", so llm.deadline_s = {settings.llm.deadline_s:g} holds {deadline_tokens} tokens of a reply that may have "
+        f"{server.completion_tokens}"
+    )
     counts = ", ".join(f"{name} {n}" for name, n in ends.items())
     text = (
-        f"{settings.llm.base_url}: {facts['model']}, {server.max_model_len} tokens of context, "
+        f"{settings.llm.base_url}: {facts['model']}, {server.context_text}, "
         f"schema {server.structured}, thinking: {server.think_style}; {len(exchanges)} replies in "
-        f"{median(latencies):.1f} s each{f', {speed:.0f} tokens/s' if speed else ''}: {counts}"
+        f"{median(latencies):.1f} s each{f', {speed:.0f} tokens/s{holds}' if speed else ''}: {counts}"
     )
+    text = "; ".join([text, *messages])
     if _is_cut_off(exchanges[-1]):
         hint = "the server reads only part of the prompt: raise its context (Ollama: num_ctx), or set llm.max_model_len"
         return warn("LLM server", text, hint, **facts)
     if not ends[Classification.OK]:
         why = "; ".join(dict.fromkeys(e.detail for e in exchanges if e.detail))[:300]
-        hint = ADVICE.get(ends.most_common(1)[0][0], DEFAULT_ADVICE)
+        hint = advice_for(ends.most_common(1)[0][0], why)
         return warn("LLM server", f"{text} ({why})", f"{hint}; TPE proposes in place of every such reply", **facts)
     return ok("LLM server", text, **facts)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autoresearch.core.llm_calls import Classification, LlmCall, Message
+from autoresearch.core.ports import Normalisation
 from autoresearch.core.records import Attempt
 
 MAX_ECHO_CHARS = 2000  # of the model's own reply, when it is sent back
@@ -35,6 +36,7 @@ class Conversation:
     calls: list[LlmCall] = field(default_factory=list)  # since the last reply
     refusals_seen: int = 0  # refused attempts that have been added
     last_reply: str = ""
+    normalisations: tuple[Normalisation | None, ...] = ()  # of the last reply's proposals; empty: none was rewritten
 
     def add_refusals(self, refused: Sequence[Attempt]) -> None:
         """Add the model's last reply and the rails' reasons for refusing it to the messages."""

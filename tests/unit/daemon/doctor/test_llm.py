@@ -69,6 +69,31 @@ class TestAServerThatAnswers:
         assert "3 replies" in check.found
         assert "ok 3" in check.found
 
+    def test_a_context_that_the_server_reports_is_a_fact(self, poll: Look, server: FakeLlm) -> None:
+        check = poll()
+        assert "8192 tokens of context" in check.found
+        assert check.facts["context_reported"] is True
+
+    def test_an_assumed_context_is_called_that(self, poll: Look, server: FakeLlm) -> None:
+        server.max_model_len = None
+        check = poll()
+        assert "not reported, 8192 assumed" in check.found
+        assert check.facts["context_reported"] is False
+
+    def test_a_context_that_the_user_sets_is_not_assumed(self, poll: Look, server: FakeLlm) -> None:
+        server.max_model_len = None
+        assert "16384 tokens of context" in poll({"llm.max_model_len": 16384}).found
+
+    def test_what_a_deadline_holds_at_the_measured_speed(self, poll: Look, server: FakeLlm) -> None:
+        check = poll({"llm.deadline_s": 10})
+        holds = check.facts["deadline_tokens"]
+        assert holds == int(10 * check.facts["tokens_per_s"])
+        assert f"llm.deadline_s = 10 holds {holds} tokens of a reply that may have 1024" in check.found
+
+    def test_a_model_that_was_skipped_is_named(self, poll: Look, server: FakeLlm) -> None:
+        server.models = ["nomic-embed-text", "fake-model"]
+        assert "nomic-embed-text: not a chat model; fake-model is asked" in poll().found
+
     def test_it_is_asked_as_a_run_would_ask_it(self, poll: Look, server: FakeLlm) -> None:
         poll({"llm.proposals": 2, "llm.system": "/no_think", "iters": 12})
         for chat in server.chats:
@@ -123,6 +148,18 @@ class TestAServerThatIsOfNoUse:
         server.script[:] = [says("I would try a higher learning rate. \x1b[2J")]
         check = poll()
         assert (check.state, check.facts["classifications"]) == ("warn", {"schema_invalid": 3})
+
+    def test_the_advice_quotes_the_cause(self, poll: Look, server: FakeLlm) -> None:
+        server.script[:] = [answers({"error": "CUDA out of memory"})]
+        check = poll({"llm.deadline_s": 1}, within_s=15.0)
+        assert check.state == "warn"
+        assert '"CUDA out of memory": the server ran out of memory' in check.hint
+
+    def test_a_server_without_a_model(self, poll: Look, server: FakeLlm) -> None:
+        server.models = []
+        check = poll()
+        assert "the server lists no model" in check.found
+        assert "load a model on the server" in check.hint
 
     def test_no_server(self, poll: Look) -> None:
         with refusing() as url:
