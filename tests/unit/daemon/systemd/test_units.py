@@ -106,6 +106,20 @@ def test_a_crash_is_restarted_and_what_the_user_must_fix_is_not(unit):
     assert set(map(int, prevented[1].split())) == {2} | {k.exit_code for k in kinds if k not in may_pass}
 
 
+def test_unit_user_and_documented_doctor_have_one_home():
+    home = "/var/cache/autoresearch"
+    assert f"\nEnvironment=HOME={home.replace('/var/cache', '%C')} " in TEMPLATE
+    assert re.search(
+        rf'^u autoresearch - "autoresearch" {home}$', (SYSTEMD / "sysusers.conf").read_text(), re.MULTILINE
+    )
+    made = re.search(rf"^d {home} +(\d+) +(\w+) ", (SYSTEMD / "tmpfiles.conf").read_text(), re.MULTILINE)
+    assert made is not None
+    assert made.groups() == ("0750", "autoresearch")  # before the first start, for the doctor
+    doctor = re.search(r"sudo -u autoresearch env HOME=(\S+) \S+ doctor", (ROOT / "docs/operations.md").read_text())
+    assert doctor is not None
+    assert doctor[1] == home
+
+
 def test_the_units_allow_the_silence_that_the_daemon_counts_on():
     assert SILENCE_S > START_DEADLINE_S
     for unit in (TEMPLATE, (SYSTEMD / "user/autoresearch@.service").read_text()):
