@@ -9,6 +9,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,8 @@ from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.daemon.final_report import report_names
 from autoresearch.errors import AutoresearchError
-from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.hints import command
+from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
 
 if TYPE_CHECKING:
     from autoresearch.core.ports import Observer
@@ -37,12 +40,16 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """``autoresearch run``. Under a service manager it reports its state to it."""
     from autoresearch.daemon.systemd.notify import Notifier
+    from autoresearch.daemon.systemd.unit import add_retry, failure_status
+    from autoresearch.machine import own_cgroup_path
 
     manager = Notifier.take(os.environ)
     try:
         return _run(args, manager)
-    except AutoresearchError as e:
-        manager.tell(STATUS=str(e))  # `systemctl status` shows it, also afterwards
+    except Exception as e:
+        if isinstance(e, AutoresearchError) and manager.address:
+            add_retry(e, own_cgroup_path())
+        manager.tell(STATUS=failure_status(e, datetime.now()))  # `systemctl status` shows it until the next start
         raise
 
 
@@ -55,12 +62,24 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.daemon.systemd.unit import start_command, startup_warnings
     from autoresearch.daemon.systemd.watchdog import WatchdogObserver, max_silence_s
     from autoresearch.machine import own_cgroup_path
+    from autoresearch.storage.pause_flag import requested_pause
     from autoresearch.storage.progress_file import ProgressFile
 
     settings = resolve_args(args).settings
     replies = read_recording(settings.replay_from) if settings.replay_from else ()
-    terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
-    watchdog = WatchdogObserver(manager, settings.iters, max_silence_s(settings))
+    terminal = Terminal(
+        settings.iters,
+        sys.stderr if args.json else sys.stdout,
+        after_pause=_after_pause(settings),
+        drain_max_s=settings.drain_max_s,
+    )
+    watchdog = WatchdogObserver(
+        manager,
+        settings.iters,
+        max_silence_s(settings),
+        requested_pause=partial(requested_pause, settings.run_dir / PAUSE_FLAG, settings.pause_mode == "now"),
+        drain_max_s=settings.drain_max_s,
+    )
     for warning in startup_warnings() if manager.address else ():
         terminal.notify(warning)
     with ExitStack() as ends:
@@ -81,6 +100,12 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     except OSError:  # the terminal was closed, which has ended the run in good order
         discard_stdout()
     return 0
+
+
+def _after_pause(settings: Any) -> str:
+    """What ends a pause of this run."""
+    resume = f"`{command('resume', settings.run_dir)}` or removing the file"
+    return f"{resume} and another start continue the run" if settings.on_pause == "exit" else f"{resume} continues it"
 
 
 def _print_summary(run_dir: Path, as_json: bool) -> None:

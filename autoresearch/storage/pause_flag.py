@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from autoresearch.errors import AutoresearchError
 from autoresearch.storage.files import atomic_write
@@ -22,6 +23,13 @@ def requests_immediate_pause(flag: Path) -> bool:
         finally:
             os.close(fd)
     return False
+
+
+def requested_pause(flag: Path, always_now: bool = False) -> Literal["", "after_trial", "now"]:
+    """The pause that the flag requests, if it is there; with ``always_now`` each one is immediate."""
+    if not os.path.lexists(flag):
+        return ""
+    return "now" if always_now or requests_immediate_pause(flag) else "after_trial"
 
 
 def pause(run_dir: Path, now: bool = False) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from autoresearch import errors
 from autoresearch.config.resolve import resolve
 from autoresearch.daemon.systemd.install import carry_out, install_steps, system_place, user_place
+from autoresearch.daemon.systemd.unit import NOT_RESTARTED
 from autoresearch.daemon.systemd.watchdog import SILENCE_S
 from autoresearch.trials.server import START_DEADLINE_S
 
@@ -104,6 +105,8 @@ def test_a_crash_is_restarted_and_what_the_user_must_fix_is_not(unit):
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.AutoresearchError)]
     may_pass = {errors.AutoresearchError, errors.JournalError, errors.TrialServerError}  # a full disk, a slow driver
     assert set(map(int, prevented[1].split())) == {2} | {k.exit_code for k in kinds if k not in may_pass}
+    assert set(map(int, prevented[1].split())) == NOT_RESTARTED
+    assert "\nSyslogIdentifier=autoresearch\n" in text
 
 
 def test_unit_user_and_documented_doctor_have_one_home():
