@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.hints import hint_after
 from autoresearch.storage.files import fsync_dir, open_regular
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
@@ -100,7 +101,7 @@ def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
 
 
 def _not_written(path: Path, e: OSError) -> JournalError:
-    return JournalError(f"cannot write {path}: {e.strerror}", hint="see its permissions and disk space")
+    return JournalError(f"cannot write {path}: {e.strerror}", hint=hint_after(e, path, "write"))
 
 
 class Journal:
