@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from autoresearch.core.ports import Observer
     from autoresearch.daemon.systemd.notify import Notifier
 
+PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from")
+
 
 def add(commands: Any) -> None:
     """The command ``run``."""
@@ -127,12 +129,33 @@ def _continue_command(argv: Sequence[str], settings: Any, complete: bool, unit: 
     if unit:
         return f"to go further: raise iters, then {unit}" if complete else f"to continue: {unit}"
     words, skip = [], False
-    for word in argv:
+    for word in _absolute_paths(argv):
         if skip or word in ("--fresh", "--iters") or word.startswith("--iters="):
             skip = word == "--iters"
             continue
         words.append(word)
+    if not any(word.partition("=")[0] == "--dir" for word in words):
+        words += ["--dir", str(settings.run_dir.absolute())]
     words += ["--iters", str(2 * settings.iters)] if complete else []
     as_module = sys.argv[0].endswith("__main__.py")
-    program = "autoresearch" if shutil.which("autoresearch") or as_module else sys.argv[0]
+    program = "autoresearch" if shutil.which("autoresearch") or as_module else str(Path(sys.argv[0]).absolute())
     return f"to {'go further' if complete else 'continue'}: {shlex.join([program, *words])}"
+
+
+def _absolute_paths(argv: Sequence[str]) -> list[str]:
+    """``argv`` with absolute paths, so that the command works from any directory."""
+    words: list[str] = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if words and words[-1] in PATH_FLAGS:
+            words.append(_absolute(word))
+        elif equals and flag in PATH_FLAGS:
+            words.append(f"{flag}={_absolute(value)}")
+        else:
+            words.append(word)
+    return words
+
+
+def _absolute(path: str) -> str:
+    """An absolute path; what does not exist, for example the corpus "stdlib", stays as it is."""
+    return str(Path(path).absolute()) if Path(path).exists() else path
