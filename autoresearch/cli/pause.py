@@ -27,7 +27,7 @@ def pause(args: argparse.Namespace) -> int:
     """``autoresearch pause``."""
     from autoresearch.storage.pause_flag import pause as put_flag
 
-    run_dir = _run_dir(args)
+    run_dir = _run_dir(args, "pause")
     when = "inside its running trial" if args.now else "after its running trial"
     print(f"{run_dir} {f'pauses {when}' if put_flag(run_dir, args.now) else 'is paused or pausing already'}")
     return 0
@@ -37,14 +37,14 @@ def resume(args: argparse.Namespace) -> int:
     """``autoresearch resume``."""
     from autoresearch.storage.pause_flag import resume as take_flag
 
-    run_dir = _run_dir(args)
+    run_dir = _run_dir(args, "resume")
     print(f"{run_dir} {'continues' if take_flag(run_dir) else 'was not paused'}")
     return 0
 
 
-def _run_dir(args: argparse.Namespace) -> Path:
+def _run_dir(args: argparse.Namespace, name: str) -> Path:
     path = run_path(args)
     run_dir = path.parent if path.is_file() else path
     if not run_dir.is_dir():
-        raise AutoresearchError(f"{path} is not a run directory", hint="name one: autoresearch pause RUN")
+        raise AutoresearchError(f"{path} is not a run directory", hint=f"name one: autoresearch {name} RUN")
     return run_dir

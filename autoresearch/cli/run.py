@@ -9,6 +9,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,14 @@ from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.daemon.final_report import report_names
 from autoresearch.errors import AutoresearchError
-from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.hints import command
+from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
 
 if TYPE_CHECKING:
     from autoresearch.core.ports import Observer
     from autoresearch.daemon.systemd.notify import Notifier
+
+PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from")
 
 
 def add(commands: Any) -> None:
@@ -37,12 +42,16 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """``autoresearch run``. Under a service manager it reports its state to it."""
     from autoresearch.daemon.systemd.notify import Notifier
+    from autoresearch.daemon.systemd.unit import add_retry, failure_status
+    from autoresearch.machine import own_cgroup_path
 
     manager = Notifier.take(os.environ)
     try:
         return _run(args, manager)
-    except AutoresearchError as e:
-        manager.tell(STATUS=str(e))  # `systemctl status` shows it, also afterwards
+    except Exception as e:
+        if isinstance(e, AutoresearchError) and manager.address:
+            add_retry(e, own_cgroup_path())
+        manager.tell(STATUS=failure_status(e, datetime.now()))  # `systemctl status` shows it until the next start
         raise
 
 
@@ -55,13 +64,25 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.daemon.systemd.unit import start_command, startup_warnings
     from autoresearch.daemon.systemd.watchdog import WatchdogObserver, max_silence_s
     from autoresearch.machine import own_cgroup_path
+    from autoresearch.storage.pause_flag import requested_pause
     from autoresearch.storage.progress_file import ProgressFile
 
     settings = resolve_args(args).settings
     config = Path(args.config) if args.config else None
     replies = read_recording(settings.replay_from) if settings.replay_from else ()
-    terminal = Terminal(settings.iters, sys.stderr if args.json else sys.stdout)
-    watchdog = WatchdogObserver(manager, settings.iters, max_silence_s(settings))
+    terminal = Terminal(
+        settings.iters,
+        sys.stderr if args.json else sys.stdout,
+        after_pause=_after_pause(settings),
+        drain_max_s=settings.drain_max_s,
+    )
+    watchdog = WatchdogObserver(
+        manager,
+        settings.iters,
+        max_silence_s(settings),
+        requested_pause=partial(requested_pause, settings.run_dir / PAUSE_FLAG, settings.pause_mode == "now"),
+        drain_max_s=settings.drain_max_s,
+    )
     for warning in startup_warnings() if manager.address else ():
         terminal.notify(warning)
     with ExitStack() as ends:
@@ -84,6 +105,12 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     return 0
 
 
+def _after_pause(settings: Any) -> str:
+    """What ends a pause of this run."""
+    resume = f"`{command('resume', settings.run_dir)}` or removing the file"
+    return f"{resume} and another start continue the run" if settings.on_pause == "exit" else f"{resume} continues it"
+
+
 def _print_summary(run_dir: Path, as_json: bool) -> None:
     from autoresearch.report import load, render_status, summarise, summary_json
 
@@ -103,12 +130,33 @@ def _continue_command(argv: Sequence[str], settings: Any, complete: bool, unit: 
     if unit:
         return f"to go further: raise iters, then {unit}" if complete else f"to continue: {unit}"
     words, skip = [], False
-    for word in argv:
+    for word in _absolute_paths(argv):
         if skip or word in ("--fresh", "--iters") or word.startswith("--iters="):
             skip = word == "--iters"
             continue
         words.append(word)
+    if not any(word.partition("=")[0] == "--dir" for word in words):
+        words += ["--dir", str(settings.run_dir.absolute())]
     words += ["--iters", str(2 * settings.iters)] if complete else []
     as_module = sys.argv[0].endswith("__main__.py")
-    program = "autoresearch" if shutil.which("autoresearch") or as_module else sys.argv[0]
+    program = "autoresearch" if shutil.which("autoresearch") or as_module else str(Path(sys.argv[0]).absolute())
     return f"to {'go further' if complete else 'continue'}: {shlex.join([program, *words])}"
+
+
+def _absolute_paths(argv: Sequence[str]) -> list[str]:
+    """``argv`` with absolute paths, so that the command works from any directory."""
+    words: list[str] = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if words and words[-1] in PATH_FLAGS:
+            words.append(_absolute(word))
+        elif equals and flag in PATH_FLAGS:
+            words.append(f"{flag}={_absolute(value)}")
+        else:
+            words.append(word)
+    return words
+
+
+def _absolute(path: str) -> str:
+    """An absolute path; what does not exist, for example the corpus "stdlib", stays as it is."""
+    return str(Path(path).absolute()) if Path(path).exists() else path

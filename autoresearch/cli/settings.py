@@ -12,46 +12,62 @@ if TYPE_CHECKING:
     from autoresearch.config.resolve import Resolved
 
 
-# Flag, setting, type, help. Every other setting is reached with --set.
+# Flag, setting, type, help with choices and default. Every other setting is reached with --set.
 RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
-    ("--profile", "profile", str, "set of defaults: tiny (CPU, no download), gb10-354m, h100-354m"),
-    ("--dir", "dir", str, "the run's directory (default runs/PROFILE)"),
-    ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib'"),
-    ("--iters", "iters", int, "iterations of the whole run; raising it later continues"),
-    ("--proposer", "proposer", str, "auto, hybrid, nim (any LLM server), tpe, random or replay"),
-    ("--base-url", "llm.base_url", str, "the LLM server (default http://localhost:8000/v1)"),
+    ("--profile", "profile", str, "set of defaults: tiny (CPU, no download), gb10-354m or h100-354m (default: tiny)"),
+    ("--dir", "dir", str, "the run's directory (default: runs/PROFILE)"),
+    ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib' (default: the profile's)"),
+    ("--iters", "iters", int, "iterations of the whole run; raising it later continues (default: the profile's)"),
+    (
+        "--proposer",
+        "proposer",
+        str,
+        "auto, hybrid, nim (any LLM server), tpe, random or replay (default: the profile's)",
+    ),
+    ("--base-url", "llm.base_url", str, "the LLM server (default: http://localhost:8000/v1)"),
     ("--model", "llm.model", str, "its model (default: the only or first one)"),
-    ("--replay-from", "replay_from", str, "trajectory or exchanges.jsonl that the replay proposer repeats"),
-    ("--trainer", "trainer", str, "torch or megatron"),
-    ("--device", "device", str, "auto, cpu or cuda"),
-    ("--seed", "seed", int, "seed of initialisation, data order and proposer"),
-    ("--on-pause", "on_pause", str, "what pause.flag does: wait or exit"),
-    ("--until", "until", str, "end in good order at this local time, HH:MM"),
-    ("--window", "window", str, "end in good order outside these local hours, HH:MM-HH:MM"),
-    ("--max-kwh", "energy.max_kwh", float, "end in good order after this much energy"),
-    ("--max-hours", "max_hours", float, "end in good order after this many hours, counted from each start"),
+    (
+        "--replay-from",
+        "replay_from",
+        str,
+        "trajectory or exchanges.jsonl that the replay proposer repeats (default: none)",
+    ),
+    ("--trainer", "trainer", str, "torch or megatron (default: the profile's)"),
+    ("--device", "device", str, "auto, cpu or cuda (default: the profile's)"),
+    ("--seed", "seed", int, "seed of initialisation, data order and proposer (default: 0)"),
+    ("--on-pause", "on_pause", str, "what the daemon does while pause.flag is there: wait or exit (default: wait)"),
+    ("--until", "until", str, "end in good order at this local time, HH:MM (default: no limit)"),
+    ("--window", "window", str, "end in good order outside these local hours, HH:MM-HH:MM (default: no limit)"),
+    ("--max-kwh", "energy.max_kwh", float, "end in good order after this much energy (default: no limit)"),
+    (
+        "--max-hours",
+        "max_hours",
+        float,
+        "end in good order after this many hours, counted from each start (default: no limit)",
+    ),
     (
         "--on-event",
         "on_event",
         str,
-        "command that receives best, paused, failed, finished, died (docs/hooks.md)",
+        "command that receives best, paused, failed, finished, died (docs/hooks.md; default: none)",
     ),
 )
 
 
 def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
-    """Add the flags of the settings, or of those in ``only``."""
-    parser.add_argument("--config", metavar="FILE", help="your own TOML file of settings")
+    """Add the flags of the settings, or of those in ``only``, as one group."""
+    group = parser.add_argument_group("settings", "flags of settings, above the environment, --config and the profile")
+    group.add_argument("--config", metavar="FILE", help="your own TOML file of settings (default: none)")
     for flag, name, kind, text in RUN_FLAGS:
         if only and name not in only:
             continue
-        parser.add_argument(flag, dest=f"flag_{name}", type=kind, metavar=name.split(".")[-1].upper(), help=text)
-    parser.add_argument(
+        group.add_argument(flag, dest=f"flag_{name}", type=kind, metavar=name.split(".")[-1].upper(), help=text)
+    group.add_argument(
         "--set",
         dest="assignments",
         action="append",
         metavar="NAME=VALUE",
-        help="any other setting, for example baseline.lr=1e-3",
+        help="any other setting, for example baseline.lr=1e-3; `autoresearch config` lists them with their values",
     )
 
 

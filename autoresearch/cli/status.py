@@ -11,6 +11,7 @@ from autoresearch.cli.output import render_options, without_gc, write_file
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
 from autoresearch.errors import ConfigError, missing_extra
+from autoresearch.hints import command as run_command
 
 PAGE = "report.html"
 
@@ -95,4 +96,4 @@ def _flag_line(path: Path) -> str:
     from autoresearch.storage.run_dir import PAUSE_FLAG
 
     exists = path.is_dir() and os.path.lexists(path / PAUSE_FLAG)
-    return f"\n{PAUSE_FLAG} exists: `autoresearch resume` removes it\n" if exists else ""
+    return f"\n{PAUSE_FLAG} exists: `{run_command('resume', path)}` removes it\n" if exists else ""

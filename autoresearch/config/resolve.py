@@ -193,7 +193,16 @@ def _first_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigEr
     )
     problem = first["msg"].removeprefix("Value error, ")
     shown = _without_password(repr(first["input"])) if name == "llm.base_url" else repr(first["input"])
-    return ConfigError(f"{name} = {shown} ({origins.get(name, 'default')}): {problem}")
+    origin = origins.get(name, "default")
+    return ConfigError(f"{name} = {shown} ({origin}): {problem}", hint=_where_to_change(name, origin))
+
+
+def _where_to_change(name: str, origin: str) -> str:
+    """Which setting to change, in the layer that gave its value."""
+    kind, _, place = origin.partition(" ")
+    if kind == "file":
+        return f"change {name} in {place}"
+    return f"change the variable {place}" if kind == "environment" else f"--set {name}=VALUE with another value"
 
 
 def _without_password(shown: str) -> str:

@@ -178,7 +178,7 @@ class Loop:
         began = self.active_s() - earlier_trials_s(self.trajectory)
         trials = self.measure(self.baseline_cfg, 0)
         if failure := first_failure(trials):
-            hint = "change the baseline or the limits; `autoresearch config` shows both"
+            hint = "change the baseline or the limits; `autoresearch config` with the same flags shows both"
             raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
         self.record(
             Baseline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, YardstickMismatch
 from autoresearch.trials.spec import Budget
 from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
+
+# How a menu's error names its entry: knobs.NAME: or knobs.NAME.FIELD: (rails/menu.py).
+ENTRY = re.compile(r"knobs\.(\w+)(?:\.(\w+))?: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ def build_policy(settings: Settings) -> Policy:
     names = list(default_menu().knobs)
     if differing := sorted(set(settings.baseline) ^ set(names)):
         raise ConfigError(
-            f"baseline.{differing[0]} is missing or unknown", hint=f"one value for each of {', '.join(names)}"
+            f"baseline.{differing[0]} is missing or unknown",
+            hint=f"--set baseline.NAME=VALUE for each of {', '.join(names)}",
         )
     baseline = {n: _plain(n, settings.baseline[n]) for n in names}
     try:
@@ -49,14 +54,34 @@ def build_policy(settings: Settings) -> Policy:
             raise MenuError(f"knobs.{foreign[0]}: the trainer has no such knob; it has {', '.join(names)}")
         menu = menu.override(settings.menu, defaults=baseline)
     except MenuError as e:
-        hint = "baseline.NAME and menu.knobs.NAME must agree; perturbation_menu.json shows the format"
-        raise ConfigError(f"menu: {e}", hint=hint) from e
+        raise _menu_error(str(e)) from e
     budget = Budget(kind=settings.budget.kind, size=settings.budget.size)
     rule = DecisionRule(accept_delta_frac=settings.decision.accept_delta_frac, seed=settings.seed)
     policy = Policy(menu, baseline, rule, budget)
     if why := menu.check_config(baseline, policy.steps):
-        raise ConfigError(f"baseline: {why}", hint="change baseline.NAME, or menu.knobs.NAME")
+        raise ConfigError(f"baseline: {why}", hint=_name_settings(why, menu))
     return policy
+
+
+def _menu_error(problem: str) -> ConfigError:
+    """The error for a menu that cannot be used; its hint names the knob's settings. The default is the baseline's."""
+    if (match := ENTRY.match(problem)) is None:
+        return ConfigError(
+            f"menu: {problem}", hint="menu.knobs and menu.constraints; perturbation_menu.json shows the format"
+        )
+    knob, field = match[1], match[2]
+    if field == "default":
+        hint = f"change baseline.{knob}, or what menu.knobs.{knob} allows"
+        return ConfigError(f"menu: {problem}", hint=hint)
+    place = f"menu.knobs.{knob}.{field}" if field else f"menu.knobs.{knob}"
+    return ConfigError(f"menu: {problem}", hint=f"change {place}, in the settings or in the menu file")
+
+
+def _name_settings(why: str, menu: Menu) -> str:
+    """The settings of the knobs that ``why`` names."""
+    named = [name for name in menu.knobs if re.search(rf"\b{name}\b", why)]
+    settings = " or ".join(f"baseline.{name}" for name in named) or "baseline.NAME"
+    return f"change {settings}, for example --set baseline.{named[0] if named else 'NAME'}=VALUE"
 
 
 def _plain(name: str, value: int | float | str) -> int | float | str:

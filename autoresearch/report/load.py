@@ -8,6 +8,7 @@ from pathlib import Path
 from autoresearch.core.records import Event, IterationRecord, Meta, decode
 from autoresearch.core.trajectory import replies_of
 from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.hints import hint_after
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
 from autoresearch.storage import journal
@@ -76,7 +77,7 @@ def _file_of(path: Path) -> Path:
             return file
         exists = file.exists()
     except OSError as e:
-        raise JournalError(f"cannot read {path}: {e.strerror}", hint="check its permissions") from e
+        raise JournalError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, path, "read")) from e
     if exists:
         raise JournalError(f"{file} is not a regular file", hint=HINT_PATH)
     if is_dir:
@@ -89,7 +90,7 @@ def _read(file: Path, limit: int) -> bytes:
         with file.open("rb") as stream:
             return stream.read(limit)
     except OSError as e:
-        raise JournalError(f"cannot read {file}: {e.strerror}", hint="check its permissions") from e
+        raise JournalError(f"cannot read {file}: {e.strerror}", hint=hint_after(e, file, "read")) from e
 
 
 def _records(file: Path) -> list[Event]:

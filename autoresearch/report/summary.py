@@ -136,10 +136,17 @@ def time_by_activity(summary: Summary) -> dict[str, float | None]:
     return {
         "training": summary.train_s,
         "validation": summary.eval_s,
-        "failed trials": summary.failed_s,
+        _lost_trials(summary): summary.failed_s,
         "proposer": summary.propose_s,
         "overhead": summary.overhead_s,
     }
+
+
+def _lost_trials(summary: Summary) -> str:
+    """The label of ``failed_s``: a trial that was discarded and run again did not fail."""
+    if not summary.voided:
+        return "failed trials"
+    return "failed or discarded trials" if summary.failed_by_cause else "discarded trials"
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from autoresearch.core.llm_calls import Exchange, decode_exchange
 from autoresearch.core.records import encode
 from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.hints import hint_after
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines
 from autoresearch.storage.files import atomic_write, fsync_dir
@@ -136,7 +137,7 @@ def read_exchanges(path: Path) -> list[Exchange]:
     try:
         run_dir = _directory_of(path)
     except OSError as e:
-        raise JournalError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+        raise JournalError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, path, "read")) from e
     live = _read_bytes(run_dir / EXCHANGES)  # before the segments: a daemon may compress it meanwhile
     exchanges: list[Exchange] = []
     newest = b""
@@ -184,7 +185,7 @@ def _read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as e:
-        raise JournalError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+        raise JournalError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, path, "read")) from e
 
 
 def _decompress(segment: Path) -> bytes:
@@ -236,4 +237,4 @@ def _remove(path: Path) -> None:
         path.unlink()
         fsync_dir(path.parent)
     except OSError as e:
-        raise JournalError(f"cannot remove {path}: {e.strerror}", hint="see its permissions and disk space") from e
+        raise JournalError(f"cannot remove {path}: {e.strerror}", hint=hint_after(e, path, "remove")) from e

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.hints import hint_after
 from autoresearch.storage.held_file import HeldFile
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
@@ -102,7 +103,7 @@ def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
 
 
 def _not_written(path: Path, e: OSError) -> JournalError:
-    return JournalError(f"cannot write {path}: {e.strerror}", hint="see its permissions and disk space")
+    return JournalError(f"cannot write {path}: {e.strerror}", hint=hint_after(e, path, "write"))
 
 
 class Journal:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import JournalError, LockHeld
+from autoresearch.hints import command
 from autoresearch.storage.files import open_regular
 
 # A write lock over a whole file, as the 64-bit ``struct flock`` of fcntl(2).
@@ -48,7 +49,8 @@ class DirectoryLock:
                 os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
             except BlockingIOError as e:
                 text = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
-                hint = "stop that process first, or use another --dir; `autoresearch status` shows what it does"
+                shows = f"`{command('status', self.path.parent)}` shows what it does"
+                hint = f"stop that process first, or use another --dir; {shows}"
                 raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({text})", hint=hint) from e
             except OSError as e:
                 hint = f"choose a writable directory with --dir, or check permissions and space of {self.path.parent}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from autoresearch.errors import AutoresearchError
+from autoresearch.hints import hint_after
 from autoresearch.storage.files import atomic_write, open_regular, opened_directory
 from autoresearch.storage.run_dir import PAUSE_FLAG
 
@@ -24,6 +27,13 @@ def requests_immediate_pause(flag: Path) -> bool:
     return False
 
 
+def requested_pause(flag: Path, always_now: bool = False) -> Literal["", "after_trial", "now"]:
+    """The pause that the flag requests, if it is there; with ``always_now`` each one is immediate."""
+    if not os.path.lexists(flag):
+        return ""
+    return "now" if always_now or requests_immediate_pause(flag) else "after_trial"
+
+
 def pause(run_dir: Path, now: bool = False) -> bool:
     """Create pause.flag in the run directory. Return false if the same request was there already."""
     flag = run_dir / PAUSE_FLAG
@@ -38,7 +48,7 @@ def pause(run_dir: Path, now: bool = False) -> bool:
     except OSError as e:
         raise AutoresearchError(
             f"cannot create {flag}: {e.strerror}",
-            hint="check that this is a run directory and that you may write in it",
+            hint=hint_after(e, flag, "create"),
         ) from e
     return True
 
@@ -51,5 +61,6 @@ def resume(run_dir: Path) -> bool:
             flag.rmdir() if flag.is_dir() and not flag.is_symlink() else flag.unlink()
             return True
     except OSError as e:
-        raise AutoresearchError(f"cannot remove {flag}: {e.strerror}", hint="remove it by hand") from e
+        hint = "remove it by hand" if e.errno == errno.ENOTEMPTY else hint_after(e, flag, "remove")
+        raise AutoresearchError(f"cannot remove {flag}: {e.strerror}", hint=hint) from e
     return False

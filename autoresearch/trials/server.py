@@ -18,11 +18,13 @@ from autoresearch.config.secrets import without_secrets
 from autoresearch.errors import TrialServerError
 from autoresearch.storage.files import open_append
 from autoresearch.trials.requests import Request
+from autoresearch.trials.start_failure import advise
 from autoresearch.trials.trainers import TRAINERS
 
 START_DEADLINE_S = 180.0  # importing torch from a cold, slow disk
 FORK_DEADLINE_S = 30.0
 CLOSE_DEADLINE_S = 5.0
+EXIT_DEADLINE_S = 1.0  # of a server that has closed its end of the socket
 POLL_INTERVAL_S = 0.1
 MAX_REPLY_BYTES = 1 << 16
 CACHE_ENV = "TORCHINDUCTOR_CACHE_DIR"
@@ -65,6 +67,7 @@ class TrialServer:
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._log_start = 0  # where the output of the server's last start begins in ``log``
 
     @property
     def pid(self) -> int | None:
@@ -136,6 +139,7 @@ class TrialServer:
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
         # A session of its own keeps a Ctrl-C at the terminal away from the running trial.
         with os.fdopen(open_append(self.log), "ab") as log, theirs:
+            self._log_start = os.fstat(log.fileno()).st_size
             return subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
@@ -156,8 +160,10 @@ class TrialServer:
         return True
 
     def _await_ready(self, aborted: Callable[[], bool]) -> None:
+        code: int | None = None
         with contextlib.suppress(ServerLost):
             if self._answers_within(START_DEADLINE_S, aborted):
+                code = self._exit_code()
                 ready = self._receive()
                 if ready["threads"] == 1 and not ready["on_gpu"]:
                     return
@@ -172,12 +178,25 @@ class TrialServer:
         if aborted():
             self.close()
             raise ServerLost("stopped while the trial server started")
-        tail = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
         self.close()
-        raise TrialServerError(
-            f"the trial server for trainer {self.trainer} did not start: {tail[0]}",
-            hint=f"see {self.log}; is torch installed? (pip install 'autoresearch[{TRAINERS[self.trainer].extras}]')",
-        )
+        raise self._start_failure(code)
+
+    def _start_failure(self, code: int | None) -> TrialServerError:
+        """The error that quotes the last line of this start; ``code`` is the server's exit code if it has ended."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            tail = (log.read().decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
+        hint = advise(tail, code, os.environ, TRAINERS[self.trainer].extras, str(self.log))
+        return TrialServerError(f"the trial server for trainer {self.trainer} did not start: {tail}", hint=hint)
+
+    def _exit_code(self) -> int | None:
+        """The exit code of a server that has closed its end of the socket; ``None`` while it runs."""
+        assert self._socket is not None
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired, BlockingIOError):
+            if not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                return self._process.wait(EXIT_DEADLINE_S)
+        return None
 
     def _receive(self) -> dict[str, Any]:
         assert self._socket is not None

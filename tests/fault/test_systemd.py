@@ -6,6 +6,7 @@ One machine boots for all of them (``systemd_sandbox``); each test has a run of 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,7 +29,7 @@ from autoresearch.core.records import (
 )
 from tests.fake_llm import FakeLlm, Wire, answers, says
 from tests.systemd_night import check_whole, in_a_trial, last, main_pid
-from tests.systemd_sandbox import HOME, PYTHON, NoSandboxError, Sandbox, have_ended, until, why_not
+from tests.systemd_sandbox import HOME, PYTHON, ROOT, NoSandboxError, Sandbox, have_ended, until, why_not
 
 pytestmark = [
     pytest.mark.slow,
@@ -98,6 +99,20 @@ def test_the_installation_is_whole_and_may_be_repeated(box):
         "autoresearch:autoresearch 3770\n"
     )
     assert box.systemctl("cat", "autoresearch.service").returncode == 0
+
+
+def test_the_documented_doctor_finds_nothing_wrong_with_a_fresh_installation(box):
+    """It runs as the service's user, before the first start has made a directory."""
+    box.configure("fresh", {"profile": "tiny", "corpus": "/srv/corpus", "proposer": "tpe"})
+    text = (ROOT / "docs/operations.md").read_text()
+    command = re.search(r"sudo -u autoresearch (env HOME=\S+) \S+ doctor \\\n +--config (\S+) --dir (\S+)", text)
+    assert command is not None
+    for home in (command[1].split(), ["env", "-u", "HOME"]):  # as documented, and with the home of the user's entry
+        become = ["setpriv", "--reuid", "autoresearch", "--regid", "autoresearch", "--init-groups"]
+        doctor = [PYTHON, "-P", "-m", "autoresearch", "doctor", "--config", "/etc/autoresearch/fresh.toml"]
+        done = box.run(*become, *home, *doctor, "--dir", command[3], check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "ok    trainer" in done.stdout
 
 
 def test_installing_again_leaves_what_lies_beside_the_runs_as_it_is(box):

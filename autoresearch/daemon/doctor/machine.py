@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from autoresearch.daemon.backend import gpus_of
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.energy.sensors.select import select_sensor
 from autoresearch.errors import ConfigError, JournalError, LockHeld
+from autoresearch.hints import command, hint_after
 from autoresearch.storage.lock import is_locked, lock_holder
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG
 from autoresearch.trials.spec import Device
@@ -31,16 +33,24 @@ def directory(run_dir: Path) -> Check:
     name = "run directory"
     if is_locked(run_dir / LOCK):
         holder = ", ".join(f"{k} {v}" for k, v in (lock_holder(run_dir / LOCK) or {}).items())
-        hint = "the run is in progress: `autoresearch status` shows it"
+        hint = f"the run is in progress: `{command('status', run_dir)}` shows it"
         return fail(name, LockHeld(f"{run_dir} is in use by another autoresearch ({holder})", hint=hint))
     directory = nearest_directory(run_dir)
     if not (directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)):
         return fail(
-            name, JournalError(f"cannot write in {directory}", hint="choose another --dir, or check its permissions")
+            name,
+            JournalError(f"cannot write in {directory}", hint=f"choose another --dir, or {_who_may_write(directory)}"),
         )
     if os.path.lexists(run_dir / PAUSE_FLAG):
-        return warn(name, f"{PAUSE_FLAG} exists: the run would pause at once", "`autoresearch resume` removes it")
+        return warn(
+            name, f"{PAUSE_FLAG} exists: the run would pause at once", f"`{command('resume', run_dir)}` removes it"
+        )
     return ok(name, f"{run_dir}, not in use" if directory == run_dir else f"{run_dir} will be created")
+
+
+def _who_may_write(directory: Path) -> str:
+    refused = OSError(errno.EACCES, os.strerror(errno.EACCES))
+    return f"get the right to write there: {hint_after(refused, directory, 'write')}"
 
 
 def disk(run_dir: Path) -> Check:

@@ -27,6 +27,7 @@ from autoresearch.core.records import (
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.hooks.notice import Notice, RunInfo, Subject, build_notice
 from autoresearch.daemon.hooks.runner import Runner
+from autoresearch.daemon.run_text import describe_ending
 from autoresearch.errors import AutoresearchError, LockHeld
 from autoresearch.storage import journal
 from autoresearch.storage.run_dir import LOGS, TRAJECTORY
@@ -80,7 +81,7 @@ class Hooks(Observer):
             case Paused(reason=reason):
                 self._fire("paused", reason)
             case Stopped(reason=reason):
-                self._ending = f"stopped: {reason}"
+                self._ending = describe_ending(reason)
             case LoopComplete():
                 self._ending = "complete"
 

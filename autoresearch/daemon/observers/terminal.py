@@ -32,6 +32,7 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
 
 
 class TolerantStream:
@@ -56,8 +57,18 @@ class TolerantStream:
 class Terminal(Observer):
     """Prints to ``stream``; the bar is drawn only on a terminal, at the loop's own events, without a thread."""
 
-    def __init__(self, iters: int, stream: TextIO = sys.stdout) -> None:
+    def __init__(
+        self,
+        iters: int,
+        stream: TextIO = sys.stdout,
+        *,
+        after_pause: str = "`autoresearch resume` or removing the file continues the run",
+        drain_max_s: float | None = None,
+    ) -> None:
+        """``after_pause`` says what ends a pause, ``drain_max_s`` how long a signal waits for the running trial."""
         self.iters = iters
+        self.after_pause = after_pause
+        self.drain_max_s = drain_max_s
         file = cast(TextIO, TolerantStream(stream))
         self._console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._bar = Progress(
@@ -73,13 +84,16 @@ class Terminal(Observer):
         self._task: TaskID | None = None
         self._change = ""  # the change under trial
         self._stopping = ""
+        self._trajectory: Trajectory | None = None
 
     def opened(self, trajectory: Trajectory) -> None:
-        """Print nothing: earlier iterations are not repeated."""
+        """Print nothing: earlier iterations are not repeated, and ``started`` shows what continues."""
+        self._trajectory = trajectory
 
     def heartbeat(self, stop_reason: str) -> None:
         if stop_reason and not self._stopping:
-            self._print(f"{stop_reason}: stopping; a running trial is finished first")
+            drain = describe_drain(stop_reason, self.drain_max_s)
+            self._print(f"{stop_reason}: stopping; a running trial {drain}")
         self._stopping = stop_reason
 
     def notify(self, message: str) -> None:
@@ -106,6 +120,9 @@ class Terminal(Observer):
                     f"; {torn} torn bytes at the end of the trajectory were cut off and saved beside it" if torn else ""
                 )
                 self._print(f"proposer {proposer}, {self.iters} iterations{repaired}")
+                if continued := describe_continuation(self._trajectory or Trajectory(), self.iters):
+                    self._change = describe_change(self._trajectory or Trajectory())
+                    self._print(continued)
             case Proposed(proposal=p):
                 self._change = f"{p.knob} = {p.new_value}"
             case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
@@ -118,7 +135,7 @@ class Terminal(Observer):
                 why = f"ran {' and '.join(marks)}: it is repeated once" if marks else "is void: an input has changed"
                 self._print(f"trial {n} {why}")
             case Paused(reason=reason):
-                self._print(f"paused: {reason}; `autoresearch resume` or removing the file continues the run")
+                self._print(f"paused: {reason}; {self.after_pause}")
             case Resumed(paused_s=paused_s):
                 self._print(f"resumed after {paused_s:.0f} s")
             case Stopped(reason=reason):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
+from autoresearch.core.text import describe_error
+from autoresearch.errors import AutoresearchError
 from autoresearch.machine import own_cgroup_path
 
 SYSTEM = (Path("/etc/systemd/system"), Path("/run/systemd/system"))
 LINGER = Path("/var/lib/systemd/linger")
+NOT_RESTARTED = frozenset({2, 65, 66, 69, 70, 75, 76, 78})  # RestartPreventExitStatus= of the units
+MAX_CAUSE_CHARS = 250  # so that what to type fits into a status line too
 
 
 def startup_warnings() -> list[str]:
@@ -27,6 +32,31 @@ def start_command(cgroup: str | None) -> str:
     """The command that starts this unit again; empty outside of a unit."""
     name, is_user = own_unit(cgroup)
     return f"systemctl {'--user ' if is_user else ''}start {name.removesuffix('.service')}" if name else ""
+
+
+def retry_command(cgroup: str | None) -> str:
+    """The commands that start this unit after a failure; empty outside of a unit.
+
+    systemd counts every start, manual ones too, and refuses the eleventh within an hour; ``reset-failed`` clears that.
+    """
+    start = start_command(cgroup)
+    return f"{start.replace(' start ', ' reset-failed ')} && {start}" if start else ""
+
+
+def add_retry(error: AutoresearchError, cgroup: str | None) -> None:
+    """Name in the hint what starts the unit again, where systemd will not do it."""
+    if error.exit_code in NOT_RESTARTED and (retry := retry_command(cgroup)):
+        error.hint = f"{error.hint}; then {retry}" if error.hint else f"correct it, then {retry}"
+
+
+def failure_status(error: Exception, now: datetime) -> str:
+    """The status that is shown from a failure until the next start; its local time tells how old it is."""
+    if not isinstance(error, AutoresearchError):
+        return f"crashed at {now:%H:%M}: {describe_error(error, MAX_CAUSE_CHARS)}; systemd starts it again"
+    rest = f"; try: {error.hint}" if error.hint else ""
+    if error.exit_code not in NOT_RESTARTED:
+        rest += "; systemd starts it again"
+    return f"failed at {now:%H:%M}: {error.what[:MAX_CAUSE_CHARS]}{rest}"
 
 
 def own_unit(cgroup: str | None) -> tuple[str, bool]:

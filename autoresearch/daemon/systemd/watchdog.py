@@ -19,17 +19,26 @@ from dataclasses import dataclass
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer, Progress
 from autoresearch.core.records import (
+    Baseline,
     Event,
     IterationRecord,
     LoopComplete,
     Paused,
-    Proposed,
     Resumed,
     Started,
     Stopped,
+    TrialEnded,
     TrialStarted,
+    TrialSuspended,
 )
+from autoresearch.core.text import plural
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.run_text import (
+    PauseRequest,
+    describe_change,
+    describe_request,
+    describe_suspended,
+)
 from autoresearch.daemon.systemd.notify import Notifier
 
 FEED_S = 1.0  # at least, between two datagrams without a new state
@@ -53,11 +62,14 @@ class WatchdogObserver(Observer):
     iters: int
     max_silence_s: float
     clock: Callable[[], float] = time.monotonic
+    requested_pause: Callable[[], PauseRequest] = lambda: ""  # called with each datagram
+    drain_max_s: float | None = None  # that a signal waits for the running trial
     _trajectory: Trajectory | None = None
     _ready: bool = False
     _paused: bool = False
     _activity: str = "starting"
-    _change: str = ""  # the change under trial
+    _in_trial: bool = False
+    _is_over: bool = False
     _stopping: str = ""
     _last: Progress | None = None
     _progress_at: float = 0.0
@@ -75,25 +87,35 @@ class WatchdogObserver(Observer):
         match event:
             case Started():
                 self._ready = True
-                self._activity = "proposing"
+                self._activity = self._next_activity()
                 self._feed(READY=1)
                 return
-            case Proposed(proposal=p):
-                self._change = f"{p.knob} = {p.new_value}"
             case TrialStarted():
-                self._activity = "starting the trial"
+                self._activity, self._in_trial = "resuming the trial" if event.continues else "starting the trial", True
+            case TrialEnded() | TrialSuspended():
+                self._in_trial = False
+                self._activity = "between two trials"
             case Paused(reason=reason):
                 self._activity, self._paused = f"paused: {reason}", True
             case Resumed():
-                self._activity, self._paused = "resumed", False
+                self._activity, self._paused = self._next_activity(), False
             case Stopped() | LoopComplete():
-                self._activity = f"stopped: {event.reason}" if isinstance(event, Stopped) else "complete"
-                self._stopping = ""
+                self._end(event.reason if isinstance(event, Stopped) else "complete")
                 self._feed(STOPPING=1)
                 return
-            case _ if isinstance(event, IterationRecord):
-                self._activity, self._change = "proposing", ""
+            case _ if isinstance(event, Baseline | IterationRecord):
+                self._activity, self._in_trial = "proposing", False
         self._feed()
+
+    def _next_activity(self) -> str:
+        """What comes next, from the records: an open iteration or the baseline continues, or a change is proposed."""
+        if (known := self._trajectory) is None or (known.baseline and not known.proposed):
+            return "proposing"
+        return "continuing" if known.starts > 1 else "starting"
+
+    def _end(self, reason: str) -> None:
+        self._activity = reason if reason == "complete" else f"stopped: {reason}"
+        self._in_trial, self._is_over, self._stopping = False, True, ""
 
     def progressed(self, progress: Progress) -> None:
         """A trial makes progress only while what it reports changes."""
@@ -123,26 +145,43 @@ class WatchdogObserver(Observer):
 
     def ended(self, ending: str) -> None:
         """The run ended in good order, perhaps before it was ready because nothing was left to do."""
-        self._activity = ending if ending == "complete" else f"stopped: {ending}"
+        self._end(ending)
         if not self._ready:
             self._feed(READY=1)
         self._feed(STOPPING=1)
 
     @property
     def status(self) -> str:
-        """One line: iteration, change, activity, and the best keep so far."""
-        if self._trajectory is None:
+        """One line: iteration, change, activity, the best keep so far, and what the user has requested."""
+        if (known := self._trajectory) is None:
             return self._activity
-        n = min(self._trajectory.next_iter, self.iters)
-        where = f"iteration {n} of {self.iters}" if self._trajectory.baseline else "baseline"
-        until = f"stopping after this trial ({self._stopping})" if self._stopping else ""
-        return "; ".join(part for part in (where, self._change, self._activity, self._best(), until) if part)
+        requested = (
+            ""
+            if self._is_over
+            else describe_request(
+                self._stopping,
+                "" if self._paused else self.requested_pause(),
+                self.drain_max_s,
+                in_trial=self._in_trial,
+            )
+        )
+        suspended = "" if self._in_trial else describe_suspended(known)
+        parts = (self._where(known), describe_change(known), self._activity, suspended, self._best(known), requested)
+        return "; ".join(part for part in parts if part)
 
-    def _best(self) -> str:
-        assert self._trajectory is not None
-        if best := self._trajectory.best:
-            return f"best {best.val_bpb:.4f} ({100 * best.improvement_frac:+.2f} %, iteration {best.iter})"
-        return "no keep yet" if self._trajectory.baseline else ""
+    def _where(self, known: Trajectory) -> str:
+        if known.baseline is None:
+            return "baseline"
+        closed = len(known.iterations)
+        if self._is_over or closed >= self.iters:
+            return f"{closed} of {self.iters} iterations closed"
+        return f"iteration {known.next_iter} of {self.iters}"
+
+    def _best(self, known: Trajectory) -> str:
+        closed = f" in {plural(len(known.iterations), 'closed iteration')}" if known.iterations else ""
+        if best := known.best:
+            return f"best {best.val_bpb:.4f} ({100 * best.improvement_frac:+.2f} %, iteration {best.iter}){closed}"
+        return f"no keep yet{closed}" if known.baseline else ""
 
     def _feed_if_due(self) -> None:
         if self.clock() - self._fed_at >= FEED_S:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from autoresearch.core.records import Event, Meta, decode
 from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.hints import hint_after
 from autoresearch.report.load import LINE_START
 from autoresearch.storage import journal
 from autoresearch.storage.decode import decode_lines
@@ -61,7 +62,7 @@ class Follower:
             self._remember_error(identity, e)
             raise
         except OSError as e:
-            error = JournalError(f"cannot read {self.path.name}: {e.strerror}", hint="check its permissions")
+            error = JournalError(f"cannot read {self.path.name}: {e.strerror}", hint=hint_after(e, self.path, "read"))
             self._remember_error(identity, error)
             raise error from e
 

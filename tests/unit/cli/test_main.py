@@ -9,11 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 
 from autoresearch import __version__, errors
 from autoresearch.cli import main
+from autoresearch.cli.settings import RUN_FLAGS
+from autoresearch.config.resolve import profile_names, resolve
+from autoresearch.config.settings import Settings
 from autoresearch.errors import AutoresearchError
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, TRAJECTORY
@@ -55,6 +59,28 @@ def test_every_command_explains_itself(command, capsys):
     flags = re.findall(r"^  (--?\w[\w-]*)(.*(?:\n {10,}.*)*)", text, re.MULTILINE)
     assert flags
     assert all(re.search(r"  +\S|\n +\S", rest) for _, rest in flags), "a flag without a word of help"
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "config", "envelope"])
+def test_the_shared_options_stand_in_one_group_with_choices_and_defaults(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    group = text[text.index("\nsettings:\n") :]
+    resolved = [resolve({"profile": name}, {}) for name in profile_names()]
+    by_profile = {name for one in resolved for name, origin in one.origins.items() if origin.startswith("profile")}
+    shown = [flag for flag in RUN_FLAGS if f"  {flag[0]} " in text]
+    assert len(shown) == (5 if command == "envelope" else len(RUN_FLAGS))
+    for flag, name, _, help_text in shown:
+        assert f"\n  {flag} " in group
+        assert f"default: {'the profile' if name in by_profile and name != 'profile' else ''}" in help_text
+        section, _, inner = name.rpartition(".")
+        model = Settings.model_fields[section].annotation if section else Settings
+        field = model.model_fields[inner]  # type: ignore[union-attr]
+        for choice in get_args(field.annotation) if get_origin(field.annotation) is Literal else ():
+            assert re.search(rf"\b{choice}\b", help_text), (flag, choice)
+        if isinstance(field.default, int | str) and name not in by_profile:
+            assert f"(default: {field.default})" in help_text
 
 
 def test_the_version_is_printed(capsys):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
@@ -33,7 +36,17 @@ def test_pause_now_makes_a_waiting_pause_immediate(cli, finished):
 def test_the_trajectory_names_its_run_too(cli, finished):
     assert cli("pause", str(finished / TRAJECTORY))[0] == 0
     assert (finished / PAUSE_FLAG).exists()
-    assert "pause.flag exists: `autoresearch resume` removes it" in cli("status", str(finished))[1]
+    assert f"pause.flag exists: `autoresearch resume {finished}` removes it" in cli("status", str(finished))[1]
+
+
+def test_the_printed_command_is_quoted_and_works_from_any_directory(cli, finished, monkeypatch):
+    odd = finished.rename(finished.parent / "my run; $HOME")
+    monkeypatch.chdir(odd.parent)
+    cli("pause", odd.name)
+    printed = re.search(r"pause.flag exists: `(.*)` removes it", cli("status", odd.name)[1])
+    assert printed is not None
+    monkeypatch.chdir("/")
+    assert cli(*shlex.split(printed[1])[1:])[:2] == (0, f"{odd} continues\n")
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])
@@ -41,4 +54,5 @@ def test_a_misspelt_run_is_not_taken_for_its_parent(command, cli, finished):
     code, _, err = cli(command, str(finished.parent / "rnu"))
     assert code == 1
     assert "rnu is not a run directory" in err
+    assert f"name one: autoresearch {command} RUN" in err
     assert not (finished.parent / PAUSE_FLAG).exists()

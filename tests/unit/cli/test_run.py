@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -112,6 +113,9 @@ def test_running_a_finished_run_again_shows_it_and_how_to_go_further(cli, finish
     assert f"--dir {finished}" in again
     assert again.endswith("--iters 6")
     assert (finished / TRAJECTORY).read_bytes() == before
+
+    code, out, _ = cli(*run_flags(Path(os.path.relpath(finished))))
+    assert f"--dir {finished} " in out.splitlines()[-1]  # it works from any directory
 
     code, out, _ = cli(*run_flags(finished), "--json")
     assert (code, json.loads(out)["iterations"]) == (0, 3)

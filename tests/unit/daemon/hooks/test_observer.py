@@ -106,7 +106,7 @@ def test_a_pause_a_stop_and_how_the_night_can_die(settings):
     pause = Paused(ts=TS, reason="pause.flag", **counts)
     stop = Stopped(ts=TS, reason="SIGTERM", **counts)
     assert told_of(settings, [*begun, pause])[-1].message == "paused: pause.flag, after 2 of 2 iterations"
-    assert told_of(settings, [*begun, stop])[-1].message.startswith("finished: stopped: SIGTERM, 2 of 2 iterations")
+    assert told_of(settings, [*begun, stop])[-1].message.startswith("finished: a stop was requested (SIGTERM), 2 of 2")
     died = told_of(settings, begun, BaselineFailed("the baseline failed"))[-1]
     assert (died.event, died.reason) == ("died", "the baseline failed")
     crashed = told_of(settings, begun, ZeroDivisionError("division by zero"))[-1]

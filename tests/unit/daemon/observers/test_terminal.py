@@ -314,3 +314,30 @@ def test_a_stop_is_reported_once_when_it_is_requested():
     for stopping in ("", "SIGTERM", "SIGTERM"):
         terminal.heartbeat(stopping)
     assert stream.getvalue() == "SIGTERM: stopping; a running trial is finished first\n"
+
+
+def test_a_stop_with_drain_max_s_says_that_the_trial_is_suspended():
+    for reason, said in (("SIGTERM", "is suspended if it has not ended in 60 s"), ("it is 07:00", "is finished first")):
+        stream = io.StringIO()
+        Terminal(9, stream, drain_max_s=60.0).heartbeat(reason)
+        assert said in stream.getvalue()
+
+
+def test_after_a_restart_a_line_says_what_continues(make_settings):
+    settings = make_settings(iters=2)
+    script = [proposal("lr", 3e-3), proposal("beta1", 0.95)]
+    loop = fake_loop(settings, ScriptedProposer(script), FakeTrial())
+    loop.run()
+    stream = io.StringIO()
+    terminal = Terminal(9, stream)
+    started = {"ts": TS, "pid": 1, "host": "desk", "boot_id": "b", "autoresearch_version": "1", "iters_requested": 9}
+    again = Started(proposer="tpe", **started)
+    terminal.opened(loop.trajectory)
+    loop.trajectory.starts = 1
+    loop.trajectory.add(again)
+    terminal.recorded(again)
+    assert stream.getvalue().endswith("continues: 2 of 9 iterations closed; iteration 3 is next\n")
+    loop.trajectory.add(proposed("lr", 4e-3))
+    terminal.recorded(again)
+    last = stream.getvalue().splitlines()[-1]
+    assert last.endswith("iteration 3, lr = 0.004, is open: its trial starts over")

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from autoresearch.daemon.systemd.unit import no_lingering, not_enabled, own_unit, start_command, user_units
+from autoresearch.daemon.systemd.notify import MAX_VALUE_CHARS
+from autoresearch.daemon.systemd.unit import (
+    MAX_CAUSE_CHARS,
+    add_retry,
+    failure_status,
+    no_lingering,
+    not_enabled,
+    own_unit,
+    retry_command,
+    start_command,
+    user_units,
+)
+from autoresearch.errors import ConfigError, JournalError
 
 
 @pytest.mark.parametrize(
@@ -36,6 +49,33 @@ def test_a_unit_is_started_again_as_it_was():
     assert start_command("/system.slice/autoresearch@a.service") == "systemctl start autoresearch@a"
     assert start_command(user) == "systemctl --user start autoresearch"
     assert start_command("/user.slice/user-1000.slice/session-2.scope") == ""
+    assert retry_command("/x/autoresearch@a.service") == (
+        "systemctl reset-failed autoresearch@a && systemctl start autoresearch@a"
+    )
+    assert retry_command(user) == "systemctl --user reset-failed autoresearch && systemctl --user start autoresearch"
+    assert retry_command(None) == ""
+
+
+AT = datetime(2026, 11, 26, 22, 14)
+
+
+def test_a_failure_that_is_not_restarted_names_what_starts_the_unit_also_after_ten_starts():
+    error = ConfigError(f"baseline.lr = {'9' * 1000}", hint="give a number")
+    add_retry(error, "/system.slice/autoresearch.service")
+    status = failure_status(error, AT)
+    assert status.startswith("failed at 22:14: baseline.lr = 999")
+    assert status.endswith(
+        "try: give a number; then systemctl reset-failed autoresearch && systemctl start autoresearch"
+    )
+    assert len(status) < MAX_VALUE_CHARS
+    assert len(error.what) > MAX_CAUSE_CHARS
+
+
+def test_a_failure_that_systemd_restarts_says_so():
+    error = JournalError("cannot write x: no space left")
+    add_retry(error, "/system.slice/autoresearch.service")
+    assert failure_status(error, AT) == "failed at 22:14: cannot write x: no space left; systemd starts it again"
+    assert failure_status(KeyError("a\nb"), AT) == ("crashed at 22:14: KeyError: 'a\\\\nb'; systemd starts it again")
 
 
 @pytest.mark.parametrize("kind", ["wants", "requires"])

@@ -15,6 +15,7 @@ import pytest
 from autoresearch import errors
 from autoresearch.config.resolve import resolve
 from autoresearch.daemon.systemd.install import carry_out, install_steps, system_place, user_place
+from autoresearch.daemon.systemd.unit import NOT_RESTARTED
 from autoresearch.daemon.systemd.watchdog import SILENCE_S
 from autoresearch.trials.server import START_DEADLINE_S
 
@@ -104,6 +105,22 @@ def test_a_crash_is_restarted_and_what_the_user_must_fix_is_not(unit):
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.AutoresearchError)]
     may_pass = {errors.AutoresearchError, errors.JournalError, errors.TrialServerError}  # a full disk, a slow driver
     assert set(map(int, prevented[1].split())) == {2} | {k.exit_code for k in kinds if k not in may_pass}
+    assert set(map(int, prevented[1].split())) == NOT_RESTARTED
+    assert "\nSyslogIdentifier=autoresearch\n" in text
+
+
+def test_unit_user_and_documented_doctor_have_one_home():
+    home = "/var/cache/autoresearch"
+    assert f"\nEnvironment=HOME={home.replace('/var/cache', '%C')} " in TEMPLATE
+    assert re.search(
+        rf'^u autoresearch - "autoresearch" {home}$', (SYSTEMD / "sysusers.conf").read_text(), re.MULTILINE
+    )
+    made = re.search(rf"^d {home} +(\d+) +(\w+) ", (SYSTEMD / "tmpfiles.conf").read_text(), re.MULTILINE)
+    assert made is not None
+    assert made.groups() == ("0750", "autoresearch")  # before the first start, for the doctor
+    doctor = re.search(r"sudo -u autoresearch env HOME=(\S+) \S+ doctor", (ROOT / "docs/operations.md").read_text())
+    assert doctor is not None
+    assert doctor[1] == home
 
 
 def test_the_units_allow_the_silence_that_the_daemon_counts_on():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autoresearch.core.ports import Progress
-from autoresearch.core.records import LoopComplete, Paused, Resumed, Started, Stopped, TrialStarted
+from autoresearch.core.records import Baseline, LoopComplete, Paused, Proposed, Resumed, Started, Stopped, TrialStarted
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
 from autoresearch.daemon.observers.group import ObserverGroup
@@ -180,6 +180,60 @@ def test_a_stop_in_a_trial_is_shown(unit, manager, clock):
     clock.now += 2
     unit.heartbeat("SIGTERM")
     assert manager.status.endswith("stopping after this trial (SIGTERM)")
+
+
+@pytest.mark.parametrize("request_", ["after_trial", "now"])
+def test_a_pause_that_has_not_taken_effect_is_shown_until_it_has(manager, clock, request_):
+    wanted = [request_]
+    unit = WatchdogObserver(
+        manager,  # type: ignore[arg-type]
+        iters=3,
+        max_silence_s=60.0,
+        clock=clock,
+        requested_pause=lambda: wanted[0],
+    )
+    unit.opened(Trajectory())
+    unit.recorded(TRIAL)
+    when = {"after_trial": "after this trial", "now": "at the next step of this trial"}[request_]
+    assert manager.status.endswith(f"pausing {when} (pause.flag is there)")
+    unit.recorded(PAUSED)
+    assert manager.status == "baseline; paused: pause.flag is there"
+    wanted[0] = ""
+    unit.recorded(RESUMED)
+    assert "paus" not in manager.status
+
+
+def test_a_stop_that_suspends_says_so(manager, clock):
+    unit = WatchdogObserver(manager, 3, 60.0, clock, drain_max_s=60.0)  # type: ignore[arg-type]
+    unit.opened(Trajectory())
+    unit.recorded(TRIAL)
+    clock.now += 2
+    unit.heartbeat("SIGTERM")
+    assert "this trial is suspended if it has not ended in 60 s" in manager.status
+
+
+def test_after_a_restart_the_open_change_and_the_closed_iterations_are_shown(make_settings, manager):
+    """A first daemon ends inside iteration 3; the second has that change in its status from the start."""
+    settings = make_settings({"decision.accept_delta_frac": 0.0}, iters=4)
+    first = RecordingObserver()
+    service.run(settings, first, make_backend=fake_backend)
+    path = settings.run_dir / "trajectory.jsonl"
+    third = next(n for n, r in enumerate(first.events) if isinstance(r, Proposed) and r.iter == 3)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: third + 1]))
+    change = first.events[third].proposal
+    unit = WatchdogObserver(manager, settings.iters, max_silence_s(settings))  # type: ignore[arg-type]
+    service.run(settings, unit, make_backend=fake_backend)
+    (ready,) = (told["STATUS"] for told in manager.told if "READY" in told)
+    assert ready.startswith(f"iteration 3 of 4; {change.knob} = {change.new_value}; continuing; ")
+    assert ready.endswith(" in 2 closed iterations")
+    assert manager.status.startswith("4 of 4 iterations closed; complete; ")
+
+
+def test_between_baseline_and_first_trial_the_status_says_that_it_proposes(unit, manager):
+    unit.opened(Trajectory())
+    unit.recorded(TRIAL)
+    unit.recorded(Baseline.model_construct(ts=TS))
+    assert "proposing" in manager.status
 
 
 def test_a_watcher_that_fails_keeps_nothing_from_the_others():

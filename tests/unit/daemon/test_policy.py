@@ -1,0 +1,45 @@
+"""An error of baseline or menu names the knob and the setting to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoresearch.daemon.policy import build_policy
+from autoresearch.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "hint"),
+    [
+        (
+            {"baseline.lr": 5.0},
+            "menu: knobs.lr.default: lr = 5.0 is outside",
+            "change baseline.lr, or what menu.knobs.lr allows",
+        ),
+        (
+            {"baseline.precision": "fp7"},
+            "menu: knobs.precision.default: precision = 'fp7'",
+            "change baseline.precision, or",
+        ),
+        ({"menu.knobs.n_layer.high": 1}, "menu: knobs.n_layer.default: n_layer = ", "menu.knobs.n_layer allows"),
+        ({"menu.knobs.lr.low": 1}, "menu: knobs.lr: low = 1 is above high", "change menu.knobs.lr, in the settings"),
+        ({"menu.knobs.lr.low": "x"}, "menu: knobs.lr.low: ", "change menu.knobs.lr.low, in"),
+        ({"menu.knobs.nope.low": 1}, "menu: knobs.nope: there is no such knob", "change menu.knobs.nope"),
+        ({"menu.constraints": 3}, "menu: constraints: a list", "menu.constraints"),
+    ],
+)
+def test_the_error_names_the_knob_and_its_setting(make_settings, changes: dict[str, Any], what: str, hint: str):
+    with pytest.raises(ConfigError) as error:
+        build_policy(make_settings(changes))
+    assert error.value.what.startswith(what)
+    assert hint in error.value.hint
+
+
+def test_a_constraint_names_the_knobs_that_break_it(make_settings):
+    with pytest.raises(ConfigError) as error:
+        build_policy(make_settings({"baseline.d_model": 32, "baseline.n_head": 8, "baseline.beta2": 0.9}))
+    named = [n for n in ("d_model", "n_head", "beta1", "beta2", "lr") if f"baseline.{n}" in error.value.hint]
+    assert named
+    assert "baseline.NAME" not in error.value.hint
