@@ -21,7 +21,7 @@ READY := $(VENV)/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow test-interpreters check bench schema llm-server clean
+.PHONY: help run test slow test-interpreters check bench rails-fuzz kills schema llm-server clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -53,6 +53,12 @@ check: $(READY) ## lint, check the format, the types and the layers of the impor
 
 bench: $(READY) ## measure, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+rails-fuzz: $(READY) ## judge 1,000,000 proposals with the rails and with their oracle; about 15 minutes on one core
+	$(BIN)/python -m tests.rails_oracle --proposals 1000000
+
+kills: $(READY) ## kill 10,000 daemons at random moments and check what is left; about 15 minutes on two cores
+	$(BIN)/python -m benchmarks.kills --kills 10000
 
 schema: $(READY) ## write docs/trajectory.schema.json from the records
 	$(BIN)/python -m autoresearch.core.records > docs/trajectory.schema.json

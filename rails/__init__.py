@@ -7,6 +7,7 @@
 """
 
 from rails.checks import budget as over_budget
+from rails.explain import Outcome, RailOutcome, explain
 from rails.gate import gate
 from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, is_finite, same_value
 from rails.menu import Menu, MenuError, Steps, default_menu, load_menu, parse_menu
@@ -23,13 +24,16 @@ __all__ = [
     "Limits",
     "Menu",
     "MenuError",
+    "Outcome",
     "Proposal",
     "Rail",
+    "RailOutcome",
     "Steps",
     "Tried",
     "Value",
     "Verdict",
     "default_menu",
+    "explain",
     "gate",
     "is_finite",
     "load_menu",

@@ -11,16 +11,29 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.cli import config, doctor, energy, envelope, export, pause, prepare, run, service, status, watch
+from autoresearch.cli import (
+    config,
+    doctor,
+    energy,
+    envelope,
+    export,
+    pause,
+    prepare,
+    rails,
+    run,
+    service,
+    status,
+    watch,
+)
 from autoresearch.cli.output import discard_stdout
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError
 
 DESCRIPTION = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
 EXIT_CODES = """\
-exit codes: 0 done, or ended in good order; 1 unexpected; 2 usage; 65 damaged trajectory; 66 corpus or another input;
-69 package missing; 70 baseline failed; 71 trial server; 74 cannot read or write; 75 another daemon holds the run;
-76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
+exit codes: 0 done, or ended in good order; 1 unexpected, or refused by the rails; 2 usage; 65 damaged trajectory;
+66 corpus or another input; 69 package missing; 70 baseline failed; 71 trial server; 74 cannot read or write;
+75 another daemon holds the run; 76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
 
 # In the order of the help text. Each adds a command, or a closely related pair, to the parser.
 COMMANDS: tuple[Callable[[Any], None], ...] = (
@@ -33,6 +46,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     envelope.add,
     energy.add,
     export.add,
+    rails.add,
     service.add,
     config.add,
 )

@@ -163,6 +163,23 @@ def test_no_link_is_dead_and_nothing_waits_to_be_filled_in(document: Path) -> No
         assert "://" in target or (document.parent / target).exists(), target
 
 
+def test_every_promise_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/safety.md").read_text()
+    rows = [row for row in re.findall(r"^\| (.+) \| (.+) \|$", text, re.MULTILINE) if row[0] not in ("promise", "---")]
+    assert len(rows) >= 20
+    for promise, held_by in rows:
+        files = re.findall(r"`(tests/[\w/]+\.py)`", held_by)
+        assert files, promise
+        assert [file for file in files if not (ROOT / file).is_file()] == [], promise
+
+
+def test_every_make_target_of_the_safety_page_exists() -> None:
+    targets = re.findall(r"\bmake ([a-z-]+)`?", (ROOT / "docs/safety.md").read_text())
+    makefile = (ROOT / "Makefile").read_text()
+    assert {"rails-fuzz", "kills"} <= set(targets)
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
 @pytest.mark.parametrize("name", sorted({*Power.model_fields, *Metering.model_fields, *PHASES, *get_args(Mark)}))
 def test_every_field_and_phase_of_the_energy_is_explained(name: str) -> None:
     assert f"`{name}`" in TRAJECTORY

@@ -24,7 +24,7 @@ from autoresearch.storage.run_dir import LOCK, TRAJECTORY
 
 COMMANDS = (
     *("run", "prepare", "status", "report", "watch", "pause", "resume", "doctor", "envelope", "energy", "export"),
-    *("service", "config"),
+    *("rails", "service", "config"),
 )
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 

@@ -157,3 +157,31 @@ def test_any_text_is_a_rule_or_refused(text):
     except RuleError:
         return
     assert rule.tree is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("x" * (MAX_RULE_CHARS + 1), f"a rule has at most {MAX_RULE_CHARS} characters, not {MAX_RULE_CHARS + 1}"),
+        ("1 >", "'1 >' is not an expression"),
+        ("lr > True", "True and False are not allowed in a rule"),
+        ("lr > 1e999", "a number in it is too large"),
+        ("-" * MAX_DEPTH + "lr > 0", f"a rule nests at most {MAX_DEPTH} deep"),
+    ],
+)
+def test_the_reason_of_a_refused_rule_says_what_is_wrong(text, why):
+    with pytest.raises(RuleError) as e:
+        Rule.parse(text)
+    assert str(e.value) == why
+
+
+def test_a_rule_may_be_as_long_and_as_deep_as_the_limits_say():
+    assert Rule.parse("lr > 0".ljust(MAX_RULE_CHARS)).holds(ENV)
+    assert Rule.parse("-" * (MAX_DEPTH - 1) + "lr < 0").holds(ENV)
+
+
+@pytest.mark.parametrize("text", ["-precision == 1", "precision + 1 == 2"])
+def test_arithmetic_on_a_string_is_named(text):
+    with pytest.raises(RuleError) as e:
+        Rule.parse(text).holds(ENV)
+    assert str(e.value) == f"{text} cannot be computed: TypeError: arithmetic on a string"

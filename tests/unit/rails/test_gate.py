@@ -563,3 +563,15 @@ def test_under_a_budget_in_tokens_each_candidate_has_its_own_steps():
     long_warmup = {**default_menu().defaults, "batch_size": 8, "lr_warmup": 40}
     assert gate(say("batch_size", 4), long_warmup, steps=steps).ok
     assert gate(say("batch_size", 16), long_warmup, steps=steps).rail == "R4_cross"
+
+
+def test_r6_and_r7_keep_proposal_and_diff_for_the_record():
+    diff = gate(reply(), BASELINE).diff
+    known = Tried(BASELINE)
+    known.add(BASELINE | {"lr": 1e-3}, "measured")
+    for verdict in (
+        gate(reply(), BASELINE, known=known),
+        gate(reply(), BASELINE, estimate=lambda _: Estimate(1, 9.0)),
+    ):
+        assert (verdict.proposal, verdict.diff) == (Proposal("lr", 1e-3, "a hunch"), diff)
+        assert verdict.candidate is None

@@ -287,3 +287,47 @@ def test_a_rule_of_steps_is_skipped_where_a_run_has_no_step_budget():
 def test_a_rule_that_cannot_be_computed_is_broken():
     menu = default_menu()
     assert "cannot be computed: ZeroDivisionError" in menu.broken_rule(menu.defaults | {"n_head": 0}, 60)
+
+
+def test_a_menu_file_of_more_than_a_mebibyte_is_refused_whatever_stands_at_its_end(tmp_path, plain):
+    file, text = tmp_path / "menu.json", json.dumps(plain)
+    file.write_text(text.rjust(1 << 20))
+    assert load_menu(file) == parse_menu(plain)
+    file.write_text(text.rjust((1 << 20) + 1))
+    with pytest.raises(MenuError, match=r"menu\.json: "):
+        load_menu(file)
+
+
+def test_docs_and_constraints_may_be_left_out(plain):
+    entry = {"type": "int", "low": 3, "high": 3, "default": 3}
+    menu = parse_menu({"version": 1, "knobs": {"k": entry}})
+    assert menu.constraints == ()
+    assert menu.knobs["k"] == IntKnob("k", 3, 3, 3, "")
+    menu = parse_menu({"version": 1, "knobs": {"k": entry}, "constraints": [{"name": "c", "rule": "k > 1"}]})
+    assert menu.constraints[0].doc == ""
+
+
+def test_a_knob_of_another_type_keeps_its_doc_or_has_none(plain):
+    changes = {"knobs": {"n_layer": {"type": "choice", "choices": [12, 24], "default": 24}}}
+    assert parse_menu(plain).override(changes).knobs["n_layer"].doc == plain["knobs"]["n_layer"]["doc"]
+    del plain["knobs"]["n_layer"]["doc"]
+    assert parse_menu(plain).override(changes).knobs["n_layer"].doc == ""
+
+
+@pytest.mark.parametrize("default", [1, 2, 3])
+def test_a_whole_number_as_the_default_of_a_float_knob_becomes_a_float(default):
+    entry = {"type": "float", "low": 1, "high": 3, "default": default}
+    knob = parse_menu({"version": 1, "knobs": {"k": entry}}).knobs["k"]
+    assert repr(knob.default) == f"{default}.0"
+
+
+def test_the_errors_of_a_menu_are_whole_sentences(plain):
+    with pytest.raises(MenuError) as e:
+        parse_menu(plain | {"more": 1})
+    assert str(e.value) == "the menu: unknown field 'more'; known are constraints, knobs, version"
+    with pytest.raises(MenuError) as e:
+        parse_menu(plain | {"knobs": {}})
+    assert str(e.value) == "knobs: at least one is needed"
+    with pytest.raises(MenuError) as e:
+        parse_menu(plain | {"constraints": [{"name": "c", "rule": "b > a"}]})
+    assert str(e.value) == "constraints[0] (c): a, b is neither a knob nor 'steps'"

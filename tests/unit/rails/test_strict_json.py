@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rails.strict_json import MAX_NESTING, StrictJsonError, parse_json
+from rails.strict_json import MAX_NESTING, StrictJsonError, _syntax_problem, parse_json
 
 REFUSED = {
     "a trailing comma in an object": ('{"a": 1, }', "trailing comma at character 7"),
@@ -63,3 +63,16 @@ def test_any_text_is_a_value_or_refused(text):
     except StrictJsonError:
         return
     assert json.loads(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "at", "problem"),
+    [
+        ("Illegal trailing comma before end of object", '{"a": 1, }', 7, "trailing comma at character 7"),  # 3.13
+        ("Expecting property name enclosed in double quotes", '{"a": 1, }', 9, "trailing comma at character 7"),
+        ("Expecting value", "[1, ] ", 4, "trailing comma at character 2"),
+        ("Invalid control character at", '"a\nb"', 2, "Invalid control character at character 2"),
+    ],
+)
+def test_a_trailing_comma_has_one_message_on_every_python(message, text, at, problem):
+    assert _syntax_problem(json.JSONDecodeError(message, text, at)) == problem
