@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import AutoresearchError
-from autoresearch.storage.run_dir import LOCK
+from autoresearch.storage.run_dir import has_writer
 
 
 def discard_stdout() -> None:
@@ -45,12 +45,9 @@ def write_file(path: Path, text: str, mode: int = 0o644) -> None:
 
 def render_options(path: Path, to_file: bool) -> dict[str, Any]:
     """Arguments of a text renderer: width, colour, and whether a daemon holds the run's lock."""
-    from autoresearch.storage.lock import is_locked
-
-    lock = path / LOCK
     on_terminal = sys.stdout.isatty() and not to_file
     return {
         "width": shutil.get_terminal_size((100, 24)).columns if on_terminal else 100,
         "color": on_terminal and "NO_COLOR" not in os.environ,
-        "writer_alive": is_locked(lock) if path.is_dir() else None,
+        "writer_alive": has_writer(path) if path.is_dir() else None,
     }

@@ -36,7 +36,7 @@ from autoresearch.daemon.backend import TrialBackend, limits_now, real_backend
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.policy import Policy, build_policy
 from autoresearch.daemon.service import MakeBackend
-from autoresearch.errors import ConfigError
+from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.machine import utc
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import ENVELOPE, ENVELOPE_FILES, PAUSE_FLAG, archive, hold
@@ -218,6 +218,8 @@ def measure_all(cfgs: Sequence[Cfg], sweep_run: Sweep) -> None:
             if sweep_run.control.stop_reason():
                 return
             point = measure(cfg, sweep_run, f"{number:>3}/{len(cfgs)}")
+            if changed := sweep_run.backend.inputs.change():
+                raise CorpusError(changed, hint="restore the file and start again: the sweep continues")
             sweep_run.log.add(point)
             sweep_run.on_point(number, len(cfgs), point)
     except Interrupted:

@@ -20,7 +20,7 @@ class HeldFile:
 
     def __init__(self, path: Path) -> None:
         """Open for reading and appending, create if absent. Raises ``OSError``; ``LockHeld`` for a second writer."""
-        self.path = path
+        self.path, self._name = path, os.fspath(path)
         with contextlib.ExitStack() as on_failure:
             self.folder = os.dup(on_failure.enter_context(opened_directory(path.parent)))
             on_failure.callback(os.close, self.folder)
@@ -59,7 +59,7 @@ class HeldFile:
         """What other programs did to the file since it was opened; empty if it is the one at its path, as written."""
         held = os.fstat(self.fd)
         try:
-            named = os.lstat(self.path)
+            named = os.lstat(self._name)
         except OSError:
             return "was removed or moved away"
         if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):

@@ -43,6 +43,11 @@ def hold(run_dir: Path) -> Iterator[Path]:
         lock.release()
 
 
+def has_writer(run_dir: Path) -> bool:
+    """Whether a live process writes in the run directory; also where its run.lock was removed."""
+    return is_locked(run_dir / LOCK) or is_locked(run_dir / TRAJECTORY)
+
+
 def make_run_dir(run_dir: Path) -> Path:
     """Create the run directory if it is missing. Raises ``JournalError``."""
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.storage.journal import read, unseal
-from autoresearch.storage.run_dir import LOCK, TRAJECTORY
+from autoresearch.storage.run_dir import LOCK, TRAJECTORY, has_writer
 
 DAEMON = Path(__file__).with_name("fake_daemon.py")
 MANY = "100000"
@@ -81,4 +81,5 @@ def test_a_second_daemon_is_refused_although_run_lock_was_removed(tmp_path: Path
             assert second.returncode == 75, second.stderr
             assert "another running autoresearch" in second.stderr or "a running autoresearch" in second.stderr
         assert process.poll() is None, "the first continues"
+        assert has_writer(tmp_path), "status and watch still show it"
     assert read(tmp_path / TRAJECTORY).payloads, "the log is readable"

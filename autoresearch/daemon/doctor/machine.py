@@ -18,8 +18,8 @@ from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.energy.sensors.select import select_sensor
 from autoresearch.errors import ConfigError, JournalError, LockHeld
 from autoresearch.hints import command, hint_after
-from autoresearch.storage.lock import is_locked, lock_holder
-from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG
+from autoresearch.storage.lock import lock_holder
+from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, has_writer
 from autoresearch.trials.spec import Device
 
 FULL_BYTES = 64 << 20  # below this, records and logs of a night may not fit
@@ -31,7 +31,7 @@ SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 def directory(run_dir: Path) -> Check:
     """Whether this process can write there and no other one holds the lock. Creates and locks nothing."""
     name = "run directory"
-    if is_locked(run_dir / LOCK):
+    if has_writer(run_dir):
         holder = ", ".join(f"{k} {v}" for k, v in (lock_holder(run_dir / LOCK) or {}).items())
         hint = f"the run is in progress: `{command('status', run_dir)}` shows it"
         return fail(name, LockHeld(f"{run_dir} is in use by another autoresearch ({holder})", hint=hint))

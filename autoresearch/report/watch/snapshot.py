@@ -13,9 +13,9 @@ from autoresearch.errors import JournalError
 from autoresearch.report import History, Summary, summarise
 from autoresearch.report.native import HistoryBuilder
 from autoresearch.report.watch.follow import Follower, NewRecords
-from autoresearch.storage.lock import is_locked, lock_holder
+from autoresearch.storage.lock import lock_holder
 from autoresearch.storage.progress_file import ProgressSnapshot, read_progress
-from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, TRAJECTORY
+from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, TRAJECTORY, has_writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class SnapshotReader:
         )
 
     def _is_alive(self) -> bool | None:
-        return is_locked(self._run_dir / LOCK) if self._run_dir else None
+        return has_writer(self._run_dir) if self._run_dir else None
 
     def _holder(self) -> object:
         holder = lock_holder(self._run_dir / LOCK) if self._run_dir else None

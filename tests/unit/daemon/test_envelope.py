@@ -15,12 +15,13 @@ from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Interrupted
-from autoresearch.core.speeds import Timing, swept
+from autoresearch.core.speeds import Point, Timing, swept
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.envelope import Axes, Envelope, points_of, sweep
+from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.policy import build_policy
-from autoresearch.errors import ConfigError, JournalDamaged, LockHeld
+from autoresearch.errors import ConfigError, CorpusError, JournalDamaged, LockHeld
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import DirectoryLock, is_locked
 from autoresearch.storage.run_dir import ENVELOPE, LOCK
@@ -59,6 +60,23 @@ def where(envelope: Envelope, status: str = "measured") -> list[Any]:
 
 def fails(at: tuple[int, int, str], failure: Failure) -> Callable[[Cfg], Failure | None]:
     return lambda cfg: failure if swept(cfg) == at else None
+
+
+def test_a_corpus_that_changes_during_a_sweep_ends_it_without_the_point(make_settings, tmp_path: Path) -> None:
+    file, settings, inputs = tmp_path / "train.bin", make_settings(), Inputs()
+    file.write_text("text")
+    inputs.watch(file)
+
+    def change(_cfg: Cfg) -> None:
+        file.write_text("other text")
+
+    def backend(*_: Any) -> TrialBackend:
+        return TrialBackend(FakeTrial(), YARDSTICK, None, timer=FakeTimer(fail=change), inputs=inputs)
+
+    with pytest.raises(CorpusError, match=r"train\.bin has changed"):
+        sweep(settings, RecordingObserver(), FOUR, make_backend=backend)
+    path = settings.run_dir / ENVELOPE
+    assert not [r for r in decode_speeds(path, read(path).payloads) if isinstance(r, Point)]
 
 
 NO_ROOM = Failure(cause=Cause.OUT_OF_MEMORY, detail="it held 9 MiB, 8 MiB were allowed")
