@@ -1,12 +1,14 @@
-"""The machine: memory and cores that a trial may use, its boot id and the UTC clock.
+"""The machine: memory and cores that a trial may use, its limits, boot id and UTC clock.
 
 Limits of a cgroup (v2) count like the machine's own; cgroup v1 is not read.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -112,3 +114,38 @@ def boot_id() -> str:
 def utc() -> str:
     """Return the current time in UTC, in the format of the records."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def explain_os_error(error: OSError) -> tuple[str, str]:
+    """What a failed system call means, with the limit that it met and the file that it named; and what to try."""
+    match error.errno:
+        case errno.EMFILE:
+            what = (
+                f"this process may open {_soft_limit(resource.RLIMIT_NOFILE)} files (RLIMIT_NOFILE), which are all open"
+            )
+            return what, "ulimit -n 1024, or LimitNOFILE= of the unit"
+        case errno.ENFILE:
+            return "the machine can open no more files", "sysctl fs.file-max shows the limit; end other programs"
+        case errno.EAGAIN:
+            limit = _soft_limit(resource.RLIMIT_NPROC)
+            what = f"no further process or thread can be started: this user may have {limit} of them (RLIMIT_NPROC)"
+            return what, "end other programs of this user, ulimit -u, or TasksMax= and LimitNPROC= of the unit"
+        case errno.ENOMEM:
+            return "the machine has no memory left", "end other programs, or see limits of the cgroup (MemoryMax=)"
+        case errno.ENOSPC | errno.EDQUOT:
+            what = f"the disk or its quota is full{_named(error)}"
+            return what, "free some space (df -h shows which file system is full)"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            hint = "see the owner and the permissions of the file and its folders, and as which user this runs"
+            return f"{error.strerror}{_named(error)}", hint
+    text = f"{error.strerror or error}{_named(error)}"
+    return text, "see the system log (journalctl -k) if the file is as it should be"
+
+
+def _named(error: OSError) -> str:
+    return f": {error.filename}" if error.filename is not None else ""
+
+
+def _soft_limit(kind: int) -> str:
+    soft = resource.getrlimit(kind)[0]
+    return "any number" if soft == resource.RLIM_INFINITY else f"{soft:,}"

@@ -6,6 +6,8 @@ Everything here is imported by every command, ``--help`` too: heavy modules are 
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,7 +29,8 @@ from autoresearch.cli import (
 )
 from autoresearch.cli.output import discard_stdout
 from autoresearch.cli.parsing import Command
-from autoresearch.errors import AutoresearchError
+from autoresearch.errors import AutoresearchError, JournalError
+from autoresearch.machine import explain_os_error
 
 DESCRIPTION = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
 EXIT_CODES = """\
@@ -54,6 +57,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's BLAS otherwise starts threads at import, unused here
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
     command: Command = args.command
@@ -70,6 +74,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `autoresearch report | head`
         discard_stdout()
         return 0
+    except OSError as e:  # a limit of the system, or a file that this command cannot use
+        return report_os_error(e)
+    except RuntimeError as e:
+        if "start new thread" not in str(e):
+            raise
+        return report_os_error(OSError(errno.EAGAIN, str(e)))
+
+
+def report_os_error(error: OSError) -> int:
+    """Print what failed and what to try; returns the exit code."""
+    what, hint = explain_os_error(error)
+    print(f"autoresearch: {JournalError(what, hint=hint)}", file=sys.stderr)
+    return JournalError.exit_code
 
 
 def build_parser() -> argparse.ArgumentParser:

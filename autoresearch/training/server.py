@@ -9,6 +9,7 @@ the pipe by which it would notice that, so its trials would outlive a daemon tha
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -18,6 +19,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn, assert_never
 
@@ -35,6 +37,7 @@ from autoresearch.trials.requests import (
 from autoresearch.trials.trainers import TRAINERS
 
 MAX_REQUEST_BYTES = 1 << 16
+PIPES = 3  # that come with a request
 WORKER = "autoresearch.training.worker"  # imports torch: only once this process ends with its parent
 
 
@@ -50,10 +53,14 @@ def main() -> None:
     gc.freeze()  # so that a child's garbage collector does not write to, and thereby copy, these pages
     _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": has_cuda_context()})
     while True:
-        data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, 3)
+        data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, PIPES)
         if not data:
             return  # the daemon closed its end
-        serve(daemon, REQUEST.validate_json(data), *fds)
+        if len(fds) < PIPES:  # this process may open no more files
+            close_all(fds)
+            _reply(daemon, {"errno": errno.EMFILE})
+        else:
+            serve(daemon, REQUEST.validate_json(data), *fds)
 
 
 def has_cuda_context() -> bool:
@@ -69,17 +76,29 @@ def has_cuda_context() -> bool:
 
 
 def serve(daemon: socket.socket, request: Request, result: int, stderr: int, suspend_fd: int) -> None:
-    """Fork one child for ``request``; report its pid and, when it has ended, its exit code to the daemon."""
+    """Fork one child for ``request``; report its pid and, when it has ended, its exit code to the daemon.
+
+    Where no process can be forked, the error's number is reported instead.
+    """
     server = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as e:
+        close_all((result, stderr, suspend_fd))
+        _reply(daemon, {"errno": e.errno})
+        return
     if pid == 0:
         daemon.close()
         child(server, request, result, stderr, suspend_fd)
-    for pipe in (result, stderr, suspend_fd):
-        os.close(pipe)
+    close_all((result, stderr, suspend_fd))
     _reply(daemon, {"pid": pid})
     _pid, status, usage = os.wait4(pid, 0)
     _reply(daemon, {"exit": os.waitstatus_to_exitcode(status), "peak_bytes": usage.ru_maxrss * 1024})
+
+
+def close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def child(server: int, request: Request, result: int, stderr: int, suspend_fd: int) -> NoReturn:

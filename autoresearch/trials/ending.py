@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 from typing import TypeVar
 
@@ -43,8 +45,16 @@ def _named_end(output: ChildOutput, exit_code: int | None, answers: TypeAdapter[
     if output.garbage:
         return Failure(cause=Cause.GARBAGE, detail=f"it answered {output.garbage}")
     if output.answer is None:
-        return Failure(cause=Cause.EXITED, detail=f"it ended with exit code {exit_code} and without an answer")
+        detail = f"it ended with exit code {exit_code} and without an answer{_last_words(output)}"
+        return Failure(cause=Cause.EXITED, detail=detail)
     return _parsed(output.answer, exit_code, answers)
+
+
+def _last_words(output: ChildOutput) -> str:
+    """The last line that it printed, and what to look at where that line names a limit of the system."""
+    *_, last = ("", *output.stderr.decode(errors="replace").strip().splitlines())
+    limits = " (see ulimit -u, TasksMax=)" if os.strerror(errno.EAGAIN) in last else ""
+    return f"; it printed {last[:200]!a}{limits}" if last else ""
 
 
 def _signalled(number: int) -> Failure:

@@ -21,7 +21,7 @@ from autoresearch.trials.child_output import ChildOutput, drain
 from autoresearch.trials.messages import DEVICE, NO_DEVICE
 from autoresearch.trials.pace import EXTENSION_FRAC, MAX_DEADLINE_FACTOR, Pace
 from autoresearch.trials.requests import ProbeRequest, Request
-from autoresearch.trials.server import ServerLost, TrialServer
+from autoresearch.trials.server import ServerLost, TrialServer, cannot
 from autoresearch.trials.spec import Device
 from autoresearch.trials.suspend import SUSPEND_DEADLINE_S, StopRequest, SuspendFailed
 
@@ -59,9 +59,7 @@ class ChildRunner:
 
         Raises ``Interrupted``, and ``SuspendFailed`` if ``suspend`` requests a suspension and the child cannot suspend.
         """
-        result_r, result_w = os.pipe()
-        stderr_r, stderr_w = os.pipe()
-        suspend_r, suspend_w = os.pipe()
+        (result_r, result_w), (stderr_r, stderr_w), (suspend_r, suspend_w) = open_pipes(3)
         with contextlib.ExitStack() as stack:
             for fd in (result_r, stderr_r, suspend_w):
                 stack.callback(os.close, fd)
@@ -144,6 +142,19 @@ class ChildRunner:
             output.kill_reason = cause, f"{detail}; the trial server did not report its end and was replaced"
             self.server.close()
             raise ServerLost("the trial server did not report the child's end")
+
+
+def open_pipes(count: int) -> list[tuple[int, int]]:
+    """That many pipes, or none. Raises ``TrialServerError``."""
+    pipes: list[tuple[int, int]] = []
+    try:
+        pipes.extend(os.pipe() for _ in range(count))  # those before a failure are in the list
+    except OSError as e:
+        for ends in pipes:
+            for fd in ends:
+                os.close(fd)
+        raise cannot("no pipe to a trial can be opened", e) from e
+    return pipes
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from autoresearch.config.secrets import without_secrets
 from autoresearch.errors import TrialServerError
+from autoresearch.machine import explain_os_error
 from autoresearch.storage.files import open_append
 from autoresearch.trials.requests import Request
 from autoresearch.trials.start_failure import advise
@@ -59,6 +60,12 @@ class ServerLost(Exception):
     """The server's process ended; its child ended with it."""
 
 
+def cannot(what: str, error: OSError) -> TrialServerError:
+    """The error for a failed system call on the way to a trial."""
+    why, hint = explain_os_error(error)
+    return TrialServerError(f"{what}: {why}", hint=hint)
+
+
 class TrialServer:
     """The process that forks trials (``training.server``); started when first needed, and again if lost."""
 
@@ -86,10 +93,14 @@ class TrialServer:
             socket.send_fds(link, [request.model_dump_json().encode()], list(pipes))
             if not self._answers_within(FORK_DEADLINE_S, aborted):
                 raise TimeoutError("the trial server does not answer")
-            return int(self._receive()["pid"])
+            reply = self._receive()
         except OSError as e:  # TimeoutError is one
             self.close()  # so that the next fork starts a new one
             raise ServerLost("the trial server does not respond") from e
+        if "errno" in reply:
+            error = OSError(reply["errno"], os.strerror(reply["errno"]))
+            raise cannot("the trial server cannot start a trial", error)
+        return int(reply["pid"])
 
     def fileno(self) -> int:
         """Readable when the child's exit is known or the server is lost."""
@@ -109,9 +120,8 @@ class TrialServer:
             self._socket = None
         if self._process is not None:
             self._process.kill()  # effective on a stopped process too
-            with contextlib.suppress(
-                subprocess.TimeoutExpired
-            ):  # in an uninterruptible system call: left to the kernel
+            # A process in an uninterruptible system call is left to the kernel.
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(CLOSE_DEADLINE_S)
             self._process = None
 
@@ -123,13 +133,16 @@ class TrialServer:
 
     def _start(self, aborted: Callable[[], bool]) -> None:
         """Start the server and wait until it has imported the trainer. Raises ``ServerLost`` if ``aborted``."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as e:
+            raise cannot("the trial server cannot be started", e) from e
         ours.settimeout(FORK_DEADLINE_S)  # of a send to a server that reads nothing
         try:
             self._process = self._launch(theirs)
         except OSError as e:
             ours.close()
-            raise TrialServerError(f"the trial server cannot be started: {e}", hint="see disk space and limits") from e
+            raise cannot("the trial server cannot be started", e) from e
         self._socket = ours
         self._await_ready(aborted)
 
@@ -138,7 +151,7 @@ class TrialServer:
         module = "autoresearch.training.server"
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
         # A session of its own keeps a Ctrl-C at the terminal away from the running trial.
-        with os.fdopen(open_append(self.log), "ab") as log, theirs:
+        with theirs, os.fdopen(open_append(self.log), "ab") as log:
             self._log_start = os.fstat(log.fileno()).st_size
             return subprocess.Popen(
                 command,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from autoresearch import machine
 from autoresearch.machine import (
     available_bytes,
+    explain_os_error,
     own_cgroup_path,
     reserve_bytes,
     resident_bytes,
@@ -86,3 +89,27 @@ def test_the_cgroup_of_version_2_is_read_from_the_file_of_the_process(
 
 def test_without_proc_there_is_no_cgroup(tmp_path: Path) -> None:
     assert own_cgroup_path(tmp_path / "cgroup") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "hint"),
+    [
+        (errno.EMFILE, "RLIMIT_NOFILE", "ulimit -n"),
+        (errno.ENFILE, "no more files", "fs.file-max"),
+        (errno.EAGAIN, "RLIMIT_NPROC", "ulimit -u"),
+        (errno.ENOMEM, "no memory", "end other programs"),
+        (errno.ENOSPC, "full: /some/file", "df -h"),
+        (errno.EDQUOT, "quota", "df -h"),
+        (errno.EACCES, "/some/file", "permissions"),
+        (errno.EROFS, "Read-only file system: /some/file", "permissions"),
+        (errno.EIO, "/some/file", "journalctl"),
+    ],
+)
+def test_a_failed_system_call_is_explained(number: int, what: str, hint: str) -> None:
+    found = explain_os_error(OSError(number, os.strerror(number), "/some/file"))
+    assert what in found[0]
+    assert hint in found[1]
+
+
+def test_an_error_without_a_number_is_shown_as_it_is() -> None:
+    assert explain_os_error(OSError("cut off"))[0] == "cut off"

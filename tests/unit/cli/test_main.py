@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import re
@@ -248,3 +249,24 @@ def test_a_closed_pipe_is_not_an_error(finished):
     done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(24, "Too many open files"), "RLIMIT_NOFILE"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "RLIMIT_NPROC"),
+        (RuntimeError("can't start new thread"), "RLIMIT_NPROC"),
+        (PermissionError(13, "Permission denied", "/some/file"), "Permission denied: /some/file"),
+    ],
+)
+def test_a_failed_system_call_is_explained_without_a_traceback(error, words, capsys, monkeypatch):
+    def fail(_args):
+        raise error
+
+    monkeypatch.setattr(sys.modules["autoresearch.cli.main"], "build_parser", argparse.ArgumentParser)
+    monkeypatch.setattr("argparse.ArgumentParser.parse_args", lambda *_: argparse.Namespace(command=fail))
+    assert main([]) == errors.JournalError.exit_code
+    err = capsys.readouterr().err
+    assert words in err
+    assert "\n  try: " in err

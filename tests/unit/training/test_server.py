@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import socket
 from pathlib import Path
+
+import pytest
 
 from autoresearch.core.speeds import Timing
 from autoresearch.data.span import Span
-from autoresearch.training.server import data_limit_of, has_cuda_context
+from autoresearch.training.server import data_limit_of, has_cuda_context, serve
 from autoresearch.trials.requests import (
     CompileTimesRequest,
     MatmulPeakRequest,
@@ -39,3 +45,18 @@ def test_the_data_of_a_measurement_is_limited_and_that_of_a_look_is_not() -> Non
     assert data_limit_of(MatmulPeakRequest(spec=spec, precision="fp32")) is None
     assert data_limit_of(ProbeRequest(device="cpu", trainer="torch")) is None
     assert data_limit_of(CompileTimesRequest(spec=spec)) is None
+
+
+def test_a_fork_that_fails_is_reported_and_the_pipes_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("os.fork", refuse)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    fds = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+    with ours, theirs:
+        serve(theirs, ProbeRequest(device="cpu", trainer="torch"), *fds)
+        assert json.loads(ours.recv(1000)) == {"errno": errno.EAGAIN}
+    for fd in fds:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -19,7 +20,7 @@ from autoresearch.errors import TrialServerError
 from autoresearch.testing.fake_trial import measurement
 from autoresearch.trials.ending import judge_end
 from autoresearch.trials.requests import ProbeRequest, Request
-from autoresearch.trials.runner import ChildRunner, Guard
+from autoresearch.trials.runner import ChildRunner, Guard, open_pipes
 from autoresearch.trials.server import ServerLost
 
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
@@ -254,3 +255,18 @@ class TestFollow:
     def test_one_that_never_stops_talking_can_be_interrupted(self) -> None:
         with pytest.raises(Interrupted):
             follow(FLOOD.format(fd=2), aborted=True)
+
+
+def test_pipes_are_opened_together_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    files, pipe, opened = len(os.listdir("/proc/self/fd")), os.pipe, []
+
+    def limited() -> tuple[int, int]:
+        if len(opened) == 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        opened.append(1)
+        return pipe()
+
+    monkeypatch.setattr("os.pipe", limited)
+    with pytest.raises(TrialServerError, match="RLIMIT_NOFILE"):
+        open_pipes(3)
+    assert len(os.listdir("/proc/self/fd")) == files

@@ -1,0 +1,63 @@
+"""The real command under limits of the system: the error names the limit and what to try, without a traceback."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.errors import JournalError, TrialServerError
+
+OTHER_USER = 54321  # RLIMIT_NPROC is per user, and does not hold for root
+AS_OTHER_USER = (
+    *("setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups"),
+    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--bounding-set=-all,+dac_override"),
+)
+
+
+def run_limited(
+    limit: int, value: int, directory: Path, corpus: Path, trials: dict[str, Any], prefix: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """`autoresearch run` with one limit of the system."""
+    settings = [f"--set={name}={value}" for name, value in trials.items() if isinstance(value, str | int | float)]
+    command = [*prefix, sys.executable, "-m", "autoresearch", "run", f"--dir={directory}", f"--corpus={corpus}"]
+    return subprocess.run(
+        [*command, "--iters=1", "--proposer=random", *settings],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HOME": str(directory.parent)},
+        preexec_fn=lambda: resource.setrlimit(limit, (value, value)),
+    )
+
+
+@pytest.mark.parametrize("files", [6, 8, 12])
+def test_too_few_files(files: int, small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:
+    done = run_limited(resource.RLIMIT_NOFILE, files, tmp_path / "run", small_corpus, quick_trials)
+    assert done.returncode in (JournalError.exit_code, TrialServerError.exit_code), done.stderr
+    assert f"this process may open {files} files (RLIMIT_NOFILE)" in done.stderr
+    assert "try: ulimit -n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become another user")
+@pytest.mark.parametrize("processes", [0, 1, 2])
+def test_too_few_processes(processes: int, small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:
+    """Not even the trial server; the server, but no trial."""
+    tmp_path.chmod(0o777)
+    done = run_limited(
+        resource.RLIMIT_NPROC, processes, tmp_path / "run", small_corpus, quick_trials, prefix=AS_OTHER_USER
+    )
+    if "setpriv:" in done.stderr:
+        pytest.skip(f"no other user here: {done.stderr.strip()}")
+    assert done.returncode == TrialServerError.exit_code, done.stderr
+    assert f"this user may have {processes} of them (RLIMIT_NPROC)" in done.stderr
+    assert "try: end other programs of this user, ulimit -u" in done.stderr
+    assert "OOM" not in done.stderr
+    assert "Traceback" not in done.stderr
