@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ class Menu:
 def load_menu(path: Path = DEFAULT_PATH) -> Menu:
     """Read a menu file. Raises ``MenuError`` naming file and entry."""
     try:
-        text = path.read_bytes()[: 1 << 20].decode()
+        text = path.read_bytes()[: 1 << 20].decode("utf-8-sig")
         return parse_menu(parse_json(text))
     except OSError as e:
         raise MenuError(f"{path}: {e.strerror}") from e
@@ -161,6 +162,7 @@ def _knob(name: str, raw: object) -> Knob:
     doc = entry.get("doc", "")
     if not isinstance(doc, str):
         raise MenuError(f"{where}.doc: a string is expected, not {doc!r}")
+    _only_visible(f"{where}.doc", re.sub(r"[\n\t]", " ", doc))
     knob = _choice_knob(name, entry, doc) if kind == "choice" else _range_knob(name, kind, entry, doc)
     if why := knob.accept(knob.default)[1]:
         raise MenuError(f"{where}.default: {why}")
@@ -175,6 +177,10 @@ def _choice_knob(name: str, entry: Mapping[str, Any], doc: str) -> ChoiceKnob:
         raise MenuError(
             f"knobs.{name}.choices: different whole numbers, or different strings, are expected, not {choices!r}"
         )
+    for choice in choices:
+        _only_visible(f"knobs.{name}.choices", choice)
+    if len({unicodedata.normalize("NFKC", c) if isinstance(c, str) else c for c in choices}) != len(choices):
+        raise MenuError(f"knobs.{name}.choices: two of {choices!a} look the same")
     return ChoiceKnob(name, tuple(sorted(choices) if type(choices[0]) is int else choices), entry["default"], doc)
 
 
@@ -203,6 +209,8 @@ def _constraint(index: int, raw: object, knobs: set[str]) -> Constraint:
     name, text, doc = entry.get("name"), entry.get("rule"), entry.get("doc", "")
     if not (isinstance(name, str) and name and isinstance(text, str) and isinstance(doc, str)):
         raise MenuError(f"{where}: name and rule are needed, both as strings")
+    _only_visible(f"{where}.name", name)
+    _only_visible(f"{where}.doc", re.sub(r"[\n\t]", " ", entry.get("doc", "")))
     try:
         rule = Rule.parse(text)
     except RuleError as e:
@@ -210,6 +218,12 @@ def _constraint(index: int, raw: object, knobs: set[str]) -> Constraint:
     if unknown := sorted(rule.names - knobs - {STEPS}):
         raise MenuError(f"{where} ({name}): {', '.join(unknown)} is neither a knob nor {STEPS!r}")
     return Constraint(name, rule, doc)
+
+
+def _only_visible(where: str, text: object) -> None:
+    """Raise ``MenuError`` for text that shows otherwise than it is: controls, bidirectional and invisible marks."""
+    if isinstance(text, str) and not text.isprintable():
+        raise MenuError(f"{where}: {show(text)} has a character that does not print")
 
 
 def _table(raw: object, where: str) -> Mapping[str, Any]:

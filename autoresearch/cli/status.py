@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def _write_page(args: argparse.Namespace) -> int:
 
 def _print_text(args: argparse.Namespace, kind: str) -> int:
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
+    from autoresearch.report.end_time import describe_end
 
     path = run_path(args)
     with without_gc():
@@ -84,7 +86,10 @@ def _print_text(args: argparse.Namespace, kind: str) -> int:
         text = summary_json(summary)
     else:
         render = render_status if kind == "status" else render_report
-        text = render(summary, history, **render_options(path, bool(getattr(args, "out", None)))) + _flag_line(path)
+        options = render_options(path, bool(getattr(args, "out", None)))
+        text = render(summary, history, **options) + _flag_line(path)
+        if kind == "status" and options.get("writer_alive") is not False:
+            text = f"{text.rstrip()}\n\n{describe_end(history, datetime.now().astimezone())}"
     if getattr(args, "out", None):
         write_file(Path(args.out), f"{text.rstrip()}\n")
     else:

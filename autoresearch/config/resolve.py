@@ -124,11 +124,17 @@ def _profile(name: str) -> dict[str, Any]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(_decode(path.read_bytes()))
     except OSError as e:
         raise ConfigError(f"cannot read {path}: {e.strerror}") from e
     except (ValueError, RecursionError) as e:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path} is not TOML: {e}") from e
+
+
+def _decode(content: bytes) -> str:
+    """Text of a file: UTF-8, with or without the byte order mark that editors write, or UTF-16 with one."""
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    return content.decode(encoding).replace("\r\n", "\n")
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -123,6 +123,8 @@ class Started(Event):
     iters_requested: int
     torn_bytes: int = 0  # what a crash had left of a half-written line, cut off and kept aside
     metering: Metering | None = None  # null where no sensor was looked for
+    ends_at: str | None = None  # when `until` or the window ends the run, in local time with its offset from UTC
+    zone: str | None = None  # the abbreviation of the zone of ends_at, for example CET
 
 
 class TrialStarted(Event):

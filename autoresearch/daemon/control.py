@@ -69,6 +69,15 @@ class RunControl:
             ends.append(f"window {self.window}: opens {format_end(self.window.next_opening(now), now)}")
         return ends
 
+    def ends_at(self) -> datetime | None:
+        """When the clock ends the run, with its zone; ``None`` where it does not."""
+        now = self.now()
+        ends = [self.until] if self.until is not None else []
+        if self.window is not None and self.window.is_open(now):
+            ends.append(self.window.next_closing(now))
+        first = min(ends, key=datetime.timestamp, default=None)
+        return first.astimezone() if first is not None and first.tzinfo is None else first
+
     def pause_reason(self) -> str:
         """Why the run should pause. Any entry called pause.flag counts: a file, a directory, a dangling link."""
         return f"{self.flag.name} is there" if os.path.lexists(self.flag) else ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import __version__
+from autoresearch.config.local_time import zone_name
 from autoresearch.config.settings import Settings
 from autoresearch.config.time_zone import refuse_invalid_zone, zone_warning
 from autoresearch.config.window import Window
@@ -179,6 +180,7 @@ def record_start(context: RunContext, yardstick: Yardstick, loop: Loop, metering
     """Record ``meta`` where the run is new, then ``started``."""
     if context.trajectory.meta is None:
         loop.record(build_meta(context.settings, context.policy, yardstick))
+    ends_at = context.control.ends_at()
     loop.record(
         Started(
             ts=utc(),
@@ -190,6 +192,8 @@ def record_start(context: RunContext, yardstick: Yardstick, loop: Loop, metering
             iters_requested=context.settings.iters,
             torn_bytes=context.journal.torn_bytes,
             metering=metering,
+            ends_at=ends_at.isoformat(timespec="seconds") if ends_at else None,
+            zone=zone_name(ends_at) if ends_at else None,
         )
     )
 

@@ -29,7 +29,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
 from autoresearch.proposers.space import Space, build_reply, round_value
-from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value
+from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, same_value
 
 KNOB = "knob"
 NEAR_FRAC = 0.02  # of a range, on its own scale: values this close are taken for the same
@@ -138,9 +138,14 @@ class TpeProposer:
         values = optuna.samplers.TPESampler(seed=seeds[1], n_startup_trials=0)
         empty = create_trial(state=TrialState.RUNNING, params={}, distributions={})
 
+        names = self.space.menu.knobs
+
         def draw() -> tuple[str, Value]:
-            name = knobs.sample_independent(study, empty, KNOB, self._knobs())
+            several = len(names) > 1
+            name = knobs.sample_independent(study, empty, KNOB, self._knobs()) if several else next(iter(names))
             knob = self.space.menu.knobs[name]
+            if _is_single(knob):  # the sampler would divide by the width of the range
+                return name, _only_value(knob)
             return name, _value(knob, values.sample_independent(study, empty, name, _distribution(knob)))
 
         return draw
@@ -189,6 +194,16 @@ def _position(knob: Knob, value: Value) -> float:
 
 def _coordinate(knob: Knob, value: Value) -> Value:
     return knob.choices.index(value) if isinstance(knob, ChoiceKnob) else value
+
+
+def _is_single(knob: Knob) -> bool:
+    """Whether the range is one value, or values that count as the same."""
+    return len(knob.choices) == 1 if isinstance(knob, ChoiceKnob) else same_value(knob.low, knob.high)
+
+
+def _only_value(knob: Knob) -> Value:
+    """Of a knob whose range is one value."""
+    return knob.choices[0] if isinstance(knob, ChoiceKnob) else knob.low
 
 
 def _value(knob: Knob, coordinate: Any) -> Value:

@@ -104,6 +104,8 @@ class History:
     profile: str | None = None
     proposer: str | None = None
     yardstick: Yardstick | None = None
+    ends_at: str | None = None  # of the last start, where the clock ends it: local time with its offset from UTC
+    zone: str | None = None  # its abbreviation
 
     @property
     def baseline_val_bpb(self) -> float | None:

@@ -111,6 +111,8 @@ class HistoryBuilder:
             profile=meta.profile,
             proposer=started.proposer if started else None,
             yardstick=meta.yardstick,
+            ends_at=started.ends_at if started else None,
+            zone=started.zone if started else None,
         )
 
 

@@ -44,6 +44,8 @@ class Summary(FrozenModel):
     state: State  # from the records alone, see History
     stop_reason: str | None
     iters_requested: int | None
+    ends_at: str | None = None  # when the clock ends the last start: local time with its offset from UTC
+    zone: str | None = None  # the abbreviation of that zone
 
     iterations: int  # closed
     evaluated: int  # measured and judged: keeps + reverts
@@ -107,6 +109,8 @@ def summarise(history: History) -> Summary:
         yardstick=history.yardstick,
         state=history.state,
         stop_reason=history.stop_reason,
+        ends_at=history.ends_at,
+        zone=history.zone,
         iters_requested=history.iters_requested,
         accept_delta_frac=history.accept_delta_frac,
         sources=source_numbers(history.rows),

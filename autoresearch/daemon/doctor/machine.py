@@ -74,7 +74,7 @@ def clock(
 ) -> Check:
     """A wrong clock does not disturb order or durations, but `--until`, certificates and timestamps for users.
 
-    ``ends`` say when the clock ends the run; where it does, a zone that nobody chose is a warning.
+    ``ends`` say when the clock ends the run; where it does, a zone that was not chosen is a warning.
     """
     try:
         refuse_invalid_zone(environ)

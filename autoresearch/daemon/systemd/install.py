@@ -25,6 +25,7 @@ PROGRAM = "/usr/bin/autoresearch"
 SYSTEMD_BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 # The unit's hardening makes these directories invisible to the service.
 HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
+ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}  # systemd.syntax(7); unescaped, a line break ends the setting
 NOT_LOADED = 5  # exit code of systemctl stop for a unit that does not exist
 CALL_DEADLINE_S = 24 * 3600.0  # stopping a service waits for its running trial
 
@@ -136,8 +137,13 @@ def template_and_instance(place: Place, template: str) -> list[tuple[Path, str]]
     """The unit template, and the plain unit with the name filled in."""
     return [
         (place.units / TEMPLATE, template),
-        (place.units / f"{NAME}.service", template.replace("%i", NAME)),
+        (place.units / f"{NAME}.service", fill_in_instance(template)),
     ]
+
+
+def fill_in_instance(template: str) -> str:
+    """``template`` with ``NAME`` for ``%i``; an escaped percent sign is skipped, also where an i follows it."""
+    return re.sub(r"%%|%i", lambda m: NAME if m[0] == "%i" else m[0], template)
 
 
 def enabled_names(units: Path) -> list[str]:
@@ -165,6 +171,8 @@ def source(*path: str) -> str:
 def unit_word(word: str) -> str:
     """One word of a command line, quoted for a unit file (systemd.service(5))."""
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    for control, escape in ESCAPES.items():
+        word = word.replace(control, escape)
     return f'"{word}"' if any(c.isspace() or c in "\\\"';" for c in word) else word
 
 

@@ -1,4 +1,4 @@
-"""What a column's name says: a quantity, and a unit in brackets, after a slash or as the last word."""
+"""What a column's name means: a quantity, and a unit in brackets, after a slash or as the last word."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TextIO
 
+from autoresearch.core.text import plural
 from autoresearch.energy.power_log.column_names import ColumnName, parse_column_name
 from autoresearch.energy.power_log.foreign import refuse_foreign
 from autoresearch.energy.power_log.refusal import refusal, show
@@ -76,7 +77,7 @@ def _refuse_mismatch(table: Table, width: int) -> None:
     if row is None:
         return
     what = "the header" if table.columns else "the first line"
-    problem = f"{len(row.cells)} cells, but {what} has {width}: {show(', '.join(row.cells))}"
+    problem = f"{plural(len(row.cells), 'cell')}, but {what} has {width}: {show(', '.join(row.cells))}"
     raise refusal(table.name, problem, SHIFT_HINT, line=row.line)
 
 

@@ -15,7 +15,7 @@ from autoresearch.energy.power_log.numbers import decimal_mark, parse_quantity
 from autoresearch.energy.power_log.refusal import refusal, show
 
 EPOCH_FIRST_S, EPOCH_LAST_S = 946_684_800.0, 4_102_444_800.0  # the years 2000 to 2100
-MAX_STEP_S, MIN_STEP_S = 300.0, 1e-3  # of seconds since a start, where nothing tells that they are seconds
+MAX_STEP_S, MIN_STEP_S = 300.0, 1e-3  # of seconds since a start, where no name has their unit
 MAX_SPAN_S = 366 * 86_400.0
 DAY_S = 86_400.0
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d):([0-5]\d(?:[.,]\d+)?)")
@@ -124,7 +124,7 @@ def _numbers(name: str, column: ColumnName | None, cells: Sequence[tuple[int, st
     unit = units.pop()
     if unit is None:
         line, cell = next(c for n, c in zip(numbers, cells, strict=True) if n is not None)
-        raise refusal(name, f"the unit of the time {show(cell)} cannot be told", UNIT_HINT, line=line)
+        raise refusal(name, f"the unit of the time {show(cell)} is not clear", UNIT_HINT, line=line)
     factor = named or TIME_UNITS[unit or "s"]
     seconds = [None if n is None else n * factor for n in numbers]
     if named is None and not unit:

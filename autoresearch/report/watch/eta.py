@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from statistics import median
 
+from autoresearch.config.local_time import zone_name
 from autoresearch.report import History
 from autoresearch.report.format import format_duration
 
@@ -50,9 +51,10 @@ def format_estimate(seconds: float) -> str:
 
 
 def format_clock(now: datetime, seconds: float) -> str:
-    """The local time in ``seconds`` from ``now``, with weekday and date if it is 20 hours away or more."""
+    """The local time in ``seconds`` from ``now``, with its zone; with weekday and date if it is 20 hours away."""
     try:
         then = (now + timedelta(seconds=seconds)).astimezone(now.tzinfo)
     except (OverflowError, ValueError):
         return "an unknown time"
-    return f"{then:%H:%M}" if then - now < timedelta(hours=20) else f"{then:%a %d %b %H:%M}"
+    day = "" if then - now < timedelta(hours=20) else f"{then:%a %d %b} "
+    return f"{day}{then:%H:%M} {zone_name(then)}"

@@ -7,6 +7,7 @@ from typing import assert_never
 from rich.text import Text
 
 from autoresearch.report import History, text
+from autoresearch.report.end_time import describe_end
 from autoresearch.report.format import NAME_CELLS, format_change, format_duration, pad, safe
 from autoresearch.report.history import plain_value
 from autoresearch.report.text import LABEL_CELLS
@@ -55,7 +56,8 @@ def _running(snapshot: Snapshot, history: History) -> str:
         return f"Running: {at}. {PAUSE_FLAG} exists: the run pauses after this trial."
     left = estimate_left_s(history, snapshot.now)
     remaining = f", {format_estimate(left)} left, until {format_clock(snapshot.now, left)}" if left is not None else ""
-    return f"Running: {at}{remaining}."
+    end = describe_end(history, snapshot.now)
+    return f"Running: {at}{remaining}{f'; {end}' if end else ''}."
 
 
 def render_activity(snapshot: Snapshot, width: int) -> list[Text]:

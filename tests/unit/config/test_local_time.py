@@ -71,7 +71,7 @@ def test_it_is_later_within_two_days_and_shows_that_time_unless_it_is_skipped(no
         ("2027-01-11T06:00", "Tue 06:30 CET, in 23 h 30 min"),
     ],
 )
-def test_an_end_is_told_with_zone_and_remaining_time(in_berlin: None, now: str, text: str) -> None:
+def test_an_end_has_its_zone_and_remaining_time(in_berlin: None, now: str, text: str) -> None:
     for start in (utc(now).astimezone(BERLIN), datetime.fromtimestamp(utc(now).timestamp())):
         assert format_end(next_moment(time(6, 30), start), start) == text
 

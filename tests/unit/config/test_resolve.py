@@ -462,3 +462,11 @@ def test_every_setting_is_listed_with_value_origin_and_meaning():
 def test_the_run_directory_is_the_profiles_unless_it_is_given():
     assert Settings(profile="tiny").run_dir == Path("runs/tiny")
     assert Settings(profile="tiny", dir="elsewhere").run_dir == Path("elsewhere")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_file_of_a_windows_editor_is_read(encoding, line_end, tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_bytes(line_end.join(["# größer", "iters = 7", ""]).encode(encoding))
+    assert resolve({}, {}, path).settings.iters == 7

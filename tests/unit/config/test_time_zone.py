@@ -1,4 +1,4 @@
-"""A TZ that names no zone is refused; a zone that nobody chose is reported."""
+"""A TZ that names no zone is refused; UTC by default is reported."""
 
 from __future__ import annotations
 

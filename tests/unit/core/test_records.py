@@ -89,6 +89,8 @@ RECORDS: list[Event] = [
         proposer="tpe",
         iters_requested=10,
         torn_bytes=3,
+        ends_at="2026-11-27T06:30:00+01:00",
+        zone="CET",
     ),
     TrialStarted(ts=TS, trial=1, iter=0, seed=0, cfg=CFG, boot_id="b"),
     TrialSuspended(

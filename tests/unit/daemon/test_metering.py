@@ -277,6 +277,14 @@ def test_whether_a_server_is_on_this_machine(url: str, here: bool) -> None:
     assert is_local(url) is here
 
 
+def test_the_start_of_a_run_records_when_the_clock_ends_it(make_settings) -> None:
+    settings = make_settings(iters=1, until="06:30", window="22:00-07:00")
+    run(settings, None, timing=RunTiming(now=lambda: datetime(2026, 11, 21, 23, 0), idle_s=1e-6, poll_s=1e-3))
+    start = next(r for r in records(settings) if isinstance(r, Started))
+    assert start.ends_at == datetime(2026, 11, 22, 6, 30).astimezone().isoformat()
+    assert start.zone == zone_name(datetime(2026, 11, 22, 6, 30))
+
+
 def test_a_run_outside_its_window_ends_in_good_order(make_settings) -> None:
     settings = make_settings(iters=3, window="22:00-07:00")
     at_noon = RunTiming(now=lambda: datetime(2026, 11, 21, 12, 0))

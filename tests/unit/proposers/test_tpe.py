@@ -234,3 +234,23 @@ def test_where_everything_is_known_it_believes_in_nothing(tmp_path):
     space = space_of(settings)
     (belief,) = TpeProposer(space, 0).beliefs(night(settings, RandomProposer(space, 0)))
     assert (belief.share, belief.guess, belief.results, belief.note) == (0, None, 1, "only one result")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("knob", "fields"),
+    [
+        ("n_layer", {"low": BASELINE["n_layer"], "high": BASELINE["n_layer"]}),
+        ("lr", {"low": BASELINE["lr"], "high": BASELINE["lr"]}),
+        ("lr", {"low": BASELINE["lr"], "high": math.nextafter(BASELINE["lr"], 1)}),
+        ("weight_decay", {"low": BASELINE["weight_decay"], "high": BASELINE["weight_decay"]}),
+        ("precision", {"choices": [BASELINE["precision"]]}),
+    ],
+)
+def test_a_knob_with_one_value_gives_no_warning_and_is_not_proposed(knob, fields):
+    settings = settings_of(25, menu={"knobs": {knob: fields}})
+    proposer = TpeProposer(space_of(settings), 0)
+    trajectory = night(settings, proposer)
+    assert len(trajectory.iterations) == 25
+    assert knob not in {name for name, _ in changes(trajectory)}
+    assert len(proposer.beliefs(trajectory)) == len(BASELINE)

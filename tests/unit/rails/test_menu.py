@@ -331,3 +331,39 @@ def test_the_errors_of_a_menu_are_whole_sentences(plain):
     with pytest.raises(MenuError) as e:
         parse_menu(plain | {"constraints": [{"name": "c", "rule": "b > a"}]})
     assert str(e.value) == "constraints[0] (c): a, b is neither a knob nor 'steps'"
+
+
+@pytest.mark.parametrize(
+    "choice", ["bf16\u202e", "\u2066fp8\u2069", "fp\u200b8", "fp8\u00a0", "fp8\n", "fp8\0", "\ufefffp8", "\ud800"]
+)
+def test_a_choice_that_shows_otherwise_than_it_is_is_refused(plain, choice):
+    plain["knobs"]["precision"]["choices"] = ["bf16", "fp8", choice]
+    with pytest.raises(
+        MenuError, match=r"knobs.precision.choices: '.*' has a character that does not print"
+    ) as refused:
+        parse_menu(plain)
+    assert str(refused.value).isascii()
+
+
+def test_choices_that_look_the_same_are_refused(plain):
+    plain["knobs"]["precision"]["choices"] = ["bf16", "fp8", "\uff46p8"]
+    with pytest.raises(MenuError, match="look the same"):
+        parse_menu(plain)
+
+
+@pytest.mark.parametrize("field", ["doc", "name"])
+def test_hidden_text_in_descriptions_is_refused(plain, field):
+    plain["constraints"][0][field] = "wide\u202ene"
+    with pytest.raises(MenuError, match="does not print"):
+        parse_menu(plain)
+    if field == "doc":
+        plain["constraints"][0][field] = "two\nlines"
+        plain["knobs"]["lr"]["doc"] = "\u2067lr"
+        with pytest.raises(MenuError, match=r"knobs.lr.doc: .* does not print"):
+            parse_menu(plain)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(plain, tmp_path):
+    path = tmp_path / "menu.json"
+    path.write_text(json.dumps(plain), encoding="utf-8-sig")
+    assert load_menu(path) == default_menu()

@@ -132,7 +132,7 @@ class TestClock:
         check = machine.clock([], NOW, environ={"TZ": "Nonsense"})
         assert (check.state, check.exit_code) == ("fail", 78)
 
-    def test_a_zone_that_nobody_chose_matters_where_the_clock_ends_the_run(self, tmp_path: Path) -> None:
+    def test_utc_by_default_matters_where_the_clock_ends_the_run(self, tmp_path: Path) -> None:
         missing = tmp_path / "localtime"
         check = machine.clock([], NOW, ends=["ends 06:30 UTC, in 8 h 30 min"], environ={}, localtime=missing)
         assert check.state == "warn"

@@ -184,6 +184,7 @@ def test_without_a_systemd_it_is_not_called(tmp_path):
         ("/opt/a/python", "/opt/a/python"),
         ("/opt/my python", '"/opt/my python"'),
         ("50%", "50%%"),
+        ("a\nb", '"a\\nb"'),
         ("$HOME", "$$HOME"),
         ('a"b\\', '"a\\"b\\\\"'),
     ],
@@ -243,3 +244,14 @@ def test_a_hidden_program_is_refused_with_a_way_out(monkeypatch, capsys):
     monkeypatch.setattr(sys, "executable", "/home/ann/.venv/bin/python")
     assert main(["service", "install", "--dry-run"]) == 1
     assert "/opt/autoresearch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["/opt/100%i/python", "/opt/%/python", "/opt/%%i%i/python", "/opt/%n %h/python"])
+def test_a_percent_sign_in_the_programs_path_is_escaped_in_both_units(path: str) -> None:
+    steps = install_steps(user_place({"HOME": "/home/me"}, Path("/tmp")), [path, "-m", "autoresearch"])
+    texts = [step.text for step in steps if isinstance(step, WriteFile) and step.path.suffix == ".service"]
+    assert len(texts) == 2
+    for text, name in zip(texts, ("%i", "autoresearch"), strict=True):
+        line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+        assert unit_word(path) in line
+        assert f"/{name}.toml" in line

@@ -113,7 +113,7 @@ class TestRefused:
             (minute("timestamp,power_w", "{t},100,5"), "line 2: 3 cells, but the header has 2"),
             (minute("timestamp,power_w", "{t},123,100"), "line 2: 3 cells"),  # a comma in the seconds
             (minute("timestamp,temp,power_w", "{t},100"), "line 2: 2 cells, but the header has 3"),
-            (minute("timestamp,power_w", "{t};100"), "line 2: 1 cells"),
+            (minute("timestamp,power_w", "{t};100"), "line 2: 1 cell, "),
             (minute("timestamp,power_w", '{t},"1,234"'), "line 2: '1,234' may be two numbers"),
             (minute("timestamp;power_w", "{t};100,5") + "2026-11-21T22:02:00;100.5\n", "a decimal comma, and line 63"),
             (minute("timestamp,power", "{t},100 MW"), "line 2: the unit of '100 MW'"),

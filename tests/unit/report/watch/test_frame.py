@@ -100,7 +100,7 @@ def headline_of(snapshot: Snapshot) -> str:
 def test_a_night_in_80_columns():
     assert shown(SNAPSHOT).splitlines() == [
         "runs/tiny  proposer hybrid                                              23:41:07",
-        "Running: iteration 7 of 10, about 18 min left, until 23:59.",
+        "Running: iteration 7 of 10, about 18 min left, until 23:59 UTC.",
         "",
         "now         lr = 0.0012, by nim, for 1 min 40 s",
         "            ━━━━━━━━━━━━━━━───────────────  50%  training, 18,432 tokens/s",
@@ -326,7 +326,7 @@ def test_an_estimate_is_in_whole_minutes():
 
 
 def test_the_time_of_day_names_the_day_where_it_must():
-    assert format_clock(NOW, 600) == "23:51"
-    assert format_clock(NOW, 3600) == "00:41"
-    assert format_clock(NOW, 86400) == "Sun 22 Nov 23:41"
+    assert format_clock(NOW, 600) == "23:51 UTC"
+    assert format_clock(NOW, 3600) == "00:41 UTC"
+    assert format_clock(NOW, 86400) == "Sun 22 Nov 23:41 UTC"
     assert format_clock(NOW, 1e15) == "an unknown time"
