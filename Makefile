@@ -21,7 +21,7 @@ READY := $(VENV)/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow test-interpreters check bench rails-fuzz kills schema llm-server clean
+.PHONY: help run test slow test-interpreters check bench rails-fuzz kills mutate schema llm-server clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -60,6 +60,12 @@ rails-fuzz: $(READY) ## judge 1,000,000 proposals with the rails and with their 
 kills: $(READY) ## kill 10,000 daemons at random moments and check what is left; about 15 minutes on two cores
 	$(BIN)/python -m benchmarks.kills --kills 10000
 
+mutate: $(READY) ## change the rails' code in about 1,150 ways and list the changes that no test notices; half an hour
+	$(BIN)/python $(INSTALL) -e '.[mutation]'
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 schema: $(READY) ## write docs/trajectory.schema.json from the records
 	$(BIN)/python -m autoresearch.core.records > docs/trajectory.schema.json
 
@@ -67,7 +73,7 @@ llm-server: $(READY) ## install a real LLM server for the slow tests and `make b
 	$(BIN)/python $(INSTALL) -e '.[llm-server]'
 
 clean: ## delete the virtual environments and the caches
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A venv that was interrupted half-way has no .ready and is completed; a changed pyproject or constraint reinstalls.
 $(READY): pyproject.toml constraints.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from autoresearch.errors import ConfigError
 
 if TYPE_CHECKING:
     from rails import Config, Menu, Tried, Verdict
-    from rails.bench import Case, Context, Score
+    from rails.bench import Context, Score
 
 PROFILES = ("tiny", "gb10-354m")  # of the named cases, beside the shipped menu
 MAX_INPUT_BYTES = 1 << 20
@@ -66,18 +67,12 @@ def bench(args: argparse.Namespace) -> int:
     """``autoresearch rails bench``."""
     from rails.bench import generate, load_cases, score
 
-    if args.menu:
-        menu = _menu(args.menu)
-        contexts = {"menu": _defaults(menu)}
-        cases: list[Case] = []
-    else:
-        contexts = _named_contexts()
-        cases = load_cases()
-    for name, context in contexts.items():
-        cases += generate(context, args.generated, args.seed, name)
-    if not cases:
+    contexts = {"menu": _defaults(_menu(args.menu))} if args.menu else _named_contexts()
+    named = [] if args.menu else load_cases()
+    derived = (generate(context, args.generated, args.seed, name) for name, context in contexts.items())
+    result = score(itertools.chain(named, *derived), contexts)
+    if not result.cases:
         raise ConfigError("there is no case to judge", hint="--generated 1000")
-    result = score(cases, contexts)
     print(json.dumps(_plain(result), indent=2) if args.json else _table(result))
     return 0 if result.perfect else 1
 

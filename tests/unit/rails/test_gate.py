@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rails import ChoiceKnob, Estimate, IntKnob, Limits, Proposal, Rail, Tried, default_menu, gate
+from rails import ChoiceKnob, Estimate, IntKnob, Limits, Proposal, Rail, Tried, default_menu, gate, parse_menu
 from rails.checks import diff_line
 
 MENU = default_menu()
@@ -575,3 +575,18 @@ def test_r6_and_r7_keep_proposal_and_diff_for_the_record():
     ):
         assert (verdict.proposal, verdict.diff) == (Proposal("lr", 1e-3, "a hunch"), diff)
         assert verdict.candidate is None
+
+
+def test_the_reasons_show_the_value_that_was_refused():
+    assert gate(reply(reason=["x"]), BASELINE).reason == "reason must be a string, not ['x']"
+    assert gate(reply(), 3).reason == "the baseline is not a configuration: 3"
+    assert diff_line("lr", BASELINE, BASELINE | {"extra": 1})[1] == (
+        "the change touches another set of fields, not lr alone"
+    )
+
+
+def test_a_knob_is_suggested_by_the_first_40_characters_of_a_name_that_is_unknown():
+    name = "a" * 24 + "b" * 16
+    menu = parse_menu({"version": 1, "knobs": {name: {"type": "int", "low": 1, "high": 2, "default": 1}}})
+    verdict = gate(reply("a" * 24 + "c" * 99), menu.defaults, menu)
+    assert verdict.reason.endswith(f"; did you mean {name}?")
