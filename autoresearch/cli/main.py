@@ -11,7 +11,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.cli import config, doctor, energy, envelope, export, pause, prepare, run, service, status, watch
+from autoresearch.cli import (
+    config,
+    doctor,
+    energy,
+    envelope,
+    export,
+    pause,
+    prepare,
+    repair,
+    run,
+    service,
+    status,
+    watch,
+)
 from autoresearch.cli.output import discard_stdout
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError
@@ -28,6 +41,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     prepare.add,
     status.add,
     watch.add,
+    repair.add,
     pause.add,
     doctor.add,
     envelope.add,

@@ -104,6 +104,7 @@ class History:
     profile: str | None = None
     proposer: str | None = None
     yardstick: Yardstick | None = None
+    warnings: tuple[str, ...] = ()  # what could not be read of a damaged log
 
     @property
     def baseline_val_bpb(self) -> float | None:

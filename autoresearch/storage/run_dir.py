@@ -14,6 +14,7 @@ from autoresearch.machine import utc
 from autoresearch.storage.lock import DirectoryLock
 
 TRAJECTORY = "trajectory.jsonl"
+BEFORE_REPAIR = "before-repair-"  # with a number: the trajectory before `autoresearch repair` changed it
 LOCK = "run.lock"
 PAUSE_FLAG = "pause.flag"
 PROGRESS = "progress.json"
@@ -53,7 +54,7 @@ def make_run_dir(run_dir: Path) -> Path:
 def run_files(run_dir: Path) -> list[Path]:
     """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
     names = (TRAJECTORY, LOGS, CHECKPOINT)
-    patterns = ("report.*", f"{TRAJECTORY}.torn-*", EXCHANGE_FILES, TELEMETRY_FILES)
+    patterns = ("report.*", f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.{BEFORE_REPAIR}*", EXCHANGE_FILES, TELEMETRY_FILES)
     old = [p for p in (run_dir / name for name in names) if p.exists()]
     return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 
