@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from autoresearch.core.records import Event, decode
-from autoresearch.errors import JournalError
+from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.report.load import LINE_START
 from autoresearch.storage import journal
 from autoresearch.storage.decode import decode_whole
@@ -125,6 +125,11 @@ class Follower:
 
     def _check_kind(self, line: bytes) -> None:
         """Raise ``JournalError`` for a first line of something else than a trajectory."""
+        if self._count == 0 and line.startswith(journal.UTF16_BOMS):
+            hint = (
+                f"`autoresearch repair {self.path.parent}` undoes it without loss; `autoresearch status` shows the run"
+            )
+            raise JournalDamaged(f"{self.path.name} is in UTF-16, as an editor has saved it", hint=hint)
         first = line.removeprefix(codecs.BOM_UTF8).lstrip()
         if self._count == 0 and not first.startswith(LINE_START) and first.strip(b"\0 \r"):
             hint = "`autoresearch status` and `report` read the origin's log too"

@@ -205,6 +205,22 @@ def test_damage_hides_no_other_line_and_is_named_until_the_file_changes(path, ha
     assert follower.warnings() == ()
 
 
+@pytest.mark.parametrize("edit", [lambda data: b"\xef\xbb\xbf" + data, lambda data: data.replace(b"\n", b"\r\n")])
+def test_what_an_editor_did_hides_nothing(edit, path, follower_of):
+    count = len(lines(path))
+    path.write_bytes(edit(path.read_bytes()))
+    follower = follower_of(path)
+    assert len(follower.poll().records) == count
+    assert "an editor" in " ".join(follower.warnings())
+
+
+def test_utf16_is_named_with_its_repair(path, follower_of):
+    path.write_bytes(path.read_bytes().decode().encode("utf-16"))
+    with pytest.raises(JournalError, match="UTF-16") as refusal:
+        follower_of(path).poll()
+    assert "autoresearch repair" in refusal.value.hint
+
+
 def test_a_log_without_its_meta_record_is_shown(run_dir, path, reader_of):
     whole = lines(path)
     swap_meta(whole)
