@@ -163,12 +163,16 @@ class Trajectory:
         self._update_lowest()
         self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
         if isinstance(record, Evaluated):
-            self.known().add(record.candidate_cfg, "measured")
+            self._note_tried(record, "measured")
             if record.decision == "keep" and (self.best is None or record.val_bpb < self.best.val_bpb):
                 self.best = record
         elif isinstance(record, EvalFailed):
             retryable = record.cause in RETRYABLE
-            self.known().add(record.candidate_cfg, f"failed ({record.cause})", retryable=retryable)
+            self._note_tried(record, f"failed ({record.cause})", retryable=retryable)
+
+    def _note_tried(self, record: Evaluated | EvalFailed, outcome: str, *, retryable: bool = False) -> None:
+        if self.tried is not None:  # None: of a damaged log that is only shown, and R6 is not asked
+            self.tried.add(record.candidate_cfg, outcome, retryable=retryable)
 
 
 def replies_of(attempts: Sequence[Attempt]) -> list[tuple[Attempt, ...]]:

@@ -106,6 +106,7 @@ class History:
     yardstick: Yardstick | None = None
     ends_at: str | None = None  # of the last start, where the clock ends it: local time with its offset from UTC
     zone: str | None = None  # its abbreviation
+    warnings: tuple[str, ...] = ()  # what could not be read of a damaged log
 
     @property
     def baseline_val_bpb(self) -> float | None:

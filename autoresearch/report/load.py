@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from autoresearch.core.records import Event, IterationRecord, Meta, decode
@@ -12,27 +14,32 @@ from autoresearch.hints import hint_after
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
 from autoresearch.storage import journal
-from autoresearch.storage.decode import OTHER_VERSION, decode_lines
+from autoresearch.storage.decode import OTHER_VERSION, decode_lines, decode_whole
+from autoresearch.storage.journal import UTF16_BOMS
 from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.storage.survey import shortened, survey
 
 LINE_START = b'{"seq":'  # of each line in our format, and of none in the origin's
 HEAD_BYTES = 1 << 20
 HINT_WAIT = "wait for the first record, or name another run"
+HINT_NO_RECORD = "restore the file from a backup, or start over with `autoresearch run --fresh`"
+NO_META = "the first record is not meta: the menu, the baseline's configuration and the yardstick are unknown"
 HINT_PATH = f"name a run directory or a {TRAJECTORY}; `autoresearch run` creates them"
 
 
 def load(path: Path) -> History:
     """The history of the trajectory at ``path``, read without changing or locking anything.
 
-    A torn last line is ignored: it may still be written. Raises ``JournalError`` for a file that is missing, empty,
-    unreadable or not a trajectory, and ``JournalDamaged`` naming the line for damage before the tail.
+    A torn last line is ignored: it may still be written. Of a damaged file every whole record is shown, and the
+    history's ``warnings`` name the lines that are not. Raises ``JournalError`` for a file that is missing, empty,
+    unreadable or not a trajectory, ``JournalDamaged`` for one in the origin's format.
     """
     file = _file_of(path)
     data = _read(file, HEAD_BYTES)
     if not data:
         raise JournalError(f"{file} is empty", hint=HINT_WAIT)
     if _is_ours(data):
-        return native.build_history(_records(file))
+        return _history_of_whole_lines(file)
     data = _read(file, origin.MAX_BYTES + 1)
     if len(data) > origin.MAX_BYTES:
         limit = f"larger than {origin.MAX_BYTES >> 20} MiB, the limit for a log in the origin's format"
@@ -65,7 +72,23 @@ def raw_replies(path: Path) -> list[tuple[str, ...]]:
     return [(json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}),) for r in rows]
 
 
+def _history_of_whole_lines(file: Path) -> History:
+    found = survey(_read(file, -1))
+    records, unknown = decode_whole(found.lines)
+    if not found.lines:
+        if found.problems:
+            raise JournalDamaged(f"{file}: {'; '.join(found.warnings())}", hint=HINT_NO_RECORD)
+        raise JournalError(f"{file} contains no complete record", hint=HINT_WAIT)
+    warnings = (*found.warnings(), *shortened(unknown))
+    if not isinstance(records[0] if records else None, Meta):
+        warnings = (*warnings, NO_META)
+    return replace(native.build_history(records, damaged=bool(warnings)), warnings=warnings)
+
+
 def _is_ours(head: bytes) -> bool:
+    if head.startswith(UTF16_BOMS):
+        head = head[: len(head) & ~1].decode("utf-16", "replace").encode()
+    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
     return head.startswith(LINE_START) or b"\n" + LINE_START in head
 
 

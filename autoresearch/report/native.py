@@ -36,8 +36,9 @@ from rails import Rail
 
 @dataclass(slots=True)
 class HistoryBuilder:
-    """Builds a history incrementally: ``add`` takes one record, ``meta`` first; ``history`` returns it so far."""
+    """Builds a history incrementally: ``add`` takes one record, ``history`` returns it so far."""
 
+    damaged: bool = False  # records can be missing, the first too
     trajectory: Trajectory = field(default_factory=Trajectory)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
@@ -50,8 +51,8 @@ class HistoryBuilder:
     stop_reason: str | None = None
 
     def add(self, record: Event) -> None:
-        """Take one more record into account. Raises ``ValueError`` if the first is not ``meta``."""
-        if self.trajectory.meta is None and not isinstance(record, Meta):
+        """Take one more record into account. Raises ``ValueError`` if the first of a whole log is not ``meta``."""
+        if self.trajectory.meta is None and not isinstance(record, Meta) and not self.damaged:
             raise ValueError("the first record is not meta")
         self.trajectory.add(record)
         match record:
@@ -84,19 +85,19 @@ class HistoryBuilder:
         return marked
 
     def history(self) -> History:
-        """The history of the records so far. Raises ``ValueError`` if there are none."""
+        """The history of the records so far. Raises ``ValueError`` if a whole log has none."""
         meta, started = self.trajectory.meta, self.started
-        if meta is None:
+        if meta is None and not self.damaged:
             raise ValueError("the first record is not meta")
         # an interrupted trial is over, though its end was not recorded
         running = self.trajectory.running if self.state == "running" else None
         return History(
             log_format="autoresearch",
-            knobs=tuple(meta.menu.get("knobs", {})),
-            menu=meta.menu,
+            knobs=tuple(meta.menu.get("knobs", {})) if meta else (),
+            menu=meta.menu if meta else {},
             baseline=self.baseline,
-            baseline_cfg=meta.baseline_cfg,
-            accept_delta_frac=meta.decision_rule.accept_delta_frac,
+            baseline_cfg=meta.baseline_cfg if meta else {},
+            accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
             rows=tuple(self.rows),
             iters_requested=started.iters_requested if started else None,
             state=self.state,
@@ -107,18 +108,18 @@ class HistoryBuilder:
             metering=self.trajectory.metering,
             marks=dict(self.marks),
             voided=self.voided,
-            run_id=meta.run_id,
-            profile=meta.profile,
+            run_id=meta.run_id if meta else None,
+            profile=meta.profile if meta else None,
             proposer=started.proposer if started else None,
-            yardstick=meta.yardstick,
+            yardstick=meta.yardstick if meta else None,
             ends_at=started.ends_at if started else None,
             zone=started.zone if started else None,
         )
 
 
-def build_history(records: Iterable[Event]) -> History:
-    """The history of a run's records. Raises ``ValueError`` if they do not begin with ``meta``."""
-    builder = HistoryBuilder()
+def build_history(records: Iterable[Event], *, damaged: bool = False) -> History:
+    """The history of a run's records. Raises ``ValueError`` if those of a whole log do not begin with ``meta``."""
+    builder = HistoryBuilder(damaged)
     for record in records:
         builder.add(record)
     return builder.history()

@@ -96,6 +96,7 @@ class Summary(FrozenModel):
     currency: str | None
     marks: dict[str, int]  # number of trials per mark: throttled, contended, slow
     voided: int  # trials that were discarded and run again because of their marks
+    warnings: list[str]  # what could not be read of a damaged log; the numbers count only what is whole
 
 
 def summarise(history: History) -> Summary:
@@ -113,6 +114,7 @@ def summarise(history: History) -> Summary:
         zone=history.zone,
         iters_requested=history.iters_requested,
         accept_delta_frac=history.accept_delta_frac,
+        warnings=list(history.warnings),
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
         **_counts(history.rows),

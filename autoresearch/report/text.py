@@ -28,6 +28,7 @@ from autoresearch.report.table import paint, render_table
 MIN_WIDTH = 40
 LABEL_CELLS = 12
 LAST_ROWS = 5
+WARNING_CELLS = 300
 
 
 def render_status(
@@ -59,11 +60,19 @@ def render_report(
 
 def _overview(s: Summary, history: History, width: int, color: bool, writer_alive: bool | None) -> list[str]:
     head = [paint(line, "bold", color) for line in textwrap.wrap(describe_state(s, history, writer_alive), width)]
+    damage = [paint(line, "bold", color) for text in damage_lines(s) for line in textwrap.wrap(text, width)]
     best = [line for sentence in describe_best(s, history) for line in textwrap.wrap(sentence, width)]
-    blocks = [[*head, *textwrap.wrap(describe_run(s), width)], best]
+    blocks = [damage, [*head, *textwrap.wrap(describe_run(s), width)], best]
     blocks.append([line for label, text in summary_facts(s) for line in _labelled(label, text, width)])
     blocks.append(render_curve(s, history, width))
     return ["\n".join(block) for block in blocks if block]
+
+
+def damage_lines(s: Summary) -> Iterator[str]:
+    """A warning for each place in a damaged log, and what the numbers of its report mean; none for a whole log."""
+    if s.warnings:
+        yield from (f"WARNING: in the trajectory, {safe(text, WARNING_CELLS)}" for text in s.warnings)
+        yield "Shown is what is whole. `autoresearch run` refuses this file; `autoresearch repair RUN` says what to do."
 
 
 def _rows_block(title: str, rows: Sequence[Row], s: Summary, width: int, color: bool) -> list[str]:
@@ -121,7 +130,9 @@ def describe_run(s: Summary) -> str:
 
 def describe_best(s: Summary, history: History) -> Iterator[str]:
     """The best keep in sentences that claim no more than was measured."""
-    if s.baseline_val_bpb is None:
+    if s.baseline_val_bpb is None and s.warnings and s.iterations:
+        yield "The record of the baseline is among those that are lost."
+    elif s.baseline_val_bpb is None:
         yield "The baseline is not measured yet, so no candidate can be compared."
     elif best := best_keep(history.rows):
         yield from _describe_best_keep(s, history, best)

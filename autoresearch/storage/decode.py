@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from autoresearch.core.records import decode
 from autoresearch.errors import JournalDamaged
+from autoresearch.storage.survey import Line, Problem
 
 T = TypeVar("T")
 
@@ -27,6 +28,18 @@ def decode_lines(
         except JournalDamaged as e:
             raise JournalDamaged(f"{file}: line {line}: {e.what}", hint=hint) from e
         yield record
+
+
+def decode_whole(lines: Iterable[Line], decoder: Callable[[bytes], Any] = decode) -> tuple[list[Any], list[Problem]]:
+    """Return the records of a trajectory's whole lines, and a problem for each that this version cannot decode."""
+    records: list[Any] = []
+    problems: list[Problem] = []
+    for line in lines:
+        try:
+            records.append(decoder(line.payload))
+        except JournalDamaged as e:
+            problems.append(Problem(line.number, f"is left out: {e.what}; {OTHER_VERSION}"))
+    return records, problems
 
 
 def decode_trajectory(payloads: Iterable[bytes], path: Path) -> list[Any]:

@@ -7,23 +7,32 @@ the one at its path.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import math
 import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import hint_after
 from autoresearch.storage.held_file import HeldFile
+from autoresearch.storage.run_dir import TRAJECTORY
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _BEGIN = re.compile(rb'\{"seq":')
+_SEALED = re.compile(rb'"crc":"[0-9a-f]{8}"\}$')
 _OBJECT = re.compile(r"\{[^\n]+\}")
 KEPT_TORN_FILES = 20  # beside one journal
+UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+PRINTABLE = bytes(range(0x20, 0x7F))  # a record is ASCII without control characters
+FEW_LINES = 4  # fewer do not show how long a line can be
+SEAL_BYTES = 30  # of a line beside its payload: number, checksum, newline
 
 
 def seal(seq: int, payload: str) -> bytes:
@@ -83,22 +92,79 @@ def parse(data: bytes, path: Path) -> Contents:
             raise _damaged(path, len(payloads), f"has number {seq} where {len(payloads)} comes next")
         payloads.append(payload)
         offset = end + 1
-    torn = data[offset:]
-    if b"\n" in torn[:-1] or _ends_with_whole_line(torn):
-        raise _damaged(path, len(payloads), "is damaged and is not the last")
-    return Contents(payloads, offset, torn)
+    tail = data[offset:]
+    if problem := tail_problem(tail, payloads):
+        raise _damaged(path, len(payloads), problem)
+    return Contents(payloads, offset, tail)
 
 
-def _ends_with_whole_line(torn: bytes) -> bool:
-    """Whether a whole line follows the damage: then a newline between lines was lost, which a crash cannot cause."""
-    starts = (match.start() for match in _BEGIN.finditer(torn, 1))
-    return any(unseal(torn[start:].removesuffix(b"\n")) for start in starts)
+def tail_problem(tail: bytes, payloads: Sequence[bytes]) -> str:
+    """Why ``tail``, the bytes after the last whole line, is more than one torn append; empty if it can be one.
+
+    Blank lines, as an editor leaves them at the end, are not damage.
+    """
+    text, first = tail.rstrip(), tail.partition(b"\n")[0]
+    if not text:
+        return ""
+    if tail.startswith(UTF16_BOMS) and len(text) > len(UTF16_BOMS[0]):
+        return "is in UTF-16, as an editor has saved the file"
+    if tail.startswith(codecs.BOM_UTF8):
+        return "begins with a byte-order mark (BOM), which an editor adds"
+    if first.endswith(b"\r") and unseal(first.rstrip()):
+        return "ends in CRLF, which an editor writes"
+    if not first.strip():
+        return "is damaged: it is blank and is not the last"
+    if b"\n" in text or _has_whole_line(text):
+        return "is damaged and is not the last"
+    return _too_long_for_one(text, payloads)
+
+
+def _too_long_for_one(text: bytes, payloads: Sequence[bytes]) -> str:
+    """Why the damaged ``text`` at the end must be several records; empty where it can be one.
+
+    A crash leaves zeros only in the one line that was not yet acknowledged. A longer block has overwritten others.
+    """
+    foreign = len(text.translate(None, PRINTABLE))
+    shortest = min(map(len, payloads), default=0) + SEAL_BYTES
+    if not foreign or (foreign < shortest and not _SEALED.search(text)):
+        return ""
+    if len(text) <= (limit := _longest_append(payloads)):
+        return ""
+    kind = "zeros" if text.count(0) == foreign else "not text"
+    cause = f"{len(text):,} bytes, {foreign:,} of them {kind}, where one record has at most {limit:,} so far"
+    return f"is damaged and is more than one torn record: {cause}"
+
+
+def split_lines(text: bytes) -> list[bytes]:
+    """Split a physical line before each beginning of a record in it: where a newline was lost, there are several."""
+    starts = [0, *(match.start() for match in _BEGIN.finditer(text, 1)), len(text)]
+    return [text[a:b] for a, b in pairwise(starts)]
+
+
+def _has_whole_line(text: bytes) -> bool:
+    """Whether a whole line stands beside the damage: then a newline between lines was lost; a crash cannot cause it."""
+    pieces = split_lines(text)
+    return len(pieces) > 1 and any(unseal(piece.strip()) for piece in pieces)
+
+
+def _longest_append(payloads: Sequence[bytes]) -> float:
+    """How many bytes the next line can have, as far as the whole lines show it.
+
+    That is the longest line that followed one of the last line's kind (its first field), and 20 % more.
+    """
+    if len(payloads) < FEW_LINES:
+        return math.inf
+    kinds = [payload.partition(b",")[0] for payload in payloads]
+    followers = [len(after) for kind, after in zip(kinds, payloads[1:], strict=False) if kind == kinds[-1]]
+    return round(1.2 * (max(followers or map(len, payloads)) + SEAL_BYTES))
 
 
 def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
     hint = (
         f"keep a copy of {path.name}; then delete that line and all later ones to continue from there, or start --fresh"
     )
+    if path.name == TRAJECTORY:
+        hint = f"`autoresearch repair {path.parent}` shows what is whole and how to continue; --fresh starts over"
     return JournalDamaged(f"{path}: line {lines_before + 1} {problem}", hint=hint)
 
 

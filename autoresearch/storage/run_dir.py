@@ -15,6 +15,7 @@ from autoresearch.storage.files import opened_directory
 from autoresearch.storage.lock import DirectoryLock, is_locked
 
 TRAJECTORY = "trajectory.jsonl"
+BEFORE_REPAIR = "before-repair-"  # with a number: the trajectory before `autoresearch repair` changed it
 LOCK = "run.lock"
 PAUSE_FLAG = "pause.flag"
 PROGRESS = "progress.json"
@@ -60,7 +61,8 @@ def make_run_dir(run_dir: Path) -> Path:
 def run_files(run_dir: Path) -> list[Path]:
     """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
     names = (TRAJECTORY, LOGS, CHECKPOINT)
-    patterns = ("report.*", f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.unplaced-*", EXCHANGE_FILES, TELEMETRY_FILES)
+    beside = (f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.unplaced-*", f"{TRAJECTORY}.{BEFORE_REPAIR}*")
+    patterns = ("report.*", *beside, EXCHANGE_FILES, TELEMETRY_FILES)
     old = [p for p in (run_dir / name for name in names) if p.exists()]
     return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 

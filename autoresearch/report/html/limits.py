@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autoresearch.core.text import plural
+from autoresearch.report.format import safe
 from autoresearch.report.history import History
 from autoresearch.report.summary import Summary, best_keep
 
@@ -13,6 +14,9 @@ SAME_COMPUTE = 0.01  # relative difference in tokens that counts as equal
 
 def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
     """A short title and its explanation, for each limit."""
+    if s.warnings:
+        damage = safe("; ".join(s.warnings), 1000)
+        yield "A damaged log", f"These figures count only the records that are whole. In the trajectory {damage}."
     if s.state not in ("complete", "stopped"):
         yield "The rest of the run", "The run has not ended, so every figure here can still change."
     if s.log_format == "origin":

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from autoresearch.core.records import Event, Meta, decode
+from autoresearch.core.records import Event, decode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import hint_after
 from autoresearch.report.load import LINE_START
 from autoresearch.storage import journal
-from autoresearch.storage.decode import decode_lines
-
-DAMAGED_HINT = "`autoresearch run` reports how to repair it"
+from autoresearch.storage.decode import decode_whole
+from autoresearch.storage.survey import Line, LineReader, Problem, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,15 @@ class Follower:
         self._offset = 0  # bytes up to the end of the last whole line
         self._count = 0  # lines up to there
         self._size = -1  # of the file when it was last read
+        self._reader = LineReader()
+        self._unknown: list[Problem] = []  # lines that this version cannot decode
         self._known_error: tuple[tuple[int, ...], JournalError] | None = None
 
     def poll(self) -> NewRecords:
         """The records since the last poll. A torn last line is left for the next one: it may still be written.
 
-        Raises ``JournalDamaged`` naming the line for damage before the tail, and ``JournalError`` for a file that
-        cannot be read or is not a trajectory of this program; both again at every poll until the file changes.
+        A damaged line before the tail is skipped; ``warnings`` names it. Raises ``JournalError`` for a file that
+        cannot be read or is not a trajectory of this program, again at every poll until the file changes.
         """
         identity: tuple[int, ...] = ()
         try:
@@ -65,6 +67,10 @@ class Follower:
             error = JournalError(f"cannot read {self.path.name}: {e.strerror}", hint=hint_after(e, self.path, "read"))
             self._remember_error(identity, error)
             raise error from e
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the lines read so far."""
+        return (*shortened([*self._reader.problems, *self._unknown]), *self._reader.notes())
 
     def close(self) -> None:
         """Close the file; the next poll starts at the beginning."""
@@ -86,6 +92,7 @@ class Follower:
             self._file.close()
         had_records = self._count > 0
         self._file, self._offset, self._count, self._size, self._known_error = None, 0, 0, -1, None
+        self._reader, self._unknown = LineReader(), []
         return had_records
 
     def _remember_error(self, identity: tuple[int, ...], error: JournalError) -> None:
@@ -95,30 +102,36 @@ class Follower:
     def _read(self, file: BinaryIO) -> list[Event]:
         file.seek(self._offset)
         *lines, torn = file.read().split(b"\n")
-        records: list[Event] = []
+        whole: list[Line] = []
         for n, line in enumerate(lines, 1):
-            found = journal.unseal(line)
-            if found is None and n == len(lines) and not torn and (self._count or line.startswith(LINE_START)):
-                break  # the last append was torn: the next start of the run removes it
-            records.append(self._record(found, line))
+            if n == len(lines) and not torn and self._is_torn(line, file):
+                break  # the next start of the run removes it
+            self._check_kind(line)
+            whole += self._reader.take(line)
             self._offset += len(line) + 1
             self._count += 1
+        records, unknown = decode_whole(whole, decode)
+        self._unknown += unknown
         return records
 
-    def _record(self, found: tuple[int, bytes] | None, line: bytes) -> Event:
-        number = self._count + 1
-        if found is None:
-            if number == 1 and not line.startswith(LINE_START):
-                hint = "`autoresearch status` and `report` read the origin's log too"
-                raise JournalError(f"{self.path.name} is not a trajectory of this program", hint=hint)
-            raise self._damaged(f"line {number} is damaged and is not the last")
-        seq, payload = found
-        if seq != number - 1:
-            raise self._damaged(f"line {number} has number {seq}, expected {number - 1}")
-        record: Event = next(decode_lines([payload], decode, self.path.name, hint=DAMAGED_HINT, first_line=number))
-        if number == 1 and not isinstance(record, Meta):
-            raise self._damaged("line 1 is not a meta record")
-        return record
+    def _is_torn(self, line: bytes, file: BinaryIO) -> bool:
+        """Whether the last line can be one torn append; its length is compared with the whole lines before it."""
+        if journal.unseal(line) or not (self._count or line.startswith(LINE_START)):
+            return False
+        before: list[bytes] = []
+        if line.translate(None, journal.PRINTABLE):  # only then the length counts
+            file.seek(0)
+            before = [found[1] for found in map(journal.unseal, file.read(self._offset).split(b"\n")) if found]
+        return not journal.tail_problem(line + b"\n", before)
 
-    def _damaged(self, what: str) -> JournalDamaged:
-        return JournalDamaged(f"{self.path.name}: {what}", hint=DAMAGED_HINT)
+    def _check_kind(self, line: bytes) -> None:
+        """Raise ``JournalError`` for a first line of something else than a trajectory."""
+        if self._count == 0 and line.startswith(journal.UTF16_BOMS):
+            hint = (
+                f"`autoresearch repair {self.path.parent}` undoes it without loss; `autoresearch status` shows the run"
+            )
+            raise JournalDamaged(f"{self.path.name} is in UTF-16, as an editor has saved it", hint=hint)
+        first = line.removeprefix(codecs.BOM_UTF8).lstrip()
+        if self._count == 0 and not first.startswith(LINE_START) and first.strip(b"\0 \r"):
+            hint = "`autoresearch status` and `report` read the origin's log too"
+            raise JournalError(f"{self.path.name} is not a trajectory of this program", hint=hint)

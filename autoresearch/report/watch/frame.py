@@ -11,14 +11,15 @@ from autoresearch.report.energy import SCOPES
 from autoresearch.report.format import NAME_CELLS, clip, format_bpb, format_change, pad, safe, width_of
 from autoresearch.report.summary import best_keep
 from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, format_row, row_style
-from autoresearch.report.text import LABEL_CELLS, render_curve, summary_facts
+from autoresearch.report.text import LABEL_CELLS, damage_lines, render_curve, summary_facts
 from autoresearch.report.watch.headline import describe_state, render_activity
 from autoresearch.report.watch.snapshot import Snapshot
-from autoresearch.report.watch.styles import STYLES
+from autoresearch.report.watch.styles import BAD, STYLES
 
 MIN_WIDTH = 40
 MIN_FULL_HEIGHT = 36  # lines, from which on all counts of a report are shown
 PRINTED_ROWS = 8  # of the table in a frame that is printed, not shown on a screen
+WARNING_LINES = 4  # of the warning of a damaged log
 MIN_TABLE = 3  # lines: a heading and two iterations
 OPTIONAL_COLUMNS = ("time", "source", "val_bpb")  # in the order in which a narrow terminal loses them
 ALWAYS_SHOWN = ("verdicts",)  # facts, whatever the height
@@ -74,7 +75,9 @@ def _head(snapshot: Snapshot, width: int) -> Lines:
     gap = " " * (width - width_of(name) - (2 + width_of(about) if about else 0) - len(clock))
     title = Text.assemble((name, "bold"), ("  " + about if about else "", "dim"), gap, (clock, "dim"))
     words, style = describe_state(snapshot)
-    return [title, *(Text(part, style) for part in textwrap.wrap(words, width)[:3])]
+    damage = " ".join(damage_lines(snapshot.summary)) if snapshot.summary else ""
+    warning = [Text(part, BAD) for part in textwrap.wrap(damage, width)[:WARNING_LINES]]
+    return [title, *(Text(part, style) for part in textwrap.wrap(words, width)[:3]), *warning]
 
 
 def _describe_run(snapshot: Snapshot) -> str:
@@ -108,7 +111,7 @@ def _results(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if history is None or s is None:
         return
     if s.baseline_val_bpb is None:
-        yield "baseline", "not measured yet"
+        yield "baseline", "its record is lost" if s.warnings and s.iterations else "not measured yet"
         return
     yield "baseline", f"{format_bpb(s.baseline_val_bpb)} bits per byte"
     if best := best_keep(history.rows):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from autoresearch.core.records import Proposed, TrialEnded
+from autoresearch.core.records import Meta, Proposed, TrialEnded
 from autoresearch.errors import JournalError
 from autoresearch.report import History, Summary, summarise
+from autoresearch.report.load import NO_META
 from autoresearch.report.native import HistoryBuilder
 from autoresearch.report.watch.follow import Follower, NewRecords
 from autoresearch.storage.lock import lock_holder
@@ -68,12 +69,15 @@ class SnapshotReader:
             return
         if new.replaced:
             self._builder, self._current, self._watts = HistoryBuilder(), None, None
+        first = self._builder.trajectory.meta or next(iter(new.records), None)
+        warnings = self._follower.warnings() + (() if isinstance(first, Meta | None) else (NO_META,))
+        self._builder.damaged = bool(warnings)
         for record in new.records:
             self._builder.add(record)
             if isinstance(record, TrialEnded):
                 self._watts = watts_of(record)
-        if self._builder.trajectory.meta:
-            history = self._builder.history()
+        if new.records:
+            history = replace(self._builder.history(), warnings=warnings)
             self._current = history, summarise(history)
 
     def _snapshot(self, alive: bool | None) -> Snapshot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -24,8 +25,8 @@ from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, TRAJECTORY
 
 COMMANDS = (
-    *("run", "prepare", "status", "report", "watch", "pause", "resume", "doctor", "envelope", "energy", "export"),
-    *("rails", "service", "config"),
+    *("run", "prepare", "status", "report", "watch", "repair", "pause", "resume", "doctor", "envelope", "energy"),
+    *("export", "rails", "service", "config"),
 )
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 
@@ -183,16 +184,32 @@ def test_a_run_that_was_begun_differently_is_76(cli, finished):
     assert "--fresh" in err
 
 
-@pytest.mark.parametrize("command", [["status"], ["report"], ["status", "--json"]])
-def test_a_damaged_trajectory_is_65(command, cli, finished):
-    file = finished / TRAJECTORY
+@pytest.mark.parametrize("command", [["status"], ["report"], ["watch", "--once"], ["status", "--json"]])
+def test_a_damaged_trajectory_is_shown_with_a_warning(command, cli, finished):
+    damage_line_4(finished)
+    code, out, err = cli(*command, str(finished))
+    assert (code, err) == (0, "")
+    assert "line 4 is damaged" in out
+    if "--json" in command:
+        assert json.loads(out)["iterations"] == 3
+        assert json.loads(out)["warnings"][0].startswith("line 4 is damaged: its checksum does not fit its ")
+
+
+@pytest.mark.parametrize("command", [["export", "recipe"], ["run"]])
+def test_a_damaged_trajectory_is_65_where_it_must_be_trusted(command, cli, finished):
+    damage_line_4(finished)
+    flags = run_flags(finished, iters=9) if command == ["run"] else [*command, str(finished)]
+    code, out, err = cli(*flags)
+    assert (code, out) == (65, "")
+    assert "line 4 is damaged" in err
+    assert f"autoresearch repair {finished}" in err
+
+
+def damage_line_4(run_dir: Path) -> None:
+    file = run_dir / TRAJECTORY
     lines = file.read_bytes().split(b"\n")
     lines[3] = lines[3].replace(b"2", b"3")
     file.write_bytes(b"\n".join(lines))
-    code, out, err = cli(*command, str(finished))
-    assert (code, out) == (65, "")
-    assert "line 4" in err
-    assert cli(*run_flags(finished, iters=9))[0] == 65
 
 
 @pytest.mark.parametrize("command", ["status", "report"])

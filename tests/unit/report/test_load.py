@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from autoresearch.core.records import IterationRecord, encode
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.report import load, load_records, origin, raw_replies, summarise
+from autoresearch.report import load, load_records, origin, raw_replies, render_report, summarise
 from autoresearch.storage.journal import seal
 
 
@@ -39,36 +40,89 @@ def test_a_torn_last_line_is_ignored_at_every_byte(night, tmp_path):
     assert len(without.rows) == 6
 
 
-def test_damage_before_the_tail_is_refused_with_its_line(night, tmp_path):
+def test_damage_before_the_tail_hides_no_other_line(night, tmp_path):
+    """A command that must trust the log refuses it; one that shows it names the line."""
     file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    whole = load(file)
     lines = file.read_bytes().splitlines(keepends=True)
     lines[2] = lines[2].replace(b"tpe", b"tpx").replace(b"trial", b"trjal")
     file.write_bytes(b"".join(lines))
+    history = load(file)
+    assert history.rows == whole.rows
+    assert [w for w in history.warnings if w.startswith("line 3 is damaged: its checksum does not fit")]
+    assert len(history.warnings) == 1
     with pytest.raises(JournalDamaged, match="line 3 is damaged"):
-        load(file)
+        load_records(file)
 
 
-def test_a_first_line_of_zeros_is_damage_not_another_format(night, tmp_path):
+@pytest.mark.parametrize("number", range(20))
+def test_whichever_line_is_zeroed_the_others_are_shown(number, night, tmp_path):
     file = night.save(tmp_path / "run") / "trajectory.jsonl"
-    first, rest = file.read_bytes().split(b"\n", 1)
-    file.write_bytes(b"\0" * len(first) + b"\n" + rest)
-    with pytest.raises(JournalDamaged, match="line 1 is damaged"):
-        load(file)
+    lines = file.read_bytes().splitlines(keepends=True)
+    if number >= len(lines) - 1:
+        pytest.skip("the run is shorter")
+    lines[number] = b"\0" * (len(lines[number]) - 1) + b"\n"
+    file.write_bytes(b"".join(lines))
+    history = load(file)
+    assert f"line {number + 1} is damaged" in history.warnings[0]
+    assert "all zeros, in place of 1 record" in history.warnings[0]
+    assert len(history.rows) >= 6
+    text = render_report(summarise(history), history)
+    assert text.startswith(f"WARNING: in the trajectory, line {number + 1} is damaged")
+    assert "autoresearch repair RUN" in " ".join(text.split())
 
 
-def test_a_sealed_line_of_another_version_is_refused_with_its_line(night, tmp_path):
+@pytest.mark.parametrize(
+    ("edit", "trace"),
+    [
+        (lambda data: data.replace(b"\n", b"\r\n"), "end in CRLF"),
+        (lambda data: b"\xef\xbb\xbf" + data, "byte-order mark"),
+        (lambda data: data.decode().encode("utf-16"), "UTF-16"),
+        (lambda data: data.replace(b"\n", b"\n\n", 2), "2 blank lines between records"),
+    ],
+)
+def test_what_an_editor_did_is_named_and_hides_nothing(edit, trace, night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    whole = load(file)
+    file.write_bytes(edit(file.read_bytes()))
+    history = load(file)
+    assert history.rows == whole.rows
+    assert history.run_id == "night-1"
+    assert len(history.warnings) == 1
+    assert trace in history.warnings[0]
+
+
+def test_blank_lines_at_the_end_are_not_damage(night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    whole = load(file)
+    file.write_bytes(file.read_bytes() + b"\n\r\n \n")
+    assert load(file) == whole
+    assert load_records(file)
+
+
+def test_a_sealed_line_of_another_version_is_left_out_and_named(night, tmp_path):
     run = night.save(tmp_path / "run")
     file = run / "trajectory.jsonl"
     count = len(night.records)
     file.write_bytes(file.read_bytes() + seal(count, '{"stage":"resumed","ts":"now","mood":"good","paused_s":1.0}'))
+    (warning,) = load(run).warnings
+    assert re.search(rf"line {count + 1} is left out: .*mood.*another version", warning)
     with pytest.raises(JournalDamaged, match=rf"line {count + 1}: .*mood.*(?s:.*)another version"):
-        load(run)
+        load_records(run)
 
 
-def test_a_run_that_does_not_begin_with_its_meta_record_is_refused(new_run, tmp_path):
+def test_a_run_that_does_not_begin_with_its_meta_record_is_shown_with_a_warning(new_run, tmp_path):
     run = new_run().paused().save(tmp_path / "run")
+    assert any("not meta" in warning for warning in load(run).warnings)
     with pytest.raises(JournalDamaged, match="line 1 is not a meta record"):
-        load(run)
+        load_records(run)
+
+
+def test_a_file_of_zeros_only_is_damage(night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    file.write_bytes(b"\0" * 100 + b"\n" + b"\0" * 100 + b"\n" + file.read_bytes()[:9] + b"\n")
+    with pytest.raises(JournalDamaged, match="line 1 is damaged: 100 bytes, all zeros"):
+        load(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b'{"seq":0,"ts":"20', b'{"_meta": "traj', b"hello"])

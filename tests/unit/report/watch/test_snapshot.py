@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -14,7 +15,8 @@ import pytest
 from autoresearch.cli import main
 from autoresearch.core.records import Evaluated, Started, TrialStarted, decode, encode
 from autoresearch.daemon import service
-from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.errors import JournalError
+from autoresearch.report.load import NO_META
 from autoresearch.report.watch import follow
 from autoresearch.report.watch.follow import Follower
 from autoresearch.report.watch.snapshot import SnapshotReader
@@ -180,27 +182,53 @@ def of_another_version(whole: list[bytes]) -> None:
     ("harm", "words"),
     [
         (damage_the_second, "line 2 is damaged"),
-        (lose_the_second, "line 2 has number 2, expected 1"),
-        (lose_the_first, "line 1 has number 1, expected 0"),
-        (swap_meta, "line 1 is not a meta record"),
-        (of_another_version, "line 2: "),
+        (lose_the_second, "line 2 has number 2 where 1 comes next"),
+        (lose_the_first, "line 1 has number 1 where 0 comes next"),
+        (of_another_version, "line 2 is left out: .*another version"),
     ],
 )
-def test_damage_is_named_once_read_and_remembered_until_the_file_changes(path, harm, words, monkeypatch, follower_of):
+def test_damage_hides_no_other_line_and_is_named_until_the_file_changes(path, harm, words, monkeypatch, follower_of):
     whole = lines(path)
     good = b"".join(whole)
     harm(whole)
     path.write_bytes(b"".join(whole))
     follower = follower_of(path)
-    for _ in range(2):
-        with pytest.raises(JournalDamaged, match=words):
-            follower.poll()
+    assert len(follower.poll().records) == len(lines(path)) - (harm not in (lose_the_first, lose_the_second))
+    assert re.search(words, " ".join(follower.warnings()))
     with monkeypatch.context() as patch:
         patch.setattr(Follower, "_read", lambda *_: pytest.fail("an unchanged file was read again"))
-        with pytest.raises(JournalDamaged):
-            follower.poll()
-    path.write_bytes(good + b" ")
-    assert len(follower.poll().records) == len(lines(path)) - 1
+        assert not follower.poll()
+        assert re.search(words, " ".join(follower.warnings()))
+    path.unlink()
+    path.write_bytes(good)
+    assert len(follower.poll().records) == len(lines(path))
+    assert follower.warnings() == ()
+
+
+@pytest.mark.parametrize("edit", [lambda data: b"\xef\xbb\xbf" + data, lambda data: data.replace(b"\n", b"\r\n")])
+def test_what_an_editor_did_hides_nothing(edit, path, follower_of):
+    count = len(lines(path))
+    path.write_bytes(edit(path.read_bytes()))
+    follower = follower_of(path)
+    assert len(follower.poll().records) == count
+    assert "an editor" in " ".join(follower.warnings())
+
+
+def test_utf16_is_named_with_its_repair(path, follower_of):
+    path.write_bytes(path.read_bytes().decode().encode("utf-16"))
+    with pytest.raises(JournalError, match="UTF-16") as refusal:
+        follower_of(path).poll()
+    assert "autoresearch repair" in refusal.value.hint
+
+
+def test_a_log_without_its_meta_record_is_shown(run_dir, path, reader_of):
+    whole = lines(path)
+    swap_meta(whole)
+    path.write_bytes(b"".join(whole))
+    snapshot = reader_of(run_dir).poll()
+    assert snapshot.problem is None
+    assert snapshot.summary.iterations == 3
+    assert snapshot.summary.warnings == [NO_META]
 
 
 def test_a_file_that_is_not_a_trajectory_is_named(tmp_path, follower_of):
@@ -361,7 +389,9 @@ def test_nothing_there_is_no_error(tmp_path, capsys):
     assert "No run has started here yet." in capsys.readouterr().out
 
 
-def test_damage_has_its_exit_code(run_dir, path, capsys):
+def test_damage_is_a_warning(run_dir, path, capsys):
     path.write_bytes(b"".join(line for n, line in enumerate(lines(path)) if n != 1))
-    assert main(["watch", str(run_dir)]) == JournalDamaged.exit_code
-    assert "line 2 has number 2" in capsys.readouterr().out
+    assert main(["watch", str(run_dir)]) == 0
+    text = capsys.readouterr().out
+    assert "line 2 has number 2" in text
+    assert "3 iterations closed" in text

@@ -1,0 +1,140 @@
+"""Repair a trajectory that cannot be continued: keep the longest gapless history, and the original beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch.core.records import Meta
+from autoresearch.core.text import plural
+from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.storage.decode import OTHER_VERSION, decode_whole
+from autoresearch.storage.files import fsync_dir, open_regular
+from autoresearch.storage.journal import seal
+from autoresearch.storage.run_dir import BEFORE_REPAIR
+from autoresearch.storage.survey import Line, Survey, survey
+
+WORK = "repairing"  # suffix of the file under which a copy is written before it gets its name
+FRESH_HINT = "restore the file from a backup, or start over with `autoresearch run --fresh`"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a repair of ``file`` would do. ``steps`` is empty where nothing is to be repaired."""
+
+    file: Path
+    warnings: tuple[str, ...]  # what is wrong
+    steps: tuple[str, ...]  # what would be done
+    kept: int  # records
+    cut: int  # whole records that are not kept
+    original: bytes
+    repaired: bytes
+
+
+def plan_repair(file: Path) -> Plan:
+    """Find the least change after which the run continues. Changes nothing.
+
+    Raises ``JournalError`` for a file that cannot be read or is not a trajectory, and ``JournalDamaged`` where nothing
+    can be continued: the first record is lost, or another version of the program wrote a record.
+    """
+    original = _read(file)
+    found = survey(original)
+    kept = gapless(found.lines)
+    if not kept:
+        problem = "; ".join(found.warnings()) or "it has no record"
+        raise JournalDamaged(f"{file}: nothing can be continued: {problem}", hint=FRESH_HINT)
+    records, unknown = decode_whole(kept)
+    if unknown:
+        raise JournalDamaged(f"{file}: {unknown[0]}", hint=OTHER_VERSION)
+    if not isinstance(records[0], Meta):
+        raise JournalDamaged(f"{file}: line {kept[0].number} is not a meta record", hint=FRESH_HINT)
+    repaired = b"".join(seal(line.seq, line.payload.decode()) for line in kept)
+    steps = tuple(_steps(found, kept)) if repaired != original else ()
+    return Plan(file, found.warnings(), steps, len(kept), len(found.lines) - len(kept), original, repaired)
+
+
+def gapless(lines: Iterable[Line]) -> list[Line]:
+    """The records 0, 1, 2 ... without a gap, whatever their order in the file.
+
+    It ends before a second, different record with a number that came already: two programs have written, and what
+    follows continues one history or the other.
+    """
+    by_seq: dict[int, Line] = {}
+    for line in lines:
+        if by_seq.setdefault(line.seq, line).payload != line.payload:
+            break
+    kept: list[Line] = []
+    while len(kept) in by_seq:
+        kept.append(by_seq[len(kept)])
+    return kept
+
+
+def repair(plan: Plan) -> Path:
+    """Do it: keep the original as ``NAME.before-repair-N``, then replace the file. Returns the copy's path.
+
+    The caller holds the run's lock. Killed at any moment, the file is the old one or the repaired one, and whole; a
+    repeated repair uses the copy again. Raises ``JournalError``.
+    """
+    try:
+        copy = _keep_original(plan)
+        _write(plan.file, plan.repaired)
+    except OSError as e:
+        raise JournalError(f"cannot repair {plan.file}: {e.strerror}", hint="see its permissions and disk space") from e
+    return copy
+
+
+def _steps(found: Survey, kept: list[Line]) -> Iterator[str]:
+    last = kept[-1]
+    after = [line for line in found.lines if line.seq > last.seq or line.number > last.number]
+    damaged = [p for p in found.problems if p.line > last.number]
+    if after or damaged:
+        why = f": {damaged[0]}" if damaged else ""
+        yield f"keep the first {plural(len(kept), 'record')}, up to line {last.number}; cut what follows{why}"
+    if after:
+        why = "each record depends on those before it, so without the lost ones they are not a continuous history"
+        yield f"cut {plural(len(after), 'whole record')} after that place: {why}"
+    if any(p.line <= last.number for p in found.problems):
+        yield "put the kept records in the order of their numbers, each once and on a line of its own"
+    if found.notes:
+        yield f"undo what an editor did ({'; '.join(found.notes)}); no record is lost by that"
+    if found.torn:
+        yield f"cut {plural(len(found.torn), 'byte')} of a record that was never completed, as the next run does itself"
+    elif not (after or damaged or found.notes or found.problems):
+        yield "remove blank lines at the end, as the next run does itself"
+
+
+def _keep_original(plan: Plan) -> Path:
+    """Write the original to the first free name, or find the copy of a repair that was interrupted."""
+    number = 1
+    while (copy := plan.file.with_name(f"{plan.file.name}.{BEFORE_REPAIR}{number}")).exists() or copy.is_symlink():
+        if not copy.is_symlink() and copy.read_bytes() == plan.original:
+            return copy
+        number += 1
+    _write(copy, plan.original)
+    return copy
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Replace ``target`` by ``data``, durably, through one working file with a fixed name."""
+    work = target.with_name(f"{target.name}.{WORK}")
+    with contextlib.suppress(FileNotFoundError):
+        work.unlink()  # of a repair that was killed
+    with os.fdopen(open_regular(work, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(work, target)
+    fsync_dir(target.parent)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with os.fdopen(open_regular(file, os.O_RDONLY), "rb") as stream:
+            return stream.read()
+    except OSError as e:
+        raise JournalError(
+            f"cannot read {file}: {e.strerror}", hint="autoresearch repair RUN names a run directory"
+        ) from e
