@@ -51,7 +51,7 @@ def menu_entry(knob: str, menu: Menu, baseline: object) -> str | None:
     if knob not in menu.knobs:
         near = difflib.get_close_matches(knob[:40], menu.knobs, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(menu.knobs)}"
-        return f"{show(knob)} is no knob of the menu; {hint}"
+        return f"{show(knob)} is not a knob of the menu; {hint}"
     if not isinstance(baseline, Mapping):
         return f"the baseline is not a configuration: {show(baseline)}"
     if missing := [name for name in menu.knobs if name not in baseline]:

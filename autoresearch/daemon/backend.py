@@ -51,6 +51,7 @@ class TrialBackend:
     timer: Timer | None = None
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
     inputs: Inputs = field(default_factory=Inputs)  # the files that trials read
+    train_tokens: int | None = None  # of the corpus
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -115,7 +116,8 @@ def real_backend(
     checkpoint = run_dir.resolve() / CHECKPOINT  # absolute, because another process reads it
     trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, checkpoint, memory_cap_bytes(settings))
     sensor = partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor)
-    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor, inputs)
+    tokens = corpus.manifest.splits["train"].tokens
+    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor, inputs, tokens)
 
 
 def open_corpus(

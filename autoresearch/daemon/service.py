@@ -32,6 +32,7 @@ from autoresearch.daemon.night_end import end_of_night
 from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.run_context import RunContext, RunTiming
+from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.errors import ConfigError
 from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
@@ -141,6 +142,7 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
         stop_or_pause_requested=control.stop_or_pause_requested,
         notify=context.observer.notify,
         utc=utc,
+        setup=describe_setup(backend.estimator, backend.train_tokens),
     )
     with (
         open_proposer(settings, proposer_context, context.replies) as proposer,

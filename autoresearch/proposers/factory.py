@@ -42,6 +42,7 @@ class ProposerContext:
     stop_or_pause_requested: Callable[[], bool]  # by the user
     notify: Callable[[str], None]
     utc: Callable[[], str]
+    setup: str = ""  # one line on what is trained, for the prompt
 
 
 # The stack closes what a proposer holds open when the run ends.
@@ -169,6 +170,7 @@ def build_llm_proposer(
         proposals=chosen.proposals,
         rounds=chosen.rounds,
         system=chosen.system,
+        setup=context.setup,
     )
 
 

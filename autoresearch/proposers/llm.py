@@ -75,6 +75,7 @@ class LlmProposer:
     proposals: int = 3
     rounds: int = 3
     system: str | None = None
+    setup: str = ""  # one line on what is trained
     beliefs: Callable[[Trajectory], tuple[Belief, ...]] = lambda _trajectory: ()
     name: str = LLM_SOURCE
     _conversation: Conversation | None = None
@@ -174,7 +175,7 @@ class LlmProposer:
     def _prompt(self, trajectory: Trajectory, scale: float) -> str:
         """The longest prompt that fits, by the server's token count where it has one. Raises ``PromptTooLong``."""
         inputs = PromptInputs(
-            self.space, trajectory, self.budget_left(trajectory), self.proposals, self.beliefs(trajectory)
+            self.space, trajectory, self.budget_left(trajectory), self.proposals, self.beliefs(trajectory), self.setup
         )
         conversation_tokens = min(1024, self.llm.max_model_len // 8)  # for the rounds that follow
         reserved_tokens = self.llm.completion_tokens + conversation_tokens + estimate_tokens(self.system or "")

@@ -16,6 +16,7 @@ from autoresearch.daemon.doctor.llm import LLM_MAX_S, llm
 from autoresearch.daemon.doctor.proposer import proposer
 from autoresearch.daemon.policy import Policy, build_policy
 from autoresearch.daemon.service import build_control, build_meta
+from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.errors import AutoresearchError
 from autoresearch.proposers.space import Space
 from autoresearch.trials.estimate import Estimator
@@ -102,5 +103,8 @@ def _llm(
     def over_budget(cfg: Config) -> str:
         return (find_over_budget(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
 
-    trajectory = Trajectory.fold(records or [build_meta(settings, policy, PLACEHOLDER_YARDSTICK)])
-    return llm(settings, Space(policy.menu, policy.baseline, policy.steps, over_budget), judge, trajectory, max_s)
+    budget = {"budget_kind": settings.budget.kind, "budget_size": settings.budget.size}
+    yardstick = PLACEHOLDER_YARDSTICK.model_copy(update=budget)
+    trajectory = Trajectory.fold(records or [build_meta(settings, policy, yardstick)])
+    space = Space(policy.menu, policy.baseline, policy.steps, over_budget)
+    return llm(settings, space, judge, trajectory, max_s, describe_setup(estimator))

@@ -52,6 +52,7 @@ def llm(
     judge: Callable[[str, Trajectory], Verdict],
     trajectory: Trajectory,
     max_s: float = LLM_MAX_S,
+    setup: str = "",
 ) -> Check:
     """Check reachability, model, context, structured output, thinking, speed, and how many replies pass the rails."""
     if settings.proposer not in LLM_PROPOSERS:
@@ -72,7 +73,7 @@ def llm(
         server.deadline_s = min(settings.llm.deadline_s, CALL_DEADLINE_S)
         began = time.monotonic()
         for _ in range(PROPOSALS):
-            _request_proposal(settings, server, space, judge, trajectory, log)
+            _request_proposal(settings, server, space, judge, trajectory, log, setup)
             if time.monotonic() - began > max_s:
                 break
         return _summarise(settings, server, log.exchanges, messages)
@@ -85,6 +86,7 @@ def _request_proposal(
     judge: Callable[[str, Trajectory], Verdict],
     trajectory: Trajectory,
     log: MemoryLog,
+    setup: str,
 ) -> None:
     proposer = LlmProposer(
         llm=server,
@@ -97,6 +99,7 @@ def _request_proposal(
         proposals=settings.llm.proposals,
         rounds=1,
         system=settings.llm.system,
+        setup=setup,
     )
     with suppress(Exhausted):
         proposer.propose(trajectory, [])

@@ -6,11 +6,12 @@ from typing import Any
 
 from autoresearch.core.ports import Exhausted
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.proposers.prompting.open_values import open_choices, open_range
+from autoresearch.proposers.prompting.open_values import open_choices, open_integers, open_range
 from autoresearch.proposers.space import Space
 from rails import ChoiceKnob, IntKnob, Knob
 
 MAX_REASON_CHARS = 160
+MAX_ENUM = 64  # whole numbers listed one by one: llama-cpp-python ignores ``minimum`` and ``maximum``
 
 
 def answer_schema(space: Space, trajectory: Trajectory, proposals: int) -> dict[str, Any]:
@@ -44,6 +45,9 @@ def _value_schema(space: Space, knob: Knob, trajectory: Trajectory) -> dict[str,
         values = open_choices(space, knob, trajectory)
         kind = "integer" if isinstance(knob.choices[0], int) else "string"
         return {"type": kind, "enum": list(values)} if values else None
+    if isinstance(knob, IntKnob) and knob.high - knob.low < MAX_ENUM:
+        numbers = open_integers(space, knob, trajectory)
+        return {"type": "integer", "enum": list(numbers)} if numbers else None
     ends = open_range(space, knob, trajectory)
     kind = "integer" if isinstance(knob, IntKnob) else "number"
     return {"type": kind, "minimum": ends[0], "maximum": ends[1]} if ends else None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from autoresearch.core.records import Meta
 from autoresearch.core.text import plural
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.prompting.answer_schema import MAX_REASON_CHARS
-from autoresearch.proposers.prompting.open_values import open_choices, open_range
+from autoresearch.proposers.prompting.open_values import open_choices, open_integers, open_range
 from autoresearch.proposers.prompting.prompt_format import collapse_whitespace, one_line, percent, value_text
 from autoresearch.proposers.prompting.prompt_history import Results, summarise_results
 from autoresearch.proposers.prompting.prompt_sections import (
@@ -26,11 +27,13 @@ from autoresearch.proposers.prompting.prompt_sections import (
     measured_lines,
     refused_lines,
 )
+from autoresearch.proposers.prompting.prompt_task import budget_lines, example_answer
 from autoresearch.proposers.space import Space
-from rails import ChoiceKnob
+from rails import ChoiceKnob, IntKnob, Knob
 from rails.menu import STEPS
 
 BUDGET_CHARS = 200
+MAX_RUNS = 12  # ranges of whole numbers that are listed for one knob
 VALUE_TOKENS = 8  # the least for one value with its effect: bounds the levels of detail that are tried
 INTRODUCTION = "An optimizer (TPE) that has seen the same results would look here next:"
 
@@ -52,6 +55,7 @@ class PromptInputs:
     budget_left: str
     proposals: int  # how many an answer may hold at most
     beliefs: tuple[Belief, ...] = ()
+    setup: str = ""  # one line on what is trained
 
 
 def build_prompt(inputs: PromptInputs, max_tokens: int, count: Callable[[str], int] = estimate_tokens) -> str:
@@ -95,30 +99,36 @@ def _most_values(results: Results) -> int:
 
 def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[str, str]:
     """The sections that depend on the level of detail."""
-    space = inputs.space
+    space, meta = inputs.space, _meta(inputs.trajectory)
     return {
-        "knobs": "\n".join(knob_line(knob, space.baseline[name], detail) for name, knob in space.menu.knobs.items()),
+        "knobs": "\n".join(knob_line(knob, space, detail) for knob in space.menu.knobs.values()),
         "constraints": _constraints(space, detail),
         "measured": measured_lines(results, detail),
         "failed": failed_lines(results, detail),
         "refused": refused_lines(results, detail),
+        "task": budget_lines(space, meta, inputs.setup if detail.by_knob else "", is_explained=detail.docs),
+        "still_open": _still_open(inputs, results, detail),
         "beliefs": _beliefs(inputs.beliefs, detail),
     }
 
 
 def _fixed_sections(inputs: PromptInputs, results: Results) -> dict[str, str]:
-    meta = inputs.trajectory.meta
-    if meta is None:
-        raise ValueError("the trajectory has no meta record yet")
+    meta = _meta(inputs.trajectory)
     return {
         "accept_percent": f"{100 * meta.decision_rule.accept_delta_frac:g}%",
         "baseline": _baseline(inputs),
         "budget": f"{one_line(inputs.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
-        "still_open": _still_open(inputs, results),
         "best": _best(inputs.trajectory),
+        "example": example_answer(inputs.space, inputs.trajectory, results.tried_knobs),
         "proposals": str(inputs.proposals),
         "reason_chars": str(MAX_REASON_CHARS),
     }
+
+
+def _meta(trajectory: Trajectory) -> Meta:
+    if trajectory.meta is None:
+        raise ValueError("the trajectory has no meta record yet")
+    return trajectory.meta
 
 
 def _constraints(space: Space, detail: Detail) -> str:
@@ -146,22 +156,42 @@ def _so_far(results: Results) -> str:
     )
 
 
-def _still_open(inputs: PromptInputs, results: Results) -> str:
-    """Knobs without a result, open choices, and knobs without an open value."""
+def _still_open(inputs: PromptInputs, results: Results, detail: Detail) -> str:
+    """Knobs without a result, open choices and whole numbers, and knobs without an open value."""
     space, trajectory = inputs.space, inputs.trajectory
     choices, closed = [], []
     for name, knob in space.menu.knobs.items():
-        if not isinstance(knob, ChoiceKnob):
-            closed += [] if open_range(space, knob, trajectory) else [name]
-        elif values := open_choices(space, knob, trajectory):
-            choices.append(f"{name} {', '.join(map(value_text, values))}")
-        else:
-            closed.append(name)
+        left = _values_left(space, knob, trajectory)
+        if left and isinstance(knob, IntKnob) and not detail.docs:
+            continue  # the coarser levels have no room for ranges
+        choices += [f"{name} {left}"] if left else []
+        closed += [name] if left == "" else []
     untried = [name for name in space.menu.knobs if name not in results.tried_knobs]
     lines = [f"- knobs nobody has touched: {', '.join(untried) or 'none'}"]
-    lines += [f"- choices left: {'; '.join(choices)}"] if choices else []
+    lines += [f"- values left: {'; '.join(choices)}"] if choices else []
     lines += [f"- nothing left: {', '.join(closed)}"] if closed else []
     return "\n".join(lines)
+
+
+def _values_left(space: Space, knob: Knob, trajectory: Trajectory) -> str | None:
+    """The open values; empty where none is, ``None`` where there are too many to list."""
+    if isinstance(knob, ChoiceKnob):
+        return ", ".join(map(value_text, open_choices(space, knob, trajectory)))
+    if isinstance(knob, IntKnob) and (numbers := open_integers(space, knob, trajectory)) is not None:
+        return _ranges(numbers)
+    return None if open_range(space, knob, trajectory) else ""
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Whole numbers in rising order as ranges of neighbours: ``4 to 11, 13``."""
+    runs: list[list[int]] = []
+    for value in numbers:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    shown = [f"{low} to {high}" if low < high else str(low) for low, high in runs[:MAX_RUNS]]
+    return ", ".join([*shown, *(["..."] if len(runs) > MAX_RUNS else [])])
 
 
 def _best(trajectory: Trajectory) -> str:
@@ -174,4 +204,5 @@ def _best(trajectory: Trajectory) -> str:
 
 def _beliefs(beliefs: tuple[Belief, ...], detail: Detail) -> str:
     """The section with the empty lines around it, or an empty string."""
-    return f"\n## The optimizer's state\n{INTRODUCTION}\n{belief_lines(beliefs, detail)}\n" if beliefs else ""
+    lines = belief_lines(beliefs, detail)
+    return f"\n## The optimizer's state\n{INTRODUCTION}\n{lines}\n" if lines else ""

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from autoresearch.core.text import plural
 from autoresearch.proposers.belief import Belief
+from autoresearch.proposers.prompting.open_values import allowed_choices, allowed_range
 from autoresearch.proposers.prompting.prompt_format import format_times, one_line, percent, quoted, value_text
 from autoresearch.proposers.prompting.prompt_history import NO_KNOB, Failures, KnobResults, Refusals, Results
-from rails import ChoiceKnob, FloatKnob, Knob, Value
+from autoresearch.proposers.space import Space
+from rails import ChoiceKnob, FloatKnob, Knob
 
 DOC_CHARS = 160
 
@@ -37,16 +39,17 @@ def detail_levels(most_values: int) -> list[Detail]:
         values += max(1, values // 3)
 
 
-def knob_line(knob: Knob, baseline: Value, detail: Detail) -> str:
-    """A knob of the menu: its values, the baseline's value, its meaning."""
+def knob_line(knob: Knob, space: Space, detail: Detail) -> str:
+    """A knob of the menu: the values that the constraints leave, the baseline's value, its meaning."""
     if isinstance(knob, ChoiceKnob):
-        kind = "one of " + ", ".join(value_text(c) for c in knob.choices)
+        kind = "one of " + ", ".join(value_text(c) for c in allowed_choices(space, knob))
     else:
         noun = "number" if isinstance(knob, FloatKnob) else "integer"
         scale = ", log scale" if isinstance(knob, FloatKnob) and knob.log else ""
-        kind = f"{noun} {value_text(knob.low)} to {value_text(knob.high)}{scale}"
+        low, high = allowed_range(space, knob)
+        kind = f"{noun} {value_text(low)} to {value_text(high)}{scale}"
     doc = f". {one_line(knob.doc, DOC_CHARS)}" if detail.docs and knob.doc else ""
-    return f"- {knob.name}: {kind}; baseline {value_text(baseline)}{doc}"
+    return f"- {knob.name}: {kind}; baseline {value_text(space.baseline[knob.name])}{doc}"
 
 
 def measured_lines(results: Results, detail: Detail) -> str:
@@ -153,15 +156,21 @@ def _totals(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def belief_lines(beliefs: Sequence[Belief], detail: Detail) -> str:
-    """What the optimizer would try next, the knobs drawn most first; only three of them at the coarsest level."""
-    drawn = sorted((b for b in beliefs if b.share > 0), key=lambda b: -b.share)
+    """What the optimizer would try next, the knobs drawn most first; only three of them at the coarsest level.
+
+    Knobs without a result are named, not estimated. A knob that was not drawn is left out: its best may be known.
+    """
+    drawn = sorted((b for b in beliefs if b.share > 0 and b.results), key=lambda b: -b.share)
     lines = [_belief(b, detail) for b in (drawn if detail.by_knob else drawn[:3])]
-    others = [b.knob for b in beliefs if b.share == 0]
-    return "\n".join([*lines, *([f"- not drawn: {', '.join(others)}"] if others and detail.by_knob else [])])
+    unknown = [b.knob for b in beliefs if not b.results]
+    if lines and unknown and detail.by_knob:
+        lines.append(f"- no estimate, because nothing was measured: {', '.join(unknown)}")
+    return "\n".join(lines)
 
 
 def _belief(belief: Belief, detail: Detail) -> str:
     ends = [value_text(v) for v in (belief.low, belief.guess, belief.high) if v is not None]
-    where = f", around {ends[1]} ({ends[0]} to {ends[2]})" if len(ends) == 3 else ""
+    spread = f" ({ends[0]} to {ends[2]})" if len(set(ends)) > 1 else ""
+    where = f", around {ends[1]}{spread}" if len(ends) == 3 else ""
     note = f"; uncertain: {one_line(belief.note, detail.chars)}" if belief.note and detail.chars else ""
     return f"- {belief.knob}: {100 * belief.share:.0f}% of its draws{where}, {plural(belief.results, 'result')}{note}"

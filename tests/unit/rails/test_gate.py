@@ -131,15 +131,15 @@ def test_r1_lets_pass_what_is_the_schema(raw):
 @pytest.mark.parametrize(
     ("knob", "words"),
     [
-        ("learning_rate", "'learning_rate' is no knob of the menu; there are n_layer, n_head"),
+        ("learning_rate", "'learning_rate' is not a knob of the menu; there are n_layer, n_head"),
         ("lr_warm_up", "did you mean lr_warmup?"),
         ("d_modle", "did you mean d_model?"),
-        ("LR", "is no knob"),
-        ("lr ", "is no knob"),
-        ("", "is no knob"),
-        ("steps", "is no knob"),
-        ("__class__", "is no knob"),
-        ("\x1b[2J", r"'\x1b[2J' is no knob"),
+        ("LR", "is not a knob"),
+        ("lr ", "is not a knob"),
+        ("", "is not a knob"),
+        ("steps", "is not a knob"),
+        ("__class__", "is not a knob"),
+        ("\x1b[2J", r"'\x1b[2J' is not a knob"),
     ],
 )
 def test_r2_refuses_what_is_not_on_the_menu(knob, words):

@@ -1,11 +1,12 @@
 """The prompt: readable, complete at every level of detail, within its budget, and safe from what it quotes.
 
-After an intended change of the wording: ``python tests/unit/proposers/test_prompt.py`` writes the golden file anew
-(with the repository on PYTHONPATH); read the difference before you commit it.
+After an intended change of the wording: ``python tests/unit/proposers/prompting/test_prompt.py`` writes the golden file
+anew (with the repository on PYTHONPATH); read the difference before you commit it.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from pathlib import Path
@@ -25,7 +26,7 @@ from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.scripted_proposer import ScriptedProposer
-from rails import ChoiceKnob, Estimate, default_menu
+from rails import ChoiceKnob, Estimate, default_menu, gate
 
 GOLDEN = Path(__file__).parents[3] / "assets" / "prompt.md"
 BASELINE = default_menu().defaults
@@ -275,6 +276,93 @@ def test_a_run_without_a_measurement_has_a_prompt():
     assert f"touched: {', '.join(BASELINE)}\n" in prompt
     with pytest.raises(ValueError, match="meta"):
         build_prompt(PromptInputs(hand_made().space, Trajectory(), "", 3), 6000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "line"),
+    [
+        ("steps", 60, "60 steps, 983,040 tokens at the baseline: a larger batch_size"),
+        ("tokens", 1e6, "1,000,000 tokens, 62 steps at the baseline: a larger batch_size"),
+        ("seconds", 90, "90 seconds: a faster configuration sees more tokens."),
+    ],
+)
+def test_the_fixed_budget_is_stated_in_its_own_unit_and_in_tokens(kind, size, line):
+    settings = Settings(baseline=BASELINE, budget={"kind": kind, "size": size})
+    policy, short = build_policy(settings), hand_made()
+    meta = short.trajectory.meta
+    yardstick = meta.yardstick.model_copy(update={"budget_kind": kind, "budget_size": size})
+    trajectory = Trajectory.fold([meta.model_copy(update={"yardstick": yardstick})])
+    space = Space(policy.menu, policy.baseline, policy.steps)
+    text = "The baseline model has 354.60 M parameters."
+    listed = section(build_prompt(PromptInputs(space, trajectory, "1 h", 1, setup=text), 6000), "Fixed budget")
+    assert listed.startswith(f"- Each experiment: {line}")
+    assert listed.splitlines()[1:] == [f"- {text}"]
+
+
+@pytest.mark.parametrize(("steps", "high"), [(200, 50), (60, 25), (80, 35), (20, 5)])
+def test_a_range_is_what_the_constraints_leave_of_it(steps, high):
+    short = hand_made()
+    space = Space(short.space.menu, BASELINE, steps)
+    prompt = build_prompt(PromptInputs(space, short.trajectory, "1 h", 1), 6000)
+    assert f"- lr_warmup: integer 0 to {high}; baseline 5" in prompt
+
+
+def test_a_constraint_on_any_kind_of_knob_narrows_what_is_offered():
+    rules = [
+        {"name": "a", "rule": "d_ff <= 4 * d_model"},
+        {"name": "b", "rule": "lr <= 0.002"},
+        {"name": "c", "rule": "n_layer >= 12 and n_layer <= 30"},
+    ]
+    menu = default_menu().override({"constraints": rules})
+    prompt = build_prompt(PromptInputs(Space(menu, BASELINE, 60), hand_made().trajectory, "1 h", 1), 6000)
+    assert "- d_ff: one of 1024, 2048, 4096; baseline 4096" in prompt
+    assert "- lr: number 1e-05 to 0.002, log scale" in prompt
+    assert "- n_layer: integer 12 to 30; baseline 24" in prompt
+
+
+def example_in(prompt: str) -> str:
+    return section(prompt, "Your answer").splitlines()[-1]
+
+
+def test_the_example_is_valid_open_and_another_one_in_each_iteration():
+    short, examples = hand_made(), set()
+    trajectory = Trajectory.fold([short.trajectory.meta, short.trajectory.baseline])
+    for record in short.trajectory.iterations:
+        trajectory.add(record)
+        inputs = PromptInputs(short.space, trajectory, "1 h", 3)
+        example = example_in(build_prompt(inputs, 6000))
+        assert example == example_in(build_prompt(inputs, 6000)), "a restart changes nothing"
+        (proposal,) = json.loads(example)["proposals"]
+        verdict = gate(json.dumps(proposal), BASELINE, steps=60, known=trajectory.known())
+        assert verdict.ok, verdict.reason
+        examples.add(example)
+    assert len(examples) >= len(short.trajectory.iterations) - 1, "two random changes may be the same"
+    assert not re.search(r"NAME|VALUE|WHY", build_prompt(short, 6000))
+
+
+def test_open_whole_numbers_are_listed_as_ranges():
+    short = hand_made()
+    for n in (4, 5, 9, 48):
+        short.trajectory.known().add({**BASELINE, "n_layer": n}, "measured")
+    listed = section(build_prompt(short, 6000), "Still open")
+    assert "n_layer 6 to 8, 10, 11, 13 to 23, 25 to 47;".replace("10, 11", "10 to 11") in listed
+    assert "lr_warmup 0 to 4, 6 to 25;" in listed
+
+
+def test_the_optimizer_states_nothing_where_nothing_was_measured():
+    short = hand_made()
+    unknown = Belief("beta1", 0.9, 0.7, 0.7, 0.7, 0, "no result yet")
+    prompt = build_prompt(PromptInputs(short.space, short.trajectory, "1 h", 1, (unknown,)), 6000)
+    assert "The optimizer's state" not in prompt
+    known, best = Belief("lr", 0.1, 1e-3, 1e-3, 1e-3, 2), Belief("n_head", 0.0, None, None, None, 3)
+    listed = section(
+        build_prompt(PromptInputs(short.space, short.trajectory, "1 h", 1, (unknown, known, best)), 6000),
+        "The optimizer's state",
+    )
+    assert "- lr: 10% of its draws, around 0.001, 2 results" in listed
+    assert "- no estimate, because nothing was measured: beta1" in listed
+    assert "n_head" not in listed
+    assert "not drawn" not in listed
 
 
 def test_knobs_that_this_run_keeps_fixed_are_named_with_the_baseline():

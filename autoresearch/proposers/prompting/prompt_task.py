@@ -1,0 +1,45 @@
+"""The sections of the prompt that state the task: the fixed budget, and a worked example of an answer."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from autoresearch.core.records import Meta
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.prompting.prompt_format import one_line
+from autoresearch.proposers.space import Space
+from rails import Value
+
+SETUP_CHARS = 400
+
+
+def budget_lines(space: Space, meta: Meta, setup: str, *, is_explained: bool) -> str:
+    """How long each experiment trains, in the unit of the budget and in tokens; then ``setup`` as one line."""
+    kind, size = meta.yardstick.budget_kind, meta.yardstick.budget_size
+    batch_size, seq_len = space.baseline.get("batch_size"), space.baseline.get("seq_len")
+    per_step = batch_size * seq_len if isinstance(batch_size, int) and isinstance(seq_len, int) else None
+    steps = space.steps(space.baseline) if callable(space.steps) else space.steps
+    if kind == "seconds":
+        text, meaning = f"{size:g} seconds", "a faster configuration sees more tokens"
+    elif kind == "tokens":
+        at_baseline = f", {steps:,} steps at the baseline" if steps else ""
+        text, meaning = f"{size:,.0f} tokens{at_baseline}", "a larger batch_size or seq_len means fewer steps"
+    else:
+        count = steps or int(size)
+        in_tokens = f", {count * per_step:,} tokens at the baseline" if per_step else ""
+        text, meaning = f"{count:,} steps{in_tokens}", "a larger batch_size or seq_len means more tokens"
+    lines = [f"- Each experiment: {text}{f': {meaning}' if is_explained else ''}."]
+    return "\n".join(lines + ([f"- {one_line(setup, SETUP_CHARS)}"] if setup else []))
+
+
+def example_answer(space: Space, trajectory: Trajectory, tried_knobs: set[str]) -> str:
+    """A valid answer with one open change, another one in each iteration: what is copied from it can be tried."""
+    rng = random.Random(f"example:{trajectory.next_iter}")
+    knob, value = space.random_open(rng, trajectory, ()) or (next(iter(space.menu.knobs)), 0)
+    known = "not tried yet" if knob in tried_knobs else f"{knob} has no result yet"
+    return json.dumps({"proposals": [_proposal(knob, value, known)]})
+
+
+def _proposal(knob: str, value: Value, reason: str) -> dict[str, Value]:
+    return {"knob": knob, "new_value": value, "reason": reason}
