@@ -49,6 +49,7 @@ class TrialBackend:
     close: Callable[[], None] = lambda: None
     timer: Timer | None = None
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
+    val_overlap: float | None = None  # share of validation that occurs verbatim in train
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -112,7 +113,8 @@ def real_backend(
     checkpoint = run_dir.resolve() / CHECKPOINT  # absolute, because another process reads it
     trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, checkpoint, memory_cap_bytes(settings))
     sensor = partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor)
-    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor)
+    overlap = corpus.val_overlap
+    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor, overlap)
 
 
 def open_corpus(

@@ -104,6 +104,7 @@ class History:
     profile: str | None = None
     proposer: str | None = None
     yardstick: Yardstick | None = None
+    val_overlap: float | None = None  # share of validation that occurs verbatim in train
 
     @property
     def baseline_val_bpb(self) -> float | None:

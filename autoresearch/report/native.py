@@ -111,6 +111,7 @@ class HistoryBuilder:
             profile=meta.profile,
             proposer=started.proposer if started else None,
             yardstick=meta.yardstick,
+            val_overlap=meta.val_overlap,
         )
 
 
