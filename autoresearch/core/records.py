@@ -109,6 +109,7 @@ class Meta(Event):
     menu: dict[str, Any]
     policy_sha256: str  # of baseline, effective menu and decision rule
     decision_rule: DecisionRule
+    val_overlap: float | None = None  # share of validation that occurs verbatim in train; null where it is unknown
 
 
 class Started(Event):

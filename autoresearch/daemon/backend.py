@@ -52,6 +52,7 @@ class TrialBackend:
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
     inputs: Inputs = field(default_factory=Inputs)  # the files that trials read
     train_tokens: int | None = None  # of the corpus
+    val_overlap: float | None = None  # share of validation that occurs verbatim in train
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -116,8 +117,18 @@ def real_backend(
     checkpoint = run_dir.resolve() / CHECKPOINT  # absolute, because another process reads it
     trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, checkpoint, memory_cap_bytes(settings))
     sensor = partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor)
-    tokens = corpus.manifest.splits["train"].tokens
-    return TrialBackend(trial, yardstick, estimator, device.free_bytes, server.close, trial, sensor, inputs, tokens)
+    return TrialBackend(
+        trial=trial,
+        yardstick=yardstick,
+        estimator=estimator,
+        free_accelerator_bytes=device.free_bytes,
+        close=server.close,
+        timer=trial,
+        select_sensor=sensor,
+        inputs=inputs,
+        train_tokens=corpus.manifest.splits["train"].tokens,
+        val_overlap=corpus.val_overlap,
+    )
 
 
 def open_corpus(

@@ -149,7 +149,7 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
         meter_run(context, backend.select_sensor, proposer.name) as metering,
     ):
         loop = build_loop(context, backend, proposer)
-        record_start(context, backend.yardstick, loop, metering)
+        record_start(context, backend, loop, metering)
         ending = loop.run()
     write_reports(settings, context.observer)
     return ending
@@ -178,10 +178,10 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
     )
 
 
-def record_start(context: RunContext, yardstick: Yardstick, loop: Loop, metering: Metering | None) -> None:
+def record_start(context: RunContext, backend: TrialBackend, loop: Loop, metering: Metering | None) -> None:
     """Record ``meta`` where the run is new, then ``started``."""
     if context.trajectory.meta is None:
-        loop.record(build_meta(context.settings, context.policy, yardstick))
+        loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap))
     ends_at = context.control.ends_at()
     loop.record(
         Started(
@@ -214,7 +214,7 @@ def refuse_nothing_to_replay(replies: Recording) -> None:
         raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
 
 
-def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta:
+def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_overlap: float | None = None) -> Meta:
     """The run's first record."""
     return Meta(
         ts=utc(),
@@ -228,6 +228,7 @@ def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick) -> Meta
         menu=dict(policy.menu.source),
         policy_sha256=sha256_of(policy.parts),
         decision_rule=policy.rule,
+        val_overlap=val_overlap,
     )
 
 

@@ -173,6 +173,12 @@ class Corpus:
         """Count of token ids."""
         return self.manifest.tokenizer.vocab
 
+    @property
+    def val_overlap(self) -> float | None:
+        """The share of validation that occurs verbatim in train; ``None`` where it was not measured."""
+        found = self.manifest.preparation
+        return found.overlap.share if found and found.overlap.windows else None
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of this corpus. Raises ``MissingPackage`` for bpe and gpt2 without ``tokenizers``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ Piece = tuple[bool, bytes]  # whether a document begins here, and its text or a 
 FRACTIONS = (0.90, 0.05, 0.05)
 BATCH_BYTES = 1 << 21  # the encoder needs about a hundred times this
 BATCH_PIECES = 4096
+LONG_RUN = re.compile(r"\S{1024}")
 SAMPLE_BYTES = 1 << 24  # of train that a bpe tokenizer is trained on: its memory grows with the number of words
 OUT_TAKEN_HINT = "choose another --out, or remove it yourself"
 
@@ -139,7 +141,17 @@ def _describe_preparation(
 def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, report: Progress) -> Tokenizer:
     pieces = _with_progress(spool.pieces(ranges), "train tokenizer", ranges, report)
     sample = _sample((text for _, text in pieces), range_bytes(ranges), SAMPLE_BYTES)
-    return train_bpe((text.decode() for text in sample), spec.vocab_size)
+    texts = (text for piece in sample for text in _cut_long_runs(piece.decode()))
+    return train_bpe(texts, spec.vocab_size)
+
+
+def _cut_long_runs(text: str) -> Iterator[str]:
+    """``text`` in parts, so that no run without white space is long: the trainer needs quadratic time for one."""
+    start = 0
+    for run in LONG_RUN.finditer(text):
+        yield text[start : run.end()]
+        start = run.end()
+    yield text[start:]
 
 
 def _sample(pieces: Iterable[bytes], size: int, most: int) -> Iterator[bytes]:

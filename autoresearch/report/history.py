@@ -107,6 +107,7 @@ class History:
     ends_at: str | None = None  # of the last start, where the clock ends it: local time with its offset from UTC
     zone: str | None = None  # its abbreviation
     warnings: tuple[str, ...] = ()  # what could not be read of a damaged log
+    val_overlap: float | None = None  # share of validation that occurs verbatim in train
 
     @property
     def baseline_val_bpb(self) -> float | None:

@@ -114,6 +114,7 @@ class HistoryBuilder:
             yardstick=meta.yardstick if meta else None,
             ends_at=started.ends_at if started else None,
             zone=started.zone if started else None,
+            val_overlap=meta.val_overlap if meta else None,
         )
 
 

@@ -24,6 +24,7 @@ from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy, check_yardstick
 from autoresearch.data.corpus import Corpus
+from autoresearch.data.description import LARGE_OVERLAP, UNKNOWN_OVERLAP, describe_overlap
 from autoresearch.data.span import Span
 from autoresearch.errors import AutoresearchError, BaselineFailed, ConfigError, TrialServerError
 from autoresearch.trials.compile_decision import refuse_compiled
@@ -45,7 +46,15 @@ def corpus(settings: Settings, policy: Policy) -> tuple[Check, Corpus | None, Sp
         return fail("corpus", e), None, None
     tokens = found.manifest.splits["train"].tokens
     text = f"{path}: {tokens:,} training tokens, {span.bytes:,} bytes scored, {found.sha256[:16]}"
-    return ok("corpus", text, sha256=found.sha256, vocab=found.vocab), found, span
+    facts = {"sha256": found.sha256, "vocab": found.vocab, "val_overlap": found.val_overlap}
+    preparation = found.manifest.preparation
+    if preparation is None:
+        return ok("corpus", f"{text}; {UNKNOWN_OVERLAP}", **facts), found, span
+    text = f"{text}; {describe_overlap(preparation.overlap)}"
+    if preparation.overlap.share > LARGE_OVERLAP:
+        hint = "remove copies from the sources and prepare them again: val_bpb would reward memory"
+        return warn("corpus", text, hint, **facts), found, span
+    return ok("corpus", text, **facts), found, span
 
 
 def device(settings: Settings) -> tuple[Check, Device | None]:

@@ -31,6 +31,7 @@ def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
         "Combined changes",
         "Every candidate differs from the baseline in one knob. The effect of two keeps together was not measured.",
     )
+    yield from _overlap(s, history)
     yield from _transfer(s)
     yield (
         "Untried values",
@@ -68,6 +69,23 @@ def _compute(s: Summary, history: History) -> Iterator[tuple[str, str]]:
             "Equal compute",
             f"The best candidate trained on {a / b:.3g} times the baseline's tokens ({a:,.0f} against {b:,.0f}). Part "
             f"of the difference is {more} training, not a better setting.",
+        )
+
+
+def _overlap(s: Summary, history: History) -> Iterator[tuple[str, str]]:
+    """What val_bpb owes to memory: nothing is yielded if no validation text was found in train."""
+    share = history.val_overlap
+    if share:
+        yield (
+            "Validation text in train",
+            f"{share:.1%} of the validation text occurs verbatim in the train text. A configuration that memorises "
+            "more looks better by that, and would not on other text.",
+        )
+    elif share is None and s.log_format != "origin":
+        yield (
+            "Validation text in train",
+            "Whether validation text occurs in the train text is not recorded: an earlier version prepared the corpus "
+            "or began the run, or the corpus is too small.",
         )
 
 

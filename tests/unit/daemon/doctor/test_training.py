@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import string
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from autoresearch.daemon.doctor.check import ok
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.service import build_meta
 from autoresearch.data.corpus import Corpus
+from autoresearch.data.document import Document
+from autoresearch.data.prepare import prepare
 from autoresearch.data.span import Span
+from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.trials.spec import Device
 from tests.unit.daemon.doctor.conftest import HERE
 
@@ -30,6 +35,30 @@ class TestCorpus:
         assert (check.state, check.facts["vocab"]) == ("ok", 257)
         assert check.facts["sha256"] == corpus.sha256
         assert span.tokens > 0
+
+    @pytest.mark.parametrize(("copied", "state"), [(0, "ok"), (40, "ok"), (400, "warn")])
+    def test_validation_text_in_train_is_reported_with_its_share(
+        self, make_settings, tmp_path: Path, copied: int, state: str
+    ) -> None:
+        rng = random.Random(0)
+        texts = ["".join(rng.choices(string.ascii_lowercase, k=900)) for _ in range(800)]
+        texts += [text.replace("e", "e ") for text in texts[:copied]]
+        documents = [Document(str(i), text) for i, text in enumerate(texts)]
+        prepare(documents, tmp_path / "c", names=["x"], tokenizer=TokenizerSpec("byte"))
+        check, corpus, _ = self.poll(make_settings({"eval.bytes": 2048}, corpus=str(tmp_path / "c")))
+        assert check.state == state
+        assert check.facts["val_overlap"] == corpus.val_overlap
+        assert f"{corpus.val_overlap:.1%} of validation occurs verbatim in train" in check.found
+        assert bool(copied) == bool(corpus.val_overlap)
+
+    def test_a_corpus_of_an_earlier_version_has_no_share(self, make_settings, small_corpus, tmp_path: Path) -> None:
+        copy = Path(shutil.copytree(small_corpus, tmp_path / "corpus"))
+        older = Corpus.open(copy).manifest.model_copy(update={"preparation": None}).sealed()
+        (copy / "manifest.json").write_bytes(older.to_json())
+        assert b"preparation" not in older.to_json()
+        check, _, _ = self.poll(make_settings({"eval.bytes": 2048}, corpus=str(copy)))
+        assert (check.state, check.facts["val_overlap"]) == ("ok", None)
+        assert "an earlier version prepared it" in check.found
 
     def test_the_standard_library_is_prepared_when_the_run_begins(self, make_settings) -> None:
         check, corpus, span = self.poll(make_settings(corpus="stdlib"))
