@@ -41,13 +41,18 @@ def format_row(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> st
         "source": safe(row.source or "-", WITH_SOURCE["source"] - 1),
         "val_bpb": format_bpb(row.val_bpb),
         "gain": format_percent(row.improvement_frac),
-        "verdict": format_verdict(row) + (" !" if row.marks else ""),
+        "verdict": format_marked_verdict(row),
         "time": format_duration(row.wall_s),
     }
     fixed = "".join(pad(cells[name], room) for name, room in columns.items())
     left = width - sum(columns.values())
     why = row.why if row.stage == "evaluated" else row.reason
     return (fixed + safe(why or "", left) if left >= MIN_WHY_CELLS else fixed).rstrip()
+
+
+def format_marked_verdict(row: Row) -> str:
+    """The verdict, with ``!`` where a trial of the iteration was marked (throttled, contended, slow)."""
+    return format_verdict(row) + (" !" if row.marks else "")
 
 
 def format_verdict(row: Row) -> str:

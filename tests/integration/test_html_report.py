@@ -185,3 +185,37 @@ def test_the_file_to_copy_is_the_file_that_is_saved(chromium, page):
     assert tomllib.loads(text)["profile"] == "gb10-354m"
     assert json.dumps(tomllib.loads(text)["baseline"])
     assert chromium.run("return !document.getElementById('save').hidden")
+
+
+def test_printing_opens_and_draws_everything_and_folds_it_again_afterwards(chromium, page):
+    opened(chromium, page, PHONE)
+    folded = "document.querySelectorAll('details:not([open])').length"
+    before = chromium.run(f"return {folded}")
+    assert before > 1
+    chromium.run("dispatchEvent(new Event('beforeprint'))")
+    assert chromium.run(f"return {folded}") == 0
+    chromium.wait("Plots.shown.size === Plots.places.length")
+    chromium.run("dispatchEvent(new Event('afterprint'))")
+    assert chromium.run(f"return {folded}") == before
+
+
+def test_every_plot_is_drawn_before_anybody_prints(chromium, page):
+    """A plot is drawn in several steps, and a browser prints before the second one: the idle time draws them."""
+    opened(chromium, page)
+    chromium.wait("Plots.shown.size === Plots.places.length")
+    assert complaints(chromium) == []
+
+
+@pytest.mark.parametrize(("size", "is_open"), [(DESKTOP, [True, True]), (PHONE, [True, False])])
+def test_on_a_phone_all_knob_panels_but_the_first_are_folded(chromium, page, size, is_open):
+    opened(chromium, page, size)
+    assert chromium.run("return [...document.querySelectorAll('.panel')].map((p) => p.open)")[:2] == is_open
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_value_of_a_tile_stays_on_one_line(chromium, page, size):
+    opened(chromium, page, size)
+    tiles = "[...document.querySelectorAll('.figures dd:not(.note)')]"
+    lines = f"{tiles}.map((d) => d.getBoundingClientRect().height / parseFloat(getComputedStyle(d).lineHeight))"
+    assert max(chromium.run(f"return {lines}")) < 1.5
+    assert chromium.run(f"return {tiles}.every((d) => d.scrollWidth <= innerWidth / 2 || innerWidth > 700)")

@@ -29,7 +29,7 @@ from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
-from autoresearch.report.table import format_verdict
+from autoresearch.report.table import format_marked_verdict
 
 PAGE_ROWS = 50  # rows of one page of the table; the first page is in the HTML, before any script has run
 
@@ -139,7 +139,7 @@ def _template() -> Any:
         "value": format_value,
     }
     environment.globals["kind_of"] = _kind_name
-    environment.globals["verdict_of"] = format_verdict
+    environment.globals["verdict_of"] = format_marked_verdict
     return environment.from_string(_read_asset("report.html.j2"))
 
 

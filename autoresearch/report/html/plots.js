@@ -4,6 +4,7 @@ const Plots = (() => {
   const FIGURES = JSON.parse(document.getElementById("plots").textContent);
   const C = DATA.columns;
   const shown = new Map();  // element id -> the views that Bokeh made
+  const begun = new Set();  // element ids whose drawing has begun
   const coarse = matchMedia("(pointer: coarse)").matches;
 
   const emptySource = () => ({ x: [], y: [], head: [], figures: [], why: [] });
@@ -100,10 +101,26 @@ const Plots = (() => {
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
-      near.unobserve(entry.target);
-      show(entry.target.id);
+      draw(entry.target.id);
     }
   }, { rootMargin: "600px 0px" });
+
+  // Draws a plot once; later calls do nothing.
+  async function draw(place) {
+    if (begun.has(place)) return;
+    begun.add(place);
+    near.unobserve(document.getElementById(place));
+    await show(place);
+  }
+
+  // Plots that were never in view are drawn when the browser is idle, one at a time: what is printed must be there before.
+  const whenIdle = window.requestIdleCallback || ((action) => setTimeout(action, 200));
+  async function drawNext() {
+    const place = places.find((name) => !begun.has(name) && document.getElementById(name).offsetParent !== null);
+    if (!place) return;
+    await draw(place);
+    whenIdle(drawNext);
+  }
 
   // A finger does not hover: after a tap the plot gets a synthetic mouse event, once it has handled the end of the touch.
   function tapped(event) {
@@ -122,6 +139,19 @@ const Plots = (() => {
     near.observe(document.getElementById(place));
     document.getElementById(place).addEventListener("pointerup", tapped);
   }
+  // On a phone all knob panels but the first are folded; a plot is drawn when its panel is opened.
+  if (matchMedia("(max-width: 700px)").matches) {
+    for (const panel of [...document.querySelectorAll("details.panel")].slice(1)) panel.open = false;
+  }
+  // What is printed or saved as PDF has everything: folded parts are opened, and plots drawn that were never in view.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const part of opened) part.open = true;
+    for (const place of places) draw(place);
+  });
+  addEventListener("afterprint", () => { for (const part of opened) part.open = false; });
   Page.onTheme(() => { for (const place of shown.keys()) show(place); });
+  addEventListener("load", () => whenIdle(drawNext));
   return { places, shown, show };
 })();

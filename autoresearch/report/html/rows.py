@@ -9,7 +9,7 @@ from typing import Any
 
 from autoresearch.report.history import Row
 from autoresearch.report.html.text import NAME_CHARS, clean, format_value
-from autoresearch.report.table import format_verdict
+from autoresearch.report.table import format_marked_verdict
 
 KINDS = ("keep", "revert", "failed", "blocked", "no proposal")
 STAGES = {"eval_failed": 2, "blocked": 3, "proposer_failed": 4}
@@ -61,7 +61,7 @@ def build_columns(rows: Sequence[Row]) -> Columns:
         "bpb": [_rounded(row.val_bpb, BPB_DIGITS) for row in rows],
         "gain": [_rounded(row.improvement_frac, GAIN_DIGITS) for row in rows],
         "kind": [kind_index(row) for row in rows],
-        "end": [names.index_of(format_verdict(row)) for row in rows],
+        "end": [names.index_of(format_marked_verdict(row)) for row in rows],
         "source": [names.index_of(row.source) for row in rows],
         "time": [_rounded(row.wall_s, TIME_DIGITS) for row in rows],
         "why": [texts.index_of(why) for why, _ in pairs],

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from rich.text import Text
 
+from autoresearch.hints import command
 from autoresearch.report import History, text
 from autoresearch.report.end_time import describe_end
 from autoresearch.report.format import NAME_CELLS, format_change, format_duration, pad, safe
@@ -36,7 +37,7 @@ def describe_state(snapshot: Snapshot) -> tuple[str, str]:
         case "running":
             return _running(snapshot, snapshot.history), PLAIN
         case "paused":
-            return f"{state} `autoresearch resume` continues it.", WARN
+            return f"{state} `{safe(command('resume', snapshot.path), REASON_CELLS)}` continues it.", WARN
         case "stopped":
             why = safe(snapshot.summary.stop_reason or "no reason recorded", REASON_CELLS)
             of = f" of {snapshot.history.iters_requested}" if snapshot.history.iters_requested is not None else ""

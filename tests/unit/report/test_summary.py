@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from autoresearch.core.measurement import Cause
 from autoresearch.report import History, Row, summarise, summary_json
 from autoresearch.report.native import build_history
+from autoresearch.report.summary import time_by_activity
 from rails import Rail, default_menu
 
 PROMISED = """iterations evaluated keeps reverts blocked_by_rail failed knobs_total knobs_touched knobs_untouched
@@ -154,3 +155,17 @@ def test_what_a_hand_made_row_leaves_out_is_called_unknown():
     rows = (Row(1, "blocked"), Row(2, "eval_failed"))
     s = summarise(History("origin", ("lr",), rows=rows))
     assert (s.blocked_by_rail, s.failed_by_cause) == ({"unknown": 1}, {"unknown": 1})
+
+
+@pytest.mark.parametrize(
+    ("voided", "failed", "label"),
+    [
+        (0, {}, "failed trials"),
+        (0, {"killed": 1}, "failed trials"),
+        (2, {}, "discarded trials"),
+        (2, {"killed": 1}, "failed or discarded trials"),
+    ],
+)
+def test_the_time_of_discarded_trials_is_not_called_that_of_failed_ones(voided, failed, label, night):
+    summary = summarise(build_history(night.records)).model_copy(update={"voided": voided, "failed_by_cause": failed})
+    assert list(time_by_activity(summary))[2] == label

@@ -171,6 +171,18 @@ def test_every_iteration_is_in_the_columns_and_reads_the_same_in_the_table(night
     assert rows == [kind.replace(" ", "-") for kind in kinds]
 
 
+def test_a_marked_iteration_carries_its_mark_in_the_table_and_in_the_columns(night):
+    plain = build_history(night.records)
+    marked = replace(plain.rows[0], marks=("throttled",))
+    text = page(replace(plain, rows=[marked, *plain.rows[1:]], marks={"throttled": 1}))
+    columns = data_of(text)["columns"]
+    ends = [columns["names"][n] for n in columns["end"]]
+    assert [end.endswith(" !") for end in ends] == [True] + [False] * 6
+    assert f'<td class="end">{ends[0]}</td>' in text
+    assert "! a trial of the iteration was throttled, contended or slow" in text
+    assert "! a trial of the iteration" not in page(plain)
+
+
 def test_the_page_makes_no_network_requests_and_runs_only_its_own_scripts(night):
     text = page(build_history(night.records))
     found = Elements(text).found

@@ -219,7 +219,7 @@ def test_a_pause_and_one_that_is_coming():
     paused = replace(NIGHT, state="paused", stop_reason="pause.flag is there", open_trial=None)
     text = " ".join(headline_of(of(paused, pause_requested=True)).split())
     assert text.startswith("Paused (pause.flag is there): 6 of 10 iterations closed")
-    assert text.endswith("`autoresearch resume` continues it.")
+    assert text.endswith(f"`autoresearch resume {Path('runs/tiny').absolute()}` continues it.")
 
 
 def test_the_end_stays_on_the_screen():
