@@ -254,12 +254,8 @@ class LlmServer:
             new, old = model.name[-SHOWN_CHARS:], self._last_model.name[-SHOWN_CHARS:]
             self.notify(f"the LLM server has another model now: {new} in place of {old}")
         if model != self._last_model:
-            self._learned_context, self._probed, self._tokenizer_paths, self.tokens_ratio = (
-                None,
-                None,
-                TOKENIZER_PATHS,
-                1.0,
-            )
+            self._learned_context = self._probed = None
+            self._tokenizer_paths, self.tokens_ratio = TOKENIZER_PATHS, 1.0
         self.model = self._last_model = model
 
     def _probe(self, name: str, end: float) -> Answer | None:
