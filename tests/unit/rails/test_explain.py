@@ -34,6 +34,7 @@ def test_the_rails_before_passed_and_those_after_were_not_reached(rail):
 def test_a_verdict_that_passes_passed_every_rail_but_those_that_could_not_check():
     outcomes = explain(gate(GOOD, BASELINE), {Rail.R7_BUDGET: "no device"})
     assert [o.outcome for o in outcomes] == [*[Outcome.PASSED] * 6, Outcome.NOT_CHECKED]
+    assert [o.rail for o in outcomes] == list(ORDER)
     assert outcomes[-1].reason == "no device"
 
 

@@ -590,3 +590,20 @@ def test_a_knob_is_suggested_by_the_first_40_characters_of_a_name_that_is_unknow
     menu = parse_menu({"version": 1, "knobs": {name: {"type": "int", "low": 1, "high": 2, "default": 1}}})
     verdict = gate(reply("a" * 24 + "c" * 99), menu.defaults, menu)
     assert verdict.reason.endswith(f"; did you mean {name}?")
+
+
+def test_a_rule_after_one_of_steps_still_counts_where_there_are_no_steps():
+    rules = [{"name": "a", "rule": "steps > 0"}, {"name": "b", "rule": "lr < 5e-4"}]
+    menu = MENU.override({"constraints": rules})
+    assert gate(reply(), BASELINE, menu, steps=None).rail == Rail.R4_CROSS
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "start"),
+    [("n_head", "x", "n_head takes a whole number out of {"), ("precision", 3, "precision takes a string out of {"),
+     ("n_layer", "x", "n_layer takes a whole number, not ")],
+)  # fmt: skip
+def test_r3_says_which_type_it_takes_and_what_it_was_given(knob, value, start):
+    reason = gate(reply(knob, value), BASELINE).reason
+    assert reason.startswith(start)
+    assert reason.endswith(f"not {value!r}")
