@@ -10,7 +10,7 @@ from typing import Any
 from tests.rails_oracle.oracle import World, usable
 
 NAMES = ("lr", "n_head", "d_model", "n_layer", "beta1", "precision", "a", "x_1", "warmup", "seq_len")
-WORDS = ("bf16", "fp8", "fp32", "", "a b", "\u00e9", "\u202e", "\ud800", "x" * 60)
+WORDS = ("bf16", "fp8", "fp32", "", "a b", "\u00e9", "\u0430", "\u5b57", "x" * 60)
 ODD_TEXT = ('"', "\\", "{", "}", "[", "]", ",", ":", "0", "-", "e", ".", "\n", "\0", " ", "\ufeff", "\u200b", "\ud83d",
             "\\u", "\\ud83d", "\\ude00", "\ude00", "NaN", "Infinity", "1e999", "true", "null", "/", "'", "\x7f", "\x85",
             "\u2028", "\u2066", "\U0001f600", "\u0665", "[" * 101, "9" * 40)  # fmt: skip

@@ -140,7 +140,7 @@ class TestForeignFiles:
 
     @pytest.mark.parametrize(
         "content",
-        [b"notes", b"notes\n", b"\n", b"{}\n", b'{"stage":"meta"}\n', b'{"seq":0,"stage":"started"', b"\xef\xbb\xbf{"],
+        [b"notes", b"notes\n", b"\n", b"{}\n", b'{"stage":"meta"}\n', b'{"seq":0,"stage":"started"'],
     )
     def test_a_file_that_does_not_begin_like_our_log_is_refused_by_name_and_not_cut(
         self, content: bytes, path: Path
@@ -150,6 +150,12 @@ class TestForeignFiles:
             Journal(path, first=self.FIRST)
         assert path.read_bytes() == content
         assert os.listdir(path.parent) == ["j"]
+
+    def test_a_byte_order_mark_is_named_and_not_cut(self, path: Path) -> None:
+        path.write_bytes(b"\xef\xbb\xbf{")
+        with pytest.raises(JournalDamaged, match=r"line 1 begins with a byte-order mark \(BOM\)"):
+            Journal(path, first=self.FIRST)
+        assert path.read_bytes() == b"\xef\xbb\xbf{"
 
     def test_a_first_record_that_a_crash_tore_is_cut_and_kept_aside(self, path: Path) -> None:
         line = seal(0, RECORD)
