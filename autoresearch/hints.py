@@ -11,7 +11,10 @@ import stat
 from pathlib import Path
 from typing import Literal
 
+from autoresearch.machine import explain_os_error
+
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 REFUSED = frozenset({errno.EACCES, errno.EPERM})
 Deed = Literal["read", "write", "create", "remove"]
 GROUP_BITS: dict[Deed, int] = {
@@ -25,6 +28,13 @@ GROUP_BITS: dict[Deed, int] = {
 def command(*words: str | Path) -> str:
     """A command of autoresearch, quoted for a shell; paths are made absolute, so that it works from any directory."""
     return shlex.join(["autoresearch", *(str(w.absolute()) if isinstance(w, Path) else w for w in words)])
+
+
+def explain(error: OSError, path: Path, deed: Deed) -> tuple[str, str]:
+    """Why ``deed`` on ``path`` failed, with the limit of the system that it met, and what to try. Raises nothing."""
+    if error.errno in LIMITS:
+        return explain_os_error(error)
+    return error.strerror or str(error), hint_after(error, path, deed)
 
 
 def hint_after(error: OSError, path: Path, deed: Deed) -> str:

@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.hints import hint_after
+from autoresearch.hints import explain
 from autoresearch.storage.held_file import HeldFile
 from autoresearch.storage.run_dir import TRAJECTORY
 
@@ -169,7 +169,8 @@ def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
 
 
 def _not_written(path: Path, e: OSError) -> JournalError:
-    return JournalError(f"cannot write {path}: {e.strerror}", hint=hint_after(e, path, "write"))
+    why, hint = explain(e, path, "write")
+    return JournalError(f"cannot write {path}: {why}", hint=hint)
 
 
 class Journal:

@@ -49,7 +49,7 @@ def test_a_trainer_that_cannot_be_imported_is_71_as_for_the_run(settings, tmp_pa
     check = examined(settings())["trainer"]
     assert (check.state, check.exit_code) == ("fail", 71)
     assert "libcudart.so.12" in check.found
-    assert "autoresearch[run]" in check.hint
+    assert "python -c 'import torch'" in check.hint
     assert "trial-server.log" not in check.hint, "a file that is gone helps nobody"
     with pytest.raises(TrialServerError) as refusal:
         service.run(settings(), RecordingObserver())
