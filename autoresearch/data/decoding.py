@@ -25,7 +25,7 @@ codecs.register_error(MARK, lambda e: ("\udc80", e.end))  # type: ignore[attr-de
 
 
 def encoding_of(head: bytes) -> str:
-    """The encoding that a byte order mark in ``head`` declares, else UTF-8. The mark is no part of the text."""
+    """The encoding that a byte order mark in ``head`` declares, else UTF-8. The mark is not part of the text."""
     return next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8-sig")
 
 

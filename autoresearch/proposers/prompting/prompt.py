@@ -167,7 +167,7 @@ def _still_open(inputs: PromptInputs, results: Results, detail: Detail) -> str:
         choices += [f"{name} {left}"] if left else []
         closed += [name] if left == "" else []
     untried = [name for name in space.menu.knobs if name not in results.tried_knobs]
-    lines = [f"- knobs nobody has touched: {', '.join(untried) or 'none'}"]
+    lines = [f"- knobs not changed yet: {', '.join(untried) or 'none'}"]
     lines += [f"- values left: {'; '.join(choices)}"] if choices else []
     lines += [f"- nothing left: {', '.join(closed)}"] if closed else []
     return "\n".join(lines)
