@@ -273,7 +273,7 @@ def test_a_run_without_a_measurement_has_a_prompt():
     assert section(prompt, "Measured so far") == "Nothing yet."
     assert section(prompt, "Baseline") == "not measured yet"
     assert section(prompt, "Best so far") == "Nothing has been kept yet."
-    assert f"touched: {', '.join(BASELINE)}\n" in prompt
+    assert f"not changed yet: {', '.join(BASELINE)}\n" in prompt
     with pytest.raises(ValueError, match="meta"):
         build_prompt(PromptInputs(hand_made().space, Trajectory(), "", 3), 6000)
 
