@@ -201,6 +201,7 @@ def test_it_follows_the_size_of_its_window(tmux: Tmux, finished: Path) -> None:
     while "verdict " in pane.see("baseline    ", "q quits"):  # the table has no room
         pass
     pane.press("C-c")
+    pane.see("ready> ")  # what is typed before the terminal is restored is discarded with it
     pane.type("echo exited with $?")
     pane.see("exited with 0")
 

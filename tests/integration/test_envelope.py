@@ -54,6 +54,7 @@ def refusal_of_bf16(settings: Settings) -> str:
         backend.close()
 
 
+@pytest.mark.slow
 def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
     settings = resolve({**flags, "limits.max_time_ratio": 2.5}, {}).settings
     envelope = quick(settings, Axes((4, 8), (128,), ("fp32", "bf16")))

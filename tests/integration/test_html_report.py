@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def complaints(chromium: Browser) -> list[str]:
     return [line for line in chromium.console() if not line.startswith("INFO")]
 
 
+def tooltip_at_mark(chromium: Browser, row: int) -> str:
+    """The tooltip of the mark of a row. A plot that is still being laid out moves the mark: it is pointed at again."""
+    for _ in range(8):
+        chromium.point(*chromium.run(MARK, row))
+        with suppress(TimeoutError):
+            return str(chromium.wait(TOOLTIP_TEXT, 2.0))
+    raise AssertionError("no tooltip")
+
+
 def draw_all(chromium: Browser) -> None:
     chromium.run("for (const place of Plots.places) document.getElementById(place).scrollIntoView()")
     chromium.run("for (const place of Plots.places) if (!Plots.shown.has(place)) Plots.show(place)")
@@ -132,8 +142,7 @@ def test_a_chip_and_a_word_leave_only_what_fits(chromium, page, night):
 def test_pointing_at_a_mark_shows_its_change_its_figures_and_its_reason(chromium, page, night):
     opened(chromium, page)
     best = min((r for r in night.rows if r.decision == "keep"), key=lambda r: r.val_bpb or 9)
-    chromium.point(*chromium.run(MARK, best.iter - 1))
-    tooltip = chromium.wait(TOOLTIP_TEXT)
+    tooltip = tooltip_at_mark(chromium, best.iter - 1)
     assert f"{best.iter:,} · {best.knob} = " in tooltip
     assert f"{best.val_bpb:.4f}" in tooltip
     assert str(best.why) in tooltip
@@ -159,8 +168,7 @@ def test_a_run_that_is_hostile_through_and_through_is_only_text(chromium, night,
     hostile = replace(night, rows=rows, run_id=HOSTILE, profile=HOSTILE, proposer=HOSTILE, stop_reason=HOSTILE)
     opened(chromium, written(hostile, tmp_path), PHONE)
     draw_all(chromium)
-    chromium.point(*chromium.run(MARK, next(i for i, r in enumerate(rows) if r.val_bpb is not None)))
-    tooltip = chromium.wait(TOOLTIP_TEXT)
+    tooltip = tooltip_at_mark(chromium, next(i for i, r in enumerate(rows) if r.val_bpb is not None))
     assert "<img src=x" in tooltip
     assert chromium.run("return window.evil === undefined && document.images.length === 0")
     assert chromium.run("return document.documentElement.scrollWidth") == PHONE[0]

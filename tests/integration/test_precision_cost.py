@@ -51,6 +51,7 @@ def has_bf16_instructions() -> bool:
     return any(name in Path("/proc/cpuinfo").read_text() for name in ("avx512_bf16", "amx_bf16"))
 
 
+@pytest.mark.slow
 def test_bf16_is_refused_by_its_measured_cost(small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:
     facts = run("masked", tmp_path / "masked", small_corpus, quick_trials)
     assert facts["refused"].startswith("bf16 takes about ")

@@ -125,6 +125,7 @@ def test_what_was_computed_is_accounted_for(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("trial", ["torch", pytest.param("megatron", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.slow
 def test_a_trained_model_beats_byte_counting(trial: Trial, small_corpus: Path) -> None:
     """A unigram and an order-1 model, fitted on the same training bytes with add-one smoothing, on the same span."""
     corpus = Corpus.open(small_corpus)
