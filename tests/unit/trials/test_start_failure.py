@@ -20,7 +20,7 @@ ROOT_S = {"HOME": "/var/lib/autoresearch"}
             ROOT_S,
             "this user cannot create /var/lib/autoresearch/.cache (HOME is /var/lib/autoresearch): set HOME",
         ),
-        ("PermissionError: [Errno 13] Permission denied: '/root/.cache/x'", 1, {}, "(HOME is not set): set HOME"),
+        ("PermissionError: [Errno 13] Permission denied: '/srv/home/.cache/x'", 1, {}, "(HOME is not set): set HOME"),
         ("OSError: [Errno 30] Read-only file system: '/h/.cache'", 1, {"HOME": "/h"}, "set HOME to a directory"),
         ("FileNotFoundError: [Errno 2] No such file or directory: '/gone'", 1, {"HOME": "/gone"}, "set HOME to"),
         (
