@@ -10,7 +10,8 @@
 #     pip download --no-deps -d DIR annotated-types alembic colorlog hypothesis iniconfig Mako markdown-it-py MarkupSafe \
 #         mdurl megatron-core numpy nvidia-ml-py optuna packaging pluggy psutil pydantic pydantic-core Pygments pytest \
 #         PyYAML rich sortedcontainers SQLAlchemy tokenizers tqdm typing-extensions typing-inspection watchdog
-# (matplotlib and what it needs only for the envelope's picture). Rehearsal on a CPU:
+# (matplotlib and what it needs only for the envelope's picture). CORPUS=DIR uses a corpus prepared before; STEPS="a b"
+# takes these steps alone. Rehearsal on a CPU:
 #     PROFILE=tiny benchmarks/gpu_all.sh /tmp/rehearsal
 set -uo pipefail
 OUT=$(realpath -m "${1:-gpu-results}")
@@ -33,6 +34,7 @@ failed=()
 step() { # NAME SECONDS COMMAND...: keep the output, continue after a failure, end at the smaller of SECONDS and the time left
     local name=$1 limit=$2
     shift 2
+    [[ -z ${STEPS:-} || " $STEPS " == *" $name "* ]] || return 0
     local from=$SECONDS left=$((TOTAL_S - SECONDS + began))
     echo "== $name (after $((SECONDS - began)) s)"
     if ! timeout -k 15 "$((limit < left ? limit : left > 5 ? left : 5))" "$@" >"$OUT/$name.txt" 2>"$OUT/$name.log"; then
@@ -54,16 +56,19 @@ step() { # NAME SECONDS COMMAND...: keep the output, continue after a failure, e
 # GPT-2's vocabulary size, learned from the standard library, so that the model has the origin's 354.6 M parameters.
 vocab=50257 seq_lens=512,1024
 [ "$PROFILE" = tiny ] && vocab=4096 seq_lens=64,128
-step corpus 120 "$PYTHON" -m autoresearch prepare --stdlib --out "$OUT/corpus" --tokenizer bpe --vocab-size $vocab --json
-with=(--profile "$PROFILE" --corpus "$OUT/corpus")
+if [ -z "${CORPUS:-}" ]; then
+    CORPUS=$OUT/corpus
+    step corpus 120 "$PYTHON" -m autoresearch prepare --stdlib --out "$CORPUS" --tokenizer bpe --vocab-size $vocab --json
+fi
+with=(--profile "$PROFILE" --corpus "$CORPUS")
 
 # What matters most comes first: what does not fit into the time is cut short.
+step tests-gpu 150 "$PYTHON" -m pytest -p no:cacheprovider -v -W default --durations 0 tests/gpu
 step trainers 180 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40 --set eval.bytes=65536
 step loop 220 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set eval.bytes=262144
 for trainer in torch megatron; do
     step "kernels-$trainer" 40 "$PYTHON" -m benchmarks.kernels "${with[@]}" --trainer "$trainer"
 done
-step tests-gpu 150 "$PYTHON" -m pytest -v -W default tests/gpu
 step envelope 100 "$PYTHON" -m autoresearch envelope "${with[@]}" --dir "$OUT/envelope" --batch-size 8,16 \
     --seq-len $seq_lens
 

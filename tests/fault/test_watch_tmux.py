@@ -66,6 +66,12 @@ class Pane:
                 os.read(self.output, 1 << 16)
         return screen
 
+    def end_with(self, key: str) -> None:
+        """End what the shell runs. Keys that are typed before it is gone are discarded with its terminal mode."""
+        child = self.child()
+        self.press(key)
+        child.wait(PATIENCE_S)
+
     def child(self) -> psutil.Process:
         """What the shell runs."""
         shell = int(self.tmux("display-message", "-p", "-t", self.name, "#{pane_pid}"))
@@ -184,7 +190,7 @@ def test_a_night_beside_its_run(tmux: Tmux, run_dir: Path, run_command: Callable
     run.type(run_command(20, 2, "--fresh"))
     watch.see("Complete: 2 of 2 iterations closed")
     assert not (run_dir / "progress.json").exists()
-    watch.press("q")
+    watch.end_with("q")
     watch.see("ready> ", "autoresearch watch")  # what was on the screen before
     watch.type("echo exited with $?")
     watch.see("exited with 0")
@@ -200,8 +206,7 @@ def test_it_follows_the_size_of_its_window(tmux: Tmux, finished: Path) -> None:
     pane.resize(44, 12)
     while "verdict " in pane.see("baseline    ", "q quits"):  # the table has no room
         pass
-    pane.press("C-c")
-    pane.see("ready> ")  # what is typed before the terminal is restored is discarded with it
+    pane.end_with("C-c")
     pane.type("echo exited with $?")
     pane.see("exited with 0")
 
@@ -214,7 +219,7 @@ def test_it_can_be_suspended_and_resumed(tmux: Tmux, finished: Path) -> None:
     pane.see("Stopped")
     pane.type("echo typed; fg")
     pane.see("Complete: 3 of 3")
-    pane.press("q")
+    pane.end_with("q")
     pane.type("echo and gone")
     assert "typed" in pane.see("and gone\nready>")
 
