@@ -53,7 +53,13 @@ def main() -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # so that a child's garbage collector does not write to, and thereby copy, these pages
-    _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": has_cuda_context()})
+    threads = thread_names()
+    if len(threads) > 1 or has_cuda_context():  # for the log: what makes this process unfit to be forked
+        print(
+            f"after importing {' '.join(preload)}: CUDA context {has_cuda_context()}, threads {', '.join(threads)}",
+            flush=True,
+        )
+    _reply(daemon, {"ready": os.getpid(), "threads": len(threads), "on_gpu": has_cuda_context()})
     while True:
         data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, PIPES)
         if not data:
@@ -63,6 +69,11 @@ def main() -> None:
             _reply(daemon, {"errno": errno.EMFILE})
         else:
             serve(daemon, REQUEST.validate_json(data), *fds)
+
+
+def thread_names() -> list[str]:
+    """The kernel's names of this process's threads."""
+    return [path.joinpath("comm").read_text().strip() for path in sorted(Path("/proc/self/task").iterdir())]
 
 
 def has_cuda_context() -> bool:

@@ -45,6 +45,10 @@ def test_it_is_left_to_the_trials_and_the_server_forks(preloading: Path) -> None
     try:
         assert fork_and_wait(started) == 0
         assert started.preloaded == ("harmless",)
+        assert (
+            "after importing harmless network_with_a_thread: CUDA context False, threads "
+            in (preloading / "log").read_text()
+        )
     finally:
         started.close()
 
