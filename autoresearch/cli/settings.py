@@ -34,6 +34,12 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
     ),
     ("--trainer", "trainer", str, "torch or megatron (default: the profile's)"),
     ("--device", "device", str, "auto, cpu or cuda (default: the profile's)"),
+    (
+        "--decision",
+        "decision.rule",
+        str,
+        "sequential (a keep is confirmed over several seeds) or threshold (one seed) (default: sequential)",
+    ),
     ("--seed", "seed", int, "seed of initialisation, data order and proposer (default: 0)"),
     ("--on-pause", "on_pause", str, "what the daemon does while pause.flag is there: wait or exit (default: wait)"),
     ("--until", "until", str, "end in good order at this local time, HH:MM (default: no limit)"),

@@ -68,8 +68,21 @@ class EvalSettings(Section):
 class DecisionSettings(Section):
     """The rule that keeps or reverts a candidate."""
 
+    rule: Literal["sequential", "threshold"] = Field(
+        "sequential",
+        description="sequential: a keep is confirmed over several seeds; threshold: one seed and accept_delta_frac alone",
+    )
     accept_delta_frac: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.005, description="smallest relative improvement of val_bpb that is kept"
+    )
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.05, description="rule sequential: largest probability of any false keep in the run directory"
+    )
+    max_seeds: Annotated[int, Field(ge=2, le=64)] = Field(
+        8, description="rule sequential: most seeds of one candidate; without a verdict by then it is inconclusive"
+    )
+    baseline_seeds: Annotated[int, Field(ge=1, le=64)] = Field(
+        3, description="rule sequential: seeds that the baseline is measured with at first; more follow where needed"
     )
 
 

@@ -1,14 +1,40 @@
-"""Keep or revert: the only place that turns measurements into a verdict. Pure."""
+"""Keep or revert: the only place that turns measurements into a verdict. Pure.
+
+Rule ``threshold`` is the origin's: one seed, and a keep wherever the gain reaches ``accept_delta_frac``. Rule
+``sequential`` (docs/verdicts.md) adds seeds until ``verdicts.sequential`` says keep or revert.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import fmean
 from typing import Literal
 
 from autoresearch.core.measurement import Measurement
-from autoresearch.core.records import DecisionRule, TrialEnded
+from autoresearch.core.records import DecisionRule, Evidence, TrialEnded
+from autoresearch.verdicts.noise import pooled_noise
+from autoresearch.verdicts.rule import SequentialRule, alpha_spent
+from autoresearch.verdicts.sequential import Judgement, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a verdict on one candidate may rest on: all trials so far, and what earlier candidates say of the noise."""
+
+    candidate: Sequence[TrialEnded]
+    baseline: Sequence[TrialEnded]  # its failed trials too: their seeds are left out
+    earlier_gains: Sequence[Sequence[float]] = ()  # paired gains of each earlier candidate with several seeds
+    test: int = 1  # this candidate is the how manyth that is tried in this run directory
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """The trial that the rule needs next."""
+
+    seed: int
+    of_baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +46,132 @@ class Decision:
     baseline_val_bpb: float
     improvement_frac: float
     reason: str
+    evidence: Evidence | None = None
 
 
-def next_seed(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded], rule: DecisionRule) -> int | None:
-    """Return the seed of the next trial that the rule needs of a candidate, or ``None`` if it can judge.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Candidate and baseline, measured with one seed."""
 
-    ``candidate`` and ``baseline`` are all trials so far. The baseline's own trials are chosen in the same way, with an
-    empty ``baseline``, so that a candidate and its baseline are paired by seed.
-    """
-    return None if any(t.seed == rule.seed for t in candidate) else rule.seed
+    seed: int
+    candidate_bpb: float
+    baseline_bpb: float
+    baseline_trial: int
 
 
-def decide(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded], rule: DecisionRule) -> Decision:
-    """Judge a candidate by the mean of all its trials against the mean of all the baseline's.
+def next_baseline_trial(compared: Comparison, rule: DecisionRule) -> Needed | None:
+    """The next trial that the baseline needs before the first candidate, or ``None``; the baseline is the candidate."""
+    measured = {t.seed for t in compared.candidate}
+    seeds = range(rule.seed, rule.seed + rule.baseline_seeds)
+    return next((Needed(seed, of_baseline=True) for seed in seeds if seed not in measured), None)
 
-    Kept when the relative improvement is at least ``accept_delta_frac``. Raises ``ValueError`` without trials.
-    """
-    mean, reference = mean_bpb(candidate), mean_bpb(baseline)
+
+def next_trial(compared: Comparison, rule: DecisionRule) -> Needed | None:
+    """The next trial that the rule needs, or ``None`` if it can judge."""
+    if rule.kind == "threshold":
+        return None if any(t.seed == rule.seed for t in compared.candidate) else Needed(rule.seed)
+    if compared.candidate and judgement_of(compared, rule).decision:
+        return None
+    tried = {t.seed for t in compared.candidate}
+    seed = next((s for s in usable_seeds(compared.baseline, rule) if s not in tried), None)
+    if seed is None:
+        return None
+    return Needed(seed, of_baseline=not any(t.seed == seed for t in compared.baseline))
+
+
+def usable_seeds(baseline: Sequence[TrialEnded], rule: DecisionRule) -> Iterator[int]:
+    """The seeds that a candidate may be compared with, in order: not those with which the baseline failed."""
+    most = rule.max_seeds or 1
+    failed = {t.seed for t in baseline if not isinstance(t.outcome, Measurement)}
+    return islice((s for s in range(rule.seed, rule.seed + 2 * most) if s not in failed), most)
+
+
+def pairs_of(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded]) -> list[Pair]:
+    """Measured trials of both with the same seed, in the order of the seeds."""
+    ours = {t.seed: t.outcome.val_bpb for t in candidate if isinstance(t.outcome, Measurement)}
+    theirs = {t.seed: (t.outcome.val_bpb, t.trial) for t in baseline if isinstance(t.outcome, Measurement)}
+    return [Pair(s, ours[s], *theirs[s]) for s in sorted(ours.keys() & theirs.keys())]
+
+
+def paired_gains(pairs: Sequence[Pair]) -> tuple[float, ...]:
+    """(baseline - candidate) of each seed, relative to the mean of the baseline over these seeds."""
+    if not pairs:
+        return ()
+    reference = fmean(p.baseline_bpb for p in pairs)
+    return tuple((p.baseline_bpb - p.candidate_bpb) / reference for p in pairs)
+
+
+def judgement_of(compared: Comparison, rule: DecisionRule) -> Judgement:
+    """Apply the sequential rule to the paired gains so far."""
+    gains = paired_gains(pairs_of(compared.candidate, compared.baseline))
+    baseline = [t.outcome.val_bpb for t in compared.baseline if isinstance(t.outcome, Measurement)]
+    noise = pooled_noise(baseline, [*compared.earlier_gains, gains])
+    return judge(gains, noise, sequential_rule(rule), compared.test)
+
+
+def sequential_rule(rule: DecisionRule) -> SequentialRule:
+    """The statistics' own form of the rule. Raises ``ValueError`` for rule threshold."""
+    if None in (values := (rule.alpha, rule.min_seeds, rule.max_seeds, rule.futility_frac, rule.clip_sd)):
+        raise ValueError(f"rule {rule.kind} has no sequential test: {values}")
+    return SequentialRule(
+        accept_delta_frac=rule.accept_delta_frac,
+        alpha=rule.alpha or 0.0,
+        min_seeds=rule.min_seeds or 0,
+        max_seeds=rule.max_seeds or 0,
+        futility_frac=rule.futility_frac or 0.0,
+        clip_sd=rule.clip_sd or 0.0,
+    )
+
+
+def decide(compared: Comparison, rule: DecisionRule) -> Decision:
+    """Judge a candidate. Raises ``ValueError`` without trials."""
+    if rule.kind == "threshold":
+        return _decide_by_threshold(compared, rule)
+    pairs = pairs_of(compared.candidate, compared.baseline)
+    if not pairs:
+        raise ValueError("a decision needs a seed with which candidate and baseline are measured")
+    found = judgement_of(compared, rule)
+    candidate, baseline = fmean(p.candidate_bpb for p in pairs), fmean(p.baseline_bpb for p in pairs)
+    evidence = Evidence(
+        label=found.label or "inconclusive",
+        test=compared.test,
+        seeds=tuple(p.seed for p in pairs),
+        baseline_trials=tuple(p.baseline_trial for p in pairs),
+        gains_frac=paired_gains(pairs),
+        low_frac=found.low_frac,
+        high_frac=found.high_frac,
+        statistic=found.statistic,
+        critical=found.critical,
+        sd_frac=found.sd_frac,
+        df=found.df,
+        alpha=found.alpha,
+        alpha_spent=alpha_spent(rule.alpha or 0.0, compared.test),
+    )
+    gain = (baseline - candidate) / baseline
+    decision = found.decision or "revert"
+    return Decision(decision, candidate, baseline, gain, _sentence(evidence, gain, rule), evidence)
+
+
+def _sentence(evidence: Evidence, gain: float, rule: DecisionRule) -> str:
+    """The verdict as one sentence."""
+    n = len(evidence.seeds)
+    start = f"{evidence.label}: gain {100 * gain:+.2f}% over {n} seed{'s' if n > 1 else ''}"
+    needed = f"the {100 * rule.accept_delta_frac:g}% that a keep needs"
+    if evidence.low_frac is not None and evidence.high_frac is not None:
+        start += f" (95% interval {100 * evidence.low_frac:+.2f} to {100 * evidence.high_frac:+.2f}%)"
+    match evidence.label:
+        case "confirmed":
+            share = f"a false keep of test {evidence.test} has a probability of at most {evidence.alpha:.2g}"
+            return f"{start}, which reaches {needed}; {share}"
+        case "screened out" | "no gain":
+            return f"{start}, too far below {needed}"
+        case "inconclusive":
+            return f"{start}: {n} seeds are the most, and chance is not ruled out"
+
+
+def _decide_by_threshold(compared: Comparison, rule: DecisionRule) -> Decision:
+    """The mean of all the candidate's trials against the mean of all the baseline's."""
+    mean, reference = mean_bpb(compared.candidate), mean_bpb(compared.baseline)
     gain = (reference - mean) / reference
     keep = gain >= rule.accept_delta_frac
     relation = "reaches" if keep else "is below"

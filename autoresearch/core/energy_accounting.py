@@ -45,7 +45,7 @@ def add_trial_energy(event: TrialEnded, power: dict[Phase, Power], trajectory: T
         outcome = outcome.model_copy(update={"energy_j": joules})
     marks = compute_marks(outcome, merge_phases(trajectory.earlier_parts, power), trajectory.baseline_outcomes)
     timed_budget = trajectory.meta is not None and trajectory.meta.yardstick.budget_kind == "seconds"
-    already_repeated = any(t.seed == event.seed for t in trajectory.voided)
+    already_repeated = any((t.iter, t.seed) == (event.iter, event.seed) for t in trajectory.voided)
     void = bool(marks) and timed_budget and isinstance(outcome, Measurement) and not already_repeated
     return event.model_copy(update={"outcome": outcome, "power": power, "marks": marks, "void": event.void or void})
 

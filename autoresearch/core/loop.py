@@ -10,7 +10,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Literal
 
-from autoresearch.core.decision import decide, mean_bpb, next_seed
+from autoresearch.core.decision import Comparison, Needed, decide, mean_bpb, next_baseline_trial, next_trial
 from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
 from autoresearch.core.ports import (
@@ -115,12 +115,12 @@ class Loop:
         proposed = resumed or self.propose(began)
         if proposed is None:
             return  # closed without a candidate: the rails refused, or the proposer raised
-        trials = self.measure(proposed.candidate_cfg, proposed.iter)
+        trials = self.measure(partial(next_trial, rule=self.rule), proposed)
         times = IterationTimes(self.active_s() - began, proposed.propose_wall_s)
         if failure := first_failure(trials):
             self.record(build_eval_failed(proposed, self.trajectory, failure, self.utc(), times))
         else:
-            decision = decide(trials, self.trajectory.baseline_outcomes, self.rule)
+            decision = decide(self.trajectory.comparison, self.rule)
             self.record(build_evaluated(proposed, self.trajectory, decision, self.utc(), times))
 
     def propose(self, began: float) -> Proposed | None:
@@ -176,7 +176,7 @@ class Loop:
     def measure_baseline(self) -> None:
         """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
         began = self.active_s() - earlier_trials_s(self.trajectory)
-        trials = self.measure(self.baseline_cfg, 0)
+        trials = self.measure(partial(next_baseline_trial, rule=self.rule))
         if failure := first_failure(trials):
             hint = "change the baseline or the limits; `autoresearch config` with the same flags shows both"
             raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
@@ -191,14 +191,21 @@ class Loop:
             )
         )
 
-    def measure(self, cfg: Cfg, n: int) -> list[TrialEnded]:
-        """Run every trial of ``cfg`` that the rule needs, up to a failure; return all, with those before a restart."""
+    def measure(
+        self, next_needed: Callable[[Comparison], Needed | None], proposed: Proposed | None = None
+    ) -> list[TrialEnded]:
+        """Run every trial that the rule needs, up to a failure; return all, with those before a restart.
+
+        Without a candidate they are the baseline's; a candidate may need more seeds of the baseline too.
+        """
         while not first_failure(self.trajectory.outcomes):
-            seed = next_seed(self.trajectory.outcomes, self.trajectory.baseline_outcomes, self.rule)
-            if seed is None:
+            if (needed := next_needed(self.trajectory.comparison)) is None:
                 break
             self.pause_or_stop_if_requested()
-            self.run_trial(cfg, seed, n)
+            if proposed is None or needed.of_baseline:
+                self.run_trial(self.baseline_cfg, needed.seed, 0)
+            else:
+                self.run_trial(proposed.candidate_cfg, needed.seed, proposed.iter)
         return list(self.trajectory.outcomes)
 
     def run_trial(self, cfg: Cfg, seed: int, n: int) -> None:
@@ -291,5 +298,6 @@ def earlier_iteration_s(proposed: Proposed, trajectory: Trajectory) -> float:
 
 def earlier_trials_s(trajectory: Trajectory) -> float:
     """Return the seconds of the open iteration's trials in earlier processes, a suspended one included."""
+    earlier = [*trajectory.outcomes, *trajectory.voided, *(t for t in trajectory.extra_baseline if not t.void)]
     suspended_s = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
-    return suspended_s + sum(t.outcome.trial_wall_s or 0.0 for t in (*trajectory.outcomes, *trajectory.voided))
+    return suspended_s + sum(t.outcome.trial_wall_s or 0.0 for t in earlier)

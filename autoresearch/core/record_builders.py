@@ -127,6 +127,7 @@ def build_evaluated(
         improvement_frac=decision.improvement_frac,
         decision=decision.decision,
         is_new_best=trajectory.lowest is None or lowest < trajectory.lowest,
+        evidence=decision.evidence,
     )
 
 
@@ -211,7 +212,8 @@ def _estimate(verdict: Verdict) -> EstimateRecord | None:
 
 
 def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: IterationTimes) -> dict[str, Any]:
-    trials, voided = trajectory.outcomes, trajectory.voided
+    trials = trajectory.outcomes
+    others = [*trajectory.voided, *(t for t in trajectory.extra_baseline if not t.void)]
     return {
         "ts": ts,
         "iter": proposed.iter,
@@ -220,7 +222,7 @@ def _candidate(proposed: Proposed, trajectory: Trajectory, ts: str, times: Itera
         "attempts": proposed.attempts,
         "llm_calls": proposed.llm_calls,
         "propose_wall_s": proposed.propose_wall_s,
-        "overhead_s": times.overhead_s([*trials, *voided]),
+        "overhead_s": times.overhead_s([*trials, *others]),
         "iter_wall_s": times.wall_s,
         "source": proposed.source,
         "proposal": proposed.proposal,

@@ -45,11 +45,38 @@ class Yardstick(FrozenModel):
 
 
 class DecisionRule(FrozenModel):
-    """How a candidate's trials are judged against the baseline's."""
+    """How a candidate's trials are judged against the baseline's: docs/verdicts.md."""
 
-    kind: Literal["threshold"] = "threshold"
+    kind: Literal["threshold", "sequential"] = "threshold"
     accept_delta_frac: float
-    seed: int
+    seed: int  # of the first trial of each configuration; further ones follow it
+    baseline_seeds: int = 1
+    alpha: float | None = None  # of rule sequential, as what follows; null otherwise
+    min_seeds: int | None = None
+    max_seeds: int | None = None
+    futility_frac: float | None = None
+    clip_sd: float | None = None
+
+
+Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
+
+
+class Evidence(FrozenModel):
+    """What a verdict of rule ``sequential`` rests on. Gains are paired by seed: (baseline - candidate) / baseline."""
+
+    label: Label
+    test: int  # which test of this run directory this was, from 1
+    seeds: tuple[int, ...]
+    baseline_trials: tuple[int, ...]  # the trial of each seed
+    gains_frac: tuple[float, ...]  # by seed
+    low_frac: float | None  # 95% interval of the mean gain, of this candidate alone
+    high_frac: float | None
+    statistic: float | None  # null before the fewest seeds that a keep needs
+    critical: float | None  # what the statistic had to reach
+    sd_frac: float | None  # noise of one paired difference
+    df: float | None  # its degrees of freedom
+    alpha: float  # that this test may spend
+    alpha_spent: float  # by all tests up to this one
 
 
 class ProposalRecord(FrozenModel):
@@ -226,6 +253,7 @@ class Evaluated(CandidateTried):
     improvement_frac: float
     decision: Literal["keep", "revert"]
     is_new_best: bool
+    evidence: Evidence | None = None  # null under rule threshold
 
 
 class EvalFailed(CandidateTried):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from autoresearch.core.decision import Comparison, paired_gains, pairs_of
 from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
 from autoresearch.core.records import (
@@ -39,11 +40,14 @@ class Trajectory:
     earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # its power until then, if it resumes
     outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
     voided: list[TrialEnded] = field(default_factory=list)  # trials beside ``outcomes`` that are run again
-    baseline_outcomes: list[TrialEnded] = field(default_factory=list)
+    baseline_outcomes: list[TrialEnded] = field(default_factory=list)  # those for a later candidate's seeds too
+    extra_baseline: list[TrialEnded] = field(default_factory=list)  # those that the open iteration needed
+    earlier_gains: list[tuple[float, ...]] = field(default_factory=list)  # paired, of candidates with several seeds
+    candidates_tried: int = 0  # closed iterations with trials
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
     trials_started: int = 0  # a suspended trial that resumes counts once
     starts: int = 0
-    best: Evaluated | None = None  # the keep with the lowest mean
+    best: Evaluated | None = None  # the keep with the largest gain
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
     trials_j: dict[Scope | None, float] = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
@@ -68,6 +72,11 @@ class Trajectory:
     def next_iter(self) -> int:
         """The number of the iteration that is open or comes next."""
         return len(self.iterations) + 1
+
+    @property
+    def comparison(self) -> Comparison:
+        """What a verdict on the open iteration's candidate may rest on."""
+        return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, self.candidates_tried + 1)
 
     @property
     def keeps(self) -> list[Evaluated]:
@@ -134,7 +143,12 @@ class Trajectory:
     def _end_trial(self, record: TrialEnded) -> None:
         self._meter(record.outcome.energy_j, scope_of(record.power))
         self.running, self.suspended, self.earlier_parts = None, None, {}
-        (self.voided if record.void else self.outcomes).append(record)
+        for_baseline = record.iter == 0 and self.baseline is not None
+        measured = self.baseline_outcomes if for_baseline else self.outcomes
+        (self.voided if record.void else measured).append(record)
+        if for_baseline:
+            self.extra_baseline.append(record)
+            return
         if self.baseline is None and not record.void and self._is_first_retryable_failure(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as for a candidate
 
@@ -161,10 +175,16 @@ class Trajectory:
     def _close(self, record: IterationRecord) -> None:
         self.iterations.append(record)
         self._update_lowest()
+        if isinstance(record, Evaluated | EvalFailed):
+            self.candidates_tried += 1
+        gains = paired_gains(pairs_of(self.outcomes, self.baseline_outcomes))
+        if isinstance(record, Evaluated) and len(gains) > 1:
+            self.earlier_gains.append(gains)
         self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
+        self.extra_baseline = []
         if isinstance(record, Evaluated):
             self._note_tried(record, "measured")
-            if record.decision == "keep" and (self.best is None or record.val_bpb < self.best.val_bpb):
+            if record.decision == "keep" and (self.best is None or is_better(record, self.best)):
                 self.best = record
         elif isinstance(record, EvalFailed):
             retryable = record.cause in RETRYABLE
@@ -173,6 +193,13 @@ class Trajectory:
     def _note_tried(self, record: Evaluated | EvalFailed, outcome: str, *, retryable: bool = False) -> None:
         if self.tried is not None:  # None: of a damaged log that is only shown, and R6 is not asked
             self.tried.add(record.candidate_cfg, outcome, retryable=retryable)
+
+
+def is_better(one: Evaluated, other: Evaluated) -> bool:
+    """Whether a keep gains more; under rule sequential their means are of different seeds and say nothing."""
+    if one.evidence is None or other.evidence is None:
+        return one.val_bpb < other.val_bpb
+    return one.improvement_frac > other.improvement_frac
 
 
 def replies_of(attempts: Sequence[Attempt]) -> list[tuple[Attempt, ...]]:

@@ -13,6 +13,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, YardstickMismatch
 from autoresearch.trials.spec import Budget
+from autoresearch.verdicts.rule import SequentialRule
 from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
 
 # How a menu's error names its entry: knobs.NAME: or knobs.NAME.FIELD: (rails/menu.py).
@@ -56,11 +57,30 @@ def build_policy(settings: Settings) -> Policy:
     except MenuError as e:
         raise _menu_error(str(e)) from e
     budget = Budget(kind=settings.budget.kind, size=settings.budget.size)
-    rule = DecisionRule(accept_delta_frac=settings.decision.accept_delta_frac, seed=settings.seed)
+    rule = build_rule(settings)
     policy = Policy(menu, baseline, rule, budget)
     if why := menu.check_config(baseline, policy.steps):
         raise ConfigError(f"baseline: {why}", hint=_name_settings(why, menu))
     return policy
+
+
+def build_rule(settings: Settings) -> DecisionRule:
+    """The decision rule of the settings, with every constant that a verdict depends on."""
+    wanted = settings.decision
+    if wanted.rule == "threshold":
+        return DecisionRule(accept_delta_frac=wanted.accept_delta_frac, seed=settings.seed)
+    constants = SequentialRule(wanted.accept_delta_frac, wanted.alpha, wanted.max_seeds)
+    return DecisionRule(
+        kind="sequential",
+        accept_delta_frac=wanted.accept_delta_frac,
+        seed=settings.seed,
+        baseline_seeds=wanted.baseline_seeds,
+        alpha=wanted.alpha,
+        min_seeds=constants.min_seeds,
+        max_seeds=wanted.max_seeds,
+        futility_frac=constants.futility_frac,
+        clip_sd=constants.clip_sd,
+    )
 
 
 def _menu_error(problem: str) -> ConfigError:

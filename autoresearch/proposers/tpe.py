@@ -123,7 +123,7 @@ class TpeProposer:
         params: dict[str, Any] = {KNOB: knob.name, knob.name: _coordinate(knob, record.proposal.new_value)}
         distributions = {KNOB: self._knobs(), knob.name: _distribution(knob)}
         if isinstance(record, Evaluated):
-            return create_trial(params=params, distributions=distributions, value=record.val_bpb)
+            return create_trial(params=params, distributions=distributions, value=relative_bpb(record))
         return create_trial(params=params, distributions=distributions, state=TrialState.PRUNED)
 
     def _draws(self, study: optuna.Study, rng: random.Random) -> Callable[[], tuple[str, Value]]:
