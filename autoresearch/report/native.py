@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class HistoryBuilder:
 
     damaged: bool = False  # records can be missing, the first too
     trajectory: Trajectory = field(default_factory=Trajectory)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of the trials of the open iteration, or baseline
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)
     voided: int = 0
@@ -60,6 +61,7 @@ class HistoryBuilder:
                 self._add_trial(record)
             case Baseline():
                 self.baseline = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
+                self.outcomes.clear()
             case Started():
                 self.started, self.state, self.stop_reason = record, "running", None
             case Resumed():
@@ -72,6 +74,7 @@ class HistoryBuilder:
                 self.state, self.stop_reason = "complete", None
             case _ if isinstance(record, IterationRecord):
                 self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
+                self.outcomes.clear()
 
     def _add_trial(self, trial: TrialEnded) -> None:
         self.outcomes[trial.trial] = trial.outcome
@@ -155,6 +158,7 @@ def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
         "refused": refused_by_rail(record.attempts),
         "llm_calls": record.llm_calls,
         "llm_judged": llm_judged(record.attempts),
+        "normalised": sum(bool(a.normalised) for a in record.attempts),
     }
     match record:
         case ProposerFailed():
@@ -219,4 +223,8 @@ def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:
         "tokens": sum(m.train_tokens for m in ok) if ok else None,
         "peak_bytes": max((t.peak_bytes for t in trials if t.peak_bytes is not None), default=None),
         "energy_j": total(*(t.energy_j for t in trials)),
+        "curves": tuple(
+            array("f", m.train_loss_curve) for m in ok if m.train_loss_curve
+        ),  # an eighth of a tuple's size
+        "deadline_extended_s": total(*(t.deadline_extended_s for t in trials)),
     }

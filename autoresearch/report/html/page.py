@@ -17,6 +17,7 @@ from autoresearch.report.html.best_file import build_best_file
 from autoresearch.report.html.colours import DARK, LIGHT, css_variables
 from autoresearch.report.html.course import Course, build_course
 from autoresearch.report.html.coverage import build_coverage
+from autoresearch.report.html.curves import Curves, build_curves
 from autoresearch.report.html.effects import Effect, build_effects
 from autoresearch.report.html.embed import content_security_policy, script_code, script_json
 from autoresearch.report.html.headline import build_key_figures, build_verdict, describe_run, describe_state
@@ -37,8 +38,9 @@ PAGE_ROWS = 50  # rows of one page of the table; the first page is in the HTML, 
 def render_html(summary: Summary, history: History, price: Price | None = None) -> str:
     """The morning report as one HTML document. Depends only on its arguments and the installed Bokeh."""
     table_columns, course, effects = build_columns(history.rows), build_course(history), build_effects(history)
-    coverage = build_coverage(history)
-    data, plots = _script_data(history, table_columns, course, effects)
+    coverage, curves = build_coverage(history), build_curves(history)
+    data, plots = _script_data(history, table_columns, course, effects, curves)
+    best = best_keep(history.rows)
     scripts = {name: script_code(text) for name, text in _scripts().items()}
     page: str = _template().render(
         policy=content_security_policy(scripts.values()),
@@ -47,7 +49,9 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         data=script_json(data),
         plots=script_json(plots),
         s=summary,
-        best_row=best_keep(history.rows),
+        best_row=best,
+        best_curve=history.rows.index(best) if best and best.curves else None,
+        curves=curves,
         verdict=build_verdict(summary, history),
         state=describe_state(summary),
         identity=list(describe_run(summary, history)),
@@ -71,7 +75,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
 
 
 def _script_data(
-    history: History, table_columns: Columns, course: Course, effects: tuple[Effect, ...]
+    history: History, table_columns: Columns, course: Course, effects: tuple[Effect, ...], curves: Curves
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The two JSON objects that the page's scripts read: the values, and the figures without data."""
     low, high = compute_panel_scale(history, effects)
@@ -85,6 +89,7 @@ def _script_data(
         "kinds": KINDS,
         "course": {"low": course.low, "high": course.high, "lanes": dict(course.lanes)},
         "panels": panels,
+        "curves": curves.data,
         "colours": {"light": LIGHT, "dark": DARK},
         "pageRows": PAGE_ROWS,
     }
@@ -106,7 +111,7 @@ def _scripts() -> dict[str, str]:
     from bokeh.resources import Resources
 
     (library,) = Resources(mode="inline", components=["bokeh"], minified=True).js_raw[:1]
-    own = {name: _read_asset(f"{name}.js") for name in ("table", "plots", "page")}
+    own = {name: _read_asset(f"{name}.js") for name in ("curves", "table", "plots", "page")}
     return {name: text.replace("\r\n", "\n") for name, text in {"bokeh": library, **own}.items()}
 
 
