@@ -28,6 +28,7 @@ from autoresearch.report.html.proposal_patterns import build_proposal_patterns
 from autoresearch.report.html.rows import KINDS, Columns, build_columns, kind_index
 from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
+from autoresearch.report.importance import ABOUT
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import format_marked_verdict
@@ -60,6 +61,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         best=build_best_file(summary, history),
         effects=effects,
         coverage=coverage,
+        importance_about=ABOUT,
         patterns=build_proposal_patterns(summary, history, coverage),
         spending=build_spending(summary, history, price),
         limits=list(describe_limits(summary, history)),
