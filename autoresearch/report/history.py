@@ -91,6 +91,7 @@ class History:
     baseline: Row | None = None
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None
+    rule: Mapping[str, Any] = field(default_factory=dict)  # the whole decision rule, as the log contains it
     rows: tuple[Row, ...] = ()
     iters_requested: int | None = None
     state: State = "open"
