@@ -60,19 +60,27 @@ def report(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    """Compare two runs. Raises ``ConfigError`` for one run named twice, and for ``--html``."""
+    """Compare two runs. Raises ``ConfigError`` for one run named twice, and for a page without a place or a price."""
     from autoresearch.report import load
     from autoresearch.report.comparison import compare, comparison_json
     from autoresearch.report.comparison_text import render_comparison
 
     paths = (Path(args.path), Path(args.other))
-    if args.html:
-        raise ConfigError("--html shows one run, and two are named", hint="leave out --html, or one of the runs")
+    if args.html and not args.out:
+        what = "a page of two runs belongs to neither of their directories, and --out is not given"
+        raise ConfigError(what, hint="add --out FILE, for example --out comparison.html")
+    if args.price_per_kwh is not None or args.currency:
+        what = "--price-per-kwh and --currency only apply to the page of one run, and two are named"
+        raise ConfigError(what, hint="leave them out")
     if _is_same_log(*paths):
         raise ConfigError(f"{paths[0]} and {paths[1]} are the same run", hint="name two different runs")
     with without_gc():
         live = (has_writer(paths[0]), has_writer(paths[1]))
         comparison = compare(load(paths[0]), load(paths[1]), (args.path, args.other), live)
+    if args.html:
+        write_file(Path(args.out), _html().render_comparison_html(comparison))
+        print(args.out)
+        return 0
     if args.json:
         text = comparison_json(comparison)
     else:
@@ -80,6 +88,15 @@ def _compare(args: argparse.Namespace) -> int:
         text = render_comparison(comparison, width=options["width"], color=options["color"])
     _print(args, text)
     return 0
+
+
+def _html() -> Any:
+    """The package of the pages. Raises ``MissingPackage``."""
+    try:
+        from autoresearch.report import html
+    except ImportError as e:
+        raise missing_extra("--html", e.name or "bokeh", "report") from e
+    return html
 
 
 def _is_same_log(*paths: Path) -> bool:
@@ -91,16 +108,13 @@ def _write_page(args: argparse.Namespace) -> int:
     """Write the HTML report and print its path."""
     from autoresearch.report import load, summarise
 
-    try:
-        from autoresearch.report.html import Price, render_html
-    except ImportError as e:
-        raise missing_extra("--html", e.name or "bokeh", "report") from e
+    html = _html()
     path = run_path(args)
     out = Path(args.out) if args.out else path / PAGE if path.is_dir() else path.with_suffix(".html")
     with without_gc():
         history = load(path)
-        price = None if args.price_per_kwh is None else Price(args.price_per_kwh, args.currency)
-        text = render_html(summarise(history), history, price)
+        price = None if args.price_per_kwh is None else html.Price(args.price_per_kwh, args.currency)
+        text = html.render_html(summarise(history), history, price)
     write_file(out, text)
     print(out)
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from autoresearch.core.text import plural
-from autoresearch.report.comparison import Comparison, Difference, KeptChange, Side
+from autoresearch.report.comparison import Comparison, Difference, KeptChange, Outcome, Side
 from autoresearch.report.energy import SCOPES
 from autoresearch.report.format import (
     NAME_CELLS,
@@ -121,9 +121,13 @@ def _baseline_gap(change: float | None) -> str:
 
 def describe_change(change: KeptChange) -> str:
     """A kept change, with what became of it in both runs."""
-    sides = (("A", change.a, change.a_gain), ("B", change.b, change.b_gain))
-    known = ", ".join(f"{name} {format_percent(gain) if gain is not None else word}" for name, word, gain in sides)
+    known = f"A {verdict_of(change.a, change.a_gain)}, B {verdict_of(change.b, change.b_gain)}"
     return f"{format_change(change.knob, change.new_value, NAME_CELLS)}: {known}"
+
+
+def verdict_of(outcome: Outcome, gain: float | None) -> str:
+    """The outcome of a change in one run, with its gain if it was measured."""
+    return outcome if gain is None else f"{outcome} {format_percent(gain)}"
 
 
 def _difference_lines(title: str, differences: Sequence[Difference], width: int) -> list[str]:

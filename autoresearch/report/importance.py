@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import fsum
-from statistics import fmean, pvariance
+from statistics import fmean
 from textwrap import wrap
 
 from autoresearch.core.values import FrozenModel, KnobValue
@@ -52,7 +52,7 @@ def knob_importance(history: History) -> list[KnobImportance]:
     menu = _menu(history)
     gains = {knob: _gains_by_value(knob, measured) for knob, measured in rows.items()}
     variances = {
-        knob: pvariance([0.0, *by_value])  # 0: the baseline's own value
+        knob: _variance([0.0, *by_value])  # 0: the baseline's own value
         for knob, by_value in gains.items()
         if len(by_value) >= min(ENOUGH_VALUES, _other_values(menu.get(knob)))
     }
@@ -116,6 +116,12 @@ def _gains_by_value(knob: str, rows: Sequence[Row]) -> list[float]:
     for number, gain in zip(numbers, _gains(rows), strict=True):
         by_value.setdefault(number, []).append(max(WORST_GAIN, gain))
     return [fmean(gains) for gains in by_value.values()]
+
+
+def _variance(values: Sequence[float]) -> float:
+    """The population variance; its exact sums do not depend on the order."""
+    mean = fmean(values)
+    return fsum((value - mean) ** 2 for value in values) / len(values)
 
 
 def _value(row: Row) -> KnobValue:

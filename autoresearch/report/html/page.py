@@ -43,9 +43,9 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
     data, plots = _script_data(history, table_columns, course, effects, curves)
     best = best_keep(history.rows)
     scripts = {name: script_code(text) for name, text in _scripts().items()}
-    page: str = _template().render(
+    page: str = template("report").render(
         policy=content_security_policy(scripts.values()),
-        styles=Markup(_styles()),
+        styles=styles(),
         scripts=scripts,
         data=script_json(data),
         plots=script_json(plots),
@@ -117,13 +117,14 @@ def _scripts() -> dict[str, str]:
     return {name: text.replace("\r\n", "\n") for name, text in {"bokeh": library, **own}.items()}
 
 
-def _styles() -> str:
+def styles() -> Markup:
+    """The style sheet of a page, light and dark."""
     dark = css_variables(DARK)
-    return (
+    return Markup(
         f":root {{ color-scheme: light; {css_variables(LIGHT)} }}\n"
         f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ color-scheme: dark; {dark} }} }}\n"
         f":root[data-theme=dark] {{ color-scheme: dark; {dark} }}\n"
-    ) + _read_asset("report.css")
+    ) + Markup(_read_asset("report.css"))
 
 
 def _read_asset(name: str) -> str:
@@ -131,7 +132,8 @@ def _read_asset(name: str) -> str:
 
 
 @functools.cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """The template ``name``.html.j2, which escapes what is put into it."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "bpb": format_bpb,
@@ -147,7 +149,7 @@ def _template() -> Any:
     }
     environment.globals["kind_of"] = _kind_name
     environment.globals["verdict_of"] = format_marked_verdict
-    return environment.from_string(_read_asset("report.html.j2"))
+    return environment.from_string(_read_asset(f"{name}.html.j2"))
 
 
 def _kind_name(row: Row) -> str:

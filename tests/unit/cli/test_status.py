@@ -58,7 +58,13 @@ def test_a_live_run_is_compared_and_called_live(cli, finished, other):
     assert "A is running now" not in out
 
 
-def test_the_page_is_of_one_run(cli, finished, other):
+def test_the_page_of_two_runs_needs_a_place(cli, finished, other, tmp_path):
     code, _, err = cli("report", str(finished), str(other), "--html")
     assert code == 78
-    assert "--html shows one run, and two are named" in err
+    assert "--out is not given" in err
+    code, out, _ = cli("report", str(finished), str(other), "--html", "--out", str(tmp_path / "both.html"))
+    assert (code, out) == (0, f"{tmp_path / 'both.html'}\n")
+    assert (tmp_path / "both.html").read_text().startswith("<!DOCTYPE html>")
+    code, _, err = cli("report", str(finished), str(other), "--html", "--out", "x.html", "--price-per-kwh", "0.3")
+    assert code == 78
+    assert "two are named" in err

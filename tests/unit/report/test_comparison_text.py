@@ -36,8 +36,8 @@ def test_comparable_runs(a, b):
     assert text.startswith("A: runs/a, run night-1\nB: runs/b, run night-2\n\nSame yardstick, same baseline")
     for part in (
         "Kept in both: 0",
-        "Kept only in A: 1\n  d_model = 768: A +2.94%, B +0.15%",
-        "Kept only in B: 1\n  lr = 0.001: A -0.29%, B +1.47%",
+        "Kept only in A: 1\n  d_model = 768: A keep +2.94%, B revert +0.15%",
+        "Kept only in B: 1\n  lr = 0.001: A revert -0.29%, B keep +1.47%",
     ):
         assert part in text, part
     lines = [" ".join(line.split()) for line in text.splitlines()]
