@@ -13,10 +13,9 @@ from math import fsum
 from statistics import fmean
 from textwrap import wrap
 
-from autoresearch.core.values import FrozenModel, KnobValue
+from autoresearch.core.values import FrozenModel
 from autoresearch.report.format import format_percent, format_share, pad, safe
 from autoresearch.report.history import History, Row
-from autoresearch.report.repeats import number_pairs
 from autoresearch.report.table import paint
 from rails import ChoiceKnob, Knob, MenuError, parse_menu
 
@@ -50,7 +49,7 @@ def knob_importance(history: History) -> list[KnobImportance]:
         if row.knob is not None and row.new_value is not None and row.improvement_frac is not None:
             rows.setdefault(row.knob, []).append(row)
     menu = _menu(history)
-    gains = {knob: _gains_by_value(knob, measured) for knob, measured in rows.items()}
+    gains = {knob: _gains_by_value(measured) for knob, measured in rows.items()}
     variances = {
         knob: _variance([0.0, *by_value])  # 0: the baseline's own value
         for knob, by_value in gains.items()
@@ -109,23 +108,20 @@ def _gains(rows: Iterable[Row]) -> list[float]:
     return [row.improvement_frac for row in rows if row.improvement_frac is not None]
 
 
-def _gains_by_value(knob: str, rows: Sequence[Row]) -> list[float]:
-    """The mean gain of each distinct value: one that was measured often does not count more."""
-    by_value: dict[int, list[float]] = {}
-    numbers = number_pairs((knob, _value(row)) for row in rows)
-    for number, gain in zip(numbers, _gains(rows), strict=True):
-        by_value.setdefault(number, []).append(max(WORST_GAIN, gain))
-    return [fmean(gains) for gains in by_value.values()]
+def _gains_by_value(rows: Sequence[Row]) -> list[float]:
+    """The mean gain of each distinct value, to nine digits: one that was measured often does not count more."""
+    by_value: dict[str, list[float]] = {}
+    for row in rows:
+        if row.improvement_frac is not None:
+            value = f"{row.new_value:.9g}" if isinstance(row.new_value, float) else str(row.new_value)
+            by_value.setdefault(value, []).append(max(WORST_GAIN, row.improvement_frac))
+    return [fmean(gains) if len(gains) > 1 else gains[0] for gains in by_value.values()]
 
 
 def _variance(values: Sequence[float]) -> float:
     """The population variance; its exact sums do not depend on the order."""
     mean = fmean(values)
     return fsum((value - mean) ** 2 for value in values) / len(values)
-
-
-def _value(row: Row) -> KnobValue:
-    return "" if row.new_value is None else row.new_value
 
 
 def _menu(history: History) -> dict[str, Knob]:
