@@ -13,6 +13,7 @@ from autoresearch.report.history import History, Row, State
 from autoresearch.report.repeats import PairNumbers
 from autoresearch.report.summary import Summary, summarise
 
+SEED = "seed"
 Outcome = Literal["keep", "revert", "failed", "blocked", "not tried"]
 
 
@@ -76,7 +77,7 @@ class Comparison(FrozenModel):
     yardstick_differences: list[Difference]
     same_baseline: bool | None  # the configuration that every change was made to
     baseline_differences: list[Difference]
-    same_rule: bool | None
+    same_rule: bool | None  # its seed apart: another seed is another measurement of the same
     rule_differences: list[Difference]
     val_bpb_comparable: bool  # the yardstick is the same
     gains_comparable: bool  # the baseline configuration too
@@ -97,7 +98,7 @@ def compare(a: History, b: History, paths: tuple[str, str], live: tuple[bool, bo
     baseline, rule = _differences(a.baseline_cfg, b.baseline_cfg), _differences(a.rule, b.rule)
     same_yardstick = None if a.yardstick is None or b.yardstick is None else not yardstick
     same_baseline = not baseline if a.baseline_cfg and b.baseline_cfg else None
-    same_rule = not rule if a.rule and b.rule else None
+    same_rule = all(d.name == SEED for d in rule) if a.rule and b.rule else None
     val_bpb_comparable = same_yardstick is True
     gains_comparable = val_bpb_comparable and same_baseline is True
     changes = list(_changes(a, b))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from autoresearch.core.text import plural
-from autoresearch.report.comparison import Comparison, Difference, KeptChange, Outcome, Side
+from autoresearch.report.comparison import SEED, Comparison, Difference, KeptChange, Outcome, Side
 from autoresearch.report.energy import SCOPES
 from autoresearch.report.format import (
     NAME_CELLS,
@@ -51,6 +51,8 @@ def describe_sides(c: Comparison) -> Iterator[str]:
             yield f"{name} is running now: its figures can still change."
         if side.warnings:
             yield f"WARNING: the trajectory of {name} is damaged; only its whole records count."
+    if any(d.name == SEED for d in c.rule_differences):
+        yield "The seeds differ: a part of every difference is their noise."
     if c.same_run:
         yield "Both have the same run id: one is a copy of the other, or of an earlier state of it."
 

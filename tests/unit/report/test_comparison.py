@@ -9,6 +9,7 @@ import pytest
 
 from autoresearch.report import load
 from autoresearch.report.comparison import Comparison, compare, comparison_json
+from autoresearch.report.comparison_text import render_comparison
 from autoresearch.report.history import History
 from autoresearch.report.native import build_history
 from rails import Rail
@@ -87,6 +88,13 @@ def test_another_rule_leaves_the_gains_comparable(a, b):
     assert [d.name for d in c.rule_differences] == ["accept_delta_frac"]
     assert (c.val_bpb_comparable, c.gains_comparable, c.verdicts_comparable) == (True, True, False)
     assert c.gain_difference_max is not None
+
+
+def test_another_seed_is_named_and_leaves_all_comparable(a, b):
+    c = compare(a, replace(b, rule={**b.rule, "seed": 5}), PATHS)
+    assert [d.model_dump() for d in c.rule_differences] == [{"name": "seed", "a": "0", "b": "5"}]
+    assert c.verdicts_comparable
+    assert "The seeds differ" in render_comparison(c)
 
 
 def test_a_log_without_a_yardstick_makes_it_unknown(a, origin_log):
