@@ -14,6 +14,7 @@ from autoresearch.core.records import (
     Attempt,
     Baseline,
     Blocked,
+    CandidateTried,
     EvalFailed,
     Evaluated,
     Event,
@@ -41,7 +42,7 @@ class HistoryBuilder:
 
     damaged: bool = False  # records can be missing, the first too
     trajectory: Trajectory = field(default_factory=Trajectory)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of the trials of the open iteration, or baseline
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of trials that a record may still name
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)
     voided: int = 0
@@ -61,7 +62,6 @@ class HistoryBuilder:
                 self._add_trial(record)
             case Baseline():
                 self.baseline = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
-                self.outcomes.clear()
             case Started():
                 self.started, self.state, self.stop_reason = record, "running", None
             case Resumed():
@@ -74,7 +74,9 @@ class HistoryBuilder:
                 self.state, self.stop_reason = "complete", None
             case _ if isinstance(record, IterationRecord):
                 self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
-                self.outcomes.clear()
+                if isinstance(record, CandidateTried):
+                    for number in record.trials:  # no later record is about them
+                        self.outcomes.pop(number, None)
 
     def _add_trial(self, trial: TrialEnded) -> None:
         self.outcomes[trial.trial] = trial.outcome
