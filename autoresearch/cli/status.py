@@ -93,7 +93,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _html() -> Any:
     """The package of the pages. Raises ``MissingPackage``."""
     try:
-        from autoresearch.report import html
+        import autoresearch.report.html as html
     except ImportError as e:
         raise missing_extra("--html", e.name or "bokeh", "report") from e
     return html
