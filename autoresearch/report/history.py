@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -63,6 +63,9 @@ class Row:
     energy_j: float | None = None
     marks: tuple[Mark, ...] = ()  # of any of its trials
     voided: int = 0  # trials that were run again because of their marks
+    curves: tuple[Sequence[float], ...] = ()  # training loss of each measured trial that has it, in CURVE_POINTS points
+    deadline_extended_s: float | None = None  # by which the deadlines of slowed trials were moved
+    normalised: int = 0  # attempts whose text was rewritten before the rails judged it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class History:
     baseline: Row | None = None
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None
+    rule: Mapping[str, Any] = field(default_factory=dict)  # the whole decision rule, as the log contains it
     rows: tuple[Row, ...] = ()
     iters_requested: int | None = None
     state: State = "open"

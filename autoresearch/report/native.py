@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from autoresearch.core.records import (
     Attempt,
     Baseline,
     Blocked,
+    CandidateTried,
     EvalFailed,
     Evaluated,
     Event,
@@ -40,7 +42,7 @@ class HistoryBuilder:
 
     damaged: bool = False  # records can be missing, the first too
     trajectory: Trajectory = field(default_factory=Trajectory)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of trials that a record may still name
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)
     voided: int = 0
@@ -72,6 +74,9 @@ class HistoryBuilder:
                 self.state, self.stop_reason = "complete", None
             case _ if isinstance(record, IterationRecord):
                 self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
+                if isinstance(record, CandidateTried):
+                    for number in record.trials:  # no later record is about them
+                        self.outcomes.pop(number, None)
 
     def _add_trial(self, trial: TrialEnded) -> None:
         self.outcomes[trial.trial] = trial.outcome
@@ -98,6 +103,7 @@ class HistoryBuilder:
             baseline=self.baseline,
             baseline_cfg=meta.baseline_cfg if meta else {},
             accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
+            rule=meta.decision_rule.model_dump(mode="json") if meta else {},
             rows=tuple(self.rows),
             iters_requested=started.iters_requested if started else None,
             state=self.state,
@@ -155,6 +161,7 @@ def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
         "refused": refused_by_rail(record.attempts),
         "llm_calls": record.llm_calls,
         "llm_judged": llm_judged(record.attempts),
+        "normalised": sum(bool(a.normalised) for a in record.attempts),
     }
     match record:
         case ProposerFailed():
@@ -219,4 +226,8 @@ def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:
         "tokens": sum(m.train_tokens for m in ok) if ok else None,
         "peak_bytes": max((t.peak_bytes for t in trials if t.peak_bytes is not None), default=None),
         "energy_j": total(*(t.energy_j for t in trials)),
+        "curves": tuple(
+            array("f", m.train_loss_curve) for m in ok if m.train_loss_curve
+        ),  # an eighth of a tuple's size
+        "deadline_extended_s": total(*(t.deadline_extended_s for t in trials)),
     }
