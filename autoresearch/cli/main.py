@@ -26,6 +26,7 @@ from autoresearch.cli import (
     run,
     service,
     status,
+    verify,
     watch,
 )
 from autoresearch.cli.output import discard_stdout
@@ -46,6 +47,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     status.add,
     watch.add,
     repair.add,
+    verify.add,
     pause.add,
     doctor.add,
     envelope.add,

@@ -70,7 +70,7 @@ class DecisionSettings(Section):
 
     rule: Literal["sequential", "threshold"] = Field(
         "sequential",
-        description="sequential: a keep is confirmed over several seeds; threshold: one seed and accept_delta_frac alone",
+        description="sequential: a keep is confirmed over several seeds; threshold: one seed decides",
     )
     accept_delta_frac: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.005, description="smallest relative improvement of val_bpb that is kept"

@@ -123,7 +123,9 @@ class TpeProposer:
         params: dict[str, Any] = {KNOB: knob.name, knob.name: _coordinate(knob, record.proposal.new_value)}
         distributions = {KNOB: self._knobs(), knob.name: _distribution(knob)}
         if isinstance(record, Evaluated):
-            return create_trial(params=params, distributions=distributions, value=relative_bpb(record))
+            # Relative to the baseline over the same seeds: means over different seeds are not comparable.
+            loss = 1.0 - record.improvement_frac
+            return create_trial(params=params, distributions=distributions, value=loss)
         return create_trial(params=params, distributions=distributions, state=TrialState.PRUNED)
 
     def _draws(self, study: optuna.Study, rng: random.Random) -> Callable[[], tuple[str, Value]]:

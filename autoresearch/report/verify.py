@@ -1,0 +1,91 @@
+"""Recompute every decision of a run from its trials alone, and name the first that differs from what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from autoresearch.core.decision import Decision, decide, mean_bpb
+from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta
+from autoresearch.core.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A recorded value that its trials do not give."""
+
+    iter: int  # 0: the baseline
+    field: str
+    recorded: Any
+    recomputed: Any
+
+    def __str__(self) -> str:
+        where = f"iteration {self.iter}" if self.iter else "the baseline"
+        return f"{where}: {self.field} is recorded as {self.recorded!r}; its trials give {self.recomputed!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How many decisions were recomputed, and the first difference."""
+
+    decisions: int
+    difference: Difference | None
+
+
+def verify(records: Iterable[Event]) -> Verification:
+    """Fold the records; before each decision is added, decide again. Raises ``ValueError`` without a meta record."""
+    trajectory, checked = Trajectory(), 0
+    for record in records:
+        difference = None
+        if isinstance(record, Baseline):
+            difference = _difference(0, {"baseline_val_bpb": record.baseline_val_bpb}, _baseline_of(trajectory))
+        elif isinstance(record, Evaluated):
+            difference = _check(record, trajectory, _rule_of(trajectory.meta))
+            checked += 1
+        if difference:
+            return Verification(checked, difference)
+        trajectory.add(record)
+    return Verification(checked, None)
+
+
+def _rule_of(meta: Meta | None) -> DecisionRule:
+    if meta is None:
+        raise ValueError("the first record is not meta: the decision rule is unknown")
+    return meta.decision_rule
+
+
+def _check(record: Evaluated, trajectory: Trajectory, rule: DecisionRule) -> Difference | None:
+    try:
+        found = decide(trajectory.comparison, rule)
+    except ValueError as e:
+        return Difference(record.iter, "trials", list(record.trials), str(e))
+    return _difference(record.iter, _verdict(record), _verdict(found))
+
+
+def _verdict(of: Evaluated | Decision) -> dict[str, Any]:
+    names = ("decision", "val_bpb", "baseline_val_bpb", "improvement_frac", "evidence")
+    return {name: getattr(of, name) for name in names}
+
+
+def _baseline_of(trajectory: Trajectory) -> dict[str, Any]:
+    try:
+        return {"baseline_val_bpb": mean_bpb(trajectory.outcomes)}
+    except ValueError as e:
+        return {"baseline_val_bpb": str(e)}
+
+
+def _difference(n: int, recorded: dict[str, Any], recomputed: dict[str, Any]) -> Difference | None:
+    for name, value in recorded.items():
+        if value != recomputed[name]:
+            return _within(n, name, value, recomputed[name])
+    return None
+
+
+def _within(n: int, name: str, recorded: Any, recomputed: Any) -> Difference:
+    """Of two different pieces of evidence, the first field that differs."""
+    if name == "evidence" and recorded is not None and recomputed is not None:
+        one, other = recorded.model_dump(), recomputed.model_dump()
+        field = next(field for field in one if one[field] != other[field])
+        return Difference(n, f"evidence.{field}", one[field], other[field])
+    return Difference(n, name, recorded, recomputed)
