@@ -84,6 +84,10 @@ class DecisionSettings(Section):
     baseline_seeds: Annotated[int, Field(ge=1, le=64)] = Field(
         3, description="rule sequential: seeds that the baseline is measured with at first; more follow where needed"
     )
+    vault: Literal["auto", "off"] = Field(
+        "auto",
+        description="rule sequential: score each trial on the test split too, sealed until a keep; off: no test split",
+    )
 
 
 class LimitSettings(Section):

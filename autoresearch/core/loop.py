@@ -20,12 +20,14 @@ from autoresearch.core.ports import (
     Journal,
     Meter,
     NullMeter,
+    NullVault,
     Observer,
     Progress,
     Proposer,
     Reply,
     SuspendControl,
     Trial,
+    Vault,
 )
 from autoresearch.core.power import phase_from_progress
 from autoresearch.core.record_builders import (
@@ -44,6 +46,7 @@ from autoresearch.core.record_builders import (
 from autoresearch.core.records import (
     Baseline,
     DecisionRule,
+    Evaluated,
     Event,
     Paused,
     Proposed,
@@ -55,6 +58,7 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.trajectory import Trajectory, first_failure, measurements
 from autoresearch.core.values import Cfg
+from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
 from autoresearch.errors import BaselineFailed, CorpusError, JournalError
 from rails import Verdict
 
@@ -87,6 +91,7 @@ class Loop:
     changed_input: Callable[[], str] = lambda: ""  # which file that trials depend on has changed; empty for none
     clock: Callable[[], float] = time.monotonic
     meter: Meter = field(default_factory=NullMeter)
+    vault: Vault = field(default_factory=NullVault)
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
 
@@ -95,9 +100,11 @@ class Loop:
         try:
             if self.trajectory.baseline is None:
                 self.measure_baseline()
+            self.unseal_keep()  # after which the last daemon ended
             while self.trajectory.next_iter <= self.iters:
                 self.end_if_proposer_is_broken()
                 self.iterate()
+                self.unseal_keep()
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
             return str(end)
@@ -201,12 +208,26 @@ class Loop:
         while not first_failure(self.trajectory.outcomes):
             if (needed := next_needed(self.trajectory.comparison)) is None:
                 break
-            self.pause_or_stop_if_requested()
-            if proposed is None or needed.of_baseline:
-                self.run_trial(self.baseline_cfg, needed.seed, 0)
-            else:
-                self.run_trial(proposed.candidate_cfg, needed.seed, proposed.iter)
+            self.run_needed(needed, proposed)
         return list(self.trajectory.outcomes)
+
+    def unseal_keep(self) -> None:
+        """Unseal the vault of the keep that is the last record, after the trials that this takes beyond its verdict."""
+        while self.vault.seeds and (sealed := self.trajectory.sealed):
+            baseline = self.trajectory.baseline_outcomes
+            if needed := next_vault_trial(sealed, baseline, self.rule, self.vault.seeds):
+                self.run_needed(needed, sealed.keep)
+            else:
+                test_bpb = self.vault.unseal(trials_to_unseal(sealed, baseline))
+                self.record(build_unsealed(sealed, baseline, test_bpb, self.utc()))
+
+    def run_needed(self, needed: Needed, candidate: Proposed | Evaluated | None) -> None:
+        """Obey a pause or stop request, then run a trial of the candidate, or of the baseline."""
+        self.pause_or_stop_if_requested()
+        if candidate is None or needed.of_baseline:
+            self.run_trial(self.baseline_cfg, needed.seed, 0)
+        else:
+            self.run_trial(candidate.candidate_cfg, needed.seed, candidate.iter)
 
     def run_trial(self, cfg: Cfg, seed: int, n: int) -> None:
         """Run a trial, or one more part of it, between two records; not if it took the machine down twice.
@@ -226,7 +247,8 @@ class Loop:
             outcome: Measurement | Failure | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
         else:
             suspend = SuspendControl(self.control.suspend_requested, suspended_at)
-            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend)
+            seal = partial(self.vault.seal, number, seed)
+            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend, seal)
         if changed := self.changed_input():
             self.record(build_void(number, n, seed, outcome, changed, self.utc()))
             raise input_changed(changed)

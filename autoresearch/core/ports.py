@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,18 +89,61 @@ class SuspendControl:
 NEVER_SUSPENDED = SuspendControl()
 
 
+Seal = Callable[[float], None]  # takes a trial's bits per byte on the test split, and shows them to nobody
+
+
+def not_sealed(_test_bpb: float) -> None:
+    """A ``Seal`` that keeps nothing."""
+
+
 class Trial(Protocol):
     """Measures one configuration with one seed, isolated from the caller."""
 
     def measure(
-        self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
+        self,
+        cfg: Cfg,
+        seed: int,
+        on_progress: OnProgress,
+        suspend: SuspendControl = NEVER_SUSPENDED,
+        seal: Seal = not_sealed,
     ) -> Outcome | Suspended:
         """Train and measure; every failure is an outcome. Raises ``Interrupted`` only.
+
+        ``seal`` receives, before a measurement is returned, what it scored on the test split, if it did.
 
         Suspends once ``suspend.requested()`` is true and returns ``Suspended``. With that as
         ``suspend.suspended_at`` it resumes, and its result equals that of a trial without suspension.
         """
         ...
+
+
+class Vault(Protocol):
+    """Keeps each trial's bits per byte on the test split, sealed: no proposer, verdict or report reads them before."""
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds of a keep and of the baseline an unsealing needs; 0 where there is no vault."""
+        ...
+
+    def seal(self, trial: int, seed: int, test_bpb: float) -> None:
+        """Keep the value of a trial, durably. Reports what it cannot keep, and raises nothing."""
+        ...
+
+    def unseal(self, trials: Collection[int]) -> dict[int, float]:
+        """Return the values of these trials; one that is missing is reported."""
+        ...
+
+
+class NullVault:
+    """A ``Vault`` that keeps nothing."""
+
+    seeds = 0
+
+    def seal(self, trial: int, seed: int, test_bpb: float) -> None:
+        pass
+
+    def unseal(self, trials: Collection[int]) -> dict[int, float]:
+        return {}
 
 
 class Journal(Protocol):

@@ -256,6 +256,24 @@ class Evaluated(CandidateTried):
     evidence: Evidence | None = None  # null under rule threshold
 
 
+class Unsealed(Metered):
+    """What a confirmed keep gains on the test split, unsealed once, right after its ``evaluated`` record.
+
+    Gains are paired by seed and relative to the baseline's mean. ``null``: there are too few seeds to say.
+    """
+
+    stage: Literal["vault"] = "vault"
+    iter: int
+    seeds: tuple[int, ...]  # measured on both sides, with both sealed values
+    trials: tuple[int, ...]  # the candidate's, by seed
+    baseline_trials: tuple[int, ...]
+    missing: tuple[int, ...] = ()  # trials whose sealed value is lost; their seeds are left out
+    val_gain_frac: float | None  # on the validation span, over these seeds
+    test_gain_frac: float | None  # on the span of the test split
+    test_low_frac: float | None  # its 95% interval
+    test_high_frac: float | None
+
+
 class EvalFailed(CandidateTried):
     """A candidate could not be measured."""
 
@@ -344,6 +362,7 @@ Record = Annotated[
     | Baseline
     | Proposed
     | Evaluated
+    | Unsealed
     | EvalFailed
     | Blocked
     | ProposerFailed

@@ -23,7 +23,10 @@ from autoresearch.core.records import (
     TrialEnded,
     TrialStarted,
     TrialSuspended,
+    Unsealed,
 )
+from autoresearch.core.values import sha256_of
+from autoresearch.core.vault import SealedKeep
 from rails import Tried
 
 
@@ -43,6 +46,8 @@ class Trajectory:
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)  # those for a later candidate's seeds too
     extra_baseline: list[TrialEnded] = field(default_factory=list)  # those that the open iteration needed
     earlier_gains: list[tuple[float, ...]] = field(default_factory=list)  # paired, of candidates with several seeds
+    sealed: SealedKeep | None = None  # the last record's keep, until its vault is unsealed
+    unsealed: set[str] = field(default_factory=set)  # hashes of the configurations whose vault was
     candidates_tried: int = 0  # closed iterations with trials
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
     trials_started: int = 0  # a suspended trial that resumes counts once
@@ -121,7 +126,9 @@ class Trajectory:
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
                 self.voided = []
             case Proposed():
-                self.proposed = record
+                self.proposed, self.sealed = record, None
+            case Unsealed():
+                self._unseal()
             case Stopped():
                 self.running = None  # ended by the user, so it does not count as a loss
             case Evaluated() | EvalFailed():
@@ -145,6 +152,11 @@ class Trajectory:
         self.running, self.suspended, self.earlier_parts = None, None, {}
         for_baseline = record.iter == 0 and self.baseline is not None
         measured = self.baseline_outcomes if for_baseline else self.outcomes
+        if self.sealed and not record.void:
+            self.sealed = self.sealed.with_trial(record)
+            if record.iter == 0:
+                self.baseline_outcomes.append(record)
+            return
         (self.voided if record.void else measured).append(record)
         if for_baseline:
             self.extra_baseline.append(record)
@@ -172,8 +184,15 @@ class Trajectory:
         measured = [m.val_bpb for m in measurements(self.outcomes)]
         self.lowest = min([*measured, *([] if self.lowest is None else [self.lowest])], default=None)
 
+    def _unseal(self) -> None:
+        """The vault of the last keep is unsealed, and that of its configuration never again."""
+        if self.sealed is not None:
+            self.unsealed.add(sha256_of(self.sealed.keep.candidate_cfg))
+        self.sealed, self.running, self.voided, self.extra_baseline, self.host_losses = None, None, [], [], 0
+
     def _close(self, record: IterationRecord) -> None:
         self.iterations.append(record)
+        self.sealed = self._keep_to_unseal(record)
         self._update_lowest()
         if isinstance(record, Evaluated | EvalFailed):
             self.candidates_tried += 1
@@ -189,6 +208,14 @@ class Trajectory:
         elif isinstance(record, EvalFailed):
             retryable = record.cause in RETRYABLE
             self._note_tried(record, f"failed ({record.cause})", retryable=retryable)
+
+    def _keep_to_unseal(self, record: IterationRecord) -> SealedKeep | None:
+        """The keep, if it was confirmed over several seeds and its configuration is sealed."""
+        if not isinstance(record, Evaluated) or record.decision == "revert" or record.evidence is None:
+            return None
+        if sha256_of(record.candidate_cfg) in self.unsealed:
+            return None
+        return SealedKeep(record, tuple(self.outcomes))
 
     def _note_tried(self, record: Evaluated | EvalFailed, outcome: str, *, retryable: bool = False) -> None:
         if self.tried is not None:  # None: of a damaged log that is only shown, and R6 is not asked

@@ -36,6 +36,7 @@ from rails import ChoiceKnob, Config, Limits, Verdict, gate, over_budget
 
 STDLIB = "stdlib"
 SERVER_LOG = "trial-server.log"
+VAULT_SHARE = 0.5  # of eval.bytes: what the vault scores of the test split
 VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is not a setting
 
 
@@ -52,6 +53,7 @@ class TrialBackend:
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
     inputs: Inputs = field(default_factory=Inputs)  # the files that trials read
     train_tokens: int | None = None  # of the corpus
+    has_vault: bool = False  # whether its trials are scored on the test split too
     val_overlap: float | None = None  # share of validation that occurs verbatim in train
 
 
@@ -98,7 +100,8 @@ def real_backend(
     deadline_s = settings.limits.deadline_s
     try:
         estimator = build_estimator(settings, policy, device, corpus, span)
-        spec = baseline_spec(settings, policy, str(path.resolve()), span, device)
+        vault = choose_vault(settings, policy, corpus, observer.notify)
+        spec = baseline_spec(settings, policy, str(path.resolve()), span, device, vault)
         cannot_compile = settings.compile == "auto" and estimator.unsupported(policy.baseline)
         wanted = "off" if cannot_compile else settings.compile
         capped = spec.model_copy(update={"memory_limit_bytes": spare_bytes()})
@@ -127,6 +130,7 @@ def real_backend(
         select_sensor=sensor,
         inputs=inputs,
         train_tokens=corpus.manifest.splits["train"].tokens,
+        has_vault=vault is not None,
         val_overlap=corpus.val_overlap,
     )
 
@@ -148,6 +152,18 @@ def open_corpus(
     if settings.corpus == STDLIB:
         refuse_another_tokenizer(settings, corpus)
     return corpus, choose_span(corpus.split("val"), corpus.token_bytes, longest_context(policy), settings.eval.bytes)
+
+
+def choose_vault(settings: Settings, policy: Policy, corpus: Corpus, notify: Callable[[str], None]) -> Span | None:
+    """The span of the test split that the vault scores, or ``None`` where there is no vault; why not is reported."""
+    if policy.rule.kind != "sequential" or settings.decision.vault == "off":
+        return None
+    wanted = int(VAULT_SHARE * settings.eval.bytes)
+    try:
+        return choose_span(corpus.vault(), corpus.token_bytes, longest_context(policy), wanted, "test")
+    except (CorpusError, OSError, ValueError) as e:  # ValueError: an empty file cannot be mapped
+        notify(f"there is no vault, so keeps are not checked on text that did not choose them: {e}")
+        return None
 
 
 def start_trial_server(
@@ -196,7 +212,9 @@ def refuse_clocks_of_several_ranks(settings: Settings) -> None:
         raise ConfigError(f"budget.kind = 'seconds' with {ranks} ranks", hint=hint)
 
 
-def baseline_spec(settings: Settings, policy: Policy, corpus: str, span: Span, device: Device) -> TrialSpec:
+def baseline_spec(
+    settings: Settings, policy: Policy, corpus: str, span: Span, device: Device, vault: Span | None = None
+) -> TrialSpec:
     """Spec of the baseline's trial, not compiled; other trials differ only in ``cfg`` and ``seed``."""
     return TrialSpec(
         cfg=policy.baseline,
@@ -207,6 +225,7 @@ def baseline_spec(settings: Settings, policy: Policy, corpus: str, span: Span, d
         threads=settings.threads or usable_cpus(),
         budget=policy.budget,
         span=span,
+        vault=vault,
         data_parallel=settings.parallel.data,
         tensor_parallel=settings.parallel.tensor,
         fp8_recipe=settings.megatron.fp8_recipe,

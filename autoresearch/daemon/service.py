@@ -18,7 +18,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.config.time_zone import refuse_invalid_zone, zone_warning
 from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
-from autoresearch.core.ports import Observer, Proposer
+from autoresearch.core.ports import NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
 from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
@@ -40,7 +40,8 @@ from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.journal import KEPT_TORN_FILES, Journal
-from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
+from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, VAULT, archive, hold, run_files
+from autoresearch.storage.vault_file import VaultFile
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
 
 FIRST_RECORD = b'"stage":"meta",'  # how the first line of every trajectory begins
@@ -175,6 +176,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         utc=utc,
         changed_input=lambda: context.inputs.change() or backend.inputs.change(),
         meter=context.meter,
+        vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
     )
 
 

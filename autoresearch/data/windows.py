@@ -13,8 +13,10 @@ from autoresearch.errors import CorpusError
 Tokens = NDArray[np.integer]
 
 
-def choose_span(val: Tokens, token_bytes: NDArray[np.integer], context: int, target_bytes: int) -> Span:
-    """The first ``target_bytes`` of the validation split after ``context`` tokens, or all of it, in whole tokens.
+def choose_span(
+    val: Tokens, token_bytes: NDArray[np.integer], context: int, target_bytes: int, split: str = "validation"
+) -> Span:
+    """The first ``target_bytes`` of the ``split`` (validation or test) after ``context`` tokens, or all of it.
 
     Raises ``CorpusError`` if the split holds less than a tenth of ``target_bytes`` after the context.
     """
@@ -22,8 +24,8 @@ def choose_span(val: Tokens, token_bytes: NDArray[np.integer], context: int, tar
     sizes = np.cumsum(token_bytes[val[context : context + enough]])
     if not len(sizes) or sizes[-1] * 10 < target_bytes:
         have = int(token_bytes[val].sum())
-        hint = "prepare a larger corpus, give validation a larger share, or lower eval.bytes"
-        raise CorpusError(f"the validation split has {have} bytes: too few for {target_bytes} scored ones", hint=hint)
+        hint = f"prepare a larger corpus, give {split} a larger share, or lower eval.bytes"
+        raise CorpusError(f"the {split} split has {have} bytes: too few for {target_bytes} scored ones", hint=hint)
     count = min(int(np.searchsorted(sizes, target_bytes)) + 1, len(sizes))
     return Span(start=context, tokens=count, bytes=int(sizes[count - 1]))
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
-from autoresearch.core.records import Yardstick
+from autoresearch.core.records import Unsealed, Yardstick
 from autoresearch.core.values import Cfg, KnobValue
 
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
@@ -65,6 +65,7 @@ class Row:
     voided: int = 0  # trials that were run again because of their marks
     curves: tuple[Sequence[float], ...] = ()  # training loss of each measured trial that has it, in CURVE_POINTS points
     deadline_extended_s: float | None = None  # by which the deadlines of slowed trials were moved
+    vault: Unsealed | None = None  # of a keep whose vault is unsealed
     normalised: int = 0  # attempts whose text was rewritten before the rails judged it
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from autoresearch.core.llm_calls import LLM_SOURCE
@@ -28,6 +28,7 @@ from autoresearch.core.records import (
     Started,
     Stopped,
     TrialEnded,
+    Unsealed,
 )
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import KnobValue
@@ -72,6 +73,8 @@ class HistoryBuilder:
                 self.state, self.stop_reason = "stopped", reason
             case LoopComplete():
                 self.state, self.stop_reason = "complete", None
+            case Unsealed():
+                self._add_vault(record)
             case _ if isinstance(record, IterationRecord):
                 self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
                 if isinstance(record, CandidateTried):
@@ -84,6 +87,13 @@ class HistoryBuilder:
         self.voided += trial.void
         if trial.marks:
             self.marked_trials.append(trial)
+
+    def _add_vault(self, record: Unsealed) -> None:
+        """Add it to its keep, which is the last row but in a damaged log."""
+        if self.rows and self.rows[-1].iter == record.iter:
+            self.rows[-1] = replace(self.rows[-1], vault=record)
+        for number in record.trials:
+            self.outcomes.pop(number, None)
 
     def _take_marked_trials(self) -> list[TrialEnded]:
         marked, self.marked_trials = self.marked_trials, []

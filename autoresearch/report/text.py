@@ -25,6 +25,7 @@ from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import paint, render_table
+from autoresearch.report.vault import vault_lines
 
 MIN_WIDTH = 40
 LABEL_CELLS = 12
@@ -175,6 +176,8 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
 def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
     """Label and text of each count that the run has."""
     yield "verdicts", _count_verdicts(s)
+    for n, text in enumerate(vault_lines(s.vault)):
+        yield "" if n else "vault", text
     if s.refused_attempts_by_rail:
         attempts = sum(s.refused_attempts_by_rail.values())
         yield "refused", f"{plural(attempts, 'attempt')}: {format_counts(s.refused_attempts_by_rail)}"

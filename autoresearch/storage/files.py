@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def open_regular(path: Path | str, flags: int, *, dir_fd: int | None = None) -> int:
-    """Open a regular file in a directory that other users may write in; ``O_CREAT`` creates it with mode 0644.
+def open_regular(path: Path | str, flags: int, *, dir_fd: int | None = None, mode: int = 0o644) -> int:
+    """Open a regular file in a directory that other users may write in; ``O_CREAT`` creates it with ``mode``.
 
     Another user could place a link to one of our files there, or a pipe on which the open would block. Raises
     ``OSError`` for a link, a pipe and anything else that is not a regular file, and, where ``flags`` allow writing, for
@@ -20,7 +20,7 @@ def open_regular(path: Path | str, flags: int, *, dir_fd: int | None = None) -> 
     """
     not_regular = OSError(errno.ELOOP, "it is a link, a pipe or a device, not a regular file")
     try:
-        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644, dir_fd=dir_fd)
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, dir_fd=dir_fd)
     except OSError as e:
         raise not_regular if e.errno in (errno.ELOOP, errno.ENXIO) else e from e
     status = os.fstat(fd)
@@ -68,9 +68,9 @@ def open_append(path: Path) -> int:
         return open_regular(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, dir_fd=folder)
 
 
-def create_file(name: str, folder: int, data: bytes) -> None:
+def create_file(name: str, folder: int, data: bytes, mode: int = 0o644) -> None:
     """Write the new file ``name`` in the directory of the handle ``folder``, durably. Raises ``OSError``."""
-    fd = open_regular(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=folder)
+    fd = open_regular(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=folder, mode=mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)

@@ -18,13 +18,16 @@ class HeldFile:
     The lock is advisory: readers are not affected. ``size`` is what this process wrote or found at its start.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open for reading and appending, create if absent. Raises ``OSError``; ``LockHeld`` for a second writer."""
-        self.path, self._name = path, os.fspath(path)
+    def __init__(self, path: Path, mode: int = 0o644) -> None:
+        """Open for reading and appending, create if absent. Raises ``OSError``; ``LockHeld`` for a second writer.
+
+        ``mode`` is that of the file and of what is kept beside it, when they are created.
+        """
+        self.path, self._name, self._mode = path, os.fspath(path), mode
         with contextlib.ExitStack() as on_failure:
             self.folder = os.dup(on_failure.enter_context(opened_directory(path.parent)))
             on_failure.callback(os.close, self.folder)
-            self.fd = open_regular(path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT, dir_fd=self.folder)
+            self.fd = open_regular(path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT, dir_fd=self.folder, mode=mode)
             on_failure.callback(os.close, self.fd)
             try:
                 lock_whole_file(self.fd)
@@ -74,7 +77,7 @@ class HeldFile:
 
     def keep_aside(self, name: str, data: bytes) -> None:
         """Write the new file ``name`` beside it, durably. Raises ``OSError``."""
-        create_file(name, self.folder, data)
+        create_file(name, self.folder, data, self._mode)
 
     def remove_old(self, label: str, keep: int) -> int:
         """Remove all but the newest ``keep`` files NAME.LABEL-NUMBER beside it; return how many were removed."""

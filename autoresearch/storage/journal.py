@@ -179,16 +179,16 @@ class Journal:
     So it does once the file is no longer what it wrote: removed, replaced, cut, or grown by another program.
     """
 
-    def __init__(self, path: Path, first: bytes = b"") -> None:
+    def __init__(self, path: Path, first: bytes = b"", mode: int = 0o644) -> None:
         """Open for appending, create if absent, and move a torn tail to ``NAME.torn-TIME``.
 
         A file without a whole line is cut only if its content can be the beginning of a record that begins with
-        ``first``. Raises ``JournalError``, ``JournalDamaged`` or ``LockHeld``.
+        ``first``. ``mode`` is that of a new file. Raises ``JournalError``, ``JournalDamaged`` or ``LockHeld``.
         """
         self.path = path
         self._first_line = b'{"seq":0,' + first
         try:
-            self._file = HeldFile(path)
+            self._file = HeldFile(path, mode)
         except OSError as e:
             raise _not_written(path, e) from e
         with contextlib.ExitStack() as on_failure:

@@ -26,6 +26,7 @@ OLD_TELEMETRY = "telemetry.old.csv"
 TELEMETRY_FILES = "telemetry*.csv"  # glob pattern
 ENVELOPE = "envelope.jsonl"  # measured speeds of the device
 ENVELOPE_FILES = (ENVELOPE, f"{ENVELOPE}.torn-*", f"{ENVELOPE}.unplaced-*")  # glob patterns
+VAULT = "vault.jsonl"  # sealed: each trial's bits per byte on the test split (storage/vault_file.py)
 CHECKPOINT = "checkpoint"  # directory of the one suspended trial
 LOGS = "logs"
 CORPUS = "corpus"  # directory of a corpus that the run prepared itself
@@ -62,7 +63,7 @@ def run_files(run_dir: Path) -> list[Path]:
     """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
     names = (TRAJECTORY, LOGS, CHECKPOINT)
     beside = (f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.unplaced-*", f"{TRAJECTORY}.{BEFORE_REPAIR}*")
-    patterns = ("report.*", *beside, EXCHANGE_FILES, TELEMETRY_FILES)
+    patterns = ("report.*", *beside, EXCHANGE_FILES, TELEMETRY_FILES, f"{VAULT}*")
     old = [p for p in (run_dir / name for name in names) if p.exists()]
     return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 

@@ -13,7 +13,9 @@ from autoresearch.core.ports import (
     NEVER_SUSPENDED,
     Interrupted,
     OnProgress,
+    Seal,
     SuspendControl,
+    not_sealed,
 )
 from autoresearch.core.values import Cfg, sha256_of
 from autoresearch.trials.suspend import add_earlier_parts
@@ -34,9 +36,15 @@ class FakeTrial:
     aborted: Callable[[], bool] = lambda: False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
     bpb: Callable[[Cfg, int], float] | None = None
+    test_bpb: Callable[[Cfg, int], float] | None = None  # for the vault; that of the validation if not given
 
     def measure(
-        self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
+        self,
+        cfg: Cfg,
+        seed: int,
+        on_progress: OnProgress,
+        suspend: SuspendControl = NEVER_SUSPENDED,
+        seal: Seal = not_sealed,
     ) -> Outcome | Suspended:
         """See ``ports.Trial``; deterministic in configuration and seed. A step takes ``STEP_S``."""
         self.measured.append((cfg, seed))
@@ -51,6 +59,8 @@ class FakeTrial:
             time.sleep(STEP_S)
             step += 1
         outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
+        if isinstance(outcome, Measurement):
+            seal((self.test_bpb or self.bpb or fake_bpb)(cfg, seed))
         return add_earlier_parts(outcome, suspend.suspended_at)
 
 

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoresearch.core.measurement import Measurement
+from autoresearch.core.ports import Seal, not_sealed
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.training.checkpointing.suspension import NeverSuspend, Suspendable, Suspender
@@ -79,9 +81,16 @@ class Model(Suspendable, Protocol):
 
 
 def train_and_measure(
-    spec: TrialSpec, corpus: Corpus, model: Model, report: Report, suspender: Suspender = NEVER_SUSPEND
+    spec: TrialSpec,
+    corpus: Corpus,
+    model: Model,
+    report: Report,
+    suspender: Suspender = NEVER_SUSPEND,
+    seal: Seal = not_sealed,
 ) -> Measurement:
     """Train ``model`` under the spec's budget and score the span. Raises ``NonFiniteLossError``.
+
+    Where the spec has a span of the test split, ``seal`` receives its bits per byte; ``val_wall_s`` includes that.
 
     A suspended trial is resumed by ``suspender`` and measures what it would have measured undisturbed; suspending it
     raises ``Suspension``. ``trial_wall_s`` is left at 0: only the parent process can measure it.
@@ -95,9 +104,11 @@ def train_and_measure(
     steps, train_s = state.step, state.train_s
     tokens = steps * batch_size * seq_len
     report("validate", 1.0, steps, tokens / train_s)
-    result, val_s = _validate(spec, corpus, model, suspender, state)
+    result, vault, val_s = _validate(spec, corpus, model, suspender, state)
     assert state.loss_first is not None
     assert state.loss_last is not None
+    if vault is not None and math.isfinite(vault.nats):
+        seal(vault.bits_per_byte)
     return Measurement(
         val_bpb=result.bits_per_byte,
         val_nats_per_token=result.nats_per_token,
@@ -174,8 +185,11 @@ def _lr_schedule(spec: TrialSpec, before: TrainState) -> LrSchedule:
 
 def _validate(
     spec: TrialSpec, corpus: Corpus, model: Model, suspender: Suspender, state: TrainState
-) -> tuple[Score, float]:
-    """The span's score and the seconds it took. Once suspended it starts over: it is short beside the training."""
+) -> tuple[Score, Score | None, float]:
+    """The scores of the span and of the vault's, and the seconds that they took.
+
+    Once suspended it starts over: it is short beside the training.
+    """
     began = time.monotonic()
 
     def spent_s() -> float:
@@ -185,19 +199,20 @@ def _validate(
         if suspender.is_requested(model):
             suspender.suspend(model, state.model_copy(update={"val_s": spent_s()}))
 
-    result = score(
+    score_span = partial(
+        score,
         model.nats,
-        corpus.split("val"),
-        spec.span,
-        corpus.token_bytes,
-        int(spec.cfg["seq_len"]),
+        token_bytes=corpus.token_bytes,
+        seq_len=int(spec.cfg["seq_len"]),
         shard=model.validation_shard,
         sum_over_shards=model.sum_over_ranks,
         before_each_pass=suspend_if_requested,
     )
+    result = score_span(corpus.split("val"), spec.span)
     if not math.isfinite(result.nats):
         raise NonFiniteLossError(state.step, "validate", result.nats)
-    return result, spent_s()
+    vault = score_span(corpus.vault(), spec.vault) if spec.vault else None
+    return result, vault, spent_s()
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ from autoresearch.trials.messages import (
     MEASURED,
     NO_DEVICE,
     PROGRESS,
+    SEALED,
     SUSPENDED,
     Message,
 )
@@ -89,13 +90,15 @@ def _build_suspender(request: TrialRequest, suspend_fd: int) -> Suspender:
 
 
 def run_rank(spec: TrialSpec, send: Send, suspender: Suspender | None = None) -> Message:
-    """Run one trial, or one rank's part of it; the final message."""
+    """Run one trial, or one rank's part of it; the final message, with the sealed value beside the measurement."""
+    sealed: Message = {}
 
     def trial() -> Measurement:
         corpus, model = _open_corpus_and_build_model(spec)
-        return train_and_measure(spec, corpus, model, _report_to(send), suspender or NeverSuspend())
+        report, seal = _report_to(send), partial(sealed.__setitem__, SEALED)
+        return train_and_measure(spec, corpus, model, report, suspender or NeverSuspend(), seal)
 
-    return final_message(trial)
+    return final_message(trial) | sealed
 
 
 def time_rank(timing: Timing, spec: TrialSpec, send: Send) -> Message:

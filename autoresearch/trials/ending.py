@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 from typing import TypeVar
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.speeds import MatmulPeak, Speed
 from autoresearch.trials.child_output import ChildOutput
-from autoresearch.trials.messages import FAILED, MEASURED, SUSPENDED, Message
+from autoresearch.trials.messages import FAILED, MEASURED, SEALED, SUSPENDED, Message
 
 RECORDED_STDERR_CHARS = 2000
 
@@ -32,6 +33,12 @@ def judge_end(
     tail = output.stderr.decode(errors="replace")[-RECORDED_STDERR_CHARS:]
     known = {"trial_wall_s": wall_s, "peak_bytes": peak, "exit_code": exit_code, "stderr_tail": tail}
     return end.model_copy(update=known)
+
+
+def sealed_value(output: ChildOutput) -> float | None:
+    """The bits per byte on the test split that the child returned beside its measurement, if that is a number."""
+    value = (output.answer or {}).get(SEALED)
+    return value if isinstance(value, float) and 0 < value < math.inf else None
 
 
 def _named_end(output: ChildOutput, exit_code: int | None, answers: TypeAdapter[T]) -> T:

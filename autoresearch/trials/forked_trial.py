@@ -13,14 +13,14 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from autoresearch.core.measurement import OUTCOME_OR_SUSPENDED, Cause, Failure, Measurement, Outcome, Suspended
-from autoresearch.core.ports import NEVER_SUSPENDED, OnProgress, SuspendControl
+from autoresearch.core.ports import NEVER_SUSPENDED, OnProgress, Seal, SuspendControl, not_sealed
 from autoresearch.core.speeds import MatmulPeak, Speed, Timing
 from autoresearch.core.values import Cfg
 from autoresearch.machine import spare_bytes
 from autoresearch.storage.checkpoint_files import remove_checkpoint
 from autoresearch.storage.files import open_append, opened_directory
 from autoresearch.trials.child_output import ChildOutput
-from autoresearch.trials.ending import T, judge_end
+from autoresearch.trials.ending import T, judge_end, sealed_value
 from autoresearch.trials.requests import LimitedRequest, MatmulPeakRequest, SpeedRequest, TrialRequest
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.spec import TrialSpec
@@ -45,7 +45,12 @@ class ForkedTrial:
     memory_cap_bytes: int | None = None
 
     def measure(
-        self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl = NEVER_SUSPENDED
+        self,
+        cfg: Cfg,
+        seed: int,
+        on_progress: OnProgress,
+        suspend: SuspendControl = NEVER_SUSPENDED,
+        seal: Seal = not_sealed,
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. A server lost between trials is restarted; lost during a trial, the trial failed."""
         spec, earlier = self.spec(cfg, seed), suspend.suspended_at
@@ -56,7 +61,7 @@ class ForkedTrial:
         began = time.monotonic()
         outcome: Outcome | Suspended
         try:
-            outcome = self._in_child(request, OUTCOME_OR_SUSPENDED, on_progress, suspend)
+            outcome = self._in_child(request, OUTCOME_OR_SUSPENDED, on_progress, suspend, seal)
         except SuspendFailed as e:
             outcome = suspended_at_last_checkpoint(e, earlier, time.monotonic() - began)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
@@ -81,6 +86,7 @@ class ForkedTrial:
         answers: TypeAdapter[T],
         on_progress: OnProgress,
         suspend: SuspendControl = NEVER_SUSPENDED,
+        seal: Seal = not_sealed,
     ) -> T:
         limit = self.memory_limit()
         spec = request.spec.model_copy(update={"memory_limit_bytes": limit})
@@ -89,7 +95,10 @@ class ForkedTrial:
         began = time.monotonic()
         output, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, suspend)
         self._keep_stderr(output)
-        return judge_end(output, exit_code, peak, time.monotonic() - began, answers)
+        end = judge_end(output, exit_code, peak, time.monotonic() - began, answers)
+        if isinstance(end, Measurement) and (test_bpb := sealed_value(output)) is not None:
+            seal(test_bpb)
+        return end
 
     def memory_limit(self) -> int:
         """Bytes that a trial may take now: all that is available except the reserve, at most the configured cap."""

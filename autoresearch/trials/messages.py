@@ -9,6 +9,7 @@ from typing import Any
 
 PROGRESS = "progress"  # [phase, fraction, step, tokens per second or null]
 MEASURED = "measured"  # a Measurement, Speed or MatmulPeak, as the request asked for
+SEALED = "sealed"  # beside "measured": bits per byte on the spec's span of the test split
 SUSPENDED = "suspended"
 FAILED = "failed"
 DEVICE = "device"  # the answers to a probe

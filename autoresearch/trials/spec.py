@@ -38,6 +38,7 @@ class TrialSpec(FrozenModel):
     threads: int
     budget: Budget
     span: Span
+    vault: Span | None = None  # of the test split; scored at the end, for the sealed vault alone
     compiled: bool = False
     data_parallel: int = 1
     tensor_parallel: int = 1

@@ -29,10 +29,12 @@ from autoresearch.core.records import (
     Stopped,
     TrialEnded,
     TrialSuspended,
+    Unsealed,
 )
 from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
+from autoresearch.report.vault import describe_gains
 
 
 class TolerantStream:
@@ -129,6 +131,8 @@ class Terminal(Observer):
                 self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
             case _ if isinstance(event, IterationRecord):
                 self._print(iteration_line(event, self._number(event.iter)))
+            case Unsealed():
+                self._print(f"{'vault':>8}  {describe_gains(event)}")
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
             case TrialEnded(trial=n, marks=marks, void=True):

@@ -32,6 +32,7 @@ from autoresearch.report.importance import ABOUT
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import format_marked_verdict
+from autoresearch.report.vault import vault_lines
 
 PAGE_ROWS = 50  # rows of one page of the table; the first page is in the HTML, before any script has run
 
@@ -62,6 +63,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         effects=effects,
         coverage=coverage,
         importance_about=ABOUT,
+        vault=list(vault_lines(summary.vault)),
         patterns=build_proposal_patterns(summary, history, coverage),
         spending=build_spending(summary, history, price),
         limits=list(describe_limits(summary, history)),

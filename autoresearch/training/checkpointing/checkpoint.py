@@ -135,5 +135,6 @@ def _save(state: dict[str, Any], file: BufferedWriter) -> None:
 
 
 def identity(spec: TrialSpec) -> str:
-    """Hash of everything that a trial's numbers depend on, which the free memory is not."""
-    return sha256_of(spec.model_copy(update={"memory_limit_bytes": None}))
+    """Hash of everything that a trial's training depends on: not the free memory, nor what is scored for the vault."""
+    fixed = spec.model_copy(update={"memory_limit_bytes": None})
+    return sha256_of(fixed.model_dump(mode="json", exclude={"vault"}))

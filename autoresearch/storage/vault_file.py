@@ -1,0 +1,67 @@
+"""vault.jsonl: each trial's bits per byte on the test split, sealed until a keep that needs it is unsealed.
+
+A journal that only its user can read. It is open only while a line is written, and only ``unseal`` reads it. Whatever
+happens to it, the run continues: what is lost is reported, and a keep that needed it has fewer seeds in the vault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from autoresearch.core.records import encode
+from autoresearch.core.values import FrozenModel, Positive, decode_record
+from autoresearch.core.vault import VAULT_SEEDS
+from autoresearch.errors import AutoresearchError
+from autoresearch.storage.decode import OTHER_VERSION, decode_lines
+from autoresearch.storage.journal import Journal, read
+
+MODE = 0o600  # of the file, and of what a crash left of a line
+FIRST_FIELD = b'"trial":'  # how each line begins
+
+
+class SealedLine(FrozenModel):
+    """One line: a trial of trajectory.jsonl, and its bits per byte on the test split."""
+
+    trial: int
+    seed: int
+    test_bpb: Positive
+
+
+_LINE: TypeAdapter[SealedLine] = TypeAdapter(SealedLine)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultFile:
+    """The real implementation of the ``Vault`` port; ``notify`` receives what could not be written or read."""
+
+    path: Path
+    notify: Callable[[str], None]
+    seeds: int = VAULT_SEEDS
+
+    def seal(self, trial: int, seed: int, test_bpb: float) -> None:
+        """See ``ports.Vault``."""
+        try:
+            with closing(Journal(self.path, FIRST_FIELD, MODE)) as journal:
+                journal.append(encode(SealedLine(trial=trial, seed=seed, test_bpb=test_bpb)))
+        except AutoresearchError as e:
+            self.notify(f"the vault does not have trial {trial}: {e.what}; try: {e.hint or 'see the system log'}")
+
+    def unseal(self, trials: Collection[int]) -> dict[int, float]:
+        """See ``ports.Vault``. Of two lines of one trial the later counts: a repaired run uses a number again."""
+        try:
+            payloads = read(self.path).payloads
+            lines = decode_lines(payloads, partial(decode_record, _LINE), self.path, hint=OTHER_VERSION)
+            found = {line.trial: line.test_bpb for line in lines if line.trial in trials}
+        except AutoresearchError as e:
+            self.notify(f"the vault cannot be read: {e.what}")
+            return {}
+        if missing := sorted(set(trials) - found.keys()):
+            named = ", ".join(map(str, missing))
+            self.notify(f"{self.path} has no line of trial {named}: the vault has fewer seeds without it")
+        return found
