@@ -59,3 +59,8 @@ def alpha_of_test(alpha: float, j: int) -> float:
         size *= 2
         block += 1
     return alpha / ((block + 1) * (block + 2)) / size
+
+
+def alpha_spent(alpha: float, tests: int) -> float:
+    """Return what the tests 1 to ``tests`` spend together."""
+    return sum(alpha_of_test(alpha, j) for j in range(1, tests + 1))
