@@ -37,8 +37,8 @@ MakeSettings = Callable[..., Settings]
 def make_settings(tmp_path: Path) -> MakeSettings:
     """Settings by dotted name, for a run in ``tmp_path / "run"`` with the proposer that needs no import.
 
-    The runs write no HTML page, which takes a second each, unless ``reports`` asks for one. Their rule is threshold, one
-    trial per configuration, unless ``decision.rule`` says otherwise.
+    The runs write no HTML page, which takes a second each, unless ``reports`` asks for one. Their rule is threshold,
+    one trial per configuration, unless ``decision.rule`` says otherwise.
     """
     defaults = {"dir": tmp_path / "run", "proposer": "random", "iters": 3, "reports": ["text"]}
     defaults |= {"decision.rule": "threshold"}
