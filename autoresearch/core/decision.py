@@ -6,6 +6,7 @@ Rule ``threshold`` is the origin's: one seed, and a keep wherever the gain reach
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -111,7 +112,7 @@ def judgement_of(compared: Comparison, rule: DecisionRule) -> Judgement:
 
 def sequential_rule(rule: DecisionRule) -> SequentialRule:
     """The statistics' own form of the rule. Raises ``ValueError`` for rule threshold."""
-    if None in (values := (rule.alpha, rule.min_seeds, rule.max_seeds, rule.futility_frac, rule.clip_sd)):
+    if None in (values := (rule.alpha, rule.min_seeds, rule.max_seeds, rule.futility_frac, rule.clip)):
         raise ValueError(f"rule {rule.kind} has no sequential test: {values}")
     return SequentialRule(
         accept_delta_frac=rule.accept_delta_frac,
@@ -119,7 +120,7 @@ def sequential_rule(rule: DecisionRule) -> SequentialRule:
         min_seeds=rule.min_seeds or 0,
         max_seeds=rule.max_seeds or 0,
         futility_frac=rule.futility_frac or 0.0,
-        clip_sd=rule.clip_sd or 0.0,
+        clip=rule.clip or 0.0,
     )
 
 
@@ -138,10 +139,10 @@ def decide(compared: Comparison, rule: DecisionRule) -> Decision:
         seeds=tuple(p.seed for p in pairs),
         baseline_trials=tuple(p.baseline_trial for p in pairs),
         gains_frac=paired_gains(pairs),
-        low_frac=found.low_frac,
-        high_frac=found.high_frac,
+        low_frac=_finite(found.low_frac),
+        high_frac=_finite(found.high_frac),
         statistic=found.statistic,
-        critical=found.critical,
+        critical=_finite(found.critical),
         sd_frac=found.sd_frac,
         df=found.df,
         alpha=found.alpha,
@@ -150,6 +151,10 @@ def decide(compared: Comparison, rule: DecisionRule) -> Decision:
     gain = (baseline - candidate) / baseline
     decision = found.decision or "revert"
     return Decision(decision, candidate, baseline, gain, _sentence(evidence, gain, rule), evidence)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _sentence(evidence: Evidence, gain: float, rule: DecisionRule) -> str:

@@ -55,7 +55,7 @@ class DecisionRule(FrozenModel):
     min_seeds: int | None = None
     max_seeds: int | None = None
     futility_frac: float | None = None
-    clip_sd: float | None = None
+    clip: float | None = None
 
 
 Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
@@ -69,12 +69,12 @@ class Evidence(FrozenModel):
     seeds: tuple[int, ...]
     baseline_trials: tuple[int, ...]  # the trial of each seed
     gains_frac: tuple[float, ...]  # by seed
-    low_frac: float | None  # 95% interval of the mean gain, of this candidate alone
+    low_frac: float | None  # interval of the mean gain at the level of this test; null without a known noise
     high_frac: float | None
-    statistic: float | None  # null before the fewest seeds that a keep needs
-    critical: float | None  # what the statistic had to reach
-    sd_frac: float | None  # noise of one paired difference
-    df: float | None  # its degrees of freedom
+    statistic: float
+    critical: float | None  # what the statistic had to reach; null without a known noise
+    sd_frac: float  # noise of one paired difference
+    df: float  # its degrees of freedom; 0 without a known noise
     alpha: float  # that this test may spend
     alpha_spent: float  # by all tests up to this one
 

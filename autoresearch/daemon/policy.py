@@ -79,7 +79,7 @@ def build_rule(settings: Settings) -> DecisionRule:
         min_seeds=constants.min_seeds,
         max_seeds=wanted.max_seeds,
         futility_frac=constants.futility_frac,
-        clip_sd=constants.clip_sd,
+        clip=constants.clip,
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autoresearch.core.decision import decide, mean_bpb, next_seed
+from autoresearch.core.decision import Comparison, Decision, Needed, mean_bpb, next_baseline_trial, next_trial
+from autoresearch.core.decision import decide as decide_on
 from autoresearch.core.measurement import Cause, Failure, Outcome
 from autoresearch.core.records import DecisionRule, TrialEnded
 from autoresearch.testing.fake_trial import measurement
@@ -28,6 +29,10 @@ def trials(*val_bpbs: float) -> list[TrialEnded]:
 
 def ended(seed: int, outcome: Outcome) -> TrialEnded:
     return TrialEnded(ts="", trial=seed + 1, iter=1, seed=seed, outcome=outcome)
+
+
+def decide(candidate: list[TrialEnded], baseline: list[TrialEnded], by: DecisionRule) -> Decision:
+    return decide_on(Comparison(candidate, baseline), by)
 
 
 FAILED = ended(0, Failure(cause=Cause.TIMEOUT, detail="not finished after 5 s"))
@@ -118,8 +123,10 @@ class TestLaws:
 
 
 class TestWantedSeed:
-    def test_the_rule_asks_for_its_seed_and_then_for_nothing(self) -> None:
+    def test_the_threshold_asks_for_its_seed_and_then_for_nothing(self) -> None:
         seventeen = DecisionRule(accept_delta_frac=0.005, seed=17)
-        assert next_seed([], [], seventeen) == 17
-        assert next_seed([ended(3, measurement(2.0))], [], seventeen) == 17
-        assert next_seed([ended(17, measurement(2.0))], [], seventeen) is None
+        assert next_trial(Comparison([], []), seventeen) == Needed(17)
+        assert next_trial(Comparison([ended(3, measurement(2.0))], []), seventeen) == Needed(17)
+        assert next_trial(Comparison([ended(17, measurement(2.0))], []), seventeen) is None
+        assert next_baseline_trial(Comparison([], []), seventeen) == Needed(17, of_baseline=True)
+        assert next_baseline_trial(Comparison([ended(17, measurement(2.0))], []), seventeen) is None

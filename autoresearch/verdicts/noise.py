@@ -1,0 +1,77 @@
+"""The noise of a paired gain: pooled over every candidate with at least two seeds, with its degrees of freedom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+BASELINE_SHARE = 0.5  # of the variance of a paired difference: what the baseline's trial adds, shared by all candidates
+DF_STEP = 0.25  # degrees of freedom are rounded down to a multiple of this
+MAX_DF = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The standard deviation of one paired gain, a fraction of the baseline, with its degrees of freedom.
+
+    ``source``: ``gains`` if it is pooled from the residuals of paired gains, ``baseline`` if it is that of two
+    independent trials (correlation 0), ``none`` if nothing was repeated: then ``df`` is 0 and nothing can be kept.
+    """
+
+    sd_frac: float
+    df: float
+    source: Literal["gains", "baseline", "none"]
+
+
+def pooled_noise(baseline: Sequence[float], gains: Iterable[Sequence[float]]) -> Noise:
+    """Return the noise of a paired gain as this run knows it.
+
+    ``baseline``: one value per seed, in any unit. ``gains``: per candidate (the one under judgement included) its
+    paired gains in the order of the seeds, fractions of the baseline; the i-th gain of every candidate is paired with
+    the i-th seed.
+
+    Pooled from the gains, s^2 = sum of squared residuals from each candidate's own mean / sum of (n_j - 1). The
+    baseline's trial at a seed is part of the gain of every candidate at this seed: residuals of different candidates
+    correlate, and the naive degrees of freedom, D = sum of (n_j - 1), are too many. With the baseline's share w of
+    the variance
+
+        var(s^2) = 2 sigma^4 (D + w^2 (sum over s >= 2 of A_s^2 - D)) / D^2,    A_s = candidates with at least s seeds
+
+    and a chi-square with this variance has (Satterthwaite 1946) D^2 / (D + w^2 (sum A_s^2 - D)) degrees of freedom.
+    w is 1/2 for exchangeable trials, whatever their correlation.
+
+    While these are fewer than the baseline's own, s^2 = 2 var(baseline) with m - 1: the variance of a difference of
+    two independent trials. It is too large, never too small, where equal seeds correlate positively.
+    """
+    candidates = [g for g in gains if len(g) >= 2]
+    df = effective_df([len(g) for g in candidates])
+    baseline_df = max(len(baseline) - 1, 0)
+    if df > 0 and df >= baseline_df:
+        squares = sum(_squares(g) for g in candidates)
+        return Noise(math.sqrt(squares / sum(len(g) - 1 for g in candidates)), df, "gains")
+    if not baseline_df:
+        return Noise(0.0, 0.0, "none")
+    sd = math.sqrt(2 * _squares(baseline) / baseline_df)
+    return Noise(sd / abs(fmean(baseline)), float(baseline_df), "baseline")
+
+
+def effective_df(counts: Sequence[int]) -> float:
+    """Return the degrees of freedom of a variance pooled over candidates with ``counts`` seeds each."""
+    reach = [sum(n >= s for n in counts) for s in range(2, max(counts, default=0) + 1)]  # A_2, A_3, ...
+    return df_of_reach(sum(reach), sum(a * a for a in reach))
+
+
+def df_of_reach(d: int, squares: int) -> float:
+    """The degrees of freedom from D = sum of A_s and the sum of A_s^2, rounded down."""
+    if not d:
+        return 0.0
+    df = d * d / (d + BASELINE_SHARE**2 * (squares - d))
+    return min(math.floor(df / DF_STEP) * DF_STEP, MAX_DF)
+
+
+def _squares(values: Sequence[float]) -> float:
+    mean = fmean(values)
+    return math.fsum((v - mean) ** 2 for v in values)

@@ -1,0 +1,79 @@
+"""The pooled noise: its value by hand, its degrees of freedom by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoresearch.verdicts import Noise, pooled_noise
+from autoresearch.verdicts.noise import effective_df
+
+
+def test_before_any_repetition_the_noise_is_that_of_two_independent_baselines():
+    noise = pooled_noise([2.00, 2.02, 1.98], [[0.01]])
+    assert noise == Noise(pytest.approx(math.sqrt(2) * 0.02 / 2), 2, "baseline")
+
+
+def test_one_baseline_and_nothing_repeated_is_no_noise_known():
+    assert pooled_noise([2.0], [[0.01], [0.02]]) == Noise(0, 0, "none")
+
+
+def test_residuals_are_pooled_around_the_mean_of_each_candidate():
+    gains = [[0.01, 0.03], [0.5, 0.5, 0.8], [0.2]]
+    pooled = math.sqrt((0.0002 + 0.06) / 3)
+    assert pooled_noise([1.0], gains) == Noise(pytest.approx(pooled), effective_df([2, 3]), "gains")
+
+
+def test_the_baseline_gives_way_to_the_gains_with_as_many_degrees_of_freedom():
+    baseline = [1.0, 1.1, 0.9]
+    assert pooled_noise(baseline, [[0.1, 0.2]]).source == "baseline"
+    assert pooled_noise(baseline, [[0.1, 0.2, 0.1]]).source == "gains"
+
+
+def test_one_candidate_has_its_own_degrees_of_freedom():
+    assert effective_df([8]) == 7
+
+
+def test_candidates_with_two_seeds_share_two_baselines_so_their_degrees_of_freedom_are_bounded():
+    assert effective_df([2] * 3) == 2  # 9 / (3 + 6 / 4), rounded down
+    assert effective_df([2] * 100_000) == 3.75
+
+
+@given(st.lists(st.integers(2, 12), min_size=1, max_size=40))
+def test_the_degrees_of_freedom_never_exceed_the_naive_ones(counts):
+    assert 0 < effective_df(counts) <= sum(n - 1 for n in counts)
+
+
+@given(
+    st.lists(st.lists(st.floats(-1, 1), min_size=1, max_size=8), min_size=1, max_size=6),
+    st.floats(0.1, 10),
+)
+def test_the_noise_has_the_scale_of_the_gains(gains, factor):
+    baseline = [1.0]
+    noise, scaled = pooled_noise(baseline, gains), pooled_noise(baseline, [[factor * g for g in row] for row in gains])
+    assert scaled.sd_frac == pytest.approx(factor * noise.sd_frac, abs=1e-9)
+    assert scaled.df == noise.df
+
+
+@given(st.lists(st.floats(0.5, 2), min_size=2, max_size=8), st.floats(0.01, 100))
+def test_the_unit_of_the_baseline_does_not_matter(baseline, unit):
+    other = pooled_noise([unit * b for b in baseline], [])
+    assert other.sd_frac == pytest.approx(pooled_noise(baseline, []).sd_frac, abs=1e-9)
+
+
+@pytest.mark.parametrize("counts", [[2] * 20, [2, 2, 3, 5, 8, 8], [8] * 5])
+def test_the_variance_of_the_pooled_variance_is_that_of_its_degrees_of_freedom(counts):
+    """A chi-square with df degrees of freedom over df has variance 2 / df: half of each gain is the shared baseline."""
+    rng = np.random.default_rng(1)
+    nights = 20_000
+    baseline = rng.normal(size=(nights, 8))
+    squares = np.zeros(nights)
+    for n in counts:
+        gains = (baseline[:, :n] - rng.normal(size=(nights, n))) / math.sqrt(2)
+        squares += ((gains - gains.mean(1, keepdims=True)) ** 2).sum(1)
+    variances = squares / sum(n - 1 for n in counts)
+    assert variances.mean() == pytest.approx(1, rel=0.02)
+    df = effective_df(counts)  # rounded down to a quarter
+    assert 0.95 * df < 2 / variances.var() < 1.05 * (df + 0.25)

@@ -1,0 +1,39 @@
+"""What each test may spend, and what the constants of the rule refuse."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoresearch.errors import ConfigError
+from autoresearch.verdicts import SequentialRule, alpha_of_test
+
+
+@pytest.mark.parametrize(
+    ("j", "share"), [(1, 0.5 / 64), (64, 0.5 / 64), (65, 1 / 6 / 128), (192, 1 / 6 / 128), (193, 1 / 12 / 256)]
+)
+def test_each_block_shares_its_part_evenly(j, share):
+    assert alpha_of_test(0.05, j) == pytest.approx(0.05 * share)
+
+
+def test_no_number_of_tests_spends_more_than_alpha():
+    spent = sum(alpha_of_test(0.05, j) for j in range(1, 20_000))
+    assert 0.85 * 0.05 < spent < 0.05
+
+
+@given(j=st.integers(1, 10**12))
+def test_a_later_test_never_spends_more(j):
+    assert 0 < alpha_of_test(0.05, j + 1) <= alpha_of_test(0.05, j)
+
+
+def test_there_is_no_test_before_the_first():
+    with pytest.raises(ValueError, match="first is 1"):
+        alpha_of_test(0.05, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"alpha": 0}, {"alpha": 1}, {"min_seeds": 1}, {"min_seeds": 9}, {"max_seeds": 3}, {"clip": 0}],
+)
+def test_a_rule_that_cannot_hold_is_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        SequentialRule(0.005, **({"min_seeds": 4, "max_seeds": 8} | wrong))

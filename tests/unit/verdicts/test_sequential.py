@@ -1,0 +1,86 @@
+"""Keep, revert or one more seed: each way out, by hand, and what must hold for any numbers."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoresearch.verdicts import Noise, SequentialRule, alpha_of_test, judge
+from autoresearch.verdicts.sequential import clipped_statistic
+from autoresearch.verdicts.student_t import upper_quantile
+
+RULE = SequentialRule(0.005, min_seeds=3, max_seeds=8, futility_frac=0.8, clip=2.5)
+KNOWN = Noise(0.002, 200, "gains")
+gains_of_any_size = st.lists(st.floats(-0.2, 0.2), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("gains", "decision", "label"),
+    [
+        ([0.0039], "revert", "screened out"),
+        ([0.0041], None, None),
+        ([0.009, -0.002], "revert", "no gain"),
+        ([0.01, 0.01], None, None),
+        ([0.01, 0.01, 0.01], "keep", "confirmed"),
+        ([0.0045] * 7, None, None),
+        ([0.0045] * 8, "revert", "inconclusive"),
+    ],
+)
+def test_each_way_out(gains, decision, label):
+    judgement = judge(gains, KNOWN, RULE, 1)
+    assert (judgement.decision, judgement.label, judgement.n) == (decision, label, len(gains))
+
+
+def test_a_judgement_states_what_it_was_made_of():
+    j = judge([0.008, 0.010, 0.012], KNOWN, RULE, 70)
+    assert j.mean_frac == pytest.approx(0.01)
+    assert j.alpha == alpha_of_test(0.05, 70)
+    assert j.critical == upper_quantile(j.alpha / 6, 200)  # six looks, at 3 to 8 seeds
+    assert (j.mean_frac - j.low_frac) == pytest.approx(j.critical * 0.002 / math.sqrt(3))
+    assert (j.high_frac - j.mean_frac) == pytest.approx(j.mean_frac - j.low_frac)
+    assert j.statistic == pytest.approx(2.5 * 3 / math.sqrt(3))
+    assert (j.sd_frac, j.df) == (0.002, 200)
+
+
+def test_nothing_is_kept_without_a_known_noise():
+    judgement = judge([0.05] * 8, Noise(0, 0, "none"), RULE, 1)
+    assert (judgement.decision, judgement.critical, judgement.low_frac) == ("revert", math.inf, -math.inf)
+
+
+def test_one_wild_trial_counts_as_the_clip_says():
+    assert clipped_statistic([0.5, 0, 0, 0], 0.002, 2.5) == pytest.approx(2.5 / 2)
+    assert judge([0.5, 0, 0, 0.001], KNOWN, RULE, 1).decision is None
+
+
+def test_trials_without_any_noise_count_as_the_clip_says():
+    assert clipped_statistic([0.01, 0.01, -0.01, 0], 0, 2) == pytest.approx(2 / 2)
+
+
+def test_a_judgement_needs_a_gain():
+    with pytest.raises(ValueError, match="at least one"):
+        judge([], KNOWN, RULE, 1)
+
+
+@given(gains_of_any_size, st.floats(1e-5, 0.1), st.floats(1, 1000), st.integers(1, 5000))
+def test_a_keep_always_has_both_a_gain_and_a_lower_bound_above_zero(gains, sd, df, j):
+    judgement = judge(gains, Noise(sd, df, "gains"), RULE, j)
+    if judgement.decision == "keep":
+        assert judgement.mean_frac >= RULE.accept_delta_frac
+        assert judgement.low_frac > 0
+        assert judgement.statistic >= judgement.critical
+        assert RULE.min_seeds <= len(gains)
+    assert (judgement.decision is None) == (judgement.label is None)
+    assert judgement.decision is not None or len(gains) < RULE.max_seeds
+
+
+@given(gains_of_any_size, st.floats(1e-5, 0.1), st.integers(1, 200))
+def test_a_later_test_or_fewer_degrees_of_freedom_never_keep_more(gains, sd, j):
+    for harder in (judge(gains, Noise(sd, 20, "gains"), RULE, 10 * j), judge(gains, Noise(sd, 4, "gains"), RULE, j)):
+        if harder.decision == "keep":
+            assert judge(gains, Noise(sd, 20, "gains"), RULE, j).decision == "keep"
+
+
+@given(gains_of_any_size, st.floats(1e-5, 0.1))
+def test_without_an_effect_the_statistic_is_symmetric(gains, sd):
+    assert clipped_statistic(gains, sd, 2.5) == pytest.approx(-clipped_statistic([-g for g in gains], sd, 2.5))
