@@ -214,7 +214,7 @@ class Loop:
     def unseal_keep(self) -> None:
         """Unseal the vault of the keep that is the last record, after the trials that this takes beyond its verdict."""
         while self.vault.seeds and (sealed := self.trajectory.sealed):
-            baseline = self.trajectory.baseline_outcomes
+            baseline = self.trajectory.baseline_for_vault
             if needed := next_vault_trial(sealed, baseline, self.rule, self.vault.seeds):
                 self.run_needed(needed, sealed.keep)
             else:

@@ -47,6 +47,7 @@ class Trajectory:
     extra_baseline: list[TrialEnded] = field(default_factory=list)  # those that the open iteration needed
     earlier_gains: list[tuple[float, ...]] = field(default_factory=list)  # paired, of candidates with several seeds
     sealed: SealedKeep | None = None  # the last record's keep, until its vault is unsealed
+    vault_baseline: list[TrialEnded] = field(default_factory=list)  # of the baseline, for vaults: in no verdict
     unsealed: set[str] = field(default_factory=set)  # hashes of the configurations whose vault was
     candidates_tried: int = 0  # closed iterations with trials
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
@@ -82,6 +83,11 @@ class Trajectory:
     def comparison(self) -> Comparison:
         """What a verdict on the open iteration's candidate may rest on."""
         return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, self.candidates_tried + 1)
+
+    @property
+    def baseline_for_vault(self) -> list[TrialEnded]:
+        """The baseline's trials with which a keep is compared on the test split."""
+        return [*self.vault_baseline, *self.baseline_outcomes]
 
     @property
     def keeps(self) -> list[Evaluated]:
@@ -155,7 +161,7 @@ class Trajectory:
         if self.sealed and not record.void:
             self.sealed = self.sealed.with_trial(record)
             if record.iter == 0:
-                self.baseline_outcomes.append(record)
+                self.vault_baseline.append(record)
             return
         (self.voided if record.void else measured).append(record)
         if for_baseline:

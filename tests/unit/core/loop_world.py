@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from autoresearch.config.settings import Settings
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure, Outcome
-from autoresearch.core.ports import Interrupted, OnProgress, Progress, Reply, SuspendControl
+from autoresearch.core.ports import Interrupted, OnProgress, Progress, Reply
 from autoresearch.core.records import (
     Attempt,
     Event,
@@ -70,7 +70,7 @@ class Measures:
     with_progress: bool = False
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
 
-    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl) -> Outcome:
+    def measure(self, cfg: Cfg, seed: int, on_progress: OnProgress, *_: Any) -> Outcome:
         self.measured.append((cfg, seed))
         return self.answer(cfg, on_progress) if self.with_progress else self.answer(cfg)
 

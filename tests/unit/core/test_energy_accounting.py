@@ -10,7 +10,7 @@ import pytest
 from autoresearch.core.energy_accounting import trial_energy_j
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Suspended
-from autoresearch.core.ports import OnProgress, SuspendControl
+from autoresearch.core.ports import OnProgress
 from autoresearch.core.power import Phase, Power, Scope
 from autoresearch.core.records import Evaluated, Paused, Resumed, TrialEnded, TrialStarted, TrialSuspended, decode
 from autoresearch.core.trajectory import Trajectory
@@ -35,10 +35,10 @@ FAR = {"baseline.lr": 3e-4}
 class Phased(FakeTrial):
     """A trial that reports its phases."""
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, suspend: SuspendControl = SuspendControl()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, *rest: Any) -> Any:
         for phase in ("train", "validate"):
             on_progress(phase, 1.0, 1, None)
-        return FakeTrial.measure(self, cfg, seed, on_progress, suspend)
+        return FakeTrial.measure(self, cfg, seed, on_progress, *rest)
 
 
 def loop_with(make_settings, meter: FakeMeter, budget_kind: str = "steps", trial: FakeTrial | None = None) -> Loop:
@@ -155,7 +155,7 @@ class AsideOnce(FakeTrial):
 
     resumes_at: int | None = 5
 
-    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, suspend: SuspendControl = SuspendControl()) -> Any:
+    def measure(self, cfg: Any, seed: int, on_progress: OnProgress, *rest: Any) -> Any:
         self.measured.append((cfg, seed))
         if len(self.measured) == 2:
             return Suspended(step=5, resumes_at=self.resumes_at, train_wall_s=1.0, val_wall_s=0.0, trial_wall_s=1.0)

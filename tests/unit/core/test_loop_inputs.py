@@ -23,10 +23,10 @@ def changes_during(loop, trial: int, outcome) -> None:
     original = loop.trial
 
     class Reads:
-        def measure(self, cfg, seed, on_progress, suspend):
+        def measure(self, cfg, seed, on_progress, *rest):
             state["trials"] += 1
             if state["trials"] != trial:
-                return original.measure(cfg, seed, on_progress, suspend)
+                return original.measure(cfg, seed, on_progress, *rest)
             state["changed"] = CHANGED
             return outcome
 

@@ -290,7 +290,7 @@ class TestPauseInsideATrial:
 
         class FullDisk(FakeTrial):
             def measure(
-                self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl
+                self, cfg: Cfg, seed: int, on_progress: OnProgress, suspend: SuspendControl, *_: Any
             ) -> Outcome | Suspended:
                 seen.append(suspend.suspended_at)
                 for resumes_at in at:

@@ -110,7 +110,7 @@ class FailsWith(FakeTrial):
         FakeTrial.__init__(self)
         self.failing = (seed, lr)
 
-    def measure(self, cfg, seed, on_progress, suspend=None):  # type: ignore[no-untyped-def]
+    def measure(self, cfg, seed, on_progress, *_):  # type: ignore[no-untyped-def]
         if (seed, cfg["lr"]) == self.failing:
             return Failure(cause=Cause.NON_FINITE_LOSS, detail="NaN at step 3")
         return FakeTrial.measure(self, cfg, seed, on_progress)

@@ -62,7 +62,9 @@ def night(seed: int, rule: str = "threshold") -> list[Event]:
     dice, journal = random.Random(seed), MemoryJournal()
 
     class Luck(FakeTrial):
-        def measure(self, cfg: Cfg, seed: int, on_progress: Any, suspend: SuspendControl) -> Outcome | Suspended:
+        def measure(
+            self, cfg: Cfg, seed: int, on_progress: Any, suspend: SuspendControl, *_: Any
+        ) -> Outcome | Suspended:
             spent_j = suspend.suspended_at.energy_j if suspend.suspended_at else None
             joules = dice.choice([None, 5.0]) if spent_j is None else spent_j + 5.0
             match dice.randrange(7):

@@ -61,8 +61,8 @@ class Sensor(SensorBase):
 class Phased(FakeTrial):
     """A trial that reports its phase."""
 
-    def measure(self, cfg: Any, seed: int, on_progress: Any, suspend: Any) -> Any:
-        outcome = FakeTrial.measure(self, cfg, seed, on_progress, suspend)
+    def measure(self, cfg: Any, seed: int, on_progress: Any, *rest: Any) -> Any:
+        outcome = FakeTrial.measure(self, cfg, seed, on_progress, *rest)
         on_progress("validate", 1.0, 10, None)
         return outcome
 
