@@ -36,13 +36,14 @@ class SealedLine(FrozenModel):
 _LINE: TypeAdapter[SealedLine] = TypeAdapter(SealedLine)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VaultFile:
     """The real implementation of the ``Vault`` port; ``notify`` receives what could not be written or read."""
 
     path: Path
     notify: Callable[[str], None]
     seeds: int = VAULT_SEEDS
+    problem: str = ""  # why the last value could not be written: reported once, not for every trial
 
     def seal(self, trial: int, seed: int, test_bpb: float) -> None:
         """See ``ports.Vault``."""
@@ -50,7 +51,12 @@ class VaultFile:
             with closing(Journal(self.path, FIRST_FIELD, MODE)) as journal:
                 journal.append(encode(SealedLine(trial=trial, seed=seed, test_bpb=test_bpb)))
         except AutoresearchError as e:
-            self.notify(f"the vault does not have trial {trial}: {e.what}; try: {e.hint or 'see the system log'}")
+            if e.what != self.problem:
+                hint = e.hint or "see the system log"
+                self.notify(f"from trial {trial} on the vault is not written: {e.what}; try: {hint}")
+            self.problem = e.what
+        else:
+            self.problem = ""
 
     def unseal(self, trials: Collection[int]) -> dict[int, float]:
         """See ``ports.Vault``. Of two lines of one trial the later counts: a repaired run uses a number again."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from autoresearch.core.measurement import CURVE_POINTS, Measurement
+from autoresearch.core.ports import not_sealed
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.windows import choose_span
 from autoresearch.training.build import build_model
@@ -59,10 +60,11 @@ def trial(request: pytest.FixtureRequest, small_corpus: Path) -> Trial:
 
 
 def measure(
-    corpus: Path, trainer: str, steps: float = 12, kind: Any = "steps", seed: int = 0, **changes: Any
+    corpus: Path, trainer: str, steps: float = 12, kind: Any = "steps", seed: int = 0, seal: Any = None, **changes: Any
 ) -> Measurement:
     opened = Corpus.open(corpus)
     span = choose_span(opened.split("val"), opened.token_bytes, 64, 4096)
+    vault = choose_span(opened.vault(), opened.token_bytes, 64, 2048, "test") if seal else None
     spec = TrialSpec(
         cfg=CFG | changes,
         seed=seed,
@@ -72,8 +74,9 @@ def measure(
         threads=2,
         budget=Budget(kind=kind, size=steps),
         span=span,
+        vault=vault,
     )
-    return train_and_measure(spec, opened, build_model(spec, opened.vocab), lambda *_: None)
+    return train_and_measure(spec, opened, build_model(spec, opened.vocab), lambda *_: None, seal=seal or not_sealed)
 
 
 def result(m: Measurement) -> tuple[Any, ...]:
@@ -85,6 +88,17 @@ def test_the_same_trial_is_bitwise_the_same_after_any_other(trial: Trial) -> Non
     trial(seed=9, d_model=64, precision="bf16")
     assert result(trial()) == result(first)
     assert trial(seed=1).val_bpb != first.val_bpb
+
+
+def test_a_vault_is_scored_beside_the_validation_and_changes_nothing_of_it(trial: Trial) -> None:
+    sealed: list[float] = []
+    assert result(trial(seal=sealed.append)) == result(trial())
+    trial(seal=sealed.append)
+    trial(seal=sealed.append, seed=1)
+    first, again, other = sealed
+    assert first == again != other
+    assert first not in (trial().val_bpb, trial(seed=1).val_bpb)
+    assert 1 < first < 9, "bits per byte of a model that has hardly learned"
 
 
 @pytest.mark.slow

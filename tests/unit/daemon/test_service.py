@@ -352,6 +352,7 @@ class TestFresh:
         (run_dir / "logs" / "trial-1.stderr").write_text("a warning")
         (run_dir / f"{TRAJECTORY}.torn-1").write_bytes(b"torn")
         log = {"exchanges.jsonl": b"live", "exchanges.jsonl.torn-1": b"torn", "exchanges-0001.jsonl.gz": b"packed"}
+        log |= {"vault.jsonl": b"sealed", "vault.jsonl.torn-1": b"torn"}
         for name, content in log.items():
             (run_dir / name).write_bytes(content)
         (run_dir / "corpus").mkdir()

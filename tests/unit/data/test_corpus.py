@@ -101,6 +101,10 @@ class TestPrepared:
         with pytest.raises(ValueError, match="read-only"):
             corpus.token_bytes[0] = 2
 
+    def test_the_vault_has_the_whole_test_split(self, prepared: Path) -> None:
+        corpus = Corpus.open(prepared)
+        assert int(corpus.token_bytes[corpus.vault()].sum()) == corpus.manifest.splits["test"].bytes
+
     @pytest.mark.parametrize("name", ["test", "valid", "../train"])
     def test_the_vault_and_what_does_not_exist_are_refused(self, prepared: Path, name: str) -> None:
         with pytest.raises(CorpusError, match="test is the vault"):

@@ -28,6 +28,7 @@ from autoresearch.core.records import (
     Stopped,
     TrialEnded,
     TrialStarted,
+    Unsealed,
     Yardstick,
     encode,
 )
@@ -148,6 +149,26 @@ class Run:
                 improvement_frac=gain,
                 decision="keep" if gain >= 0.005 else "revert",
                 is_new_best=False,
+            )
+        )
+        return self
+
+    def unsealed(self, val_gain: float, test_gain: float | None, *interval: float, lost: int = 0) -> Run:
+        """The vault of the iteration's keep, over four seeds."""
+        low, high = interval or (None, None)
+        seeds = () if test_gain is None else (0, 1, 2, 3)
+        self.records.append(
+            Unsealed(
+                ts=TS,
+                iter=self.iter,
+                seeds=seeds,
+                trials=tuple(self.trial - s for s in seeds),
+                baseline_trials=tuple(1 + s for s in seeds),
+                missing=tuple(range(1, lost + 1)),
+                val_gain_frac=None if test_gain is None else val_gain,
+                test_gain_frac=test_gain,
+                test_low_frac=low,
+                test_high_frac=high,
             )
         )
         return self

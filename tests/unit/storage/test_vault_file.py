@@ -67,7 +67,7 @@ def test_a_damaged_file_is_reported_when_written_and_when_read(vault: VaultFile,
     assert vault.unseal({1, 4}) == {}
     assert vault.path.read_text() == damaged, "nothing is repaired by guessing"
     written, read = said
-    assert written.startswith("the vault does not have trial 4: ")
+    assert written.startswith("from trial 4 on the vault is not written: ")
     assert "line 2" in read
 
 
@@ -83,4 +83,4 @@ def test_a_link_in_its_place_is_not_followed(vault: VaultFile, said: list[str], 
     os.symlink(tmp_path / "other", vault.path)
     vault.seal(1, 0, 1.5)
     assert (tmp_path / "other").read_text() == ""
-    assert said[0].startswith("the vault does not have trial 1: ")
+    assert said[0].startswith("from trial 1 on the vault is not written: ")

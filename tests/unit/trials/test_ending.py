@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autoresearch.core.measurement import OUTCOME, Cause, Failure, Measurement, Outcome
 from autoresearch.testing.fake_trial import measurement
 from autoresearch.trials.child_output import MAX_MESSAGE_BYTES, ChildOutput
-from autoresearch.trials.ending import judge_end
+from autoresearch.trials.ending import judge_end, sealed_value
 
 MEASURED = json.dumps({"measured": measurement(3.3).model_dump(mode="json")}).encode() + b"\n"
 
@@ -108,3 +108,18 @@ class TestEnds:
     def test_no_bytes_and_no_exit_code_raise(self, parts: list[bytes], exit_code: int | None) -> None:
         outcome = judged(*parts, exit_code=exit_code)
         assert OUTCOME.validate_json(outcome.model_dump_json()) == outcome
+
+
+@pytest.mark.parametrize(
+    ("sealed", "value"),
+    [("1.5", 1.5), ("0.0", None), ("-1.5", None), ("1e999", None), ("NaN", None), ('"1.5"', None), ("[]", None)],
+)
+def test_a_sealed_value_is_a_number_of_bits_or_nothing(sealed: str, value: float | None) -> None:
+    line = MEASURED[:-2] + f', "sealed": {sealed}}}\n'.encode()
+    assert sealed_value(output_of(line)) == value
+    assert judged(line) == judged(MEASURED), "it is no part of the measurement, and its garbage harms nothing"
+
+
+def test_without_a_vault_nothing_is_sealed() -> None:
+    assert sealed_value(output_of(MEASURED)) is None
+    assert sealed_value(output_of()) is None
