@@ -431,7 +431,7 @@ class TestSettings:
         stages = list(dict.fromkeys(stage for stage, _ in reported))
         assert stages == [
             "read",
-            "compare validation with train",
+            "read validation",
             "train tokenizer",
             "encode train",
             "encode val",
