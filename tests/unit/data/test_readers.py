@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autoresearch.data import readers
+from autoresearch.data import decoding, readers
 from autoresearch.data.decoding import PART_BYTES, undecodable_share
 from autoresearch.data.document import Document, LeftOut
 from autoresearch.data.sources import Sources
@@ -112,12 +112,31 @@ class TestJsonLines:
         path = put(tmp_path / "a.jsonl", '{"text": null, "body": "b"}\n')
         assert [d.text for d in Sources(paths=(path,), field="body").documents()] == ["b"]
 
+    @pytest.mark.parametrize(
+        ("text", "bytes_needed"),
+        [
+            ("x" * 987, 1000),
+            ("x" * 988, 1001),
+            ("x" * 3500, 3513),
+            ("é" * 987, 1000),
+            ("東" + "x" * 486, 1000),
+            ("東" + "x" * 487, 1002),
+            ("x" * 236 + "\U0001f600", 1000),
+            ("x" * 237 + "\U0001f600", 1004),
+        ],
+        ids=["ascii", "longer", "much longer", "latin", "wide", "wide, longer", "widest", "widest, longer"],
+    )
     def test_a_line_that_is_too_long_is_named_and_the_next_one_is_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, bytes_needed: int
     ) -> None:
+        monkeypatch.setattr(decoding, "PART_BYTES", 100)
         monkeypatch.setattr(readers, "LONGEST_LINE", 1000)
-        path = put(tmp_path / "a.jsonl", json.dumps({"text": "x" * 3500}) + '\n{"text": "next"}\n')
-        with pytest.raises(CorpusError, match=r"line 1: the line is longer than 1,000 characters"):
+        line = json.dumps({"text": text}, ensure_ascii=False)
+        path = put(tmp_path / "a.jsonl", f'{line}\n{{"text": "next"}}\n')
+        if bytes_needed <= 1000:
+            assert [d.text for d in read(path)] == [text, "next"]
+            return
+        with pytest.raises(CorpusError, match=r"line 1: the line needs more than 1,000 bytes of memory; .* \.txt file"):
             read(path)
         found = list(Sources(paths=(path,), skip_bad_lines=True).documents())
         assert [(d.name, d.text) for d in found] == [("a.jsonl:2", "next")]
