@@ -35,8 +35,9 @@ class Comparison:
         self._before = b""  # the last bytes of train, which begin windows that end in the next block
 
     def share_finder(self, file: IO[bytes]) -> None:
-        """Write what ``WindowFinder.open`` reads."""
+        """Write what ``WindowFinder.open`` reads, and use it here too: all processes together have one copy."""
         self.finder.write(file)
+        self.finder = WindowFinder.open(file.fileno())
 
     def add(self, compared: Compared) -> None:
         """Add the next block of train."""

@@ -5,6 +5,7 @@ Text passes through a temporary file beside the corpus: memory holds one documen
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import tempfile
@@ -206,9 +207,18 @@ def _describe(tokenizer: Tokenizer, spec: TokenizerSpec, sample_bytes: int | Non
 
 
 def _publish(work: Path, out: Path, manifest: Manifest, tokenizer: Tokenizer) -> None:
-    """Complete ``work`` and rename it to ``out``, durably: from then on the corpus is complete."""
+    """Complete ``work`` and rename it to ``out``, durably: from then on the corpus is complete.
+
+    The same corpus may be there by now: another process has prepared it too. Raises ``CorpusError`` for another one.
+    """
     atomic_write(work / "tokenizer.json", tokenizer.to_json().encode())
     atomic_write(work / "manifest.json", manifest.to_json())
     work.chmod(0o755)  # mkdtemp makes it private; the service runs as another user
-    os.rename(work, out)  # refuses to replace anything but an empty directory
+    try:
+        os.rename(work, out)  # refuses to replace anything but an empty directory
+    except OSError as e:
+        if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if _existing(out) != manifest:
+            raise CorpusError(f"another process has written another corpus to {out}", hint=OUT_TAKEN_HINT) from e
     fsync_dir(out.parent)
