@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+from autoresearch.config.secrets import without_secrets
 from autoresearch.data.encoder_process import EncoderSettings
 from autoresearch.data.encoding import Encoded, Piece, PieceEncoder
 from autoresearch.errors import CorpusError
@@ -24,6 +25,7 @@ Batch = tuple[Sequence[Piece], bool]  # pieces, and whether they are compared wi
 MOST_PROCESSES = 16  # of about 50 MiB each: together with the parent less than 1 GiB
 MODULE = "autoresearch.data.encoder_process"
 PACKAGES = Path(__file__).parents[2]  # the directory that this package is imported from
+INSTALLED = PACKAGES.name in ("site-packages", "dist-packages")  # where every interpreter looks, after its own modules
 ENDED_HINT = "it was killed, perhaps for want of memory: free some, or set RAYON_NUM_THREADS to use fewer processes"
 
 
@@ -96,12 +98,13 @@ def encoder_pool(local: PieceEncoder, settings: EncoderSettings, count: int) -> 
 def _start(settings: EncoderSettings, stack: ExitStack) -> Connection:
     ours, theirs = Pipe()
     fds = [fd for fd in (theirs.fileno(), settings.windows) if fd is not None]
-    path = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
+    path = [] if INSTALLED else [str(PACKAGES)]
+    path += filter(None, [os.environ.get("PYTHONPATH")])
     stack.callback(ours.close)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(theirs.fileno()), str(os.getpid())],
-            env=os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+            [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(os.getpid())],
+            env=without_secrets(os.environ) | {"PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             pass_fds=fds,
             process_group=0,  # Ctrl-C at the terminal reaches the parent only
