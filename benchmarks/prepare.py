@@ -1,6 +1,6 @@
 """Speed of `prepare` against the `tokenizers` library's own `encode_batch`, and its memory against the source's size.
 
-    python -m benchmarks.prepare [--mb 60] [--rounds 3]
+    python -m benchmarks.prepare [--mb 20] [--rounds 3]
 
 Both get the same documents (Python sources of this installation), the same tokenizer and the same number of threads, in
 turn. `prepare` is the whole of it: reading, hashing, splitting, comparing validation with train, encoding, writing.
@@ -36,7 +36,7 @@ VOCAB = 4096
 BATCH_BYTES = 1 << 21  # a larger batch makes the library slower: it keeps offsets and more for each token
 TARGET_RATIO = 0.9
 SIDES = ("prepare", "encode_batch", "encode_batch_fast")
-SIZES_MB = (25, 100, 300)
+SIZES_MB = (10, 40, 120)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def report_speed(threads: int, rounds: list[dict[str, tuple[float, float, int]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mb", type=int, default=60)
+    parser.add_argument("--mb", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
