@@ -79,7 +79,10 @@ class ExchangeLog:
             raise
 
     def append(self, exchange: Exchange) -> None:
-        """Append durably. Raises ``JournalError``, and ``ValueError`` if the exchange's number is not the next one."""
+        """Append durably. Raises ``JournalError``; after one with ``no_space`` the append may be repeated.
+
+        Raises ``ValueError`` if the exchange's number is not the next one.
+        """
         if exchange.exchange != self.next_number:
             raise ValueError(f"exchange {exchange.exchange} where {self.next_number} comes next")
         if self._broken:
@@ -89,7 +92,7 @@ class ExchangeLog:
                 self._begin_segment()
             self._journal.append(encode(exchange))
         except JournalError as e:
-            self._broken = e.what
+            self._broken = "" if e.no_space else e.what
             raise
         self.next_number += 1
 

@@ -36,10 +36,17 @@ REPORT, PAGE = "report.txt", "report.html"
 @contextmanager
 def hold(run_dir: Path) -> Iterator[Path]:
     """Hold the lock of a run directory, which is created if missing. Raises ``LockHeld`` or ``JournalError``."""
+    with hold_lock(run_dir):
+        yield run_dir
+
+
+@contextmanager
+def hold_lock(run_dir: Path) -> Iterator[DirectoryLock]:
+    """As ``hold``; the lock can tell other processes what its holder waits for."""
     lock = DirectoryLock(make_run_dir(run_dir) / LOCK)
     lock.acquire({"pid": os.getpid(), "host": socket.gethostname(), "since": utc()})
     try:
-        yield run_dir
+        yield lock
     finally:
         lock.release()
 
