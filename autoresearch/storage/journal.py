@@ -21,6 +21,7 @@ from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import NO_SPACE, explain, hint_after
+from autoresearch.storage.encoding import BEGINS_WITH_BOM, describe_wide, wide_encoding
 from autoresearch.storage.held_file import HeldFile
 from autoresearch.storage.run_dir import TRAJECTORY
 
@@ -29,7 +30,7 @@ _BEGIN = re.compile(rb'\{"seq":')
 _SEALED = re.compile(rb'"crc":"[0-9a-f]{8}"\}$')
 _OBJECT = re.compile(r"\{[^\n]+\}")
 KEPT_TORN_FILES = 20  # beside one journal
-UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MAX_BOM_BYTES = 4
 PRINTABLE = bytes(range(0x20, 0x7F))  # a record is ASCII without control characters
 FEW_LINES = 4  # fewer do not show how long a line can be
 SEAL_BYTES = 30  # of a line beside its payload: number, checksum, newline
@@ -106,10 +107,10 @@ def tail_problem(tail: bytes, payloads: Sequence[bytes]) -> str:
     text, first = tail.rstrip(), tail.partition(b"\n")[0]
     if not text:
         return ""
-    if tail.startswith(UTF16_BOMS) and len(text) > len(UTF16_BOMS[0]):
-        return "is in UTF-16, as an editor has saved the file"
+    if (encoding := wide_encoding(tail)) and len(text) > MAX_BOM_BYTES:
+        return describe_wide(encoding)
     if tail.startswith(codecs.BOM_UTF8):
-        return "begins with a byte-order mark (BOM), which an editor adds"
+        return BEGINS_WITH_BOM
     if first.endswith(b"\r") and unseal(first.rstrip()):
         return "ends in CRLF, which an editor writes"
     if not first.strip():
