@@ -18,7 +18,7 @@ from pathlib import Path
 from autoresearch.core.llm_calls import Exchange, decode_exchange
 from autoresearch.core.records import encode
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.hints import hint_after
+from autoresearch.hints import command, hint_after
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines
 from autoresearch.storage.files import atomic_write, fsync_dir
@@ -152,6 +152,19 @@ def read_exchanges(path: Path) -> list[Exchange]:
     return exchanges
 
 
+def last_compressed(run_dir: Path, live: bytes) -> int:
+    """The number of the last exchange before those of the live file, whose content is ``live``.
+
+    Raises ``JournalDamaged`` for a damaged segment.
+    """
+    segments = _segments(run_dir)
+    newest = _decompress(segments[-1]) if segments else b""
+    if segments and _is_compressed(live, newest):  # the live file repeats the newest, and the next start removes it
+        segments.pop()
+        newest = _decompress(segments[-1]) if segments else b""
+    return _last_number(segments[-1], newest) if segments else 0
+
+
 def _directory_of(path: Path) -> Path:
     if path.is_dir():
         if any(path.glob(EXCHANGE_FILES)):
@@ -223,7 +236,8 @@ def _decode(file: Path, payloads: Iterable[bytes], before: int) -> list[Exchange
     for line, exchange in enumerate(decode_lines(payloads, decode_exchange, file, hint=OTHER_VERSION), 1):
         if exchange.exchange != (expected := before + line):
             what = f"{file}: line {line} is exchange {exchange.exchange} where {expected} comes next"
-            raise JournalDamaged(what, hint=_NOT_REPAIRED)
+            repair = f"`{command('repair', file.parent)}` shows what is whole and how to continue"
+            raise JournalDamaged(what, hint=repair if file.name == EXCHANGES else _NOT_REPAIRED)
         exchanges.append(exchange)
     return exchanges
 

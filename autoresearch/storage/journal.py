@@ -20,10 +20,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.hints import NO_SPACE, explain, hint_after
+from autoresearch.hints import NO_SPACE, command, explain, hint_after
 from autoresearch.storage.encoding import BEGINS_WITH_BOM, describe_wide, wide_encoding
 from autoresearch.storage.held_file import HeldFile
-from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.storage.run_dir import ENVELOPE, EXCHANGES, TRAJECTORY
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _BEGIN = re.compile(rb'\{"seq":')
@@ -164,8 +164,9 @@ def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
     hint = (
         f"keep a copy of {path.name}; then delete that line and all later ones to continue from there, or start --fresh"
     )
-    if path.name == TRAJECTORY:
-        hint = f"`autoresearch repair {path.parent}` shows what is whole and how to continue; --fresh starts over"
+    if path.name in (TRAJECTORY, EXCHANGES, ENVELOPE):
+        repair = command("repair", path.parent)
+        hint = f"`{repair}` shows what is whole and how to continue; --fresh starts over"
     return JournalDamaged(f"{path}: line {lines_before + 1} {problem}", hint=hint)
 
 
