@@ -36,6 +36,7 @@ from autoresearch.daemon.policy import Policy, build_policy, check_policy, check
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.errors import ConfigError
+from autoresearch.hints import hint_after
 from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
@@ -111,7 +112,7 @@ def watch_settings(settings: Settings, config: Path | None) -> Inputs:
         try:
             inputs.watch(Path(path))
         except OSError as e:
-            raise ConfigError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+            raise ConfigError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, Path(path), "read")) from e
     return inputs
 
 

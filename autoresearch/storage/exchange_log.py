@@ -21,7 +21,7 @@ from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import command, hint_after
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines
-from autoresearch.storage.files import atomic_write, fsync_dir
+from autoresearch.storage.files import atomic_write, fsync_dir, open_regular, opened_directory
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import EXCHANGE_FILES, EXCHANGES
 
@@ -108,7 +108,7 @@ class ExchangeLog:
         """
         target = _segment(self.live.parent, self._segment + 1)
         try:
-            self._write(target, gzip.compress(self.live.read_bytes(), mtime=0))
+            self._write(target, gzip.compress(_read(self.live), mtime=0))
         except OSError as e:
             if os.path.lexists(target):  # in place but perhaps not durable: with one more line in the live
                 # file, neither would hold all of the other
@@ -197,11 +197,19 @@ def _segment(run_dir: Path, number: int) -> Path:
 def _read_bytes(path: Path) -> bytes:
     """Return the content of ``path``, empty for an absent file."""
     try:
-        return path.read_bytes()
+        return _read(path)
     except FileNotFoundError:
         return b""
     except OSError as e:
         raise JournalError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, path, "read")) from e
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file in a run directory; a link in its place is not followed. Raises ``OSError``."""
+    with opened_directory(path.parent) as folder:
+        fd = open_regular(path.name, os.O_RDONLY, dir_fd=folder)
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
 
 
 def _decompress(segment: Path) -> bytes:
@@ -251,7 +259,8 @@ def _is_compressed(live: bytes, newest: bytes) -> bool:
 def _remove(path: Path) -> None:
     """Remove ``path`` durably."""
     try:
-        path.unlink()
+        with opened_directory(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
         fsync_dir(path.parent)
     except OSError as e:
         raise JournalError(f"cannot remove {path}: {e.strerror}", hint=hint_after(e, path, "remove")) from e

@@ -37,7 +37,7 @@ class HeldFile:
             on_failure.pop_all()
 
     def read(self) -> bytes:
-        """The content as it was when the file was opened. Raises ``OSError``."""
+        """The content: what was found when the file was opened, and what was written since. Raises ``OSError``."""
         parts, offset = [], 0
         while offset < self.size and (part := os.pread(self.fd, self.size - offset, offset)):
             parts.append(part)
