@@ -43,7 +43,6 @@ from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.disk_space import shortage
-from autoresearch.storage.journal import KEPT_TORN_FILES
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold_lock, run_files
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
 
@@ -76,9 +75,8 @@ def run(
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
         with closing(open_journal(run_dir / TRAJECTORY, FIRST_RECORD, observer, timing.sleep)) as journal:
-            if removed := journal.removed_torn_files:
-                what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
-                observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
+            if removed := journal.describe_removed():
+                observer.notify(removed)
             records = decode_trajectory(journal, journal.path)
             trajectory = Trajectory.fold(records)
             observer.opened(trajectory)
