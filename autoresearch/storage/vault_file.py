@@ -48,7 +48,7 @@ class VaultFile:
     def seal(self, trial: int, seed: int, test_bpb: float) -> None:
         """See ``ports.Vault``."""
         try:
-            with closing(Journal(self.path, FIRST_FIELD, MODE)) as journal:
+            with closing(Journal(self.path, FIRST_FIELD, mode=MODE)) as journal:
                 journal.append(encode(SealedLine(trial=trial, seed=seed, test_bpb=test_bpb)))
         except AutoresearchError as e:
             if e.what != self.problem:
