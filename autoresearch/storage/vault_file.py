@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -43,23 +43,33 @@ class VaultFile:
     path: Path
     notify: Callable[[str], None]
     seeds: int = VAULT_SEEDS
-    problem: str = ""  # why the last value could not be written: reported once, not for every trial
+    waiting: list[SealedLine] = field(default_factory=list)  # that could not be written yet
+    problem: str = ""  # why not
 
     def seal(self, trial: int, seed: int, test_bpb: float) -> None:
-        """See ``ports.Vault``."""
+        """See ``ports.Vault``. What cannot be written, for example on a full disk, is written with a later value."""
+        self.waiting.append(SealedLine(trial=trial, seed=seed, test_bpb=test_bpb))
+        self._write()
+
+    def _write(self) -> None:
+        """Append every value that waits. A problem is reported once, not for every trial."""
+        problem = ""
         try:
             with closing(Journal(self.path, FIRST_FIELD, mode=MODE)) as journal:
-                journal.append(encode(SealedLine(trial=trial, seed=seed, test_bpb=test_bpb)))
+                while self.waiting:
+                    journal.append(encode(self.waiting[0]))
+                    del self.waiting[0]
         except AutoresearchError as e:
-            if e.what != self.problem:
-                hint = e.hint or "see the system log"
-                self.notify(f"from trial {trial} on the vault is not written: {e.what}; try: {hint}")
-            self.problem = e.what
-        else:
-            self.problem = ""
+            problem = e.what
+            if problem != self.problem:
+                what = f"the value of trial {self.waiting[0].trial} cannot be sealed"
+                self.notify(f"{what}: {problem}; try: {e.hint or 'see the system log'}")
+        self.problem = problem
 
     def unseal(self, trials: Collection[int]) -> dict[int, float]:
         """See ``ports.Vault``. Of two lines of one trial the later counts: a repaired run uses a number again."""
+        if self.waiting:
+            self._write()
         try:
             payloads = read(self.path).payloads
             lines = decode_lines(payloads, partial(decode_record, _LINE), self.path, hint=OTHER_VERSION)

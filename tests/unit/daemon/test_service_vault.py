@@ -104,5 +104,5 @@ def test_a_folder_in_its_place_is_said_and_ends_nothing(settings: Settings) -> N
     observer = RecordingObserver()
     unsealed = only_unsealed(night(settings, observer=observer))
     assert (unsealed.seeds, unsealed.test_gain_frac) == ((), None)
-    assert sum("the vault is not written" in m for m in observer.messages) == 1, "not for every trial"
-    assert observer.messages[0].startswith("from trial 1 on the vault is not written: ")
+    assert sum("cannot be sealed" in m for m in observer.messages) == 1, "not for every trial"
+    assert observer.messages[0].startswith("the value of trial 1 cannot be sealed: ")

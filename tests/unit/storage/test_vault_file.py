@@ -67,7 +67,7 @@ def test_a_damaged_file_is_reported_when_written_and_when_read(vault: VaultFile,
     assert vault.unseal({1, 4}) == {}
     assert vault.path.read_text() == damaged, "nothing is repaired by guessing"
     written, read = said
-    assert written.startswith("from trial 4 on the vault is not written: ")
+    assert written.startswith("the value of trial 4 cannot be sealed: ")
     assert "line 2" in read
 
 
@@ -83,4 +83,15 @@ def test_a_link_in_its_place_is_not_followed(vault: VaultFile, said: list[str], 
     os.symlink(tmp_path / "other", vault.path)
     vault.seal(1, 0, 1.5)
     assert (tmp_path / "other").read_text() == ""
-    assert said[0].startswith("from trial 1 on the vault is not written: ")
+    assert said[0].startswith("the value of trial 1 cannot be sealed: ")
+
+
+def test_what_could_not_be_written_is_written_later(vault: VaultFile, said: list[str]) -> None:
+    vault.path.mkdir()
+    vault.seal(1, 0, 1.5)
+    vault.seal(2, 0, 1.25)
+    vault.path.rmdir()
+    assert vault.unseal({1, 2}) == {1: 1.5, 2: 1.25}
+    vault.seal(3, 0, 1.125)
+    assert [json.loads(line)["trial"] for line in vault.path.read_text().splitlines()] == [1, 2, 3]
+    assert len(said) == 1
