@@ -132,6 +132,15 @@ def test_without_one_ranks_part_of_the_checkpoint_all_begin_again(
     assert end.val_bpb == whole.val_bpb
 
 
+def test_two_ranks_seal_what_one_seals_and_once(backend: TrialBackend, baseline: dict[str, Any]) -> None:
+    sealed: list[float] = []
+    for trial in (backend.trial, split(backend, 2, 1)):
+        assert isinstance(trial.measure(baseline, 0, lambda *_: None, seal=sealed.append), Measurement)
+    one, several = sealed
+    assert several == pytest.approx(one, rel=1e-5)
+    assert backend.has_vault
+
+
 def test_progress_is_reported_by_one_rank(backend: TrialBackend, baseline: dict[str, Any]) -> None:
     seen: list[str] = []
     outcome = split(backend, 2, 1).measure(baseline, 0, lambda phase, *_: seen.append(phase))

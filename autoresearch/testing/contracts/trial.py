@@ -110,6 +110,18 @@ class TrialContract:
         assert end.train_steps == whole.train_steps
         assert end.trial_wall_s >= before.trial_wall_s
 
+    def test_what_it_seals_is_one_value_whether_it_is_suspended_or_not(self, trial: Trial, long_cfg: Cfg) -> None:
+        def sealed(control: SuspendControl) -> list[float]:
+            values: list[float] = []
+            trial.measure(long_cfg, 0, wanted.on_progress, control, values.append)
+            return values
+
+        wanted = OnceItTrains()
+        whole = sealed(SuspendControl())
+        assert len(whole) <= 1, "a trial without a vault seals nothing"
+        assert sealed(SuspendControl(wanted)) == [], "nor does one that is suspended"
+        assert sealed(SuspendControl(suspended_at=self.suspended(trial, long_cfg))) == whole
+
     def test_a_trial_that_starts_ignores_the_checkpoint_of_an_earlier_one(self, trial: Trial, long_cfg: Cfg) -> None:
         """The record of a suspended trial may have been lost with the daemon."""
         self.suspended(trial, long_cfg)
