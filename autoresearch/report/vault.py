@@ -10,8 +10,9 @@ from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.format import NAME_CELLS, format_change
 from autoresearch.report.history import Row
 
-OVERFITTING = (
-    "The whole interval lies below the gain on validation: part of that gain may be fitted to the validation span."
+DOUBT = (
+    "The whole interval lies below the gain on validation: part of that gain may be fitted to the validation span, or "
+    "the text of the test split gains less."
 )
 
 
@@ -26,7 +27,7 @@ class VaultNumbers(FrozenModel):
     test_gain_frac: float | None
     test_low_frac: float | None  # 95% interval
     test_high_frac: float | None
-    overfitted: bool | None  # whether that interval lies below the gain on validation; None without an interval
+    below_validation: bool | None  # whether that interval lies below the gain on validation; None without one
     missing_trials: int  # whose sealed value is lost
 
 
@@ -45,12 +46,12 @@ def _numbers(row: Row, vault: Unsealed) -> VaultNumbers:
         test_gain_frac=vault.test_gain_frac,
         test_low_frac=vault.test_low_frac,
         test_high_frac=vault.test_high_frac,
-        overfitted=is_overfitted(vault),
+        below_validation=is_below_validation(vault),
         missing_trials=len(vault.missing),
     )
 
 
-def is_overfitted(vault: Unsealed) -> bool | None:
+def is_below_validation(vault: Unsealed) -> bool | None:
     """Whether the upper bound of the gain on test is below the gain on validation; ``None`` without a bound."""
     if vault.test_high_frac is None or vault.val_gain_frac is None:
         return None
@@ -61,7 +62,7 @@ def vault_lines(numbers: Iterable[VaultNumbers]) -> Iterator[str]:
     """A line for each keep: its change, both gains, and whether they differ by more than the noise of the seeds."""
     for n in numbers:
         change = f", {format_change(n.knob, n.new_value, NAME_CELLS)}" if n.knob is not None else ""
-        doubt = f". {OVERFITTING}" if n.overfitted else ""
+        doubt = f". {DOUBT}" if n.below_validation else ""
         yield f"iteration {n.iter}{change}: {describe_gains(n)}{doubt}"
 
 

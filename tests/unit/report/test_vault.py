@@ -8,7 +8,7 @@ import pytest
 
 from autoresearch.report import render_report, summarise, summary_json
 from autoresearch.report.native import build_history
-from autoresearch.report.vault import OVERFITTING, vault_lines
+from autoresearch.report.vault import DOUBT, vault_lines
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def test_each_keep_has_a_line_with_both_gains(run):
 
 
 def test_a_doubt_is_raised_only_where_the_interval_lies_below_the_gain_on_validation(run):
-    assert [OVERFITTING in line for line in lines(run)] == [False, True, False]
-    assert [v.overfitted for v in summarise(build_history(run.records)).vault] == [False, True, None]
+    assert [DOUBT in line for line in lines(run)] == [False, True, False]
+    assert [v.below_validation for v in summarise(build_history(run.records)).vault] == [False, True, None]
 
 
 def test_one_seed_has_no_interval_and_raises_no_doubt(new_run):
