@@ -270,8 +270,9 @@ class Loop:
     def record(self, event: Event) -> None:
         """Append ``event`` durably, then add it to the trajectory, then show it."""
         event = add_energy(event, self.meter, self.trajectory)
-        self.journal.append(encode(event))
-        self.trajectory.add(event)
+        payload = encode(event)
+        self.journal.append(payload)
+        self.trajectory.add(event, payload.encode())
         if phase := PHASE_AFTER.get(type(event)):
             self.meter.phase(phase)
         with suppress(Exception):  # an observer cannot stop the run

@@ -20,7 +20,7 @@ from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import Observer, Proposer
 from autoresearch.core.power import Metering
-from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Started, Yardstick
+from autoresearch.core.records import SCHEMA_VERSION, Event, LoopComplete, Meta, Started, Stopped, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
@@ -74,14 +74,13 @@ def run(
             if removed := journal.removed_torn_files:
                 what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
                 observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
-            records = decode_trajectory(journal, journal.path)
-            trajectory = Trajectory.fold(records)
+            trajectory, ends = read_run(journal)
             observer.opened(trajectory)
             check_policy(trajectory, policy)
-            if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
+            if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
                 write_reports(settings, observer, again=False)  # the previous daemon may have been killed before it did
                 return "complete"
-            control = build_control(settings, run_dir, observer, records, timing.now)
+            control = build_control(settings, run_dir, observer, ends, timing.now)
             notify_end(control, observer)
             settings = keep_compile_decision(settings, trajectory)
             meter = new_meter()
@@ -89,6 +88,20 @@ def run(
                 settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing, inputs
             )
             return run_with_backend(context, make_backend or real_backend)
+
+
+def read_run(journal: Journal) -> tuple[Trajectory, list[Event]]:
+    """The run so far, and of its records those that a night's end depends on: starts and ends, and the last one.
+
+    Raises ``JournalDamaged`` for a record that this version cannot decode.
+    """
+    trajectory, ends = Trajectory(), list[Event]()
+    record: Event | None = None
+    for record, payload in decode_trajectory(journal, journal.path):
+        trajectory.add(record, payload)
+        if isinstance(record, Started | Stopped | LoopComplete):
+            ends.append(record)
+    return trajectory, ends if record is None or ends[-1:] == [record] else [*ends, record]
 
 
 def notify_end(control: RunControl, observer: Observer) -> None:

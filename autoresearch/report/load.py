@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from autoresearch.core.records import Event, IterationRecord, Meta, decode
@@ -13,10 +14,12 @@ from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import hint_after
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
+from autoresearch.report.native import HistoryBuilder
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines, decode_whole
-from autoresearch.storage.journal import UTF16_BOMS
+from autoresearch.storage.journal import UTF16_BOMS, tail_problem
 from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.storage.sealed_line import BLOCK_BYTES, WholeLines
 from autoresearch.storage.survey import shortened, survey
 
 LINE_START = b'{"seq":'  # of each line in our format, and of none in the origin's
@@ -39,7 +42,7 @@ def load(path: Path) -> History:
     if not data:
         raise JournalError(f"{file} is empty", hint=HINT_WAIT)
     if _is_ours(data):
-        return _history_of_whole_lines(file)
+        return _history_of_sound_file(file) or _history_of_whole_lines(file)
     data = _read(file, origin.MAX_BYTES + 1)
     if len(data) > origin.MAX_BYTES:
         limit = f"larger than {origin.MAX_BYTES >> 20} MiB, the limit for a log in the origin's format"
@@ -70,6 +73,25 @@ def raw_replies(path: Path) -> list[tuple[str, ...]]:
         return [tuple(a.raw for a in reply) for r in closed for reply in replies_of(r.attempts)]
     rows = [r for r in history.rows if r.knob]
     return [(json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}),) for r in rows]
+
+
+def _history_of_sound_file(file: Path) -> History | None:
+    """The history of a file without damage, of which one block and one record are held at a time; else ``None``."""
+    builder = HistoryBuilder()
+    try:
+        with file.open("rb") as stream:
+            lines = WholeLines(iter(partial(stream.read, BLOCK_BYTES), b""))
+            for payload in lines:
+                builder.add(decode(payload))
+    except (OSError, JournalDamaged, ValueError):
+        return None
+    return builder.history() if lines.count and is_sound(lines) else None
+
+
+def is_sound(lines: WholeLines) -> bool:
+    """Whether nothing follows the whole lines, or what can only be one torn record."""
+    rest = lines.rest
+    return not lines.stopped and (not rest or bool(rest.strip() and b"\0" not in rest and not tail_problem(rest, ())))
 
 
 def _history_of_whole_lines(file: Path) -> History:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -27,7 +27,7 @@ from autoresearch.core.records import (
     Stopped,
     TrialEnded,
 )
-from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.report.trial_marks import with_marks
@@ -39,8 +39,8 @@ class HistoryBuilder:
     """Builds a history incrementally: ``add`` takes one record, ``history`` returns it so far."""
 
     damaged: bool = False  # records can be missing, the first too
-    trajectory: Trajectory = field(default_factory=Trajectory)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    trajectory: Trajectory = field(default_factory=Totals)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of the trials whose iteration is not closed
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)
     voided: int = 0
@@ -126,7 +126,7 @@ def build_history(records: Iterable[Event], *, damaged: bool = False) -> History
     return builder.history()
 
 
-def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:
+def _baseline_row(record: Baseline, outcomes: dict[int, Outcome]) -> Row:
     trials = _trials(record.trials, record.eval_metrics, outcomes)
     measured = _measured(trials)
     spent = total(measured["train_s"], measured["eval_s"], measured["failed_s"]) or 0.0
@@ -141,7 +141,7 @@ def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:
     )
 
 
-def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
+def _row(record: IterationRecord, outcomes: dict[int, Outcome]) -> Row:
     common: dict[str, Any] = {
         "iter": record.iter,
         "stage": record.stage,
@@ -202,9 +202,9 @@ def _proposed(proposal: ProposalRecord | None) -> dict[str, Any]:
     return {"knob": proposal.knob, "new_value": plain_value(proposal.new_value), "why": proposal.reason}
 
 
-def _trials(numbers: Iterable[int], closing: Outcome, outcomes: Mapping[int, Outcome]) -> list[Outcome]:
-    """The outcomes of a record's trials, or the one in the record itself if the log does not have them."""
-    return [outcomes[n] for n in numbers if n in outcomes] or [closing]
+def _trials(numbers: Iterable[int], closing: Outcome, outcomes: dict[int, Outcome]) -> list[Outcome]:
+    """Take the outcomes of a record's trials, or the one in the record itself if the log does not have them."""
+    return [outcomes.pop(n) for n in numbers if n in outcomes] or [closing]
 
 
 def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:

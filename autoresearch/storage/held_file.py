@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from autoresearch.errors import LockHeld
 from autoresearch.storage.files import create_file, is_plain_file, open_regular, opened_directory
 from autoresearch.storage.lock import lock_whole_file
+from autoresearch.storage.sealed_line import BLOCK_BYTES
 
 
 class HeldFile:
@@ -34,13 +36,12 @@ class HeldFile:
             self.size = os.fstat(self.fd).st_size
             on_failure.pop_all()
 
-    def read(self) -> bytes:
-        """The content as it was when the file was opened. Raises ``OSError``."""
-        parts, offset = [], 0
-        while offset < self.size and (part := os.pread(self.fd, self.size - offset, offset)):
-            parts.append(part)
-            offset += len(part)
-        return b"".join(parts)
+    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The content from ``start`` to ``end`` (default: as long as the file was when opened). Raises ``OSError``."""
+        end = self.size if end is None else end
+        while start < end and (block := os.pread(self.fd, min(BLOCK_BYTES, end - start), start)):
+            yield block
+            start += len(block)
 
     def write(self, data: bytes) -> None:
         """Append ``data``; a part of it may be in the file after an ``OSError``."""
