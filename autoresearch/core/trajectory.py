@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from autoresearch.core.iterations import Iterations
+from pydantic import BeforeValidator, PlainSerializer
+
+from autoresearch.core.iterations import Iterations, Source
 from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
 from autoresearch.core.records import (
@@ -28,6 +31,16 @@ from autoresearch.core.results import replies_of as replies_of
 from rails import Tried
 
 
+def _pairs(joules: Any) -> Any:
+    return dict(joules) if isinstance(joules, list) else joules
+
+
+# In JSON as pairs: an object cannot have the key null.
+ScopeJoules = Annotated[
+    dict[Scope | None, float], PlainSerializer(lambda joules: list(joules.items())), BeforeValidator(_pairs)
+]
+
+
 @dataclass(slots=True)
 class Trajectory:
     """A fold of records in order. Only ``add`` changes it, and its result depends on the records alone."""
@@ -48,7 +61,7 @@ class Trajectory:
     starts: int = 0
     best: Evaluated | None = None  # the keep with the lowest mean
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
-    trials_j: dict[Scope | None, float] = field(default_factory=dict)  # of all trials; None: a log without scopes
+    trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
     metering: Metering | None = None  # of the last start
     baseline_retryable_failures: int = 0  # failures of the baseline that chance may have caused
@@ -87,8 +100,8 @@ class Trajectory:
             raise ValueError("the trajectory has no meta record yet")
         return self.tried
 
-    def add(self, record: Event, payload: bytes = b"") -> None:
-        """Add one record; ``payload`` is its JSON if it is at hand, which takes less memory than the record."""
+    def add(self, record: Event, source: Source | None = None) -> None:
+        """Add one record; its ``source``, if known, is kept in its place: it takes less memory."""
         if isinstance(record, Metered):
             self._count(record.power)
         match record:
@@ -119,9 +132,9 @@ class Trajectory:
             case Stopped():
                 self.running = None  # ended by the user, so it does not count as a loss
             case Evaluated() | EvalFailed():
-                self._close(record, payload)
+                self._close(record, source)
             case _ if isinstance(record, IterationRecord):
-                self._close(record, payload)
+                self._close(record, source)
 
     def _start(self, record: Started) -> None:
         self.starts += 1
@@ -161,17 +174,17 @@ class Trajectory:
         measured = [m.val_bpb for m in measurements(self.outcomes)]
         self.lowest = min([*measured, *([] if self.lowest is None else [self.lowest])], default=None)
 
-    def _close(self, record: IterationRecord, payload: bytes) -> None:
-        self._remember(record, payload)
+    def _close(self, record: IterationRecord, source: Source | None) -> None:
+        self._remember(record, source)
         self._update_lowest()
         self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
         match record:
             case Evaluated(decision="keep") if self.best is None or record.val_bpb < self.best.val_bpb:
                 self.best = record
 
-    def _remember(self, record: IterationRecord, payload: bytes) -> None:
+    def _remember(self, record: IterationRecord, source: Source | None) -> None:
         """Keep what grows with the number of iterations."""
-        self.iterations.append(record, payload)
+        self.iterations.append(record, source)
         self.results.append(result_of(record))
         if isinstance(record, Evaluated):
             self._note_tried(record, "measured")
@@ -187,7 +200,7 @@ class Trajectory:
 class Totals(Trajectory):
     """A trajectory that does not remember its iterations: for a report, which makes rows of them."""
 
-    def _remember(self, record: IterationRecord, payload: bytes) -> None:
+    def _remember(self, record: IterationRecord, source: Source | None) -> None:
         pass
 
 

@@ -20,7 +20,7 @@ from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import Observer, Proposer
 from autoresearch.core.power import Metering
-from autoresearch.core.records import SCHEMA_VERSION, Event, LoopComplete, Meta, Started, Stopped, Yardstick
+from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
@@ -32,13 +32,13 @@ from autoresearch.daemon.night_end import end_of_night
 from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.run_context import RunContext, RunTiming
+from autoresearch.daemon.run_reader import read_run, run_cache
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.errors import ConfigError
 from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
-from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.journal import KEPT_TORN_FILES, Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
@@ -70,11 +70,12 @@ def run(
     with hold(settings.run_dir) as run_dir:
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
-        with closing(Journal(run_dir / TRAJECTORY, first=FIRST_RECORD)) as journal:
+        cache = run_cache(run_dir)
+        with closing(Journal(run_dir / TRAJECTORY, first=FIRST_RECORD, verified=cache.prefix)) as journal:
             if removed := journal.removed_torn_files:
                 what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
                 observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
-            trajectory, ends = read_run(journal)
+            trajectory, ends = read_run(journal, cache)
             observer.opened(trajectory)
             check_policy(trajectory, policy)
             if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
@@ -88,20 +89,6 @@ def run(
                 settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing, inputs
             )
             return run_with_backend(context, make_backend or real_backend)
-
-
-def read_run(journal: Journal) -> tuple[Trajectory, list[Event]]:
-    """The run so far, and of its records those that a night's end depends on: starts and ends, and the last one.
-
-    Raises ``JournalDamaged`` for a record that this version cannot decode.
-    """
-    trajectory, ends = Trajectory(), list[Event]()
-    record: Event | None = None
-    for record, payload in decode_trajectory(journal, journal.path):
-        trajectory.add(record, payload)
-        if isinstance(record, Started | Stopped | LoopComplete):
-            ends.append(record)
-    return trajectory, ends if record is None or ends[-1:] == [record] else [*ends, record]
 
 
 def notify_end(control: RunControl, observer: Observer) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from autoresearch.errors import LockHeld
 from autoresearch.storage.files import create_file, is_plain_file, open_regular, opened_directory
 from autoresearch.storage.lock import lock_whole_file
-from autoresearch.storage.sealed_line import BLOCK_BYTES
+from autoresearch.storage.sealed_line import read_blocks
+
+LINE_BYTES = 1 << 13  # read at once of a line whose length is not known
 
 
 class HeldFile:
@@ -38,10 +40,14 @@ class HeldFile:
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The content from ``start`` to ``end`` (default: as long as the file was when opened). Raises ``OSError``."""
-        end = self.size if end is None else end
-        while start < end and (block := os.pread(self.fd, min(BLOCK_BYTES, end - start), start)):
-            yield block
-            start += len(block)
+        return read_blocks(self.fd, start, self.size if end is None else end)
+
+    def line_at(self, start: int) -> bytes:
+        """The line that begins at ``start``, without its newline. Raises ``OSError``."""
+        line = b""
+        while b"\n" not in line and (part := os.pread(self.fd, LINE_BYTES, start + len(line))):
+            line += part
+        return line.partition(b"\n")[0]
 
     def write(self, data: bytes) -> None:
         """Append ``data``; a part of it may be in the file after an ``OSError``."""
@@ -90,3 +96,4 @@ class HeldFile:
     def close(self) -> None:
         os.close(self.fd)
         os.close(self.folder)
+        self.fd = self.folder = -1  # the numbers may become another file's

@@ -7,31 +7,23 @@ the one at its path.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import os
-import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import explain
 from autoresearch.storage.held_file import HeldFile
 from autoresearch.storage.run_dir import TRAJECTORY
-from autoresearch.storage.sealed_line import WholeLines
+from autoresearch.storage.sealed_line import Prefix, WholeLines
 from autoresearch.storage.sealed_line import seal as seal
 from autoresearch.storage.sealed_line import unseal as unseal
+from autoresearch.storage.torn_tail import tail_problem
 
-_BEGIN = re.compile(rb'\{"seq":')
-_SEALED = re.compile(rb'"crc":"[0-9a-f]{8}"\}$')
 KEPT_TORN_FILES = 20  # beside one journal
-UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-PRINTABLE = bytes(range(0x20, 0x7F))  # a record is ASCII without control characters
-FEW_LINES = 4  # fewer do not show how long a line can be
-SEAL_BYTES = 30  # of a line beside its payload: number, checksum, newline
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,76 +69,6 @@ def parse(data: bytes, path: Path) -> Contents:
     return Contents(payloads, offset, tail)
 
 
-def tail_problem(tail: bytes, payloads: Iterable[bytes]) -> str:
-    """Why ``tail``, the bytes after the last whole line, is more than one torn append; empty if it can be one.
-
-    ``payloads`` are those before it; they are read only where the length of a line counts.
-
-    Blank lines, as an editor leaves them at the end, are not damage.
-    """
-    text, first = tail.rstrip(), tail.partition(b"\n")[0]
-    if not text:
-        return ""
-    if tail.startswith(UTF16_BOMS) and len(text) > len(UTF16_BOMS[0]):
-        return "is in UTF-16, as an editor has saved the file"
-    if tail.startswith(codecs.BOM_UTF8):
-        return "begins with a byte-order mark (BOM), which an editor adds"
-    if first.endswith(b"\r") and unseal(first.rstrip()):
-        return "ends in CRLF, which an editor writes"
-    if not first.strip():
-        return "is damaged: it is blank and is not the last"
-    if b"\n" in text or _has_whole_line(text):
-        return "is damaged and is not the last"
-    return _too_long_for_one(text, payloads)
-
-
-def _too_long_for_one(text: bytes, payloads: Iterable[bytes]) -> str:
-    """Why the damaged ``text`` at the end must be several records; empty where it can be one.
-
-    A crash leaves zeros only in the one line that was not yet acknowledged. A longer block has overwritten others.
-    """
-    foreign = len(text.translate(None, PRINTABLE))
-    if not foreign:
-        return ""
-    shortest, limit = _line_lengths(payloads)
-    if (foreign < shortest and not _SEALED.search(text)) or limit is None or len(text) <= limit:
-        return ""
-    kind = "zeros" if text.count(0) == foreign else "not text"
-    cause = f"{len(text):,} bytes, {foreign:,} of them {kind}, where one record has at most {limit:,} so far"
-    return f"is damaged and is more than one torn record: {cause}"
-
-
-def split_lines(text: bytes) -> list[bytes]:
-    """Split a physical line before each beginning of a record in it: where a newline was lost, there are several."""
-    starts = [0, *(match.start() for match in _BEGIN.finditer(text, 1)), len(text)]
-    return [text[a:b] for a, b in pairwise(starts)]
-
-
-def _has_whole_line(text: bytes) -> bool:
-    """Whether a whole line stands beside the damage: then a newline between lines was lost; a crash cannot cause it."""
-    pieces = split_lines(text)
-    return len(pieces) > 1 and any(unseal(piece.strip()) for piece in pieces)
-
-
-def _line_lengths(payloads: Iterable[bytes]) -> tuple[int, int | None]:
-    """How many bytes the shortest line has and the next can have, as far as the whole lines show it, else ``None``.
-
-    That is the longest line that followed one of the last line's kind (its first field), and 20 % more.
-    """
-    count, kind, lengths = 0, b"", []
-    followers: dict[bytes, int] = {}  # the longest, by the kind of the line before
-    for payload in payloads:
-        size = len(payload)
-        if count:
-            followers[kind] = max(followers.get(kind, 0), size)
-        lengths.append(size)
-        count, kind = count + 1, payload.partition(b",")[0]
-    shortest = min(lengths, default=0) + SEAL_BYTES
-    if count < FEW_LINES:
-        return shortest, None
-    return shortest, round(1.2 * (followers.get(kind, max(lengths)) + SEAL_BYTES))
-
-
 def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
     hint = (
         f"keep a copy of {path.name}; then delete that line and all later ones to continue from there, or start --fresh"
@@ -171,8 +93,11 @@ class Journal:
     So it does once the file is no longer what it wrote: removed, replaced, cut, or grown by another program.
     """
 
-    def __init__(self, path: Path, first: bytes = b"") -> None:
+    def __init__(self, path: Path, first: bytes = b"", verified: Prefix | None = None) -> None:
         """Open for appending, create if absent, and move a torn tail to ``NAME.torn-TIME``.
+
+        Every line is verified. Where the file begins with ``verified``, its hash stands for the lines up to there;
+        ``self.verified`` is then that prefix, else ``None``.
 
         A file without a whole line is cut only if its content can be the beginning of a record that begins with
         ``first``. Raises ``JournalError``, ``JournalDamaged`` or ``LockHeld``.
@@ -186,13 +111,15 @@ class Journal:
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._file.close)
             try:
-                self._repair()
+                self._repair(verified)
             except OSError as e:
                 raise _not_written(path, e) from e
             on_failure.pop_all()
 
-    def _repair(self) -> None:
-        lines = WholeLines(self._file.blocks())
+    def _repair(self, verified: Prefix | None) -> None:
+        after = WholeLines.after(verified, self._file.blocks)
+        lines = after or WholeLines(self._file.blocks())
+        self.verified = verified if after else None
         for _ in lines:
             pass
         self._next_seq, self._whole_bytes = lines.count, lines.size
@@ -282,10 +209,25 @@ class Journal:
 
     def __iter__(self) -> Iterator[bytes]:
         """Read the payloads that the file held when it was opened. Raises ``JournalError``."""
-        lines = WholeLines(self._file.blocks(end=self._whole_bytes))
+        return iter(self.lines_after(None))
+
+    def lines_after(self, prefix: Prefix | None) -> WholeLines:
+        """What the file held when it was opened, after ``prefix``. Reading it raises ``JournalError``."""
+
+        def blocks(start: int, end: int | None) -> Iterator[bytes]:
+            try:
+                yield from self._file.blocks(start, self._whole_bytes if end is None else end)
+            except OSError as e:
+                raise JournalError(f"cannot read {self.path}: {e.strerror}") from e
+
+        return WholeLines.after(prefix, blocks) or WholeLines(blocks(0, None))
+
+    def payload_at(self, place: int) -> bytes:
+        """The payload of the line that begins at ``place``. Raises ``JournalError``."""
         try:
-            yield from lines
+            line = unseal(self._file.line_at(place))
         except OSError as e:
             raise JournalError(f"cannot read {self.path}: {e.strerror}") from e
-        if lines.size != self._whole_bytes:
+        if line is None:
             raise JournalError(f"{self.path} changed while it was read", hint="stop the program that changed it")
+        return line[1]

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoresearch.core.text import plural
-from autoresearch.storage.journal import UTF16_BOMS, split_lines, tail_problem, unseal
+from autoresearch.storage.sealed_line import unseal
+from autoresearch.storage.torn_tail import UTF16_BOMS, split_lines, tail_problem
 
 MAX_SHOWN = 8  # problems in a warning
 

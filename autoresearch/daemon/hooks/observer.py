@@ -103,8 +103,8 @@ class Hooks(Observer):
 
     def _proposer_is_broken(self) -> bool:
         """Whether the loop stopped because the proposer failed again and again, not because the user requested it."""
-        last = self._known().iterations[-MAX_PROPOSER_FAILURES:]
-        return len(last) == MAX_PROPOSER_FAILURES and all(isinstance(r, ProposerFailed) for r in last)
+        last = self._known().results[-MAX_PROPOSER_FAILURES:]
+        return len(last) == MAX_PROPOSER_FAILURES and all(r.stage == "proposer_failed" for r in last)
 
 
 def describe_error(error: Exception) -> str:

@@ -12,9 +12,10 @@ from autoresearch.core.records import Event, decode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import hint_after
 from autoresearch.report.load import LINE_START
-from autoresearch.storage import journal
 from autoresearch.storage.decode import decode_whole
+from autoresearch.storage.sealed_line import unseal
 from autoresearch.storage.survey import Line, LineReader, Problem, shortened
+from autoresearch.storage.torn_tail import PRINTABLE, UTF16_BOMS, tail_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +117,17 @@ class Follower:
 
     def _is_torn(self, line: bytes, file: BinaryIO) -> bool:
         """Whether the last line can be one torn append; its length is compared with the whole lines before it."""
-        if journal.unseal(line) or not (self._count or line.startswith(LINE_START)):
+        if unseal(line) or not (self._count or line.startswith(LINE_START)):
             return False
         before: list[bytes] = []
-        if line.translate(None, journal.PRINTABLE):  # only then the length counts
+        if line.translate(None, PRINTABLE):  # only then the length counts
             file.seek(0)
-            before = [found[1] for found in map(journal.unseal, file.read(self._offset).split(b"\n")) if found]
-        return not journal.tail_problem(line + b"\n", before)
+            before = [found[1] for found in map(unseal, file.read(self._offset).split(b"\n")) if found]
+        return not tail_problem(line + b"\n", before)
 
     def _check_kind(self, line: bytes) -> None:
         """Raise ``JournalError`` for a first line of something else than a trajectory."""
-        if self._count == 0 and line.startswith(journal.UTF16_BOMS):
+        if self._count == 0 and line.startswith(UTF16_BOMS):
             hint = (
                 f"`autoresearch repair {self.path.parent}` undoes it without loss; `autoresearch status` shows the run"
             )

@@ -33,7 +33,7 @@ def test_an_error_names_the_file_the_line_and_the_hint(first_line: int, line: in
 def test_a_trajectory_of_another_version_is_refused_with_the_way_to_start_over(tmp_path: Path):
     good = encode(Resumed(ts="2026-11-21T22:00:00.000Z", paused_s=1.0)).encode()
     file = tmp_path / "trajectory.jsonl"
-    assert [(r.paused_s, payload) for r, payload in decode_trajectory([good], file)] == [(1.0, good)]
+    assert [r.paused_s for r in decode_trajectory([good], file)] == [1.0]
     with pytest.raises(JournalDamaged) as refused:
         list(decode_trajectory([good, good.replace(b"paused_s", b"paused_min")], file))
     assert refused.value.what.startswith(f"{file}: line 2: resumed.paused_s: Field required")
