@@ -19,6 +19,7 @@ BENCHMARKS = (
     "pause_latency",
     "metering",
     "start_to_ready",
+    "scale",
 )
 INTRODUCTION = """# Results
 

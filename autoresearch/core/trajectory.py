@@ -43,7 +43,10 @@ ScopeJoules = Annotated[
 
 @dataclass(slots=True)
 class Trajectory:
-    """A fold of records in order. Only ``add`` changes it, and its result depends on the records alone."""
+    """A fold of records in order. Only ``add`` changes it, and its result depends on the records alone.
+
+    A cache keeps the fields of a long run as JSON (``daemon/run_reader.py``): pydantic must be able to read each back.
+    """
 
     meta: Meta | None = None
     baseline: Baseline | None = None

@@ -35,7 +35,7 @@ from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.errors import ConfigError
-from autoresearch.machine import boot_id, utc
+from autoresearch.machine import boot_id, utc, without_gc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
@@ -75,7 +75,8 @@ def run(
             if removed := journal.removed_torn_files:
                 what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
                 observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
-            trajectory, ends = read_run(journal, cache)
+            with without_gc():
+                trajectory, ends = read_run(journal, cache)
             observer.opened(trajectory)
             check_policy(trajectory, policy)
             if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:

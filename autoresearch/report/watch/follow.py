@@ -17,13 +17,19 @@ from autoresearch.storage.sealed_line import unseal
 from autoresearch.storage.survey import Line, LineReader, Problem, shortened
 from autoresearch.storage.torn_tail import PRINTABLE, UTF16_BOMS, tail_problem
 
+POLL_BYTES = 4 << 20  # read at once, so that the records of a long run are not in memory together
+
 
 @dataclass(frozen=True, slots=True)
 class NewRecords:
-    """``records`` that are new. If ``replaced``, all records of earlier polls are obsolete."""
+    """``records`` that are new. If ``replaced``, all records of earlier polls are obsolete.
+
+    ``more``: the file is long, and the next poll returns further ones at once.
+    """
 
     replaced: bool
     records: list[Event]
+    more: bool = False
 
     def __bool__(self) -> bool:
         return self.replaced or bool(self.records)
@@ -83,9 +89,15 @@ class Follower:
         file = self._file = self._file or self.path.open("rb")
         if now.st_size == self._size:
             return NewRecords(replaced, [])
-        records = self._read(file)
-        self._size = now.st_size
-        return NewRecords(replaced, records)
+        file.seek(self._offset)
+        data = file.read(min(POLL_BYTES, max(0, now.st_size - self._offset)))
+        if more := self._offset + len(data) < now.st_size and b"\n" in data:
+            data = data[: data.rindex(b"\n") + 1]
+        else:
+            data += file.read()
+        records = self._read(file, data, is_end=not more)
+        self._size = -1 if more else now.st_size
+        return NewRecords(replaced, records, more)
 
     def _reset(self) -> bool:
         """Close the file and start at the beginning; return whether any record had been read."""
@@ -100,12 +112,11 @@ class Follower:
         self._reset()
         self._known_error = (identity, error)
 
-    def _read(self, file: BinaryIO) -> list[Event]:
-        file.seek(self._offset)
-        *lines, torn = file.read().split(b"\n")
+    def _read(self, file: BinaryIO, data: bytes, *, is_end: bool) -> list[Event]:
+        *lines, torn = data.split(b"\n")
         whole: list[Line] = []
         for n, line in enumerate(lines, 1):
-            if n == len(lines) and not torn and self._is_torn(line, file):
+            if is_end and n == len(lines) and not torn and self._is_torn(line, file):
                 break  # the next start of the run removes it
             self._check_kind(line)
             whole += self._reader.take(line)

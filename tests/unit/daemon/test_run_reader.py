@@ -39,12 +39,13 @@ def write(run_dir: Path, records: Sequence[Event], begin: int = 0) -> None:
 
 def read(run_dir: Path) -> tuple[Trajectory, list[Event], bool]:
     """What a start of the daemon reads, and whether it used the cache."""
-    cache = run_cache(run_dir)
+    cache, states = run_cache(run_dir), list[Any]()
+    state_of = cache.state
+    cache.state = lambda prefix: states.append(state_of(prefix)) or states[-1]  # type: ignore[method-assign]
     with closing(Journal(run_dir / TRAJECTORY, verified=cache.prefix)) as journal:
-        used = journal.verified is not None
         trajectory, ends = read_run(journal, cache)
         trajectory.iterations = type(trajectory.iterations)(list(trajectory.iterations))
-    return trajectory, ends, used
+    return trajectory, ends, states != [None]
 
 
 def assert_is_fold(found: Trajectory, ends: Sequence[Event], records: Sequence[Event]) -> None:
