@@ -14,6 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -56,11 +58,12 @@ def write_run(run_dir: Path, count: int) -> None:
 
 
 def start(run_dir: Path) -> None:
-    """What a start of the daemon does with the journal."""
+    """What a start of the daemon imports, and what it does with the journal."""
     from autoresearch.daemon.run_reader import read_run, run_cache
     from autoresearch.machine import without_gc
     from autoresearch.storage.journal import Journal
 
+    import_module("autoresearch.daemon.service")
     cache = run_cache(run_dir)
     with closing(Journal(run_dir / TRAJECTORY, verified=cache.prefix)) as journal, without_gc():
         read_run(journal, cache)
@@ -107,8 +110,18 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def run(*command: str) -> tuple[float, float, str]:
-    """Wall seconds, peak MiB and output of a command of its own process."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one command took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    output: str
+
+
+def run(*command: str) -> Cost:
+    """Run a module in a process of its own."""
     began = time.perf_counter()
     with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -117,22 +130,21 @@ def run(*command: str) -> tuple[float, float, str]:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024, output
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Cost(time.perf_counter() - began, cpu_s, usage.ru_maxrss / 1024, output)
 
 
 def line(name: str, command: tuple[str, ...], run_dir: Path, repeats: int) -> str:
     """A row of the table: without a cache, as after an update of the program, and with it."""
-    first, memory = [], []
+    first: list[Cost] = []
     for _ in range(repeats):
         for cache in (HISTORY_CACHE, RUN_CACHE):
             (run_dir / cache).unlink(missing_ok=True)
-        took_s, peak, _ = run(*command)
-        first.append(took_s)
-        memory.append(peak)
+        first.append(run(*command))
     later = [run(*command) for _ in range(repeats)]
-    memory += [peak for _, peak, _ in later]
-    cells = [f"{median(first):.2f}", f"{median(took_s for took_s, _, _ in later):.2f}", f"{TARGETS[name]:g}"]
-    return f"| {name} | {' | '.join(cells)} | {max(memory):.0f} | {MEMORY_MIB} |"
+    cells = [f"{median(getattr(c, unit) for c in of):.2f}" for of in (first, later) for unit in ("wall_s", "cpu_s")]
+    peak = max(cost.peak_mib for cost in (*first, *later))
+    return f"| {name} | {' | '.join(cells)} | {TARGETS[name]:g} | {peak:.0f} | {MEMORY_MIB} |"
 
 
 def main() -> None:
@@ -155,13 +167,15 @@ def table(folder: Path, count: int, repeats: int) -> None:
     size_mb = (folder / TRAJECTORY).stat().st_size / 1e6
     print(f"### A run of {count:,} records\n\n{describe()}\n")
     print(f"`python -m benchmarks.scale`: {size_mb:.0f} MB, invented; each in its own process, start of Python and")
-    print(f"imports included; medians of {repeats}, memory the largest\n")
-    print("| | s without a cache | s with it | at most | MiB | at most |\n|---|---|---|---|---|---|")
+    print(f"imports included; medians of {repeats}, memory the largest; load average {os.getloadavg()[0]:.1f} on")
+    print(f"{len(os.sched_getaffinity(0))} cores at the start: the CPU time is what other work disturbs least\n")
+    print("| | without a cache: s | CPU s | with it: s | CPU s | at most | MiB | at most |")
+    print("|---|---|---|---|---|---|---|---|")
     itself = ("benchmarks.scale", "--dir", str(folder), "--only")
     print(line("start", (*itself, "start"), folder, repeats))
     for name in ("status", "report", "report --json"):
         print(line(name, ("autoresearch", *name.split(), str(folder)), folder, repeats))
-    found = json.loads(run(*itself, "proposals")[2])
+    found = json.loads(run(*itself, "proposals").output)
     print(f"\n| proposal after {count:,} records | first, s | later, s | at most |\n|---|---|---|---|")
     for name, (first, *later) in found.items():
         print(f"| {name} | {first:.3f} | {median(later):.3f} | {PROPOSAL_S} |")
@@ -175,7 +189,7 @@ def append_s(before: int, itself: tuple[str, ...]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         write_run(Path(folder), before)
         (Path(folder) / "payload").write_text('{"stage":"resumed","ts":"t","power":{},"paused_s":1.0}')
-        found = json.loads(run(itself[0], "--dir", folder, "--only", "appends")[2])
+        found = json.loads(run(itself[0], "--dir", folder, "--only", "appends").output)
         return float(median(found))
 
 

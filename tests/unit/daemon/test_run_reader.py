@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from autoresearch.core.records import Event, LoopComplete, Started, Stopped, encode
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.run_reader import read_run, run_cache
+from autoresearch.errors import JournalError
 from autoresearch.storage import fold_cache
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import RUN_CACHE, TRAJECTORY
@@ -196,3 +197,18 @@ def test_a_short_run_has_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write(tmp_path, night(1))
     read(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [TRAJECTORY]
+
+
+def test_an_iteration_whose_line_was_changed_or_whose_journal_is_closed_is_not_read(tmp_path: Path) -> None:
+    records = night(1)
+    write(tmp_path, records)
+    with closing(Journal(tmp_path / TRAJECTORY)) as journal:
+        trajectory, _ = read_run(journal, run_cache(tmp_path))
+        assert trajectory.iterations == Trajectory.fold(records).iterations
+        content = (tmp_path / TRAJECTORY).read_bytes()
+        with (tmp_path / TRAJECTORY).open("r+b") as file:
+            file.write(b"#" * len(content))
+        with pytest.raises(JournalError, match="changed while it was read"):
+            list(trajectory.iterations)
+    with pytest.raises(JournalError, match="Bad file descriptor"):
+        list(trajectory.iterations)
