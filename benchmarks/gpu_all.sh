@@ -30,6 +30,7 @@ else
 fi
 began=$SECONDS
 failed=()
+parallel=()
 
 step() { # NAME SECONDS COMMAND...: keep the output, continue after a failure, end at the smaller of SECONDS and the time left
     local name=$1 limit=$2
@@ -63,9 +64,10 @@ fi
 with=(--profile "$PROFILE" --corpus "$CORPUS")
 
 # What matters most comes first: what does not fit into the time is cut short.
-step tests-gpu 150 "$PYTHON" -m pytest -p no:cacheprovider -v -W default --durations 0 tests/gpu
-step trainers 180 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40 --set eval.bytes=65536
+"$PYTHON" -c 'import xdist' 2>/dev/null && parallel=(-n 4)
+step tests-gpu 150 "$PYTHON" -m pytest -p no:cacheprovider -v -W default --durations 0 "${parallel[@]}" tests/gpu
 step loop 220 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set eval.bytes=262144
+step trainers 180 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40 --set eval.bytes=65536
 for trainer in torch megatron; do
     step "kernels-$trainer" 40 "$PYTHON" -m benchmarks.kernels "${with[@]}" --trainer "$trainer"
 done

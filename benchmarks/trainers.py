@@ -30,10 +30,6 @@ from benchmarks.machine import describe
 
 ORIGIN_WARM_STEPS, ORIGIN_STEPS = 5, 30
 ORIGIN = "the origin's way (bf16 parameters, eager, mask, a synchronisation a step)"
-PEAK = (
-    "import sys, torch; from autoresearch.training.peak import matmul_flops_per_s as f;"
-    "print(f(torch.device(sys.argv[1]), sys.argv[2]))"
-)
 
 
 @dataclass
@@ -74,7 +70,15 @@ def main() -> None:
     parser.add_argument("--corpus")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", dest="assignments", action="append", default=[])
+    parser.add_argument("--matmul-peak", nargs=2, metavar=("DEVICE", "PRECISION"), help="print this alone, in FLOP/s")
     args = parser.parse_args()
+    if args.matmul_peak:
+        import torch  # only in a process of its own: it makes a CUDA context
+
+        from autoresearch.training.profiling.matmul_peak import matmul_flops_per_s
+
+        print(matmul_flops_per_s(torch.device(args.matmul_peak[0]), args.matmul_peak[1]))
+        return
     flags: dict[str, Any] = {"profile": args.profile, "baseline.lr_warmup": 5, "menu.knobs.lr_warmup.high": 10}
     flags |= dict(parse_assignment(a) for a in args.assignments)
     if args.corpus:
@@ -139,8 +143,13 @@ def run(flags: dict[str, Any], rounds: int, folder: Path) -> tuple[str, list[Kin
 
 
 def peak_of(device: str, precision: str) -> float | None:
-    done = subprocess.run([sys.executable, "-c", PEAK, device, precision], capture_output=True, text=True, check=False)
-    return float(done.stdout) if done.returncode == 0 else None
+    """FLOP/s of large matrix products in a process of its own; ``None`` where the device cannot compute so."""
+    command = [sys.executable, "-m", "benchmarks.trainers", "--matmul-peak", device, precision]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"no matmul peak in {precision}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return None
+    return float(done.stdout)
 
 
 def show(kinds: list[Kind], origin: list[float], device: str) -> None:

@@ -1,14 +1,16 @@
 """The trial server: a process that has imported the trainer and forks one child per request.
 
-``python -m autoresearch.training.server FD PARENT_PID TRAINER`` communicates with the daemon over a SEQPACKET socket.
-It has no CUDA context and one thread, so forking it is cheap and safe. The server dies with the daemon and a trial with
-the server (PR_SET_PDEATHSIG), however they end. The standard library's forkserver passes each child the write end of
-the pipe by which it would notice that, so its trials would outlive a daemon that was SIGKILLed (docs/decisions.md).
+``python -m autoresearch.training.server FD PARENT_PID MODULE...`` imports the modules and communicates with the daemon
+over a SEQPACKET socket. It has no CUDA context and one thread, so forking it is cheap and safe. The server dies with
+the daemon and a trial with the server (PR_SET_PDEATHSIG), however they end. The standard library's forkserver passes
+each child the write end of the pipe by which it would notice that, so its trials would outlive a daemon that was
+SIGKILLed (docs/decisions.md).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import gc
 import importlib
@@ -34,24 +36,30 @@ from autoresearch.trials.requests import (
     SpeedRequest,
     TrialRequest,
 )
-from autoresearch.trials.trainers import TRAINERS
 
 MAX_REQUEST_BYTES = 1 << 16
 PIPES = 3  # that come with a request
+CUDA_ERROR_NOT_INITIALIZED = 3  # of the driver API
 WORKER = "autoresearch.training.worker"  # imports torch: only once this process ends with its parent
 
 
 def main() -> None:
-    fd, parent, trainer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    fd, parent, preload = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     die_with_parent(parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the daemon handles these, and ends this process by SIGKILL
     daemon = socket.socket(fileno=fd)
-    for module in (WORKER, *TRAINERS[trainer].modules_to_preload()):
+    for module in (WORKER, *preload):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # so that a child's garbage collector does not write to, and thereby copy, these pages
-    _reply(daemon, {"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task")), "on_gpu": has_cuda_context()})
+    threads = thread_names()
+    if len(threads) > 1 or has_cuda_context():  # for the log: what makes this process unfit to be forked
+        print(
+            f"after importing {' '.join(preload)}: CUDA context {has_cuda_context()}, threads {', '.join(threads)}",
+            flush=True,
+        )
+    _reply(daemon, {"ready": os.getpid(), "threads": len(threads), "on_gpu": has_cuda_context()})
     while True:
         data, fds, _flags, _address = socket.recv_fds(daemon, MAX_REQUEST_BYTES, PIPES)
         if not data:
@@ -63,16 +71,23 @@ def main() -> None:
             serve(daemon, REQUEST.validate_json(data), *fds)
 
 
-def has_cuda_context() -> bool:
-    """Whether this process has a CUDA context, which a fork could not use: it has opened the unified-memory device.
+def thread_names() -> list[str]:
+    """The kernel's names of this process's threads."""
+    return [path.joinpath("comm").read_text().strip() for path in sorted(Path("/proc/self/task").iterdir())]
 
-    NVML, which counts the GPUs, opens other devices only.
+
+def has_cuda_context() -> bool:
+    """Whether the CUDA driver is initialised in this process (cuInit), after which no fork of it can use the GPU.
+
+    An open /dev/nvidia-uvm does not show that: NVML, which counts the GPUs, opens it too (driver 580 on an H100).
     """
-    links = []
-    for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            links.append(os.readlink(f"/proc/self/fd/{fd}"))
-    return any("nvidia-uvm" in link for link in links)
+    if "libcuda.so" not in Path("/proc/self/maps").read_text(errors="replace"):
+        return False
+    try:
+        get_current = ctypes.CDLL("libcuda.so.1").cuCtxGetCurrent
+    except (OSError, AttributeError):
+        return True  # an unknown driver: do not rely on it
+    return bool(get_current(ctypes.byref(ctypes.c_void_p())) != CUDA_ERROR_NOT_INITIALIZED)
 
 
 def serve(daemon: socket.socket, request: Request, result: int, stderr: int, suspend_fd: int) -> None:

@@ -145,7 +145,7 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
 
     Per token and layer autograd keeps, in elements: the inputs and outputs of two LayerNorms, qkv, the attention's
     output and its transpose (9 d), and the MLP before and after GELU (2 f). On top come the temporaries of one layer
-    and of one chunk of the cross-entropy.
+    and of one chunk of the cross-entropy (on CUDA with a padded copy of the vocabulary's weights).
     """
     shape = ModelShape.of(cfg, vocab)
     d, f, mixed = shape.d_model, shape.d_ff, cfg["precision"] != "fp32"
@@ -153,7 +153,7 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     tokens = int(cfg["batch_size"]) * shape.seq_len
     chunk = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[device] // vocab)
     train = tokens * (shape.n_layer * (9 * d + 2 * f) + 6 * d + 3 * f) * width
-    train += min(tokens, chunk) * vocab * (12 if mixed else 8) + 4 * vocab * d
+    train += min(tokens, chunk) * vocab * (12 if mixed else 8) + (4 + (width if device == "cuda" else 0)) * vocab * d
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
     validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
     weights = shape.params * (MIXED_PARAMETER_BYTES if mixed else PARAMETER_BYTES)

@@ -75,6 +75,7 @@ class TrialServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._log_start = 0  # where the output of the server's last start begins in ``log``
+        self.preloaded = TRAINERS[trainer].modules_to_preload()
 
     @property
     def pid(self) -> int | None:
@@ -132,7 +133,23 @@ class TrialServer:
         return self._socket
 
     def _start(self, aborted: Callable[[], bool]) -> None:
-        """Start the server and wait until it has imported the trainer. Raises ``ServerLost`` if ``aborted``."""
+        """Start the server and wait until it has imported the trainer. Raises ``ServerLost`` if ``aborted``.
+
+        Where an import of the network's packages uses the GPU or starts threads, the server is started again without
+        it: each trial then imports the network itself.
+        """
+        unfit = self._start_with_preload(aborted)
+        if unfit and TRAINERS[self.trainer].network_module in self.preloaded:
+            self.preloaded = tuple(m for m in self.preloaded if m != TRAINERS[self.trainer].network_module)
+            unfit = self._start_with_preload(aborted)
+        if unfit:
+            raise TrialServerError(
+                f"the trial server has {unfit} after its imports: no trial can be forked",
+                hint="a package that torch imports starts threads or uses the GPU at import; try without it",
+            )
+
+    def _start_with_preload(self, aborted: Callable[[], bool]) -> str:
+        """Start the server once. What makes it unfit to fork trials, which ends it, or an empty string."""
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         except OSError as e:
@@ -144,17 +161,17 @@ class TrialServer:
             ours.close()
             raise cannot("the trial server cannot be started", e) from e
         self._socket = ours
-        self._await_ready(aborted)
+        return self._await_ready(aborted)
 
     def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV}
         module = "autoresearch.training.server"
-        command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid()), self.trainer]
+        command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())]
         # A session of its own keeps a Ctrl-C at the terminal away from the running trial.
         with theirs, os.fdopen(open_append(self.log), "ab") as log:
             self._log_start = os.fstat(log.fileno()).st_size
             return subprocess.Popen(
-                command,
+                [*command, *self.preloaded],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -172,22 +189,16 @@ class TrialServer:
                 return False
         return True
 
-    def _await_ready(self, aborted: Callable[[], bool]) -> None:
+    def _await_ready(self, aborted: Callable[[], bool]) -> str:
         code: int | None = None
         with contextlib.suppress(ServerLost):
             if self._answers_within(START_DEADLINE_S, aborted):
                 code = self._exit_code()
                 ready = self._receive()
                 if ready["threads"] == 1 and not ready["on_gpu"]:
-                    return
+                    return ""
                 self.close()
-                has = "a CUDA context" if ready["on_gpu"] else f"{ready['threads']} threads, not 1,"
-                hint = (
-                    "a package that torch or Megatron imports starts threads or uses the GPU at import; try without it"
-                )
-                raise TrialServerError(
-                    f"the trial server has {has} after its imports: no trial can be forked", hint=hint
-                )
+                return "a CUDA context" if ready["on_gpu"] else f"{ready['threads']} threads, not 1,"
         if aborted():
             self.close()
             raise ServerLost("stopped while the trial server started")

@@ -29,11 +29,15 @@ class TrainerSpec:
     not_compiled_because: str = ""  # why its layers are not compiled; empty where they may be
     import_needs_driver_with: tuple[str, ...] = ()  # installed together, its import initialises CUDA
 
+    @property
+    def network_module(self) -> str:
+        """The module of ``build_network``, which imports the packages of the trainer."""
+        return self.build_network.partition(":")[0]
+
     def modules_to_preload(self, find: Callable[[str], object] = find_spec) -> tuple[str, ...]:
         """What the trial server may import so that its forks can still use CUDA; a trial imports the rest itself."""
         needs_driver = self.import_needs_driver_with and all(find(name) for name in self.import_needs_driver_with)
-        network = self.build_network.partition(":")[0]
-        return tuple(name for name in self.preload if not (needs_driver and name == network))
+        return tuple(name for name in self.preload if not (needs_driver and name == self.network_module))
 
 
 TRAINERS: Mapping[str, TrainerSpec] = MappingProxyType(

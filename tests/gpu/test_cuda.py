@@ -30,6 +30,7 @@ from autoresearch.training.trainer import Trainer, set_up_device
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget, TrialSpec
+from autoresearch.trials.trainers import TRAINERS
 
 pytestmark = [
     pytest.mark.gpu,
@@ -220,13 +221,13 @@ class TestHere:
             torch.cuda.set_sync_debug_mode("default")
         assert len(trainer.losses(wait_for_all=True)) == 3
 
-    def test_the_warm_server_holds_no_context(self, make: Make) -> None:
-        """Or its forks could not use the device at all; the trials above show that they can, this says why."""
+    def test_the_warm_server_has_imported_the_network_and_its_forks_can_use_the_device(self, make: Make) -> None:
+        """Not the slower way, in which each trial imports Megatron itself."""
         backend = make(trainer="megatron")
         assert isinstance(backend.trial, ForkedTrial)
-        pid = backend.trial.runner.server.pid
-        open_files = {str(path.resolve()) for path in Path(f"/proc/{pid}/fd").iterdir()}
-        assert not any("nvidia-uvm" in name for name in open_files)
+        assert backend.estimator is not None
+        measured(backend, backend.estimator.baseline)
+        assert TRAINERS["megatron"].network_module in backend.trial.runner.server.preloaded
 
 
 def spec(precision: str = "fp32") -> TrialSpec:
@@ -251,6 +252,6 @@ def losses(network: Network, dtype: torch.dtype) -> list[float]:
         ids = torch.randint(SHAPE.vocab, (4, SHAPE.seq_len + 1), generator=generator).to(device)
         loss = network.mean_nats(ids)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step(1e-3)
+        optimizer.step(2e-4)  # at 1e-3 without a warmup the loss jumps, and differences of 1e-6 grow with it
         found.append(loss.item())
     return found

@@ -3,6 +3,10 @@
 With GPT-2's 50,257 ids the logits of 16 x 1,024 tokens alone take 3.3 GB in fp32, and plain autograd keeps them several
 times. Here the forward pass turns each chunk's logits into their gradient in place, so that none are kept (as Liger
 Kernel does, arXiv 2410.10989; torch has it from 2.13 on, as ``linear_cross_entropy``).
+
+On CUDA the vocabulary is padded to a multiple of 64 within this module: with rows of an odd length, such as GPT-2's,
+cuBLAS falls back to kernels of two GPU generations ago, and the output layer takes a third of a step (measured on an
+H100: docs/decisions.md). The padding has logits of -inf, so that neither the loss nor a gradient changes.
 """
 
 from __future__ import annotations
@@ -10,9 +14,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS
+
+CUDA_ROW_MULTIPLE = 64  # 128 bytes in bf16: more than the 16 that tensor cores need
 
 
 def mean_nats(hidden: Tensor, weight: Tensor, targets: Tensor, chunk_tokens: int | None = None) -> Tensor:
@@ -29,7 +36,8 @@ def token_nats(hidden: Tensor, weight: Tensor, targets: Tensor, chunk_tokens: in
     """Cross-entropy ``(n,)`` of each target in fp32; the result for a target of -1 is undefined."""
     size = chunk_tokens or default_chunk_tokens(weight)
     chunks = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
-    return torch.cat([_nats(_log_probabilities(h, weight), t.clamp_min(0)) for h, t in chunks])
+    padded = _padded(weight)
+    return torch.cat([_nats(_log_probabilities(h, padded, len(weight)), t.clamp_min(0)) for h, t in chunks])
 
 
 class _MeanNats(torch.autograd.Function):
@@ -37,12 +45,13 @@ class _MeanNats(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk_tokens: int) -> Tensor:
+        vocab, weight = len(weight), _padded(weight)
         d_hidden = torch.empty_like(hidden)
         d_weight = torch.zeros_like(weight, dtype=torch.float32)
         total = torch.zeros((), device=hidden.device)
         chunks = (torch.split(x, chunk_tokens) for x in (hidden, targets, d_hidden))
         for h, t, d in zip(*chunks, strict=True):
-            logp = _log_probabilities(h, weight)
+            logp = _log_probabilities(h, weight, vocab)
             total += _nats(logp, t).sum()
             gradient = torch.exp(logp, out=logp if h.dtype == logp.dtype else torch.empty_like(logp, dtype=h.dtype))
             gradient[torch.arange(len(t), device=t.device), t] -= 1.0
@@ -51,7 +60,7 @@ class _MeanNats(torch.autograd.Function):
                 d_weight.addmm_(gradient.T, h)
             else:
                 d_weight += gradient.T @ h
-        ctx.save_for_backward(d_hidden, d_weight.to(weight.dtype))
+        ctx.save_for_backward(d_hidden, d_weight[:vocab].to(weight.dtype))
         ctx.count = len(targets)
         return total / len(targets)
 
@@ -67,8 +76,23 @@ def default_chunk_tokens(weight: Tensor) -> int:
     return max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[weight.device.type] // len(weight))
 
 
-def _log_probabilities(hidden: Tensor, weight: Tensor) -> Tensor:
-    return torch.log_softmax(hidden @ weight.T, dim=-1, dtype=torch.float32)
+def row_multiple(device: torch.device) -> int:
+    """What the number of rows of the output layer's weight is padded to a multiple of."""
+    return CUDA_ROW_MULTIPLE if device.type == "cuda" else 1
+
+
+def _padded(weight: Tensor) -> Tensor:
+    """``weight`` with rows of zeros up to the device's multiple."""
+    missing = -len(weight) % row_multiple(weight.device)
+    return F.pad(weight, (0, 0, 0, missing)) if missing else weight
+
+
+def _log_probabilities(hidden: Tensor, weight: Tensor, vocab: int) -> Tensor:
+    """``(n, len(weight))``: of the first ``vocab`` ids, and -inf for the rows that only pad the weight."""
+    logits = hidden @ weight.T
+    if vocab < len(weight):
+        logits[:, vocab:] = -torch.inf
+    return torch.log_softmax(logits, dim=-1, dtype=torch.float32)
 
 
 def _nats(log_probabilities: Tensor, targets: Tensor) -> Tensor:

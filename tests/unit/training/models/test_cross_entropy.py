@@ -6,7 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from autoresearch.training.models import cross_entropy
 from autoresearch.training.models.cross_entropy import mean_nats, token_nats
+
+
+@pytest.fixture(params=[1, 64], ids=lambda n: f"rows-padded-to-multiples-of-{n}", autouse=True)
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the CPU, and as on CUDA."""
+    monkeypatch.setattr(cross_entropy, "row_multiple", lambda _device: request.param)
 
 
 @pytest.fixture(params=[1, 7, 64, 1000], ids=lambda n: f"chunks-of-{n}")
