@@ -14,6 +14,7 @@ from autoresearch.cli.settings import add_run_path, run_path
 from autoresearch.errors import ConfigError, missing_extra
 from autoresearch.hints import command as run_command
 from autoresearch.machine import without_gc
+from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY, has_writer
 
 PAGE = "report.html"
 
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print JSON")
         if name == "report":
+            parser.add_argument("other", nargs="?", metavar="OTHER", help="a second run: compare the two")
             form.add_argument("--html", action="store_true", help=f"write one HTML file (default RUN/{PAGE})")
             parser.add_argument("--out", metavar="FILE", help="write to FILE instead of printing")
             parser.add_argument("--price-per-kwh", type=_price, metavar="PRICE", help="with --html: price of a kWh")
@@ -53,23 +55,67 @@ def report(args: argparse.Namespace) -> int:
     if not args.html and (args.price_per_kwh is not None or args.currency):
         what = "--price-per-kwh and --currency only apply to the HTML page, and --html is not given"
         raise ConfigError(what, hint="add --html; for the text report run with --set energy.price_per_kwh=0.30")
+    if args.other:
+        return _compare(args)
     return _write_page(args) if args.html else _print_text(args, "report")
+
+
+def _compare(args: argparse.Namespace) -> int:
+    """Compare two runs. Raises ``ConfigError`` for one run named twice, and for a page without a place or a price."""
+    from autoresearch.report import load
+    from autoresearch.report.comparison import compare, comparison_json
+    from autoresearch.report.comparison_text import render_comparison
+
+    paths = (Path(args.path), Path(args.other))
+    if args.html and not args.out:
+        what = "a page of two runs belongs to neither of their directories, and --out is not given"
+        raise ConfigError(what, hint="add --out FILE, for example --out comparison.html")
+    if args.price_per_kwh is not None or args.currency:
+        what = "--price-per-kwh and --currency only apply to the page of one run, and two are named"
+        raise ConfigError(what, hint="leave them out")
+    if _is_same_log(*paths):
+        raise ConfigError(f"{paths[0]} and {paths[1]} are the same run", hint="name two different runs")
+    with without_gc():
+        live = (has_writer(paths[0]), has_writer(paths[1]))
+        comparison = compare(load(paths[0]), load(paths[1]), (args.path, args.other), live)
+    if args.html:
+        write_file(Path(args.out), _html().render_comparison_html(comparison))
+        print(args.out)
+        return 0
+    if args.json:
+        text = comparison_json(comparison)
+    else:
+        options = render_options(paths[0], bool(args.out))
+        text = render_comparison(comparison, width=options["width"], color=options["color"])
+    _print(args, text)
+    return 0
+
+
+def _html() -> Any:
+    """The package of the pages. Raises ``MissingPackage``."""
+    try:
+        import autoresearch.report.html as html
+    except ImportError as e:
+        raise missing_extra("--html", e.name or "bokeh", "report") from e
+    return html
+
+
+def _is_same_log(*paths: Path) -> bool:
+    files = [path / TRAJECTORY if path.is_dir() else path for path in paths]
+    return all(file.exists() for file in files) and files[0].samefile(files[1])
 
 
 def _write_page(args: argparse.Namespace) -> int:
     """Write the HTML report and print its path."""
     from autoresearch.report import load, summarise
 
-    try:
-        from autoresearch.report.html import Price, render_html
-    except ImportError as e:
-        raise missing_extra("--html", e.name or "bokeh", "report") from e
+    html = _html()
     path = run_path(args)
     out = Path(args.out) if args.out else path / PAGE if path.is_dir() else path.with_suffix(".html")
     with without_gc():
         history = load(path)
-        price = None if args.price_per_kwh is None else Price(args.price_per_kwh, args.currency)
-        text = render_html(summarise(history), history, price)
+        price = None if args.price_per_kwh is None else html.Price(args.price_per_kwh, args.currency)
+        text = html.render_html(summarise(history), history, price)
     write_file(out, text)
     print(out)
     return 0
@@ -91,15 +137,17 @@ def _print_text(args: argparse.Namespace, kind: str) -> int:
         text = render(summary, history, **options) + _flag_line(path)
         if kind == "status" and options.get("writer_alive") is not False:
             text = f"{text.rstrip()}\n\n{describe_end(history, datetime.now().astimezone())}"
+    _print(args, text)
+    return 0
+
+
+def _print(args: argparse.Namespace, text: str) -> None:
     if getattr(args, "out", None):
         write_file(Path(args.out), f"{text.rstrip()}\n")
     else:
         print(text.rstrip())
-    return 0
 
 
 def _flag_line(path: Path) -> str:
-    from autoresearch.storage.run_dir import PAUSE_FLAG
-
     exists = path.is_dir() and os.path.lexists(path / PAUSE_FLAG)
     return f"\n{PAUSE_FLAG} exists: `{run_command('resume', path)}` removes it\n" if exists else ""

@@ -186,7 +186,7 @@ class Loop:
                 baseline_cfg=self.baseline_cfg,
                 baseline_val_bpb=mean_bpb(trials),
                 trials=tuple(t.trial for t in trials),
-                eval_metrics=measurements(trials)[0],
+                eval_metrics=measurements(trials)[0].without_curve(),
                 wall_s=self.active_s() - began,
             )
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from autoresearch.core.power import Scope
 from autoresearch.core.values import FrozenModel as FrozenModel
 from autoresearch.core.values import NotNegative, Positive, PositiveInt
+
+CURVE_POINTS = 32  # of a training-loss curve; point n covers the budget from n / 32 to (n + 1) / 32
 
 
 class Cause(StrEnum):
@@ -58,6 +60,13 @@ class Measurement(FrozenModel):
     device: str
     energy_j: float | None = None  # of the whole trial; its scope, method and coverage stand in the trial's ``power``
     deadline_extended_s: float | None = None  # it was slowed but made progress, and got that much more time
+    # Mean loss in nats per token, before the updates, over each of CURVE_POINTS equal parts of the budget; of the first
+    # rank. Null in older records, and in ``eval_metrics``: the trial's own record has it.
+    train_loss_curve: Annotated[tuple[float, ...], Field(max_length=CURVE_POINTS)] | None = None
+
+    def without_curve(self) -> Measurement:
+        """The same without its curve, for a record that repeats the measurement of its trial."""
+        return self.model_copy(update={"train_loss_curve": None})
 
 
 class Failure(FrozenModel):

@@ -122,7 +122,7 @@ def build_evaluated(
     return Evaluated(
         **_candidate(proposed, trajectory, ts, times),
         reason=decision.reason,
-        eval_metrics=measured[0],
+        eval_metrics=measured[0].without_curve(),
         val_bpb=decision.val_bpb,
         baseline_val_bpb=decision.baseline_val_bpb,
         improvement_frac=decision.improvement_frac,

@@ -45,6 +45,7 @@ class LlmNumbers(FrozenModel):
     proposals: int  # raw ones that the rails checked, spares included
     valid_share: float | None  # of the proposals: those that none of R1 to R5 refused
     novel_share: float | None  # of the valid ones: those that R6 did not refuse either; R7 is about the machine
+    normalised: int = 0  # of the proposals: rewritten in form before the rails judged them
 
 
 def llm_numbers(rows: Sequence[Row], wall_s: float | None) -> LlmNumbers | None:
@@ -61,6 +62,7 @@ def llm_numbers(rows: Sequence[Row], wall_s: float | None) -> LlmNumbers | None:
         iterations=len(with_calls),
         fell_back=sum(_fell_back(row) for row in with_calls),
         rounds_mean=replies / len(with_calls),
+        normalised=sum(row.normalised for row in rows),
         **_call_statistics(calls, wall_s),
         **_proposal_shares(judged),
     )
@@ -112,6 +114,8 @@ def llm_facts(n: LlmNumbers) -> Iterator[tuple[str, str]]:
         parts.append(f"{format_share(n.valid_share)} valid")
     if n.novel_share is not None:
         parts.append(f"{format_share(n.novel_share)} of those new")
+    if n.normalised:
+        parts.append(f"{n.normalised} rewritten in form before the rails judged")
     parts.append(f"fallback in {n.fell_back} of {plural(n.iterations, 'iteration')}")
     yield "", ", ".join(parts)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -13,6 +14,7 @@ from autoresearch.core.records import (
     Attempt,
     Baseline,
     Blocked,
+    CandidateTried,
     EvalFailed,
     Evaluated,
     Event,
@@ -40,7 +42,7 @@ class HistoryBuilder:
 
     damaged: bool = False  # records can be missing, the first too
     trajectory: Trajectory = field(default_factory=Totals)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of the trials whose iteration is not closed
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of trials that a record may still name
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)
     voided: int = 0
@@ -72,6 +74,9 @@ class HistoryBuilder:
                 self.state, self.stop_reason = "complete", None
             case _ if isinstance(record, IterationRecord):
                 self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
+                if isinstance(record, CandidateTried):
+                    for number in record.trials:  # no later record is about them
+                        self.outcomes.pop(number, None)
 
     def _add_trial(self, trial: TrialEnded) -> None:
         self.outcomes[trial.trial] = trial.outcome
@@ -98,6 +103,7 @@ class HistoryBuilder:
             baseline=self.baseline,
             baseline_cfg=meta.baseline_cfg if meta else {},
             accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
+            rule=meta.decision_rule.model_dump(mode="json") if meta else {},
             rows=tuple(self.rows),
             iters_requested=started.iters_requested if started else None,
             state=self.state,
@@ -126,7 +132,7 @@ def build_history(records: Iterable[Event], *, damaged: bool = False) -> History
     return builder.history()
 
 
-def _baseline_row(record: Baseline, outcomes: dict[int, Outcome]) -> Row:
+def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:
     trials = _trials(record.trials, record.eval_metrics, outcomes)
     measured = _measured(trials)
     spent = total(measured["train_s"], measured["eval_s"], measured["failed_s"]) or 0.0
@@ -141,7 +147,7 @@ def _baseline_row(record: Baseline, outcomes: dict[int, Outcome]) -> Row:
     )
 
 
-def _row(record: IterationRecord, outcomes: dict[int, Outcome]) -> Row:
+def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
     common: dict[str, Any] = {
         "iter": record.iter,
         "stage": record.stage,
@@ -155,6 +161,7 @@ def _row(record: IterationRecord, outcomes: dict[int, Outcome]) -> Row:
         "refused": refused_by_rail(record.attempts),
         "llm_calls": record.llm_calls,
         "llm_judged": llm_judged(record.attempts),
+        "normalised": sum(bool(a.normalised) for a in record.attempts),
     }
     match record:
         case ProposerFailed():
@@ -202,9 +209,9 @@ def _proposed(proposal: ProposalRecord | None) -> dict[str, Any]:
     return {"knob": proposal.knob, "new_value": plain_value(proposal.new_value), "why": proposal.reason}
 
 
-def _trials(numbers: Iterable[int], closing: Outcome, outcomes: dict[int, Outcome]) -> list[Outcome]:
-    """Take the outcomes of a record's trials, or the one in the record itself if the log does not have them."""
-    return [outcomes.pop(n) for n in numbers if n in outcomes] or [closing]
+def _trials(numbers: Iterable[int], closing: Outcome, outcomes: Mapping[int, Outcome]) -> list[Outcome]:
+    """The outcomes of a record's trials, or the one in the record itself if the log does not have them."""
+    return [outcomes[n] for n in numbers if n in outcomes] or [closing]
 
 
 def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:
@@ -219,4 +226,8 @@ def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:
         "tokens": sum(m.train_tokens for m in ok) if ok else None,
         "peak_bytes": max((t.peak_bytes for t in trials if t.peak_bytes is not None), default=None),
         "energy_j": total(*(t.energy_j for t in trials)),
+        "curves": tuple(
+            array("f", m.train_loss_curve) for m in ok if m.train_loss_curve
+        ),  # an eighth of a tuple's size
+        "deadline_extended_s": total(*(t.deadline_extended_s for t in trials)),
     }

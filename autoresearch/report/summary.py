@@ -14,6 +14,7 @@ from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.by_source import SourceNumbers, source_numbers
 from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
+from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.repeats import number_pairs
 
@@ -66,6 +67,7 @@ class Summary(FrozenModel):
     repeat_rate: float | None  # of all proposals
     unique_pairs: int
     top_pairs: list[PairCount]  # the most frequent first, at most 10
+    importance: list[KnobImportance]  # of the measured knobs, the most important first
 
     sources: list[SourceNumbers]  # in the order of their first proposals
     llm: LlmNumbers | None  # None where no LLM was called
@@ -96,6 +98,8 @@ class Summary(FrozenModel):
     currency: str | None
     marks: dict[str, int]  # number of trials per mark: throttled, contended, slow
     voided: int  # trials that were discarded and run again because of their marks
+    deadline_extended_s: float | None  # by which the deadlines of slowed trials were moved; None: none was
+    deadline_extended_iters: list[int]  # the iterations of these trials, 0 for the baseline
     warnings: list[str]  # what could not be read of a damaged log; the numbers count only what is whole
 
 
@@ -117,11 +121,13 @@ def summarise(history: History) -> Summary:
         warnings=list(history.warnings),
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
+        importance=knob_importance(history),
         **_counts(history.rows),
         **_energy(history),
         **_coverage(history),
         **_repeats(history.rows),
         **_results(history),
+        **_extensions(history),
         **costs,
     )
 
@@ -235,6 +241,14 @@ def _costs(history: History) -> dict[str, Any]:
         "tokens": sum(trained) if trained else None,
         "peak_bytes": max((row.peak_bytes for row in rows if row.peak_bytes is not None), default=None),
         "energy_kwh": history.energy_j / JOULES_PER_KWH if history.energy_j is not None else None,
+    }
+
+
+def _extensions(history: History) -> dict[str, Any]:
+    extended = [row for row in _all_rows(history) if row.deadline_extended_s]
+    return {
+        "deadline_extended_s": total(*(row.deadline_extended_s for row in extended)),
+        "deadline_extended_iters": [row.iter for row in extended],
     }
 
 

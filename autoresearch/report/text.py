@@ -20,6 +20,7 @@ from autoresearch.report.format import (
     safe,
 )
 from autoresearch.report.history import History, Row
+from autoresearch.report.importance import importance_block
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
@@ -29,6 +30,7 @@ MIN_WIDTH = 40
 LABEL_CELLS = 12
 LAST_ROWS = 5
 WARNING_CELLS = 300
+MAX_PLACES = 10  # iterations that are named in a line
 
 
 def render_status(
@@ -50,9 +52,11 @@ def render_report(
 ) -> str:
     """As ``render_status``, plus tables of the sources and of the LLM calls, and a line for every iteration."""
     blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
+    importance = importance_block(summary.importance, max(width, MIN_WIDTH), color)
     tables = {
         "Proposals by source": source_table(summary.sources, color),
         "LLM calls by result": endings_table(summary.llm, color),
+        "Knob importance": importance,
     }
     blocks += ["\n".join([f"{title}:", *lines]) for title, lines in tables.items() if lines]
     return "\n\n".join([*blocks, *_rows_block("Every iteration", history.rows, summary, width, color)])
@@ -207,6 +211,17 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
         yield "" if n else "energy", text
     if marks := marks_line(s.marks, s.voided):
         yield "marked", marks
+    if s.deadline_extended_s:
+        yield "deadlines", describe_extensions(s)
+
+
+def describe_extensions(s: Summary) -> str:
+    """How much more time slowed trials got. Needs ``deadline_extended_s``."""
+    places = ["baseline" if n == 0 else str(n) for n in s.deadline_extended_iters[:MAX_PLACES]]
+    others = len(s.deadline_extended_iters) - len(places)
+    more = f" and {others} more" if others else ""
+    extended = format_duration(s.deadline_extended_s)
+    return f"extended by {extended} in all for slowed trials that progressed, in iterations {', '.join(places)}{more}"
 
 
 def _count_verdicts(s: Summary) -> str:

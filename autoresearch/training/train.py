@@ -17,6 +17,7 @@ from autoresearch.data.corpus import Corpus
 from autoresearch.training.checkpointing.suspension import NeverSuspend, Suspendable, Suspender
 from autoresearch.training.checkpointing.train_state import TrainState
 from autoresearch.training.evaluate import Score, score
+from autoresearch.training.loss_curve import LossCurve
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.schedule import LrSchedule
 from autoresearch.trials.spec import TrialSpec
@@ -104,6 +105,7 @@ def train_and_measure(
         val_bytes=result.bytes,
         train_loss_first=state.loss_first,
         train_loss_last=state.loss_last,
+        train_loss_curve=LossCurve.resumed(1.0, state.curve_nats, state.curve_shares).points(),
         train_steps=steps,
         train_tokens=tokens,
         train_flops=tokens * shape.flops_per_token,
@@ -124,8 +126,9 @@ def _train(
     """Run the optimizer steps that are left after ``before``."""
     batch_size, seq_len, lr = int(spec.cfg["batch_size"]), int(spec.cfg["seq_len"]), float(spec.cfg["lr"])
     schedule = _lr_schedule(spec, before)
-    losses = LossTracker(before.step, before.loss_first, before.loss_last)
     began = reported = time.monotonic()
+    curve = LossCurve.resumed(schedule.fraction(), before.curve_nats, before.curve_shares)
+    losses = LossTracker(before.step, before.loss_first, before.loss_last, curve)
     report("train", schedule.fraction(), schedule.step, None)
 
     def state_now(trained: bool) -> TrainState:
@@ -135,6 +138,8 @@ def _train(
             trained=trained,
             loss_first=losses.first,
             loss_last=losses.last,
+            curve_nats=tuple(curve.nats),
+            curve_shares=tuple(curve.shares),
             warm_fraction=schedule.warm_fraction,
             train_s=before.train_s + time.monotonic() - began,
             val_s=before.val_s,
@@ -145,8 +150,10 @@ def _train(
         if suspender.is_requested(model):
             suspender.suspend(model, state_now(trained=False))
         model.step(batch, lr * schedule.lr_factor())
-        losses.add(model.losses())
+        arrived = model.losses()
         within_budget = schedule.advance()
+        curve.advance(schedule.fraction())
+        losses.add(arrived)
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S:
             speed = (schedule.step - before.step) * batch_size * seq_len / (now - began)
@@ -195,11 +202,12 @@ def _validate(
 
 @dataclass(slots=True)
 class LossTracker:
-    """Keeps the first and the last training loss. ``add`` raises ``NonFiniteLossError`` for one that is not finite."""
+    """Keeps the first and the last training loss, and the curve. ``add`` raises ``NonFiniteLossError``."""
 
     steps: int = 0
     first: float | None = None
     last: float | None = None
+    curve: LossCurve | None = None
 
     def add(self, losses: Sequence[float]) -> None:
         for loss in losses:
@@ -208,3 +216,5 @@ class LossTracker:
                 raise NonFiniteLossError(self.steps, "train", loss)
             self.first = loss if self.steps == 1 else self.first
             self.last = loss
+            if self.curve:
+                self.curve.add(loss)

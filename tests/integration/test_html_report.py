@@ -148,6 +148,26 @@ def test_pointing_at_a_mark_shows_its_change_its_figures_and_its_reason(chromium
     assert str(best.why) in tooltip
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_a_change_unfolds_the_loss_curves_of_its_trials_beside_the_baselines(chromium, night, tmp_path, size):
+    baseline = replace(night.baseline, curves=(tuple(9.0 / (n + 1) for n in range(32)),))
+    measured = next(n for n, r in enumerate(night.rows[:40]) if r.decision == "revert")
+    curves = tuple(tuple(seed + 9.0 / (n + 1) for n in range(32)) for seed in (0.5, 0.75))
+    rows = tuple(replace(r, curves=curves) if n == measured else r for n, r in enumerate(night.rows[:60]))
+    opened(chromium, written(replace(night, rows=rows, baseline=baseline), tmp_path), size)
+    (name,) = chromium.run("return [...document.querySelectorAll('.unfold')].map((b) => b.textContent)")
+    assert name.startswith(f"{rows[measured].knob} = ")
+    chromium.run("document.querySelector('.unfold').click()")
+    paths = "[...document.querySelectorAll('.details svg svg path')].map((p) => p.getAttribute('class'))"
+    assert chromium.run(f"return {paths}") == ["baseline", "candidate", "candidate", "zero", "candidate"]
+    about = chromium.run("return document.querySelector('.details p').textContent")
+    assert "0.906 nats per token, the baseline 0.281 (+0.625)" in about
+    assert chromium.run("return document.documentElement.scrollWidth") == size[0]
+    chromium.run("document.querySelector('.unfold').click()")
+    assert chromium.run("return document.querySelectorAll('.details').length") == 0
+    assert complaints(chromium) == []
+
+
 def test_light_and_dark_follow_the_system_until_the_button_says_otherwise(chromium, page):
     ground = "return getComputedStyle(document.body).backgroundColor"
     opened(chromium, page, dark=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.core.measurement import CURVE_POINTS, Measurement, Suspended
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.windows import choose_span
 from autoresearch.training.build import build_model
@@ -122,6 +122,7 @@ def test_it_measures_what_it_measures_undisturbed(
     aside, end = in_parts(spec, tmp_path / "aside", looks)
     assert [a.step for a in aside] == steps
     assert numbers(end) == numbers(whole)
+    assert end.train_loss_curve is not None
 
 
 @pytest.mark.slow
@@ -152,6 +153,8 @@ def test_with_a_budget_in_seconds_the_seconds_add_up(make: Any, tmp_path: Path) 
     assert 0 < aside[0].train_wall_s < aside[1].train_wall_s < aside[2].train_wall_s < end.train_wall_s
     assert end.train_wall_s >= 1.0
     assert end.train_steps > 3
+    assert end.train_loss_curve is not None
+    assert len(end.train_loss_curve) == CURVE_POINTS
 
 
 def test_seconds_put_aside_in_the_validation_are_not_trained_again(make: Any, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autoresearch.core.measurement import Measurement
+from autoresearch.core.measurement import CURVE_POINTS, Measurement
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.windows import choose_span
 from autoresearch.training.build import build_model
@@ -76,8 +76,8 @@ def measure(
     return train_and_measure(spec, opened, build_model(spec, opened.vocab), lambda *_: None)
 
 
-def result(m: Measurement) -> tuple[float, float, float]:
-    return m.val_bpb, m.train_loss_first, m.train_loss_last
+def result(m: Measurement) -> tuple[Any, ...]:
+    return m.val_bpb, m.train_loss_first, m.train_loss_last, m.train_loss_curve
 
 
 def test_the_same_trial_is_bitwise_the_same_after_any_other(trial: Trial) -> None:
@@ -121,6 +121,11 @@ def test_what_was_computed_is_accounted_for(trial: Trial) -> None:
     assert m.train_flops > 6 * 10_000 * m.train_tokens
     assert m.val_bytes == 4096
     assert m.train_loss_first == pytest.approx(math.log(257), rel=0.05)
+    curve = m.train_loss_curve
+    assert curve is not None
+    assert len(curve) == CURVE_POINTS  # of 12 steps: the first step takes two points and a part of the third
+    assert curve[:2] == (round(m.train_loss_first, 5),) * 2
+    assert curve[-2:] == (round(m.train_loss_last, 5),) * 2
     assert m.val_bpb == pytest.approx(m.val_nats_per_token * m.val_tokens / math.log(2) / m.val_bytes)
 
 

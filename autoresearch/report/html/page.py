@@ -17,6 +17,7 @@ from autoresearch.report.html.best_file import build_best_file
 from autoresearch.report.html.colours import DARK, LIGHT, css_variables
 from autoresearch.report.html.course import Course, build_course
 from autoresearch.report.html.coverage import build_coverage
+from autoresearch.report.html.curves import Curves, build_curves
 from autoresearch.report.html.effects import Effect, build_effects
 from autoresearch.report.html.embed import content_security_policy, script_code, script_json
 from autoresearch.report.html.headline import build_key_figures, build_verdict, describe_run, describe_state
@@ -27,6 +28,7 @@ from autoresearch.report.html.proposal_patterns import build_proposal_patterns
 from autoresearch.report.html.rows import KINDS, Columns, build_columns, kind_index
 from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
+from autoresearch.report.importance import ABOUT
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.table import format_marked_verdict
@@ -37,17 +39,20 @@ PAGE_ROWS = 50  # rows of one page of the table; the first page is in the HTML, 
 def render_html(summary: Summary, history: History, price: Price | None = None) -> str:
     """The morning report as one HTML document. Depends only on its arguments and the installed Bokeh."""
     table_columns, course, effects = build_columns(history.rows), build_course(history), build_effects(history)
-    coverage = build_coverage(history)
-    data, plots = _script_data(history, table_columns, course, effects)
+    coverage, curves = build_coverage(history), build_curves(history)
+    data, plots = _script_data(history, table_columns, course, effects, curves)
+    best = best_keep(history.rows)
     scripts = {name: script_code(text) for name, text in _scripts().items()}
-    page: str = _template().render(
+    page: str = template("report").render(
         policy=content_security_policy(scripts.values()),
-        styles=Markup(_styles()),
+        styles=styles(),
         scripts=scripts,
         data=script_json(data),
         plots=script_json(plots),
         s=summary,
-        best_row=best_keep(history.rows),
+        best_row=best,
+        best_curve=history.rows.index(best) if best and best.curves else None,
+        curves=curves,
         verdict=build_verdict(summary, history),
         state=describe_state(summary),
         identity=list(describe_run(summary, history)),
@@ -56,6 +61,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         best=build_best_file(summary, history),
         effects=effects,
         coverage=coverage,
+        importance_about=ABOUT,
         patterns=build_proposal_patterns(summary, history, coverage),
         spending=build_spending(summary, history, price),
         limits=list(describe_limits(summary, history)),
@@ -71,7 +77,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
 
 
 def _script_data(
-    history: History, table_columns: Columns, course: Course, effects: tuple[Effect, ...]
+    history: History, table_columns: Columns, course: Course, effects: tuple[Effect, ...], curves: Curves
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The two JSON objects that the page's scripts read: the values, and the figures without data."""
     low, high = compute_panel_scale(history, effects)
@@ -85,6 +91,7 @@ def _script_data(
         "kinds": KINDS,
         "course": {"low": course.low, "high": course.high, "lanes": dict(course.lanes)},
         "panels": panels,
+        "curves": curves.data,
         "colours": {"light": LIGHT, "dark": DARK},
         "pageRows": PAGE_ROWS,
     }
@@ -106,17 +113,18 @@ def _scripts() -> dict[str, str]:
     from bokeh.resources import Resources
 
     (library,) = Resources(mode="inline", components=["bokeh"], minified=True).js_raw[:1]
-    own = {name: _read_asset(f"{name}.js") for name in ("table", "plots", "page")}
+    own = {name: _read_asset(f"{name}.js") for name in ("curves", "table", "plots", "page")}
     return {name: text.replace("\r\n", "\n") for name, text in {"bokeh": library, **own}.items()}
 
 
-def _styles() -> str:
+def styles() -> Markup:
+    """The style sheet of a page, light and dark."""
     dark = css_variables(DARK)
-    return (
+    return Markup(
         f":root {{ color-scheme: light; {css_variables(LIGHT)} }}\n"
         f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ color-scheme: dark; {dark} }} }}\n"
         f":root[data-theme=dark] {{ color-scheme: dark; {dark} }}\n"
-    ) + _read_asset("report.css")
+    ) + Markup(_read_asset("report.css"))
 
 
 def _read_asset(name: str) -> str:
@@ -124,7 +132,8 @@ def _read_asset(name: str) -> str:
 
 
 @functools.cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """The template ``name``.html.j2, which escapes what is put into it."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "bpb": format_bpb,
@@ -140,7 +149,7 @@ def _template() -> Any:
     }
     environment.globals["kind_of"] = _kind_name
     environment.globals["verdict_of"] = format_marked_verdict
-    return environment.from_string(_read_asset("report.html.j2"))
+    return environment.from_string(_read_asset(f"{name}.html.j2"))
 
 
 def _kind_name(row: Row) -> str:

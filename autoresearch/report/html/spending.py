@@ -96,3 +96,6 @@ def _marked_trials(s: Summary) -> Iterator[tuple[str, str]]:
         yield "marked trials", ", ".join(f"{n:,} {mark}" for mark, n in s.marks.items())
     if s.voided:
         yield "discarded and run again", plural(s.voided, "trial")
+    if s.deadline_extended_s:
+        count = plural(len(s.deadline_extended_iters), "iteration")
+        yield "deadlines extended", f"by {format_duration(s.deadline_extended_s)}, in {count} with a slowed trial"

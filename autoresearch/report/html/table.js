@@ -1,7 +1,5 @@
 // The table of every iteration: one page of rows at a time, so that 10,000 cost as little as fifty.
 "use strict";
-const DATA = JSON.parse(document.getElementById("data").textContent);
-
 const Table = (() => {
   const C = DATA.columns;
   const count = C.iter.length;
@@ -93,7 +91,8 @@ const Table = (() => {
       return td;
     };
     cell("iter", C.iter[i].toLocaleString("en"), true);
-    cell("change", change(i));
+    if (Curves.has(i)) cell("change", "").append(unfolding(tr, i));
+    else cell("change", change(i));
     cell("bpb", number(C.bpb[i], 4), true);
     cell("gain", signed(C.gain[i]), true);
     cell("end", C.names[C.end[i]]);
@@ -108,6 +107,33 @@ const Table = (() => {
     }
     why.append(C.texts[C.why[i]]);
     return tr;
+  }
+
+  // The change as a button that shows the loss curves of the row below it, and hides them again.
+  function unfolding(tr, i) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "unfold";
+    button.textContent = change(i);
+    button.title = "training loss";
+    button.setAttribute("aria-expanded", "false");
+    button.addEventListener("click", () => {
+      const open = button.getAttribute("aria-expanded") === "true";
+      button.setAttribute("aria-expanded", String(!open));
+      if (open) tr.nextElementSibling.remove();
+      else unfold(tr, i);
+    });
+    return button;
+  }
+
+  function unfold(tr, i) {
+    const below = document.createElement("tr");
+    below.className = "details";
+    const td = document.createElement("td");
+    td.colSpan = tr.children.length;
+    below.append(td);
+    tr.after(below);
+    Curves.fill(td, i);
   }
 
   function draw() {
@@ -182,8 +208,8 @@ const Table = (() => {
       document.querySelector("#rows").scrollIntoView({ block: "start" });
     });
     document.getElementById("controls").hidden = false;
-    filterAndSort();  // the HTML has the first page of rows already
-    pager(0);
+    filterAndSort();
+    draw();  // the HTML has the first page of rows already, but without what only a script can do
   }
 
   start();

@@ -16,6 +16,8 @@ class TrainState(FrozenModel):
     trained: bool = False  # the budget is spent: only the validation is left, which starts over
     loss_first: float | None = None
     loss_last: float | None = None
+    curve_nats: tuple[float, ...] = ()  # the sums of ``LossCurve``; empty: of a version that kept none
+    curve_shares: tuple[float, ...] = ()
     warm_fraction: float = 0.0  # of the budget, spent when the learning rate's warmup ended
     train_s: float = 0.0
     val_s: float = 0.0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from autoresearch.core.llm_calls import LlmCall
-from autoresearch.core.measurement import Outcome
+from autoresearch.core.measurement import CURVE_POINTS, Outcome
 from autoresearch.core.ports import Progress, Reply
 from autoresearch.core.records import (
     Baseline,
@@ -19,6 +19,7 @@ from autoresearch.core.records import (
     Proposed,
     ProposerFailed,
     Stopped,
+    TrialEnded,
     decode,
     encode,
 )
@@ -123,6 +124,18 @@ class TestJudging:
         loop.trial = Measures(measure)
         loop.run()
         assert began == [("trial_started", True, "boot")] * 2
+
+    def test_the_loss_curve_is_in_the_record_of_its_trial_alone(self, make_settings) -> None:
+        curve = tuple(9.0 - n / 8 for n in range(CURVE_POINTS))
+        loop = fake_loop(make_settings(iters=1), ScriptedProposer([BETTER]))
+        loop.trial = Measures(lambda cfg: measurement(2.0).model_copy(update={"train_loss_curve": curve}))
+        loop.run()
+        assert [r.outcome.train_loss_curve for r in only(TrialEnded, loop)] == [curve, curve]
+        (baseline,), (evaluated,) = only(Baseline, loop), only(Evaluated, loop)
+        for repeated in (baseline.eval_metrics, evaluated.eval_metrics):
+            assert repeated == measurement(2.0)
+        lines = [encode(r) for r in records(loop)]
+        assert sum(len(line.partition('"train_loss_curve":[')[2].partition("]")[0]) > 0 for line in lines) == 2
 
     def test_candidate_and_baseline_are_measured_with_the_same_seed(self, make_settings) -> None:
         trial = FakeTrial()

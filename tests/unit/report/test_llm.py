@@ -109,6 +109,16 @@ def test_a_hybrid_night(hybrid_night):
     assert n.wall_share == pytest.approx(38 / summarise(build_history(hybrid_night.records)).wall_s)
 
 
+def test_rewritten_proposals_are_counted_and_named(hybrid_night):
+    history = build_history(hybrid_night.records)
+    assert "rewritten" not in shown(hybrid_night)
+    rows = tuple(replace(r, normalised=2) if r.llm_calls else r for r in history.rows)
+    s = summarise(replace(history, rows=rows))
+    assert s.llm is not None
+    assert s.llm.normalised == 6
+    assert "6 rewritten in form before the rails judged" in " ".join(render_status(s, history).split())
+
+
 def test_without_a_call_there_is_no_llm(night, origin_log):
     assert numbers(night) is None
     assert json.loads(summary_json(summarise(load(origin_log))))["llm"] is None

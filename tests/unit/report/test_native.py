@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autoresearch.core.measurement import Cause
+from autoresearch.core.measurement import CURVE_POINTS, Cause, Measurement
+from autoresearch.core.records import TrialEnded
 from autoresearch.report.history import plain_value
 from autoresearch.report.native import build_history
 from rails import Rail, default_menu
@@ -130,3 +131,31 @@ def test_a_value_that_cannot_even_be_printed_is_named_as_such():
     for _ in range(100_000):
         bottomless = [bottomless]
     assert plain_value(10**5000) == plain_value(bottomless) == "a value too large to show"
+
+
+def with_outcomes(run, **changes):
+    """The run's records, each measured trial with these fields."""
+    trials = [r for r in run.records if isinstance(r, TrialEnded) and isinstance(r.outcome, Measurement)]
+    changed = {id(t): t.model_copy(update={"outcome": t.outcome.model_copy(update=changes)}) for t in trials}
+    return [changed.get(id(r), r) for r in run.records]
+
+
+def test_each_measured_trial_brings_its_loss_curve(new_run):
+    run = new_run().begin().evaluated("lr", 0.001, 3.36, 3.37).failed("n_layer", 48)
+    curve = tuple(9.0 - 0.25 * n for n in range(CURVE_POINTS))
+    history = build_history(with_outcomes(run, train_loss_curve=curve))
+    assert history.baseline is not None
+    assert [tuple(c) for c in history.baseline.curves] == [curve]
+    assert [[tuple(c) for c in row.curves] for row in history.rows] == [[curve, curve], []]
+    assert build_history(run.records).rows[0].curves == ()
+
+
+def test_extended_deadlines_and_rewritten_proposals_are_counted(new_run):
+    run = new_run().begin().evaluated("lr", 0.001, 3.36, 3.37)
+    rewritten = {"normalised": ("took new_value from text",), "original": "{}"}
+    attempts = tuple(a.model_copy(update=rewritten) for a in run.records[-1].attempts)
+    run.records[-1] = run.records[-1].model_copy(update={"attempts": attempts})
+    row = build_history(with_outcomes(run, deadline_extended_s=30.0)).rows[0]
+    assert (row.deadline_extended_s, row.normalised) == (60.0, 1)
+    plain = build_history(new_run().begin().evaluated("lr", 0.001, 3.36).records).rows[0]
+    assert (plain.deadline_extended_s, plain.normalised) == (None, 0)

@@ -14,6 +14,7 @@ from autoresearch.core.measurement import Cause
 from autoresearch.report import History, Row, summarise, summary_json
 from autoresearch.report.native import build_history
 from autoresearch.report.summary import time_by_activity
+from autoresearch.report.text import summary_facts
 from rails import Rail, default_menu
 
 PROMISED = """iterations evaluated keeps reverts blocked_by_rail failed knobs_total knobs_touched knobs_untouched
@@ -169,3 +170,20 @@ def test_what_a_hand_made_row_leaves_out_is_called_unknown():
 def test_the_time_of_discarded_trials_is_not_called_that_of_failed_ones(voided, failed, label, night):
     summary = summarise(build_history(night.records)).model_copy(update={"voided": voided, "failed_by_cause": failed})
     assert list(time_by_activity(summary))[2] == label
+
+
+def test_extended_deadlines_are_summed_and_placed(new_run):
+    rows = (
+        Row(1, "evaluated", deadline_extended_s=30.0),
+        Row(2, "evaluated"),
+        Row(3, "eval_failed", deadline_extended_s=6.5),
+    )
+    s = summarise(History("autoresearch", ("lr",), rows=rows))
+    assert (s.deadline_extended_s, s.deadline_extended_iters) == (36.5, [1, 3])
+    assert (
+        "extended by 36 s in all for slowed trials that progressed, in iterations 1, 3"
+        in dict(summary_facts(s))["deadlines"]
+    )
+    plain = summarise(build_history(new_run().begin().records))
+    assert (plain.deadline_extended_s, plain.deadline_extended_iters) == (None, [])
+    assert "deadlines" not in dict(summary_facts(plain))

@@ -182,3 +182,14 @@ def test_text_of_a_proposer_cannot_control_the_terminal(new_run, words, width):
 
 def clean(row, words):
     return replace(row, knob=words, new_value=words, cause=words, rail=words)
+
+
+def test_the_report_has_the_importance_of_each_knob_and_the_status_does_not(new_run):
+    run = new_run().begin().evaluated("lr", 0.001, 3.36)
+    history = build_history(run.records)
+    assert "Knob importance:\nHow much of the variation" in render_report(summarise(history), history)
+    assert "n too small" in render_report(summarise(history), history)
+    assert "Knob importance" not in render_status(summarise(history), history)
+    assert "Knob importance" not in render_report(
+        *(lambda h: (summarise(h), h))(build_history(new_run().begin().records))
+    )

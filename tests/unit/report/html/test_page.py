@@ -171,6 +171,24 @@ def test_every_iteration_is_in_the_columns_and_reads_the_same_in_the_table(night
     assert rows == [kind.replace(" ", "-") for kind in kinds]
 
 
+def test_the_importance_of_each_knob_is_on_the_page(new_run):
+    run = new_run().begin()
+    for n, gain in enumerate((0.02, 0.0, -0.02)):
+        run.evaluated("lr", 0.001 + n / 1000, 3.4 * (1 - gain)).evaluated("beta2", 0.9 + n / 100, 3.4 * (1 - gain / 2))
+    text = words(page(build_history(run.evaluated("d_ff", 512, 3.39).records)))
+    assert "lr 80% 3 measurements of 3 values, \N{MINUS SIGN}2.00% to +2.00%" in text
+    assert "d_ff n too small 1 measurement of 1 value" in text
+
+
+def test_extended_deadlines_are_a_fact_of_the_page(night):
+    history = build_history(night.records)
+    rows = (replace(history.rows[0], deadline_extended_s=90.0), *history.rows[1:])
+    assert "deadlines extended by 1 min 30 s, in 1 iteration with a slowed trial" in words(
+        page(replace(history, rows=rows))
+    )
+    assert "deadlines extended" not in words(page(history))
+
+
 def test_a_marked_iteration_carries_its_mark_in_the_table_and_in_the_columns(night):
     plain = build_history(night.records)
     marked = replace(plain.rows[0], marks=("throttled",))
