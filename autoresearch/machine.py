@@ -6,11 +6,13 @@ Limits of a cgroup (v2) count like the machine's own; cgroup v1 is not read.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import gc
 import math
 import os
 import resource
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
+PR_SET_PDEATHSIG = 1
 
 
 def reserve_bytes(total: int) -> int:
@@ -164,3 +167,10 @@ def without_gc() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel send this process SIGKILL when ``parent`` ends; exit now if it has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,4 +1,4 @@
-"""Run every benchmark and write RESULTS.md: ``make bench`` (about ten minutes on 2 cores)."""
+"""Run every benchmark and write RESULTS.md: ``make bench`` (about a quarter of an hour on 2 cores)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ BENCHMARKS = (
     "metering",
     "start_to_ready",
     "scale",
+    "prepare",
 )
 INTRODUCTION = """# Results
 

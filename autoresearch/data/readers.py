@@ -26,7 +26,7 @@ COMPRESSED = (".gz", ".zst")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 SUPPORTED = f"{' '.join(SUFFIXES)}, and all but .parquet also compressed as {' or '.join(COMPRESSED)}"
 ROWS_PER_READ = 64
-LONGEST_LINE = 1 << 28  # characters of a line of .jsonl, which memory holds twice
+LONGEST_LINE = 1 << 28  # bytes of memory of a line of .jsonl, which is held about three times
 STRING_COLUMNS = ("string", "large_string", "dictionary<values=string", "dictionary<values=large_string")
 ROW_HINT = "choose the field with --field NAME, or leave such lines out with --skip-bad-lines"
 ENCODING_HINT = "convert it to UTF-8, for example with iconv; UTF-16 and UTF-32 need a byte order mark"
@@ -80,7 +80,7 @@ class Reader:
         with open_source(path) as stream:
             lines = decode_lines(stream, LONGEST_LINE)
             for number, line in enumerate(lines, 1):
-                if line.strip():
+                if line is None or not line.isspace():
                     yield from self._row(_parsed(line), f"{name}:{number}", f"{path}, line {number}")
 
     def read_rows(self, rows: Iterable[object], name: str, what: str) -> Iterator[Document]:
@@ -127,9 +127,9 @@ class Unparsed:
     reason: str
 
 
-def _parsed(line: str) -> object:
-    if len(line) >= LONGEST_LINE:
-        return Unparsed(f"is longer than {LONGEST_LINE:,} characters")
+def _parsed(line: str | None) -> object:
+    if line is None:
+        return Unparsed(f"needs more than {LONGEST_LINE:,} bytes of memory; a text of that size can be a .txt file")
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as e:
