@@ -148,6 +148,14 @@ def explain_os_error(error: OSError) -> tuple[str, str]:
     return text, "see the system log (journalctl -k) if the file is as it should be"
 
 
+def limit_named_in(error: Exception) -> int | None:
+    """The errno of a limit of the system that a library's error names as text, or ``None``."""
+    text = str(error)
+    if "start new thread" in text:
+        return errno.EAGAIN
+    return next((n for n in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) if os.strerror(n) in text), None)
+
+
 def _named(error: OSError) -> str:
     return f": {error.filename}" if error.filename is not None else ""
 

@@ -20,6 +20,7 @@ from typing import IO, Any, cast
 from autoresearch.data.decoding import MOST_UNDECODABLE, decode_lines, decode_parts, replace_marks, undecodable_share
 from autoresearch.data.document import Document, LeftOut, split_document
 from autoresearch.errors import CorpusError, missing_extra
+from autoresearch.hints import explain
 
 TEXT_SUFFIXES = (".txt", ".md", ".py", ".jsonl")
 COMPRESSED = (".gz", ".zst")
@@ -189,7 +190,8 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        raise CorpusError(f"cannot read {path}: {e.strerror or e}", hint="check its permissions and the disk") from e
+        why, hint = explain(e, path, "read")
+        raise CorpusError(f"cannot read {path}: {why}", hint=hint) from e
 
 
 def package(name: str, *, extra: str) -> ModuleType:

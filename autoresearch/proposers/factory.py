@@ -192,7 +192,8 @@ def build_llm_server(
     chosen, attempts = settings.llm, settings.limits.max_attempts
     if chosen.rounds >= attempts:
         what = f"llm.rounds = {chosen.rounds} leaves none of limits.max_attempts = {attempts} to the fallback"
-        raise ConfigError(what, hint="raise limits.max_attempts, or lower llm.rounds")
+        lower = f", or --set llm.rounds={attempts - 1}" if attempts > 1 else ""
+        raise ConfigError(what, hint=f"--set limits.max_attempts={chosen.rounds + 1}{lower}")
     key = llm_key(os.environ)
     return LlmServer(
         client=Client(chosen.base_url, key),

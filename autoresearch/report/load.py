@@ -21,11 +21,12 @@ from autoresearch.report.history_cache import builder_of, history_cache, state_o
 from autoresearch.report.native import HistoryBuilder
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines, decode_whole
+from autoresearch.storage.encoding import decode_wide
 from autoresearch.storage.fold_cache import FoldCache, is_worth_writing
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.storage.sealed_line import Blocks, Prefix, WholeLines, read_blocks
 from autoresearch.storage.survey import shortened, survey
-from autoresearch.storage.torn_tail import UTF16_BOMS, tail_problem
+from autoresearch.storage.torn_tail import tail_problem
 
 LINE_START = b'{"seq":'  # of each line in our format, and of none in the origin's
 HEAD_BYTES = 1 << 20
@@ -121,7 +122,7 @@ def _history_of_whole_lines(file: Path) -> History:
     found = survey(_read(file, -1))
     records, unknown = decode_whole(found.lines)
     if not found.lines:
-        if found.problems:
+        if found.problems or found.notes:
             raise JournalDamaged(f"{file}: {'; '.join(found.warnings())}", hint=HINT_NO_RECORD)
         raise JournalError(f"{file} contains no complete record", hint=HINT_WAIT)
     warnings = (*found.warnings(), *shortened(unknown))
@@ -131,9 +132,7 @@ def _history_of_whole_lines(file: Path) -> History:
 
 
 def _is_ours(head: bytes) -> bool:
-    if head.startswith(UTF16_BOMS):
-        head = head[: len(head) & ~1].decode("utf-16", "replace").encode()
-    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    head = decode_wide(head).removeprefix(codecs.BOM_UTF8).lstrip()
     return head.startswith(LINE_START) or b"\n" + LINE_START in head
 
 

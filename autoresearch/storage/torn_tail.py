@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 
+from autoresearch.storage.encoding import BEGINS_WITH_BOM, describe_wide, wide_encoding
 from autoresearch.storage.sealed_line import unseal
 
 _BEGIN = re.compile(rb'\{"seq":')
 _SEALED = re.compile(rb'"crc":"[0-9a-f]{8}"\}$')
-UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MAX_BOM_BYTES = 4
 PRINTABLE = bytes(range(0x20, 0x7F))  # a record is ASCII without control characters
 FEW_LINES = 4  # fewer do not show how long a line can be
 SEAL_BYTES = 30  # of a line beside its payload: number, checksum, newline
@@ -27,10 +28,10 @@ def tail_problem(tail: bytes, payloads: Iterable[bytes]) -> str:
     text, first = tail.rstrip(), tail.partition(b"\n")[0]
     if not text:
         return ""
-    if tail.startswith(UTF16_BOMS) and len(text) > len(UTF16_BOMS[0]):
-        return "is in UTF-16, as an editor has saved the file"
+    if (encoding := wide_encoding(tail)) and len(text) > MAX_BOM_BYTES:
+        return describe_wide(encoding)
     if tail.startswith(codecs.BOM_UTF8):
-        return "begins with a byte-order mark (BOM), which an editor adds"
+        return BEGINS_WITH_BOM
     if first.endswith(b"\r") and unseal(first.rstrip()):
         return "ends in CRLF, which an editor writes"
     if not first.strip():
