@@ -43,7 +43,6 @@ from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.disk_space import shortage
-from autoresearch.storage.journal import KEPT_TORN_FILES
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold_lock, run_files
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
 
@@ -77,9 +76,8 @@ def run(
             archive(run_dir, run_files(run_dir), observer.notify)
         cache = run_cache(run_dir)
         with closing(open_journal(run_dir / TRAJECTORY, FIRST_RECORD, observer, timing.sleep, cache.prefix)) as journal:
-            if removed := journal.removed_torn_files:
-                what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
-                observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
+            if removed := journal.describe_removed():
+                observer.notify(removed)
             with without_gc():
                 trajectory, ends = read_run(journal, cache)
             observer.opened(trajectory)

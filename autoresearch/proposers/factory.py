@@ -159,12 +159,15 @@ def build_llm_proposer(
 ) -> LlmProposer:
     """The LLM alone, with ``fallback`` where it fails. The stack closes its log of exchanges."""
     chosen = settings.llm
+    log = stack.enter_context(closing(ExchangeLog(context.run_dir)))
+    if log.removed:
+        context.notify(log.removed)
     return LlmProposer(
         llm=llm,
         space=context.space,
         fallback=fallback,
         judge=context.judge,
-        log=stack.enter_context(closing(ExchangeLog(context.run_dir))),
+        log=log,
         utc=context.utc,
         budget_left=lambda trajectory: budget_left(settings, trajectory),
         proposals=chosen.proposals,

@@ -71,6 +71,7 @@ class ExchangeLog:
         newest = _decompress(segments[-1]) if segments else b""
         self._finish_compression(newest)
         self._journal = Journal(self.live)
+        self.removed = self._journal.describe_removed()  # of old files with torn tails
         try:
             last = _last_number(segments[-1], newest) if segments else 0
             self.next_number = last + 1 + len(_decode(self.live, self._journal, last))

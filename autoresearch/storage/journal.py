@@ -156,6 +156,12 @@ class Journal:
         found = torn.rstrip(b"\0")
         return found.startswith(self._first_line) or self._first_line.startswith(found)
 
+    def describe_removed(self) -> str:
+        """Which old files of torn tails were removed when it was opened; empty for none."""
+        if not (removed := self.removed_torn_files):
+            return ""
+        return f"{removed} old files {self.path.name}.torn-* were removed; the newest {KEPT_TORN_FILES} stay"
+
     @property
     def size(self) -> int:
         """Size of the file in bytes."""

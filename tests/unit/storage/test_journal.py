@@ -481,3 +481,14 @@ class Crashes(RuleBasedStateMachine):
 
 TestCrashes = Crashes.TestCase
 TestCrashes.settings = settings(max_examples=30, stateful_step_count=20)
+
+
+def test_removed_torn_files_are_named_whatever_the_log(tmp_path: Path) -> None:
+    written(tmp_path / "speeds.jsonl")
+    for n in range(25):
+        (tmp_path / f"speeds.jsonl.torn-{n}").touch()
+    with (tmp_path / "speeds.jsonl").open("ab") as file:
+        file.write(b'{"seq":3,"ite')
+    journal = Journal(tmp_path / "speeds.jsonl")
+    journal.close()
+    assert journal.describe_removed() == "6 old files speeds.jsonl.torn-* were removed; the newest 20 stay"
