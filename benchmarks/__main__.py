@@ -23,6 +23,7 @@ BENCHMARKS = (
     "pause_latency",
     "metering",
     "start_to_ready",
+    "scale",
     "prepare",
 )
 INTRODUCTION = """# Results

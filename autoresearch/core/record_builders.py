@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -162,21 +163,21 @@ def build_proposer_failed(
 
 def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
     """Build the record of a run in which every requested iteration is closed."""
-    evaluated = [r for r in trajectory.iterations if isinstance(r, Evaluated)]
-    best = trajectory.best
+    best, stages = trajectory.best, Counter(r.stage for r in trajectory.results)
+    keeps = sum(r.is_keep for r in trajectory.results)
     if trajectory.baseline is None:
         raise ValueError("a run without a baseline is not complete")
     return LoopComplete(
         ts=ts,
         iters_requested=iters,
-        accept_count=sum(r.decision == "keep" for r in evaluated),
-        revert_count=sum(r.decision == "revert" for r in evaluated),
-        blocked_count=sum(isinstance(r, Blocked) for r in trajectory.iterations),
-        failed_count=sum(isinstance(r, EvalFailed | ProposerFailed) for r in trajectory.iterations),
+        accept_count=keeps,
+        revert_count=stages["evaluated"] - keeps,
+        blocked_count=stages["blocked"],
+        failed_count=stages["eval_failed"] + stages["proposer_failed"],
         baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
         best_val_bpb=best.val_bpb if best else None,
         best_iter=best.iter if best else None,
-        credit=source_credits(trajectory.iterations),
+        credit=source_credits(trajectory.results),
     )
 
 
@@ -197,7 +198,7 @@ def build_stopped(trajectory: Trajectory, iters: int, reason: str, ts: str) -> S
         reason=reason,
         completed_iters=len(trajectory.iterations),
         requested_iters=iters,
-        credit=source_credits(trajectory.iterations),
+        credit=source_credits(trajectory.results),
     )
 
 

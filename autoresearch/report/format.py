@@ -45,7 +45,7 @@ def clip(text: str, cells: int) -> str:
 
 def width_of(text: str) -> int:
     """The terminal cells that ``text`` takes: two for a wide character, none for a combining mark."""
-    return sum(_cells(char) for char in text)
+    return len(text) if text.isascii() else sum(_cells(char) for char in text)
 
 
 def _cells(char: str) -> int:

@@ -29,7 +29,7 @@ from autoresearch.core.records import (
     Stopped,
     TrialEnded,
 )
-from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.report.trial_marks import with_marks
@@ -41,7 +41,7 @@ class HistoryBuilder:
     """Builds a history incrementally: ``add`` takes one record, ``history`` returns it so far."""
 
     damaged: bool = False  # records can be missing, the first too
-    trajectory: Trajectory = field(default_factory=Trajectory)
+    trajectory: Trajectory = field(default_factory=Totals)
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # of trials that a record may still name
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)

@@ -50,9 +50,11 @@ def records_of(settings: Settings, *replies: str | Exception, trial: FakeTrial |
 
 def told_of(settings: Settings, events: Iterable[Event], end: BaseException | None = None) -> list[Notice]:
     told: list[Notice] = []
-    hooks = Hooks(settings, pytest.fail, told.append)
+    hooks, trajectory = Hooks(settings, pytest.fail, told.append), Trajectory()
     with suppress(*([type(end)] if end else [])), hooks:
+        hooks.opened(trajectory)
         for event in events:
+            trajectory.add(event)
             hooks.recorded(event)
         if end:
             raise end
