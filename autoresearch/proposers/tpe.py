@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from heapq import nsmallest
+from heapq import nlargest
 from itertools import chain
 from typing import Any
 
@@ -174,7 +174,7 @@ def results_to_learn_from(results: Sequence[Result]) -> list[Result]:
         if r.val_bpb is not None:
             by_knob.setdefault(r.knob, []).append(r)
     best = (
-        nsmallest(BEST_OF_KNOB, of_knob, key=lambda r: -(r.improvement_frac or 0.0)) for of_knob in by_knob.values()
+        nlargest(BEST_OF_KNOB, of_knob, key=lambda r: -(r.improvement_frac or 0.0)) for of_knob in by_knob.values()
     )
     return [*sorted(chain.from_iterable(best), key=lambda r: r.iter), *tried[begin:]]
 
