@@ -16,6 +16,7 @@ BENCHMARKS = (
     "throughput",
     "trainers",
     "seed_noise",
+    "error_rates",
     "verdicts",
     "prompt",
     "doctor",

@@ -78,8 +78,8 @@ class DecisionSettings(Section):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.05, description="rule sequential: largest probability of any false keep in the run directory"
     )
-    max_seeds: Annotated[int, Field(ge=2, le=64)] = Field(
-        8, description="rule sequential: most seeds of one candidate; without a verdict by then it is inconclusive"
+    max_seeds: Annotated[int, Field(ge=4, le=64)] = Field(
+        12, description="rule sequential: most seeds of one candidate; without a verdict by then it is inconclusive"
     )
     baseline_seeds: Annotated[int, Field(ge=1, le=64)] = Field(
         3, description="rule sequential: seeds that the baseline is measured with at first; more follow where needed"
