@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.errors import ConfigError
-from autoresearch.verdicts import SequentialRule, alpha_of_test, alpha_spent
+from autoresearch.verdicts import SequentialRule, alpha_of_test
+from autoresearch.verdicts.rule import alpha_spent
 
 
 @pytest.mark.parametrize(
