@@ -14,6 +14,7 @@ from typing import Any
 
 from autoresearch import __version__
 from autoresearch.cli import (
+    bench,
     config,
     doctor,
     energy,
@@ -52,6 +53,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     energy.add,
     export.add,
     rails.add,
+    bench.add,
     service.add,
     config.add,
 )
