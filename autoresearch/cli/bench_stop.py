@@ -45,8 +45,7 @@ def stop(args: argparse.Namespace) -> int:
 
     _check(args)
     trials, baseline = read_trials(_lines(Path(args.curves)), args.curves, args.baseline)
-    known = all(trial.kind for trial in trials)
-    rule = StopRule(tolerated=args.tolerated, min_curves=args.min_curves, min_kind=StopRule().min_kind if known else 0)
+    rule = StopRule(tolerated=args.tolerated, min_curves=args.min_curves)
     levels = sorted({args.tolerated, *LEVELS})
     rules = [replace(rule, tolerated=level) for level in levels]
     curve = [summarise_stops(replay(trials, args.needed, r), args.needed, r) for r in rules]

@@ -24,7 +24,8 @@ def read_trials(lines: Iterable[str], name: str, baseline: str | None = None) ->
     """The trials of a CSV file in their order, and the group that is the baseline (the first unless it is named).
 
     A run is compared with the baseline's run of the same name, or, where there is none, with the mean of its runs. A
-    group that is named KNOB=VALUE has the kind KNOB. Raises ``CorpusError`` that names the line or the run.
+    group that is named KNOB=VALUE is of the kind KNOB, any other of its own. Raises ``CorpusError`` that names the line
+    or the run.
     """
     curves = _scaled(_read(lines, name), name)
     groups = list(dict.fromkeys(group for group, _ in curves))
@@ -45,9 +46,8 @@ def read_trials(lines: Iterable[str], name: str, baseline: str | None = None) ->
 
 
 def kind_of(group: str) -> str:
-    """The knob of a group that is named KNOB=VALUE; empty for another name."""
-    knob, equals, _ = group.partition("=")
-    return knob.strip() if equals else ""
+    """The knob of a group that is named KNOB=VALUE; the name of any other."""
+    return group.partition("=")[0].strip()
 
 
 def _read(lines: Iterable[str], name: str) -> dict[Key, dict[float, float]]:

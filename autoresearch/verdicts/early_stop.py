@@ -21,12 +21,15 @@ The question is how far behind a trial that ENDS at ``needed`` may have been on 
    Learning in a Random World, 2005), but for the fit of the lines, which the studentised residuals correct only in
    part. A trial that would end above ``needed`` is further ahead, so it is lost more rarely.
    With fewer than 99 curves p cannot fall to 1% in this way. Beyond the largest peak the tail is then taken as
-   exponential above the k-th largest, k = sqrt(n): ``p = k / (n + 1) exp(-(peak - u) / mean excess)`` (Breiman, Stone
-   and Kooperberg, Robust confidence bounds for extreme upper quantiles, 1990). That is an assumption, not a guarantee.
+   exponential above u, the value below the k largest, k = sqrt(n): ``p = k / (n + 1) exp(-(peak - u) / e)`` with the
+   mean excess e two standard errors (``1 + 2 / sqrt(k)``) above its estimate (after Breiman, Stone and Kooperberg,
+   Robust confidence bounds for extreme upper quantiles, 1990). That is an assumption, not a guarantee.
 
-Slow starters. No trial is stopped before its own warmup and another eighth of the budget are over, nor while its knob
-has fewer than ``min_kind`` full curves. Where the upper quartile of its knob's peaks is above that of all, the trial's
-peak is reduced by the difference: a knob whose candidates start slowly raises its own bar.
+Slow starters. No trial is stopped before its own warmup and another eighth of the budget are over. Where the upper
+quartile of its knob's peaks is above that of all, the trial's peak is reduced by the difference: a knob whose
+candidates start slowly raises its own bar. A trial whose knob has fewer than ``min_kind`` full curves is exchangeable
+with knobs, not with curves: its peak is also compared with the largest peak of each knob (step 5 with ten knobs or
+more; with fewer it is not stopped).
 
 What it cannot see: a knob that starts slowly for the first time in a value far from those seen; a baseline whose curve
 on a new seed is unlike those on earlier seeds; the selection by its own stops, which leave fewer bad curves to learn
@@ -53,7 +56,8 @@ class StopRule:
 
     tolerated: float = 0.01
     min_curves: int = 30  # before that no trial is stopped
-    min_kind: int = 3  # full curves of the same knob; 0 where the knob of a trial is not known
+    min_kind: int = 3  # full curves of the same knob; with fewer the trial is of a new kind
+    min_kinds: int = 10  # knobs that a trial of a new kind is compared with
     first: float = 0.125  # of the budget, after the trial's own warmup
     last: float = 0.875  # later a stop saves too little
     audit_frac: float = 0.05  # of the would-be stops run on
@@ -66,7 +70,7 @@ class StopRule:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A trial that ran in full: its gaps, its final gain, and its knob (empty: not known)."""
+    """A trial that ran in full: its gaps, its final gain, and its kind: its knob, or its configuration."""
 
     gaps: Gaps
     gain: float
@@ -105,6 +109,7 @@ class Learned:
     curves: tuple[Curve, ...]  # all that were learned from
     peaks: tuple[float, ...]  # of the curves near the decision, ascending
     kinds: dict[str, tuple[int, float]]  # of each knob: its full curves, and by how much more they fall behind
+    worst: tuple[float, ...]  # the largest peak of each knob, ascending
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,8 @@ def learn(curves: Sequence[Curve], needed: float, rule: StopRule) -> Learned | N
         of_kind.setdefault(curve.kind, []).append(_peak(curve, lines) / distance)
     usual = _upper_quartile(peaks)
     kinds = {kind: (len(own), max(0.0, _upper_quartile(sorted(own)) - usual)) for kind, own in of_kind.items()}
-    return Learned(rule, needed, lines, known, tuple(peaks), kinds)
+    worst = sorted(max(own) for own in of_kind.values())
+    return Learned(rule, needed, lines, known, tuple(peaks), kinds, tuple(worst))
 
 
 def forecast(learned: Learned, gaps: Gaps, kind: str = "", warmup_frac: float = 0.0) -> Forecast:
@@ -146,8 +152,10 @@ def forecast(learned: Learned, gaps: Gaps, kind: str = "", warmup_frac: float = 
         if gap is not None and line is not None and (k + 1) / POINTS >= warmup_frac + rule.first - 1e-9:
             peak = max(peak, line.behind(gap, learned.needed, fitted=False))
     count, behind = learned.kinds.get(kind, (0, 0.0))
-    p = _p_value(learned.peaks, peak - (behind if kind else 0.0))
-    why = _why_not(rule, fraction, peak, p, count if kind else rule.min_kind)
+    p = _p_value(learned.peaks, peak - behind)
+    if count < rule.min_kind:
+        p = max(p, _p_value(learned.worst, peak) if len(learned.worst) >= rule.min_kinds else 1.0)
+    why = _why_not(rule, fraction, peak, p)
     return Forecast(not why, fraction, _predict(learned, gaps), p, len(learned.peaks), why)
 
 
@@ -157,13 +165,11 @@ def is_audited(run_id: str, trial: int, rule: StopRule) -> bool:
     return int.from_bytes(digest[:8], "big") < rule.audit_frac * 2**64
 
 
-def _why_not(rule: StopRule, fraction: float, peak: float, p: float, of_kind: int) -> str:
+def _why_not(rule: StopRule, fraction: float, peak: float, p: float) -> str:
     if peak == -math.inf:
         return "warming up"
     if fraction > rule.last + 1e-9:
         return "nearly done"
-    if of_kind < rule.min_kind:
-        return "too few full curves of this knob"
     return "" if p <= rule.tolerated else "may still become a keep"
 
 
@@ -218,7 +224,7 @@ def _p_value(peaks: Sequence[float], peak: float) -> float:
         return share
     k = math.isqrt(n)
     start = peaks[n - k - 1]
-    excess = math.fsum(p - start for p in peaks[n - k :]) / k
+    excess = math.fsum(p - start for p in peaks[n - k :]) / k * (1 + 2 / math.sqrt(k))
     if not 0 < excess < math.inf:
         return share
     return min(share, k / (n + 1) * math.exp(-(peak - start) / excess))

@@ -78,4 +78,4 @@ def test_a_baseline_that_is_not_there_names_the_groups():
 
 
 def test_the_kind_is_the_knob_of_a_named_group():
-    assert [kind_of(name) for name in ("lr=0.1", "beta1 = 0.9", "run 7")] == ["lr", "beta1", ""]
+    assert [kind_of(name) for name in ("lr=0.1", "beta1 = 0.9", "run 7")] == ["lr", "beta1", "run 7"]

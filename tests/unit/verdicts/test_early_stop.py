@@ -68,10 +68,16 @@ def test_nothing_is_decided_before_the_own_warmup_and_an_eighth_are_over():
     assert forecast(learned, loser.gaps[:5], "lr", warmup_frac=0.4).why == "warming up"
 
 
-def test_a_knob_without_full_curves_of_its_own_is_not_judged():
+def test_a_new_knob_is_compared_with_knobs_and_not_with_curves():
+    """Nine others are too few; with twelve a far loser is stopped, and what is only behind other curves is not."""
     loser = curve(random.Random(7), -0.2, kind="lr_warmup")
     assert stopped_at(past(120), loser) == 1.0
     assert stopped_at([*past(120), *past(3, "lr_warmup")], loser) < 0.3
+    of_knobs = [c for n in range(12) for c in past(10, f"knob {n}", behind=0.004 * (n % 4), seed=n)]
+    assert stopped_at([c for c in of_knobs if c.kind not in ("knob 1", "knob 2", "knob 3")], loser) == 1.0
+    assert stopped_at(of_knobs, loser) < 0.3
+    slow = [curve(random.Random(n), NEEDED + 0.002, "lr_warmup", behind=0.016) for n in range(40)]
+    assert sum(stopped_at(of_knobs, trial) < 1 for trial in slow) <= 1
 
 
 def test_a_slow_starter_is_spared_by_the_curves_of_its_knob():

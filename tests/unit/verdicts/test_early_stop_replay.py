@@ -11,13 +11,13 @@ from autoresearch.verdicts.early_stop import StopRule
 from autoresearch.verdicts.early_stop_replay import FullTrial, Replayed, replay, summarise_stops, upper95
 
 NEEDED = 0.005
-RULE = StopRule(min_kind=0)
+RULE = StopRule()
 BASELINE = [(k / POINTS, 3.0 + 2.0 * (1 - k / POINTS)) for k in range(1, POINTS + 1)]
 
 
 def trial(n: int, gain: float, rng: random.Random) -> FullTrial:
     points = [(f, b * (1 - gain - rng.gauss(0, 0.003) * (1 - f))) for f, b in BASELINE]
-    return FullTrial(f"g{n}", "0", points, BASELINE)
+    return FullTrial(f"g{n}", "0", points, BASELINE, "lr")
 
 
 def night(n: int = 150) -> list[FullTrial]:
