@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoresearch.cli import bench_stop
 from autoresearch.cli.parsing import add_command, as_sentence
 from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.errors import AutoresearchError, ConfigError, CorpusError
@@ -29,7 +30,7 @@ SD = 0.0046  # relative, of a seed: what profile tiny's seeds have at most
 
 def add(commands: Any) -> None:
     """The command ``bench`` with its suites."""
-    text = "simulate nights whose truth is known: false keeps, power and cost of each rule"
+    text = "prove the verdicts: false keeps, power and cost of each rule, what early stopping loses and saves"
     parser = commands.add_parser("bench", help=text, description=as_sentence(text))
     suites = parser.add_subparsers(title="suites", required=True, metavar="SUITE")
     text = "nights of proposals that change nothing: how often is any of them kept"
@@ -40,6 +41,7 @@ def add(commands: Any) -> None:
     add_settings(parser, ("profile", "dir", "corpus"))
     text = "nights in which one proposal in ten has a true gain: how many are kept"
     _add_flags(add_command(suites, "planted", planted, text), nights=1000)
+    bench_stop.add(suites)
 
 
 def aa(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.repeats import number_pairs
+from autoresearch.report.research import ResearchNumbers, research_numbers
 
 TOP_PAIRS = 10
 
@@ -72,6 +73,8 @@ class Summary(FrozenModel):
     sources: list[SourceNumbers]  # in the order of their first proposals
     llm: LlmNumbers | None  # None where no LLM was called
 
+    research: ResearchNumbers  # researching or flailing?
+
     accept_delta_frac: float | None
     baseline_val_bpb: float | None
     best_val_bpb: float | None  # of the best keep: the lowest mean; None without a keep
@@ -122,6 +125,7 @@ def summarise(history: History) -> Summary:
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
         importance=knob_importance(history),
+        research=research_numbers(history, best_keep(history.rows)),
         **_counts(history.rows),
         **_energy(history),
         **_coverage(history),

@@ -22,6 +22,7 @@ from autoresearch.report.format import (
 from autoresearch.report.history import History, Row
 from autoresearch.report.importance import importance_block
 from autoresearch.report.llm import endings_table, llm_facts
+from autoresearch.report.research import research_lines
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import paint, render_table
@@ -206,6 +207,8 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
         proposals = plural(s.unique_pairs + s.repeat_count, "proposal")
         repeats = f"{s.repeat_count} of {proposals} ({format_share(s.repeat_rate)})"
         yield "repeats", f"{repeats}, {s.unique_pairs} distinct{most}"
+    for n, text in enumerate(research_lines(s.research) if s.iterations else []):
+        yield "" if n else "research", text
     for n, text in enumerate(source_lines(s.sources)):
         yield "" if n else "sources", text
     if s.llm:
