@@ -36,8 +36,9 @@ class Yardstick(FrozenModel):
     versions: dict[str, str]  # torch, and whatever else computes
     threads: int
     device_kind: str
-    budget_kind: Literal["steps", "tokens", "seconds"]
-    budget_size: float
+    budget_kind: Literal["flops", "steps", "tokens", "seconds"]
+    budget_size: float  # of kind flops: in steps of the baseline, whose FLOPs are every trial's budget
+    budget_flops: int | None = None  # that budget in FLOPs; null for another kind
     compiled: bool = False
     data_parallel: int = 1
     tensor_parallel: int = 1
@@ -110,6 +111,7 @@ class Meta(Event):
     policy_sha256: str  # of baseline, effective menu and decision rule
     decision_rule: DecisionRule
     val_overlap: float | None = None  # share of validation that occurs verbatim in train; null where it is unknown
+    vocab: int | None = None  # of the corpus, with which the records count FLOPs; null in older records
 
 
 class Started(Event):

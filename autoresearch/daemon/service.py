@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
+from autoresearch.report.format import format_budget
 from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.journal import KEPT_TORN_FILES, Journal
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
@@ -119,6 +121,9 @@ def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
         refuse_nothing_to_replay(context.replies)
     refuse_missing_proposer(settings)
     backend = make_backend(settings, context.policy, context.run_dir, control.must_abort, observer)
+    context = replace(context, policy=context.policy.with_vocab(backend.vocab))
+    if backend.yardstick.budget_kind == "flops":
+        observer.notify(f"each trial trains with {format_budget(backend.yardstick)}")
     try:
         check_baseline(backend, context.policy)
         if backend.estimator and backend.estimator.speeds:
@@ -229,6 +234,7 @@ def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_ove
         policy_sha256=sha256_of(policy.parts),
         decision_rule=policy.rule,
         val_overlap=val_overlap,
+        vocab=policy.vocab,
     )
 
 
