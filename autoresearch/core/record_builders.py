@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from autoresearch.core.costs import cost_ratios
 from autoresearch.core.decision import Decision
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
@@ -120,7 +121,7 @@ def build_evaluated(
     lowest = min(m.val_bpb for m in measured)
     return Evaluated(
         **_candidate(proposed, trajectory, ts, times),
-        reason=decision.reason,
+        reason=decision.reason + _tokens_note(trajectory),
         eval_metrics=measured[0],
         val_bpb=decision.val_bpb,
         baseline_val_bpb=decision.baseline_val_bpb,
@@ -128,6 +129,14 @@ def build_evaluated(
         decision=decision.decision,
         is_new_best=trajectory.lowest is None or lowest < trajectory.lowest,
     )
+
+
+def _tokens_note(trajectory: Trajectory) -> str:
+    """Under a budget in seconds, what a verdict owes to speed: the tokens of both sides."""
+    if trajectory.meta is None or trajectory.meta.yardstick.budget_kind != "seconds":
+        return ""
+    tokens = cost_ratios(measurements(trajectory.outcomes), measurements(trajectory.baseline_outcomes)).tokens
+    return "" if tokens is None else f"; it trained on {tokens:.2f} x the baseline's tokens"
 
 
 def build_eval_failed(

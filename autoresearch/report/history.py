@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autoresearch.core.costs import UNKNOWN_RATIOS, CostRatios, describe_compute
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
@@ -63,6 +64,14 @@ class Row:
     energy_j: float | None = None
     marks: tuple[Mark, ...] = ()  # of any of its trials
     voided: int = 0  # trials that were run again because of their marks
+    ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
+
+    @property
+    def remark(self) -> str:
+        """The program's own words on the row: why nothing was measured, or that a keep did not compute the same."""
+        if self.stage != "evaluated":
+            return self.reason or ""
+        return describe_compute(self.ratios) if self.decision == "keep" else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
+from autoresearch.core.costs import cost_ratios
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
 from autoresearch.core.records import (
@@ -71,7 +72,18 @@ class HistoryBuilder:
             case LoopComplete():
                 self.state, self.stop_reason = "complete", None
             case _ if isinstance(record, IterationRecord):
-                self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
+                row = with_marks(_row(record, self.outcomes), self._take_marked_trials())
+                self.rows.append(self._with_ratios(row, record))
+
+    def _with_ratios(self, row: Row, record: IterationRecord) -> Row:
+        baseline = self.trajectory.baseline
+        if baseline is None or not isinstance(record, Evaluated):
+            return row
+        return replace(row, ratios=cost_ratios(self._measured(record), self._measured(baseline)))
+
+    def _measured(self, record: Evaluated | Baseline) -> list[Measurement]:
+        trials = _trials(record.trials, record.eval_metrics, self.outcomes)
+        return [o for o in trials if isinstance(o, Measurement)]
 
     def _add_trial(self, trial: TrialEnded) -> None:
         self.outcomes[trial.trial] = trial.outcome

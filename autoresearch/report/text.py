@@ -6,12 +6,14 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+from autoresearch.core.costs import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
 from autoresearch.report.energy import energy_lines, marks_line
 from autoresearch.report.format import (
     NAME_CELLS,
     format_bpb,
+    format_budget,
     format_change,
     format_counts,
     format_duration,
@@ -124,7 +126,7 @@ def describe_run(s: Summary) -> str:
     parts = [f"{word} {safe(name, NAME_CELLS)}" for word, name in named.items() if name]
     if y := s.yardstick:
         parts.append(f"trainer {safe(y.trainer, NAME_CELLS)} on {safe(y.device_kind, NAME_CELLS)}")
-        parts.append(f"{y.budget_size:g} {y.budget_kind} a trial")
+        parts.append(f"{format_budget(y)} a trial")
     return ", ".join(parts)
 
 
@@ -164,6 +166,8 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
         )
     else:
         yield f"Means of {best.trials} trials against {baseline_trials} of the baseline."
+    if unequal := qualify_gain(best.ratios):
+        yield unequal
     if best.why:
         yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
 

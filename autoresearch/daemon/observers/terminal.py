@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from autoresearch.core import ports
+from autoresearch.core.costs import cost_ratios, describe_compute
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Suspended
 from autoresearch.core.ports import Observer
@@ -128,7 +129,7 @@ class Terminal(Observer):
             case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
                 self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
             case _ if isinstance(event, IterationRecord):
-                self._print(iteration_line(event, self._number(event.iter)))
+                self._print(iteration_line(event, self._number(event.iter)) + self._compute_suffix(event))
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
             case TrialEnded(trial=n, marks=marks, void=True):
@@ -142,6 +143,14 @@ class Terminal(Observer):
                 self._print(f"stopped: {reason}")
             case LoopComplete():
                 self._print("complete")
+
+    def _compute_suffix(self, event: IterationRecord) -> str:
+        """That a keep did not compute the same as the baseline."""
+        baseline = self._trajectory.baseline if self._trajectory else None
+        if baseline is None or not isinstance(event, Evaluated) or event.decision != "keep":
+            return ""
+        more = describe_compute(cost_ratios([event.eval_metrics], [baseline.eval_metrics]))
+        return f"  {more}" if more else ""
 
     def _number(self, n: int) -> str:
         return f"{n:>3}/{self.iters:<4}" if n else "baseline"

@@ -240,6 +240,24 @@ def test_even_a_record_that_no_rail_has_seen_cannot_act_on_a_terminal(night, mak
         assert act not in screen.getvalue()
 
 
+def test_a_keep_that_computed_more_than_the_baseline_says_so(make_settings):
+    loop = fake_loop(make_settings({"baseline.lr": 3e-4}, iters=1), ScriptedProposer([proposal("lr", 3e-3)]))
+    loop.run()
+    record = next(e for e in loop.observer.events if isinstance(e, Evaluated))
+    for flops, decision, suffix in (
+        (2.0, "keep", "  trained on 2.00 x the baseline's FLOPs\n"),
+        (2.0, "revert", " s\n"),
+        (1.0, "keep", " s\n"),
+    ):
+        metrics = record.eval_metrics
+        metrics = metrics.model_copy(update={"train_flops": int(flops * metrics.train_flops)})
+        screen = Screen()
+        terminal = Terminal(9, screen)
+        terminal.opened(loop.trajectory)
+        terminal.recorded(record.model_copy(update={"eval_metrics": metrics, "decision": decision}))
+        assert screen.getvalue().endswith(suffix)
+
+
 def test_markup_is_text():
     stream = io.StringIO()
     Terminal(9, stream).notify("[bold red]no[/] :warning: [link=http://x]y[/link]")
