@@ -13,7 +13,7 @@ from autoresearch.daemon.policy import build_policy
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
 from autoresearch.trials.trial_budget import budget_flops, flops_per_step, trial_budget, trial_steps
-from rails import default_menu
+from rails import ChoiceKnob, default_menu
 
 ORIGIN = default_menu().defaults
 SHAPES = st.fixed_dictionaries(
@@ -73,6 +73,18 @@ def test_knobs_that_compute_the_same_make_the_same_steps() -> None:
     assert trial_steps(budget, {**ORIGIN, "batch_size": 8}, ORIGIN, 50257) == 120
     assert trial_steps(budget, {**ORIGIN, "batch_size": 32}, ORIGIN, 50257) == 30
     assert trial_steps(budget, {**ORIGIN, "n_layer": 48}, ORIGIN, 50257) == 32
+
+
+def test_every_choice_of_profile_tiny_makes_enough_steps_for_the_baselines_warmup() -> None:
+    policy = build_policy(resolve({"profile": "tiny"}, {}).settings)
+    choices = [
+        (name, value)
+        for name, knob in policy.menu.knobs.items()
+        for value in (knob.choices if isinstance(knob, ChoiceKnob) else (knob.low, knob.high))
+    ]
+    refused = [c for c in choices if policy.menu.broken_rule(policy.baseline | dict([c]), policy.steps)]
+    assert len(choices) > 30
+    assert refused == []
 
 
 @pytest.mark.parametrize("profile", profile_names())
