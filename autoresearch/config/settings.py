@@ -55,6 +55,12 @@ class BudgetSettings(Section):
         60, description="training budget in units of budget.kind; of kind flops, in optimizer steps of the baseline"
     )
 
+    disturbed_baseline: Literal["wait", "repeat", "refuse"] = Field(
+        "wait",
+        description="budget in seconds: a disturbed baseline is measured up to 5 more times, after waits (wait) or at "
+        "once, and then used with its mark (wait, repeat) or refused (refuse)",
+    )
+
     @field_validator("size")
     @classmethod
     def _whole(cls, size: float, info: Any) -> float:

@@ -23,6 +23,9 @@ from rails import Rail
 SCHEMA_VERSION = 1
 
 
+DisturbedBaseline = Literal["wait", "repeat", "refuse"]
+
+
 class Yardstick(FrozenModel):
     """What makes two val_bpb comparable. Two runs that differ in any field are not compared."""
 
@@ -111,6 +114,7 @@ class Meta(Event):
     policy_sha256: str  # of baseline, effective menu and decision rule
     decision_rule: DecisionRule
     val_overlap: float | None = None  # share of validation that occurs verbatim in train; null where it is unknown
+    disturbed_baseline: DisturbedBaseline | None = None  # the setting; null in older runs: repeated once
     vocab: int | None = None  # of the corpus, with which the records count FLOPs; null in older records
 
 
@@ -228,6 +232,9 @@ class Evaluated(CandidateTried):
     improvement_frac: float
     decision: Literal["keep", "revert"]
     is_new_best: bool
+    # Of the trials that were compared, where their speed may have decided: empty unless the budget is in seconds.
+    marks: tuple[Mark, ...] = ()
+    baseline_marks: tuple[Mark, ...] = ()
 
 
 class EvalFailed(CandidateTried):

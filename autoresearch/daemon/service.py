@@ -34,6 +34,7 @@ from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.setup_text import describe_setup
+from autoresearch.daemon.steady_baseline import SteadyBaseline
 from autoresearch.errors import ConfigError
 from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
@@ -168,7 +169,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         journal=context.journal,
         proposer=proposer,
         judge=partial(judge, policy, backend, settings),
-        trial=backend.trial,
+        trial=SteadyBaseline(backend.trial, context.trajectory, context.control, context.observer.notify),
         control=context.control,
         observer=context.observer,
         rule=policy.rule,
@@ -235,6 +236,7 @@ def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_ove
         decision_rule=policy.rule,
         val_overlap=val_overlap,
         vocab=policy.vocab,
+        disturbed_baseline=settings.budget.disturbed_baseline,
     )
 
 

@@ -64,14 +64,22 @@ class Row:
     energy_j: float | None = None
     marks: tuple[Mark, ...] = ()  # of any of its trials
     voided: int = 0  # trials that were run again because of their marks
+    disturbance: str = ""  # what may have decided a verdict under a budget in seconds: "the baseline ran contended"
     ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
 
     @property
     def remark(self) -> str:
-        """The program's own words on the row: why nothing was measured, or that a keep did not compute the same."""
+        """The program's own words on the row: why nothing was measured, or what qualifies a keep."""
         if self.stage != "evaluated":
             return self.reason or ""
-        return describe_compute(self.ratios) if self.decision == "keep" else ""
+        qualified = (describe_compute(self.ratios), self.disturbance) if self.decision == "keep" else ()
+        return ", ".join(filter(None, qualified))
+
+
+def qualify_disturbed(row: Row) -> str:
+    """The sentence beside a gain that the machine's load may have decided."""
+    what = row.disturbance[:1].upper() + row.disturbance[1:]
+    return f"{what}: under a budget in seconds, the difference may be the machine's."
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from autoresearch.core.records import (
     TrialEnded,
 )
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.report.trial_marks import with_marks
@@ -60,7 +61,9 @@ class HistoryBuilder:
             case TrialEnded():
                 self._add_trial(record)
             case Baseline():
-                self.baseline = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
+                row = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
+                marks = deciding_marks(self.trajectory.baseline_outcomes, self.trajectory.meta)
+                self.baseline = replace(row, disturbance=describe_disturbance((), marks))
             case Started():
                 self.started, self.state, self.stop_reason = record, "running", None
             case Resumed():
@@ -79,7 +82,9 @@ class HistoryBuilder:
         baseline = self.trajectory.baseline
         if baseline is None or not isinstance(record, Evaluated):
             return row
-        return replace(row, ratios=cost_ratios(self._measured(record), self._measured(baseline)))
+        disturbance = describe_disturbance(record.marks, record.baseline_marks)
+        ratios = cost_ratios(self._measured(record), self._measured(baseline))
+        return replace(row, ratios=ratios, disturbance=disturbance)
 
     def _measured(self, record: Evaluated | Baseline) -> list[Measurement]:
         trials = _trials(record.trials, record.eval_metrics, self.outcomes)

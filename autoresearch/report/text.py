@@ -21,7 +21,7 @@ from autoresearch.report.format import (
     format_share,
     safe,
 )
-from autoresearch.report.history import History, Row
+from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
@@ -140,6 +140,8 @@ def describe_best(s: Summary, history: History) -> Iterator[str]:
         yield from _describe_best_keep(s, history, best)
     elif s.evaluated == 0:
         yield f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}. No candidate is measured yet."
+        if history.baseline and history.baseline.disturbance:
+            yield f"NOTE: {history.baseline.disturbance}; every verdict against it will carry that mark."
     else:
         needed = "enough" if s.accept_delta_frac is None else f"the {100 * s.accept_delta_frac:g}% that a keep needs"
         where = f"in iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
@@ -168,6 +170,8 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
         yield f"Means of {best.trials} trials against {baseline_trials} of the baseline."
     if unequal := qualify_gain(best.ratios):
         yield unequal
+    if best.disturbance:
+        yield qualify_disturbed(best)
     if best.why:
         yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
 

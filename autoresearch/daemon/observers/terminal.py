@@ -33,6 +33,7 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
 
 
@@ -128,12 +129,15 @@ class Terminal(Observer):
                 self._change = f"{p.knob} = {p.new_value}"
             case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
                 self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
+                trajectory = self._trajectory or Trajectory()
+                if marks := deciding_marks(trajectory.baseline_outcomes, trajectory.meta):
+                    self._print(f"the baseline ran {' and '.join(marks)}: every verdict against it carries that mark")
             case _ if isinstance(event, IterationRecord):
-                self._print(iteration_line(event, self._number(event.iter)) + self._compute_suffix(event))
+                self._print(iteration_line(event, self._number(event.iter)) + self._qualify(event))
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
             case TrialEnded(trial=n, marks=marks, void=True):
-                why = f"ran {' and '.join(marks)}: it is repeated once" if marks else "is void: an input has changed"
+                why = f"ran {' and '.join(marks)}: it is repeated" if marks else "is void: an input has changed"
                 self._print(f"trial {n} {why}")
             case Paused(reason=reason):
                 self._print(f"paused: {reason}; {self.after_pause}")
@@ -144,13 +148,14 @@ class Terminal(Observer):
             case LoopComplete():
                 self._print("complete")
 
-    def _compute_suffix(self, event: IterationRecord) -> str:
-        """That a keep did not compute the same as the baseline."""
+    def _qualify(self, event: IterationRecord) -> str:
+        """That a keep did not compute the same as the baseline, or that either was disturbed."""
         baseline = self._trajectory.baseline if self._trajectory else None
         if baseline is None or not isinstance(event, Evaluated) or event.decision != "keep":
             return ""
         more = describe_compute(cost_ratios([event.eval_metrics], [baseline.eval_metrics]))
-        return f"  {more}" if more else ""
+        disturbed = describe_disturbance(event.marks, event.baseline_marks)
+        return "".join(f"  {note}" for note in (more, disturbed) if note)
 
     def _number(self, n: int) -> str:
         return f"{n:>3}/{self.iters:<4}" if n else "baseline"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autoresearch.core.costs import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.format import format_bpb, format_budget, format_duration
-from autoresearch.report.history import History, Row
+from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.html.text import NAME_CHARS, clean, format_gain, format_kwh, format_short_value
 from autoresearch.report.summary import Summary, best_keep
 
@@ -71,7 +71,8 @@ def build_verdict(s: Summary, history: History) -> Verdict:
 
 
 def _basis(s: Summary, history: History, best: Row) -> str:
-    return " ".join(filter(None, (_describe_seeds(s, history, best), qualify_gain(best.ratios))))
+    disturbed = qualify_disturbed(best) if best.disturbance else ""
+    return " ".join(filter(None, (_describe_seeds(s, history, best), qualify_gain(best.ratios), disturbed)))
 
 
 def _describe_seeds(s: Summary, history: History, best: Row) -> str:

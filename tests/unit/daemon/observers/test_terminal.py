@@ -127,7 +127,7 @@ def test_a_trial_that_is_repeated_for_its_marks_is_reported(void):
     outcome = Failure(cause=Cause.CRASHED, detail="")
     marks = ("contended", "slow")
     Terminal(9, stream).recorded(TrialEnded(ts=TS, trial=4, iter=2, seed=1, outcome=outcome, marks=marks, void=void))
-    told = "trial 4 ran contended and slow: it is repeated once\n"
+    told = "trial 4 ran contended and slow: it is repeated\n"
     assert stream.getvalue() == (told if void else "")
 
 

@@ -288,7 +288,7 @@ def test_a_run_without_a_measurement_has_a_prompt():
         (
             "flops",
             60,
-            "the training FLOPs of 60 baseline steps (2.3e+15 FLOPs, 983,040 tokens at the baseline): a larger model, "
+            "the training FLOPs of 60 baseline steps (2.38e+15 FLOPs, 983,040 tokens at the baseline): a larger model, "
             "batch_size or seq_len means fewer steps, and lr_warmup counts steps.",
         ),
     ],
