@@ -42,6 +42,7 @@ class Yardstick(FrozenModel):
     budget_kind: Literal["flops", "steps", "tokens", "seconds"]
     budget_size: float  # of kind flops: in steps of the baseline, whose FLOPs are every trial's budget
     budget_flops: int | None = None  # that budget in FLOPs; null for another kind
+    initialisation: int = 1  # 1: all weights from one stream; 2: each matrix from its own
     compiled: bool = False
     data_parallel: int = 1
     tensor_parallel: int = 1

@@ -31,7 +31,7 @@ from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import TrialServer
-from autoresearch.trials.spec import Device, TrialSpec
+from autoresearch.trials.spec import INITIALISATION, Device, TrialSpec
 from autoresearch.trials.trial_budget import budget_flops
 from rails import ChoiceKnob, Config, Limits, Verdict, gate, over_budget
 
@@ -243,6 +243,7 @@ def build_yardstick(spec: TrialSpec, policy: Policy, corpus: Corpus, device: Dev
         budget_kind=policy.budget.kind,
         budget_size=policy.budget.size,
         budget_flops=budget_flops(policy.budget, policy.baseline, corpus.vocab),
+        initialisation=INITIALISATION,
         compiled=spec.compiled,
         data_parallel=spec.data_parallel,
         tensor_parallel=spec.tensor_parallel,

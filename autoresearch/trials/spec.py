@@ -9,6 +9,8 @@ from pydantic import Field
 from autoresearch.core.values import Cfg, FrozenModel
 from autoresearch.data.span import Span
 
+# Incremented by every change of the initial weights of a seed: it is part of the yardstick.
+INITIALISATION = 2
 BudgetKind = Literal["flops", "steps", "tokens", "seconds"]
 
 
