@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
+from autoresearch.core.costs import UNKNOWN_RATIOS, CostRatios, describe_compute
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
@@ -80,6 +81,22 @@ class Row:
     curves: tuple[Curve, ...] = ()  # training loss of each measured trial that has it, in CURVE_POINTS points
     deadline_extended_s: float | None = None  # by which the deadlines of slowed trials were moved
     normalised: int = 0  # attempts whose text was rewritten before the rails judged it
+    disturbance: str = ""  # what may have decided a verdict under a budget in seconds: "the baseline ran contended"
+    ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
+
+    @property
+    def remark(self) -> str:
+        """The program's own words on the row: why nothing was measured, or what qualifies a keep."""
+        if self.stage != "evaluated":
+            return self.reason or ""
+        qualified = (describe_compute(self.ratios), self.disturbance) if self.decision == "keep" else ()
+        return ", ".join(filter(None, qualified))
+
+
+def qualify_disturbed(row: Row) -> str:
+    """The sentence beside a gain that the machine's load may have decided."""
+    what = row.disturbance[:1].upper() + row.disturbance[1:]
+    return f"{what}: under a budget in seconds, the difference may be the machine's."
 
 
 @dataclass(frozen=True, slots=True)
