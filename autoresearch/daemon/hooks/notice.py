@@ -8,6 +8,7 @@ from typing import Any
 from autoresearch.config.settings import HookEvent
 from autoresearch.core.records import EvalFailed, Evaluated, ProposalRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trial_marks import describe_disturbance
 from autoresearch.report.format import NAME_CELLS, format_bpb, format_change, safe
 from autoresearch.report.history import plain_value
 
@@ -97,7 +98,8 @@ def _standing(trajectory: Trajectory) -> str:
 
 def _result(record: Evaluated) -> str:
     gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
-    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}"
+    disturbed = describe_disturbance(record.marks, record.baseline_marks)
+    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}{disturbed and f' ({disturbed})'}"
 
 
 def _best(record: Evaluated) -> dict[str, Any]:
@@ -106,6 +108,8 @@ def _best(record: Evaluated) -> dict[str, Any]:
         "change": _change(record.proposal),
         "val_bpb": record.val_bpb,
         "improvement_frac": record.improvement_frac,
+        "marks": list(record.marks),
+        "baseline_marks": list(record.baseline_marks),
     }
 
 

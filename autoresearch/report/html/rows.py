@@ -50,8 +50,8 @@ def kind_index(row: Row) -> int:
 
 
 def build_columns(rows: Sequence[Row]) -> Columns:
-    """One list per column. ``why`` is the proposer's reason; ``reason`` the program's, if nothing was measured."""
-    pairs = [(row.why, row.reason if row.stage != "evaluated" else None) for row in rows]
+    """One list per column. ``why`` is the proposer's reason; ``reason`` the program's own remark."""
+    pairs = [(row.why, row.remark or None) for row in rows]
     cut = next((c for c in CUTS if _bytes(pairs, c) <= MAX_REASON_BYTES), CUTS[-1])
     texts, names = Texts(cut), Texts(NAME_CHARS)
     data: dict[str, list[Any]] = {
