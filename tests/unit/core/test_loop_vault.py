@@ -15,6 +15,7 @@ from autoresearch.core.records import Evaluated, Event, TrialEnded, TrialStarted
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.report.verify import verify
+from autoresearch.storage.fold_state import capture, model_of, restore
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial, fake_bpb
@@ -211,3 +212,19 @@ class TestResuming:
         again = continued(loop, settings)
         assert again.run() == "complete"
         assert len(only(Unsealed, again)) == 1
+
+
+def test_the_state_of_a_sealed_keep_survives_the_cache_of_a_long_run(make_settings: Make) -> None:
+    """The cache keeps the fields of a trajectory as JSON."""
+    state = model_of(Trajectory, without=("iterations", "tried"))
+    loop = night(make_settings(iters=4))
+    loop.run()
+    trajectory, sealed = Trajectory(), 0
+    for record in records(loop):
+        trajectory.add(record)
+        sealed += trajectory.sealed is not None
+        text = capture(state, trajectory).model_dump_json()
+        found = restore(Trajectory(), state.model_validate_json(text))
+        for name in ("sealed", "unsealed", "vault_baseline"):
+            assert getattr(found, name) == getattr(trajectory, name), f"{name} after {record.stage}"
+    assert sealed > 4
