@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from autoresearch.core.llm_calls import LLM_SOURCE
@@ -29,10 +29,11 @@ from autoresearch.core.records import (
     Stopped,
     TrialEnded,
 )
-from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trajectory import Trajectory, measurements
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
-from autoresearch.report.trial_marks import with_marks
+from autoresearch.report.trial_marks import with_baseline_trials, with_marks
+from autoresearch.report.verdicts import corrected_frac
 from rails import Rail
 
 
@@ -48,6 +49,7 @@ class HistoryBuilder:
     voided: int = 0
     rows: list[Row] = field(default_factory=list)
     baseline: Row | None = None
+    extra_trials: list[TrialEnded] = field(default_factory=list)  # of the baseline, for the open iteration
     started: Started | None = None  # the last start
     state: State = "open"
     stop_reason: str | None = None
@@ -73,7 +75,12 @@ class HistoryBuilder:
             case LoopComplete():
                 self.state, self.stop_reason = "complete", None
             case _ if isinstance(record, IterationRecord):
-                self.rows.append(with_marks(_row(record, self.outcomes), self._take_marked_trials()))
+                row = with_marks(_row(record, self.outcomes), self._take_marked_trials())
+                if isinstance(record, Evaluated):
+                    rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
+                    row = replace(row, corrected_frac=corrected_frac(record, rule))
+                self.rows.append(with_baseline_trials(row, self.extra_trials))
+                self.extra_trials = []
                 if isinstance(record, CandidateTried):
                     for number in record.trials:  # no later record is about them
                         self.outcomes.pop(number, None)
@@ -82,12 +89,20 @@ class HistoryBuilder:
         self.outcomes[trial.trial] = trial.outcome
         self.marks.update(trial.marks)
         self.voided += trial.void
+        if trial.iter == 0 and self.baseline is not None and not trial.void:
+            self.extra_trials.append(trial)
+            self.outcomes.pop(trial.trial)
         if trial.marks:
             self.marked_trials.append(trial)
 
     def _take_marked_trials(self) -> list[TrialEnded]:
         marked, self.marked_trials = self.marked_trials, []
         return marked
+
+    def _baseline_bpbs(self) -> tuple[float, ...]:
+        run = self.trajectory
+        trials = run.baseline_outcomes if run.baseline else [] if run.proposed else run.outcomes
+        return tuple(m.val_bpb for m in measurements(trials))
 
     def history(self) -> History:
         """The history of the records so far. Raises ``ValueError`` if a whole log has none."""
@@ -101,6 +116,7 @@ class HistoryBuilder:
             knobs=tuple(meta.menu.get("knobs", {})) if meta else (),
             menu=meta.menu if meta else {},
             baseline=self.baseline,
+            baseline_bpbs=self._baseline_bpbs(),
             baseline_cfg=meta.baseline_cfg if meta else {},
             accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
             rule=meta.decision_rule.model_dump(mode="json") if meta else {},
@@ -108,7 +124,7 @@ class HistoryBuilder:
             iters_requested=started.iters_requested if started else None,
             state=self.state,
             stop_reason=self.stop_reason,
-            open_trial=OpenTrial(running.iter, running.ts) if running else None,
+            open_trial=OpenTrial(running.iter, running.ts, running.seed) if running else None,
             energy_j=self.trajectory.energy_j,
             power=dict(self.trajectory.power),
             metering=self.trajectory.metering,
@@ -171,6 +187,7 @@ def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
                 "val_bpb": record.val_bpb,
                 "improvement_frac": record.improvement_frac,
                 "decision": record.decision,
+                "evidence": record.evidence,
                 "is_new_best": record.is_new_best,
             }
             trials = _trials(record.trials, record.eval_metrics, outcomes)

@@ -19,6 +19,7 @@ from autoresearch.core.records import (
     EvalFailed,
     Evaluated,
     Event,
+    Evidence,
     IterationRecord,
     LoopComplete,
     Paused,
@@ -33,6 +34,13 @@ from autoresearch.core.records import (
 from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
+from autoresearch.daemon.verdict_lines import (
+    baseline_line,
+    baseline_trial_line,
+    candidate_trial_line,
+    judged_line,
+    noise_lines,
+)
 
 
 class TolerantStream:
@@ -110,7 +118,7 @@ class Terminal(Observer):
 
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
-        words = (self._number(progress.iter), self._change if progress.iter else "", progress.phase)
+        words = (self._number(progress.iter), self._subject(progress.iter), progress.phase)
         self._draw(escape_control("  ".join(w for w in words if w)), progress.fraction, speed)
 
     def recorded(self, event: Event) -> None:
@@ -125,8 +133,10 @@ class Terminal(Observer):
                     self._print(continued)
             case Proposed(proposal=p):
                 self._change = f"{p.knob} = {p.new_value}"
-            case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
-                self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
+            case Baseline():
+                self._print(baseline_line(event))
+                for line in noise_lines(self._trajectory or Trajectory()):
+                    self._print(line)
             case _ if isinstance(event, IterationRecord):
                 self._print(iteration_line(event, self._number(event.iter)))
             case TrialSuspended(suspended=where):
@@ -134,6 +144,9 @@ class Terminal(Observer):
             case TrialEnded(trial=n, marks=marks, void=True):
                 why = f"ran {' and '.join(marks)}: it is repeated once" if marks else "is void: an input has changed"
                 self._print(f"trial {n} {why}")
+            case TrialEnded():
+                if line := self._trial_line(event):
+                    self._print(line)
             case Paused(reason=reason):
                 self._print(f"paused: {reason}; {self.after_pause}")
             case Resumed(paused_s=paused_s):
@@ -142,6 +155,19 @@ class Terminal(Observer):
                 self._print(f"stopped: {reason}")
             case LoopComplete():
                 self._print("complete")
+
+    def _trial_line(self, trial: TrialEnded) -> str:
+        """A line about a trial whose iteration goes on, or one of several; empty where the next record says it all."""
+        run = self._trajectory or Trajectory()
+        if trial.iter:
+            return candidate_trial_line(trial, run, self._number(trial.iter))
+        return baseline_trial_line(trial, run)
+
+    def _subject(self, n: int) -> str:
+        """What is on trial: a change, or the baseline with one more seed for a change."""
+        if n == 0 and self._trajectory and self._trajectory.proposed:
+            return f"with another seed, for {self._change}"
+        return self._change if n else ""
 
     def _number(self, n: int) -> str:
         return f"{n:>3}/{self.iters:<4}" if n else "baseline"
@@ -177,6 +203,8 @@ def iteration_line(record: IterationRecord, number: str) -> str:
     """One closed iteration on one line."""
     source = _source_suffix(record)
     match record:
+        case Evaluated(evidence=Evidence()):
+            return f"{judged_line(record, number)}{source}"
         case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
             change = f"{p.knob} = {p.new_value}"
             end = f"{record.iter_wall_s:6.1f} s{source}"
