@@ -65,9 +65,16 @@ class YardstickMismatch(AutoresearchError):
 
 
 class JournalError(AutoresearchError):
-    """The trajectory cannot be written: read-only directory, full disk, failed fsync."""
+    """The trajectory cannot be written: read-only directory, full disk, failed fsync.
+
+    ``no_space``: a disk or a quota was full, and the file is as before, so that the same write may be repeated.
+    """
 
     exit_code = 74
+
+    def __init__(self, what: str, *, hint: str = "", no_space: bool = False) -> None:
+        super().__init__(what, hint=hint)
+        self.no_space = no_space
 
 
 class JournalDamaged(JournalError):

@@ -5,10 +5,12 @@ Limits of a cgroup (v2) count like the machine's own; cgroup v1 is not read.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import math
 import os
 import resource
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
+PR_SET_PDEATHSIG = 1
 
 
 def reserve_bytes(total: int) -> int:
@@ -142,6 +145,14 @@ def explain_os_error(error: OSError) -> tuple[str, str]:
     return text, "see the system log (journalctl -k) if the file is as it should be"
 
 
+def limit_named_in(error: Exception) -> int | None:
+    """The errno of a limit of the system that a library's error names as text, or ``None``."""
+    text = str(error)
+    if "start new thread" in text:
+        return errno.EAGAIN
+    return next((n for n in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) if os.strerror(n) in text), None)
+
+
 def _named(error: OSError) -> str:
     return f": {error.filename}" if error.filename is not None else ""
 
@@ -149,3 +160,10 @@ def _named(error: OSError) -> str:
 def _soft_limit(kind: int) -> str:
     soft = resource.getrlimit(kind)[0]
     return "any number" if soft == resource.RLIM_INFINITY else f"{soft:,}"
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel send this process SIGKILL when ``parent`` ends; exit now if it has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

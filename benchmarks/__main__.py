@@ -1,4 +1,4 @@
-"""Run every benchmark and write its section of RESULTS.md: ``make bench`` (about ten minutes on 2 cores).
+"""Run every benchmark and write its section of RESULTS.md: ``make bench`` (about a quarter of an hour on 2 cores).
 
 Other sections of that file stay: those of long or rare measurements, such as 2,000 kills or a GPU, are added by hand.
 """
@@ -23,6 +23,7 @@ BENCHMARKS = (
     "pause_latency",
     "metering",
     "start_to_ready",
+    "prepare",
 )
 INTRODUCTION = """# Results
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,10 @@ QUICK_TRIALS = {
     "threads": 1,
 }
 
+# Most tests are about something else than the verdict, and one trial per configuration is enough for them.
+ONE_SEED = {"decision.rule": "threshold"}
+os.environ["AUTORESEARCH_DECISION__RULE"] = "threshold"  # for commands that tests run
+
 MakeSettings = Callable[..., Settings]
 
 
@@ -41,7 +46,7 @@ def make_settings(tmp_path: Path) -> MakeSettings:
     one trial per configuration, unless ``decision.rule`` says otherwise.
     """
     defaults = {"dir": tmp_path / "run", "proposer": "random", "iters": 3, "reports": ["text"]}
-    defaults |= {"decision.rule": "threshold"}
+    defaults |= ONE_SEED
 
     def make(changes: Mapping[str, Any] | None = None, **flags: Any) -> Settings:
         return resolve({**defaults, **flags, **(changes or {})}, {}).settings

@@ -6,7 +6,6 @@ Everything here is imported by every command, ``--help`` too: heavy modules are 
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +31,7 @@ from autoresearch.cli import (
 from autoresearch.cli.output import discard_stdout
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError, JournalError
-from autoresearch.machine import explain_os_error
+from autoresearch.machine import explain_os_error, limit_named_in
 
 DESCRIPTION = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
 EXIT_CODES = """\
@@ -80,10 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as e:  # a limit of the system, or a file that this command cannot use
         return report_os_error(e)
-    except RuntimeError as e:
-        if "start new thread" not in str(e):
+    except (RuntimeError, ImportError) as e:
+        if (number := limit_named_in(e)) is None:
             raise
-        return report_os_error(OSError(errno.EAGAIN, str(e)))
+        return report_os_error(OSError(number, str(e)))
 
 
 def report_os_error(error: OSError) -> int:

@@ -73,7 +73,10 @@ def _print(out: str, manifest: Manifest) -> None:
         print(f"  {name:<6}{split.documents:>8} documents {split.bytes:>14,} bytes {split.tokens:>14,} tokens")
     for sentence in describe_preparation(manifest.preparation):
         print(f"  {escape_control(sentence)}")
-    print(f"  tokenizer {manifest.tokenizer.kind}, {manifest.tokenizer.vocab} ids; corpus {manifest.sha256[:16]}")
+    sample = manifest.tokenizer.sample_bytes
+    trained = f", trained on {sample:,} bytes spread over train" if sample else ""
+    tokenizer = f"{manifest.tokenizer.kind}, {manifest.tokenizer.vocab} ids{trained}"
+    print(f"  tokenizer {tokenizer}; corpus {manifest.sha256[:16]}")
 
 
 def _fractions(text: str) -> tuple[float, float, float]:

@@ -123,10 +123,11 @@ def _write_page(args: argparse.Namespace) -> int:
 def _print_text(args: argparse.Namespace, kind: str) -> int:
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
     from autoresearch.report.end_time import describe_end
+    from autoresearch.report.live_wait import live_wait, with_wait
 
     path = run_path(args)
     with without_gc():
-        history = load(path)
+        history = with_wait(load(path), live_wait(path) if path.is_dir() else "")
         summary = summarise(history)
     if args.json:
         text = summary_json(summary)

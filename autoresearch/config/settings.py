@@ -96,6 +96,11 @@ class LimitSettings(Section):
     memory_gib: Annotated[float, Field(gt=0)] | None = Field(
         None, description="largest memory of a trial in GiB; the free memory if not given"
     )
+    min_free_disk_mib: Annotated[float, Field(ge=0)] | None = Field(
+        None,
+        description="MiB of free disk space below which no trial starts and the run waits; a twentieth of the file"
+        " system, at most 64, if not given",
+    )
     max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
         4, description="most replies that a proposer gives in one iteration"
     )

@@ -11,8 +11,9 @@ from itertools import zip_longest
 from typing import Literal
 
 from autoresearch.core.decision import Comparison, Needed, decide, mean_bpb, next_baseline_trial, next_trial
+from autoresearch.core.disk_wait import DiskWait
 from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
-from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
+from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.ports import (
     Control,
     Exhausted,
@@ -45,9 +46,11 @@ from autoresearch.core.records import (
     Baseline,
     DecisionRule,
     Event,
+    LoopComplete,
     Paused,
     Proposed,
     Resumed,
+    Stopped,
     TrialEnded,
     TrialStarted,
     TrialSuspended,
@@ -84,6 +87,7 @@ class Loop:
     on_pause: Literal["wait", "exit"]
     boot_id: str
     utc: Callable[[], str]
+    shortage: Callable[[], str] = lambda: ""  # of disk space: why no trial can start; empty where there is enough
     changed_input: Callable[[], str] = lambda: ""  # which file that trials depend on has changed; empty for none
     clock: Callable[[], float] = time.monotonic
     meter: Meter = field(default_factory=NullMeter)
@@ -156,6 +160,11 @@ class Loop:
                 return self.proposer.propose(self.trajectory, log.attempts)
             except Interrupted:
                 pass
+            except JournalError as full:
+                if not full.no_space:
+                    raise
+                # the proposer keeps what it could not write, and writes it when it is called again
+                self.pause(self.disk.reason(full), "disk_space", self.disk.before_another_try)
             finally:
                 log.propose_s += self.active_s() - since
                 self.meter.phase("idle")
@@ -233,7 +242,8 @@ class Loop:
         if isinstance(outcome, Suspended):  # for a pause or a stop, which is obeyed before the trial's next part
             self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
         else:
-            self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome))
+            void = is_first_full_disk(outcome, seed, self.trajectory)
+            self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome, void=void))
 
     def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
         self.meter.phase(phase_from_progress(phase))
@@ -242,16 +252,31 @@ class Loop:
 
     def pause_or_stop_if_requested(self) -> None:
         """Obey a pause or stop request: between trials, or between two parts of a trial that was suspended for it."""
-        self.end_if_stop_requested()
-        if reason := self.control.pause_reason():
-            done, began = len(self.trajectory.iterations), self.clock()
-            self.record(Paused(ts=self.utc(), reason=reason, completed_iters=done, requested_iters=self.iters))
-            if self.on_pause == "exit":
-                raise EndOfRun(f"paused ({reason})")
-            self.control.wait_while_paused()
-            self.paused_s += self.clock() - began
+        while True:
             self.end_if_stop_requested()
-            self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
+            if reason := self.control.pause_reason():
+                self.pause(reason, "user", self.control.wait_while_paused)
+            elif reason := self.shortage():
+                self.pause(reason, "disk_space", self.disk.until_enough)
+            else:
+                return
+
+    def pause(self, reason: str, waits_for: Literal["user", "disk_space"], wait: Callable[[], None]) -> None:
+        """Wait between two records; the time does not count as work."""
+        self.record(self.paused(reason, waits_for))
+        if waits_for == "user" and self.on_pause == "exit":
+            raise EndOfRun(f"paused ({reason})")
+        began = self.clock()
+        wait()
+        self.paused_s += self.clock() - began
+        self.end_if_stop_requested()
+        self.record(Resumed(ts=self.utc(), paused_s=self.clock() - began))
+
+    def paused(self, reason: str, waits_for: Literal["user", "disk_space"]) -> Paused:
+        done = len(self.trajectory.iterations)
+        return Paused(
+            ts=self.utc(), reason=reason, waits_for=waits_for, completed_iters=done, requested_iters=self.iters
+        )
 
     def record_stop(self, reason: str) -> None:
         self.record(build_stopped(self.trajectory, self.iters, reason, self.utc()))
@@ -270,14 +295,41 @@ class Loop:
         if changed := self.changed_input():
             raise input_changed(changed)
 
+    @property
+    def disk(self) -> DiskWait:
+        return DiskWait(self.shortage, self.control, self.observer, self.on_pause == "exit")
+
     def active_s(self) -> float:
         """Return the clock in seconds without the time spent paused."""
         return self.clock() - self.paused_s
 
     def record(self, event: Event) -> None:
-        """Append ``event`` durably, then add it to the trajectory, then show it."""
+        """Append ``event`` durably, then add it to the trajectory, then show it. On a full disk it waits in memory."""
         event = add_energy(event, self.meter, self.trajectory)
-        self.journal.append(encode(event))
+        try:
+            self.journal.append(encode(event))
+        except JournalError as full:
+            if not full.no_space:
+                raise
+            self.record_after_wait(event, full)
+        else:
+            self.note(event)
+
+    def record_after_wait(self, event: Event, full: JournalError) -> None:
+        """Append ``event`` once there is space, and after it when and how long the run waited, if it continues."""
+        began, waited = self.clock(), self.paused(self.disk.reason(full), "disk_space")
+        self.meter.phase("paused")
+        self.disk.until_written(partial(self.journal.append, encode(event)), full)
+        waited_s = self.clock() - began
+        self.paused_s += waited_s
+        self.note(event)
+        if not isinstance(event, Stopped | LoopComplete):
+            self.record(waited)
+            self.record(Resumed(ts=self.utc(), paused_s=waited_s))
+            self.meter.phase(PHASE_AFTER.get(type(event), "idle"))
+
+    def note(self, event: Event) -> None:
+        """Take an event into account that is durable."""
         self.trajectory.add(event)
         if phase := PHASE_AFTER.get(type(event)):
             self.meter.phase(phase)
@@ -289,6 +341,16 @@ def input_changed(what: str) -> CorpusError:
     """The error that ends a run whose later trials could not be compared with its earlier ones."""
     hint = "restore the file and start again: the run continues; or start --fresh with the file as it is now"
     return CorpusError(what, hint=hint)
+
+
+def is_first_full_disk(outcome: Outcome, seed: int, trajectory: Trajectory) -> bool:
+    """Whether a trial failed because a disk was full, for the first time: it is repeated, once there is space."""
+    before = [t for t in trajectory.voided if t.seed == seed and isinstance(t.outcome, Failure)]
+    return (
+        isinstance(outcome, Failure)
+        and outcome.cause is Cause.DISK_FULL
+        and not any(t.outcome.cause is Cause.DISK_FULL for t in before if isinstance(t.outcome, Failure))
+    )
 
 
 def earlier_iteration_s(proposed: Proposed, trajectory: Trajectory) -> float:

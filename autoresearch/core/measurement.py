@@ -25,11 +25,12 @@ class Cause(StrEnum):
     ERROR = "error"  # an exception in the trainer
     EXITED = "exited"  # the process ended without a result
     GARBAGE = "garbage"  # the result was not a measurement
+    DISK_FULL = "disk_full"  # it could not write a file, twice
     HOST_LOST = "host_lost"  # the machine went down during this trial, twice
 
 
 # Chance rather than a property of the configuration: it may be tried once more.
-RETRYABLE = frozenset({Cause.TIMEOUT, Cause.KILLED})
+RETRYABLE = frozenset({Cause.TIMEOUT, Cause.KILLED, Cause.DISK_FULL})
 
 
 # Why a trial may not show what its configuration can do: heat or the power supply slowed the device, other processes

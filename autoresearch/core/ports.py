@@ -133,6 +133,10 @@ class Control(Protocol):
         """Block until the pause is over or a stop is requested."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Block for that long, or until a stop is requested."""
+        ...
+
 
 class Observer:
     """Receives events for display or a log; its exceptions do not reach the loop. By default it ignores them."""
@@ -154,6 +158,9 @@ class Observer:
 
     def preparing(self, stage: str, fraction: float) -> None:
         """Receive the progress of preparing a corpus."""
+
+    def waiting(self, reason: str) -> None:
+        """Receive once a second what the run waits for, with its numbers, and empty text when it continues."""
 
 
 class Meter(Protocol):

@@ -281,16 +281,17 @@ class ProposerFailed(Iteration):
 
 
 class Paused(Metered):
-    """pause.flag was seen. Consumes no iteration number."""
+    """pause.flag was seen, or disk space is short. Consumes no iteration number."""
 
     stage: Literal["paused"] = "paused"
     reason: str
+    waits_for: Literal["user", "disk_space"] = "user"
     completed_iters: int
     requested_iters: int
 
 
 class Resumed(Metered):
-    """pause.flag is gone."""
+    """pause.flag is gone, or there is disk space again."""
 
     stage: Literal["resumed"] = "resumed"
     paused_s: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -265,7 +266,8 @@ def prepare_corpus(settings: Settings, run_dir: Path, observer: Observer) -> Pat
     out = corpus_path(settings, run_dir)
     if needs_preparation(settings, run_dir):
         if out.is_symlink():
-            raise CorpusError(f"{out} is a link, and the corpus of a run is not written through one", hint="remove it")
+            hint = f"remove the link, which leaves what is behind it: rm {shlex.quote(str(out.absolute()))}"
+            raise CorpusError(f"{out} is a link, and the corpus of a run is not written through one", hint=hint)
         observer.notify("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
         spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)

@@ -113,6 +113,14 @@ class RunControl:
                 with suppress(Empty):
                     self._wake.get(timeout=POLL_INTERVAL_S)
 
+    def wait(self, seconds: float) -> None:
+        """Block for that long, or until a stop is requested; a signal ends it at once."""
+        ends = self.clock() + seconds
+        while not self.stop_reason() and (left_s := ends - self.clock()) > 0:
+            self._run_callbacks("")
+            with suppress(Empty):
+                self._wake.get(timeout=min(left_s, POLL_INTERVAL_S))
+
     def on_signal(self, number: int, _frame: FrameType | None = None) -> None:
         """Signal handler: stop after the running trial; at the second signal, at once.
 

@@ -91,6 +91,8 @@ def sweep(
             old = [p for pattern in ENVELOPE_FILES for p in run_dir.glob(pattern)]
             archive(run_dir, old, observer.notify, "the old envelope")
         with closing(Journal(run_dir / ENVELOPE)) as journal:
+            if removed := journal.describe_removed():
+                observer.notify(removed)
             records = decode_speeds(journal.path, journal)  # before anything slow, because it may be damaged
             control = RunControl(run_dir / PAUSE_FLAG)
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from autoresearch.config.secrets import without_secrets
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
+from autoresearch.daemon.bounded_run import run_bounded
 from autoresearch.storage.run_dir import PAGE, REPORT
 
 REPORT_DEADLINE_S = 120.0
@@ -34,9 +35,8 @@ def _write_one(settings: Settings, name: str, observer: Observer) -> None:
     run_dir, flags = settings.run_dir, ("--html",) if name == PAGE else ()
     command = [sys.executable, "-P", "-m", "autoresearch", "report", str(run_dir), *flags, "--out", str(run_dir / name)]
     try:
-        env = without_secrets(os.environ)
-        done = subprocess.run(command, capture_output=True, timeout=REPORT_DEADLINE_S, check=False, text=True, env=env)
-        problem = done.stderr.strip() if done.returncode else ""
+        code, output = run_bounded(command, without_secrets(os.environ), REPORT_DEADLINE_S)
+        problem = (output.strip() or f"exit code {code}") if code else ""
     except (OSError, subprocess.TimeoutExpired) as e:
         problem = str(e)
     if problem:

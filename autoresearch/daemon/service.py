@@ -25,22 +25,25 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
 from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.disk_space import LockNote, open_journal, wait_for_space
 from autoresearch.daemon.final_report import write_reports
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
 from autoresearch.daemon.night_end import end_of_night
+from autoresearch.daemon.observers.group import ObserverGroup
 from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.errors import ConfigError
+from autoresearch.hints import hint_after
 from autoresearch.machine import boot_id, utc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
 from autoresearch.storage.decode import decode_trajectory
-from autoresearch.storage.journal import KEPT_TORN_FILES, Journal
-from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold, run_files
+from autoresearch.storage.disk_space import shortage
+from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold_lock, run_files
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
 
 FIRST_RECORD = b'"stage":"meta",'  # how the first line of every trajectory begins
@@ -67,13 +70,13 @@ def run(
     refuse_invalid_zone(os.environ)
     inputs = watch_settings(settings, config)
     policy = build_policy(settings)
-    with hold(settings.run_dir) as run_dir:
+    with hold_lock(settings.run_dir) as lock:
+        run_dir, observer = settings.run_dir, ObserverGroup(observer, LockNote(lock))
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
-        with closing(Journal(run_dir / TRAJECTORY, first=FIRST_RECORD)) as journal:
-            if removed := journal.removed_torn_files:
-                what = f"{removed} old files {TRAJECTORY}.torn-* were removed"
-                observer.notify(f"{what}; the newest {KEPT_TORN_FILES} stay")
+        with closing(open_journal(run_dir / TRAJECTORY, FIRST_RECORD, observer, timing.sleep)) as journal:
+            if removed := journal.describe_removed():
+                observer.notify(removed)
             records = decode_trajectory(journal, journal.path)
             trajectory = Trajectory.fold(records)
             observer.opened(trajectory)
@@ -83,6 +86,7 @@ def run(
                 return "complete"
             control = build_control(settings, run_dir, observer, records, timing.now)
             notify_end(control, observer)
+            wait_for_space(partial(shortage, run_dir, settings.limits.min_free_disk_mib), control, observer)
             settings = keep_compile_decision(settings, trajectory)
             meter = new_meter()
             context = RunContext(
@@ -106,7 +110,7 @@ def watch_settings(settings: Settings, config: Path | None) -> Inputs:
         try:
             inputs.watch(Path(path))
         except OSError as e:
-            raise ConfigError(f"cannot read {path}: {e.strerror}", hint="see its permissions") from e
+            raise ConfigError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, Path(path), "read")) from e
     return inputs
 
 
@@ -173,6 +177,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         on_pause=settings.on_pause,
         boot_id=boot_id(),
         utc=utc,
+        shortage=partial(shortage, context.run_dir, settings.limits.min_free_disk_mib),
         changed_input=lambda: context.inputs.change() or backend.inputs.change(),
         meter=context.meter,
     )

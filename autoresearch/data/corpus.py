@@ -48,13 +48,17 @@ class SourceInfo(FrozenModel):
 
 
 class TokenizerInfo(FrozenModel):
-    """The tokenizer; ``requested_vocab`` is the maximum that bpe was trained with."""
+    """The tokenizer; ``requested_vocab`` is the maximum that bpe was trained with.
+
+    ``sample_bytes`` of train were all that bpe was trained on; ``None``: it was the whole of it.
+    """
 
     kind: Kind
     requested_vocab: int | None
     vocab: int
     separator: int
     sha256: str
+    sample_bytes: int | None = None
 
 
 class SplitInfo(FrozenModel):
@@ -69,7 +73,8 @@ class SplitInfo(FrozenModel):
 class OverlapInfo(FrozenModel):
     """How much of validation occurs in train, see ``overlap.py``: windows of ``window_bytes``, without white space.
 
-    ``shared_documents``: those of validation of which at least half of the windows occur in train.
+    ``shared_documents``: those of validation of which at least half of the windows occur in train;
+    ``contained_documents``: those of which all do.
     """
 
     window_bytes: int
@@ -77,6 +82,7 @@ class OverlapInfo(FrozenModel):
     shared_windows: int
     documents: int
     shared_documents: int
+    contained_documents: int = 0
 
     @property
     def share(self) -> float:
@@ -118,10 +124,8 @@ class Manifest(FrozenModel):
         return self.model_copy(update={"sha256": hashlib.sha256(self.to_json(exclude={"sha256"})).hexdigest()})
 
     def to_json(self, exclude: set[str] | None = None) -> bytes:
-        """Canonical JSON: sorted keys, no spaces, ASCII."""
-        content = self.model_dump(mode="json", exclude=exclude)
-        if self.preparation is None:
-            del content["preparation"]
+        """Canonical JSON: sorted keys, no spaces, ASCII. A field with its default is left out, as before it existed."""
+        content = self.model_dump(mode="json", exclude=exclude, exclude_defaults=True)
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -39,15 +39,34 @@ def decode_parts(stream: IO[bytes]) -> Iterator[str]:
     yield decoder.decode(head, final=True)
 
 
-def decode_lines(stream: IO[bytes], longest: int) -> Iterator[str]:
-    """The lines of ``stream`` with their ends, decoded as in ``decode_parts``; of a longer one, its beginning."""
+def decode_lines(stream: IO[bytes], longest: int) -> Iterator[str | None]:
+    """The lines of ``stream`` with their ends, decoded as in ``decode_parts``; ``None``: more than ``longest`` bytes.
+
+    Those are the bytes that Python needs: 1, 2 or 4 for each character, by the widest one of the line.
+    """
     buffered = io.BufferedReader(stream, PART_BYTES)  # type: ignore[type-var]
     encoding = encoding_of(buffered.peek(4)[:4])
     with io.TextIOWrapper(buffered, encoding, errors=MARK, newline="\n") as lines:
-        while line := lines.readline(longest):
-            yield line
-            while len(line) == longest and not line.endswith("\n"):
-                line = lines.readline(longest)
+        while part := lines.readline(PART_BYTES):
+            yield part if len(part) < PART_BYTES or part.endswith("\n") else _long_line(part, lines, longest)
+
+
+def _long_line(part: str, lines: io.TextIOWrapper, longest: int) -> str | None:
+    """The line that begins with ``part``, read to its end."""
+    parts, length, width = [part], len(part), _width(part)
+    while not part.endswith("\n") and (part := lines.readline(PART_BYTES)):
+        length, width = length + len(part), max(width, _width(part))
+        if length * width <= longest:
+            parts.append(part)
+        else:
+            parts.clear()
+    return "".join(parts) if length * width <= longest else None
+
+
+def _width(text: str) -> int:
+    """Bytes of memory for each character."""
+    widest = max(text)
+    return 1 if widest < "\u0100" else 2 if widest < "\U00010000" else 4
 
 
 def replace_marks(text: str) -> tuple[str, int]:

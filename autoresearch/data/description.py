@@ -41,8 +41,9 @@ def describe_overlap(overlap: OverlapInfo) -> str:
     """How much of validation occurs in train."""
     if not overlap.windows:
         return f"not measured: no validation document has {overlap.window_bytes} bytes without white space"
+    contained = f", {overlap.contained_documents:,} of them wholly" if overlap.contained_documents else ""
     return (
         f"{overlap.share:.1%} of validation occurs verbatim in train "
         f"({overlap.shared_windows:,} of {overlap.windows:,} windows of {overlap.window_bytes} bytes; "
-        f"{overlap.shared_documents:,} of {overlap.documents:,} documents by half or more)"
+        f"{overlap.shared_documents:,} of {overlap.documents:,} documents by half or more{contained})"
     )

@@ -5,15 +5,12 @@ Text passes through a temporary file beside the corpus: memory holds one documen
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import math
 import os
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from autoresearch.data.build_directory import build_directory
 from autoresearch.data.corpus import (
@@ -22,29 +19,26 @@ from autoresearch.data.corpus import (
     Corpus,
     Dtype,
     Manifest,
+    OverlapInfo,
     PreparationInfo,
     SourceInfo,
     Split,
     SplitInfo,
     TokenizerInfo,
-    little_endian,
 )
 from autoresearch.data.document import Document, LeftOut
-from autoresearch.data.overlap import measure_overlap
+from autoresearch.data.encoder_pool import usable_processes
+from autoresearch.data.overlap import Comparison
 from autoresearch.data.splits import Fractions, Ranges, assign_to_splits, range_bytes, unique_documents
 from autoresearch.data.text_spool import TextSpool
-from autoresearch.data.tokenizer import Ids, Tokenizer, TokenizerSpec, train_bpe
+from autoresearch.data.token_files import Progress, TokenFiles, with_progress
+from autoresearch.data.tokenizer import Tokenizer, TokenizerSpec, train_bpe
+from autoresearch.data.training_sample import cut_long_runs, spread_evenly
 from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.storage.files import atomic_write, fsync_dir
 
-Progress = Callable[[str, float], None]
-Piece = tuple[bool, bytes]  # whether a document begins here, and its text or a piece of it
-
 FRACTIONS = (0.90, 0.05, 0.05)
-BATCH_BYTES = 1 << 21  # the encoder needs about a hundred times this
-BATCH_PIECES = 4096
-LONG_RUN = re.compile(r"\S{1024}")
-SAMPLE_BYTES = 1 << 24  # of train that a bpe tokenizer is trained on: its memory grows with the number of words
+SMALLEST_SHARED_BYTES = 8 << 20  # of text: less is encoded before other processes would have started
 OUT_TAKEN_HINT = "choose another --out, or remove it yourself"
 
 
@@ -83,20 +77,22 @@ def prepare(
             _check_same(out, existing, source, fractions, _is_same_tokenizer(existing.tokenizer, tokenizer, ready))
             return existing
         split_by, ranges = assign_to_splits(spool, fractions)
-        preparation = _describe_preparation(spool, left_out or LeftOut(), ranges, report)
-        ready = ready or _train(spool, ranges["train"], tokenizer, report)
+        comparison = _compare(spool, ranges["val"], report)
+        sample_bytes = None
+        if ready is None:
+            ready, sample_bytes = _train(spool, ranges["train"], tokenizer, report)
         dtype: Dtype = "uint16" if ready.vocab <= 1 << 16 else "uint32"
-        splits = {name: _encode(spool, ranges[name], ready, work / f"{name}.bin", dtype, report) for name in SPLITS}
+        splits = _encode(spool, ranges, TokenFiles(work, ready, dtype, report), comparison, work)
         manifest = Manifest(
             format=FORMAT,
             source=source,
-            tokenizer=_describe(ready, tokenizer),
+            tokenizer=_describe(ready, tokenizer, sample_bytes),
             dtype=dtype,
             split_by=split_by,
             fractions=fractions,
             splits=splits,
             token_bytes=ready.token_bytes,
-            preparation=preparation,
+            preparation=_describe_preparation(spool, left_out or LeftOut(), comparison.result()),
         ).sealed()
         _publish(work, out, manifest, ready)
     return manifest
@@ -117,12 +113,8 @@ def _read(documents: Iterable[Document], names: Sequence[str], spool: TextSpool)
     )
 
 
-def _describe_preparation(
-    spool: TextSpool, left_out: LeftOut, splits: dict[Split, Ranges], report: Progress
-) -> PreparationInfo:
+def _describe_preparation(spool: TextSpool, left_out: LeftOut, overlap: OverlapInfo) -> PreparationInfo:
     """What was dropped, and the overlap of the splits."""
-    train = _with_progress(spool.pieces(splits["train"]), "compare validation with train", splits["train"], report)
-    overlap = measure_overlap(spool.pieces(splits["val"]), (piece for _, piece in train), range_bytes(splits["val"]))
     kept, _ = unique_documents(spool)
     return PreparationInfo(
         duplicate_documents=len(spool.ends) - len(kept),
@@ -138,83 +130,38 @@ def _describe_preparation(
     )
 
 
-def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, report: Progress) -> Tokenizer:
-    pieces = _with_progress(spool.pieces(ranges), "train tokenizer", ranges, report)
-    sample = _sample((text for _, text in pieces), range_bytes(ranges), SAMPLE_BYTES)
-    texts = (text for piece in sample for text in _cut_long_runs(piece.decode()))
-    return train_bpe(texts, spec.vocab_size)
+def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, report: Progress) -> tuple[Tokenizer, int | None]:
+    """The tokenizer, and the bytes that it was trained on if that was not all of ``ranges``."""
+    trained, size = 0, range_bytes(ranges)
+
+    def texts() -> Iterator[str]:
+        nonlocal trained
+        pieces = with_progress(spool.pieces(ranges), "train tokenizer", size, report)
+        for piece in spread_evenly((text for _, text in pieces), size):
+            trained += len(piece)
+            yield from cut_long_runs(piece.decode())
+
+    tokenizer = train_bpe(texts(), spec.vocab_size)
+    return tokenizer, trained if trained < size else None
 
 
-def _cut_long_runs(text: str) -> Iterator[str]:
-    """``text`` in parts, so that no run without white space is long: the trainer needs quadratic time for one."""
-    start = 0
-    for run in LONG_RUN.finditer(text):
-        yield text[start : run.end()]
-        start = run.end()
-    yield text[start:]
-
-
-def _sample(pieces: Iterable[bytes], size: int, most: int) -> Iterator[bytes]:
-    """Pieces spread evenly over all ``size`` bytes, ``most`` bytes or a piece more; all if they are fewer."""
-    seen = taken = 0
-    for piece in pieces:
-        seen += len(piece)
-        if taken * size <= (seen - len(piece)) * most or size <= most:
-            taken += len(piece)
-            yield piece
+def _compare(spool: TextSpool, ranges: Ranges, report: Progress) -> Comparison:
+    size = range_bytes(ranges)
+    return Comparison(with_progress(spool.pieces(ranges), "read validation", size, report), size)
 
 
 def _encode(
-    spool: TextSpool, ranges: Ranges, tokenizer: Tokenizer, path: Path, dtype: Dtype, report: Progress
-) -> SplitInfo:
-    """Write one token file, durably."""
-    digest, tokens = hashlib.sha256(), 0
-    with path.open("wb") as file:
-        for batch in _batches(_with_progress(spool.pieces(ranges), f"encode {path.stem}", ranges, report)):
-            ids = _ids(batch, tokenizer).astype(little_endian(dtype))
-            tokens += len(ids)
-            digest.update(ids.tobytes())
-            file.write(ids.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    return SplitInfo(documents=len(ranges), bytes=range_bytes(ranges), tokens=tokens, sha256=digest.hexdigest())
-
-
-def _ids(batch: Sequence[Piece], tokenizer: Tokenizer) -> Ids:
-    """The ids of a batch, with a separator before each document that begins in it."""
-    separator = np.array([tokenizer.separator], np.uint32)
-    parts: list[Ids] = []
-    encoded = tokenizer.encode_batch([text.decode() for _, text in batch])
-    for (opens, _), ids in zip(batch, encoded, strict=True):
-        if opens:
-            parts.append(separator)
-        parts.append(ids)
-    return np.concatenate(parts)
-
-
-def _with_progress(pieces: Iterable[Piece], stage: str, ranges: Ranges, report: Progress) -> Iterator[Piece]:
-    """Yield the pieces and report progress at each per cent of the bytes of ``ranges``."""
-    total, done, percent = max(range_bytes(ranges), 1), 0, 0
-    report(stage, 0.0)
-    for piece in pieces:
-        yield piece
-        done += len(piece[1])
-        if done * 100 // total > percent:
-            percent = done * 100 // total
-            report(stage, done / total)
-
-
-def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    batch: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        batch.append(piece)
-        size += len(piece[1])
-        if size >= BATCH_BYTES or len(batch) >= BATCH_PIECES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    spool: TextSpool, ranges: dict[Split, Ranges], token_files: TokenFiles, comparison: Comparison, work: Path
+) -> dict[Split, SplitInfo]:
+    """Write the token files, in processes where that is faster than to start them, and compare train meanwhile."""
+    with tempfile.TemporaryFile(dir=work) as windows:
+        comparison.share_finder(windows)
+        count = usable_processes() if spool.size >= SMALLEST_SHARED_BYTES else 1
+        with token_files.encoder(comparison.finder, windows.fileno(), count) as encoder:
+            return {
+                name: token_files.write(encoder, name, spool, ranges[name], comparison if name == "train" else None)
+                for name in SPLITS
+            }
 
 
 def _existing(out: Path) -> Manifest | None:
@@ -248,20 +195,30 @@ def _is_same_tokenizer(existing: TokenizerInfo, spec: TokenizerSpec, ready: Toke
     return (existing.kind, existing.requested_vocab) == (spec.kind, spec.vocab_size)
 
 
-def _describe(tokenizer: Tokenizer, spec: TokenizerSpec) -> TokenizerInfo:
+def _describe(tokenizer: Tokenizer, spec: TokenizerSpec, sample_bytes: int | None) -> TokenizerInfo:
     return TokenizerInfo(
         kind=tokenizer.kind,
         requested_vocab=spec.vocab_size if spec.kind == "bpe" else None,
         vocab=tokenizer.vocab,
         separator=tokenizer.separator,
         sha256=tokenizer.sha256,
+        sample_bytes=sample_bytes,
     )
 
 
 def _publish(work: Path, out: Path, manifest: Manifest, tokenizer: Tokenizer) -> None:
-    """Complete ``work`` and rename it to ``out``, durably: from then on the corpus is complete."""
+    """Complete ``work`` and rename it to ``out``, durably: from then on the corpus is complete.
+
+    The same corpus may be there by now: another process has prepared it too. Raises ``CorpusError`` for another one.
+    """
     atomic_write(work / "tokenizer.json", tokenizer.to_json().encode())
     atomic_write(work / "manifest.json", manifest.to_json())
     work.chmod(0o755)  # mkdtemp makes it private; the service runs as another user
-    os.rename(work, out)  # refuses to replace anything but an empty directory
+    try:
+        os.rename(work, out)  # refuses to replace anything but an empty directory
+    except OSError as e:
+        if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if _existing(out) != manifest:
+            raise CorpusError(f"another process has written another corpus to {out}", hint=OUT_TAKEN_HINT) from e
     fsync_dir(out.parent)

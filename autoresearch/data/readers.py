@@ -20,13 +20,14 @@ from typing import IO, Any, cast
 from autoresearch.data.decoding import MOST_UNDECODABLE, decode_lines, decode_parts, replace_marks, undecodable_share
 from autoresearch.data.document import Document, LeftOut, split_document
 from autoresearch.errors import CorpusError, missing_extra
+from autoresearch.hints import explain
 
 TEXT_SUFFIXES = (".txt", ".md", ".py", ".jsonl")
 COMPRESSED = (".gz", ".zst")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 SUPPORTED = f"{' '.join(SUFFIXES)}, and all but .parquet also compressed as {' or '.join(COMPRESSED)}"
 ROWS_PER_READ = 64
-LONGEST_LINE = 1 << 28  # characters of a line of .jsonl, which memory holds twice
+LONGEST_LINE = 1 << 28  # bytes of memory of a line of .jsonl, which is held about three times
 STRING_COLUMNS = ("string", "large_string", "dictionary<values=string", "dictionary<values=large_string")
 ROW_HINT = "choose the field with --field NAME, or leave such lines out with --skip-bad-lines"
 ENCODING_HINT = "convert it to UTF-8, for example with iconv; UTF-16 and UTF-32 need a byte order mark"
@@ -80,7 +81,7 @@ class Reader:
         with open_source(path) as stream:
             lines = decode_lines(stream, LONGEST_LINE)
             for number, line in enumerate(lines, 1):
-                if line.strip():
+                if line is None or not line.isspace():
                     yield from self._row(_parsed(line), f"{name}:{number}", f"{path}, line {number}")
 
     def read_rows(self, rows: Iterable[object], name: str, what: str) -> Iterator[Document]:
@@ -127,9 +128,9 @@ class Unparsed:
     reason: str
 
 
-def _parsed(line: str) -> object:
-    if len(line) >= LONGEST_LINE:
-        return Unparsed(f"is longer than {LONGEST_LINE:,} characters")
+def _parsed(line: str | None) -> object:
+    if line is None:
+        return Unparsed(f"needs more than {LONGEST_LINE:,} bytes of memory; a text of that size can be a .txt file")
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as e:
@@ -189,7 +190,8 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        raise CorpusError(f"cannot read {path}: {e.strerror or e}", hint="check its permissions and the disk") from e
+        why, hint = explain(e, path, "read")
+        raise CorpusError(f"cannot read {path}: {why}", hint=hint) from e
 
 
 def package(name: str, *, extra: str) -> ModuleType:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
+import shlex
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ NOT_STDLIB = re.compile(
     r"|test|tests|idle_test"  # deliberately broken encodings and syntax
     r"|config-.*|_sysconfigdata.*|sitecustomize\.py"  # contain paths of this installation
 )
+GIVE_SOURCES = "give files or folders, or --stdlib, or --hf NAME"
 MATCHES_NOTHING = re.compile(r"(?!)")
 
 
@@ -44,7 +46,7 @@ class Sources:
 
     def __post_init__(self) -> None:
         if not (self.paths or self.stdlib or self.hf):
-            raise CorpusError("no source of text is given", hint="give files or folders, or --stdlib, or --hf NAME")
+            raise CorpusError("no source of text is given", hint=GIVE_SOURCES)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,7 +77,9 @@ def _documents_at(path: Path, reader: Reader) -> Iterator[Document]:
     others: Counter[str] = Counter()
     with readable(path):
         if not path.exists():
-            raise CorpusError(f"{path} does not exist", hint="give files or folders, or --stdlib, or --hf NAME")
+            nearest = next(place for place in path.absolute().parents if place.exists())
+            hint = f"see what is there: ls {shlex.quote(str(nearest))}; {GIVE_SOURCES}"
+            raise CorpusError(f"{path} does not exist", hint=hint)
         by_name = not path.is_dir()
         if by_name and kind_of(path) is None:
             raise CorpusError(f"{path} is not a supported kind of file", hint=f"supported are {SUPPORTED}")
@@ -120,7 +124,7 @@ def _stdlib(reader: Reader) -> Iterator[Document]:
     root = Path(sysconfig.get_path("stdlib"))
     files = [(name, path) for name, path in _walk(root, "stdlib", Counter(), NOT_STDLIB) if path.suffix == ".py"]
     if not files:
-        raise CorpusError(f"this Python has no library sources in {root}", hint="give files or folders instead")
+        raise CorpusError(f"this Python has no library sources in {root}", hint="give files or folders, or --hf NAME")
     for name, path in files:
         yield from reader.read_file(name, path, by_name=False)
 

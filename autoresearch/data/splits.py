@@ -20,12 +20,29 @@ MOST_SLACK_BYTES = 1 << 21  # between the cut of a span and its place by the fra
 def unique_documents(spool: TextSpool) -> tuple[Ranges, NDArray[np.uint64]]:
     """The first of each set of equal documents, in order, and a draw for each: pseudo-random, fixed by its text."""
     ends = np.frombuffer(spool.ends, np.int64)
-    keys = np.frombuffer(spool.hashes, np.uint64).reshape(-1, 2)
-    order = np.lexsort((keys[:, 1], keys[:, 0]))  # stable: equal documents stay in their order
-    repeats = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
-    kept = np.ones(len(ends), bool)
-    kept[order[1:][repeats]] = False
-    return np.stack([ends - np.diff(ends, prepend=0), ends], axis=1)[kept], keys[kept, 0]
+    kept = _first_of_equals(np.frombuffer(spool.hashes, np.uint64).reshape(-1, 2))
+    documents = np.zeros((int(kept.sum()), 2), np.int64)
+    documents[1:, 0] = ends[:-1][kept[1:]]  # the first document is always kept
+    documents[:, 1] = ends[kept]
+    return documents, np.frombuffer(spool.hashes, np.uint64)[::2][kept]
+
+
+def _first_of_equals(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which keys, ``(n, 2)``, equal no earlier one. Few bytes per key are needed: there may be tens of millions."""
+    order = np.argsort(keys[:, 0], kind="stable")
+    ordered = keys[order, 0]
+    same = ordered[1:] == ordered[:-1]
+    del ordered
+    close = np.zeros(len(keys), bool)  # keys that have the first half of another
+    close[order[1:][same]] = True
+    close[order[:-1][same]] = True
+    del order, same
+    (at,) = close.nonzero()
+    sorted_close = at[np.lexsort((keys[at, 1], keys[at, 0]))]  # stable: equal ones stay in their order
+    equal = (keys[sorted_close[1:]] == keys[sorted_close[:-1]]).all(axis=1)
+    first = np.ones(len(keys), bool)
+    first[sorted_close[1:][equal]] = False
+    return first
 
 
 def assign_to_splits(spool: TextSpool, fractions: Fractions) -> tuple[SplitBy, dict[Split, Ranges]]:
@@ -35,7 +52,8 @@ def assign_to_splits(spool: TextSpool, fractions: Fractions) -> tuple[SplitBy, d
     """
     documents, draws = unique_documents(spool)
     edges = np.cumsum(fractions)[:2]
-    split = np.searchsorted(edges, draws / 2.0**64, side="right")
+    split = np.searchsorted(edges, draws / 2.0**64, side="right").astype(np.int8)
+    del draws
     sizes = documents[:, 1] - documents[:, 0]
     total = int(sizes.sum())
     filled = np.bincount(split, weights=sizes, minlength=3) >= SMALLEST_FILL * total * np.array(fractions)

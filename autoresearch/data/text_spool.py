@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from autoresearch.data.document import Document
@@ -92,13 +92,18 @@ class TextSpool:
         self._file.seek(start)
         return self._file.read(end - start)
 
-    def pieces(self, ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[bool, bytes]]:
-        """The text of each range in bounded pieces of whole characters; True with the first piece of a range."""
+    def pieces(
+        self, ranges: Iterable[tuple[int, int]], boundary: Callable[[bytes], int] = lambda _block: 0
+    ) -> Iterator[tuple[bool, bytes]]:
+        """The text of each range in bounded pieces of whole characters; True with the first piece of a range.
+
+        ``boundary`` returns where a block should be cut, or 0 if there is no such place.
+        """
         for first, end in ranges:
             start = int(first)
             while start < end:
                 block = self.read(start, min(end, start + PIECE_BYTES))
-                piece = block if start + len(block) == end else block[: cut_position(block)]
+                piece = block if start + len(block) == end else block[: boundary(block) or cut_position(block)]
                 yield bool(start == first), piece
                 start += len(piece)
 

@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autoresearch.data.words import Ids, WordEncoder
 from autoresearch.errors import ConfigError, CorpusError, missing_extra
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["byte", "bpe", "gpt2"]
-Ids = NDArray[np.uint32]
 
 DEFAULT_BPE_VOCAB = 2048
 SMALLEST_VOCAB = 257  # 256 bytes and the separator
@@ -65,7 +64,7 @@ class Tokenizer(Protocol):
         ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """The ids of each text, without separators. Memory grows with the batch, which the caller must limit."""
+        """The ids of each text, without separators. Memory grows with the texts, which the caller must limit."""
         ...
 
     def decode(self, ids: Iterable[int]) -> bytes:
@@ -119,12 +118,11 @@ class BpeTokenizer:
         self.vocab = self.separator + 1
         self.token_bytes = tuple(len(piece) for piece in self._pieces)
         self.sha256 = _text_sha256(self.to_json())
-        self._encoder = _encoder(self._tokens, self._merges)
+        self._encoder = WordEncoder(_encoder(self._tokens, self._merges))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """The ids of each text, computed on all cores unless ``TOKENIZERS_PARALLELISM`` forbids it."""
-        encodings = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, np.uint32) for encoding in encodings]
+        """The ids of each text, computed on one core but for words that are new."""
+        return [self._encoder.encode(text) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """The bytes, without separators; a single token need not be complete UTF-8."""

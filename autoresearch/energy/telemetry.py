@@ -53,10 +53,13 @@ class Telemetry:
         if self._fd is None:
             self._open()
         assert self._fd is not None
-        self._size += os.write(self._fd, line)
+        self._size += (written := os.write(self._fd, line))
+        if written < len(line):  # the disk is full; the next line begins with a line break
+            self.close()
 
     def _open(self) -> None:
-        self._fd = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with opened_directory(self._path.parent) as folder:
+            self._fd = open_regular(self._path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, dir_fd=folder)
         self._size = os.fstat(self._fd).st_size
         # A line break ends a line that a crash left incomplete; the reader skips that one.
         self._size += os.write(self._fd, b"\n" if self._size else HEADER.encode())

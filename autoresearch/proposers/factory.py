@@ -159,12 +159,15 @@ def build_llm_proposer(
 ) -> LlmProposer:
     """The LLM alone, with ``fallback`` where it fails. The stack closes its log of exchanges."""
     chosen = settings.llm
+    log = stack.enter_context(closing(ExchangeLog(context.run_dir)))
+    if log.removed:
+        context.notify(log.removed)
     return LlmProposer(
         llm=llm,
         space=context.space,
         fallback=fallback,
         judge=context.judge,
-        log=stack.enter_context(closing(ExchangeLog(context.run_dir))),
+        log=log,
         utc=context.utc,
         budget_left=lambda trajectory: budget_left(settings, trajectory),
         proposals=chosen.proposals,
@@ -192,7 +195,8 @@ def build_llm_server(
     chosen, attempts = settings.llm, settings.limits.max_attempts
     if chosen.rounds >= attempts:
         what = f"llm.rounds = {chosen.rounds} leaves none of limits.max_attempts = {attempts} to the fallback"
-        raise ConfigError(what, hint="raise limits.max_attempts, or lower llm.rounds")
+        lower = f", or --set llm.rounds={attempts - 1}" if attempts > 1 else ""
+        raise ConfigError(what, hint=f"--set limits.max_attempts={chosen.rounds + 1}{lower}")
     key = llm_key(os.environ)
     return LlmServer(
         client=Client(chosen.base_url, key),

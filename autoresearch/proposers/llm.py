@@ -79,6 +79,7 @@ class LlmProposer:
     beliefs: Callable[[Trajectory], tuple[Belief, ...]] = lambda _trajectory: ()
     name: str = LLM_SOURCE
     _conversation: Conversation | None = None
+    _unwritten: Exchange | None = None  # because the disk was full; it is written when ``propose`` is called again
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
@@ -113,7 +114,13 @@ class LlmProposer:
         return self._conversation
 
     def _exchange(self, conversation: Conversation, trajectory: Trajectory) -> Exchange:
-        """One call: asked, classified, and written to the log."""
+        """One call: asked, classified, and written to the log. Raises ``JournalError``, for a full disk too."""
+        exchange = self._unwritten = self._unwritten or self._call(conversation, trajectory)
+        self.log.append(exchange)
+        self._unwritten = None
+        return exchange
+
+    def _call(self, conversation: Conversation, trajectory: Trajectory) -> Exchange:
         answer = self._ask(conversation, trajectory)
         is_truncated = is_truncated_prose(answer.text, answer.finish_reason)
         found = () if is_truncated else extract_proposals(answer.text, self.proposals)
@@ -121,7 +128,7 @@ class LlmProposer:
         judged = tuple(text for text, _ in rewritten) or found
         conversation.normalisations = tuple(change for _, change in rewritten) if judged != found else ()
         classification, detail = classify_reply(answer, judged, lambda raw: self.judge(raw, trajectory))
-        exchange = Exchange(
+        return Exchange(
             ts=self.utc(),
             exchange=self.log.next_number,
             iter=conversation.iter,
@@ -141,8 +148,6 @@ class LlmProposer:
             latency_s=answer.latency_s,
             tries=answer.tries,
         )
-        self.log.append(exchange)
-        return exchange
 
     def _ask(self, conversation: Conversation, trajectory: Trajectory) -> Answer:
         """One call, or why there was none. A bug in this code must not cost the iteration either."""

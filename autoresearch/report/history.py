@@ -102,6 +102,9 @@ class History:
     iters_requested: int | None = None
     state: State = "open"
     stop_reason: str | None = None
+    waits_for: Literal["user", "disk_space"] = "user"  # what ends the pause, in state "paused"
+    disk_waits: int = 0  # how often the run waited for disk space
+    disk_wait_s: float = 0.0
     open_trial: OpenTrial | None = None
     energy_j: float | None = None
     power: Mapping[Scope, Mapping[Phase, Power]] = field(default_factory=dict)  # of all starts; scopes are never added

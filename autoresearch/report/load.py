@@ -15,7 +15,7 @@ from autoresearch.report import native, origin
 from autoresearch.report.history import History
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines, decode_whole
-from autoresearch.storage.journal import UTF16_BOMS
+from autoresearch.storage.encoding import decode_wide
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.storage.survey import shortened, survey
 
@@ -76,7 +76,7 @@ def _history_of_whole_lines(file: Path) -> History:
     found = survey(_read(file, -1))
     records, unknown = decode_whole(found.lines)
     if not found.lines:
-        if found.problems:
+        if found.problems or found.notes:
             raise JournalDamaged(f"{file}: {'; '.join(found.warnings())}", hint=HINT_NO_RECORD)
         raise JournalError(f"{file} contains no complete record", hint=HINT_WAIT)
     warnings = (*found.warnings(), *shortened(unknown))
@@ -86,9 +86,7 @@ def _history_of_whole_lines(file: Path) -> History:
 
 
 def _is_ours(head: bytes) -> bool:
-    if head.startswith(UTF16_BOMS):
-        head = head[: len(head) & ~1].decode("utf-16", "replace").encode()
-    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    head = decode_wide(head).removeprefix(codecs.BOM_UTF8).lstrip()
     return head.startswith(LINE_START) or b"\n" + LINE_START in head
 
 

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
@@ -53,6 +53,9 @@ class HistoryBuilder:
     started: Started | None = None  # the last start
     state: State = "open"
     stop_reason: str | None = None
+    waits_for: Literal["user", "disk_space"] = "user"
+    disk_waits: int = 0
+    disk_wait_s: float = 0.0
 
     def add(self, record: Event) -> None:
         """Take one more record into account. Raises ``ValueError`` if the first of a whole log is not ``meta``."""
@@ -66,10 +69,12 @@ class HistoryBuilder:
                 self.baseline = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
             case Started():
                 self.started, self.state, self.stop_reason = record, "running", None
-            case Resumed():
+            case Resumed(paused_s=paused_s):
+                self.disk_wait_s += paused_s if self.state == "paused" and self.waits_for == "disk_space" else 0.0
                 self.state, self.stop_reason = "running", None
-            case Paused(reason=reason):
-                self.state, self.stop_reason = "paused", reason
+            case Paused(reason=reason, waits_for=waits_for):
+                self.state, self.stop_reason, self.waits_for = "paused", reason, waits_for
+                self.disk_waits += waits_for == "disk_space"
             case Stopped(reason=reason):
                 self.state, self.stop_reason = "stopped", reason
             case LoopComplete():
@@ -124,6 +129,9 @@ class HistoryBuilder:
             iters_requested=started.iters_requested if started else None,
             state=self.state,
             stop_reason=self.stop_reason,
+            waits_for=self.waits_for,
+            disk_waits=self.disk_waits,
+            disk_wait_s=self.disk_wait_s,
             open_trial=OpenTrial(running.iter, running.ts, running.seed) if running else None,
             energy_j=self.trajectory.energy_j,
             power=dict(self.trajectory.power),

@@ -39,6 +39,7 @@ LABEL_CELLS = 12
 LAST_ROWS = 5
 WARNING_CELLS = 300
 MAX_PLACES = 10  # iterations that are named in a line
+REASON_CELLS = 200
 
 
 def render_status(
@@ -74,7 +75,8 @@ def _overview(s: Summary, history: History, width: int, color: bool, writer_aliv
     head = [paint(line, "bold", color) for line in textwrap.wrap(describe_state(s, history, writer_alive), width)]
     damage = [paint(line, "bold", color) for text in damage_lines(s) for line in textwrap.wrap(text, width)]
     best = [line for sentence in describe_best(s, history) for line in textwrap.wrap(sentence, width)]
-    blocks = [damage, [*head, *textwrap.wrap(describe_run(s), width)], best]
+    waits = textwrap.wrap(describe_disk_waits(history), width)
+    blocks = [damage, [*head, *waits, *textwrap.wrap(describe_run(s), width)], best]
     blocks.append([line for label, text in summary_facts(s) for line in _labelled(label, text, width)])
     blocks.append(render_curve(s, history, width))
     return ["\n".join(block) for block in blocks if block]
@@ -85,6 +87,14 @@ def damage_lines(s: Summary) -> Iterator[str]:
     if s.warnings:
         yield from (f"WARNING: in the trajectory, {safe(text, WARNING_CELLS)}" for text in s.warnings)
         yield "Shown is what is whole. `autoresearch run` refuses this file; `autoresearch repair RUN` says what to do."
+
+
+def describe_disk_waits(history: History) -> str:
+    """How often and how long the run waited for disk space; empty if it did not."""
+    if not history.disk_waits:
+        return ""
+    lasted = f", {format_duration(history.disk_wait_s)} in all" if history.disk_wait_s else ""
+    return f"It waited for disk space {plural(history.disk_waits, 'time')}{lasted}; no trial ran meanwhile."
 
 
 def _rows_block(title: str, rows: Sequence[Row], s: Summary, width: int, color: bool) -> list[str]:
@@ -105,7 +115,7 @@ def describe_state(s: Summary, history: History, writer_alive: bool | None) -> s
     done = f"{s.iterations}{of} iterations closed" + (
         f", {format_duration(s.wall_s)} of work" if s.wall_s is not None else ""
     )
-    why = f" ({safe(s.stop_reason, NAME_CELLS)})" if s.stop_reason else ""
+    why = f" ({safe(s.stop_reason, REASON_CELLS)})" if s.stop_reason else ""
     match s.state:
         case "running" | "paused" if writer_alive is False and s.log_format == "autoresearch":
             return f"Interrupted: {done}. No process is running it; the same `autoresearch run` continues it."

@@ -18,10 +18,10 @@ from pathlib import Path
 from autoresearch.core.llm_calls import Exchange, decode_exchange
 from autoresearch.core.records import encode
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.hints import hint_after
+from autoresearch.hints import command, hint_after
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines
-from autoresearch.storage.files import atomic_write, fsync_dir
+from autoresearch.storage.files import atomic_write, fsync_dir, open_regular, opened_directory
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import EXCHANGE_FILES, EXCHANGES
 
@@ -71,6 +71,7 @@ class ExchangeLog:
         newest = _decompress(segments[-1]) if segments else b""
         self._finish_compression(newest)
         self._journal = Journal(self.live)
+        self.removed = self._journal.describe_removed()  # of old files with torn tails
         try:
             last = _last_number(segments[-1], newest) if segments else 0
             self.next_number = last + 1 + len(_decode(self.live, self._journal, last))
@@ -79,7 +80,10 @@ class ExchangeLog:
             raise
 
     def append(self, exchange: Exchange) -> None:
-        """Append durably. Raises ``JournalError``, and ``ValueError`` if the exchange's number is not the next one."""
+        """Append durably. Raises ``JournalError``; after one with ``no_space`` the append may be repeated.
+
+        Raises ``ValueError`` if the exchange's number is not the next one.
+        """
         if exchange.exchange != self.next_number:
             raise ValueError(f"exchange {exchange.exchange} where {self.next_number} comes next")
         if self._broken:
@@ -89,7 +93,7 @@ class ExchangeLog:
                 self._begin_segment()
             self._journal.append(encode(exchange))
         except JournalError as e:
-            self._broken = e.what
+            self._broken = "" if e.no_space else e.what
             raise
         self.next_number += 1
 
@@ -105,7 +109,7 @@ class ExchangeLog:
         """
         target = _segment(self.live.parent, self._segment + 1)
         try:
-            self._write(target, gzip.compress(self.live.read_bytes(), mtime=0))
+            self._write(target, gzip.compress(_read(self.live), mtime=0))
         except OSError as e:
             if os.path.lexists(target):  # in place but perhaps not durable: with one more line in the live
                 # file, neither would hold all of the other
@@ -149,6 +153,19 @@ def read_exchanges(path: Path) -> list[Exchange]:
     return exchanges
 
 
+def last_compressed(run_dir: Path, live: bytes) -> int:
+    """The number of the last exchange before those of the live file, whose content is ``live``.
+
+    Raises ``JournalDamaged`` for a damaged segment.
+    """
+    segments = _segments(run_dir)
+    newest = _decompress(segments[-1]) if segments else b""
+    if segments and _is_compressed(live, newest):  # the live file repeats the newest, and the next start removes it
+        segments.pop()
+        newest = _decompress(segments[-1]) if segments else b""
+    return _last_number(segments[-1], newest) if segments else 0
+
+
 def _directory_of(path: Path) -> Path:
     if path.is_dir():
         if any(path.glob(EXCHANGE_FILES)):
@@ -181,11 +198,19 @@ def _segment(run_dir: Path, number: int) -> Path:
 def _read_bytes(path: Path) -> bytes:
     """Return the content of ``path``, empty for an absent file."""
     try:
-        return path.read_bytes()
+        return _read(path)
     except FileNotFoundError:
         return b""
     except OSError as e:
         raise JournalError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, path, "read")) from e
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file in a run directory; a link in its place is not followed. Raises ``OSError``."""
+    with opened_directory(path.parent) as folder:
+        fd = open_regular(path.name, os.O_RDONLY, dir_fd=folder)
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
 
 
 def _decompress(segment: Path) -> bytes:
@@ -220,7 +245,8 @@ def _decode(file: Path, payloads: Iterable[bytes], before: int) -> list[Exchange
     for line, exchange in enumerate(decode_lines(payloads, decode_exchange, file, hint=OTHER_VERSION), 1):
         if exchange.exchange != (expected := before + line):
             what = f"{file}: line {line} is exchange {exchange.exchange} where {expected} comes next"
-            raise JournalDamaged(what, hint=_NOT_REPAIRED)
+            repair = f"`{command('repair', file.parent)}` shows what is whole and how to continue"
+            raise JournalDamaged(what, hint=repair if file.name == EXCHANGES else _NOT_REPAIRED)
         exchanges.append(exchange)
     return exchanges
 
@@ -234,7 +260,8 @@ def _is_compressed(live: bytes, newest: bytes) -> bool:
 def _remove(path: Path) -> None:
     """Remove ``path`` durably."""
     try:
-        path.unlink()
+        with opened_directory(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
         fsync_dir(path.parent)
     except OSError as e:
         raise JournalError(f"cannot remove {path}: {e.strerror}", hint=hint_after(e, path, "remove")) from e

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from autoresearch.errors import LockHeld
+from autoresearch.storage.disk_space import preallocate
 from autoresearch.storage.files import create_file, is_plain_file, open_regular, opened_directory
 from autoresearch.storage.lock import lock_whole_file
 
@@ -32,10 +33,11 @@ class HeldFile:
                 hint = "stop that process first, or use another --dir; `fuser` or `lsof` names it"
                 raise LockHeld(f"another running autoresearch appends to {path}", hint=hint) from e
             self.size = os.fstat(self.fd).st_size
+            self._allocated = 0  # bytes up to which disk space is allocated
             on_failure.pop_all()
 
     def read(self) -> bytes:
-        """The content as it was when the file was opened. Raises ``OSError``."""
+        """The content: what was found when the file was opened, and what was written since. Raises ``OSError``."""
         parts, offset = [], 0
         while offset < self.size and (part := os.pread(self.fd, self.size - offset, offset)):
             parts.append(part)
@@ -49,11 +51,18 @@ class HeldFile:
             data = data[os.write(self.fd, data) :]
         self.size += size
 
-    def cut(self, size: int) -> None:
-        """Cut the file to ``size`` bytes, durably. Raises ``OSError``."""
+    def cut(self, size: int, *, durably: bool = True) -> None:
+        """Cut the file to ``size`` bytes; not ``durably`` where a later fsync covers it. Raises ``OSError``."""
+        self._allocated = 0  # the kernel frees what is allocated beyond the end
         os.ftruncate(self.fd, size)
-        os.fsync(self.fd)
         self.size = size
+        if durably:
+            os.fsync(self.fd)
+
+    def reserve(self, size: int) -> None:
+        """Allocate disk space for the next ``size`` bytes once half of that is used up; best effort."""
+        if self._allocated < self.size + size // 2 and preallocate(self.fd, self.size, size):
+            self._allocated = self.size + size
 
     def displacement(self) -> str:
         """What other programs did to the file since it was opened; empty if it is the one at its path, as written."""

@@ -20,16 +20,17 @@ from itertools import pairwise
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.hints import explain
+from autoresearch.hints import NO_SPACE, command, explain, hint_after
+from autoresearch.storage.encoding import BEGINS_WITH_BOM, describe_wide, wide_encoding
 from autoresearch.storage.held_file import HeldFile
-from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.storage.run_dir import ENVELOPE, EXCHANGES, TRAJECTORY
 
 _LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _BEGIN = re.compile(rb'\{"seq":')
 _SEALED = re.compile(rb'"crc":"[0-9a-f]{8}"\}$')
 _OBJECT = re.compile(r"\{[^\n]+\}")
 KEPT_TORN_FILES = 20  # beside one journal
-UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MAX_BOM_BYTES = 4
 PRINTABLE = bytes(range(0x20, 0x7F))  # a record is ASCII without control characters
 FEW_LINES = 4  # fewer do not show how long a line can be
 SEAL_BYTES = 30  # of a line beside its payload: number, checksum, newline
@@ -106,10 +107,10 @@ def tail_problem(tail: bytes, payloads: Sequence[bytes]) -> str:
     text, first = tail.rstrip(), tail.partition(b"\n")[0]
     if not text:
         return ""
-    if tail.startswith(UTF16_BOMS) and len(text) > len(UTF16_BOMS[0]):
-        return "is in UTF-16, as an editor has saved the file"
+    if (encoding := wide_encoding(tail)) and len(text) > MAX_BOM_BYTES:
+        return describe_wide(encoding)
     if tail.startswith(codecs.BOM_UTF8):
-        return "begins with a byte-order mark (BOM), which an editor adds"
+        return BEGINS_WITH_BOM
     if first.endswith(b"\r") and unseal(first.rstrip()):
         return "ends in CRLF, which an editor writes"
     if not first.strip():
@@ -163,29 +164,33 @@ def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
     hint = (
         f"keep a copy of {path.name}; then delete that line and all later ones to continue from there, or start --fresh"
     )
-    if path.name == TRAJECTORY:
-        hint = f"`autoresearch repair {path.parent}` shows what is whole and how to continue; --fresh starts over"
+    if path.name in (TRAJECTORY, EXCHANGES, ENVELOPE):
+        repair = command("repair", path.parent)
+        hint = f"`{repair}` shows what is whole and how to continue; --fresh starts over"
     return JournalDamaged(f"{path}: line {lines_before + 1} {problem}", hint=hint)
 
 
 def _not_written(path: Path, e: OSError) -> JournalError:
     why, hint = explain(e, path, "write")
-    return JournalError(f"cannot write {path}: {why}", hint=hint)
+    return JournalError(f"cannot write {path}: {why}", hint=hint, no_space=e.errno in NO_SPACE)
 
 
 class Journal:
     """Appends to a journal. After a failed write or fsync it refuses every append: the disk's content is unknown.
 
-    So it does once the file is no longer what it wrote: removed, replaced, cut, or grown by another program.
+    So it does once the file is no longer what it wrote: removed, replaced, cut, or grown by another program. Only where
+    a full disk or quota was the cause, and the half-written line could be cut off again, may the append be repeated.
     """
 
-    def __init__(self, path: Path, first: bytes = b"") -> None:
+    def __init__(self, path: Path, first: bytes = b"", reserve_bytes: int = 0) -> None:
         """Open for appending, create if absent, and move a torn tail to ``NAME.torn-TIME``.
 
         A file without a whole line is cut only if its content can be the beginning of a record that begins with
-        ``first``. Raises ``JournalError``, ``JournalDamaged`` or ``LockHeld``.
+        ``first``. Disk space for the next ``reserve_bytes`` is allocated ahead, where the file system can do that.
+        Raises ``JournalError``, ``JournalDamaged`` or ``LockHeld``.
         """
         self.path = path
+        self._reserve_bytes = reserve_bytes
         self._first_line = b'{"seq":0,' + first
         try:
             self._file = HeldFile(path)
@@ -213,11 +218,18 @@ class Journal:
             self._file.cut(contents.whole_bytes)
             self.removed_torn_files = self._file.remove_old("torn", KEPT_TORN_FILES)
         os.fsync(self._file.folder)
+        self._file.reserve(self._reserve_bytes)
 
     def _may_begin(self, torn: bytes) -> bool:
         """Whether a crash can have left ``torn`` of the first record: its beginning, and zeros for lost data."""
         found = torn.rstrip(b"\0")
         return found.startswith(self._first_line) or self._first_line.startswith(found)
+
+    def describe_removed(self) -> str:
+        """Which old files of torn tails were removed when it was opened; empty for none."""
+        if not (removed := self.removed_torn_files):
+            return ""
+        return f"{removed} old files {self.path.name}.torn-* were removed; the newest {KEPT_TORN_FILES} stay"
 
     @property
     def size(self) -> int:
@@ -227,7 +239,8 @@ class Journal:
     def append(self, payload: str) -> int:
         """Write one JSON object durably and return its sequence number. Raises ``JournalError``.
 
-        The file is checked before the write too, so that a record is not added to what another program changed.
+        After an error with ``no_space`` the append may be repeated. The file is checked before the write too, so that
+        a record is not added to what another program changed.
         """
         if self._broken:
             raise JournalError(f"{self.path} accepts no more records: {self._broken}")
@@ -237,19 +250,32 @@ class Journal:
         try:
             self._file.write(line)
         except OSError as e:
-            self._broken = f"writing failed: {e.strerror}"
-            self._truncate(size_before)
-            raise JournalError(
-                f"cannot write {self.path}: {e.strerror}", hint="free disk space, then start again"
-            ) from e
+            raise self._after_failure(e, size_before, "writing", f"cannot write {self.path}") from e
         try:
             os.fsync(self._file.fd)
         except OSError as e:  # never retried: the kernel may drop the pages and report success next time
-            self._broken = f"fsync failed: {e.strerror}"
-            raise JournalError(f"cannot make {self.path} durable: {e.strerror}", hint="see the system log") from e
+            raise self._after_failure(e, size_before, "fsync", f"cannot make {self.path} durable") from e
         self.check(line)
         self._next_seq += 1
+        self._file.reserve(self._reserve_bytes)
         return self._next_seq - 1
+
+    def _after_failure(self, e: OSError, size: int, call: str, what: str) -> JournalError:
+        """Cut a half-written line off; only after a full disk, and only where that succeeded, is the file usable."""
+        if e.errno in NO_SPACE and self._cut(size, durably=False):  # the line that is written next is synced with it
+            return JournalError(f"{what}: {e.strerror}", hint=hint_after(e, self.path, "write"), no_space=True)
+        self._broken = f"{call} failed: {e.strerror}"
+        if call == "writing":
+            self._cut(size)  # if that fails too, the next start does it
+        hint = hint_after(e, self.path, "write") if e.errno in NO_SPACE else "see the system log (journalctl -k)"
+        return JournalError(f"{what}: {e.strerror}", hint=hint)
+
+    def _cut(self, size: int, *, durably: bool = True) -> bool:
+        try:
+            self._file.cut(size, durably=durably)
+        except OSError:
+            return False
+        return True
 
     def check(self, line: bytes = b"") -> None:
         """Raise ``JournalError`` if the file is no longer what was written, with ``line`` kept in a file of its own."""
@@ -266,11 +292,6 @@ class Journal:
             kept = f"the record to be written is lost: {aside}: {e.strerror}"
         hint = "stop the program that changed it; restore the file from a copy if records are missing; then start again"
         raise JournalError(f"{self.path} {what}; {kept}", hint=hint)
-
-    def _truncate(self, size: int) -> None:
-        """Cut a half-written line off; if that fails too, the next start does it."""
-        with contextlib.suppress(OSError):
-            self._file.cut(size)
 
     def close(self) -> None:
         self._file.close()

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import JournalError, LockHeld
-from autoresearch.hints import command
-from autoresearch.storage.files import open_regular
+from autoresearch.hints import NO_SPACE, command
+from autoresearch.storage.files import open_regular, opened_directory
 
 # A write lock over a whole file, as the 64-bit ``struct flock`` of fcntl(2).
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+HOLDER_BYTES = 1023  # of the text in the file, padded
+WAITS_FOR, MAX_WAITS_CHARS = "waits_for", 400
 
 
 def lock_whole_file(fd: int) -> None:
@@ -34,6 +37,7 @@ class DirectoryLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd: int | None = None
+        self._holder: dict[str, Any] = {}
 
     def acquire(self, holder: Mapping[str, Any]) -> None:
         """Take the lock and write ``holder`` (pid, host, start time) into the file, for the message of a refusal.
@@ -42,11 +46,11 @@ class DirectoryLock:
         """
         with contextlib.ExitStack() as on_failure:
             try:
-                fd = open_regular(self.path, os.O_RDWR | os.O_CREAT)
+                with opened_directory(self.path.parent) as folder:
+                    fd = open_regular(self.path.name, os.O_RDWR | os.O_CREAT, dir_fd=folder)
                 on_failure.callback(os.close, fd)
                 lock_whole_file(fd)
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, json.dumps(dict(holder)).encode() + b"\n", 0)
+                _write_holder(fd, holder)
             except BlockingIOError as e:
                 text = ", ".join(f"{k} {v}" for k, v in (lock_holder(self.path) or {"pid": "unknown"}).items())
                 shows = f"`{command('status', self.path.parent)}` shows what it does"
@@ -57,13 +61,41 @@ class DirectoryLock:
                 what = f"cannot write in {self.path.parent}: {e.strerror} ({self.path.name})"
                 raise JournalError(what, hint=hint) from e
             on_failure.pop_all()
-        self._fd = fd
+        self._fd, self._holder = fd, dict(holder)
+
+    def note(self, waits: str) -> None:
+        """Add to the file what the holder waits for, for other processes; empty text removes it. Best effort."""
+        if self._fd is not None and waits != self._holder.get(WAITS_FOR, ""):
+            self._holder = {name: value for name, value in self._holder.items() if name != WAITS_FOR}
+            self._holder |= {WAITS_FOR: waits[:MAX_WAITS_CHARS]} if waits else {}
+            with contextlib.suppress(OSError):
+                _write_holder(self._fd, self._holder)
 
     def release(self) -> None:
         """Release the lock. The file stays: removing it would let two processes lock two inodes."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _write_holder(fd: int, holder: Mapping[str, Any]) -> None:
+    """Overwrite the file in place, always with one size: where it was written once, a full disk does not prevent it.
+
+    The lock is held even where the disk was full before; only its text is missing then. Raises ``OSError``.
+    """
+    text = json.dumps(dict(holder)).encode().ljust(HOLDER_BYTES) + b"\n"
+    try:
+        os.pwrite(fd, text, 0)
+    except OSError as e:
+        if e.errno not in NO_SPACE:
+            raise
+    os.ftruncate(fd, len(text))
+
+
+def waits_for(path: Path) -> str:
+    """What the live process that holds the lock at ``path`` waits for; empty if it does not wait or none does."""
+    holder = lock_holder(path) if is_locked(path) else None
+    return str(holder.get(WAITS_FOR, ""))[:MAX_WAITS_CHARS] if holder else ""
 
 
 def lock_holder(path: Path) -> dict[str, Any] | None:

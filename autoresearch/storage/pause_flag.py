@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -57,10 +59,14 @@ def resume(run_dir: Path) -> bool:
     """Remove pause.flag. Return false if there was none. A directory of that name is removed only when empty."""
     flag = run_dir / PAUSE_FLAG
     try:
-        with suppress(FileNotFoundError):
-            flag.rmdir() if flag.is_dir() and not flag.is_symlink() else flag.unlink()
+        with suppress(FileNotFoundError), opened_directory(run_dir) as folder:
+            is_directory = stat.S_ISDIR(os.stat(flag.name, dir_fd=folder, follow_symlinks=False).st_mode)
+            (os.rmdir if is_directory else os.unlink)(flag.name, dir_fd=folder)
             return True
     except OSError as e:
-        hint = "remove it by hand" if e.errno == errno.ENOTEMPTY else hint_after(e, flag, "remove")
+        hint = hint_after(e, flag, "remove")
+        if e.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            path = shlex.quote(str(flag.absolute()))
+            hint = f"it is a directory with files in it: ls -lA {path} shows them, rm -r {path} removes it with them"
         raise AutoresearchError(f"cannot remove {flag}: {e.strerror}", hint=hint) from e
     return False

@@ -19,11 +19,12 @@ from typing import Any
 from autoresearch.core import ports
 from autoresearch.core.ports import Observer
 from autoresearch.core.records import Event, TrialStarted
-from autoresearch.storage.files import open_regular
+from autoresearch.storage.files import open_regular, opened_directory
 from autoresearch.storage.run_dir import PROGRESS
 
 EVERY_S = 1.0
 MAX_BYTES = 4096
+TEMPORARY = f".{PROGRESS}.new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ class ProgressFile(Observer):
     def close(self) -> None:
         """Remove the file if this daemon wrote it: another daemon may have begun since the lock was released."""
         if self._written and (on_disk := read_progress(self.path.parent)) and on_disk.pid == os.getpid():
-            with suppress(OSError):
-                self.path.unlink()
+            with suppress(OSError), opened_directory(self.path.parent) as folder:
+                os.unlink(self.path.name, dir_fd=folder)
         self._written = False
 
     def _write(self, n: int | None, phase: str, fraction: float, tokens_per_s: float | None) -> None:
@@ -75,22 +76,27 @@ class ProgressFile(Observer):
             return
         self._next_write_s = now + EVERY_S
         snapshot = ProgressSnapshot(os.getpid(), n, phase, fraction, tokens_per_s)
-        temporary = self.path.with_name(f".{PROGRESS}.new")
         with suppress(OSError, ValueError):  # ValueError: NaN or infinity, which JSON cannot hold
-            text = json.dumps(asdict(snapshot), allow_nan=False)
-            temporary.unlink(missing_ok=True)  # left by a killed daemon, or a link that another user placed
-            with os.fdopen(
-                open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii"
-            ) as file:
-                file.write(text)
-            temporary.replace(self.path)
+            self._replace(json.dumps(asdict(snapshot), allow_nan=False))
             self._written = True
+
+    def _replace(self, text: str) -> None:
+        """Replace the file's content, through another name in the same directory. Raises ``OSError``."""
+        with opened_directory(self.path.parent) as folder:
+            with suppress(FileNotFoundError):  # left by a killed daemon, or a link that another user placed
+                os.unlink(TEMPORARY, dir_fd=folder)
+            fd = open_regular(TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=folder)
+            with os.fdopen(fd, "w", encoding="ascii") as file:
+                file.write(text)
+            os.rename(TEMPORARY, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def read_progress(run_dir: Path) -> ProgressSnapshot | None:
     """Return the content of the file, or ``None`` if it is missing or invalid."""
     try:
-        with os.fdopen(open_regular(run_dir / PROGRESS, os.O_RDONLY), "rb") as file:
+        with opened_directory(run_dir) as folder:
+            fd = open_regular(PROGRESS, os.O_RDONLY, dir_fd=folder)
+        with os.fdopen(fd, "rb") as file:
             return _parse_snapshot(json.loads(file.read(MAX_BYTES)))
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None

@@ -1,23 +1,40 @@
-"""Repair a trajectory that cannot be continued: keep the longest gapless history, and the original beside it."""
+"""Repair a log that cannot be continued, and keep the original beside it.
+
+Of a trajectory and of exchanges the longest gapless history is kept, because each record continues those before it; of
+measured speeds every whole record, because each stands for itself.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import count, takewhile
 from pathlib import Path
+from typing import Any
 
-from autoresearch.core.records import Meta
+from autoresearch.core.llm_calls import decode_exchange
+from autoresearch.core.records import Meta, decode
+from autoresearch.core.speeds import decode_speed
 from autoresearch.core.text import plural
 from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.storage import run_dir
 from autoresearch.storage.decode import OTHER_VERSION, decode_whole
+from autoresearch.storage.exchange_log import last_compressed
 from autoresearch.storage.files import fsync_dir, open_regular
+from autoresearch.storage.held_file import HeldFile
 from autoresearch.storage.journal import seal
 from autoresearch.storage.run_dir import BEFORE_REPAIR
 from autoresearch.storage.survey import Line, Survey, survey
 
 WORK = "repairing"  # suffix of the file under which a copy is written before it gets its name
+REPAIRABLE = (run_dir.TRAJECTORY, run_dir.EXCHANGES, run_dir.ENVELOPE)
+DECODERS: Mapping[str, Callable[[bytes], Any]] = {
+    run_dir.EXCHANGES: decode_exchange,
+    run_dir.ENVELOPE: decode_speed,
+}
 FRESH_HINT = "restore the file from a backup, or start over with `autoresearch run --fresh`"
 
 
@@ -35,25 +52,46 @@ class Plan:
 
 
 def plan_repair(file: Path) -> Plan:
-    """Find the least change after which the run continues. Changes nothing.
+    """Find the least change after which the log continues. Changes nothing. The file's name says which log it is.
 
-    Raises ``JournalError`` for a file that cannot be read or is not a trajectory, and ``JournalDamaged`` where nothing
-    can be continued: the first record is lost, or another version of the program wrote a record.
+    Raises ``JournalError`` for a file that cannot be read or is not a log, and ``JournalDamaged`` where nothing can be
+    continued: the first record of a trajectory is lost, or another version of the program wrote a record.
     """
     original = _read(file)
     found = survey(original)
+    match file.name:
+        case run_dir.EXCHANGES:
+            kept = _numbered_exchanges(file, original, gapless(found.lines))
+        case run_dir.ENVELOPE:
+            kept = [replace(line, seq=seq) for seq, line in enumerate(found.lines)]
+        case _:
+            kept = _trajectory(file, found)
+    _, unknown = decode_whole(kept, DECODERS.get(file.name, decode))
+    if unknown:
+        raise JournalDamaged(f"{file}: {unknown[0]}", hint=OTHER_VERSION)
+    repaired = b"".join(seal(line.seq, line.payload.decode()) for line in kept)
+    steps = tuple(_steps(found, kept, file.name == run_dir.ENVELOPE)) if repaired != original else ()
+    return Plan(file, found.warnings(), steps, len(kept), len(found.lines) - len(kept), original, repaired)
+
+
+def _trajectory(file: Path, found: Survey) -> list[Line]:
+    """The records of a trajectory that can be continued. Raises ``JournalDamaged`` without the first one."""
     kept = gapless(found.lines)
     if not kept:
         problem = "; ".join(found.warnings()) or "it has no record"
         raise JournalDamaged(f"{file}: nothing can be continued: {problem}", hint=FRESH_HINT)
-    records, unknown = decode_whole(kept)
-    if unknown:
-        raise JournalDamaged(f"{file}: {unknown[0]}", hint=OTHER_VERSION)
-    if not isinstance(records[0], Meta):
+    records, unknown = decode_whole(kept[:1])
+    if not unknown and not isinstance(records[0], Meta):
         raise JournalDamaged(f"{file}: line {kept[0].number} is not a meta record", hint=FRESH_HINT)
-    repaired = b"".join(seal(line.seq, line.payload.decode()) for line in kept)
-    steps = tuple(_steps(found, kept)) if repaired != original else ()
-    return Plan(file, found.warnings(), steps, len(kept), len(found.lines) - len(kept), original, repaired)
+    return kept
+
+
+def _numbered_exchanges(file: Path, original: bytes, kept: list[Line]) -> list[Line]:
+    """The exchanges up to a gap in their own numbers, which continue those of the compressed segments."""
+    next_number = last_compressed(file.parent, original) + 1
+    exchanges, _ = decode_whole(kept, decode_exchange)
+    right = takewhile(lambda pair: pair[0] == pair[1].exchange, zip(count(next_number), exchanges, strict=False))
+    return kept[: len(list(right))] if len(exchanges) == len(kept) else kept
 
 
 def gapless(lines: Iterable[Line]) -> list[Line]:
@@ -75,18 +113,24 @@ def gapless(lines: Iterable[Line]) -> list[Line]:
 def repair(plan: Plan) -> Path:
     """Do it: keep the original as ``NAME.before-repair-N``, then replace the file. Returns the copy's path.
 
-    The caller holds the run's lock. Killed at any moment, the file is the old one or the repaired one, and whole; a
-    repeated repair uses the copy again. Raises ``JournalError``.
+    The caller holds the run's lock; the log's own is taken here. Killed at any moment, the file is the old one or the
+    repaired one, and whole; a repeated repair uses the copy again. Raises ``JournalError`` or ``LockHeld``.
     """
     try:
-        copy = _keep_original(plan)
-        _write(plan.file, plan.repaired)
+        with closing(HeldFile(plan.file)) as held:
+            if held.read() != plan.original:
+                raise JournalError(f"{plan.file} has changed meanwhile", hint="repeat the repair")
+            copy = _keep_original(plan)
+            _write(plan.file, plan.repaired)
     except OSError as e:
         raise JournalError(f"cannot repair {plan.file}: {e.strerror}", hint="see its permissions and disk space") from e
     return copy
 
 
-def _steps(found: Survey, kept: list[Line]) -> Iterator[str]:
+def _steps(found: Survey, kept: list[Line], keeps_all: bool) -> Iterator[str]:
+    if keeps_all or not kept:
+        yield from _steps_without_history(found, kept)
+        return
     last = kept[-1]
     after = [line for line in found.lines if line.seq > last.seq or line.number > last.number]
     damaged = [p for p in found.problems if p.line > last.number]
@@ -104,6 +148,15 @@ def _steps(found: Survey, kept: list[Line]) -> Iterator[str]:
         yield f"cut {plural(len(found.torn), 'byte')} of a record that was never completed, as the next run does itself"
     elif not (after or damaged or found.notes or found.problems):
         yield "remove blank lines at the end, as the next run does itself"
+
+
+def _steps_without_history(found: Survey, kept: list[Line]) -> Iterator[str]:
+    cut = found.problems or found.torn or len(kept) < len(found.lines)
+    if cut or not found.notes:
+        why = f": {found.problems[0]}" if found.problems else ""
+        yield f"keep {plural(len(kept), 'whole record')}, numbered anew; cut what is not whole or cannot follow{why}"
+    if found.notes:
+        yield f"undo what an editor did ({'; '.join(found.notes)}); no record is lost by that"
 
 
 def _keep_original(plan: Plan) -> Path:

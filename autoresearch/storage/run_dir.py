@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from autoresearch.errors import JournalError, LockHeld
+from autoresearch.hints import NO_SPACE, REFUSED, hint_after
 from autoresearch.machine import utc
 from autoresearch.storage.files import opened_directory
 from autoresearch.storage.lock import DirectoryLock, is_locked
@@ -25,7 +28,7 @@ TELEMETRY = "telemetry.csv"
 OLD_TELEMETRY = "telemetry.old.csv"
 TELEMETRY_FILES = "telemetry*.csv"  # glob pattern
 ENVELOPE = "envelope.jsonl"  # measured speeds of the device
-ENVELOPE_FILES = (ENVELOPE, f"{ENVELOPE}.torn-*", f"{ENVELOPE}.unplaced-*")  # glob patterns
+ENVELOPE_FILES = tuple(f"{ENVELOPE}{end}" for end in ("", ".torn-*", ".unplaced-*", f".{BEFORE_REPAIR}*"))  # patterns
 CHECKPOINT = "checkpoint"  # directory of the one suspended trial
 LOGS = "logs"
 CORPUS = "corpus"  # directory of a corpus that the run prepared itself
@@ -36,10 +39,17 @@ REPORT, PAGE = "report.txt", "report.html"
 @contextmanager
 def hold(run_dir: Path) -> Iterator[Path]:
     """Hold the lock of a run directory, which is created if missing. Raises ``LockHeld`` or ``JournalError``."""
+    with hold_lock(run_dir):
+        yield run_dir
+
+
+@contextmanager
+def hold_lock(run_dir: Path) -> Iterator[DirectoryLock]:
+    """As ``hold``; the lock can tell other processes what its holder waits for."""
     lock = DirectoryLock(make_run_dir(run_dir) / LOCK)
     lock.acquire({"pid": os.getpid(), "host": socket.gethostname(), "since": utc()})
     try:
-        yield run_dir
+        yield lock
     finally:
         lock.release()
 
@@ -54,7 +64,8 @@ def make_run_dir(run_dir: Path) -> Path:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise JournalError(f"cannot create {run_dir}: {e.strerror}", hint="choose another --dir") from e
+        hint = f"{hint_after(e, run_dir, 'create')}; or choose another --dir"
+        raise JournalError(f"cannot create {run_dir}: {e.strerror}", hint=hint) from e
     return run_dir
 
 
@@ -72,7 +83,10 @@ def archive(run_dir: Path, old: Sequence[Path], notify: Callable[[str], None], w
     if not old:
         return
     if in_use := [path for path in old if is_locked(path)]:  # run.lock may have been removed
-        raise LockHeld(f"a running autoresearch appends to {in_use[0]}", hint="stop that process first")
+        raise LockHeld(
+            f"a running autoresearch appends to {in_use[0]}",
+            hint=f"stop that process first: fuser {shlex.quote(str(in_use[0].absolute()))} names it",
+        )
     target = run_dir / ARCHIVE / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     try:
         with opened_directory(target.parent, own=True, create=True) as folder, opened_directory(run_dir) as source:
@@ -80,5 +94,16 @@ def archive(run_dir: Path, old: Sequence[Path], notify: Callable[[str], None], w
             for path in old:
                 os.rename(path.name, f"{target.name}/{path.name}", src_dir_fd=source, dst_dir_fd=folder)
     except OSError as e:
-        raise JournalError(f"cannot move {what} to {target}: {e.strerror}", hint="move it by hand") from e
+        raise JournalError(f"cannot move {what} to {target}: {e.strerror}", hint=_how_to_move(e, old, target)) from e
     notify(f"{what} was moved to {target}")
+
+
+def _how_to_move(e: OSError, old: Sequence[Path], target: Path) -> str:
+    """What to try after a failed move of ``old``: its cause, or the commands that move what is still there."""
+    if target.parent.is_symlink():
+        return f"remove the link, which leaves what is behind it: rm {shlex.quote(str(target.parent.absolute()))}"
+    if e.errno in {*NO_SPACE, *REFUSED, errno.EROFS}:
+        return hint_after(e, target, "create")
+    files = shlex.join(str(path.absolute()) for path in old if os.path.lexists(path))
+    folder = shlex.quote(str(target.absolute()))
+    return f"mkdir -p {folder} && mv {files} {folder}, then start without --fresh"

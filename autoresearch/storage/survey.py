@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoresearch.core.text import plural
-from autoresearch.storage.journal import UTF16_BOMS, split_lines, tail_problem, unseal
+from autoresearch.storage.encoding import BEGINS_WITH_BOM, decode_wide, describe_wide, wide_encoding
+from autoresearch.storage.journal import split_lines, tail_problem, unseal
 
 MAX_SHOWN = 8  # problems in a warning
 
@@ -60,7 +61,7 @@ class LineReader:
 
     def notes(self) -> list[str]:
         """What an editor has left in the file. It hides no record, but a run is not continued on it."""
-        found = ["the file begins with a byte-order mark (BOM), which an editor adds"] if self.has_bom else []
+        found = [f"the file {BEGINS_WITH_BOM}"] if self.has_bom else []
         if self.crlf:
             found.append(f"{plural(self.crlf, 'line')} of {self.lines:,} end in CRLF, which an editor writes")
         if self.blank:
@@ -119,7 +120,8 @@ class Survey:
 
 def survey(data: bytes) -> Survey:
     """Read every whole line of a journal. Never raises: whatever is not a whole line is a problem or the torn tail."""
-    data, notes = _from_utf16(data)
+    notes = (f"the file {describe_wide(encoding)}",) if (encoding := wide_encoding(data)) else ()
+    data = decode_wide(data)
     reader = LineReader()
     lines: list[Line] = []
     *ended, rest = data.split(b"\n")
@@ -143,12 +145,6 @@ def _torn_from(ended: Sequence[bytes], data: bytes) -> int:
         return len(ended)
     before = [found[1] for found in map(unseal, ended[: last - 1]) if found] if b"\0" in ended[last - 1] else []
     return len(ended) if tail_problem(ended[last - 1], before) else last - 1
-
-
-def _from_utf16(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    if not data.startswith(UTF16_BOMS):
-        return data, ()
-    return data.decode("utf-16", "replace").encode(), ("the file is in UTF-16, as an editor has saved it",)
 
 
 def describe_damage(raw: bytes) -> str:

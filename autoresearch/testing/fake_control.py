@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 class FakeControl:
     """Set ``pause`` or ``stop`` to a reason to request it; ``wait_while_paused`` ends the pause at once.
 
-    With ``now`` the running trial is suspended.
+    With ``now`` the running trial is suspended. ``wait`` calls ``on_wait`` instead of blocking.
     """
 
     stop: str = ""
     pause: str = ""
     now: bool = False
+    on_wait: Callable[[float], None] = lambda _seconds: None
 
     def stop_reason(self) -> str:
         return self.stop
@@ -27,3 +29,6 @@ class FakeControl:
 
     def wait_while_paused(self) -> None:
         self.pause = ""
+
+    def wait(self, seconds: float) -> None:
+        self.on_wait(seconds)

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn, assert_never
 
-from autoresearch.training.parallel.processes import die_with_parent
+from autoresearch.machine import die_with_parent
 from autoresearch.trials.messages import Message
 from autoresearch.trials.requests import (
     REQUEST,

@@ -7,6 +7,7 @@ it once, before it forks.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from autoresearch.core.speeds import MatmulPeak, Speed, Timing
 from autoresearch.core.text import describe_error
 from autoresearch.core.values import FrozenModel
 from autoresearch.data.corpus import Corpus
+from autoresearch.hints import NO_SPACE
 from autoresearch.training.build import build_model
 from autoresearch.training.checkpointing.checkpoint import Checkpoint
 from autoresearch.training.checkpointing.suspend_on_request import SuspendOnRequest
@@ -134,7 +136,8 @@ def final_message(measure: Callable[[], FrozenModel]) -> Message:
     except MemoryError as e:
         return _failed(Cause.OUT_OF_MEMORY, e)
     except Exception as e:
-        return _failed(Cause.OUT_OF_MEMORY if _is_out_of_memory(e) else Cause.ERROR, e)
+        full = Cause.DISK_FULL if _is_full_disk(e) else Cause.ERROR
+        return _failed(Cause.OUT_OF_MEMORY if _is_out_of_memory(e) else full, e)
     return {MEASURED: measured.model_dump(mode="json")}
 
 
@@ -144,6 +147,14 @@ def _is_out_of_memory(error: Exception) -> bool:
         return True
     phrases = ("can't allocate memory", "Cannot allocate memory", "failed to map segment", "bad_alloc")
     return type(error).__name__ == "OutOfMemoryError" or any(phrase in str(error) for phrase in phrases)
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    """Whether a full disk or quota caused it, also where torch or a compiler has wrapped the error as text."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return True
+    cause = error.__cause__ or error.__context__
+    return any(os.strerror(number) in str(error) for number in NO_SPACE) or (cause is not None and _is_full_disk(cause))
 
 
 def _failed(cause: Cause, error: BaseException, step: int | None = None) -> Message:

@@ -166,7 +166,7 @@ class Failing(Observer):
     def _fail(self, *_what: object) -> None:
         raise RuntimeError("this observer is broken")
 
-    opened = recorded = progressed = heartbeat = notify = preparing = _fail
+    opened = recorded = progressed = heartbeat = notify = preparing = waiting = _fail
 
 
 class TestObserverGroup(TestTerminal):

@@ -27,7 +27,7 @@ class _File:
         if self._disk.fails("write"):
             if self._disk.kind == "torn write":
                 self._file.write(data[: len(data) // 2])
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise self._disk.error()
         written: int = self._file.write(data)
         return written
 
@@ -45,14 +45,17 @@ class _File:
 
 
 class FailingDisk:
-    """Counts the calls of one kind on files below ``directory``; call number ``nth`` fails with an I/O error.
+    """Counts the calls of one kind on files below ``directory``; call number ``nth`` fails with ``number``.
 
     With ``lasting`` every later one fails too. ``nth = 0`` only counts. A torn write writes the first half.
     """
 
-    def __init__(self, directory: Path, kind: str, nth: int, *, lasting: bool = False) -> None:
+    def __init__(self, directory: Path, kind: str, nth: int, *, lasting: bool = False, number: int = errno.EIO) -> None:
         self.directory, self.kind, self.nth, self.lasting = str(directory), kind, nth, lasting
-        self.calls = 0
+        self.calls, self.number = 0, number
+
+    def error(self) -> OSError:
+        return OSError(self.number, os.strerror(self.number))
 
     def fails(self, kind: str) -> bool:
         """Count a call of ``kind``, and say whether it is to fail."""
@@ -69,7 +72,7 @@ class FailingDisk:
             if self.is_ours(fd) and self.fails(kind):
                 if kind == "write" and self.kind == "torn write":
                     real(fd, args[0][: len(args[0]) // 2], *args[1:], **options)
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
+                raise self.error()
             return real(fd, *args, **options)
 
         return call
@@ -77,7 +80,7 @@ class FailingDisk:
     def on_path(self, kind: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
             if self.fails(kind):
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
+                raise self.error()
             return real(*args, **options)
 
         return call

@@ -12,6 +12,7 @@ from autoresearch import machine
 from autoresearch.machine import (
     available_bytes,
     explain_os_error,
+    limit_named_in,
     own_cgroup_path,
     reserve_bytes,
     resident_bytes,
@@ -113,3 +114,17 @@ def test_a_failed_system_call_is_explained(number: int, what: str, hint: str) ->
 
 def test_an_error_without_a_number_is_shown_as_it_is() -> None:
     assert explain_os_error(OSError("cut off"))[0] == "cut off"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("[enforce fail at device.cc:186] rv != -1. Too many open files", errno.EMFILE),
+        ("libtorch_cpu.so: cannot open shared object file: Too many open files", errno.EMFILE),
+        ("can't start new thread", errno.EAGAIN),
+        ("Cannot allocate memory", errno.ENOMEM),
+        ("no such knob", None),
+    ],
+)
+def test_a_limit_is_recognised_in_the_text_of_a_library(text, number):
+    assert limit_named_in(RuntimeError(text)) == number

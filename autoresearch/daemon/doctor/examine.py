@@ -63,7 +63,7 @@ def examine(
     note(machine.directory(settings.run_dir))
     checked, records = history(settings, policy)
     note(checked)
-    note(machine.disk(settings.run_dir))
+    note(machine.disk(settings.run_dir, settings.limits.min_free_disk_mib))
     ends = build_control(settings, settings.run_dir, Observer(), records).describe_end()
     note(machine.clock(records, machine.utc_now(), ends=ends))
     checked, corpus, span = training.corpus(settings, policy)

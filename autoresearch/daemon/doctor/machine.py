@@ -18,6 +18,7 @@ from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.energy.sensors.select import select_sensor
 from autoresearch.errors import ConfigError, JournalError, LockHeld
 from autoresearch.hints import command, hint_after
+from autoresearch.storage.disk_space import shortage
 from autoresearch.storage.lock import lock_holder
 from autoresearch.storage.run_dir import LOCK, PAUSE_FLAG, has_writer
 from autoresearch.trials.spec import Device
@@ -53,8 +54,10 @@ def _who_may_write(directory: Path) -> str:
     return f"get the right to write there: {hint_after(refused, directory, 'write')}"
 
 
-def disk(run_dir: Path) -> Check:
-    """Free space for records, logs and a prepared corpus."""
+def disk(run_dir: Path, floor_mib: float | None = None) -> Check:
+    """Free space for records, logs and a prepared corpus; ``floor_mib``: see ``limits.min_free_disk_mib``."""
+    if short := shortage(nearest_directory(run_dir), floor_mib):
+        return fail("disk", JournalError(f"the run {short}", hint="free some space, or choose another --dir"))
     free = shutil.disk_usage(nearest_directory(run_dir)).free
     found = f"{free / 2**30:.1f} GiB free at {nearest_directory(run_dir)}"
     hint = "free some space, or choose another --dir"

@@ -34,6 +34,9 @@ class ObserverGroup(Observer):
     def preparing(self, stage: str, fraction: float) -> None:
         self._call_each(lambda observer: observer.preparing(stage, fraction))
 
+    def waiting(self, reason: str) -> None:
+        self._call_each(lambda observer: observer.waiting(reason))
+
     def _call_each(self, call: Callable[[Observer], None]) -> None:
         for observer in self.observers:
             with suppress(Exception):

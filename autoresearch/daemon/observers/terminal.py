@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from autoresearch.core import ports
 from autoresearch.core.llm_calls import LLM_SOURCE
-from autoresearch.core.measurement import Suspended
+from autoresearch.core.measurement import Cause, Failure, Suspended
 from autoresearch.core.ports import Observer
 from autoresearch.core.records import (
     Baseline,
@@ -92,6 +92,7 @@ class Terminal(Observer):
         self._task: TaskID | None = None
         self._change = ""  # the change under trial
         self._stopping = ""
+        self._waits = False
         self._trajectory: Trajectory | None = None
 
     def opened(self, trajectory: Trajectory) -> None:
@@ -106,6 +107,12 @@ class Terminal(Observer):
 
     def notify(self, message: str) -> None:
         self._print(message)
+
+    def waiting(self, reason: str) -> None:
+        """Print when a wait begins: its numbers change each second. ``resumed`` says how long it was."""
+        if reason and not self._waits:
+            self._print(f"{reason}; it continues by itself")
+        self._waits = bool(reason)
 
     def preparing(self, stage: str, fraction: float) -> None:
         self._draw(escape_control(stage), fraction, "")
@@ -141,12 +148,13 @@ class Terminal(Observer):
                 self._print(iteration_line(event, self._number(event.iter)))
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
-            case TrialEnded(trial=n, marks=marks, void=True):
-                why = f"ran {' and '.join(marks)}: it is repeated once" if marks else "is void: an input has changed"
-                self._print(f"trial {n} {why}")
+            case TrialEnded(void=True):
+                self._print(void_line(event))
             case TrialEnded():
                 if line := self._trial_line(event):
                     self._print(line)
+            case Paused(waits_for="disk_space"):
+                pass  # ``waiting`` has shown it
             case Paused(reason=reason):
                 self._print(f"paused: {reason}; {self.after_pause}")
             case Resumed(paused_s=paused_s):
@@ -197,6 +205,15 @@ def suspended_line(where: Suspended) -> str:
         return f"the running trial is suspended after step {where.step}"
     again = "starts over" if where.resumes_at is None else f"continues from step {where.resumes_at}"
     return f"the running trial is ended in step {where.step} and later {again}: {where.problem}"
+
+
+def void_line(trial: TrialEnded) -> str:
+    """Why a trial does not count."""
+    if trial.marks:
+        return f"trial {trial.trial} ran {' and '.join(trial.marks)}: it is repeated once"
+    if isinstance(trial.outcome, Failure) and trial.outcome.cause is Cause.DISK_FULL:
+        return f"trial {trial.trial} is void: {trial.outcome.detail}; it is repeated once"
+    return f"trial {trial.trial} is void: an input has changed"
 
 
 def iteration_line(record: IterationRecord, number: str) -> str:

@@ -67,6 +67,8 @@ class WatchdogObserver(Observer):
     _trajectory: Trajectory | None = None
     _ready: bool = False
     _paused: bool = False
+    _waits: bool = False
+    _before_wait: str = ""
     _activity: str = "starting"
     _in_trial: bool = False
     _is_over: bool = False
@@ -95,8 +97,8 @@ class WatchdogObserver(Observer):
             case TrialEnded() | TrialSuspended():
                 self._in_trial = False
                 self._activity = "between two trials"
-            case Paused(reason=reason):
-                self._activity, self._paused = f"paused: {reason}", True
+            case Paused(reason=reason, waits_for=waits_for):
+                self._activity, self._paused = reason if waits_for == "disk_space" else f"paused: {reason}", True
             case Resumed():
                 self._activity, self._paused = self._next_activity(), False
             case Stopped() | LoopComplete():
@@ -137,6 +139,17 @@ class WatchdogObserver(Observer):
         if not self._ready:
             self._activity = message
         self._feed()
+
+    def waiting(self, reason: str) -> None:
+        """A wait for disk space is not a hang, however long it takes."""
+        if not reason and not self._waits:
+            return
+        if not self._waits:
+            self._before_wait = self._activity
+        self._activity = reason or self._before_wait
+        self._progress_at = self.clock()
+        self._waits = bool(reason)
+        self._feed_if_due()
 
     def preparing(self, stage: str, fraction: float) -> None:
         self._progress_at = self.clock()

@@ -31,6 +31,7 @@ from autoresearch.report.html.text import clean, format_gain, format_short_value
 from autoresearch.report.importance import ABOUT
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.text import describe_disk_waits
 
 PAGE_ROWS = 50  # rows of one page of the table; the first page is in the HTML, before any script has run
 
@@ -54,7 +55,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         curves=curves,
         verdict=build_verdict(summary, history),
         state=describe_state(summary),
-        identity=list(describe_run(summary, history)),
+        identity=[*describe_run(summary, history), *filter(None, [describe_disk_waits(history)])],
         key_figures=list(build_key_figures(summary, best)),
         course=course,
         best=build_best_file(summary, history),

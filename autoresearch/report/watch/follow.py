@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 from autoresearch.core.records import Event, decode
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.hints import hint_after
+from autoresearch.hints import command, hint_after
 from autoresearch.report.load import LINE_START
 from autoresearch.storage import journal
 from autoresearch.storage.decode import decode_whole
+from autoresearch.storage.encoding import BEGINS_WITH_BOM, describe_wide, wide_encoding
 from autoresearch.storage.survey import Line, LineReader, Problem, shortened
 
 
@@ -102,6 +103,10 @@ class Follower:
     def _read(self, file: BinaryIO) -> list[Event]:
         file.seek(self._offset)
         *lines, torn = file.read().split(b"\n")
+        if not lines and len(torn) > journal.MAX_BOM_BYTES:  # one line without its end, which may still be written
+            self._check_encoding(torn)
+            if torn.startswith(codecs.BOM_UTF8):
+                raise self._edited(BEGINS_WITH_BOM)
         whole: list[Line] = []
         for n, line in enumerate(lines, 1):
             if n == len(lines) and not torn and self._is_torn(line, file):
@@ -126,12 +131,20 @@ class Follower:
 
     def _check_kind(self, line: bytes) -> None:
         """Raise ``JournalError`` for a first line of something else than a trajectory."""
-        if self._count == 0 and line.startswith(journal.UTF16_BOMS):
-            hint = (
-                f"`autoresearch repair {self.path.parent}` undoes it without loss; `autoresearch status` shows the run"
-            )
-            raise JournalDamaged(f"{self.path.name} is in UTF-16, as an editor has saved it", hint=hint)
+        if self._count == 0:
+            self._check_encoding(line)
         first = line.removeprefix(codecs.BOM_UTF8).lstrip()
         if self._count == 0 and not first.startswith(LINE_START) and first.strip(b"\0 \r"):
             hint = "`autoresearch status` and `report` read the origin's log too"
             raise JournalError(f"{self.path.name} is not a trajectory of this program", hint=hint)
+
+    def _check_encoding(self, line: bytes) -> None:
+        """Raise ``JournalDamaged`` for a beginning in UTF-16 or UTF-32."""
+        if encoding := wide_encoding(line):
+            raise self._edited(describe_wide(encoding))
+
+    def _edited(self, what: str) -> JournalDamaged:
+        repair, status = command("repair", self.path.parent, "--yes"), command("status", self.path.parent)
+        return JournalDamaged(
+            f"{self.path.name} {what}", hint=f"`{repair}` undoes it without loss; `{status}` shows the run"
+        )

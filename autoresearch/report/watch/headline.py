@@ -26,6 +26,8 @@ def describe_state(snapshot: Snapshot) -> tuple[str, str]:
     """The state of the run in a sentence, and the style of that sentence."""
     if snapshot.problem:
         return safe(f"{snapshot.problem.what} (try: {snapshot.problem.hint})", 400), BAD
+    if snapshot.waits and (snapshot.starting or snapshot.history is None):
+        return safe(f"A daemon is starting; it {snapshot.waits}.", 400), WARN
     if snapshot.starting:
         return "A daemon is starting in this run directory.", PLAIN
     if snapshot.history is None or snapshot.summary is None:
@@ -36,6 +38,8 @@ def describe_state(snapshot: Snapshot) -> tuple[str, str]:
             return state, BAD
         case "running":
             return _running(snapshot, snapshot.history), PLAIN
+        case "paused" if snapshot.history.waits_for == "disk_space":
+            return f"{state} It continues by itself.", WARN
         case "paused":
             return f"{state} `{safe(command('resume', snapshot.path), REASON_CELLS)}` continues it.", WARN
         case "stopped":

@@ -11,6 +11,7 @@ from pathlib import Path
 from autoresearch.core.records import Meta, Proposed, TrialEnded
 from autoresearch.errors import JournalError
 from autoresearch.report import History, Summary, summarise
+from autoresearch.report.live_wait import live_wait, with_wait
 from autoresearch.report.load import NO_META
 from autoresearch.report.native import HistoryBuilder
 from autoresearch.report.watch.follow import Follower, NewRecords
@@ -31,6 +32,7 @@ class Snapshot:
     watts: float | None = None  # while the newest trial trained; None: not metered
     alive: bool | None = None
     starting: bool = False  # a process holds the lock, but has written no record yet
+    waits: str = ""  # what the living daemon waits for, as it says itself
     pause_requested: bool = False  # pause.flag exists
     progress: ProgressSnapshot | None = None  # of the running trial, or of the preparation of a starting daemon
     problem: JournalError | None = None
@@ -82,6 +84,10 @@ class SnapshotReader:
 
     def _snapshot(self, alive: bool | None) -> Snapshot:
         history, summary = self._current or (None, None)
+        waits = live_wait(self._run_dir) if self._run_dir and alive else ""
+        if waits and history:
+            history = with_wait(history, waits)
+            summary = summarise(history)
         holder = self._holder() if alive else None
         started = self._builder.started
         starting = bool(alive and (started is None or started.pid != holder))
@@ -94,6 +100,7 @@ class SnapshotReader:
             self._watts,
             alive,
             starting,
+            waits,
             bool(self._run_dir and os.path.lexists(self._run_dir / PAUSE_FLAG)),
             self._progress(holder, history, starting) if alive else None,
         )

@@ -100,3 +100,15 @@ class ControlContract:
         thread = self.waiting(control)
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
+
+    def test_a_wait_ends_with_its_time(self, control: Control) -> None:
+        control.wait(0.01)
+        assert control.stop_reason() == ""
+
+    def test_a_wait_ends_with_a_stop_and_is_not_begun_after_one(self, control: Control) -> None:
+        thread = threading.Thread(target=control.wait, args=[10 * PATIENCE_S], daemon=True)
+        thread.start()
+        self.request_stop(control)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+        control.wait(10 * PATIENCE_S)

@@ -95,6 +95,8 @@ class ObserverContract:
             for progress in STRANGE_PROGRESS:
                 observer.progressed(progress)
         observer.heartbeat(HOSTILE)
+        for reason in (HOSTILE, HOSTILE, ""):
+            observer.waiting(reason)
         observer.notify(HOSTILE)
         assert not RAW.findall(self.output(observer))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoresearch.errors import missing_extra
+from autoresearch.machine import limit_named_in
 
 Weights = dict[str, tuple[int, ...]]
 
@@ -28,6 +29,8 @@ def parameter_shapes(arguments: Mapping[str, Any]) -> Weights:
             from megatron.core.models.gpt import GPTModel
             from megatron.core.transformer.transformer_config import TransformerConfig
     except ImportError as e:
+        if limit_named_in(e):  # a library of an installed package could not be opened
+            raise
         raise missing_extra("building the model of the script", f"megatron-core ({e})", "megatron") from e
     from autoresearch.training.models.gpt_megatron import block_spec
     from autoresearch.training.parallel.ranks import join_megatron

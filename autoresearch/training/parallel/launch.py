@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.training.parallel.processes import STORE, RunRank, Send, die_with_parent
+from autoresearch.machine import die_with_parent
+from autoresearch.training.parallel.processes import STORE, RunRank, Send
 from autoresearch.trials.messages import FAILED, SUCCEEDED, Message
 from autoresearch.trials.spec import TrialSpec
 

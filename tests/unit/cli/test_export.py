@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -100,3 +101,17 @@ def test_a_corpus_becomes_megatrons_data_set(cli, small_corpus, tmp_path):
     code, _, err = cli("export", "dataset", str(tmp_path / "nowhere"), "--out", str(out))
     assert code == 66
     assert "is not a prepared corpus" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [20, 40])
+def test_too_few_open_files_are_named_with_their_limit(files, measured, tmp_path):
+    """Megatron-core opens sockets, and its own error is a page of tracebacks."""
+    pytest.importorskip("megatron.core")
+    command = f"ulimit -n {files}; exec {sys.executable} -m autoresearch export recipe {measured} --out {tmp_path}/x"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 74
+    assert done.stderr.splitlines() == [
+        f"autoresearch: this process may open {files} files (RLIMIT_NOFILE), which are all open",
+        "  try: ulimit -n 1024, or LimitNOFILE= of the unit",
+    ]

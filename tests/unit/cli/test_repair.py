@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.storage.journal import read
+from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, TRAJECTORY
 
@@ -92,3 +92,28 @@ def test_crlf_of_an_editor_is_undone_without_loss(cli, finished):
     assert cli("repair", str(finished), "--yes")[0] == 0
     assert file.read_bytes() == before
     assert len(read(file).payloads) == len(before.splitlines())
+
+
+def test_every_log_of_a_run_is_repaired(cli, finished):
+    for name in ("exchanges.jsonl", "envelope.jsonl"):
+        (finished / name).write_bytes(b"\0" * 40 + b"\n\0\n")
+    code, out, _ = cli("repair", str(finished))
+    assert code == 0
+    assert "trajectory.jsonl is whole" in out
+    assert "exchanges.jsonl:" in out
+    assert "envelope.jsonl:" in out
+    code, out, _ = cli("repair", str(finished), "--yes", "--json")
+    facts = json.loads(out)
+    assert [Path(log["file"]).name for log in facts["logs"]] == [TRAJECTORY, "exchanges.jsonl", "envelope.jsonl"]
+    assert [log["repaired"] for log in facts["logs"]] == [False, True, True]
+    assert facts["file"] == facts["logs"][0]["file"]
+    code, out, _ = cli("repair", str(finished / "envelope.jsonl"))
+    assert (code, "is whole: 0 records" in out) == (0, True)
+
+
+def test_a_daemon_without_run_lock_is_noticed(cli, finished):
+    journal = Journal(finished / TRAJECTORY)
+    code, _, err = cli("repair", str(finished), "--yes")
+    journal.close()
+    assert code == 75
+    assert "belongs to a running autoresearch" in err

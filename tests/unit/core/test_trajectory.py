@@ -30,6 +30,7 @@ from autoresearch.core.records import (
 from autoresearch.core.trajectory import Trajectory, first_failure, measurements
 from autoresearch.core.values import Cfg
 from autoresearch.errors import BaselineFailed
+from autoresearch.report.verify import verify
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial, measurement
@@ -37,7 +38,11 @@ from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 
 TS = "2026-11-20T22:00:00.000Z"
-SETTINGS = resolve({"iters": 8, "baseline.lr": 3e-4, "limits.max_attempts": 2}, {}).settings
+RULES = ("threshold", "sequential")
+SETTINGS = {
+    rule: resolve({"iters": 8, "baseline.lr": 3e-4, "limits.max_attempts": 2, "decision.rule": rule}, {}).settings
+    for rule in RULES
+}
 REPLIES: list[str | Exception] = [
     *(json.dumps({"knob": k, "new_value": v, "reason": "a hunch"}) for k, v in [("lr", 3e-3), ("lr", 1e-3)]),
     *(json.dumps({"knob": "beta1", "new_value": v, "reason": "a hunch"}) for v in (0.6, 0.7, 0.8, 9.0)),
@@ -52,7 +57,7 @@ def started(boot_id: str = "boot") -> Started:
     return Started(ts=TS, boot_id=boot_id, **fields)
 
 
-def night(seed: int) -> list[Event]:
+def night(seed: int, rule: str = "threshold") -> list[Event]:
     """The records of a real loop on a bad night: refusals, failures, pauses, interrupted trials, several daemons."""
     dice, journal = random.Random(seed), MemoryJournal()
 
@@ -73,7 +78,7 @@ def night(seed: int) -> list[Event]:
     for daemon in range(6):
         proposer = ScriptedProposer(dice.choices(REPLIES, k=6))
         past = Trajectory.fold(decode(p) for p in journal.payloads) if daemon else None
-        loop = fake_loop(SETTINGS, proposer, Luck(), trajectory=past)
+        loop = fake_loop(SETTINGS[rule], proposer, Luck(), trajectory=past)
         if daemon == 0:
             assert isinstance(loop.journal, MemoryJournal)
             journal = loop.journal
@@ -87,6 +92,7 @@ def night(seed: int) -> list[Event]:
 
 
 NIGHTS = st.integers(0, 10**6).map(night)
+BY_ANY_RULE = st.builds(night, st.integers(0, 10**6), st.sampled_from(RULES))
 
 
 def of(kind: type[Event], records: Sequence[Event]) -> list[Any]:
@@ -100,7 +106,12 @@ class TestLaws:
         closers = {"evaluated", "eval_failed", "blocked", "proposer_failed"}
         assert {*closers, "trial_suspended", "paused", "stopped", "loop_complete"} <= stages
 
-    @given(NIGHTS, st.data())
+    @given(BY_ANY_RULE)
+    @settings(max_examples=40)
+    def test_every_decision_follows_from_the_trials_before_it(self, records: list[Event]) -> None:
+        assert verify(records).difference is None
+
+    @given(BY_ANY_RULE, st.data())
     @settings(max_examples=40)
     def test_it_does_not_matter_where_the_fold_is_cut(self, records: list[Event], data: st.DataObject) -> None:
         cut = data.draw(st.integers(0, len(records)))
@@ -109,7 +120,7 @@ class TestLaws:
             trajectory.add(record)
         assert trajectory == Trajectory.fold(records)
 
-    @given(NIGHTS)
+    @given(BY_ANY_RULE)
     @settings(max_examples=40)
     def test_the_numbers_of_iterations_have_no_gap(self, records: list[Event]) -> None:
         trajectory = Trajectory()
@@ -128,7 +139,7 @@ class TestLaws:
         evaluated = of(Evaluated, records)
         keeps = [r for r in evaluated if r.decision == "keep"]
         assert trajectory.keeps == keeps
-        assert trajectory.best == min(keeps, key=lambda r: r.val_bpb, default=None)
+        assert trajectory.best == max(keeps, key=lambda r: r.improvement_frac, default=None)
         closed = [*of(Baseline, records), *evaluated]
         assert trajectory.lowest == min((r.eval_metrics.val_bpb for r in closed), default=None)
         lowest_bpb = [r.eval_metrics.val_bpb for r in evaluated if r.is_new_best]
@@ -136,7 +147,7 @@ class TestLaws:
         if lowest_bpb:
             assert lowest_bpb[-1] == trajectory.lowest
 
-    @given(NIGHTS)
+    @given(BY_ANY_RULE)
     @settings(max_examples=40)
     def test_trials_and_energy_are_counted_once(self, records: list[Event]) -> None:
         trajectory = Trajectory.fold(records)
@@ -166,7 +177,7 @@ class TestLaws:
 
 def baseline_night() -> tuple[Trajectory, Proposed]:
     """A run with its baseline measured and its first iteration open."""
-    loop = fake_loop(SETTINGS, ScriptedProposer([REPLIES[0]]))
+    loop = fake_loop(SETTINGS["threshold"], ScriptedProposer([REPLIES[0]]))
     loop.measure_baseline()
     proposed = loop.propose(loop.active_s())
     assert proposed is not None
@@ -282,7 +293,7 @@ class TestKnown:
     def test_what_was_measured_is_known_and_what_is_open_is_not(self) -> None:
         trajectory, proposed = baseline_night()
         assert trajectory.known().find(proposed.candidate_cfg) == ""
-        loop = fake_loop(SETTINGS, ScriptedProposer([]), trajectory=trajectory)
+        loop = fake_loop(SETTINGS["threshold"], ScriptedProposer([]), trajectory=trajectory)
         loop.iterate()
         assert "measured" in trajectory.known().find(proposed.candidate_cfg)
 

@@ -24,6 +24,7 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import (
     Baseline,
     Blocked,
+    DecisionRule,
     Evaluated,
     Event,
     LoopComplete,
@@ -55,6 +56,7 @@ from autoresearch.storage.run_dir import ARCHIVE, LOCK, PAGE, PAUSE_FLAG, REPORT
 from autoresearch.testing.fake_backend import YARDSTICK, fake_backend
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
+from tests.conftest import ONE_SEED
 
 DAEMON = Path(__file__).parents[2] / "fault" / "fake_daemon.py"
 
@@ -117,7 +119,7 @@ class TestBegin:
         meta = records(settings)[0]
         assert isinstance(meta, Meta)
         assert meta.yardstick == YARDSTICK
-        assert meta.decision_rule.model_dump() == {"kind": "threshold", "accept_delta_frac": 0.01, "seed": 3}
+        assert meta.decision_rule == DecisionRule(kind="threshold", accept_delta_frac=0.01, seed=3)
         assert meta.baseline_cfg == settings.baseline
         assert set(meta.menu["knobs"]) == set(settings.baseline)
         assert meta.profile == "tiny"
@@ -278,7 +280,7 @@ BEGUN = {"baseline.lr": 5e-4, "iters": 1}
 @pytest.fixture(scope="module")
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("finished") / "run"
-    run(resolve({**BEGUN, "dir": run_dir, "proposer": "random", "reports": ["text"]}, {}).settings)
+    run(resolve({**BEGUN, **ONE_SEED, "dir": run_dir, "proposer": "random", "reports": ["text"]}, {}).settings)
     return run_dir
 
 

@@ -28,6 +28,11 @@ def test_only_what_there_is_is_reported() -> None:
     )
 
 
+def test_documents_of_validation_that_are_wholly_in_train_are_reported() -> None:
+    contained = OVERLAP.model_copy(update={"contained_documents": 1})
+    assert describe_overlap(contained).endswith("2 of 40 documents by half or more, 1 of them wholly)")
+
+
 def test_each_number_is_reported() -> None:
     found = NOTHING.model_copy(
         update={

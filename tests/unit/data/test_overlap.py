@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 import pytest
 
 from autoresearch.data import overlap
 from autoresearch.data.corpus import OverlapInfo
-from autoresearch.data.overlap import BLOCK_BYTES, WINDOW_BYTES, WindowHasher, measure_overlap
+from autoresearch.data.overlap import Comparison
+from autoresearch.data.window_finder import BLOCK_BYTES, WINDOW_BYTES
 
 
 def text(size: int, seed: int) -> bytes:
     return bytes(random.Random(seed).choices(range(97, 123), k=size))
 
 
+def measure_overlap(val: list[tuple[bool, bytes]], train: Iterable[bytes]) -> OverlapInfo:
+    comparison = Comparison(val, sum(len(piece) for _, piece in val))
+    for piece in train:
+        comparison.add(comparison.finder.compare([piece]))
+    return comparison.result()
+
+
 def measure(val: list[bytes], train: list[bytes]) -> OverlapInfo:
-    return measure_overlap([(True, piece) for piece in val], train, sum(map(len, val)))
+    return measure_overlap([(True, piece) for piece in val], train)
 
 
 def test_other_text_is_not_shared() -> None:
@@ -54,7 +63,7 @@ def test_documents_are_counted_by_half_of_their_windows() -> None:
 
 def test_pieces_of_one_document_count_as_one() -> None:
     pieces = [(True, text(1000, 1)), (False, text(1000, 2)), (True, text(1000, 3))]
-    found = measure_overlap(pieces, [text(1000, 1) + text(1000, 2)], 3000)
+    found = measure_overlap(pieces, [text(1000, 1) + text(1000, 2)])
     assert (found.documents, found.shared_documents) == (2, 1)
 
 
@@ -71,9 +80,13 @@ def test_much_validation_text_has_a_bounded_number_of_windows(monkeypatch: pytes
     assert found.share == 1.0
 
 
-def test_the_hash_of_a_window_does_not_depend_on_its_place() -> None:
-    hasher = WindowHasher()
-    window = text(WINDOW_BYTES, 1)
-    (alone,) = hasher.hashes(window)
-    assert hasher.hashes(text(999, 2) + window + text(10, 3))[999] == alone
-    assert hasher.hashes(text(2 * BLOCK_BYTES, 2) + window)[-1] == alone
+@pytest.mark.parametrize("size", [1, 7, 63, 64, 65, 1000, BLOCK_BYTES, BLOCK_BYTES + 1])
+def test_the_size_of_the_blocks_of_train_changes_nothing(size: int) -> None:
+    train = (text(300, 1) + b"  " + text(2 * BLOCK_BYTES if size > 100 else 2000, 2) + text(300, 3)) * 2
+    val = [text(290, 1), text(500, 4) + text(200, 3)]
+    assert measure(val, [train[i : i + size] for i in range(0, len(train), size)]) == measure(val, [train])
+
+
+def test_a_document_that_is_wholly_in_train_is_counted() -> None:
+    found = measure([text(300, 1), text(300, 2)[:290] + text(50, 3), text(40, 1)], [text(300, 1) + text(300, 2)])
+    assert (found.documents, found.shared_documents, found.contained_documents) == (2, 2, 1)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.data.document import Document
-from autoresearch.data.prepare import _sample
 from autoresearch.data.splits import assign_to_splits, unique_documents
 from autoresearch.data.text_spool import TextSpool
 from autoresearch.errors import CorpusError
@@ -89,15 +87,3 @@ def test_whatever_repeats_the_unique_text_is_covered_once(texts: list[str]) -> N
         assert "".join(pieces) == "".join(unique)
     else:
         assert sorted(pieces) == sorted(unique)
-
-
-@pytest.mark.parametrize(("size", "most"), [(100, 200), (1000, 200), (1000, 1), (999, 500)])
-def test_a_sample_for_the_tokenizer_is_bounded_and_spread_evenly(size: int, most: int) -> None:
-    pieces = [bytes([i % 256]) * 10 for i in range(-(-size // 10))]
-    sample = list(_sample(pieces, 10 * len(pieces), most))
-    assert len(b"".join(sample)) <= max(most + 10, 10)
-    if size <= most:
-        assert sample == pieces
-    elif most > 10:
-        places = [pieces.index(piece) for piece in sample]
-        assert max(b - a for a, b in itertools.pairwise(places)) <= 2 * size / most + 1

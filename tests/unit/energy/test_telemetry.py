@@ -93,3 +93,17 @@ def test_a_link_or_pipe_in_its_place_is_left_alone(tmp_path: Path, pipe: bool) -
     write(telemetry, range(3))
     telemetry.close()
     assert precious.read_text() == "kept"
+
+
+def test_a_full_disk_that_takes_half_a_line_affects_no_other_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telemetry = Telemetry(tmp_path)
+    write(telemetry, range(1))
+    real = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda fd, data: real(fd, data[:20]))
+        write(telemetry, range(1, 2))
+    write(telemetry, range(2, 4))
+    telemetry.close()
+    assert read_figures(tmp_path / TELEMETRY).samples == 3

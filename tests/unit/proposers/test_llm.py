@@ -18,6 +18,7 @@ from autoresearch.core.ports import Exhausted, Interrupted, Reply
 from autoresearch.core.records import Evaluated
 from autoresearch.daemon.backend import TrialBackend, judge
 from autoresearch.daemon.policy import build_policy
+from autoresearch.errors import JournalError
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.tokens import estimate_tokens
 from autoresearch.proposers.llm import LlmProposer
@@ -227,3 +228,21 @@ def test_a_fault_of_ours_costs_the_llm_its_turn_and_no_more():
     assert record.source == "random"
     assert [call.classification for call in record.llm_calls] == [End.MALFORMED_RESPONSE]
     assert "ZeroDivisionError" in loop.proposer.log.exchanges[0].detail
+
+
+def test_an_exchange_that_met_a_full_disk_is_written_later_and_not_asked_for_again():
+    class FullOnce(MemoryLog):
+        full = True
+
+        def append(self, exchange: Any) -> None:
+            if self.full:
+                self.full = False
+                raise JournalError("cannot write exchanges.jsonl: No space left on device", no_space=True)
+            super().append(exchange)
+
+    loop, model = night(says(GOOD))
+    loop.proposer.log = log = FullOnce()  # type: ignore[attr-defined]
+    assert loop.run() == "complete"
+    assert len(model.asked) == 1, "the answer waited in memory"
+    assert len(log.payloads) == 1
+    assert only(loop).proposal.new_value == 0.002

@@ -78,6 +78,9 @@ def test_whichever_line_is_zeroed_the_others_are_shown(number, night, tmp_path):
         (lambda data: data.replace(b"\n", b"\r\n"), "end in CRLF"),
         (lambda data: b"\xef\xbb\xbf" + data, "byte-order mark"),
         (lambda data: data.decode().encode("utf-16"), "UTF-16"),
+        (lambda data: data.decode().encode("utf-16-le"), "UTF-16"),
+        (lambda data: data.decode().encode("utf-16-be"), "UTF-16"),
+        (lambda data: data.decode().encode("utf-32"), "UTF-32"),
         (lambda data: data.replace(b"\n", b"\n\n", 2), "2 blank lines between records"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch.core.records import Paused, Resumed
 from autoresearch.report import load, render_report, render_status, summarise
 from autoresearch.report.format import width_of
 from autoresearch.report.native import build_history
@@ -193,3 +194,18 @@ def test_the_report_has_the_importance_of_each_knob_and_the_status_does_not(new_
     assert "Knob importance" not in render_report(
         *(lambda h: (summarise(h), h))(build_history(new_run().begin().records))
     )
+
+
+def test_waits_for_disk_space_are_counted_with_their_time(new_run) -> None:
+    run = new_run().begin()
+    assert "disk space" not in status(run)
+    reason = "waits for disk space: 3.0 MiB free on /var/lib/autoresearch, needs 64 MiB"
+    waits = Paused(ts="t", reason=reason, waits_for="disk_space", completed_iters=0, requested_iters=10)
+    run.records += [waits, Resumed(ts="t", paused_s=3600.0), waits]
+    text = flat(status(run))
+    assert f"Paused ({reason})" in text, "the whole reason"
+    assert "It waited for disk space 2 times, 1 h 00 min in all; no trial ran meanwhile." in text
+    history = build_history(run.records)
+    assert (history.waits_for, history.disk_waits, history.disk_wait_s) == ("disk_space", 2, 3600.0)
+    run.paused()
+    assert build_history(run.records).waits_for == "user"

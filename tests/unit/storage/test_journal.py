@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -253,6 +256,12 @@ class TestDamage:
         self.refused(tmp_path / "j", [first, second[:-1] + third], "line 2 is damaged and is not the last")
 
 
+def seq_of(line: bytes) -> int:
+    found = unseal(line)
+    assert found is not None
+    return found[0]
+
+
 FILL = """if True:
     import sys
     from pathlib import Path
@@ -297,9 +306,79 @@ class TestFullDisk:
         path, ballast = tiny_disk / "j", tiny_disk / "ballast"
         ballast.write_bytes(b"x" * 20_000)
         relief = f"Path({str(ballast)!r}).unlink()"
-        kept = self.acknowledged(python(FILL.format(limit="", relief=relief), path))
-        assert kept > 10
-        assert len(reopened(path)) == kept
+        *numbers, refused = python(FILL.format(limit="", relief=relief), path).splitlines()
+        assert refused.startswith("refused: cannot write"), "and after the relief the same journal continues"
+        assert len(numbers) > 10
+        assert [seq_of(line) for line in path.read_bytes().splitlines()] == [*map(int, numbers), len(numbers)]
+
+
+def fail_once(patch: pytest.MonkeyPatch, call: str, number: int, *, cuts: bool = True) -> None:
+    """The next ``os.CALL`` fails with this errno, a write after half of its bytes; with not ``cuts`` no cut works."""
+    real: Callable[..., Any] = getattr(os, call)
+
+    def fail(fd: int, *args: bytes) -> None:
+        patch.setattr(os, call, real)
+        if args:
+            real(fd, args[0][: len(args[0]) // 2])
+        raise OSError(number, os.strerror(number))
+
+    def no_cut(_fd: int, _size: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    patch.setattr(os, call, fail)
+    if not cuts:
+        patch.setattr(os, "ftruncate", no_cut)
+
+
+class TestNoSpace:
+    """After a full disk or quota the append may be repeated; after every other failure it may not."""
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    @pytest.mark.parametrize("call", ["write", "fsync"])
+    def test_the_half_line_is_cut_and_the_append_can_be_repeated(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+    ) -> None:
+        journal = Journal(tmp_path / "j")
+        journal.append(PAYLOADS[0])
+        before = journal.path.read_bytes()
+        fail_once(monkeypatch, call, number)
+        with pytest.raises(JournalError) as error:
+            journal.append(PAYLOADS[1])
+        assert error.value.no_space
+        assert "make room" in error.value.hint
+        assert journal.path.read_bytes() == before
+        assert journal.append(PAYLOADS[1]) == 1
+        journal.close()
+        assert read(journal.path).payloads == [p.encode() for p in PAYLOADS[:2]]
+
+    @pytest.mark.parametrize("call", ["write", "fsync"])
+    def test_an_io_error_is_final(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+        journal = Journal(tmp_path / "j")
+        fail_once(monkeypatch, call, errno.EIO)
+        with pytest.raises(JournalError) as error:
+            journal.append(PAYLOADS[0])
+        assert not error.value.no_space
+        with pytest.raises(JournalError, match="accepts no more records"):
+            journal.append(PAYLOADS[0])
+
+    def test_where_the_half_line_cannot_be_cut_it_is_final(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = Journal(tmp_path / "j")
+        fail_once(monkeypatch, "write", errno.ENOSPC, cuts=False)
+        with pytest.raises(JournalError) as error:
+            journal.append(PAYLOADS[0])
+        assert not error.value.no_space
+
+    def test_reserved_space_holds_records_on_a_full_disk(self, tiny_disk: Path) -> None:
+        journal = Journal(tiny_disk / "j", reserve_bytes=16_384)
+        with contextlib.suppress(OSError):
+            (tiny_disk / "ballast").write_bytes(b"x" * 65_536)
+        record = '{"reason":"' + "x" * 1000 + '"}'
+        assert [journal.append(record) for _ in range(8)] == list(range(8))
+        assert journal.size == journal.path.stat().st_size, "the file is not longer than its records"
+        journal.close()
+        assert len(reopened(journal.path)) == 8
 
 
 @pytest.fixture
@@ -402,3 +481,14 @@ class Crashes(RuleBasedStateMachine):
 
 TestCrashes = Crashes.TestCase
 TestCrashes.settings = settings(max_examples=30, stateful_step_count=20)
+
+
+def test_removed_torn_files_are_named_whatever_the_log(tmp_path: Path) -> None:
+    written(tmp_path / "speeds.jsonl")
+    for n in range(25):
+        (tmp_path / f"speeds.jsonl.torn-{n}").touch()
+    with (tmp_path / "speeds.jsonl").open("ab") as file:
+        file.write(b'{"seq":3,"ite')
+    journal = Journal(tmp_path / "speeds.jsonl")
+    journal.close()
+    assert journal.describe_removed() == "6 old files speeds.jsonl.torn-* were removed; the newest 20 stay"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import JournalError, LockHeld
-from autoresearch.storage.lock import DirectoryLock, is_locked, lock_holder
+from autoresearch.storage.lock import DirectoryLock, is_locked, lock_holder, waits_for
 from tests.processes import another_process, no_file_above
 
 
@@ -121,3 +122,43 @@ class TestIsLocked:
             for _ in range(2000):
                 lock.acquire({"pid": os.getpid()})
                 lock.release()
+
+
+class TestWaits:
+    def test_what_the_holder_waits_for_is_read_by_others_while_it_lives(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.lock"
+        lock = DirectoryLock(path)
+        lock.acquire({"pid": os.getpid(), "host": "desk"})
+        assert waits_for(path) == ""
+        lock.note("waits for disk space: 3 MiB free on /, needs 64 MiB")
+        assert waits_for(path) == "waits for disk space: 3 MiB free on /, needs 64 MiB"
+        lock.note("")
+        assert waits_for(path) == ""
+        assert lock_holder(path) == {"pid": os.getpid(), "host": "desk"}
+        lock.note("waits")
+        lock.release()
+        assert waits_for(path) == "", "what a dead holder left says nothing"
+
+    def test_it_is_written_in_place(self, tmp_path: Path) -> None:
+        """On a full disk there is no space for another file or another block."""
+        lock = DirectoryLock(tmp_path / "run.lock")
+        lock.acquire({"pid": 1})
+        before = lock.path.stat()
+        lock.note("x" * 10_000)
+        after = lock.path.stat()
+        assert (after.st_ino, after.st_size, after.st_blocks) == (before.st_ino, before.st_size, before.st_blocks)
+        assert waits_for(lock.path) == "x" * 400
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    def test_a_full_disk_does_not_prevent_the_lock(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def full(*_: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "pwrite", full)
+        lock = DirectoryLock(tmp_path / "run.lock")
+        lock.acquire({"pid": 1})
+        lock.note("waits")
+        assert is_locked(lock.path)
+        assert lock_holder(lock.path) is None

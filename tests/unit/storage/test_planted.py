@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from autoresearch.core.ports import Progress
+from autoresearch.energy.sample import Sample
+from autoresearch.energy.telemetry import Telemetry
 from autoresearch.errors import JournalError, LockHeld
 from autoresearch.storage.exchange_log import ExchangeLog
 from autoresearch.storage.files import atomic_write, open_append
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.pause_flag import pause, resume
+from autoresearch.storage.progress_file import ProgressFile, read_progress
 from autoresearch.storage.run_dir import (
     ARCHIVE,
     EXCHANGES,
     LOCK,
     LOGS,
     PAUSE_FLAG,
+    PROGRESS,
     REPORT,
+    TELEMETRY,
     TRAJECTORY,
     archive,
     hold,
@@ -114,3 +123,47 @@ def test_a_link_given_as_the_run_directory_works(run_dir: Path, tmp_path: Path) 
         atomic_write(held / REPORT, b"report")
         archive(held, run_files(held), lambda _message: None)
     assert sorted(os.listdir(run_dir)) == [ARCHIVE, LOCK]
+
+
+def test_the_advice_after_a_failed_move_works_as_printed(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run_dir / TRAJECTORY).write_text("old")
+    (run_dir / LOGS).mkdir()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail)
+        with pytest.raises(JournalError) as error:
+            archive(run_dir, run_files(run_dir), lambda _message: None)
+    advice, _, _ = error.value.hint.partition(", then start")
+    subprocess.run(advice, shell=True, check=True)
+    assert run_files(run_dir) == []
+    assert [p.read_text() for p in run_dir.glob(f"{ARCHIVE}/*/{TRAJECTORY}")] == ["old"]
+
+
+def test_the_advice_for_a_linked_archive_removes_the_link_only(run_dir: Path, foreign: Path) -> None:
+    (run_dir / ARCHIVE).symlink_to(foreign)
+    (run_dir / TRAJECTORY).touch()
+    with pytest.raises(JournalError) as error:
+        archive(run_dir, run_files(run_dir), lambda _message: None)
+    subprocess.run(error.value.hint.partition(": ")[2], shell=True, check=True)
+    archive(run_dir, run_files(run_dir), lambda _message: None)
+
+
+@pytest.mark.parametrize("name", [PROGRESS, f".{PROGRESS}.new", TELEMETRY, EXCHANGES])
+def test_a_link_in_place_of_a_file_is_not_written_through(run_dir: Path, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text('{"pid": 1, "iter": 1, "phase": "train", "fraction": 0.5, "tokens_per_s": 1.0}')
+    before = outside.read_bytes()
+    (run_dir / name).symlink_to(outside)
+    assert read_progress(run_dir) is None
+    progress = ProgressFile(run_dir)
+    progress.progressed(Progress(1, "train", 0.5, 1, None))
+    telemetry = Telemetry(run_dir)
+    telemetry.write(Sample(1.0, power_w=1.0), 1.0, 1.8e9, "train", "gpu")
+    with contextlib.suppress(JournalError):
+        ExchangeLog(run_dir).close()
+    progress.close()
+    telemetry.close()
+    assert outside.read_bytes() == before

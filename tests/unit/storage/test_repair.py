@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from autoresearch.errors import JournalDamaged, JournalError
+from autoresearch.core.records import encode
+from autoresearch.errors import JournalDamaged, JournalError, LockHeld
 from autoresearch.storage import repair as module
-from autoresearch.storage.journal import read, seal
+from autoresearch.storage.exchange_log import ExchangeLog, read_exchanges
+from autoresearch.storage.held_file import HeldFile
+from autoresearch.storage.journal import Journal, read, seal
 from autoresearch.storage.repair import plan_repair, repair
-from autoresearch.storage.run_dir import TRAJECTORY, run_files
+from autoresearch.storage.run_dir import ENVELOPE, EXCHANGES, TRAJECTORY, run_files
+from autoresearch.storage.speed_log import decode_speeds
+from autoresearch.testing.fake_exchange import fake_exchange
 
 ASSET = Path(__file__).parents[2] / "assets" / "trajectory_v1.jsonl"
 LINES = ASSET.read_bytes().splitlines(keepends=True)[:12]
@@ -132,3 +139,90 @@ def test_what_cannot_be_continued_is_refused(data, words, tmp_path):
         plan_repair(file)
     assert refusal.value.hint
     assert file.read_bytes() == data
+
+
+EXCHANGED = [seal(n, encode(fake_exchange(n + 1))) for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        (b"".join([*EXCHANGED[:3], zeros(EXCHANGED[3]), *EXCHANGED[4:]]), 3),
+        (b"".join([*EXCHANGED[:2], *EXCHANGED[3:]]), 2),
+        (b"".join(EXCHANGED).replace(b"\n", b"\r\n"), 6),
+        (b"".join(EXCHANGED).decode().encode("utf-16"), 6),
+        (b"".join([*EXCHANGED[:4], seal(4, encode(fake_exchange(9)))]), 4),
+        (b"".join([zeros(EXCHANGED[0]), *EXCHANGED[1:]]), 0),
+    ],
+    ids=["zeros", "missing", "CRLF", "UTF-16", "a gap in its own numbers", "the first"],
+)
+def test_exchanges_continue_after_the_longest_history(data, kept, tmp_path):
+    file = tmp_path / EXCHANGES
+    file.write_bytes(data)
+    with pytest.raises(JournalDamaged) as refusal:
+        ExchangeLog(tmp_path)
+    assert f"autoresearch repair {tmp_path}" in refusal.value.hint
+    copy = repair(plan_repair(file))
+    assert copy.read_bytes() == data
+    assert copy in run_files(tmp_path), "--fresh archives it"
+    log = ExchangeLog(tmp_path)
+    assert log.next_number == kept + 1
+    log.append(fake_exchange(kept + 1))
+    log.close()
+    assert len(read_exchanges(tmp_path)) == kept + 1
+    assert plan_repair(file).steps == ()
+
+
+def test_exchanges_continue_the_compressed_ones(tmp_path):
+    log = ExchangeLog(tmp_path, segment_bytes=1)
+    for number in range(1, 4):
+        log.append(fake_exchange(number))
+    log.close()
+    file = tmp_path / EXCHANGES
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    repair(plan_repair(file))
+    assert [e.exchange for e in read_exchanges(tmp_path)] == [1, 2, 3]
+
+
+SPEEDS = [
+    seal(n, json.dumps({"kind": "conditions", "ts": "t", "conditions_sha256": str(n), "conditions": {"n": n}}))
+    for n in range(5)
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "left"),
+    [
+        (b"".join([*SPEEDS[:2], zeros(SPEEDS[2]), *SPEEDS[3:]]), [0, 1, 3, 4]),
+        (b"".join([zeros(SPEEDS[0]), *SPEEDS[1:]]), [1, 2, 3, 4]),
+        (b"\xef\xbb\xbf" + b"".join(SPEEDS), [0, 1, 2, 3, 4]),
+    ],
+    ids=["zeros", "the first", "BOM"],
+)
+def test_of_measured_speeds_every_whole_record_is_kept(data, left, tmp_path):
+    file = tmp_path / ENVELOPE
+    file.write_bytes(data)
+    with pytest.raises(JournalDamaged, match="line") as refusal:
+        Journal(file)
+    assert f"autoresearch repair {tmp_path}" in refusal.value.hint
+    plan = plan_repair(file)
+    assert (plan.kept, bool(plan.steps)) == (len(left), True)
+    assert repair(plan).read_bytes() == data
+    records = decode_speeds(file, read(file).payloads)
+    assert [r.conditions["n"] for r in records] == left
+    assert plan_repair(file).steps == ()
+
+
+@pytest.mark.parametrize("name", [TRAJECTORY, EXCHANGES, ENVELOPE])
+def test_a_log_that_another_process_holds_is_not_repaired(name, tmp_path):
+    """Also where its run.lock was removed."""
+    file = tmp_path / name
+    lines = {TRAJECTORY: LINES, EXCHANGES: EXCHANGED, ENVELOPE: SPEEDS}[name]
+    file.write_bytes(b"".join(lines))
+    with closing(HeldFile(file)):
+        plan = plan_repair(file)
+        with pytest.raises(LockHeld):
+            repair(plan)
+    file.write_bytes(b"".join(lines[:-1]))
+    with pytest.raises(JournalError, match="changed meanwhile"):
+        repair(plan)

@@ -19,6 +19,7 @@ from autoresearch.daemon.doctor.check import ok
 from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.spec import Device
+from tests.conftest import ONE_SEED
 
 HERE = Device(device="cpu", kind="fake", precisions=("fp32", "bf16"), free_bytes=None, versions={"fake": "1"})
 
@@ -74,7 +75,7 @@ def healthy(make_settings, small_corpus: Path) -> Callable[..., Settings]:
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("finished") / "run"
-    settings = resolve({"dir": run_dir, "proposer": "random", "iters": 3, "reports": ["text"]}, {}).settings
+    settings = resolve({**ONE_SEED, "dir": run_dir, "proposer": "random", "iters": 3, "reports": ["text"]}, {}).settings
     assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
     return run_dir
 

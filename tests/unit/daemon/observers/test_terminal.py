@@ -341,3 +341,24 @@ def test_after_a_restart_a_line_says_what_continues(make_settings):
     terminal.recorded(again)
     last = stream.getvalue().splitlines()[-1]
     assert last.endswith("iteration 3, lr = 0.004, is open: its trial starts over")
+
+
+def test_a_wait_for_disk_space_is_one_line_however_long_it_takes():
+    stream = io.StringIO()
+    terminal = Terminal(9, stream)
+    waits = Paused(ts=TS, reason="waits for disk space", waits_for="disk_space", completed_iters=0, requested_iters=9)
+    terminal.recorded(waits)
+    for free in (3, 2, 1):
+        terminal.waiting(f"waits for disk space: {free} MiB free on /x, needs 64 MiB")
+    terminal.waiting("")
+    terminal.recorded(Resumed(ts=TS, paused_s=61.4))
+    first, second = stream.getvalue().splitlines()
+    assert first == "waits for disk space: 3 MiB free on /x, needs 64 MiB; it continues by itself"
+    assert second == "resumed after 61 s"
+
+
+def test_a_trial_that_met_a_full_disk_is_said_to_be_repeated():
+    full = Failure(cause=Cause.DISK_FULL, detail="OSError: No space left on device")
+    assert line(TrialEnded(ts=TS, trial=4, iter=1, seed=0, outcome=full, void=True)) == (
+        "trial 4 is void: OSError: No space left on device; it is repeated once\n"
+    )

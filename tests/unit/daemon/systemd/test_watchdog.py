@@ -244,3 +244,23 @@ def test_a_watcher_that_fails_keeps_nothing_from_the_others():
     second = RecordingObserver()
     ObserverGroup(Broken(), second).notify("hello")
     assert second.messages == ["hello"]
+
+
+def test_a_wait_for_disk_space_is_shown_and_is_not_a_hang(unit, manager, clock):
+    unit.recorded(STARTED)
+    for free in (3, 2):
+        unit.waiting(f"waits for disk space: {free} MiB free on /x, needs 64 MiB")
+        assert fed(unit, manager, clock, 2.0)
+        assert f"waits for disk space: {free} MiB free" in manager.status
+    for _ in range(300):
+        clock.now += 1
+        unit.waiting("waits for disk space: 2 MiB free on /x, needs 64 MiB")
+        unit.heartbeat("")
+    assert manager.told[-1]["WATCHDOG"] == 1
+    assert fed(unit, manager, clock, 30.0) >= 20
+    told = len(manager.told)
+    clock.now += 1
+    unit.waiting("")
+    assert "waits" not in manager.status
+    unit.waiting("")
+    assert len(manager.told) == told + 1, "nothing is sent where nothing waited"

@@ -214,11 +214,29 @@ def test_what_an_editor_did_hides_nothing(edit, path, follower_of):
     assert "an editor" in " ".join(follower.warnings())
 
 
-def test_utf16_is_named_with_its_repair(path, follower_of):
-    path.write_bytes(path.read_bytes().decode().encode("utf-16"))
-    with pytest.raises(JournalError, match="UTF-16") as refusal:
-        follower_of(path).poll()
-    assert "autoresearch repair" in refusal.value.hint
+@pytest.mark.parametrize(
+    ("codec", "named"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16"),
+        ("utf-16-be", "UTF-16"),
+        ("utf-32", "UTF-32"),
+        ("utf-8-sig", "BOM"),
+    ],
+)
+@pytest.mark.parametrize("records", [1, 100])
+def test_another_encoding_is_named_with_its_repair(path, follower_of, codec, named, records):
+    """A first line without its end too: it is not one that is still written."""
+    text = b"\n".join(line.rstrip() for line in lines(path)[:records]).decode()
+    path.write_bytes(text.encode(codec))
+    follower = follower_of(path)
+    if codec == "utf-8-sig" and records > 1:
+        follower.poll()
+        assert "BOM" in " ".join(follower.warnings())
+        return
+    with pytest.raises(JournalError, match=named) as refusal:
+        follower.poll()
+    assert f"autoresearch repair {path.parent} --yes" in refusal.value.hint
 
 
 def test_a_log_without_its_meta_record_is_shown(run_dir, path, reader_of):

@@ -1,0 +1,47 @@
+"""A process that encodes: ``python -m autoresearch.data.encoder_process FD PARENT``.
+
+It reads its settings and then batches from a socket and ends with its parent. Imports stay few: every core runs one.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from autoresearch.data.encoding import PieceEncoder
+from autoresearch.data.tokenizer import from_json
+from autoresearch.data.window_finder import WindowFinder
+from autoresearch.machine import die_with_parent
+
+
+class EncoderSettings(NamedTuple):
+    """What a ``PieceEncoder`` is built from. ``windows`` is an inherited file descriptor for ``WindowFinder.open``."""
+
+    tokenizer: str
+    dtype: str
+    windows: int | None
+
+
+def main() -> None:
+    """Encode until the parent closes the socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
+    die_with_parent(int(sys.argv[2]))
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    gc.disable()  # nothing here is cyclic, and a table of words is slow to walk
+    with Connection(int(sys.argv[1])) as parent:
+        settings: EncoderSettings = parent.recv()
+        finder = None if settings.windows is None else WindowFinder.open(settings.windows)
+        encoder = PieceEncoder(from_json(settings.tokenizer), settings.dtype, finder)
+        try:
+            while True:
+                parent.send(encoder.encode(*parent.recv()))
+        except (EOFError, ConnectionError):
+            return
+
+
+if __name__ == "__main__":
+    main()

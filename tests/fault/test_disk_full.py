@@ -1,0 +1,237 @@
+"""On a full disk the daemon waits for space and continues: nothing is lost, and the user still controls it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.core.records import Event, Paused, Proposed, Resumed, Started, TrialEnded, TrialStarted, decode
+from autoresearch.daemon import service
+from autoresearch.errors import JournalError
+from autoresearch.storage import held_file
+from autoresearch.storage.journal import read
+from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.recording_observer import RecordingObserver
+from tests.fault.failing_disk import FailingDisk
+from tests.fault.small_disk import SmallDisk, small_disk
+
+DAEMON = Path(__file__).with_name("fake_daemon.py")
+ITERS = 3
+CHANCE = {"ts", "seq", "crc", "pid", "boot_id", "run_id", "wall_s", "iter_wall_s", "overhead_s", "propose_wall_s"}
+PATIENCE_S = 30
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        yield disk
+
+
+class Filler(RecordingObserver):
+    """Fills the disk when a record of a kind appears, and empties it when the run has waited for ``calls`` seconds."""
+
+    def __init__(self, disk: SmallDisk, kind: type[Event], calls: int = 2) -> None:
+        super().__init__()
+        self.disk, self.kind, self.calls = disk, kind, calls
+        self.waits: list[str] = []
+
+    def recorded(self, event: Event) -> None:
+        super().recorded(event)
+        if isinstance(event, self.kind) and not self.waits:
+            self.disk.fill()
+
+    def waiting(self, reason: str) -> None:
+        if reason:
+            self.waits.append(reason)
+            if len(self.waits) >= self.calls:
+                self.disk.empty()
+
+
+def content(run_dir: Path) -> list[dict[str, Any]]:
+    """The records without what differs between two runs, and without those of a wait."""
+    found = [json.loads(payload) for payload in read(run_dir / TRAJECTORY).payloads]
+    return [without_chance(r) for r in found if r.get("waits_for") != "disk_space" and r["stage"] != "resumed"]
+
+
+def without_chance(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_chance(v) for name, v in value.items() if name not in CHANCE and not name.endswith("_s")}
+    return [without_chance(v) for v in value] if isinstance(value, list) else value
+
+
+def records(run_dir: Path) -> list[Any]:
+    return [decode(payload) for payload in read(run_dir / TRAJECTORY).payloads]
+
+
+@pytest.mark.parametrize("reserve", [True, False], ids=["space was reserved", "none was reserved"])
+@pytest.mark.parametrize("kind", [Started, TrialStarted, TrialEnded, Proposed], ids=lambda kind: kind.__name__)
+def test_a_disk_that_fills_and_is_emptied_changes_nothing_but_the_time(
+    make_settings: Any,
+    tmp_path: Path,
+    disk: SmallDisk,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[Event],
+    reserve: bool,
+) -> None:
+    if not reserve:
+        monkeypatch.setattr(held_file, "preallocate", lambda *_: False)
+    undisturbed = make_settings(reports=[], iters=ITERS)
+    service.run(undisturbed, RecordingObserver(), make_backend=fake_backend)
+    observer = Filler(disk, kind)
+    settings = make_settings(reports=[], iters=ITERS, dir=disk.path / "run")
+    assert service.run(settings, observer, make_backend=fake_backend) == "complete"
+    assert observer.waits[0].startswith("waits for disk space: ")
+    assert f" MiB free on {disk.path}, needs " in observer.waits[0]
+    assert content(settings.run_dir) == content(undisturbed.run_dir)
+    assert [type(r) for r in records(settings.run_dir) if isinstance(r, Paused | Resumed)] == [Paused, Resumed]
+    (paused,) = [r for r in records(settings.run_dir) if isinstance(r, Paused)]
+    (resumed,) = [r for r in records(settings.run_dir) if isinstance(r, Resumed)]
+    assert (paused.waits_for, paused.reason.startswith("waits for disk space")) == ("disk_space", True)
+    assert resumed.paused_s >= 1
+
+
+def test_no_trial_starts_below_the_floor(make_settings: Any, disk: SmallDisk) -> None:
+    observer = Filler(disk, TrialEnded, calls=1)
+    settings = make_settings({"limits.min_free_disk_mib": 1}, reports=[], iters=ITERS, dir=disk.path / "run")
+    disk.fill()
+    assert service.run(settings, observer, make_backend=fake_backend) == "complete"
+    assert "needs 1.0" in observer.waits[0]
+    assert not isinstance(observer.events[0], TrialStarted)
+
+
+def test_with_a_floor_of_0_only_a_failed_write_makes_it_wait(make_settings: Any, disk: SmallDisk) -> None:
+    observer = Filler(disk, TrialEnded)
+    settings = make_settings({"limits.min_free_disk_mib": 0}, reports=[], iters=ITERS, dir=disk.path / "run")
+    assert service.run(settings, observer, make_backend=fake_backend) == "complete"
+    assert observer.waits == [], "what was reserved was enough"
+
+
+class Relieved(RecordingObserver):
+    """Repairs a failing disk after a second of waiting."""
+
+    def __init__(self, disk: FailingDisk) -> None:
+        super().__init__()
+        self.disk, self.waits = disk, 0
+
+    def waiting(self, reason: str) -> None:
+        if reason:
+            self.waits += 1
+            self.disk.nth = 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("kind", ["write", "torn write", "fsync"])
+def test_each_write_of_a_run_may_meet_a_full_disk(
+    make_settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
+) -> None:
+    """Whichever call fails, and with it every later one until there is space."""
+    monkeypatch.setattr("autoresearch.core.disk_wait.POLL_S", 0.0)
+    monkeypatch.setattr("autoresearch.daemon.disk_space.POLL_S", 0.0)
+    undisturbed = make_settings(reports=[], iters=ITERS)
+    service.run(undisturbed, RecordingObserver(), make_backend=fake_backend)
+    nth = waited = 0
+    while True:
+        nth += 1
+        settings = make_settings(reports=[], iters=ITERS, dir=tmp_path / f"run-{nth}")
+        disk = FailingDisk(settings.run_dir, kind, nth, lasting=True, number=number)
+        observer = Relieved(disk)
+        with disk.plugged_in():
+            assert service.run(settings, observer, make_backend=fake_backend) == "complete"
+        assert content(settings.run_dir) == content(undisturbed.run_dir)
+        waited += observer.waits > 0
+        if not observer.waits and disk.calls < nth:
+            break
+    assert waited >= 15
+
+
+@contextmanager
+def daemon(run_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """A daemon whose trials are fakes, after its first record of a trial."""
+    command = [sys.executable, str(DAEMON), "fake", str(run_dir), "100000", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith('record {"stage":"evaluated"'):
+            assert process.poll() is None
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def say(*words: str | Path) -> str:
+    command = [sys.executable, "-m", "autoresearch", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def wait_for(true: Callable[[], bool]) -> float:
+    """Seconds until ``true``."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < PATIENCE_S
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def last(run_dir: Path) -> Any:
+    return decode(read(run_dir / TRAJECTORY).payloads[-1])
+
+
+def test_a_waiting_daemon_says_so_and_obeys(disk: SmallDisk) -> None:
+    run_dir = disk.path / "run"
+    with daemon(run_dir) as process:
+        disk.fill()
+        wait_for(lambda: getattr(last(run_dir), "waits_for", "") == "disk_space")
+        for words in (["status", run_dir], ["watch", "--once", run_dir]):
+            shown = "".join(say(*words).split())  # lines are broken inside of the path
+            assert f"waitsfordiskspace:0.0MiBfreeon{disk.path},needs0.1MiB" in shown
+        ticks = cpu_ticks(process.pid)
+        time.sleep(2)
+        assert cpu_ticks(process.pid) - ticks < 0.2 * 2 * os.sysconf("SC_CLK_TCK"), "it does not poll busily"
+        (run_dir / "pause.flag").touch()
+        took_s = wait_for(lambda: getattr(last(run_dir), "waits_for", "") == "user")
+        assert took_s < 3
+        (run_dir / "pause.flag").unlink()
+        wait_for(lambda: getattr(last(run_dir), "waits_for", "") == "disk_space")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=5) == 0
+    assert last(run_dir).stage == "stopped"
+    assert "waits for" not in say("status", run_dir)
+
+
+def test_a_stop_without_space_for_the_record_ends_at_once_and_names_the_loss(
+    make_settings: Any, tmp_path: Path
+) -> None:
+    settings = make_settings(reports=[], iters=ITERS, dir=tmp_path / "run")
+    disk = FailingDisk(settings.run_dir, "write", 8, lasting=True, number=errno.ENOSPC)
+
+    class Impatient(RecordingObserver):
+        def waiting(self, reason: str) -> None:
+            if reason:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    began = time.monotonic()
+    with disk.plugged_in(), pytest.raises(JournalError, match="ended before there was space") as error:
+        service.run(settings, Impatient(), make_backend=fake_backend)
+    assert time.monotonic() - began < 5
+    assert error.value.exit_code == 74
+    assert "the next start repeats" in error.value.hint
+    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
