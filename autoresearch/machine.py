@@ -5,12 +5,15 @@ Limits of a cgroup (v2) count like the machine's own; cgroup v1 is not read.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import gc
 import math
 import os
 import resource
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -160,6 +163,18 @@ def _named(error: OSError) -> str:
 def _soft_limit(kind: int) -> str:
     soft = resource.getrlimit(kind)[0]
     return "any number" if soft == resource.RLIM_INFINITY else f"{soft:,}"
+
+
+@contextlib.contextmanager
+def without_gc() -> Iterator[None]:
+    """Disable garbage collection: reading 10,000 iterations frees nothing and takes half the time without it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def die_with_parent(parent: int) -> None:

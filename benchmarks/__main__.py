@@ -16,6 +16,7 @@ BENCHMARKS = (
     "throughput",
     "trainers",
     "seed_noise",
+    "error_rates",
     "verdicts",
     "prompt",
     "doctor",
@@ -23,6 +24,7 @@ BENCHMARKS = (
     "pause_latency",
     "metering",
     "start_to_ready",
+    "scale",
     "prepare",
 )
 INTRODUCTION = """# Results

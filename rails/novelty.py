@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rails.knobs import FLOAT_RTOL, Value, same_value
@@ -43,8 +44,23 @@ class Tried:
         changes = ", ".join(f"{k} = {v}" for k, v in zip(knobs, values, strict=True))
         return f"{changes} was tried before in this run: {(final or same)[0].outcome}"
 
+    def entries(self) -> list[tuple[tuple[str, ...], list[tuple[tuple[Value, ...], str, bool]]]]:
+        """Everything that was added, as plain values: changed knobs, and for each values, outcome and retryable."""
+        return [
+            (knobs, [(e.values, e.outcome, e.retryable) for e in entries]) for knobs, entries in self._by_knobs.items()
+        ]
+
+    @classmethod
+    def of_entries(
+        cls, baseline: Config, entries: Iterable[tuple[tuple[str, ...], Iterable[tuple[tuple[Value, ...], str, bool]]]]
+    ) -> Tried:
+        """What ``entries`` were taken of."""
+        return cls(baseline, {knobs: [_Entry(*entry) for entry in of_knobs] for knobs, of_knobs in entries})
+
     def _delta(self, cfg: Config) -> tuple[tuple[str, ...], tuple[Value, ...]]:
-        knobs = tuple(sorted(k for k in cfg if not same_value(cfg[k], self.baseline.get(k))))
+        baseline = self.baseline
+        changed = (k for k, v in cfg.items() if v != baseline.get(k) and not same_value(v, baseline.get(k)))
+        knobs = tuple(sorted(changed))
         return knobs, tuple(cfg[k] for k in knobs)
 
     def _same(self, knobs: tuple[str, ...], values: tuple[Value, ...]) -> list[_Entry]:

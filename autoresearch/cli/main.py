@@ -13,6 +13,7 @@ from typing import Any
 
 from autoresearch import __version__
 from autoresearch.cli import (
+    bench,
     config,
     doctor,
     energy,
@@ -53,6 +54,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     energy.add,
     export.add,
     rails.add,
+    bench.add,
     service.add,
     config.add,
 )

@@ -92,6 +92,7 @@ def _of_run(path: Path) -> tuple[Context, Tried]:
     from autoresearch.core.trajectory import Trajectory
     from autoresearch.report.load import load_records
     from autoresearch.trials.spec import Budget
+    from autoresearch.trials.trial_budget import trial_steps
     from rails import parse_menu
     from rails.bench import Context
 
@@ -101,7 +102,7 @@ def _of_run(path: Path) -> tuple[Context, Tried]:
     budget = Budget(kind=meta.yardstick.budget_kind, size=meta.yardstick.budget_size)
 
     def steps(cfg: Config) -> int | None:
-        return budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
+        return trial_steps(budget, cfg, meta.baseline_cfg, meta.vocab or 0)  # 0: of an older run, not in FLOPs
 
     return Context(parse_menu(meta.menu), meta.baseline_cfg, steps), trajectory.known()
 

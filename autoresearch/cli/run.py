@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.cli.output import discard_stdout, render_options
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_settings, resolve_args
-from autoresearch.daemon.final_report import report_names
 from autoresearch.errors import AutoresearchError
 from autoresearch.hints import command
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
@@ -57,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.daemon import service
+    from autoresearch.daemon.final_report import report_names
     from autoresearch.daemon.hooks import Hooks
     from autoresearch.daemon.observers.group import ObserverGroup
     from autoresearch.daemon.observers.terminal import Terminal

@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from autoresearch.cli.output import render_options, without_gc, write_file
+from autoresearch.cli.output import render_options, write_file
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
 from autoresearch.errors import ConfigError, missing_extra
 from autoresearch.hints import command as run_command
+from autoresearch.machine import without_gc
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY, has_writer
 
 PAGE = "report.html"

@@ -48,14 +48,24 @@ class TokenizerSettings(Section):
 class BudgetSettings(Section):
     """How long each trial trains."""
 
-    kind: Literal["steps", "tokens", "seconds"] = Field("steps", description="what the training budget counts")
-    size: Annotated[float, Field(gt=0)] = Field(60, description="training budget in units of budget.kind")
+    kind: Literal["flops", "steps", "tokens", "seconds"] = Field(
+        "steps", description="what every trial has the same amount of; flops: the training FLOPs of the baseline"
+    )
+    size: Annotated[float, Field(gt=0)] = Field(
+        60, description="training budget in units of budget.kind; of kind flops, in optimizer steps of the baseline"
+    )
+
+    disturbed_baseline: Literal["wait", "repeat", "refuse"] = Field(
+        "wait",
+        description="budget in seconds: a disturbed baseline is measured up to 5 more times, after waits (wait) or at "
+        "once, and then used with its mark (wait, repeat) or refused (refuse)",
+    )
 
     @field_validator("size")
     @classmethod
     def _whole(cls, size: float, info: Any) -> float:
-        if info.data.get("kind") in ("steps", "tokens") and size != int(size):
-            raise ValueError(f"{size} {info.data['kind']}: a whole number is needed")
+        if (kind := info.data.get("kind")) in ("flops", "steps", "tokens") and size != int(size):
+            raise ValueError(f"{size} {'baseline steps' if kind == 'flops' else kind}: a whole number is needed")
         return size
 
 
@@ -78,8 +88,8 @@ class DecisionSettings(Section):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         0.05, description="rule sequential: largest probability of any false keep in the run directory"
     )
-    max_seeds: Annotated[int, Field(ge=2, le=64)] = Field(
-        8, description="rule sequential: most seeds of one candidate; without a verdict by then it is inconclusive"
+    max_seeds: Annotated[int, Field(ge=4, le=64)] = Field(
+        12, description="rule sequential: most seeds of one candidate; without a verdict by then it is inconclusive"
     )
     baseline_seeds: Annotated[int, Field(ge=1, le=64)] = Field(
         3, description="rule sequential: seeds that the baseline is measured with at first; more follow where needed"

@@ -9,7 +9,7 @@ from autoresearch.core.ports import Meter
 from autoresearch.core.power import TRIAL_PHASES, Phase, Power, merge_phases, scope_of
 from autoresearch.core.records import Event, Metered, Paused, Resumed, TrialEnded, TrialStarted, TrialSuspended
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.core.trial_marks import compute_marks
+from autoresearch.core.trial_marks import compute_marks, fast_limit, is_timed
 
 # The phase that begins once such a record is durable. A trial reports its phases itself; the loop sets "propose".
 PHASE_AFTER: Mapping[type[Event], Phase] = {
@@ -18,6 +18,7 @@ PHASE_AFTER: Mapping[type[Event], Phase] = {
     Resumed: "idle",
 }
 
+MAX_BASELINE_REPEATS = 5
 MIN_PHASE_S = 1.0  # a shorter phase may end before the sensor's first reading
 
 
@@ -38,16 +39,37 @@ def add_energy(event: Event, meter: Meter, trajectory: Trajectory) -> Event:
 
 
 def add_trial_energy(event: TrialEnded, power: dict[Phase, Power], trajectory: Trajectory) -> TrialEnded:
-    """Return the trial with joules and marks. Under a budget in seconds a marked measurement is void, once per seed."""
+    """Return the trial with joules and marks. Under a budget in seconds a marked measurement is void and repeated.
+
+    A candidate's is repeated once per seed, the baseline's up to ``MAX_BASELINE_REPEATS`` times: everything is compared
+    with it. Where a disturbed baseline is refused, none is accepted.
+    """
     outcome = event.outcome
     joules = trial_energy_j(power, trajectory.suspended)
     if power:
         outcome = outcome.model_copy(update={"energy_j": joules})
-    marks = compute_marks(outcome, merge_phases(trajectory.earlier_parts, power), trajectory.baseline_outcomes)
-    timed_budget = trajectory.meta is not None and trajectory.meta.yardstick.budget_kind == "seconds"
-    already_repeated = any((t.iter, t.seed) == (event.iter, event.seed) for t in trajectory.voided)
-    void = bool(marks) and timed_budget and isinstance(outcome, Measurement) and not already_repeated
+    merged = merge_phases(trajectory.earlier_parts, power)
+    marks = compute_marks(outcome, merged, trajectory.baseline_outcomes, _fast_limit(trajectory))
+    void = bool(marks) and isinstance(outcome, Measurement) and _may_repeat(event, trajectory)
     return event.model_copy(update={"outcome": outcome, "power": power, "marks": marks, "void": event.void or void})
+
+
+def _fast_limit(trajectory: Trajectory) -> float | None:
+    """The limit of the running trial's configuration."""
+    if trajectory.meta is None or trajectory.running is None:
+        return None
+    return fast_limit(trajectory.running.cfg, trajectory.meta.baseline_cfg)
+
+
+def _may_repeat(trial: TrialEnded, trajectory: Trajectory) -> bool:
+    """Whether a marked trial is measured again: its result depends on its speed, and tries are left."""
+    meta = trajectory.meta
+    if meta is None or not is_timed(meta):
+        return False
+    tries = sum((t.iter, t.seed) == (trial.iter, trial.seed) and bool(t.marks) for t in trajectory.voided)
+    if meta.disturbed_baseline is None or trajectory.baseline is not None:
+        return tries < 1
+    return meta.disturbed_baseline == "refuse" or tries < MAX_BASELINE_REPEATS
 
 
 def trial_energy_j(power: Mapping[Phase, Power], earlier: Suspended | None) -> float | None:

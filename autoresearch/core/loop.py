@@ -306,31 +306,32 @@ class Loop:
     def record(self, event: Event) -> None:
         """Append ``event`` durably, then add it to the trajectory, then show it. On a full disk it waits in memory."""
         event = add_energy(event, self.meter, self.trajectory)
+        payload = encode(event)
         try:
-            self.journal.append(encode(event))
+            self.journal.append(payload)
         except JournalError as full:
             if not full.no_space:
                 raise
-            self.record_after_wait(event, full)
+            self.record_after_wait(event, payload, full)
         else:
-            self.note(event)
+            self.note(event, payload)
 
-    def record_after_wait(self, event: Event, full: JournalError) -> None:
+    def record_after_wait(self, event: Event, payload: str, full: JournalError) -> None:
         """Append ``event`` once there is space, and after it when and how long the run waited, if it continues."""
         began, waited = self.clock(), self.paused(self.disk.reason(full), "disk_space")
         self.meter.phase("paused")
-        self.disk.until_written(partial(self.journal.append, encode(event)), full)
+        self.disk.until_written(partial(self.journal.append, payload), full)
         waited_s = self.clock() - began
         self.paused_s += waited_s
-        self.note(event)
+        self.note(event, payload)
         if not isinstance(event, Stopped | LoopComplete):
             self.record(waited)
             self.record(Resumed(ts=self.utc(), paused_s=waited_s))
             self.meter.phase(PHASE_AFTER.get(type(event), "idle"))
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Event, payload: str) -> None:
         """Take an event into account that is durable."""
-        self.trajectory.add(event)
+        self.trajectory.add(event, payload.encode())
         if phase := PHASE_AFTER.get(type(event)):
             self.meter.phase(phase)
         with suppress(Exception):  # an observer cannot stop the run

@@ -34,8 +34,8 @@ RETRYABLE = frozenset({Cause.TIMEOUT, Cause.KILLED, Cause.DISK_FULL})
 
 
 # Why a trial may not show what its configuration can do: heat or the power supply slowed the device, other processes
-# used it, or it was far slower than the baseline (``trial_marks``).
-Mark = Literal["throttled", "contended", "slow"]
+# used it, or it was far slower or faster than the baseline (``trial_marks``).
+Mark = Literal["throttled", "contended", "slow", "fast"]
 
 
 class Measurement(FrozenModel):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from autoresearch.core.costs import cost_ratios
 from autoresearch.core.decision import Decision
 from autoresearch.core.llm_calls import LlmCall
-from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
+from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Suspended
 from autoresearch.core.ports import Normalisation
 from autoresearch.core.records import (
     Attempt,
@@ -26,6 +28,7 @@ from autoresearch.core.records import (
 from autoresearch.core.source_stats import source_credits
 from autoresearch.core.text import describe_error
 from autoresearch.core.trajectory import Trajectory, measurements
+from autoresearch.core.trial_marks import deciding_marks, describe_disturbance, is_timed
 from rails import Rail, Verdict
 
 MAX_KEPT_REPLY_CHARS = 4096
@@ -118,9 +121,11 @@ def build_evaluated(
     """Build the record of a candidate that was measured and judged."""
     measured = measurements(trajectory.outcomes)
     lowest = min(m.val_bpb for m in measured)
+    marks = deciding_marks(trajectory.outcomes, trajectory.meta)
+    baseline_marks = deciding_marks(trajectory.baseline_outcomes, trajectory.meta)
     return Evaluated(
         **_candidate(proposed, trajectory, ts, times),
-        reason=decision.reason,
+        reason=decision.reason + _speed_note(trajectory, marks, baseline_marks),
         eval_metrics=measured[0].without_curve(),
         val_bpb=decision.val_bpb,
         baseline_val_bpb=decision.baseline_val_bpb,
@@ -128,7 +133,19 @@ def build_evaluated(
         decision=decision.decision,
         is_new_best=trajectory.lowest is None or lowest < trajectory.lowest,
         evidence=decision.evidence,
+        marks=marks,
+        baseline_marks=baseline_marks,
     )
+
+
+def _speed_note(trajectory: Trajectory, marks: Sequence[Mark], baseline_marks: Sequence[Mark]) -> str:
+    """Under a budget in seconds, what a verdict owes to speed: the tokens of both sides, and what disturbed them."""
+    if not is_timed(trajectory.meta):
+        return ""
+    tokens = cost_ratios(measurements(trajectory.outcomes), measurements(trajectory.baseline_outcomes)).tokens
+    notes = ["" if tokens is None else f"it trained on {tokens:.2f} x the baseline's tokens"]
+    notes.append(describe_disturbance(marks, baseline_marks))
+    return "".join(f"; {note}" for note in notes if note)
 
 
 def build_eval_failed(
@@ -162,21 +179,21 @@ def build_proposer_failed(
 
 def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComplete:
     """Build the record of a run in which every requested iteration is closed."""
-    evaluated = [r for r in trajectory.iterations if isinstance(r, Evaluated)]
-    best = trajectory.best
+    best, stages = trajectory.best, Counter(r.stage for r in trajectory.results)
+    keeps = sum(r.is_keep for r in trajectory.results)
     if trajectory.baseline is None:
         raise ValueError("a run without a baseline is not complete")
     return LoopComplete(
         ts=ts,
         iters_requested=iters,
-        accept_count=sum(r.decision == "keep" for r in evaluated),
-        revert_count=sum(r.decision == "revert" for r in evaluated),
-        blocked_count=sum(isinstance(r, Blocked) for r in trajectory.iterations),
-        failed_count=sum(isinstance(r, EvalFailed | ProposerFailed) for r in trajectory.iterations),
+        accept_count=keeps,
+        revert_count=stages["evaluated"] - keeps,
+        blocked_count=stages["blocked"],
+        failed_count=stages["eval_failed"] + stages["proposer_failed"],
         baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
         best_val_bpb=best.val_bpb if best else None,
         best_iter=best.iter if best else None,
-        credit=source_credits(trajectory.iterations),
+        credit=source_credits(trajectory.results),
     )
 
 
@@ -197,7 +214,7 @@ def build_stopped(trajectory: Trajectory, iters: int, reason: str, ts: str) -> S
         reason=reason,
         completed_iters=len(trajectory.iterations),
         requested_iters=iters,
-        credit=source_credits(trajectory.iterations),
+        credit=source_credits(trajectory.results),
     )
 
 

@@ -23,6 +23,9 @@ from rails import Rail
 SCHEMA_VERSION = 1
 
 
+DisturbedBaseline = Literal["wait", "repeat", "refuse"]
+
+
 class Yardstick(FrozenModel):
     """What makes two val_bpb comparable. Two runs that differ in any field are not compared."""
 
@@ -36,8 +39,10 @@ class Yardstick(FrozenModel):
     versions: dict[str, str]  # torch, and whatever else computes
     threads: int
     device_kind: str
-    budget_kind: Literal["steps", "tokens", "seconds"]
-    budget_size: float
+    budget_kind: Literal["flops", "steps", "tokens", "seconds"]
+    budget_size: float  # of kind flops: in steps of the baseline, whose FLOPs are every trial's budget
+    budget_flops: int | None = None  # that budget in FLOPs; null for another kind
+    initialisation: int = 1  # 1: all weights from one stream; 2: each matrix from its own
     compiled: bool = False
     data_parallel: int = 1
     tensor_parallel: int = 1
@@ -137,6 +142,8 @@ class Meta(Event):
     policy_sha256: str  # of baseline, effective menu and decision rule
     decision_rule: DecisionRule
     val_overlap: float | None = None  # share of validation that occurs verbatim in train; null where it is unknown
+    disturbed_baseline: DisturbedBaseline | None = None  # the setting; null in older runs: repeated once
+    vocab: int | None = None  # of the corpus, with which the records count FLOPs; null in older records
 
 
 class Started(Event):
@@ -254,6 +261,9 @@ class Evaluated(CandidateTried):
     decision: Literal["keep", "revert"]
     is_new_best: bool
     evidence: Evidence | None = None  # null under rule threshold
+    # Of the trials that were compared, where their speed may have decided: empty unless the budget is in seconds.
+    marks: tuple[Mark, ...] = ()
+    baseline_marks: tuple[Mark, ...] = ()
 
 
 class EvalFailed(CandidateTried):

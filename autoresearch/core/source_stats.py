@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from autoresearch.core.records import EvalFailed, Evaluated, IterationRecord, SourceCredit
+from autoresearch.core.records import SourceCredit
+from autoresearch.core.results import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +63,15 @@ def _stats_of_one(source: str | None, outcomes: list[SourceOutcome]) -> SourceSt
     )
 
 
-def source_credits(iterations: Iterable[IterationRecord]) -> tuple[SourceCredit, ...]:
+def source_credits(results: Iterable[Result]) -> tuple[SourceCredit, ...]:
     """One entry per source with a candidate that was tried, in the order of its first candidate."""
-    tried = [r for r in iterations if isinstance(r, Evaluated | EvalFailed)]
     return tuple(
         SourceCredit.model_validate({name: getattr(stats, name) for name in SourceCredit.model_fields})
-        for stats in compute_source_stats(map(_outcome_of, tried))
+        for stats in compute_source_stats(_tried(results))
     )
 
 
-def _outcome_of(record: Evaluated | EvalFailed) -> SourceOutcome:
-    if isinstance(record, EvalFailed):
-        return SourceOutcome(record.source, record.iter, record.stage)
-    is_keep = record.decision == "keep"
-    return SourceOutcome(record.source, record.iter, record.stage, is_keep, record.improvement_frac)
+def _tried(results: Iterable[Result]) -> Iterator[SourceOutcome]:
+    for r in results:
+        if r.stage == "evaluated" or r.stage == "eval_failed":
+            yield SourceOutcome(r.source, r.iter, r.stage, r.is_keep, r.improvement_frac)

@@ -74,7 +74,10 @@ SWEPT = ("batch_size", "seq_len", "precision")
 # With UNTIMED_KNOBS, the fields that a step's time does not depend on. Everything else is assumed to matter, so a new
 # knob or a new field of the yardstick invalidates old points.
 UNTIMED_YARDSTICK = frozenset(
-    {"span_start_token", "span_tokens", "span_bytes", "evaluator_version", "budget_kind", "budget_size"}
+    {
+        *("span_start_token", "span_tokens", "span_bytes", "evaluator_version", "initialisation"),
+        *("budget_kind", "budget_size", "budget_flops"),
+    }
 )
 
 

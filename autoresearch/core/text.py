@@ -5,6 +5,8 @@ from __future__ import annotations
 
 def escape_control(text: str) -> str:
     """``text`` with every unprintable character (controls, bidirectional marks, surrogates) shown as its escape."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

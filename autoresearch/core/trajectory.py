@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from autoresearch.core.decision import Comparison, paired_gains, pairs_of
+from autoresearch.core.iterations import Iterations, Source
 from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
 from autoresearch.core.records import (
-    Attempt,
     Baseline,
     EvalFailed,
     Evaluated,
@@ -24,16 +27,32 @@ from autoresearch.core.records import (
     TrialStarted,
     TrialSuspended,
 )
+from autoresearch.core.results import Result, result_of
+from autoresearch.core.results import replies_of as replies_of
 from rails import Tried
+
+
+def _pairs(joules: Any) -> Any:
+    return dict(joules) if isinstance(joules, list) else joules
+
+
+# In JSON as pairs: an object cannot have the key null.
+ScopeJoules = Annotated[
+    dict[Scope | None, float], PlainSerializer(lambda joules: list(joules.items())), BeforeValidator(_pairs)
+]
 
 
 @dataclass(slots=True)
 class Trajectory:
-    """A fold of records in order. Only ``add`` changes it, and its result depends on the records alone."""
+    """A fold of records in order. Only ``add`` changes it, and its result depends on the records alone.
+
+    A cache keeps the fields of a long run as JSON (``daemon/run_reader.py``): pydantic must be able to read each back.
+    """
 
     meta: Meta | None = None
     baseline: Baseline | None = None
-    iterations: list[IterationRecord] = field(default_factory=list)
+    iterations: Iterations = field(default_factory=Iterations)
+    results: list[Result] = field(default_factory=list)  # of ``iterations``, for whatever reads them all
     proposed: Proposed | None = None  # the open iteration, if there is one
     running: TrialStarted | None = None  # the trial that began and has not ended
     suspended: Suspended | None = None  # where the open trial was last suspended
@@ -49,7 +68,7 @@ class Trajectory:
     starts: int = 0
     best: Evaluated | None = None  # the keep with the largest gain
     lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
-    trials_j: dict[Scope | None, float] = field(default_factory=dict)  # of all trials; None: a log without scopes
+    trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
     metering: Metering | None = None  # of the last start
     baseline_retryable_failures: int = 0  # failures of the baseline that chance may have caused
@@ -93,8 +112,8 @@ class Trajectory:
             raise ValueError("the trajectory has no meta record yet")
         return self.tried
 
-    def add(self, record: Event) -> None:
-        """Add one record."""
+    def add(self, record: Event, source: Source | None = None) -> None:
+        """Add one record; its ``source``, if known, is kept in its place: it takes less memory."""
         if isinstance(record, Metered):
             self._count(record.power)
         match record:
@@ -125,9 +144,9 @@ class Trajectory:
             case Stopped():
                 self.running = None  # ended by the user, so it does not count as a loss
             case Evaluated() | EvalFailed():
-                self._close(record)
+                self._close(record, source)
             case _ if isinstance(record, IterationRecord):
-                self._close(record)
+                self._close(record, source)
 
     def _start(self, record: Started) -> None:
         self.starts += 1
@@ -172,8 +191,8 @@ class Trajectory:
         measured = [m.val_bpb for m in measurements(self.outcomes)]
         self.lowest = min([*measured, *([] if self.lowest is None else [self.lowest])], default=None)
 
-    def _close(self, record: IterationRecord) -> None:
-        self.iterations.append(record)
+    def _close(self, record: IterationRecord, source: Source | None) -> None:
+        self._remember(record, source)
         self._update_lowest()
         if isinstance(record, Evaluated | EvalFailed):
             self.candidates_tried += 1
@@ -182,17 +201,29 @@ class Trajectory:
             self.earlier_gains.append(gains)
         self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
         self.extra_baseline = []
+        if isinstance(record, Evaluated) and record.decision == "keep":
+            self.best = record if self.best is None or is_better(record, self.best) else self.best
+
+    def _remember(self, record: IterationRecord, source: Source | None) -> None:
+        """Keep what grows with the number of iterations."""
+        self.iterations.append(record, source)
+        self.results.append(result_of(record))
         if isinstance(record, Evaluated):
             self._note_tried(record, "measured")
-            if record.decision == "keep" and (self.best is None or is_better(record, self.best)):
-                self.best = record
         elif isinstance(record, EvalFailed):
-            retryable = record.cause in RETRYABLE
-            self._note_tried(record, f"failed ({record.cause})", retryable=retryable)
+            self._note_tried(record, f"failed ({record.cause})", retryable=record.cause in RETRYABLE)
 
     def _note_tried(self, record: Evaluated | EvalFailed, outcome: str, *, retryable: bool = False) -> None:
         if self.tried is not None:  # None: of a damaged log that is only shown, and R6 is not asked
             self.tried.add(record.candidate_cfg, outcome, retryable=retryable)
+
+
+@dataclass(slots=True)
+class Totals(Trajectory):
+    """A trajectory that does not remember its iterations: for a report, which makes rows of them."""
+
+    def _remember(self, record: IterationRecord, source: Source | None) -> None:
+        pass
 
 
 def is_better(one: Evaluated, other: Evaluated) -> bool:
@@ -200,15 +231,6 @@ def is_better(one: Evaluated, other: Evaluated) -> bool:
     if one.evidence is None or other.evidence is None:
         return one.val_bpb < other.val_bpb
     return one.improvement_frac > other.improvement_frac
-
-
-def replies_of(attempts: Sequence[Attempt]) -> list[tuple[Attempt, ...]]:
-    """Group an iteration's attempts by reply. In old records without ``round`` each attempt is a reply of its own."""
-    rounds: dict[tuple[str, int], list[Attempt]] = {}
-    for place, attempt in enumerate(attempts):
-        number = ("round", attempt.round) if "round" in attempt.model_fields_set else ("place", place)
-        rounds.setdefault(number, []).append(attempt)
-    return [tuple(reply) for reply in rounds.values()]
 
 
 def measurements(trials: Iterable[TrialEnded]) -> list[Measurement]:

@@ -32,12 +32,12 @@ from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import TrialServer
-from autoresearch.trials.spec import Device, TrialSpec
+from autoresearch.trials.spec import INITIALISATION, Device, TrialSpec
+from autoresearch.trials.trial_budget import budget_flops
 from rails import ChoiceKnob, Config, Limits, Verdict, gate, over_budget
 
 STDLIB = "stdlib"
 SERVER_LOG = "trial-server.log"
-VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is not a setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class TrialBackend:
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
     inputs: Inputs = field(default_factory=Inputs)  # the files that trials read
     train_tokens: int | None = None  # of the corpus
+    vocab: int | None = None  # of the corpus
     val_overlap: float | None = None  # share of validation that occurs verbatim in train
 
 
@@ -94,6 +95,7 @@ def real_backend(
     path = prepare_corpus(settings, run_dir, observer)
     inputs = Inputs(aborted)
     corpus, span = open_corpus(settings, policy, path, observer.preparing, inputs)
+    policy = policy.with_vocab(corpus.vocab)
     observer.notify(f"starting the trial server (trainer {settings.trainer})")
     server, runner, device = start_trial_server(settings, run_dir / LOGS / SERVER_LOG, aborted)
     deadline_s = settings.limits.deadline_s
@@ -105,7 +107,7 @@ def real_backend(
         capped = spec.model_copy(update={"memory_limit_bytes": spare_bytes()})
         compiled = decide_compiled(wanted, capped, corpus.vocab, device, runner, deadline_s, observer.notify)
         spec = spec.model_copy(update={"compiled": compiled})
-        yardstick = build_yardstick(spec, corpus, device)
+        yardstick = build_yardstick(spec, policy, corpus, device)
         speeds = step_seconds(run_dir, yardstick, policy.baseline, observer.notify)
         estimator = replace(estimator, compiled=compiled, speeds=speeds)
     except BaseException:
@@ -113,7 +115,7 @@ def real_backend(
         raise
 
     def build_spec(cfg: Cfg, seed: int) -> TrialSpec:
-        return spec.model_copy(update={"cfg": cfg, "seed": seed})
+        return spec.model_copy(update={"cfg": cfg, "seed": seed, "budget": policy.trial_budget(cfg)})
 
     checkpoint = run_dir.resolve() / CHECKPOINT  # absolute, because another process reads it
     trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, checkpoint, memory_cap_bytes(settings))
@@ -128,6 +130,7 @@ def real_backend(
         select_sensor=sensor,
         inputs=inputs,
         train_tokens=corpus.manifest.splits["train"].tokens,
+        vocab=corpus.vocab,
         val_overlap=corpus.val_overlap,
     )
 
@@ -171,8 +174,7 @@ def build_estimator(
     settings: Settings, policy: Policy, device: Device, corpus: Corpus | None, span: Span | None
 ) -> Estimator:
     """The estimator of R7; without a corpus (not prepared yet), with the vocabulary and span that it will have."""
-    wanted = settings.tokenizer
-    vocab = corpus.vocab if corpus else VOCABULARIES.get(wanted.kind, wanted.vocab_size)
+    vocab = corpus.vocab if corpus else policy.vocab
     span_tokens = span.tokens if span else settings.eval.bytes
     ranks = (settings.parallel.data, settings.parallel.tensor)
     return Estimator(policy.baseline, vocab, settings.trainer, device, policy.budget, span_tokens, ranks)
@@ -193,7 +195,7 @@ def refuse_clocks_of_several_ranks(settings: Settings) -> None:
     """Raise ``ConfigError`` for a budget in seconds that several ranks would each end at another step."""
     ranks = settings.parallel.data * settings.parallel.tensor
     if ranks > 1 and settings.budget.kind == "seconds":
-        hint = "set budget.kind = 'steps' or 'tokens': the clocks of several ranks would not stop at the same step"
+        hint = "set budget.kind = 'flops' or 'steps': the clocks of several ranks would not stop at the same step"
         raise ConfigError(f"budget.kind = 'seconds' with {ranks} ranks", hint=hint)
 
 
@@ -206,7 +208,7 @@ def baseline_spec(settings: Settings, policy: Policy, corpus: str, span: Span, d
         trainer=settings.trainer,
         device=device.device,
         threads=settings.threads or usable_cpus(),
-        budget=policy.budget,
+        budget=policy.trial_budget(policy.baseline),
         span=span,
         data_parallel=settings.parallel.data,
         tensor_parallel=settings.parallel.tensor,
@@ -226,7 +228,7 @@ def memory_cap_bytes(settings: Settings) -> int | None:
     return int(settings.limits.memory_gib * 2**30) if settings.limits.memory_gib else None
 
 
-def build_yardstick(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstick:
+def build_yardstick(spec: TrialSpec, policy: Policy, corpus: Corpus, device: Device) -> Yardstick:
     """The yardstick of every val_bpb of this run; ``spec`` is any of its trials."""
     return Yardstick(
         corpus_sha256=corpus.sha256,
@@ -239,8 +241,10 @@ def build_yardstick(spec: TrialSpec, corpus: Corpus, device: Device) -> Yardstic
         versions=device.versions,
         threads=spec.threads,
         device_kind=device.kind,
-        budget_kind=spec.budget.kind,
-        budget_size=spec.budget.size,
+        budget_kind=policy.budget.kind,
+        budget_size=policy.budget.size,
+        budget_flops=budget_flops(policy.budget, policy.baseline, corpus.vocab),
+        initialisation=INITIALISATION,
         compiled=spec.compiled,
         data_parallel=spec.data_parallel,
         tensor_parallel=spec.tensor_parallel,

@@ -13,6 +13,7 @@ from autoresearch.errors import JournalError
 from autoresearch.storage.disk_space import shortage
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.lock import DirectoryLock
+from autoresearch.storage.sealed_line import Prefix
 
 RESERVE_BYTES = 256 << 10  # of disk space for the next records, so that the end of a trial is written on a full disk
 
@@ -27,11 +28,17 @@ class LockNote(Observer):
         self._lock.note(reason)
 
 
-def open_journal(path: Path, first: bytes, observer: Observer, sleep: Callable[[float], None] = time.sleep) -> Journal:
+def open_journal(
+    path: Path,
+    first: bytes,
+    observer: Observer,
+    sleep: Callable[[float], None] = time.sleep,
+    verified: Prefix | None = None,
+) -> Journal:
     """Open a run's journal; on a full disk, wait until it can be opened. A signal ends the process meanwhile."""
     while True:
         try:
-            journal = Journal(path, first, RESERVE_BYTES)
+            journal = Journal(path, first, RESERVE_BYTES, verified)
         except JournalError as full:
             if not full.no_space:
                 raise

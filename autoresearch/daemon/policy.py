@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autoresearch.config.settings import Settings
@@ -13,25 +13,39 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, YardstickMismatch
 from autoresearch.trials.spec import Budget
+from autoresearch.trials.trial_budget import trial_budget, trial_steps
 from autoresearch.verdicts.rule import SequentialRule
 from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
 
 # How a menu's error names its entry: knobs.NAME: or knobs.NAME.FIELD: (rails/menu.py).
 ENTRY = re.compile(r"knobs\.(\w+)(?:\.(\w+))?: ")
+VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is not a setting
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is fixed for a whole run and does not depend on the device."""
+    """What is fixed for a whole run and does not depend on the device.
+
+    ``vocab`` is the corpus's; before the corpus is known, the one that the settings request.
+    """
 
     menu: Menu
     baseline: Cfg
     rule: DecisionRule
     budget: Budget
+    vocab: int
 
     def steps(self, cfg: Config) -> int | None:
         """Optimizer steps of a configuration, for the cross constraints; ``None`` for a budget in seconds."""
-        return self.budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
+        return trial_steps(self.budget, cfg, self.baseline, self.vocab)
+
+    def trial_budget(self, cfg: Config) -> Budget:
+        """The budget of a trial of ``cfg``, in steps, tokens or seconds."""
+        return trial_budget(self.budget, cfg, self.baseline, self.vocab)
+
+    def with_vocab(self, vocab: int | None) -> Policy:
+        """The policy on a corpus of that vocabulary; ``None`` if there is no corpus."""
+        return self if vocab is None else replace(self, vocab=vocab)
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -58,7 +72,8 @@ def build_policy(settings: Settings) -> Policy:
         raise _menu_error(str(e)) from e
     budget = Budget(kind=settings.budget.kind, size=settings.budget.size)
     rule = build_rule(settings)
-    policy = Policy(menu, baseline, rule, budget)
+    tokenizer = settings.tokenizer
+    policy = Policy(menu, baseline, rule, budget, VOCABULARIES.get(tokenizer.kind, tokenizer.vocab_size))
     if why := menu.check_config(baseline, policy.steps):
         raise ConfigError(f"baseline: {why}", hint=_name_settings(why, menu))
     return policy

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -34,14 +35,16 @@ from autoresearch.daemon.observers.group import ObserverGroup
 from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.run_context import RunContext, RunTiming
+from autoresearch.daemon.run_reader import read_run, run_cache
 from autoresearch.daemon.setup_text import describe_setup
+from autoresearch.daemon.steady_baseline import SteadyBaseline
 from autoresearch.errors import ConfigError
 from autoresearch.hints import hint_after
-from autoresearch.machine import boot_id, utc
+from autoresearch.machine import boot_id, utc, without_gc
 from autoresearch.proposers.factory import ProposerContext, open_proposer
 from autoresearch.proposers.replay import Recording
 from autoresearch.proposers.space import Space
-from autoresearch.storage.decode import decode_trajectory
+from autoresearch.report.format import format_budget
 from autoresearch.storage.disk_space import shortage
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, archive, hold_lock, run_files
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
@@ -74,17 +77,18 @@ def run(
         run_dir, observer = settings.run_dir, ObserverGroup(observer, LockNote(lock))
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
-        with closing(open_journal(run_dir / TRAJECTORY, FIRST_RECORD, observer, timing.sleep)) as journal:
+        cache = run_cache(run_dir)
+        with closing(open_journal(run_dir / TRAJECTORY, FIRST_RECORD, observer, timing.sleep, cache.prefix)) as journal:
             if removed := journal.describe_removed():
                 observer.notify(removed)
-            records = decode_trajectory(journal, journal.path)
-            trajectory = Trajectory.fold(records)
+            with without_gc():
+                trajectory, ends = read_run(journal, cache)
             observer.opened(trajectory)
             check_policy(trajectory, policy)
-            if records and isinstance(records[-1], LoopComplete) and trajectory.next_iter > settings.iters:
+            if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
                 write_reports(settings, observer, again=False)  # the previous daemon may have been killed before it did
                 return "complete"
-            control = build_control(settings, run_dir, observer, records, timing.now)
+            control = build_control(settings, run_dir, observer, ends, timing.now)
             notify_end(control, observer)
             wait_for_space(partial(shortage, run_dir, settings.limits.min_free_disk_mib), control, observer)
             settings = keep_compile_decision(settings, trajectory)
@@ -123,6 +127,9 @@ def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
         refuse_nothing_to_replay(context.replies)
     refuse_missing_proposer(settings)
     backend = make_backend(settings, context.policy, context.run_dir, control.must_abort, observer)
+    context = replace(context, policy=context.policy.with_vocab(backend.vocab))
+    if backend.yardstick.budget_kind == "flops":
+        observer.notify(f"each trial trains with {format_budget(backend.yardstick)}")
     try:
         check_baseline(backend, context.policy)
         if backend.estimator and backend.estimator.speeds:
@@ -167,7 +174,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         journal=context.journal,
         proposer=proposer,
         judge=partial(judge, policy, backend, settings),
-        trial=backend.trial,
+        trial=SteadyBaseline(backend.trial, context.trajectory, context.control, context.observer.notify),
         control=context.control,
         observer=context.observer,
         rule=policy.rule,
@@ -234,6 +241,8 @@ def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_ove
         policy_sha256=sha256_of(policy.parts),
         decision_rule=policy.rule,
         val_overlap=val_overlap,
+        vocab=policy.vocab,
+        disturbed_baseline=settings.budget.disturbed_baseline,
     )
 
 

@@ -23,8 +23,8 @@ class ReplayProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        earlier = (r.attempts for r in trajectory.iterations)
-        used = sum(count_replies_from(self.name, attempts) for attempts in (*earlier, refused))
+        earlier = sum(result.reply_sources.count(self.name) for result in trajectory.results)
+        used = earlier + count_replies_from(self.name, refused)
         if used >= len(self.replies):
             raise Exhausted(f"all {len(self.replies)} recorded replies have been replayed")
         return replay_reply(self.replies[used], self.name)

@@ -1,8 +1,9 @@
 """Proposer ``tpe``: Optuna's tree-structured Parzen estimator over "which knob, and which value".
 
-The trajectory is the only memory: every record is added to a study in RAM. A failed configuration is added as a pruned
-trial without a value, which TPE ranks behind every measured one: it avoids such values without an invented penalty
-(docs/decisions.md). The first proposals are the baseline's neighbours in place of random draws (``initial_design.py``).
+The trajectory is the only memory: its results are added to a study in RAM, of a long run the newest and the best. A
+failed configuration is added as a pruned trial without a value, which TPE ranks behind every measured one: it avoids
+such values without an invented penalty (docs/decisions.md). The first proposals are the baseline's neighbours in place
+of random draws (``initial_design.py``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -24,7 +27,8 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from autoresearch.core.ports import Exhausted, Reply
-from autoresearch.core.records import Attempt, EvalFailed, Evaluated, IterationRecord
+from autoresearch.core.records import Attempt
+from autoresearch.core.results import Result
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
@@ -38,6 +42,8 @@ MAX_DRAWS = 24  # of TPE before a random change: on a menu of choices it often s
 MIN_BELIEF_DRAWS = 8
 MAX_DRAW_COST = 32_000  # draws times results: each draw reads every result; 0.2 s in all
 BELIEF_DRAWS = 32
+WINDOW = 1000  # results, from which on TPE learns from the newest and the best of them only
+BEST_OF_KNOB = 25  # of older results: TPE takes at most that many for good
 WIDE_FRAC = 0.5  # of a range, on its own scale: draws spread further than this are called uncertain
 
 
@@ -49,7 +55,7 @@ class TpeProposer:
     seed: int
     name: str = "tpe"
     _study: optuna.Study | None = None
-    _observed: list[IterationRecord] = field(default_factory=list)
+    _learned: list[Result] = field(default_factory=list)  # what the study holds
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
@@ -64,7 +70,7 @@ class TpeProposer:
                 continue
             if not self._is_near_known(knob, value, trajectory):
                 return build_reply(
-                    knob, value, f"TPE expects it to do well after {len(self._observed)} results", self.name
+                    knob, value, f"TPE expects it to do well after {len(trajectory.results)} results", self.name
                 )
             near = near or (knob, value)
         if near:
@@ -84,11 +90,11 @@ class TpeProposer:
             self._updated_study(trajectory), random.Random(f"{self.seed}:{trajectory.next_iter}:beliefs")
         )
         drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
-        count = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(trajectory.iterations) + 1)))
+        count = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(self._learned) + 1)))
         for name, value in (draw() for _ in range(count)):
             if self.space.is_open(name, value, trajectory, ()):
                 drawn[name].append(value)
-        results = Counter(r.proposal.knob for r in trajectory.iterations if isinstance(r, Evaluated | EvalFailed))
+        results = Counter(r.knob for r in trajectory.results)
         draws = max(1, sum(map(len, drawn.values())))
         return tuple(
             _belief(knob, drawn[name], len(drawn[name]) / draws, results[name])
@@ -98,33 +104,32 @@ class TpeProposer:
     def _is_near_known(self, knob_name: str, value: Value, trajectory: Trajectory) -> bool:
         """Whether a trial could hardly tell ``value`` from a known value of the knob, the baseline's included."""
         knob = self.space.menu.knobs[knob_name]
-        known = [
-            r.proposal.new_value
-            for r in trajectory.iterations
-            if isinstance(r, Evaluated | EvalFailed) and r.proposal.knob == knob_name
-        ]
         position = _position(knob, value)
-        return any(abs(position - _position(knob, v)) < NEAR_FRAC for v in (*known, self.space.baseline[knob_name]))
+        if abs(position - _position(knob, self.space.baseline[knob_name])) < NEAR_FRAC:
+            return True
+        known = (r.new_value for r in trajectory.results if r.knob == knob_name and r.new_value is not None)
+        return any(abs(position - _position(knob, v)) < NEAR_FRAC for v in known)
 
     def _updated_study(self, trajectory: Trajectory) -> optuna.Study:
-        """The study with the trajectory's records. New ones are added; a study of another trajectory is replaced."""
-        known = len(self._observed)
-        if self._study is None or trajectory.iterations[:known] != self._observed:
+        """The study with what TPE learns from. New results are added; a study of other results is replaced."""
+        results = results_to_learn_from(trajectory.results)
+        known = len(self._learned)
+        if self._study is None or results[:known] != self._learned:
             optuna.logging.set_verbosity(optuna.logging.WARNING)
-            self._study, self._observed, known = optuna.create_study(direction="minimize"), [], 0
-        for record in trajectory.iterations[known:]:
-            if isinstance(record, Evaluated | EvalFailed):
-                self._study.add_trial(self._as_trial(record))
-        self._observed = list(trajectory.iterations)
+            self._study, known = optuna.create_study(direction="minimize"), 0
+        self._study.add_trials([self._as_trial(result) for result in results[known:]])
+        self._learned = results
         return self._study
 
-    def _as_trial(self, record: Evaluated | EvalFailed) -> optuna.trial.FrozenTrial:
-        knob = self.space.menu.knobs[record.proposal.knob]
-        params: dict[str, Any] = {KNOB: knob.name, knob.name: _coordinate(knob, record.proposal.new_value)}
+    def _as_trial(self, result: Result) -> optuna.trial.FrozenTrial:
+        assert result.knob is not None  # results_to_learn_from takes only candidates that were tried
+        assert result.new_value is not None
+        knob = self.space.menu.knobs[result.knob]
+        params: dict[str, Any] = {KNOB: knob.name, knob.name: _coordinate(knob, result.new_value)}
         distributions = {KNOB: self._knobs(), knob.name: _distribution(knob)}
-        if isinstance(record, Evaluated):
+        if result.improvement_frac is not None:
             # Relative to the baseline over the same seeds: means over different seeds are not comparable.
-            loss = 1.0 - record.improvement_frac
+            loss = 1.0 - result.improvement_frac
             return create_trial(params=params, distributions=distributions, value=loss)
         return create_trial(params=params, distributions=distributions, state=TrialState.PRUNED)
 
@@ -154,6 +159,22 @@ class TpeProposer:
 
     def _knobs(self) -> CategoricalDistribution:
         return CategoricalDistribution(list(self.space.menu.knobs))
+
+
+def results_to_learn_from(results: Sequence[Result]) -> list[Result]:
+    """All candidates that were tried, up to ``WINDOW``; of more, the newest and the best of each knob before them.
+
+    TPE compares the few best trials with all others, and each draw reads all of them. The newest begin at a multiple of
+    half a window, so that the study is seldom replaced and depends on the trajectory alone.
+    """
+    tried = [r for r in results if r.knob is not None]
+    begin = max(0, 2 * len(tried) // WINDOW - 1) * (WINDOW // 2)
+    by_knob: dict[str | None, list[Result]] = {}
+    for r in tried[:begin]:
+        if r.val_bpb is not None:
+            by_knob.setdefault(r.knob, []).append(r)
+    best = (nlargest(BEST_OF_KNOB, of_knob, key=lambda r: -(r.improvement_frac or 0.0)) for of_knob in by_knob.values())
+    return [*sorted(chain.from_iterable(best), key=lambda r: r.iter), *tried[begin:]]
 
 
 def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> Belief:

@@ -1,4 +1,4 @@
-"""Reports of a run: its trajectory as text and JSON. Reads files, changes nothing, needs neither torch nor numpy.
+"""Reports of a run: its trajectory as text and JSON. Writes nothing but a cache; needs neither torch nor numpy.
 
 >>> history = load(Path("runs/tonight"))  # doctest: +SKIP
 >>> print(render_status(summarise(history), history))  # doctest: +SKIP

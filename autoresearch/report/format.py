@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
+from autoresearch.core.records import Yardstick
 from autoresearch.core.text import escape_control, signed_percent
 from autoresearch.core.values import KnobValue
 
@@ -45,7 +46,7 @@ def clip(text: str, cells: int) -> str:
 
 def width_of(text: str) -> int:
     """The terminal cells that ``text`` takes: two for a wide character, none for a combining mark."""
-    return sum(_cells(char) for char in text)
+    return len(text) if text.isascii() else sum(_cells(char) for char in text)
 
 
 def _cells(char: str) -> int:
@@ -113,3 +114,12 @@ def format_counts(counts: Mapping[str, int]) -> str:
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     more = f" and {len(ranked) - MAX_COUNTS} more" if len(ranked) > MAX_COUNTS else ""
     return ", ".join(f"{safe(name, NAME_CELLS)} {n}" for name, n in ranked[:MAX_COUNTS]) + more
+
+
+def format_budget(yardstick: Yardstick) -> str:
+    """What every trial has the same amount of: 60 steps, or the FLOPs of 60 steps of the baseline."""
+    if yardstick.budget_kind != "flops":
+        return f"{yardstick.budget_size:g} {yardstick.budget_kind}"
+    steps = f"{yardstick.budget_size:g} baseline steps"
+    flops = yardstick.budget_flops
+    return f"the FLOPs of {steps}" if flops is None else f"{flops:.3g} FLOPs ({steps})"

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import PlainSerializer, PlainValidator
+
+from autoresearch.core.costs import UNKNOWN_RATIOS, CostRatios, describe_compute
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
@@ -22,6 +26,17 @@ State = Literal["running", "paused", "stopped", "complete", "open"]
 
 MAX_EXACT = 10**15  # a larger integer is kept as text: as a float it would change or overflow
 MAX_VALUE_CHARS = 80
+
+
+def _as_array(values: Any) -> Sequence[float]:
+    try:
+        return array("f", values)
+    except (TypeError, OverflowError) as e:
+        raise ValueError("a curve must be a list of numbers") from e
+
+
+# Floats of four bytes; in JSON, which a cache of a long run is, a list of numbers.
+Curve = Annotated[Sequence[float], PlainValidator(_as_array), PlainSerializer(list)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +80,27 @@ class Row:
     energy_j: float | None = None
     marks: tuple[Mark, ...] = ()  # of any of its trials
     voided: int = 0  # trials that were run again because of their marks
-    curves: tuple[Sequence[float], ...] = ()  # training loss of each measured trial that has it, in CURVE_POINTS points
+    curves: tuple[Curve, ...] = ()  # training loss of each measured trial that has it, in CURVE_POINTS points
     deadline_extended_s: float | None = None  # by which the deadlines of slowed trials were moved
     baseline_trials: int = 0  # more seeds of the baseline, run for this candidate; in its seconds and joules only
     baseline_tokens: int | None = None  # that these trained on
     normalised: int = 0  # attempts whose text was rewritten before the rails judged it
+    disturbance: str = ""  # what may have decided a verdict under a budget in seconds: "the baseline ran contended"
+    ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
+
+    @property
+    def remark(self) -> str:
+        """The program's own words on the row: why nothing was measured, or what qualifies a keep."""
+        if self.stage != "evaluated":
+            return self.reason or ""
+        qualified = (describe_compute(self.ratios), self.disturbance) if self.decision == "keep" else ()
+        return ", ".join(filter(None, qualified))
+
+
+def qualify_disturbed(row: Row) -> str:
+    """The sentence beside a gain that the machine's load may have decided."""
+    what = row.disturbance[:1].upper() + row.disturbance[1:]
+    return f"{what}: under a budget in seconds, the difference may be the machine's."
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from autoresearch.core.records import Event, IterationRecord, Meta, decode
 from autoresearch.core.trajectory import replies_of
@@ -13,11 +17,16 @@ from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import hint_after
 from autoresearch.report import native, origin
 from autoresearch.report.history import History
+from autoresearch.report.history_cache import builder_of, history_cache, state_of
+from autoresearch.report.native import HistoryBuilder
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines, decode_whole
 from autoresearch.storage.encoding import decode_wide
+from autoresearch.storage.fold_cache import FoldCache, is_worth_writing
 from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.storage.sealed_line import Blocks, Prefix, WholeLines, read_blocks
 from autoresearch.storage.survey import shortened, survey
+from autoresearch.storage.torn_tail import tail_problem
 
 LINE_START = b'{"seq":'  # of each line in our format, and of none in the origin's
 HEAD_BYTES = 1 << 20
@@ -39,7 +48,7 @@ def load(path: Path) -> History:
     if not data:
         raise JournalError(f"{file} is empty", hint=HINT_WAIT)
     if _is_ours(data):
-        return _history_of_whole_lines(file)
+        return _history_of_sound_file(file, cached=file != path) or _history_of_whole_lines(file)
     data = _read(file, origin.MAX_BYTES + 1)
     if len(data) > origin.MAX_BYTES:
         limit = f"larger than {origin.MAX_BYTES >> 20} MiB, the limit for a log in the origin's format"
@@ -70,6 +79,43 @@ def raw_replies(path: Path) -> list[tuple[str, ...]]:
         return [tuple(a.raw for a in reply) for r in closed for reply in replies_of(r.attempts)]
     rows = [r for r in history.rows if r.knob]
     return [(json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}),) for r in rows]
+
+
+def _history_of_sound_file(file: Path, *, cached: bool) -> History | None:
+    """The history of a file without damage, of which one block and one record are held at a time; else ``None``."""
+    cache = history_cache(file) if cached else None
+    try:
+        with file.open("rb") as stream:
+            builder, lines, prefix = _begin(cache, partial(_blocks, stream.fileno()))
+            for payload in lines:
+                builder.add(decode(payload))
+    except (OSError, JournalDamaged, ValueError):
+        return None
+    if not lines.count or not is_sound(lines):
+        return None
+    if cache and is_worth_writing(lines, prefix):
+        cache.write(state_of(builder), lines)
+    return builder.history()
+
+
+def _begin(cache: FoldCache[Any] | None, blocks: Blocks) -> tuple[HistoryBuilder, WholeLines, Prefix | None]:
+    """Begin after the part of the file that the cache is of, if the file begins with it."""
+    prefix = cache.prefix if cache else None
+    lines = WholeLines.after(prefix, blocks)
+    state = cache.state(prefix) if cache and lines else None
+    if lines is None or state is None:
+        return HistoryBuilder(), WholeLines(blocks(0, None)), None
+    return builder_of(state), lines, prefix
+
+
+def _blocks(fd: int, start: int, end: int | None) -> Iterator[bytes]:
+    return read_blocks(fd, start, os.fstat(fd).st_size if end is None else end)
+
+
+def is_sound(lines: WholeLines) -> bool:
+    """Whether nothing follows the whole lines, or what can only be one torn record."""
+    rest = lines.rest
+    return not lines.stopped and (not rest or bool(rest.strip() and b"\0" not in rest and not tail_problem(rest, ())))
 
 
 def _history_of_whole_lines(file: Path) -> History:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
+from autoresearch.core.costs import cost_ratios
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
 from autoresearch.core.records import (
@@ -29,7 +30,8 @@ from autoresearch.core.records import (
     Stopped,
     TrialEnded,
 )
-from autoresearch.core.trajectory import Trajectory, measurements
+from autoresearch.core.trajectory import Totals, Trajectory, measurements
+from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.report.trial_marks import with_baseline_trials, with_marks
@@ -42,7 +44,7 @@ class HistoryBuilder:
     """Builds a history incrementally: ``add`` takes one record, ``history`` returns it so far."""
 
     damaged: bool = False  # records can be missing, the first too
-    trajectory: Trajectory = field(default_factory=Trajectory)
+    trajectory: Trajectory = field(default_factory=Totals)
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # of trials that a record may still name
     marked_trials: list[TrialEnded] = field(default_factory=list)  # trials with marks, of the open iteration
     marks: Counter[Mark] = field(default_factory=Counter)
@@ -66,7 +68,9 @@ class HistoryBuilder:
             case TrialEnded():
                 self._add_trial(record)
             case Baseline():
-                self.baseline = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
+                row = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
+                marks = deciding_marks(self.trajectory.baseline_outcomes, self.trajectory.meta)
+                self.baseline = replace(row, disturbance=describe_disturbance((), marks))
             case Started():
                 self.started, self.state, self.stop_reason = record, "running", None
             case Resumed(paused_s=paused_s):
@@ -84,11 +88,23 @@ class HistoryBuilder:
                 if isinstance(record, Evaluated):
                     rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
                     row = replace(row, corrected_frac=corrected_frac(record, rule))
-                self.rows.append(with_baseline_trials(row, self.extra_trials))
+                self.rows.append(with_baseline_trials(self._with_ratios(row, record), self.extra_trials))
                 self.extra_trials = []
                 if isinstance(record, CandidateTried):
                     for number in record.trials:  # no later record is about them
                         self.outcomes.pop(number, None)
+
+    def _with_ratios(self, row: Row, record: IterationRecord) -> Row:
+        baseline = self.trajectory.baseline
+        if baseline is None or not isinstance(record, Evaluated):
+            return row
+        disturbance = describe_disturbance(record.marks, record.baseline_marks)
+        ratios = cost_ratios(self._measured(record), self._measured(baseline))
+        return replace(row, ratios=ratios, disturbance=disturbance)
+
+    def _measured(self, record: Evaluated | Baseline) -> list[Measurement]:
+        trials = _trials(record.trials, record.eval_metrics, self.outcomes)
+        return [o for o in trials if isinstance(o, Measurement)]
 
     def _add_trial(self, trial: TrialEnded) -> None:
         self.outcomes[trial.trial] = trial.outcome

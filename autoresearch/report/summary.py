@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from statistics import fmean, median
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.repeats import number_pairs
+from autoresearch.report.research import ResearchNumbers, research_numbers
 from autoresearch.report.verdicts import VerdictNumbers, verdict_numbers
 
 TOP_PAIRS = 10
@@ -28,6 +30,17 @@ class PairCount(FrozenModel):
     knob: str
     new_value: KnobValue
     count: int
+
+
+class RatiosOfIteration(FrozenModel):
+    """What a measured candidate cost, divided by what the baseline cost; ``None`` where one is unknown."""
+
+    iter: int
+    decision: Literal["keep", "revert"] | None
+    tokens: float | None
+    flops: float | None
+    seconds: float | None
+    joules: float | None
 
 
 class Summary(FrozenModel):
@@ -70,8 +83,12 @@ class Summary(FrozenModel):
     top_pairs: list[PairCount]  # the most frequent first, at most 10
     importance: list[KnobImportance]  # of the measured knobs, the most important first
 
+    cost_ratios: list[RatiosOfIteration]  # of every measured candidate, per trial
+
     sources: list[SourceNumbers]  # in the order of their first proposals
     llm: LlmNumbers | None  # None where no LLM was called
+
+    research: ResearchNumbers  # researching or flailing?
 
     accept_delta_frac: float | None
     verdicts: VerdictNumbers | None = None  # None by rule threshold
@@ -122,9 +139,11 @@ def summarise(history: History) -> Summary:
         accept_delta_frac=history.accept_delta_frac,
         verdicts=verdict_numbers(history),
         warnings=list(history.warnings),
+        cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated"],
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
         importance=knob_importance(history),
+        research=research_numbers(history, best_keep(history.rows)),
         **_counts(history.rows),
         **_energy(history),
         **_coverage(history),
@@ -164,6 +183,10 @@ def _lost_trials(summary: Summary) -> str:
     if not summary.voided:
         return "failed trials"
     return "failed or discarded trials" if summary.failed_by_cause else "discarded trials"
+
+
+def _ratios(row: Row) -> RatiosOfIteration:
+    return RatiosOfIteration(iter=row.iter, decision=row.decision, **asdict(row.ratios))
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, Any]:

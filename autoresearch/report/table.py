@@ -58,8 +58,8 @@ def format_row(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> st
     }
     fixed = "".join(pad(cells[name], room) for name, room in columns.items())
     left = width - sum(columns.values())
-    why = row.why if row.stage == "evaluated" else row.reason
-    return (fixed + safe(why or "", left) if left >= MIN_WHY_CELLS else fixed).rstrip()
+    why = "; ".join(filter(None, (row.remark, row.why if row.stage == "evaluated" else "")))
+    return (fixed + safe(why, left) if left >= MIN_WHY_CELLS else fixed).rstrip()
 
 
 def format_marked_verdict(row: Row) -> str:

@@ -6,12 +6,14 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+from autoresearch.core.costs import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
 from autoresearch.report.energy import energy_lines, marks_line
 from autoresearch.report.format import (
     NAME_CELLS,
     format_bpb,
+    format_budget,
     format_change,
     format_counts,
     format_duration,
@@ -19,9 +21,10 @@ from autoresearch.report.format import (
     format_share,
     safe,
 )
-from autoresearch.report.history import History, Row
+from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.importance import importance_block
 from autoresearch.report.llm import endings_table, llm_facts
+from autoresearch.report.research import research_lines
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import format_verdict, paint, render_table
@@ -147,7 +150,7 @@ def describe_run(s: Summary) -> str:
     parts = [f"{word} {safe(name, NAME_CELLS)}" for word, name in named.items() if name]
     if y := s.yardstick:
         parts.append(f"trainer {safe(y.trainer, NAME_CELLS)} on {safe(y.device_kind, NAME_CELLS)}")
-        parts.append(f"{y.budget_size:g} {y.budget_kind} a trial")
+        parts.append(f"{format_budget(y)} a trial")
     return ", ".join(parts)
 
 
@@ -161,6 +164,8 @@ def describe_best(s: Summary, history: History) -> Iterator[str]:
         yield from _describe_best_keep(s, history, best)
     elif s.evaluated == 0:
         yield f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}. No candidate is measured yet."
+        if history.baseline and history.baseline.disturbance:
+            yield f"NOTE: {history.baseline.disturbance}; every verdict against it will carry that mark."
     elif s.verdicts:
         yield describe_no_keep(s, history)
     else:
@@ -193,9 +198,17 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
         yield " ".join(
             t for t in (describe_correction(best.corrected_frac, s.keeps), describe_error_rate(s.verdicts)) if t
         )
-        if best.why:
-            yield _quote_reason(best.why)
-        return
+    else:
+        yield from _describe_threshold_keep(s, history, best, instead)
+    if unequal := qualify_gain(best.ratios):
+        yield unequal
+    if best.disturbance:
+        yield qualify_disturbed(best)
+    if best.why:
+        yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
+
+
+def _describe_threshold_keep(s: Summary, history: History, best: Row, instead: str) -> Iterator[str]:
     gain = f"{100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else "against"
     yield (
         f"Best keep: iteration {best.iter}, {format_change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
@@ -209,12 +222,6 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
         )
     else:
         yield f"Means of {best.trials} trials against {baseline_trials} of the baseline."
-    if best.why:
-        yield _quote_reason(best.why)
-
-
-def _quote_reason(why: str) -> str:
-    return f'The proposer\'s reason: "{safe(why, 160)}"'
 
 
 def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
@@ -243,6 +250,8 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
         proposals = plural(s.unique_pairs + s.repeat_count, "proposal")
         repeats = f"{s.repeat_count} of {proposals} ({format_share(s.repeat_rate)})"
         yield "repeats", f"{repeats}, {s.unique_pairs} distinct{most}"
+    for n, text in enumerate(research_lines(s.research) if s.iterations else []):
+        yield "" if n else "research", text
     for n, text in enumerate(source_lines(s.sources)):
         yield "" if n else "sources", text
     if s.llm:

@@ -42,12 +42,12 @@ def decode_whole(lines: Iterable[Line], decoder: Callable[[bytes], Any] = decode
     return records, problems
 
 
-def decode_trajectory(payloads: Iterable[bytes], path: Path) -> list[Any]:
-    """Return every record of the trajectory at ``path``, for a command that continues its run.
+def decode_trajectory(payloads: Iterable[bytes], path: Path, first_line: int = 1) -> Iterator[Any]:
+    """Yield every record of the trajectory at ``path``, for a command that continues its run.
 
     Raises ``JournalDamaged`` with the line number.
     """
-    return list(decode_lines(payloads, decode, path, hint=fresh_hint("run")))
+    return decode_lines(payloads, decode, path, hint=fresh_hint("run"), first_line=first_line)
 
 
 def fresh_hint(command: str) -> str:

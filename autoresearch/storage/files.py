@@ -97,11 +97,11 @@ def fsync_dir(path: Path) -> None:
         os.fsync(fd)
 
 
-def atomic_write(path: Path, data: bytes, *, own_folder: bool = False) -> None:
+def atomic_write(path: Path, data: bytes, *, own_folder: bool = False, durable: bool = True) -> None:
     """Replace the content of ``path``: temporary file beside it, fsync, rename, fsync of the directory.
 
     A reader sees the old content or the new, never a mixture. Raises ``OSError`` and leaves the old file unchanged.
-    ``own_folder``: see ``own`` of ``opened_directory``.
+    ``own_folder``: see ``own`` of ``opened_directory``. Not ``durable``: it may be lost or torn when the power fails.
     """
     temporary = f".{path.name}.{secrets.token_hex(4)}"
     with opened_directory(path.parent, own=own_folder) as folder:
@@ -111,10 +111,12 @@ def atomic_write(path: Path, data: bytes, *, own_folder: bool = False) -> None:
                 file.write(data)
                 file.flush()
                 os.fchmod(fd, 0o644)  # whatever the umask: other users may read logs and reports
-                os.fsync(fd)
+                if durable:
+                    os.fsync(fd)
             os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=folder)
             raise
-        os.fsync(folder)
+        if durable:
+            os.fsync(folder)

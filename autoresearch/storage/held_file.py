@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from autoresearch.errors import LockHeld
 from autoresearch.storage.disk_space import preallocate
 from autoresearch.storage.files import create_file, is_plain_file, open_regular, opened_directory
 from autoresearch.storage.lock import lock_whole_file
+from autoresearch.storage.sealed_line import read_blocks
+
+LINE_BYTES = 1 << 13  # read at once of a line whose length is not known
 
 
 class HeldFile:
@@ -35,6 +39,17 @@ class HeldFile:
             self.size = os.fstat(self.fd).st_size
             self._allocated = 0  # bytes up to which disk space is allocated
             on_failure.pop_all()
+
+    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The content from ``start`` to ``end`` (default: as long as the file was when opened). Raises ``OSError``."""
+        return read_blocks(self.fd, start, self.size if end is None else end)
+
+    def line_at(self, start: int) -> bytes:
+        """The line that begins at ``start``, without its newline. Raises ``OSError``."""
+        line = b""
+        while b"\n" not in line and (part := os.pread(self.fd, LINE_BYTES, start + len(line))):
+            line += part
+        return line.partition(b"\n")[0]
 
     def read(self) -> bytes:
         """The content: what was found when the file was opened, and what was written since. Raises ``OSError``."""
@@ -98,3 +113,4 @@ class HeldFile:
     def close(self) -> None:
         os.close(self.fd)
         os.close(self.folder)
+        self.fd = self.folder = -1  # the numbers may become another file's

@@ -7,53 +7,23 @@ the one at its path.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
-import math
 import os
-import re
 import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import NO_SPACE, command, explain, hint_after
-from autoresearch.storage.encoding import BEGINS_WITH_BOM, describe_wide, wide_encoding
 from autoresearch.storage.held_file import HeldFile
 from autoresearch.storage.run_dir import ENVELOPE, EXCHANGES, TRAJECTORY
+from autoresearch.storage.sealed_line import Prefix, WholeLines
+from autoresearch.storage.sealed_line import seal as seal
+from autoresearch.storage.sealed_line import unseal as unseal
+from autoresearch.storage.torn_tail import tail_problem
 
-_LINE = re.compile(rb'\{"seq":(\d{1,18}),(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
-_BEGIN = re.compile(rb'\{"seq":')
-_SEALED = re.compile(rb'"crc":"[0-9a-f]{8}"\}$')
-_OBJECT = re.compile(r"\{[^\n]+\}")
 KEPT_TORN_FILES = 20  # beside one journal
-MAX_BOM_BYTES = 4
-PRINTABLE = bytes(range(0x20, 0x7F))  # a record is ASCII without control characters
-FEW_LINES = 4  # fewer do not show how long a line can be
-SEAL_BYTES = 30  # of a line beside its payload: number, checksum, newline
-
-
-def seal(seq: int, payload: str) -> bytes:
-    """Build the line of one JSON object: sequence number first, then the payload, the checksum and a newline.
-
-    Raises ``ValueError`` for a payload that could not be read back: an empty object, or one on several lines.
-    """
-    if not _OBJECT.fullmatch(payload):
-        raise ValueError(f"a payload must be a JSON object with at least one field, on one line, not {payload[:80]!r}")
-    body = f'{{"seq":{seq},{payload[1:-1]}'.encode()
-    return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
-
-
-def unseal(line: bytes) -> tuple[int, bytes] | None:
-    """Return sequence number and payload of a line (without its newline), or ``None`` if the line is damaged."""
-    match = _LINE.fullmatch(line)
-    if match is None:
-        return None
-    body = line[: match.start(3) - len(b',"crc":"')]
-    return (int(match[1]), b"{" + match[2] + b"}") if zlib.crc32(body) == int(match[3], 16) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,74 +60,13 @@ def parse(data: bytes, path: Path) -> Contents:
             break
         seq, payload = line
         if seq != len(payloads):
-            raise _damaged(path, len(payloads), f"has number {seq} where {len(payloads)} comes next")
+            raise _wrong_number(path, len(payloads), seq)
         payloads.append(payload)
         offset = end + 1
     tail = data[offset:]
     if problem := tail_problem(tail, payloads):
         raise _damaged(path, len(payloads), problem)
     return Contents(payloads, offset, tail)
-
-
-def tail_problem(tail: bytes, payloads: Sequence[bytes]) -> str:
-    """Why ``tail``, the bytes after the last whole line, is more than one torn append; empty if it can be one.
-
-    Blank lines, as an editor leaves them at the end, are not damage.
-    """
-    text, first = tail.rstrip(), tail.partition(b"\n")[0]
-    if not text:
-        return ""
-    if (encoding := wide_encoding(tail)) and len(text) > MAX_BOM_BYTES:
-        return describe_wide(encoding)
-    if tail.startswith(codecs.BOM_UTF8):
-        return BEGINS_WITH_BOM
-    if first.endswith(b"\r") and unseal(first.rstrip()):
-        return "ends in CRLF, which an editor writes"
-    if not first.strip():
-        return "is damaged: it is blank and is not the last"
-    if b"\n" in text or _has_whole_line(text):
-        return "is damaged and is not the last"
-    return _too_long_for_one(text, payloads)
-
-
-def _too_long_for_one(text: bytes, payloads: Sequence[bytes]) -> str:
-    """Why the damaged ``text`` at the end must be several records; empty where it can be one.
-
-    A crash leaves zeros only in the one line that was not yet acknowledged. A longer block has overwritten others.
-    """
-    foreign = len(text.translate(None, PRINTABLE))
-    shortest = min(map(len, payloads), default=0) + SEAL_BYTES
-    if not foreign or (foreign < shortest and not _SEALED.search(text)):
-        return ""
-    if len(text) <= (limit := _longest_append(payloads)):
-        return ""
-    kind = "zeros" if text.count(0) == foreign else "not text"
-    cause = f"{len(text):,} bytes, {foreign:,} of them {kind}, where one record has at most {limit:,} so far"
-    return f"is damaged and is more than one torn record: {cause}"
-
-
-def split_lines(text: bytes) -> list[bytes]:
-    """Split a physical line before each beginning of a record in it: where a newline was lost, there are several."""
-    starts = [0, *(match.start() for match in _BEGIN.finditer(text, 1)), len(text)]
-    return [text[a:b] for a, b in pairwise(starts)]
-
-
-def _has_whole_line(text: bytes) -> bool:
-    """Whether a whole line stands beside the damage: then a newline between lines was lost; a crash cannot cause it."""
-    pieces = split_lines(text)
-    return len(pieces) > 1 and any(unseal(piece.strip()) for piece in pieces)
-
-
-def _longest_append(payloads: Sequence[bytes]) -> float:
-    """How many bytes the next line can have, as far as the whole lines show it.
-
-    That is the longest line that followed one of the last line's kind (its first field), and 20 % more.
-    """
-    if len(payloads) < FEW_LINES:
-        return math.inf
-    kinds = [payload.partition(b",")[0] for payload in payloads]
-    followers = [len(after) for kind, after in zip(kinds, payloads[1:], strict=False) if kind == kinds[-1]]
-    return round(1.2 * (max(followers or map(len, payloads)) + SEAL_BYTES))
 
 
 def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
@@ -168,6 +77,10 @@ def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
         repair = command("repair", path.parent)
         hint = f"`{repair}` shows what is whole and how to continue; --fresh starts over"
     return JournalDamaged(f"{path}: line {lines_before + 1} {problem}", hint=hint)
+
+
+def _wrong_number(path: Path, lines_before: int, seq: int) -> JournalDamaged:
+    return _damaged(path, lines_before, f"has number {seq} where {lines_before} comes next")
 
 
 def _not_written(path: Path, e: OSError) -> JournalError:
@@ -182,8 +95,11 @@ class Journal:
     a full disk or quota was the cause, and the half-written line could be cut off again, may the append be repeated.
     """
 
-    def __init__(self, path: Path, first: bytes = b"", reserve_bytes: int = 0) -> None:
+    def __init__(self, path: Path, first: bytes = b"", reserve_bytes: int = 0, verified: Prefix | None = None) -> None:
         """Open for appending, create if absent, and move a torn tail to ``NAME.torn-TIME``.
+
+        Every line is verified. Where the file begins with ``verified``, its hash stands for the lines up to there;
+        ``self.verified`` is then that prefix, else ``None``.
 
         A file without a whole line is cut only if its content can be the beginning of a record that begins with
         ``first``. Disk space for the next ``reserve_bytes`` is allocated ahead, where the file system can do that.
@@ -199,26 +115,41 @@ class Journal:
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._file.close)
             try:
-                self._repair(parse(self._file.read(), path))
+                self._repair(verified)
             except OSError as e:
                 raise _not_written(path, e) from e
             on_failure.pop_all()
 
-    def _repair(self, contents: Contents) -> None:
-        self.payloads = contents.payloads
-        self.torn_bytes = len(contents.torn)
+    def _repair(self, verified: Prefix | None) -> None:
+        after = WholeLines.after(verified, self._file.blocks)
+        lines = after or WholeLines(self._file.blocks())
+        self.verified = verified if after else None
+        for _ in lines:
+            pass
+        self._next_seq, self._whole_bytes = lines.count, lines.size
+        torn = self._tail(lines)
+        self.torn_bytes = len(torn)
         self.removed_torn_files = 0
-        self._next_seq = len(contents.payloads)
         self._broken = ""
-        if contents.torn:
-            if not contents.payloads and not self._may_begin(contents.torn):
+        if torn:
+            if not lines.count and not self._may_begin(torn):
                 hint = "another program's file? move it away, or choose another --dir"
                 raise JournalDamaged(f"{self.path}: line 1 is not a record of autoresearch; nothing was cut", hint=hint)
-            self._file.keep_aside(f"{self.path.name}.torn-{time.time_ns()}", contents.torn)
-            self._file.cut(contents.whole_bytes)
+            self._file.keep_aside(f"{self.path.name}.torn-{time.time_ns()}", torn)
+            self._file.cut(lines.size)
             self.removed_torn_files = self._file.remove_old("torn", KEPT_TORN_FILES)
         os.fsync(self._file.folder)
         self._file.reserve(self._reserve_bytes)
+
+    def _tail(self, lines: WholeLines) -> bytes:
+        """The bytes after the whole lines, which one append can have left. Raises ``JournalDamaged`` for others."""
+        tail = b"".join(self._file.blocks(lines.size)) if lines.stopped else lines.rest
+        next_line = unseal(tail.partition(b"\n")[0]) if lines.stopped else None
+        if next_line:
+            raise _wrong_number(self.path, lines.count, next_line[0])
+        if problem := tail_problem(tail, self):
+            raise _damaged(self.path, lines.count, problem)
+        return tail
 
     def _may_begin(self, torn: bytes) -> bool:
         """Whether a crash can have left ``torn`` of the first record: its beginning, and zeros for lost data."""
@@ -297,5 +228,26 @@ class Journal:
         self._file.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Iterate over the payloads that the file held when it was opened."""
-        return iter(self.payloads)
+        """Read the payloads that the file held when it was opened. Raises ``JournalError``."""
+        return iter(self.lines_after(None))
+
+    def lines_after(self, prefix: Prefix | None) -> WholeLines:
+        """What the file held when it was opened, after ``prefix``. Reading it raises ``JournalError``."""
+
+        def blocks(start: int, end: int | None) -> Iterator[bytes]:
+            try:
+                yield from self._file.blocks(start, self._whole_bytes if end is None else end)
+            except OSError as e:
+                raise JournalError(f"cannot read {self.path}: {e.strerror}") from e
+
+        return WholeLines.after(prefix, blocks) or WholeLines(blocks(0, None))
+
+    def payload_at(self, place: int) -> bytes:
+        """The payload of the line that begins at ``place``. Raises ``JournalError``."""
+        try:
+            line = unseal(self._file.line_at(place))
+        except OSError as e:
+            raise JournalError(f"cannot read {self.path}: {e.strerror}") from e
+        if line is None:
+            raise JournalError(f"{self.path} changed while it was read", hint="stop the program that changed it")
+        return line[1]

@@ -18,6 +18,8 @@ from autoresearch.storage.files import opened_directory
 from autoresearch.storage.lock import DirectoryLock, is_locked
 
 TRAJECTORY = "trajectory.jsonl"
+HISTORY_CACHE = "trajectory.history-cache"  # of a long run, for status and report; may be deleted at any time
+RUN_CACHE = "trajectory.run-cache"  # of a long run, for its next start; may be deleted at any time
 BEFORE_REPAIR = "before-repair-"  # with a number: the trajectory before `autoresearch repair` changed it
 LOCK = "run.lock"
 PAUSE_FLAG = "pause.flag"
@@ -71,7 +73,7 @@ def make_run_dir(run_dir: Path) -> Path:
 
 def run_files(run_dir: Path) -> list[Path]:
     """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
-    names = (TRAJECTORY, LOGS, CHECKPOINT)
+    names = (TRAJECTORY, HISTORY_CACHE, RUN_CACHE, LOGS, CHECKPOINT)
     beside = (f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.unplaced-*", f"{TRAJECTORY}.{BEFORE_REPAIR}*")
     patterns = ("report.*", *beside, EXCHANGE_FILES, TELEMETRY_FILES)
     old = [p for p in (run_dir / name for name in names) if p.exists()]

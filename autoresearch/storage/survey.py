@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from autoresearch.core.text import plural
 from autoresearch.storage.encoding import BEGINS_WITH_BOM, decode_wide, describe_wide, wide_encoding
-from autoresearch.storage.journal import split_lines, tail_problem, unseal
+from autoresearch.storage.sealed_line import unseal
+from autoresearch.storage.torn_tail import split_lines, tail_problem
 
 MAX_SHOWN = 8  # problems in a warning
 

@@ -14,6 +14,7 @@ from autoresearch.data.span import TOKENS_PER_FORWARD
 from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, ModelShape
 from autoresearch.trials.spec import Budget, Device
 from autoresearch.trials.trainers import TRAINERS
+from autoresearch.trials.trial_budget import flops_per_step, trial_steps
 from rails import Config, Estimate
 
 MARGIN = 1.15
@@ -93,8 +94,8 @@ class Estimator:
 
     def _flops_per_step(self, point: Swept) -> int:
         batch_size, seq_len, precision = point
-        knobs = {"batch_size": batch_size, "seq_len": seq_len, "precision": precision}
-        return batch_size * seq_len * ModelShape.of({**self.baseline, **knobs}, self.vocab).flops_per_token
+        cfg = {**self.baseline, "batch_size": batch_size, "seq_len": seq_len, "precision": precision}
+        return flops_per_step(cfg, self.vocab)
 
     def _peak_bytes(self, cfg: Config) -> int:
         """Of all ranks together on the CPU, of one rank's GPU on CUDA. Ignores what tensor ranks save."""
@@ -113,7 +114,7 @@ class Estimator:
         if self.budget.kind == "seconds":
             return self.budget.size * ModelShape.of(self.baseline, self.vocab).flops_per_token
         per_step = int(cfg["batch_size"]) * shape.seq_len
-        steps = self.budget.steps(int(cfg["batch_size"]), shape.seq_len) or 0
+        steps = trial_steps(self.budget, cfg, self.baseline, self.vocab) or 0
         return (steps * per_step + validation) * shape.flops_per_token
 
 

@@ -9,17 +9,28 @@ from pydantic import Field
 from autoresearch.core.values import Cfg, FrozenModel
 from autoresearch.data.span import Span
 
-BudgetKind = Literal["steps", "tokens", "seconds"]
+# Incremented by every change of the initial weights of a seed: it is part of the yardstick.
+INITIALISATION = 2
+BudgetKind = Literal["flops", "steps", "tokens", "seconds"]
 
 
 class Budget(FrozenModel):
-    """How long a trial trains: a number of optimizer steps, of tokens, or of seconds."""
+    """How long a trial trains: a number of optimizer steps, of tokens, or of seconds.
+
+    ``flops`` is the budget of a run alone: the training FLOPs of ``size`` steps of its baseline. ``trial_budget`` makes
+    a number of steps of it for each configuration.
+    """
 
     kind: BudgetKind
     size: float
 
     def steps(self, batch_size: int, seq_len: int) -> int | None:
-        """Optimizer steps of a configuration under this budget; ``None`` for a budget in seconds."""
+        """Optimizer steps of a configuration under this budget; ``None`` for a budget in seconds.
+
+        Raises ``ValueError`` for a budget in FLOPs, which needs the baseline and the vocabulary (``trial_steps``).
+        """
+        if self.kind == "flops":
+            raise ValueError("the steps of a budget in FLOPs follow from trial_budget()")
         if self.kind == "steps":
             return int(self.size)
         if self.kind == "tokens":

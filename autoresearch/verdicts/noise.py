@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import fmean
 from typing import Literal
 
+CLIP = 2.5  # a residual counts as at most this many noises: one wild trial must not hide every effect of the night
+ITERATIONS = 30  # of the fixed point, from above: stopping early leaves the noise too large, never too small
 BASELINE_SHARE = 0.5  # of the variance of a paired difference: what the baseline's trial adds, shared by all candidates
 DF_STEP = 0.25  # degrees of freedom are rounded down to a multiple of this
 MAX_DF = 1000.0
@@ -33,10 +37,13 @@ def pooled_noise(baseline: Sequence[float], gains: Iterable[Sequence[float]]) ->
     paired gains in the order of the seeds, fractions of the baseline; the i-th gain of every candidate is paired with
     the i-th seed.
 
-    Pooled from the gains, s^2 = sum of squared residuals from each candidate's own mean / sum of (n_j - 1). The
-    baseline's trial at a seed is part of the gain of every candidate at this seed: residuals of different candidates
-    correlate, and the naive degrees of freedom, D = sum of (n_j - 1), are too many. With the baseline's share w of
-    the variance
+    Pooled from the gains' residuals r from each candidate's own mean, with D = sum of (n_j - 1) and each r^2 scaled by
+    n_j / (n_j - 1) to the variance of a gain, s is the largest solution of (Huber's proposal 2, 1964)
+
+        s^2 = sum over j and i of (n_j - 1) / n_j min(r_ji^2, k^2 s^2) / (beta D),    beta = E min(Z^2, k^2), Z normal
+
+    The baseline's trial at a seed is part of the gain of every candidate at this seed: residuals of different
+    candidates correlate, and D degrees of freedom would be too many. With the baseline's share w of the variance
 
         var(s^2) = 2 sigma^4 (D + w^2 (sum over s >= 2 of A_s^2 - D)) / D^2,    A_s = candidates with at least s seeds
 
@@ -50,8 +57,7 @@ def pooled_noise(baseline: Sequence[float], gains: Iterable[Sequence[float]]) ->
     df = effective_df([len(g) for g in candidates])
     baseline_df = max(len(baseline) - 1, 0)
     if df > 0 and df >= baseline_df:
-        squares = sum(_squares(g) for g in candidates)
-        return Noise(math.sqrt(squares / sum(len(g) - 1 for g in candidates)), df, "gains")
+        return Noise(_pooled_sd(candidates), df, "gains")
     if not baseline_df:
         return Noise(0.0, 0.0, "none")
     sd = math.sqrt(2 * _squares(baseline) / baseline_df)
@@ -70,6 +76,32 @@ def df_of_reach(d: int, squares: int) -> float:
         return 0.0
     df = d * d / (d + BASELINE_SHARE**2 * (squares - d))
     return min(math.floor(df / DF_STEP) * DF_STEP, MAX_DF)
+
+
+def normal_consistency(k: float) -> float:
+    """Return E min(Z^2, k^2) for a standard normal Z."""
+    tail = 0.5 * math.erfc(k / math.sqrt(2))
+    density = math.exp(-k * k / 2) / math.sqrt(2 * math.pi)
+    return 1 - 2 * tail - 2 * k * density + 2 * k * k * tail
+
+
+def _pooled_sd(candidates: Sequence[Sequence[float]]) -> float:
+    d = sum(len(g) - 1 for g in candidates)
+    weighted: list[tuple[float, float]] = []  # squared residual, scaled to the variance of a gain; its weight
+    for g in candidates:
+        n, mean = len(g), fmean(g)
+        weighted += [((v - mean) ** 2 * n / (n - 1), (n - 1) / n) for v in g]
+    weighted.sort()
+    squares = [square for square, _ in weighted]
+    below = list(accumulate((square * weight for square, weight in weighted), initial=0.0))
+    weights = list(accumulate((weight for _, weight in weighted), initial=0.0))
+    variance = below[-1] / d
+    scale = normal_consistency(CLIP) * d
+    for _ in range(ITERATIONS):
+        bound = CLIP * CLIP * variance
+        i = bisect_right(squares, bound)
+        variance = (below[i] + bound * (weights[-1] - weights[i])) / scale
+    return math.sqrt(variance)
 
 
 def _squares(values: Sequence[float]) -> float:

@@ -21,10 +21,10 @@ class SequentialRule:
 
     accept_delta_frac: float
     alpha: float = 0.05
-    max_seeds: int = 8
+    max_seeds: int = 12
     min_seeds: int = 4
     futility_frac: float = 0.8
-    clip: float = 2.5
+    clip: float = 3.0
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
@@ -32,10 +32,10 @@ class SequentialRule:
         if not 2 <= self.min_seeds <= self.max_seeds:
             raise ConfigError(
                 f"min_seeds = {self.min_seeds} is not between 2 and max_seeds = {self.max_seeds}",
-                hint=f"max_seeds = {max(self.min_seeds, 8)}",
+                hint=f"max_seeds = {max(self.min_seeds, 12)}",
             )
         if not self.clip > 0:
-            raise ConfigError(f"clip = {self.clip} is not above 0", hint="clip = 2.5")
+            raise ConfigError(f"clip = {self.clip} is not above 0", hint="clip = 3")
 
     @property
     def looks(self) -> int:
@@ -63,4 +63,10 @@ def alpha_of_test(alpha: float, j: int) -> float:
 
 def alpha_spent(alpha: float, tests: int) -> float:
     """Return what the tests 1 to ``tests`` spend together."""
-    return sum(alpha_of_test(alpha, j) for j in range(1, tests + 1))
+    spent, block, size = 0.0, 0, FIRST_BLOCK
+    while tests > 0:
+        spent += alpha / ((block + 1) * (block + 2)) * min(tests, size) / size
+        tests -= size
+        size *= 2
+        block += 1
+    return spent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Literal
 
 from autoresearch.verdicts.noise import Noise
@@ -22,8 +22,9 @@ class Judgement:
 
     ``mean_frac`` is the mean gain over ``n`` seeds; ``low_frac`` and ``high_frac`` are its interval at the level of
     this look: mean -/+ critical * sd / sqrt(n), infinite without a known noise. ``statistic`` is compared with
-    ``critical``. ``alpha`` is what this test, all its looks together, spends. ``sd_frac`` and ``df`` are the noise
-    that was used.
+    ``critical``. ``alpha`` is what this test, all its looks together, spends. ``sd_frac`` is the standard deviation
+    of one gain that was used: that of the run, or this candidate's own if it is larger; ``df`` are its degrees of
+    freedom.
     """
 
     decision: Literal["keep", "revert"] | None
@@ -48,17 +49,19 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
     - Futility: the mean gain is below ``futility_frac * accept_delta_frac``. Stopping early for this only lowers the
       probability of a keep, so that it costs no alpha.
     - Keep, from ``min_seeds`` on: the mean gain reaches ``accept_delta_frac``, its lower bound is above zero, and T =
-      sum of clip(gain_i / s, -k, k) / sqrt(n) reaches Student's quantile at alpha_j / looks. Without an effect
-      candidate and baseline are exchangeable, a gain is symmetric around zero whatever the tails of the noise, and
-      clipping (Huber 1964) bounds what one wild trial can add to T.
+      sum of clip(gain_i / s, -k, k) / sqrt(n) reaches Student's quantile at alpha_j / looks. s is the noise, or the
+      standard deviation of this candidate's own gains if that is larger. Without an effect candidate and baseline are
+      exchangeable, a gain is symmetric around zero whatever the tails of the noise, and clipping (Huber 1964) bounds
+      what one wild trial can add to T.
     - ``max_seeds`` reached: revert.
     """
     if not gains:
         raise ValueError("a judgement needs at least one paired gain")
     n, mean, alpha = len(gains), fmean(gains), alpha_of_test(rule.alpha, j)
-    statistic = clipped_statistic(gains, noise.sd_frac, rule.clip)
+    sd = max(noise.sd_frac, stdev(gains)) if n >= 2 else noise.sd_frac
+    statistic = clipped_statistic(gains, sd, rule.clip)
     critical = upper_quantile(alpha / rule.looks, noise.df) if noise.df > 0 else math.inf
-    half = critical * noise.sd_frac / math.sqrt(n) if noise.df > 0 else math.inf
+    half = critical * sd / math.sqrt(n) if noise.df > 0 else math.inf
     decision: Literal["keep", "revert"] | None = None
     label: Label | None = None
     if mean < rule.futility_frac * rule.accept_delta_frac:
@@ -67,9 +70,7 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
         decision, label = "keep", "confirmed"
     elif n >= rule.max_seeds:
         decision, label = "revert", "inconclusive"
-    return Judgement(
-        decision, label, n, mean, mean - half, mean + half, statistic, critical, alpha, noise.sd_frac, noise.df
-    )
+    return Judgement(decision, label, n, mean, mean - half, mean + half, statistic, critical, alpha, sd, noise.df)
 
 
 def clipped_statistic(gains: Sequence[float], sd: float, clip: float) -> float:

@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 NORMAL_DF = 1e6  # from here on the normal distribution: it differs by less than 1e-6 of the quantile
 MAX_TERMS = 10_000  # of the continued fraction: it needs about sqrt(max(a, b))
+MAX_STEPS = 200  # of the search for a quantile: it needs about 8
 TINY = 1e-300
 
 
@@ -37,12 +38,23 @@ def upper_quantile(p: float, df: float) -> float:
     low, high = 0.0, 1.0
     while upper_tail(high, df) > p:
         low, high = high, 2 * high
-    while high - low > 1e-12 * high:
-        middle = 0.5 * (low + high)
-        if not low < middle < high:
+    t = high
+    for _ in range(MAX_STEPS):  # Newton on log P against log t, nearly straight; else bisection
+        tail = upper_tail(t, df)
+        low, high = (t, high) if tail > p else (low, t)
+        following = t * math.exp(min(math.log(tail / p) * tail / (t * density(t, df)), 1.0))
+        if not low < following < high:
+            following = 0.5 * (low + high)
+        if abs(following - t) <= 1e-13 * t:
             break
-        low, high = (middle, high) if upper_tail(middle, df) > p else (low, middle)
-    return high
+        t = following
+    return t
+
+
+def density(t: float, df: float) -> float:
+    """Return the density of Student's t with ``df`` degrees of freedom at ``t``."""
+    log_norm = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    return math.exp(log_norm - (df + 1) / 2 * math.log1p(t * t / df))
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:

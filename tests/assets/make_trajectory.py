@@ -100,7 +100,7 @@ class User(RecordingObserver):
 def daemon(settings: Settings, script: list[str | Exception], user: User) -> None:
     """The real loop, journal and control around a proposer and a trial of our own."""
     journal = Journal(settings.run_dir / TRAJECTORY)
-    known = decode_trajectory(journal, journal.path)
+    known = list(decode_trajectory(journal, journal.path))
     hand = service.build_control(settings, settings.run_dir, user)
     trial = FakeTrial(fails, takes_s=0.01, aborted=lambda: hand.aborted)
     past = Trajectory.fold(known) if known else None

@@ -60,7 +60,8 @@ def start(box: Sandbox, quick_trials: dict[str, Any], request: pytest.FixtureReq
 
     def start(name: str, *how: str, watchdog_s: int | None = None, seconds: float = 1.0, **settings: Any) -> str:
         trials = {k: v for k, v in quick_trials.items() if k != "budget.size"}
-        trials |= {"budget.kind": "seconds", "budget.size": seconds, "corpus": "/srv/corpus", "proposer": "random"}
+        trials |= {"budget.kind": "seconds", "budget.size": seconds, "budget.disturbed_baseline": "repeat"}
+        trials |= {"corpus": "/srv/corpus", "proposer": "random"}
         box.configure(name, trials | {"iters": 1000} | {k.replace("__", "."): v for k, v in settings.items()})
         if watchdog_s:
             box.drop_in("watchdog", f"[Service]\nWatchdogSec={watchdog_s}\n", f"autoresearch@{name}.service")

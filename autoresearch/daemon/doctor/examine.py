@@ -67,6 +67,7 @@ def examine(
     ends = build_control(settings, settings.run_dir, Observer(), records).describe_end()
     note(machine.clock(records, machine.utc_now(), ends=ends))
     checked, corpus, span = training.corpus(settings, policy)
+    policy = policy.with_vocab(corpus.vocab if corpus else None)
     note(checked)
     checked, device = training.device(settings)
     estimator = build_estimator(settings, policy, device, corpus, span) if device else None

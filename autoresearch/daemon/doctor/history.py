@@ -19,7 +19,7 @@ def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
     """Check that the logs are readable and of the same policy; also returns their records, none if they are not."""
     file, records = settings.run_dir / TRAJECTORY, []
     try:
-        records = decode_trajectory(journal.read(file).payloads, file)
+        records = list(decode_trajectory(journal.read(file).payloads, file))
         check_policy(Trajectory.fold(records), policy)
         if settings.proposer in LLM_PROPOSERS and any(settings.run_dir.glob(EXCHANGE_FILES)):
             read_exchanges(settings.run_dir)

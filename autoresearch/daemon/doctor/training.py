@@ -105,7 +105,7 @@ def yardstick(
     if trajectory.meta is not None and settings.compile == "auto":  # decided when the run began
         compiled = trajectory.meta.yardstick.compiled
     spec = spec.model_copy(update={"compiled": compiled})
-    found = build_yardstick(spec, corpus, device)
+    found = build_yardstick(spec, policy, corpus, device)
     try:
         check_yardstick(trajectory, found)
     except AutoresearchError as e:

@@ -8,6 +8,7 @@ from typing import Any
 from autoresearch.config.settings import HookEvent
 from autoresearch.core.records import EvalFailed, Evaluated, ProposalRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trial_marks import describe_disturbance
 from autoresearch.report.format import NAME_CELLS, format_bpb, format_change, safe
 from autoresearch.report.history import plain_value
 from autoresearch.report.verdict_text import describe_verdict
@@ -101,7 +102,8 @@ def _result(record: Evaluated) -> str:
     if record.evidence:
         return f"{_change(record.proposal)}, {describe_verdict(record.improvement_frac, record.evidence)}"
     gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
-    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}"
+    disturbed = describe_disturbance(record.marks, record.baseline_marks)
+    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}{disturbed and f' ({disturbed})'}"
 
 
 def _best(record: Evaluated, trajectory: Trajectory) -> dict[str, Any]:
@@ -111,6 +113,8 @@ def _best(record: Evaluated, trajectory: Trajectory) -> dict[str, Any]:
         "change": _change(record.proposal),
         "val_bpb": record.val_bpb,
         "improvement_frac": record.improvement_frac,
+        "marks": list(record.marks),
+        "baseline_marks": list(record.baseline_marks),
     }
     if (evidence := record.evidence) is None:
         return best

@@ -51,7 +51,7 @@ class Hooks(Observer):
         self._path = settings.run_dir / TRAJECTORY
         self._runner = Runner(command, settings.on_event_timeout_s, settings.run_dir / LOGS / "hooks.log", notify)
         self._send = send or self._runner.start
-        self._trajectory: Trajectory | None = None  # before the first record of this daemon
+        self._trajectory: Trajectory | None = None  # the loop's, once the run is opened
         self._heartbeat = heartbeat
         self._ending = ""
         if command and shutil.which(command[0]) is None:  # not refused: a missing script must not prevent the run
@@ -69,10 +69,12 @@ class Hooks(Observer):
                 self._fire("died" if self._proposer_is_broken() else "finished", self._ending)
         self._runner.wait(lambda: self._heartbeat(""))
 
+    def opened(self, trajectory: Trajectory) -> None:
+        self._trajectory = trajectory
+
     def recorded(self, event: Event) -> None:
-        trajectory = self._add(event)
         match event:
-            case Evaluated() if trajectory.best is event:
+            case Evaluated() if self._known().best is event:
                 self._fire("best", event.reason, event)
             case EvalFailed(cause=cause, reason=reason):
                 self._fire("failed", f"{cause}: {reason}", event)
@@ -90,14 +92,6 @@ class Hooks(Observer):
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             self._send(build_notice(event, reason, self._known(), self._run, now, about))
 
-    def _add(self, event: Event) -> Trajectory:
-        """The records so far. The first of this daemon also loads the earlier ones; it is in the file by now."""
-        if self._trajectory is None:
-            self._trajectory = self._on_disk() or Trajectory.fold([event])
-        else:
-            self._trajectory.add(event)
-        return self._trajectory
-
     def _known(self) -> Trajectory:
         return self._trajectory or self._on_disk() or Trajectory()
 
@@ -109,8 +103,8 @@ class Hooks(Observer):
 
     def _proposer_is_broken(self) -> bool:
         """Whether the loop stopped because the proposer failed again and again, not because the user requested it."""
-        last = self._known().iterations[-MAX_PROPOSER_FAILURES:]
-        return len(last) == MAX_PROPOSER_FAILURES and all(isinstance(r, ProposerFailed) for r in last)
+        last = self._known().results[-MAX_PROPOSER_FAILURES:]
+        return len(last) == MAX_PROPOSER_FAILURES and all(r.stage == "proposer_failed" for r in last)
 
 
 def describe_error(error: Exception) -> str:

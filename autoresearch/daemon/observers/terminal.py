@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from autoresearch.core import ports
+from autoresearch.core.costs import cost_ratios, describe_compute
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Cause, Failure, Suspended
 from autoresearch.core.ports import Observer
@@ -33,6 +34,7 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
 from autoresearch.daemon.verdict_lines import (
     baseline_line,
@@ -141,11 +143,14 @@ class Terminal(Observer):
             case Proposed(proposal=p):
                 self._change = f"{p.knob} = {p.new_value}"
             case Baseline():
+                trajectory = self._trajectory or Trajectory()
                 self._print(baseline_line(event))
-                for line in noise_lines(self._trajectory or Trajectory()):
+                if marks := deciding_marks(trajectory.baseline_outcomes, trajectory.meta):
+                    self._print(f"the baseline ran {' and '.join(marks)}: every verdict against it carries that mark")
+                for line in noise_lines(trajectory):
                     self._print(line)
             case _ if isinstance(event, IterationRecord):
-                self._print(iteration_line(event, self._number(event.iter)))
+                self._print(iteration_line(event, self._number(event.iter)) + self._qualify(event))
             case TrialSuspended(suspended=where):
                 self._print(suspended_line(where))
             case TrialEnded(void=True):
@@ -176,6 +181,15 @@ class Terminal(Observer):
         if n == 0 and self._trajectory and self._trajectory.proposed:
             return f"with another seed, for {self._change}"
         return self._change if n else ""
+
+    def _qualify(self, event: IterationRecord) -> str:
+        """That a keep did not compute the same as the baseline, or that either was disturbed."""
+        baseline = self._trajectory.baseline if self._trajectory else None
+        if baseline is None or not isinstance(event, Evaluated) or event.decision != "keep":
+            return ""
+        more = describe_compute(cost_ratios([event.eval_metrics], [baseline.eval_metrics]))
+        disturbed = describe_disturbance(event.marks, event.baseline_marks)
+        return "".join(f"  {note}" for note in (more, disturbed) if note)
 
     def _number(self, n: int) -> str:
         return f"{n:>3}/{self.iters:<4}" if n else "baseline"
@@ -210,7 +224,7 @@ def suspended_line(where: Suspended) -> str:
 def void_line(trial: TrialEnded) -> str:
     """Why a trial does not count."""
     if trial.marks:
-        return f"trial {trial.trial} ran {' and '.join(trial.marks)}: it is repeated once"
+        return f"trial {trial.trial} ran {' and '.join(trial.marks)}: it is repeated"
     if isinstance(trial.outcome, Failure) and trial.outcome.cause is Cause.DISK_FULL:
         return f"trial {trial.trial} is void: {trial.outcome.detail}; it is repeated once"
     return f"trial {trial.trial} is void: an input has changed"

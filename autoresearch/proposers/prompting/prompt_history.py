@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autoresearch.core.measurement import Cause
-from autoresearch.core.records import Attempt, Blocked, EvalFailed, Evaluated
+from autoresearch.core.results import Refused
 from autoresearch.core.trajectory import Trajectory
 from rails import Menu, Rail, Value
 
@@ -28,11 +28,11 @@ class KnobResults:
     by_value: list[int] = field(default_factory=list)  # indices into the columns; filled in by ``sort``
     best_first: list[int] = field(default_factory=list)
 
-    def add(self, record: Evaluated) -> None:
-        self.values.append(record.proposal.new_value)
-        self.effects.append(record.improvement_frac)
-        self.trials.append(len(record.trials))
-        self.kept.append(record.decision == "keep")
+    def add(self, value: Value, effect: float, trials: int, kept: bool) -> None:
+        self.values.append(value)
+        self.effects.append(effect)
+        self.trials.append(trials)
+        self.kept.append(kept)
 
     def sort(self) -> None:
         """Fill in the orders. Call it once, after the last ``add``."""
@@ -87,21 +87,20 @@ class Results:
 
 def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
     """One pass over every closed iteration."""
-    results = Results(iterations=len(trajectory.iterations))
+    results = Results(iterations=len(trajectory.results))
     measured: dict[str, KnobResults] = {}
-    for record in trajectory.iterations:
-        if isinstance(record, Evaluated):
-            knob = record.proposal.knob
-            if knob not in measured:
-                measured[knob] = KnobResults()
-            measured[knob].add(record)
-        elif isinstance(record, EvalFailed):
-            _add_failure(results, record)
-        else:
-            results.blocked += isinstance(record, Blocked)
-            results.proposer_failed += not isinstance(record, Blocked)
-        if len(record.attempts) > 1 or not record.verdict_ok:  # else its one attempt passed
-            _add_refusals(results, record.attempts, menu)
+    for r in trajectory.results:
+        if r.knob is None or r.new_value is None:
+            results.blocked += r.stage == "blocked"
+            results.proposer_failed += r.stage != "blocked"
+        elif r.improvement_frac is not None:
+            if r.knob not in measured:
+                measured[r.knob] = KnobResults()
+            measured[r.knob].add(r.new_value, r.improvement_frac, r.trials, r.is_keep)
+        elif r.cause is not None:
+            _add_failure(results, r.knob, r.new_value, r.cause, r.detail)
+        if r.refused:
+            _add_refusals(results, r.refused, menu)
     results.measured = {knob: measured[knob] for knob in dict.fromkeys((*menu.knobs, *measured)) if knob in measured}
     for of_knob in measured.values():
         of_knob.sort()
@@ -110,24 +109,23 @@ def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
     return results
 
 
-def _add_failure(results: Results, record: EvalFailed) -> None:
-    failures = results.failures.setdefault((record.proposal.knob, record.cause), Failures())
-    failures.values.append(record.proposal.new_value)
+def _add_failure(results: Results, knob: str, value: Value, cause: Cause, detail: str) -> None:
+    failures = results.failures.setdefault((knob, cause), Failures())
+    failures.values.append(value)
     failures.count += 1
-    failures.detail = record.eval_metrics.detail
+    failures.detail = detail
 
 
-def _add_refusals(results: Results, attempts: Sequence[Attempt], menu: Menu) -> None:
-    for attempt in attempts:
-        if not attempt.verdict_ok:
-            refusals = results.refusals.setdefault((_knob_of(attempt, menu), attempt.rail), Refusals())
-            refusals.count += 1
-            refusals.reason = attempt.reason
+def _add_refusals(results: Results, refused: Sequence[Refused], menu: Menu) -> None:
+    for one in refused:
+        refusals = results.refusals.setdefault((_knob_of(one, menu), one.rail), Refusals())
+        refusals.count += 1
+        refusals.reason = one.reason
 
 
-def _knob_of(attempt: Attempt, menu: Menu) -> str:
+def _knob_of(refused: Refused, menu: Menu) -> str:
     """R3 does not keep the proposal, but its reason begins with the knob; R1 and R2 refuse what has no valid knob."""
-    if attempt.proposal is not None:
-        return attempt.proposal.knob
-    first_word = attempt.reason.partition(" ")[0]
-    return first_word if attempt.rail is Rail.R3_RANGE and first_word in menu.knobs else NO_KNOB
+    if refused.knob is not None:
+        return refused.knob
+    first_word = refused.reason.partition(" ")[0]
+    return first_word if refused.rail is Rail.R3_RANGE and first_word in menu.knobs else NO_KNOB

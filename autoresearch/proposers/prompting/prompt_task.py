@@ -20,7 +20,14 @@ def budget_lines(space: Space, meta: Meta, setup: str, *, is_explained: bool) ->
     batch_size, seq_len = space.baseline.get("batch_size"), space.baseline.get("seq_len")
     per_step = batch_size * seq_len if isinstance(batch_size, int) and isinstance(seq_len, int) else None
     steps = space.steps(space.baseline) if callable(space.steps) else space.steps
-    if kind == "seconds":
+    if kind == "flops":
+        count, flops = int(size), meta.yardstick.budget_flops
+        of = f"the training FLOPs of {count:,} baseline steps"
+        known = [f"{flops:.3g} FLOPs"] if flops else []
+        known += [f"{count * per_step:,} tokens at the baseline"] if per_step else []
+        text = f"{of} ({', '.join(known)})" if known else of
+        meaning = "a larger model, batch_size or seq_len means fewer steps, and lr_warmup counts steps"
+    elif kind == "seconds":
         text, meaning = f"{size:g} seconds", "a faster configuration sees more tokens"
     elif kind == "tokens":
         at_baseline = f", {steps:,} steps at the baseline" if steps else ""

@@ -114,7 +114,8 @@ def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: i
     measured = (best or baseline).eval_metrics
     yardstick = meta.yardstick
     budget = Budget(kind=yardstick.budget_kind, size=yardstick.budget_size)
-    trial_steps = budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"])) or measured.train_steps
+    counted = None if budget.kind == "flops" else budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
+    trial_steps = counted or measured.train_steps
     if steps is not None and steps < 1:
         raise ConfigError(f"steps = {steps} is not at least 1", hint=f"the best trial made {trial_steps}")
     _check_parallel(cfg, yardstick.data_parallel, yardstick.tensor_parallel)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autoresearch.core.costs import qualify_gain
 from autoresearch.core.text import plural
-from autoresearch.report.format import format_bpb, format_duration
-from autoresearch.report.history import History, Row
+from autoresearch.report.format import format_bpb, format_budget, format_duration
+from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain, format_kwh, format_short_value
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.text import describe_no_keep
@@ -79,6 +80,11 @@ def build_verdict(s: Summary, history: History) -> Verdict:
 
 
 def _basis(s: Summary, history: History, best: Row) -> str:
+    disturbed = qualify_disturbed(best) if best.disturbance else ""
+    return " ".join(filter(None, (_describe_seeds(s, history, best), qualify_gain(best.ratios), disturbed)))
+
+
+def _describe_seeds(s: Summary, history: History, best: Row) -> str:
     if best.evidence and s.verdicts:
         of = f"The largest gain of {plural(s.keeps, 'keep')} among" if s.keeps > 1 else "The only keep of"
         interval = (
@@ -116,7 +122,7 @@ def describe_run(s: Summary, history: History) -> Iterator[str]:
             yield f"{word} {clean(name, NAME_CHARS)}"
     if s.yardstick:
         yield clean(s.yardstick.device_kind, NAME_CHARS)
-        yield f"{s.yardstick.budget_size:g} {s.yardstick.budget_kind} a trial"
+        yield f"{format_budget(s.yardstick)} a trial"
     stamps = [row.ts for row in (history.baseline, *history.rows) if row and row.ts]
     if stamps:
         yield _format_interval(clean(stamps[0], 40), clean(stamps[-1], 40))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from autoresearch.core.costs import SAME_COMPUTE
 from autoresearch.core.text import plural
-from autoresearch.report.format import safe
+from autoresearch.report.format import format_budget, safe
 from autoresearch.report.history import History, Row
 from autoresearch.report.summary import Summary, best_keep
-
-SAME_COMPUTE = 0.01  # relative difference in tokens that counts as equal
 
 
 def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
@@ -79,18 +78,16 @@ def _chance(s: Summary, best: Row | None) -> Iterator[tuple[str, str]]:
 
 
 def _compute(s: Summary, history: History) -> Iterator[tuple[str, str]]:
-    """Equal steps are not equal compute: yields if the best keep trained on more or fewer tokens than the baseline."""
+    """Equal steps are not equal compute: yields if the best keep computed more or less than the baseline."""
     best = best_keep(history.rows)
-    if best is None or history.baseline is None or not best.tokens or not history.baseline.tokens:
+    if best is None or (flops := best.ratios.flops) is None or abs(flops - 1) <= SAME_COMPUTE:
         return
-    a, b = best.tokens / max(1, best.trials), history.baseline.tokens / max(1, history.baseline.trials)
-    if abs(a / b - 1) > SAME_COMPUTE:
-        more = "more" if a > b else "less"
-        yield (
-            "Equal compute",
-            f"The best candidate trained on {a / b:.3g} times the baseline's tokens ({a:,.0f} against {b:,.0f}). Part "
-            f"of the difference is {more} training, not a better setting.",
-        )
+    more, tokens = "more" if flops > 1 else "less", best.ratios.tokens
+    yield (
+        "Equal compute",
+        f"The best candidate trained on {flops:.2f} x the baseline's FLOPs and {tokens:.2f} x its tokens. Part of the "
+        f"difference is {more} training, not a better setting.",
+    )
 
 
 def _overlap(s: Summary, history: History) -> Iterator[tuple[str, str]]:
@@ -112,7 +109,7 @@ def _overlap(s: Summary, history: History) -> Iterator[tuple[str, str]]:
 
 def _transfer(s: Summary) -> Iterator[tuple[str, str]]:
     y = s.yardstick
-    budget = f" A trial is {y.budget_size:g} {y.budget_kind}:" if y else " Trials are short:"
+    budget = f" A trial is {format_budget(y)}:" if y else " Trials are short:"
     yield (
         "Other trainings",
         f"One corpus, one scored span of text, one machine.{budget} what wins early may not win in a long training, or "

@@ -51,12 +51,12 @@ def kind_index(row: Row) -> int:
 
 
 def build_columns(history: History) -> Columns:
-    """One list per column. ``why`` is the proposer's reason; ``reason`` the program's, if nothing was measured.
+    """One list per column. ``why`` is the proposer's reason; ``reason`` the program's own remark.
 
     By rule sequential ``y`` is the place in the plot, ``low`` and ``high`` the interval of the gain.
     """
     rows = history.rows
-    pairs = [(row.why, row.reason if row.stage != "evaluated" else None) for row in rows]
+    pairs = [(row.why, row.remark or None) for row in rows]
     cut = next((c for c in CUTS if _bytes(pairs, c) <= MAX_REASON_BYTES), CUTS[-1])
     texts, names = Texts(cut), Texts(NAME_CHARS)
     data: dict[str, list[Any]] = {

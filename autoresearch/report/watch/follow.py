@@ -12,18 +12,25 @@ from autoresearch.core.records import Event, decode
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.hints import command, hint_after
 from autoresearch.report.load import LINE_START
-from autoresearch.storage import journal
 from autoresearch.storage.decode import decode_whole
 from autoresearch.storage.encoding import BEGINS_WITH_BOM, describe_wide, wide_encoding
+from autoresearch.storage.sealed_line import unseal
 from autoresearch.storage.survey import Line, LineReader, Problem, shortened
+from autoresearch.storage.torn_tail import MAX_BOM_BYTES, PRINTABLE, tail_problem
+
+POLL_BYTES = 4 << 20  # read at once, so that the records of a long run are not in memory together
 
 
 @dataclass(frozen=True, slots=True)
 class NewRecords:
-    """``records`` that are new. If ``replaced``, all records of earlier polls are obsolete."""
+    """``records`` that are new. If ``replaced``, all records of earlier polls are obsolete.
+
+    ``more``: the file is long, and the next poll returns further ones at once.
+    """
 
     replaced: bool
     records: list[Event]
+    more: bool = False
 
     def __bool__(self) -> bool:
         return self.replaced or bool(self.records)
@@ -83,9 +90,15 @@ class Follower:
         file = self._file = self._file or self.path.open("rb")
         if now.st_size == self._size:
             return NewRecords(replaced, [])
-        records = self._read(file)
-        self._size = now.st_size
-        return NewRecords(replaced, records)
+        file.seek(self._offset)
+        data = file.read(min(POLL_BYTES, max(0, now.st_size - self._offset)))
+        if more := self._offset + len(data) < now.st_size and b"\n" in data:
+            data = data[: data.rindex(b"\n") + 1]
+        else:
+            data += file.read()
+        records = self._read(file, data, is_end=not more)
+        self._size = -1 if more else now.st_size
+        return NewRecords(replaced, records, more)
 
     def _reset(self) -> bool:
         """Close the file and start at the beginning; return whether any record had been read."""
@@ -100,16 +113,15 @@ class Follower:
         self._reset()
         self._known_error = (identity, error)
 
-    def _read(self, file: BinaryIO) -> list[Event]:
-        file.seek(self._offset)
-        *lines, torn = file.read().split(b"\n")
-        if not lines and len(torn) > journal.MAX_BOM_BYTES:  # one line without its end, which may still be written
+    def _read(self, file: BinaryIO, data: bytes, *, is_end: bool) -> list[Event]:
+        *lines, torn = data.split(b"\n")
+        if not lines and len(torn) > MAX_BOM_BYTES:  # one line without its end, which may still be written
             self._check_encoding(torn)
             if torn.startswith(codecs.BOM_UTF8):
                 raise self._edited(BEGINS_WITH_BOM)
         whole: list[Line] = []
         for n, line in enumerate(lines, 1):
-            if n == len(lines) and not torn and self._is_torn(line, file):
+            if is_end and n == len(lines) and not torn and self._is_torn(line, file):
                 break  # the next start of the run removes it
             self._check_kind(line)
             whole += self._reader.take(line)
@@ -121,13 +133,13 @@ class Follower:
 
     def _is_torn(self, line: bytes, file: BinaryIO) -> bool:
         """Whether the last line can be one torn append; its length is compared with the whole lines before it."""
-        if journal.unseal(line) or not (self._count or line.startswith(LINE_START)):
+        if unseal(line) or not (self._count or line.startswith(LINE_START)):
             return False
         before: list[bytes] = []
-        if line.translate(None, journal.PRINTABLE):  # only then the length counts
+        if line.translate(None, PRINTABLE):  # only then the length counts
             file.seek(0)
-            before = [found[1] for found in map(journal.unseal, file.read(self._offset).split(b"\n")) if found]
-        return not journal.tail_problem(line + b"\n", before)
+            before = [found[1] for found in map(unseal, file.read(self._offset).split(b"\n")) if found]
+        return not tail_problem(line + b"\n", before)
 
     def _check_kind(self, line: bytes) -> None:
         """Raise ``JournalError`` for a first line of something else than a trajectory."""

@@ -50,21 +50,33 @@ class SnapshotReader:
         self._builder = HistoryBuilder()
         self._current: tuple[History, Summary] | None = None
         self._watts: float | None = None
+        self._warnings: tuple[str, ...] = ()
 
     def poll(self) -> Snapshot:
         """The state of the run now."""
         alive = self._is_alive()
         try:
-            new = self._follower.poll()
+            self._read()
         except JournalError as e:
             self._apply(NewRecords(True, []))
             return Snapshot(self.path, self._now(), alive=alive, problem=e)
-        self._apply(new)
         # A daemon that started or ended between the two checks was alive while the records were read.
         return self._snapshot(alive or self._is_alive())
 
     def close(self) -> None:
         self._follower.close()
+
+    def _read(self) -> None:
+        """Read all new records, of a long run in several polls, and summarise once."""
+        is_new, more = False, True
+        while more:
+            new = self._follower.poll()
+            self._apply(new)
+            is_new = bool(new.records) or (is_new and not new.replaced)
+            more = new.more
+        if is_new:
+            history = replace(self._builder.history(), warnings=self._warnings)
+            self._current = history, summarise(history)
 
     def _apply(self, new: NewRecords) -> None:
         if not new:
@@ -72,15 +84,12 @@ class SnapshotReader:
         if new.replaced:
             self._builder, self._current, self._watts = HistoryBuilder(), None, None
         first = self._builder.trajectory.meta or next(iter(new.records), None)
-        warnings = self._follower.warnings() + (() if isinstance(first, Meta | None) else (NO_META,))
-        self._builder.damaged = bool(warnings)
+        self._warnings = self._follower.warnings() + (() if isinstance(first, Meta | None) else (NO_META,))
+        self._builder.damaged = bool(self._warnings)
         for record in new.records:
             self._builder.add(record)
             if isinstance(record, TrialEnded):
                 self._watts = watts_of(record)
-        if new.records:
-            history = replace(self._builder.history(), warnings=warnings)
-            self._current = history, summarise(history)
 
     def _snapshot(self, alive: bool | None) -> Snapshot:
         history, summary = self._current or (None, None)

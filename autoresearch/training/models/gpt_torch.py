@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import torch
@@ -13,6 +14,7 @@ from autoresearch.training.parallel.ranks import Ranks
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
 
+TILE = 64  # columns; a multiple of 16, in which torch draws on the CPU
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019), and Megatron-core's default
 
 
@@ -68,13 +70,17 @@ class GPT(Network):
         return empty.to_empty(device=device).initialise(seed)
 
     def initialise(self, seed: int) -> GPT:
-        """Draw the weights: normal(0, 0.02), those that write to the residual stream scaled by 1/sqrt(2 n_layer)."""
-        generator = torch.Generator(device=self.tokens.weight.device).manual_seed(seed)
+        """Draw the weights: normal(0, 0.02), those that write to the residual stream scaled by 1/sqrt(2 n_layer).
+
+        Each matrix has a stream of its own, so that two models of one seed share what both have (``draw_matrix``).
+        """
         residual_std = INIT_STD / math.sqrt(2 * self.shape.n_layer)
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
-                into_residual = name.endswith(("attn.proj.weight", "down.weight"))
-                nn.init.normal_(weight, 0.0, residual_std if into_residual else INIT_STD, generator=generator)
+                std = residual_std if name.endswith(("attn.proj.weight", "down.weight")) else INIT_STD
+                parts = weight.data.chunk(3) if name.endswith("qkv.weight") else (weight.data,)
+                for number, part in enumerate(parts):  # q, k and v apart: otherwise a wider q would shift k
+                    draw_matrix(part, std, f"{seed}/{name}/{number}")
             else:
                 nn.init.constant_(weight, 0.0 if name.endswith("bias") else 1.0)
         return self
@@ -94,6 +100,21 @@ class GPT(Network):
     @property
     def layers(self) -> nn.ModuleList:
         return self.blocks
+
+
+def draw_matrix(weight: Tensor, std: float, stream: str) -> None:
+    """Fill a matrix with normal(0, ``std``) numbers that depend on ``stream`` and on their place alone.
+
+    Each ``TILE`` columns have a generator of their own, which fills them row by row. So a matrix with more columns
+    begins with the columns of a smaller one; on the CPU one with more rows also begins with its rows (on CUDA the order
+    of the draws depends on the size of the tile).
+    """
+    rows, columns = weight.shape
+    for first in range(0, columns, TILE):
+        digest = hashlib.sha256(f"{stream}/{first}".encode()).digest()
+        generator = torch.Generator(device=weight.device).manual_seed(int.from_bytes(digest[:8], "big"))
+        tile = torch.empty(rows, TILE, device=weight.device, dtype=weight.dtype)
+        weight[:, first : first + TILE] = tile.normal_(0.0, std, generator=generator)[:, : columns - first]
 
 
 def build_network(spec: TrialSpec, shape: ModelShape, device: torch.device) -> tuple[Network, Ranks]:

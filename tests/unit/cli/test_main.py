@@ -26,7 +26,7 @@ from autoresearch.storage.run_dir import LOCK, TRAJECTORY
 
 COMMANDS = (
     *("run", "prepare", "status", "report", "watch", "repair", "pause", "resume", "doctor", "envelope", "energy"),
-    *("export", "rails", "service", "config"),
+    *("export", "rails", "bench", "service", "config"),
 )
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 

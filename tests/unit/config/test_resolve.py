@@ -46,7 +46,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_profile(toml):
     environ = env(SEED="2", THREADS="2")
     resolved = resolve({"threads": 3}, environ, file)
     s = resolved.settings
-    assert (s.iters, s.seed, s.threads, s.budget.size, s.budget.kind) == (11, 2, 3, 111, "steps")
+    assert (s.iters, s.seed, s.threads, s.budget.size, s.budget.kind) == (11, 2, 3, 111, "flops")
     assert {name: resolved.origins[name] for name in ("iters", "seed", "threads", "budget.size", "budget.kind")} == {
         "iters": f"file {file}",
         "seed": "environment AUTORESEARCH_SEED",
@@ -243,10 +243,10 @@ def test_a_bad_value_names_the_layer_that_it_comes_from(toml):
         resolve({}, env(BASELINE__LR=""))
 
 
-@pytest.mark.parametrize("kind", ["steps", "tokens"])
-def test_steps_and_tokens_are_whole(kind):
+@pytest.mark.parametrize(("kind", "unit"), [("steps", "steps"), ("tokens", "tokens"), ("flops", "baseline steps")])
+def test_steps_and_tokens_are_whole(kind, unit):
     assert resolve({"budget.kind": kind, "budget.size": 100.0}, {}).settings.budget.size == 100
-    with pytest.raises(ConfigError, match=f"60.5 {kind}: a whole number is needed"):
+    with pytest.raises(ConfigError, match=f"60.5 {unit}: a whole number is needed"):
         resolve({"budget.kind": kind, "budget.size": 60.5}, {})
 
 

@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
-from autoresearch.core.energy_accounting import trial_energy_j
+from autoresearch.core.energy_accounting import MAX_BASELINE_REPEATS, trial_energy_j
 from autoresearch.core.loop import Loop
-from autoresearch.core.measurement import Suspended
+from autoresearch.core.measurement import Measurement, Suspended
 from autoresearch.core.ports import OnProgress, SuspendControl
 from autoresearch.core.power import Phase, Power, Scope
 from autoresearch.core.records import Evaluated, Paused, Resumed, TrialEnded, TrialStarted, TrialSuspended, decode
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.hooks.notice import RunInfo, build_notice
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.service import build_meta
 from autoresearch.report import summarise
+from autoresearch.report.html.headline import build_verdict
 from autoresearch.report.native import build_history
+from autoresearch.report.text import describe_best
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_loop import fake_loop
@@ -41,12 +44,31 @@ class Phased(FakeTrial):
         return FakeTrial.measure(self, cfg, seed, on_progress, suspend)
 
 
-def loop_with(make_settings, meter: FakeMeter, budget_kind: str = "steps", trial: FakeTrial | None = None) -> Loop:
-    """A run of one iteration that has just begun."""
+class Scripted:
+    """A trial whose outcomes are given."""
+
+    def __init__(self, outcomes: list[Measurement]) -> None:
+        self.outcomes = outcomes
+
+    def measure(self, *_: Any) -> Measurement:
+        return self.outcomes.pop(0)
+
+
+def steps_in_a_minute(steps: int) -> Measurement:
+    """A trial of a budget of 60 seconds: the more steps, the lower its val_bpb."""
+    counts = {"train_steps": steps, "train_tokens": 1000 * steps, "train_flops": 10**9 * steps, "train_wall_s": 60.0}
+    return measurement(3.0 - 0.001 * steps).model_copy(update=counts)
+
+
+def loop_with(
+    make_settings, meter: FakeMeter, budget_kind: str = "steps", trial: Any = None, disturbed: str | None = None
+) -> Loop:
+    """A run of one iteration that has just begun; ``disturbed`` is ``None`` as in a run of an older version."""
     settings = make_settings(FAR, iters=1)
     loop = fake_loop(settings, ScriptedProposer([BETTER]), trial or Phased(), trajectory=Trajectory())
     yardstick = YARDSTICK.model_copy(update={"budget_kind": budget_kind})
-    loop.record(build_meta(settings, build_policy(settings), yardstick))
+    meta = build_meta(settings, build_policy(settings), yardstick)
+    loop.record(meta.model_copy(update={"disturbed_baseline": disturbed}))
     loop.meter = meter
     return loop
 
@@ -138,6 +160,65 @@ class TestMarks:
         again.meter = FakeMeter(usual=THROTTLED)
         assert again.run() == "complete"
         assert [t.void for t in of(TrialEnded, again)] == [False]
+
+    @pytest.mark.parametrize("wanted", ["wait", "repeat"])
+    def test_a_disturbed_baseline_is_measured_again_a_bounded_number_of_times(self, make_settings, wanted: str) -> None:
+        loop = loop_with(make_settings, FakeMeter([THROTTLED] * 3, usual=TRIAL), "seconds", disturbed=wanted)
+        assert loop.run() == "complete"
+        assert [(t.iter, t.void) for t in of(TrialEnded, loop)] == [(0, True)] * 3 + [(0, False), (1, False)]
+        (closed,) = of(Evaluated, loop)
+        assert (closed.marks, closed.baseline_marks) == ((), ())
+        assert closed.reason.endswith("; it trained on 1.00 x the baseline's tokens")
+
+    def test_one_that_stays_disturbed_is_used_and_every_verdict_carries_its_mark(self, make_settings) -> None:
+        disturbed = [THROTTLED] * (1 + MAX_BASELINE_REPEATS)
+        loop = loop_with(make_settings, FakeMeter(disturbed, usual=TRIAL), "seconds", disturbed="repeat")
+        assert loop.run() == "complete"
+        tries = [(t.iter, t.void) for t in of(TrialEnded, loop)]
+        assert tries == [(0, True)] * MAX_BASELINE_REPEATS + [(0, False), (1, False)]
+        (closed,) = of(Evaluated, loop)
+        assert (closed.decision, closed.marks, closed.baseline_marks) == ("keep", (), ("throttled",))
+        assert closed.reason.endswith("; the baseline ran throttled")
+        history = build_history(records(loop))
+        assert history.baseline is not None
+        assert history.baseline.disturbance == history.rows[0].disturbance == "the baseline ran throttled"
+        sentence = "The baseline ran throttled: under a budget in seconds, the difference may be the machine's."
+        assert sentence in " ".join(describe_best(summarise(history), history))
+        assert sentence in build_verdict(summarise(history), history).basis
+        notice = build_notice("best", "", loop.trajectory, RunInfo("host", "dir", "tiny", 1), "now", closed)
+        assert "(the baseline ran throttled)" in notice.message
+        assert notice.best is not None
+        assert (notice.best["marks"], notice.best["baseline_marks"]) == ([], ["throttled"])
+
+    def test_where_it_is_refused_none_is_accepted(self, make_settings) -> None:
+        disturbed = [THROTTLED] * (3 + MAX_BASELINE_REPEATS)
+        loop = loop_with(make_settings, FakeMeter(disturbed, usual=TRIAL), "seconds", disturbed="refuse")
+        assert loop.run() == "complete", "refusing is the daemon's part (SteadyBaseline)"
+        assert [t.void for t in of(TrialEnded, loop)] == [True] * (3 + MAX_BASELINE_REPEATS) + [False, False]
+
+    def test_with_a_budget_in_flops_marks_are_information(self, make_settings) -> None:
+        loop = loop_with(make_settings, FakeMeter(usual=THROTTLED), "flops", disturbed="refuse")
+        assert loop.run() == "complete"
+        assert [t.marks for t in of(TrialEnded, loop)] == [("throttled",), ("throttled",)]
+        (closed,) = of(Evaluated, loop)
+        assert (closed.marks, closed.baseline_marks) == ((), ())
+        assert "throttled" not in closed.reason
+
+    def test_an_undisturbed_candidate_is_no_keep_against_a_baseline_that_was_held_back_unseen(
+        self, make_settings
+    ) -> None:
+        """49 steps against 172 in the same seconds: repeated once, and then the verdict and the headline say it."""
+        outcomes = [steps_in_a_minute(49), steps_in_a_minute(172), steps_in_a_minute(180)]
+        loop = loop_with(make_settings, FakeMeter(usual=TRIAL), "seconds", Scripted(outcomes), disturbed="wait")
+        assert loop.run() == "complete"
+        assert [(t.iter, t.marks, t.void) for t in of(TrialEnded, loop)] == [
+            (0, (), False),
+            (1, ("fast",), True),
+            (1, ("fast",), False),
+        ]
+        (closed,) = of(Evaluated, loop)
+        assert closed.marks == ("fast",)
+        assert closed.reason.endswith("; it trained on 3.67 x the baseline's tokens; the candidate ran fast")
 
     def test_the_report_says_it(self, make_settings) -> None:
         loop = loop_with(make_settings, FakeMeter([TRIAL, THROTTLED], usual=TRIAL), "seconds")

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch.config.resolve import resolve
+from autoresearch.core.decision import Decision
 from autoresearch.core.measurement import Cause, Failure, Outcome
 from autoresearch.core.record_builders import (
     MAX_KEPT_REPLY_CHARS,
@@ -13,12 +15,16 @@ from autoresearch.core.record_builders import (
     IterationTimes,
     build_attempt,
     build_blocked,
+    build_evaluated,
     build_loop_complete,
     build_proposed,
     build_proposer_failed,
 )
 from autoresearch.core.records import TrialEnded, decode, encode
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.service import build_meta
+from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_trial import measurement
 from rails import Rail, default_menu, gate
 
@@ -113,6 +119,27 @@ class TestProposed:
         assert proposed.candidate_cfg == {**BASELINE, "lr": 1e-3}
         assert (proposed.iter, proposed.source, proposed.propose_wall_s) == (4, "nim", 1.5)
         assert proposed.diff.splitlines()[-2:] == [f"-lr = {BASELINE['lr']}", "+lr = 0.001"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "note"),
+    [
+        ("flops", ""),
+        ("steps", ""),
+        ("tokens", ""),
+        ("seconds", "; it trained on 1.50 x the baseline's tokens"),
+    ],
+)
+def test_a_verdict_under_a_budget_in_seconds_names_the_tokens_of_both_sides(kind: str, note: str) -> None:
+    yardstick = YARDSTICK.model_copy(update={"budget_kind": kind})
+    settings = resolve({}, {}).settings
+    trajectory = Trajectory.fold([build_meta(settings, build_policy(settings), yardstick)])
+    trajectory.baseline_outcomes = [ended(measurement(2.0))]
+    trajectory.outcomes = [ended(measurement(1.9).model_copy(update={"train_tokens": 1500}))]
+    proposed = build_proposed(gate(GOOD, BASELINE), "tpe", AttemptLog(), 1, "now")
+    decision = Decision("keep", 1.9, 2.0, 0.05, "a reason")
+    record = build_evaluated(proposed, trajectory, decision, "now", IterationTimes(1.0, 0.5))
+    assert record.reason == f"a reason{note}"
 
 
 def test_a_run_without_a_baseline_is_not_complete() -> None:

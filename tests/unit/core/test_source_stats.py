@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -14,12 +15,15 @@ from autoresearch.core.records import (
     Blocked,
     EvalFailed,
     Evaluated,
+    IterationRecord,
     LoopComplete,
     ProposerFailed,
+    SourceCredit,
     Stopped,
     decode,
     encode,
 )
+from autoresearch.core.results import result_of
 from autoresearch.core.source_stats import source_credits
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_loop import fake_loop
@@ -30,6 +34,10 @@ TRIED = {"ts": "now", "verdict_ok": True, "rail": "passed", "reason": "", "attem
 TRIED |= {"overhead_s": 0.0, "iter_wall_s": 0.0, "diff": "", "candidate_cfg": {}, "estimate": None, "trials": []}
 TRIED |= {"proposal": {"knob": "lr", "new_value": 1e-3, "reason": ""}}
 REFUSED = {k: TRIED[k] for k in ("ts", "reason", "attempts", "propose_wall_s", "overhead_s", "iter_wall_s")}
+
+
+def credits_of(records: Iterable[IterationRecord]) -> tuple[SourceCredit, ...]:
+    return source_credits(map(result_of, records))
 
 
 def evaluated(n: int, source: str, gain: float, *, keep: bool = False) -> Evaluated:
@@ -56,8 +64,8 @@ def proposer_failed(n: int, source: str) -> ProposerFailed:
 
 class TestCreditOf:
     def test_without_a_tried_candidate_there_is_no_entry(self) -> None:
-        assert source_credits([]) == ()
-        assert source_credits([blocked(1, "nim"), proposer_failed(2, "nim")]) == ()
+        assert credits_of([]) == ()
+        assert credits_of([blocked(1, "nim"), proposer_failed(2, "nim")]) == ()
 
     def test_each_source_gets_what_its_own_candidates_came_to(self) -> None:
         night = [
@@ -68,7 +76,7 @@ class TestCreditOf:
             evaluated(5, "nim", -0.01),
             evaluated(6, "tpe", 0.007, keep=True),
         ]
-        tpe, nim = source_credits(night)
+        tpe, nim = credits_of(night)
         assert (tpe.source, tpe.iterations, tpe.measured, tpe.failed, tpe.keeps) == ("tpe", 3, 2, 1, 1)
         assert tpe.mean_improvement_frac == pytest.approx(0.004)
         assert (tpe.best_improvement_frac, tpe.best_iter) == (0.007, 6)
@@ -76,12 +84,12 @@ class TestCreditOf:
         assert (nim.best_improvement_frac, nim.best_iter) == (0.02, 3)
 
     def test_one_whose_candidates_all_failed_has_no_mean_and_no_best(self) -> None:
-        (credit,) = source_credits([failed(1, "random"), failed(2, "random")])
+        (credit,) = credits_of([failed(1, "random"), failed(2, "random")])
         assert (credit.iterations, credit.measured, credit.failed, credit.keeps) == (2, 0, 2, 0)
         assert credit.mean_improvement_frac is credit.best_improvement_frac is credit.best_iter is None
 
     def test_of_two_that_are_equally_good_the_first_is_named(self) -> None:
-        assert source_credits([evaluated(1, "tpe", 0.01), evaluated(2, "tpe", 0.01)])[0].best_iter == 1
+        assert credits_of([evaluated(1, "tpe", 0.01), evaluated(2, "tpe", 0.01)])[0].best_iter == 1
 
 
 SOURCES = st.sampled_from(["nim", "tpe", "random"])
@@ -102,7 +110,7 @@ def nights(draw: st.DrawFn) -> list[Evaluated | EvalFailed | Blocked | ProposerF
 class TestLaws:
     @given(nights())
     def test_the_shares_add_up_to_the_night(self, night) -> None:
-        credit = source_credits(night)
+        credit = credits_of(night)
         tried = [r for r in night if isinstance(r, Evaluated | EvalFailed)]
         assert sum(c.iterations for c in credit) == len(tried)
         assert sum(c.keeps for c in credit) == sum(getattr(r, "decision", "") == "keep" for r in night)
@@ -117,8 +125,8 @@ class TestLaws:
 
     @given(nights())
     def test_the_entry_of_a_source_does_not_depend_on_the_others(self, night) -> None:
-        for credit in source_credits(night):
-            assert source_credits(r for r in night if r.source == credit.source) == (credit,)
+        for credit in credits_of(night):
+            assert credits_of(r for r in night if r.source == credit.source) == (credit,)
 
 
 class TestWhereARunSaysSo:

@@ -9,7 +9,7 @@ import pytest
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement
 from autoresearch.core.power import Phase, Power
 from autoresearch.core.records import TrialEnded
-from autoresearch.core.trial_marks import compute_marks
+from autoresearch.core.trial_marks import compute_marks, describe_disturbance, fast_limit
 from autoresearch.testing.fake_trial import measurement
 
 
@@ -82,3 +82,45 @@ def test_a_failure_can_have_been_contended_and_is_not_slow() -> None:
     failure = Failure(cause=Cause.TIMEOUT, detail="", trial_wall_s=600.0)
     assert compute_marks(failure, trained(others_util_pct=50.0), baseline()) == ("contended",)
     assert compute_marks(failure, {}, baseline()) == ()
+
+
+CFG: dict[str, Any] = {"d_model": 128, "batch_size": 8, "precision": "bf16", "lr": 1e-3, "lr_warmup": 60}
+
+
+@pytest.mark.parametrize(
+    ("change", "limit"),
+    [
+        ({}, 1.5),
+        ({"lr": 3e-3, "lr_warmup": 0}, 1.5),
+        ({"batch_size": 16}, 3.0),
+        ({"d_model": 256}, 3.0),
+        ({"a knob of a user's own menu": 1}, 3.0),
+        ({"precision": "fp32"}, None),
+    ],
+)
+def test_how_fast_a_configuration_may_be_follows_its_knobs(change: dict[str, Any], limit: float | None) -> None:
+    assert fast_limit({**CFG, **change}, CFG) == (None if limit is None else pytest.approx(limit))
+
+
+@pytest.mark.parametrize(
+    ("flops_per_s", "limit", "marks"),
+    [
+        (44e12, 1.5, ()),
+        (46e12, 1.5, ("fast",)),
+        (46e12, 3.0, ()),
+        (91e12, 3.0, ("fast",)),
+        (900e12, None, ()),
+        (9e12, 1.5, ("slow",)),
+    ],
+)
+def test_fast_is_the_counterpart_of_slow(flops_per_s: float, limit: float | None, marks: tuple[Mark, ...]) -> None:
+    assert compute_marks(at_speed(flops_per_s), {}, baseline(), limit) == marks
+    assert compute_marks(at_speed(flops_per_s), {}, [], limit) == (), "without a baseline nothing is fast or slow"
+
+
+def test_a_disturbance_names_both_sides() -> None:
+    assert describe_disturbance([], []) == ""
+    assert describe_disturbance(["fast"], ["contended", "throttled", "contended"]) == (
+        "the baseline ran contended and throttled, the candidate ran fast"
+    )
+    assert describe_disturbance(["slow"], []) == "the candidate ran slow"

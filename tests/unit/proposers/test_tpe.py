@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import random
 
 import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.results import Result
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_policy
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
-from autoresearch.proposers.tpe import TpeProposer
+from autoresearch.proposers.tpe import BEST_OF_KNOB, WINDOW, TpeProposer, results_to_learn_from
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from rails import ChoiceKnob, Estimate, default_menu
@@ -254,3 +256,59 @@ def test_a_knob_with_one_value_gives_no_warning_and_is_not_proposed(knob, fields
     assert len(trajectory.iterations) == 25
     assert knob not in {name for name, _ in changes(trajectory)}
     assert len(proposer.beliefs(trajectory)) == len(BASELINE)
+
+
+def results_of(count: int) -> list[Result]:
+    """Results of three knobs, some of them failures, some iterations without a candidate."""
+    dice, knobs = random.Random(count), ["lr", "beta1", "beta2"]
+    found = []
+    for n in range(1, count + 1):
+        knob = dice.choice(knobs) if dice.random() < 0.95 else None
+        bpb = dice.random() + 1 if knob and dice.random() < 0.9 else None
+        found.append(Result(n, "evaluated", "tpe", knob, dice.random(), bpb))
+    return found
+
+
+def test_up_to_the_window_tpe_learns_from_every_candidate():
+    results = results_of(1100)
+    tried = [r for r in results if r.knob]
+    upto = results[: results.index(tried[WINDOW - 1])]
+    assert results_to_learn_from(upto) == [r for r in upto if r.knob]
+
+
+@pytest.mark.parametrize("count", [1100, 1600, 5000, 5001])
+def test_of_more_it_learns_from_the_newest_and_from_the_best_of_each_knob(count):
+    tried = [r for r in results_of(count) if r.knob]
+    learned = results_to_learn_from(results_of(count))
+    newest = learned[-WINDOW // 2 :]
+    assert newest == tried[-WINDOW // 2 :]
+    assert len(learned) < WINDOW + 3 * BEST_OF_KNOB
+    assert [r.iter for r in learned] == sorted(r.iter for r in learned)
+    for knob in ("lr", "beta1", "beta2"):
+        best = sorted(r.val_bpb for r in tried if r.knob == knob and r.val_bpb)[:BEST_OF_KNOB]
+        assert set(best) <= {r.val_bpb for r in learned if r.knob == knob}
+
+
+def test_the_study_is_seldom_replaced():
+    results = results_of(4000)
+    replaced = 0
+    before: list[Result] = []
+    for count in range(2000, 4000):
+        learned = results_to_learn_from(results[:count])
+        replaced += learned[: len(before)] != before
+        before = learned
+    assert replaced <= 2000 // (WINDOW // 2)
+
+
+def test_what_tpe_proposes_late_depends_on_the_trajectory_alone(monkeypatch):
+    """As it does early: a window that moves during the night, against a start at each iteration."""
+    monkeypatch.setattr("autoresearch.proposers.tpe.WINDOW", 20)
+    monkeypatch.setattr("autoresearch.proposers.tpe.BEST_OF_KNOB", 2)
+
+    class Forgetful(TpeProposer):
+        def propose(self, trajectory, refused):
+            return TpeProposer(self.space, self.seed).propose(trajectory, refused)
+
+    settings = settings_of(60)
+    space = space_of(settings)
+    assert changes(night(settings, Forgetful(space, 0))) == changes(night(settings, TpeProposer(space, 0)))

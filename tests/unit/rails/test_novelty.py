@@ -130,3 +130,27 @@ def test_it_finds_what_a_search_from_front_to_back_finds(notes, change):
     if found and not plainly_same(cfg, BASELINE):
         final = [outcome for outcome, retryable in same if not retryable]
         assert found.rpartition(": ")[2] in (final or [outcome for outcome, _ in same])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.dictionaries(
+                st.sampled_from(["n_layer", "lr", "precision"]),
+                st.sampled_from([24, 12, 3e-4, 1e-3, "fp8", "bf16"]),
+            ),
+            st.sampled_from(["measured", "failed (killed)"]),
+            st.booleans(),
+        )
+    ),
+    st.dictionaries(st.sampled_from(["n_layer", "lr"]), st.sampled_from([24, 12, 3e-4, 1e-3])),
+)
+def test_the_entries_of_a_run_give_the_same_run(added, asked):
+    tried = Tried(BASELINE)
+    for changes, outcome, retryable in added:
+        tried.add(BASELINE | changes, outcome, retryable=retryable)
+    again = Tried.of_entries(BASELINE, tried.entries())
+    assert again == tried
+    assert again.find(BASELINE | asked) == tried.find(BASELINE | asked)
+    again.add(BASELINE | {"lr": 7.0}, "measured")
+    assert not tried.find(BASELINE | {"lr": 7.0}), "it is another object"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.core.records import IterationRecord, SourceCredit
+from autoresearch.core.results import result_of
 from autoresearch.core.source_stats import source_credits
 from autoresearch.report import History, Row, load, render_report, render_status, summarise, summary_json
 from autoresearch.report.format import width_of
@@ -109,7 +110,7 @@ def test_the_sums_over_the_sources_are_the_runs(new_run, steps):
 def test_the_credit_in_the_records_is_the_same(new_run, steps):
     run = recorded(new_run, steps)
     tried = {n.source: n for n in summarise(build_history(run.records)).sources if n.iterations}
-    credit = {c.source: c for c in source_credits(r for r in run.records if isinstance(r, IterationRecord))}
+    credit = {c.source: c for c in source_credits(result_of(r) for r in run.records if isinstance(r, IterationRecord))}
     fields = set(SourceCredit.model_fields)
     assert {name: n.model_dump(include=fields) for name, n in tried.items()} == {
         name: pytest.approx(c.model_dump()) for name, c in credit.items()

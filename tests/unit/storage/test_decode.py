@@ -35,6 +35,6 @@ def test_a_trajectory_of_another_version_is_refused_with_the_way_to_start_over(t
     file = tmp_path / "trajectory.jsonl"
     assert [r.paused_s for r in decode_trajectory([good], file)] == [1.0]
     with pytest.raises(JournalDamaged) as refused:
-        decode_trajectory([good, good.replace(b"paused_s", b"paused_min")], file)
+        list(decode_trajectory([good, good.replace(b"paused_s", b"paused_min")], file))
     assert refused.value.what.startswith(f"{file}: line 2: resumed.paused_s: Field required")
     assert "`autoresearch run --fresh`" in refused.value.hint

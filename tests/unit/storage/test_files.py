@@ -128,3 +128,10 @@ class TestWhatOthersMayPlant:
         with pytest.raises(OSError, match="is a link"):
             open_append(tmp_path / "logs" / "hooks.log")
         assert not os.listdir(tmp_path / "elsewhere")
+
+
+def test_a_cache_is_written_without_waiting_for_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("it waited for the disk"))
+    atomic_write(tmp_path / "cache", b"fast", durable=False)
+    assert (tmp_path / "cache").read_bytes() == b"fast"
+    assert [p.name for p in tmp_path.iterdir()] == ["cache"]

@@ -49,8 +49,8 @@ class TestRecords:
         refused = point(outcome=None, refused="needs about 9 GiB")
         peak = Peak(ts="t", conditions_sha256=SHA, precision="fp8", outcome=MatmulPeak(flops_per_s=1e12))
         journal = Journal(written(tmp_path, point(mfu=0.4), failed, refused, peak) / ENVELOPE)
-        journal.close()
         assert decode_speeds(journal.path, journal) == [point(mfu=0.4), failed, refused, peak]
+        journal.close()
         assert [p.status for p in (point(), failed, refused)] == ["measured", "failed", "refused"]
 
     def test_a_line_of_something_else_is_named(self, tmp_path: Path) -> None:

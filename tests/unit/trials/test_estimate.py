@@ -37,6 +37,19 @@ def test_a_budget_in_tokens_costs_a_small_batch_no_less() -> None:
     assert estimator("tokens", 1 << 20)({**ORIGIN, "batch_size": 4}).time_ratio == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("change", [{"batch_size": 4}, {"n_layer": 48}, {"d_model": 512}, {"seq_len": 2048}])
+def test_a_budget_in_flops_takes_the_same_time_up_to_a_step(change: dict[str, Any]) -> None:
+    assert estimator("flops")({**ORIGIN, **change}).time_ratio == pytest.approx(1.0, abs=0.04)
+
+
+def test_a_single_step_beyond_the_budget_in_flops_still_counts_in_full() -> None:
+    assert estimator("flops", 1)({**ORIGIN, "n_layer": 48}).time_ratio == pytest.approx(1.88, abs=0.1)
+
+
+def test_measured_speeds_count_under_a_budget_in_flops() -> None:
+    assert measured({AT_BASELINE: 2.0, IN_BF16: 6.0}, "flops")(BF16).time_ratio == pytest.approx(3.0)
+
+
 def test_a_budget_in_seconds_is_the_same_for_all() -> None:
     assert estimator("seconds", 60)({**ORIGIN, "n_layer": 48}).time_ratio == 1.0
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.verdicts import Noise, pooled_noise
-from autoresearch.verdicts.noise import effective_df
+from autoresearch.verdicts.noise import effective_df, normal_consistency
 
 
 def test_before_any_repetition_the_noise_is_that_of_two_independent_baselines():
@@ -21,9 +21,21 @@ def test_one_baseline_and_nothing_repeated_is_no_noise_known():
 
 
 def test_residuals_are_pooled_around_the_mean_of_each_candidate():
-    gains = [[0.01, 0.03], [0.5, 0.5, 0.8], [0.2]]
-    pooled = math.sqrt((0.0002 + 0.06) / 3)
+    gains = [[0.01, 0.03], [0.10, 0.10, 0.13], [0.2]]
+    pooled = math.sqrt((0.0002 + 0.0006) / 3 / normal_consistency(2.5))
     assert pooled_noise([1.0], gains) == Noise(pytest.approx(pooled), effective_df([2, 3]), "gains")
+
+
+def test_one_wild_trial_does_not_hide_every_effect_of_the_night():
+    quiet = [[0.001, -0.001, 0.001, -0.001] for _ in range(12)]
+    wild = [*quiet, [0.4, 0.001, -0.001, 0.001]]
+    assert pooled_noise([1.0], wild).sd_frac < 2 * pooled_noise([1.0], quiet).sd_frac
+
+
+def test_the_consistency_factor_is_that_of_the_normal_distribution():
+    z = np.random.default_rng(1).standard_normal(400_000)
+    assert normal_consistency(2.5) == pytest.approx(np.minimum(z * z, 2.5**2).mean(), rel=0.005)
+    assert normal_consistency(40) == pytest.approx(1)
 
 
 def test_the_baseline_gives_way_to_the_gains_with_as_many_degrees_of_freedom():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from autoresearch.errors import ConfigError
 from autoresearch.verdicts import SequentialRule, alpha_of_test
+from autoresearch.verdicts.rule import alpha_spent
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,8 @@ def test_there_is_no_test_before_the_first():
 def test_a_rule_that_cannot_hold_is_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         SequentialRule(0.005, **({"min_seeds": 4, "max_seeds": 8} | wrong))
+
+
+@pytest.mark.parametrize("tests", [0, 1, 64, 65, 192, 193, 1000])
+def test_what_is_spent_is_the_sum_of_the_shares(tests: int) -> None:
+    assert alpha_spent(0.05, tests) == pytest.approx(sum(alpha_of_test(0.05, j) for j in range(1, tests + 1)))

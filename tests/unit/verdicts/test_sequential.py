@@ -1,6 +1,7 @@
 """Keep, revert or one more seed: each way out, by hand, and what must hold for any numbers."""
 
 import math
+import statistics
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,12 @@ def test_nothing_is_kept_without_a_known_noise():
 def test_one_wild_trial_counts_as_the_clip_says():
     assert clipped_statistic([0.5, 0, 0, 0], 0.002, 2.5) == pytest.approx(2.5 / 2)
     assert judge([0.5, 0, 0, 0.001], KNOWN, RULE, 1).decision is None
+
+
+def test_a_candidate_that_is_noisier_than_the_run_is_judged_by_its_own_noise():
+    judgement = judge([0.05, 0.01, 0.03, 0.07], KNOWN, RULE, 1)
+    assert judgement.sd_frac == pytest.approx(statistics.stdev([0.05, 0.01, 0.03, 0.07]))
+    assert judgement.decision is None
 
 
 def test_trials_without_any_noise_count_as_the_clip_says():

@@ -170,7 +170,7 @@ class TestYardstick:
         """The first record of a run that was begun with these settings, compiled or not."""
         policy = build_policy(settings)
         spec = baseline_spec(settings, policy, str(corpus.path), span, HERE).model_copy(update={"compiled": compiled})
-        yardstick = build_yardstick(spec, corpus, HERE)
+        yardstick = build_yardstick(spec, policy, corpus, HERE)
         assert isinstance(yardstick, Yardstick)
         return [build_meta(settings, policy, yardstick)]
 

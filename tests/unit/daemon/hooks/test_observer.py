@@ -50,9 +50,11 @@ def records_of(settings: Settings, *replies: str | Exception, trial: FakeTrial |
 
 def told_of(settings: Settings, events: Iterable[Event], end: BaseException | None = None) -> list[Notice]:
     told: list[Notice] = []
-    hooks = Hooks(settings, pytest.fail, told.append)
+    hooks, trajectory = Hooks(settings, pytest.fail, told.append), Trajectory()
     with suppress(*([type(end)] if end else [])), hooks:
+        hooks.opened(trajectory)
         for event in events:
+            trajectory.add(event)
             hooks.recorded(event)
         if end:
             raise end
@@ -77,6 +79,8 @@ def test_a_better_configuration_and_the_end(settings):
         "change": "lr = 0.003",
         "val_bpb": best.val_bpb,
         "improvement_frac": best.improvement_frac,
+        "marks": [],
+        "baseline_marks": [],
     }
     assert told[1].message.startswith("finished: complete, 2 of 2 iterations closed; best: lr = 0.003")
     assert (told[1].iteration, told[1].iterations_closed, told[1].best) == (None, 2, told[0].best)

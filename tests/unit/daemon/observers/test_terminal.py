@@ -127,7 +127,7 @@ def test_a_trial_that_is_repeated_for_its_marks_is_reported(void):
     outcome = Failure(cause=Cause.CRASHED, detail="")
     marks = ("contended", "slow")
     Terminal(9, stream).recorded(TrialEnded(ts=TS, trial=4, iter=2, seed=1, outcome=outcome, marks=marks, void=void))
-    told = "trial 4 ran contended and slow: it is repeated once\n"
+    told = "trial 4 ran contended and slow: it is repeated\n"
     assert stream.getvalue() == (told if void else "")
 
 
@@ -238,6 +238,24 @@ def test_even_a_record_that_no_rail_has_seen_cannot_act_on_a_terminal(night, mak
     terminal.progressed(Progress(iter=3, phase="train", fraction=0.5, step=1, tokens_per_s=None))
     for act in ("\x1b[2J", "\x1b[1;1H", "\x9b", "\u202e", "\x07", "\x00"):
         assert act not in screen.getvalue()
+
+
+def test_a_keep_that_computed_more_than_the_baseline_says_so(make_settings):
+    loop = fake_loop(make_settings({"baseline.lr": 3e-4}, iters=1), ScriptedProposer([proposal("lr", 3e-3)]))
+    loop.run()
+    record = next(e for e in loop.observer.events if isinstance(e, Evaluated))
+    for flops, decision, suffix in (
+        (2.0, "keep", "  trained on 2.00 x the baseline's FLOPs\n"),
+        (2.0, "revert", " s\n"),
+        (1.0, "keep", " s\n"),
+    ):
+        metrics = record.eval_metrics
+        metrics = metrics.model_copy(update={"train_flops": int(flops * metrics.train_flops)})
+        screen = Screen()
+        terminal = Terminal(9, screen)
+        terminal.opened(loop.trajectory)
+        terminal.recorded(record.model_copy(update={"eval_metrics": metrics, "decision": decision}))
+        assert screen.getvalue().endswith(suffix)
 
 
 def test_markup_is_text():

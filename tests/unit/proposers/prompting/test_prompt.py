@@ -26,6 +26,7 @@ from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.scripted_proposer import ScriptedProposer
+from autoresearch.trials.trial_budget import budget_flops
 from rails import ChoiceKnob, Estimate, default_menu, gate
 
 GOLDEN = Path(__file__).parents[3] / "assets" / "prompt.md"
@@ -284,13 +285,21 @@ def test_a_run_without_a_measurement_has_a_prompt():
         ("steps", 60, "60 steps, 983,040 tokens at the baseline: a larger batch_size"),
         ("tokens", 1e6, "1,000,000 tokens, 62 steps at the baseline: a larger batch_size"),
         ("seconds", 90, "90 seconds: a faster configuration sees more tokens."),
+        (
+            "flops",
+            60,
+            "the training FLOPs of 60 baseline steps (2.38e+15 FLOPs, 983,040 tokens at the baseline): a larger model, "
+            "batch_size or seq_len means fewer steps, and lr_warmup counts steps.",
+        ),
     ],
 )
 def test_the_fixed_budget_is_stated_in_its_own_unit_and_in_tokens(kind, size, line):
     settings = Settings(baseline=BASELINE, budget={"kind": kind, "size": size})
     policy, short = build_policy(settings), hand_made()
     meta = short.trajectory.meta
-    yardstick = meta.yardstick.model_copy(update={"budget_kind": kind, "budget_size": size})
+    flops = budget_flops(policy.budget, policy.baseline, 50257)
+    changes = {"budget_kind": kind, "budget_size": size, "budget_flops": flops}
+    yardstick = meta.yardstick.model_copy(update=changes)
     trajectory = Trajectory.fold([meta.model_copy(update={"yardstick": yardstick})])
     space = Space(policy.menu, policy.baseline, policy.steps)
     text = "The baseline model has 354.60 M parameters."

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoresearch.core.costs import CostRatios
 from autoresearch.report import load, summarise
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import Price, render_html
@@ -151,11 +152,19 @@ def test_a_run_whose_log_is_the_origins_is_shown_as_such(origin_log):
     assert "val_bpb by" in text
 
 
-def test_more_tokens_than_the_baseline_are_a_limit(night):
+def test_more_compute_than_the_baselines_stands_beside_the_keep_and_in_the_limits(night):
     history = build_history(night.records)
-    rows = tuple(replace(r, tokens=8192) if r.iter == 6 else r for r in history.rows)
-    text = words(page(replace(history, rows=rows)))
-    assert "trained on 2 times the baseline's tokens (8,192 against 4,096)" in text
+    assert "x the baseline's FLOPs: at equal" not in words(page(history))
+    ratios = CostRatios(tokens=2.0, flops=1.9)
+    rows = tuple(replace(r, ratios=ratios) if r.iter in (2, 6) else r for r in history.rows)
+    document = page(replace(history, rows=rows))
+    text = words(document)
+    assert "It trained on 1.90 x the baseline's FLOPs: at equal FLOPs the difference is not known." in text
+    assert "trained on 1.90 x the baseline's FLOPs and 2.00 x its tokens" in text
+    columns = data_of(document)["columns"]
+    remarks = [columns["texts"][n] for n in columns["reason"]]
+    assert remarks[5] == "trained on 1.90 x the baseline's FLOPs"
+    assert remarks[1] == "", "a revert needs no such label"
 
 
 def test_every_iteration_is_in_the_columns_and_reads_the_same_in_the_table(night):

@@ -86,6 +86,21 @@ def test_what_is_there_is_read_once_and_then_what_is_new(path, monkeypatch, foll
     assert len(new.records) == len(decoded) == 2
 
 
+@pytest.mark.parametrize("size", [1, 700, 5000])
+def test_a_long_run_is_read_in_parts_that_make_the_same_whole(run_dir, path, size, monkeypatch, follower_of, reader_of):
+    at_once, shown = follower_of(path).poll(), reader_of(run_dir).poll()
+    monkeypatch.setattr("autoresearch.report.watch.follow.POLL_BYTES", size)
+    follower, records, more, polls = follower_of(path), [], True, 0
+    while more:
+        new = follower.poll()
+        records, more, polls = records + new.records, new.more, polls + 1
+    assert records == at_once.records
+    assert polls > 1 or size < 5000, "where the first line is longer than a part, everything is read at once"
+    assert not follower.poll()
+    again = reader_of(run_dir).poll()
+    assert (again.history, again.summary) == (shown.history, shown.summary)
+
+
 def test_a_trajectory_may_appear_later(tmp_path, path, follower_of):
     later = tmp_path / "not" / "yet" / "trajectory.jsonl"
     follower = follower_of(later)

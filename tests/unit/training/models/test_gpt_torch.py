@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,3 +103,51 @@ def test_linear_layers_have_no_bias_and_embeddings_are_tied() -> None:
     names = dict(GPT(SHAPE).named_parameters())
     assert {n for n in names if n.endswith("bias")} == {n for n in names if n.endswith("bias") and "norm" in n}
     assert not any("head" in n for n in names)
+
+
+WIDE = ModelShape(n_layer=2, n_head=4, d_model=128, d_ff=256, seq_len=16, vocab=61)
+
+
+def weights(seed: int = 0, **changes: int) -> dict[str, torch.Tensor]:
+    return dict(GPT.drawn(replace(WIDE, **changes), seed, torch.device("cpu")).named_parameters())
+
+
+def test_a_deeper_model_begins_with_the_layers_of_a_shallower_one() -> None:
+    """But for the scale of what is written to the residual stream, which depends on the depth."""
+    few, many = weights(), weights(n_layer=5)
+    assert len(many) > len(few)
+    for name, weight in few.items():
+        scale = math.sqrt(5 / 2) if name.endswith(("attn.proj.weight", "down.weight")) else 1.0
+        torch.testing.assert_close(weight, many[name] * scale)
+
+
+@pytest.mark.parametrize("change", [{"d_ff": 512}, {"d_model": 192}, {"d_model": 96}, {"seq_len": 32}, {"vocab": 80}])
+def test_a_larger_matrix_begins_with_a_smaller_one(change: dict[str, int]) -> None:
+    """In each of q, k and v too."""
+    for name, weight in weights().items():
+        other = weights(**change)[name]
+        parts = 3 if name.endswith("qkv.weight") else 1
+        for one, two in zip(weight.chunk(parts), other.chunk(parts), strict=True):
+            corner = tuple(slice(0, min(a, b)) for a, b in zip(one.shape, two.shape, strict=True))
+            assert torch.equal(one[corner], two[corner]), name
+
+
+def test_no_two_matrices_and_no_two_seeds_have_the_same_numbers() -> None:
+    tiles = [
+        tile[:16].detach().double()  # the smallest matrix has 16 rows
+        for seed in (0, 1)
+        for weight in weights(seed).values()
+        if weight.ndim == 2
+        for part in weight.chunk(max(1, weight.shape[0] // 128))
+        for tile in part.split(64, dim=1)
+    ]
+    assert len(tiles) > 40
+    assert len({round(float(tile.std() / tile.abs().max()), 9) for tile in tiles}) == len(tiles)
+
+
+@pytest.mark.parametrize("name", ["tokens.weight", "blocks.0.attn.qkv.weight", "blocks.1.up.weight"])
+def test_the_numbers_are_normal_with_the_standard_deviation_of_gpt_2(name: str) -> None:
+    drawn = weights(vocab=4096)[name].detach().double()
+    assert float(drawn.std()) == pytest.approx(0.02, rel=0.02)
+    assert abs(float(drawn.mean())) < 5 * 0.02 / math.sqrt(drawn.numel())
+    assert float((drawn / 0.02).pow(4).mean()) == pytest.approx(3.0, abs=0.15)

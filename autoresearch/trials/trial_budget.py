@@ -1,0 +1,32 @@
+"""From the budget of a run to the budget of one trial: equal FLOPs are another number of steps for each model.
+
+FLOPs are counted as the records count them: ``ModelShape.flops_per_token`` times the tokens that are trained on.
+"""
+
+from __future__ import annotations
+
+from autoresearch.trials.model_shape import ModelShape
+from autoresearch.trials.spec import Budget
+from rails import Config
+
+
+def flops_per_step(cfg: Config, vocab: int) -> int:
+    """Training FLOPs of one optimizer step."""
+    shape = ModelShape.of(cfg, vocab)
+    return int(cfg["batch_size"]) * shape.seq_len * shape.flops_per_token
+
+
+def budget_flops(budget: Budget, baseline: Config, vocab: int) -> int | None:
+    """The training FLOPs that no trial exceeds, except by its first step; ``None`` where the budget is not in FLOPs."""
+    return int(budget.size) * flops_per_step(baseline, vocab) if budget.kind == "flops" else None
+
+
+def trial_budget(budget: Budget, cfg: Config, baseline: Config, vocab: int) -> Budget:
+    """The budget of one configuration's trial: FLOPs as the number of steps that fit into them, at least one."""
+    flops = budget_flops(budget, baseline, vocab)
+    return budget if flops is None else Budget(kind="steps", size=max(1, flops // flops_per_step(cfg, vocab)))
+
+
+def trial_steps(budget: Budget, cfg: Config, baseline: Config, vocab: int) -> int | None:
+    """Optimizer steps of one configuration, known before it starts; ``None`` for a budget in seconds."""
+    return trial_budget(budget, cfg, baseline, vocab).steps(int(cfg["batch_size"]), int(cfg["seq_len"]))

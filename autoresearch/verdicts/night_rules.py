@@ -1,0 +1,202 @@
+"""The rules that simulated nights compare, each vectorised over nights. ``SequentialNights`` is ``judge``, decision
+for decision: a test runs the same numbers through both."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from autoresearch.verdicts.noise import BASELINE_SHARE, CLIP, DF_STEP, ITERATIONS, MAX_DF, normal_consistency
+from autoresearch.verdicts.rule import SequentialRule, alpha_of_test
+from autoresearch.verdicts.simulate import Bools, Counts, Floats
+from autoresearch.verdicts.student_t import upper_quantile
+
+BASELINE_SEEDS = 3  # measured before the first proposal
+
+
+class Threshold:
+    """The origin's rule: keep if one trial is better than the baseline's at the same seed by
+    ``accept_delta_frac``."""
+
+    name = "threshold"
+    seeds = 1
+
+    def __init__(self, accept_delta_frac: float) -> None:
+        self.accept_delta_frac = accept_delta_frac
+
+    def start(self, baseline: Floats) -> None:
+        self._baseline = baseline[:, 0]
+
+    def judge(self, j: int, candidate: Floats) -> tuple[Bools, Counts]:
+        gain = (self._baseline - candidate[:, 0]) / self._baseline
+        return gain >= self.accept_delta_frac, np.ones(len(gain), dtype=np.int64)
+
+
+class BestSoFar:
+    """Keep if one trial is better than the best value so far, the baseline's or a kept candidate's."""
+
+    name = "best_so_far"
+    seeds = 1
+
+    def start(self, baseline: Floats) -> None:
+        self._best = baseline[:, 0].copy()
+
+    def judge(self, j: int, candidate: Floats) -> tuple[Bools, Counts]:
+        keep = candidate[:, 0] < self._best
+        self._best = np.minimum(self._best, candidate[:, 0])
+        return keep, np.ones(len(keep), dtype=np.int64)
+
+
+class MeanMinusSd:
+    """Keep if one trial is below the mean of the baseline's seeds by more than their standard deviation."""
+
+    name = "mean_minus_sd"
+    seeds = 1
+
+    def start(self, baseline: Floats) -> None:
+        seeds = baseline[:, :BASELINE_SEEDS]
+        self._bar = seeds.mean(1) - seeds.std(1, ddof=1)
+
+    def judge(self, j: int, candidate: Floats) -> tuple[Bools, Counts]:
+        keep = candidate[:, 0] < self._bar
+        return keep, np.ones(len(keep), dtype=np.int64)
+
+
+class Record:
+    """The rule for records of modded-nanogpt's track 3: the means of n runs of each, sigma known, p < 0.001.
+
+    n is the least with which it finds ``gain`` with probability ``power``. It takes the variance of a difference to
+    be 2 sd^2 / n; runs that correlate with rho have 2 sd^2 (1 - rho) / n. So n = 2 sd^2 (z_p + z_power sqrt(1 -
+    rho))^2 / gain^2.
+    """
+
+    name = "record"
+    P = 0.001
+
+    def __init__(self, sd: float, rho: float, *, gain: float = 0.01, power: float = 0.9, at_most: int = 1000) -> None:
+        self.sd = sd
+        z = upper_quantile(self.P, math.inf) + upper_quantile(1 - power, math.inf) * math.sqrt(1 - rho)
+        self.seeds = min(max(math.ceil(2 * (sd * z / gain) ** 2), 1), at_most)
+
+    def start(self, baseline: Floats) -> None:
+        self._mean = baseline[:, : self.seeds].mean(1)
+        self._bar = upper_quantile(self.P, math.inf) * self.sd * math.sqrt(2 / self.seeds)
+
+    def judge(self, j: int, candidate: Floats) -> tuple[Bools, Counts]:
+        keep = self._mean - candidate[:, : self.seeds].mean(1) > self._bar
+        return keep, np.full(len(keep), self.seeds, dtype=np.int64)
+
+
+class SequentialNights:
+    """The sequential rule (``sequential.judge`` with ``noise.pooled_noise``) in many nights at once."""
+
+    name = "sequential"
+
+    def __init__(self, rule: SequentialRule, baseline_seeds: int = BASELINE_SEEDS) -> None:
+        self.rule = rule
+        self.seeds = max(rule.max_seeds, baseline_seeds)
+        self.baseline_seeds = baseline_seeds
+
+    def start(self, baseline: Floats) -> None:
+        nights, seeds = baseline.shape
+        self._baseline = baseline
+        count = np.arange(1, seeds + 1)
+        self._mean = np.cumsum(baseline, 1) / count  # (nights, seeds): of the first 1, 2, ... seeds
+        self._measured = np.full(nights, self.baseline_seeds)
+        self._reach = np.zeros((nights, self.rule.max_seeds + 1), dtype=np.int64)  # A_s of noise.py
+        self._squares = np.zeros((nights, 0))  # scaled squared residuals of all judged candidates, and their weights
+        self._weights = np.zeros((nights, 0))
+        self._filled = np.zeros(nights, dtype=np.int64)
+
+    def judge(self, j: int, candidate: Floats) -> tuple[Bools, Counts]:
+        keep = np.zeros(len(candidate), dtype=np.bool_)
+        trials = np.zeros(len(candidate), dtype=np.int64)
+        open_ = np.arange(len(candidate))
+        for n in range(1, self.rule.max_seeds + 1):
+            base = self._baseline[open_, :n]
+            gains = (base - candidate[open_, :n]) / self._mean[open_, n - 1, None]
+            self._measured[open_] = np.maximum(self._measured[open_], n)
+            kept, reverted = self._look(j, n, open_, gains)
+            keep[open_[kept]] = True
+            trials[open_] = n
+            closed = kept | reverted
+            self._remember(open_[closed], gains[closed])
+            open_ = open_[~closed]
+            if not len(open_):
+                break
+        return keep, trials
+
+    def _look(self, j: int, n: int, nights: Counts, gains: Floats) -> tuple[Bools, Bools]:
+        """Which candidates are kept and which reverted with ``n`` seeds; the others go on."""
+        rule, mean = self.rule, gains.mean(1)
+        reverted = mean < rule.futility_frac * rule.accept_delta_frac
+        kept = np.zeros(len(nights), dtype=np.bool_)
+        if n >= rule.min_seeds:
+            hopeful = np.flatnonzero(~reverted & (mean >= rule.accept_delta_frac))
+            kept[hopeful] = self._passes(j, n, nights[hopeful], gains[hopeful])
+        if n == rule.max_seeds:
+            reverted |= ~kept
+        return kept, reverted
+
+    def _passes(self, j: int, n: int, nights: Counts, gains: Floats) -> Bools:
+        variance, df = self._noise(n, nights, gains)
+        sd = np.sqrt(np.maximum(variance, gains.var(1, ddof=1)))
+        p = alpha_of_test(self.rule.alpha, j) / self.rule.looks
+        values, places = np.unique(df, return_inverse=True)
+        critical = np.array([upper_quantile(p, float(v)) for v in values])[places]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            clipped = np.clip(gains / sd[:, None], -self.rule.clip, self.rule.clip)
+        statistic = np.nan_to_num(clipped).sum(1) / math.sqrt(n)
+        passed: Bools = (statistic >= critical) & (gains.mean(1) > critical * sd / math.sqrt(n))
+        return passed
+
+    def _noise(self, n: int, nights: Counts, gains: Floats) -> tuple[Floats, Floats]:
+        """``pooled_noise``: its variance and degrees of freedom, this candidate's ``n`` gains included."""
+        reach = self._reach[nights]
+        reach[:, 2 : n + 1] += 1
+        d, squares = reach.sum(1), (reach * reach).sum(1)
+        df = d * d / (d + BASELINE_SHARE**2 * (squares - d))
+        df = np.minimum(np.floor(df / DF_STEP) * DF_STEP, MAX_DF)
+        measured = self._measured[nights]
+        variance = np.empty(len(nights))
+        from_gains = df >= measured - 1
+        variance[from_gains] = self._pooled(nights[from_gains], gains[from_gains], d[from_gains])
+        for m in np.unique(measured[~from_gains]):
+            rows = np.flatnonzero(~from_gains & (measured == m))
+            values = self._baseline[nights[rows], :m]
+            variance[rows] = 2 * values.var(1, ddof=1) / values.mean(1) ** 2
+        return variance, np.where(from_gains, df, measured - 1.0)
+
+    def _pooled(self, nights: Counts, gains: Floats, d: Counts) -> Floats:
+        own, weight = _scaled_squares(gains)
+        squares = np.concatenate([self._squares[nights], own], 1)
+        weights = np.concatenate([self._weights[nights], np.full_like(own, weight)], 1)
+        variance: Floats = (weights * squares).sum(1) / d
+        scale = normal_consistency(CLIP) * d
+        for _ in range(ITERATIONS):
+            variance = (weights * np.minimum(squares, CLIP * CLIP * variance[:, None])).sum(1) / scale
+        return variance
+
+    def _remember(self, nights: Counts, gains: Floats) -> None:
+        """Add the residuals of closed candidates to the pool of their nights."""
+        n = gains.shape[1]
+        if n < 2 or not len(nights):
+            return
+        missing = int(self._filled[nights].max()) + n - self._squares.shape[1]
+        if missing > 0:
+            room = np.zeros((len(self._squares), missing + 4 * n))
+            self._squares = np.concatenate([self._squares, room], 1)
+            self._weights = np.concatenate([self._weights, room], 1)
+        columns = self._filled[nights, None] + np.arange(n)
+        squares, weight = _scaled_squares(gains)
+        self._squares[nights[:, None], columns] = squares
+        self._weights[nights[:, None], columns] = weight
+        self._filled[nights] += n
+        self._reach[nights, 2 : n + 1] += 1
+
+
+def _scaled_squares(gains: Floats) -> tuple[Floats, float]:
+    n = gains.shape[1]
+    squares: Floats = (gains - gains.mean(1, keepdims=True)) ** 2 * n / (n - 1)
+    return squares, (n - 1) / n

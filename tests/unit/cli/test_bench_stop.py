@@ -1,0 +1,66 @@
+"""``autoresearch bench stop``."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def curves(tmp_path: Path) -> str:
+    rng = random.Random(2)
+    lines = ["group,run,fraction,value"]
+    for n in range(80):
+        gain = 0.0 if n == 0 else rng.gauss(-0.01, 0.02)
+        for k in range(1, 9):
+            noise = 0 if k == 8 or n == 0 else rng.gauss(0, 0.002)
+            lines.append(f"{'base' if n == 0 else n},0,{k / 8},{(5 - k / 4) * (1 - gain - noise)}")
+    file = tmp_path / "curves.csv"
+    file.write_text("\n".join(lines))
+    return str(file)
+
+
+def test_the_promised_keys_are_in_the_json_with_the_trade_off(cli, curves):
+    code, out, _ = cli("bench", "stop", "--curves", curves, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert {"keeps", "keeps_lost_frac", "keeps_lost_upper95", "saved_frac"} <= set(found)
+    assert found["trials"] == 79
+    assert found["saved_frac"] > 0
+    assert [row["tolerated"] for row in found["trade_off"]] == [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2]
+
+
+def test_the_text_says_what_was_lost_and_saved(cli, curves):
+    code, out, _ = cli("bench", "stop", "--curves", curves)
+    assert code == 0
+    assert "79 trials of 79 groups against base" in out
+    assert "of their training saved" in out
+    assert "95% confidence" in out
+
+
+def test_too_few_curves_stop_nothing_and_this_is_said(cli, curves):
+    short = Path(curves).with_name("short.csv")
+    short.write_text("\n".join(Path(curves).read_text().splitlines()[: 1 + 8 * 20]))
+    code, out, _ = cli("bench", "stop", "--curves", str(short))
+    assert code == 0
+    assert "the rule is off before 30 full curves" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--curves", "missing.csv"], 66, "cannot read missing.csv"),
+        (["--curves", "X", "--baseline", "no"], 66, "no group 'no'"),
+        (["--curves", "X", "--tolerated", "1"], 78, "--tolerated 1"),
+        (["--curves", "X", "--needed", "0"], 78, "--needed 0"),
+        (["--curves", "X", "--min-curves", "3"], 78, "--min-curves 3"),
+    ],
+)
+def test_a_wrong_input_is_explained(flags, code, message, cli, curves):
+    done, _, err = cli("bench", "stop", *[curves if flag == "X" else flag for flag in flags])
+    assert done == code
+    assert message in err
+    assert "try:" in err

@@ -1,0 +1,91 @@
+"""The simulated rules: ours is the loop's, decision for decision, and the others are what their names say."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from autoresearch.verdicts import SequentialRule, judge, pooled_noise
+from autoresearch.verdicts.night_rules import BestSoFar, MeanMinusSd, Record, SequentialNights, Threshold
+from autoresearch.verdicts.simulate import NOISES, resampled
+
+RULES = [
+    SequentialRule(0.005),
+    SequentialRule(0.003, alpha=0.2, max_seeds=6, min_seeds=2, futility_frac=0.5, clip=2),
+]
+
+
+def night_by_hand(baseline, candidates, rule, baseline_seeds):
+    """Judge one night as the loop does: seed by seed, with ``judge`` and ``pooled_noise``."""
+    finished, decisions, measured = [], [], baseline_seeds
+    for j, values in enumerate(candidates, 1):
+        for n in range(1, rule.max_seeds + 1):
+            measured = max(measured, n)
+            mean = statistics.fmean(baseline[:n])
+            gains = [(b - c) / mean for b, c in zip(baseline[:n], values[:n], strict=True)]
+            judgement = judge(gains, pooled_noise(baseline[:measured], [*finished, gains]), rule, j)
+            if judgement.decision:
+                break
+        finished.append(gains)
+        decisions.append((judgement.decision == "keep", n))
+    return decisions
+
+
+def wild(residual):
+    return resampled([residual, -residual] + [0.001, -0.001] * 100)
+
+
+@pytest.mark.parametrize("noise", [*NOISES, "wild"])
+@pytest.mark.parametrize(("rule", "baseline_seeds"), [(RULES[0], 3), (RULES[1], 2)])
+def test_the_simulated_rule_is_the_rule_of_the_loop(rule, noise, baseline_seeds):
+    rng = np.random.default_rng(5)
+    draw = wild(0.4) if noise == "wild" else NOISES[noise](0.003)
+    nights, proposals = 2, 70  # the second block of alpha begins at 65
+    simulated = SequentialNights(rule, baseline_seeds)
+    baseline = 1 + draw(rng, (nights, simulated.seeds))
+    gains = rng.choice([-0.01, 0, 0.004, 0.007, 0.012, 0.03], (proposals, nights, 1))
+    candidates = 1 + draw(rng, (proposals, nights, simulated.seeds)) - gains
+    simulated.start(baseline)
+    found = [simulated.judge(j, values) for j, values in enumerate(candidates, 1)]
+    kept = 0
+    for night in range(nights):
+        expected = night_by_hand(baseline[night].tolist(), candidates[:, night].tolist(), rule, baseline_seeds)
+        assert [(bool(keep[night]), int(trials[night])) for keep, trials in found] == expected
+        kept += sum(keep for keep, _ in expected)
+    assert 0 < kept < nights * proposals
+
+
+BASELINE = np.array([[1.0, 1.02, 0.98]])
+
+
+def test_the_threshold_judges_one_pair():
+    rule = Threshold(0.005)
+    rule.start(BASELINE)
+    assert [rule.judge(1, np.array([[v, 0]]))[0].item() for v in (0.9951, 0.9949)] == [False, True]
+
+
+def test_the_best_so_far_moves_with_each_keep():
+    rule = BestSoFar()
+    rule.start(BASELINE)
+    assert [rule.judge(1, np.array([[v]]))[0].item() for v in (1.0, 0.99, 0.995, 0.98)] == [False, True, False, True]
+
+
+def test_the_mean_minus_one_sd_takes_the_baselines_seeds():
+    rule = MeanMinusSd()
+    rule.start(BASELINE)
+    assert [rule.judge(1, np.array([[v]]))[0].item() for v in (0.981, 0.979)] == [False, True]
+
+
+def test_the_record_rule_takes_as_many_seeds_as_its_power_needs():
+    rule = Record(0.0046, 0)
+    assert Record(0.0046, 0.67).seeds == 7  # correlated runs: the same bar, and less noise
+    assert rule.seeds == math.ceil(2 * (0.46 * (3.0902 + 1.2816)) ** 2) == 9
+    rng = np.random.default_rng(1)
+    shape = (40_000, 9)
+    rule.start(1 + 0.0046 * rng.standard_normal(shape))
+    null, _ = rule.judge(1, 1 + 0.0046 * rng.standard_normal(shape))
+    true, trials = rule.judge(1, 0.99 + 0.0046 * rng.standard_normal(shape))
+    assert null.mean() == pytest.approx(0.001, abs=0.0006)
+    assert 0.9 <= true.mean() < 0.95
+    assert set(trials) == {9}
