@@ -83,13 +83,13 @@ def relative_sd(values: Sequence[float]) -> float | None:
 def corrected_frac(record: Evaluated, rule: DecisionRule | None) -> float | None:
     """The gain of a keep, corrected for having been selected; ``None`` for a revert and under rule threshold.
 
-    The bar is the mean gain that a keep needed with its number of seeds: the threshold, or what chance can reach, which
-    is half the width of the interval.
+    The bar is the least mean gain with which a keep is possible: the threshold, or what chance can reach over the most
+    seeds, which is half the width of the interval there.
     """
     evidence = record.evidence
     if evidence is None or record.decision != "keep" or rule is None:
         return None
-    gain, bar = record.improvement_frac, rule.accept_delta_frac
-    if evidence.low_frac is not None and 0 < evidence.low_frac < gain:
-        bar = max(bar, gain - evidence.low_frac)
-    return corrected_gain(gain, evidence.sd_frac / math.sqrt(len(evidence.seeds)), bar)
+    gain, bar, n = record.improvement_frac, rule.accept_delta_frac, len(evidence.seeds)
+    if evidence.low_frac is not None:
+        bar = max(bar, (gain - evidence.low_frac) * math.sqrt(n / max(n, rule.max_seeds or n)))
+    return corrected_gain(gain, evidence.sd_frac / math.sqrt(n), bar)

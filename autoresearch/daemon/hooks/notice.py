@@ -99,11 +99,12 @@ def _standing(trajectory: Trajectory) -> str:
 
 
 def _result(record: Evaluated) -> str:
-    if record.evidence:
-        return f"{_change(record.proposal)}, {describe_verdict(record.improvement_frac, record.evidence)}"
-    gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
     disturbed = describe_disturbance(record.marks, record.baseline_marks)
-    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}{disturbed and f' ({disturbed})'}"
+    mark = disturbed and f" ({disturbed})"
+    if record.evidence:
+        return f"{_change(record.proposal)}, {describe_verdict(record.improvement_frac, record.evidence)}{mark}"
+    gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
+    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}{mark}"
 
 
 def _best(record: Evaluated, trajectory: Trajectory) -> dict[str, Any]:
