@@ -43,10 +43,10 @@ def section(aa: Cells, planted: Cells) -> str:
     """The section of RESULTS.md."""
     lines = [
         f"### Error rates of the keep rule\n\n{describe()}\n",
-        f"`python -m benchmarks.error_rates`: simulated nights of 100 proposals, seed SD {100 * SD:g}% (`file`: that",
-        "of `benchmarks.heavy_repeats`, kurtosis 315), threshold 0.5%, the baseline with 3 seeds\n",
-        f"P(any false keep in a night of 100 nulls), {aa[0]['nights']:,} nights a line; ours with its upper 95% bound",
-        "(Clopper-Pearson)\n",
+        f"`python -m benchmarks.error_rates`: nights of 100 simulated proposals, seed SD {100 * SD:g}% (`file`: of",
+        "`benchmarks.heavy_repeats`, kurtosis 315), threshold 0.5%, the baseline with 3 seeds\n",
+        f"P(any false keep) in a night of 100 nulls, {aa[0]['nights']:,} nights a line; ours with its upper",
+        "95% bound (Clopper-Pearson)\n",
         *_aa_table(aa),
         "",
         f"Power: one proposal in ten has the gain, {planted[0]['nights']:,} nights a line. In brackets: trials of",

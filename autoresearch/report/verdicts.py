@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import get_args
 
+from autoresearch.core.decision import sequential_rule
 from autoresearch.core.records import DecisionRule, Evaluated, Evidence, Label
 from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.history import History, Row
 from autoresearch.verdicts.selection import corrected_gain
+from autoresearch.verdicts.sequential import Judgement
 
 LABELS: tuple[Label, ...] = get_args(Label)
 
@@ -81,15 +83,21 @@ def relative_sd(values: Sequence[float]) -> float | None:
 
 
 def corrected_frac(record: Evaluated, rule: DecisionRule | None) -> float | None:
-    """The gain of a keep, corrected for having been selected; ``None`` for a revert and under rule threshold.
-
-    The bar is the least mean gain with which a keep is possible: the threshold, or what chance can reach over the most
-    seeds, which is half the width of the interval there.
-    """
+    """The gain of a keep, corrected for having been selected; ``None`` for a revert and under rule threshold."""
     evidence = record.evidence
     if evidence is None or record.decision != "keep" or rule is None:
         return None
-    gain, bar, n = record.improvement_frac, rule.accept_delta_frac, len(evidence.seeds)
-    if evidence.low_frac is not None:
-        bar = max(bar, (gain - evidence.low_frac) * math.sqrt(n / max(n, rule.max_seeds or n)))
-    return corrected_gain(gain, evidence.sd_frac / math.sqrt(n), bar)
+    judgement = Judgement(
+        decision=record.decision,
+        label=evidence.label,
+        n=len(evidence.seeds),
+        mean_frac=record.improvement_frac,
+        low_frac=-math.inf if evidence.low_frac is None else evidence.low_frac,
+        high_frac=math.inf if evidence.high_frac is None else evidence.high_frac,
+        statistic=evidence.statistic,
+        critical=math.inf if evidence.critical is None else evidence.critical,
+        alpha=evidence.alpha,
+        sd_frac=evidence.sd_frac,
+        df=evidence.df,
+    )
+    return corrected_gain(judgement, sequential_rule(rule))

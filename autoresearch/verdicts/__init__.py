@@ -1,9 +1,11 @@
 """The statistics of a verdict: pure functions of numbers, to be read alone. docs/verdicts.md derives them.
 
-    student_t    distribution and quantile of Student's t
+    student_t    distribution and quantile of Student's t; chi_square and binomial beside it
     noise        the noise of a paired difference, pooled over a run, with its degrees of freedom
     rule         the constants of the rule, and the share of alpha that each test may spend
     sequential   keep, revert or one more seed
+    selection    the gain of a keep, corrected for having been selected
+    simulate     nights whose truth is known (numpy); night_rules, bench and repeats belong to it
 
 Nothing here imports anything else of the project but ``errors``. What the loop uses needs no numpy.
 """

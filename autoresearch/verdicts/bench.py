@@ -15,7 +15,7 @@ CORRELATIONS = (0.0, 0.3, 0.67, 0.95)
 PLANTED_GAINS = (0.0025, 0.005, 0.01, 0.02)
 PLANTED_EVERY = 10  # one proposal in ten has the gain
 ACCEPT_DELTA_FRAC = 0.005  # of every profile
-RECORD_AT_MOST = 60  # seeds: noise from a file can have a standard deviation that no number of seeds resolves
+RECORD_AT_MOST = 20  # seeds: the standard deviation of a file can be one that hardly any number of seeds resolves
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from itertools import accumulate
 from statistics import fmean
 from typing import Literal
 
+from autoresearch.verdicts.chi_square import quantile
+
 CLIP = 2.5  # a residual counts as at most this many noises: one wild trial must not hide every effect of the night
 ITERATIONS = 30  # of the fixed point, from above: stopping early leaves the noise too large, never too small
 BASELINE_SHARE = 0.5  # of the variance of a paired difference: what the baseline's trial adds, shared by all candidates
@@ -28,6 +30,14 @@ class Noise:
     sd_frac: float
     df: float
     source: Literal["gains", "baseline", "none"]
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The interval of ``sd_frac`` under Gaussian noise: df s^2 / sigma^2 is a chi-square. (0, inf) if df is 0."""
+        if not self.df:
+            return 0.0, math.inf
+        tail = (1 - level) / 2
+        low, high = (math.sqrt(self.df / quantile(p, self.df)) for p in (1 - tail, tail))
+        return low * self.sd_frac, high * self.sd_frac
 
 
 def pooled_noise(baseline: Sequence[float], gains: Iterable[Sequence[float]]) -> Noise:

@@ -11,6 +11,13 @@ from autoresearch.verdicts import Noise, pooled_noise
 from autoresearch.verdicts.noise import effective_df, normal_consistency
 
 
+def test_the_interval_of_a_standard_deviation_is_that_of_the_chi_square():
+    assert Noise(0.0025, 2, "baseline").interval() == pytest.approx((0.0025 * 0.5207, 0.0025 * 6.2847), rel=1e-4)
+    low, high = Noise(0.0025, 1000, "gains").interval()
+    assert 0.95 * 0.0025 < low < 0.0025 < high < 1.05 * 0.0025
+    assert Noise(0, 0, "none").interval() == (0, math.inf)
+
+
 def test_before_any_repetition_the_noise_is_that_of_two_independent_baselines():
     noise = pooled_noise([2.00, 2.02, 1.98], [[0.01]])
     assert noise == Noise(pytest.approx(math.sqrt(2) * 0.02 / 2), 2, "baseline")

@@ -1,72 +1,80 @@
-"""The corrected gain of a keep: its bias under the rule itself, by simulation, and its properties."""
+"""The gain of a keep, corrected for having been selected."""
 
-from __future__ import annotations
-
-import math
+import dataclasses
 import random
 from statistics import fmean
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from autoresearch.verdicts.noise import Noise
-from autoresearch.verdicts.rule import SequentialRule
-from autoresearch.verdicts.selection import corrected_gain, truncated_mean
-from autoresearch.verdicts.sequential import judge
+from autoresearch.verdicts import Noise, SequentialRule, judge
+from autoresearch.verdicts.selection import corrected_gain, resolvable_gain
 
 RULE = SequentialRule(0.005)
+KEEP = judge([0.010, 0.011, 0.009, 0.010], Noise(0.002, 100, "gains"), RULE, 1)
 
 
-def kept_gains(true: float, sd: float, candidates: int) -> list[tuple[float, float]]:
-    """Mean and corrected gain of each keep among ``candidates`` with the same true gain."""
+def with_mean(mean):
+    return dataclasses.replace(KEEP, mean_frac=mean)
+
+
+def test_a_mean_far_above_its_bar_stays_and_one_at_its_bar_is_halved():
+    assert KEEP.decision == "keep"
+    assert corrected_gain(with_mean(0.03), RULE) == pytest.approx(0.03, rel=1e-3)
+    assert corrected_gain(with_mean(max(0.005, resolvable_gain(KEEP.critical, 0.002, 4))), RULE) == 0.0025
+
+
+@given(st.floats(0, 0.1), st.floats(0, 0.1))
+def test_it_is_from_zero_to_the_mean_and_grows_with_it(a, b):
+    small, large = (corrected_gain(with_mean(mean), RULE) for mean in sorted((a, b)))
+    assert 0.5 * min(a, b) <= small <= min(a, b) + 1e-12
+    assert small <= large + 1e-12
+
+
+def test_without_noise_nothing_is_corrected():
+    assert corrected_gain(dataclasses.replace(KEEP, sd_frac=0.0), RULE) == KEEP.mean_frac
+
+
+@pytest.mark.parametrize("true", [0.003, 0.004, 0.005])
+def test_it_is_closer_to_the_truth_than_the_mean_of_what_was_kept(true):
+    """Means that were kept, all at one look: their average is too high, the corrected one is not."""
+    rng = np.random.default_rng(1)
+    bar = max(0.005, resolvable_gain(KEEP.critical, 0.002, 4))
+    means = true + 0.001 * rng.standard_normal(200_000)
+    kept = means[means >= bar][:500]
+    corrected = np.mean([corrected_gain(with_mean(float(mean)), RULE) for mean in kept])
+    assert kept.mean() > true
+    assert abs(corrected - true) < 0.65 * (kept.mean() - true)
+
+
+def keeps(true, sd, candidates):
+    """The keeps among ``candidates`` with the same true gain, by the whole rule."""
     rng, noise, found = random.Random(f"{true} {sd}"), Noise(sd, 40.0, "gains"), []
     for _ in range(candidates):
-        gains: list[float] = []
-        while True:
+        gains, judged = [], None
+        while judged is None or judged.decision is None:
             gains.append(rng.gauss(true, sd))
             judged = judge(gains, noise, RULE, 20)
-            if judged.decision:
-                break
         if judged.decision == "keep":
-            half = (judged.mean_frac - judged.low_frac) * math.sqrt(judged.n / RULE.max_seeds)
-            error, bar = judged.sd_frac / math.sqrt(judged.n), max(RULE.accept_delta_frac, half)
-            found.append((judged.mean_frac, corrected_gain(judged.mean_frac, error, bar)))
+            found.append(judged)
     return found
 
 
-CELLS = [(0.004, 0.002), (0.005, 0.002), (0.004, 0.0035), (0.005, 0.0035), (0.006, 0.0035)]
-
-
-@pytest.mark.parametrize(("true", "sd"), CELLS)
-def test_its_bias_is_smaller_than_the_means(true: float, sd: float) -> None:
-    found = kept_gains(true, sd, 1500)
+@pytest.mark.parametrize(
+    ("true", "sd"), [(0.004, 0.002), (0.005, 0.002), (0.004, 0.0035), (0.005, 0.0035), (0.006, 0.0035)]
+)
+def test_its_bias_under_the_whole_rule_is_smaller_than_the_means(true, sd):
+    found = keeps(true, sd, 1500)
     assert len(found) > 100
-    raw, corrected = (fmean(values) - true for values in zip(*found, strict=True))
+    raw = fmean(keep.mean_frac for keep in found) - true
+    corrected = fmean(corrected_gain(keep, RULE) for keep in found) - true
     assert raw > 1e-4
     assert abs(corrected) < 0.8 * raw
 
 
-def test_a_clear_keep_is_hardly_corrected() -> None:
-    found = kept_gains(0.02, 0.003, 300)
+def test_clear_keeps_are_hardly_corrected():
+    found = keeps(0.02, 0.003, 300)
     assert len(found) == 300
-    assert all(mean - corrected < 1e-5 for mean, corrected in found)
-
-
-@pytest.mark.parametrize(("mean", "error", "bar"), [(0.006, 0.001, 0.005), (0.005, 0.002, 0.005), (0.02, 0.001, 0.005)])
-def test_it_lies_between_half_the_mean_and_the_mean(mean: float, error: float, bar: float) -> None:
-    assert mean / 2 <= corrected_gain(mean, error, bar) <= mean
-
-
-def test_the_closer_to_the_bar_the_larger_the_correction() -> None:
-    lost = [mean - corrected_gain(mean, 0.001, 0.005) for mean in (0.0055, 0.006, 0.007, 0.009)]
-    assert lost == sorted(lost, reverse=True)
-
-
-def test_without_noise_nothing_is_corrected() -> None:
-    assert corrected_gain(0.006, 0.0, 0.005) == 0.006
-
-
-def test_the_truncated_mean_is_that_of_what_lies_above_the_bar() -> None:
-    rng = random.Random(1)
-    above = [x for x in (rng.gauss(0.3, 1.0) for _ in range(200_000)) if x > 1.0]
-    assert truncated_mean(0.3, 1.0, 1.0) == pytest.approx(fmean(above), abs=0.01)
-    assert truncated_mean(0.0, 1.0, 50.0) == pytest.approx(50.02, abs=1e-4)
+    assert all(keep.mean_frac - corrected_gain(keep, RULE) < 1e-5 for keep in found)
