@@ -163,7 +163,7 @@ def _sentence(evidence: Evidence, gain: float, rule: DecisionRule) -> str:
     start = f"{evidence.label}: gain {100 * gain:+.2f}% over {n} seed{'s' if n > 1 else ''}"
     needed = f"the {100 * rule.accept_delta_frac:g}% that a keep needs"
     if evidence.low_frac is not None and evidence.high_frac is not None:
-        start += f" (95% interval {100 * evidence.low_frac:+.2f} to {100 * evidence.high_frac:+.2f}%)"
+        start += f" (interval {100 * evidence.low_frac:+.2f} to {100 * evidence.high_frac:+.2f}%)"
     match evidence.label:
         case "confirmed":
             share = f"a false keep of test {evidence.test} has a probability of at most {evidence.alpha:.2g}"

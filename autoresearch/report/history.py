@@ -18,7 +18,7 @@ from autoresearch.core.costs import UNKNOWN_RATIOS, CostRatios, describe_compute
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
-from autoresearch.core.records import Unsealed, Yardstick
+from autoresearch.core.records import Evidence, Unsealed, Yardstick
 from autoresearch.core.values import Cfg, KnobValue
 
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
@@ -62,6 +62,8 @@ class Row:
     trials: int = 0  # number of measured trials
     improvement_frac: float | None = None  # (baseline - candidate) / baseline: positive is better
     decision: Literal["keep", "revert"] | None = None
+    evidence: Evidence | None = None  # of rule sequential
+    corrected_frac: float | None = None  # gain of a keep of rule sequential, corrected for having been selected
     is_new_best: bool | None = None
     cause: str | None = None  # of a failed trial
     train_s: float | None = None
@@ -81,6 +83,8 @@ class Row:
     curves: tuple[Curve, ...] = ()  # training loss of each measured trial that has it, in CURVE_POINTS points
     deadline_extended_s: float | None = None  # by which the deadlines of slowed trials were moved
     vault: Unsealed | None = None  # of a keep whose vault is unsealed
+    baseline_trials: int = 0  # more seeds of the baseline, run for this candidate; in its seconds and joules only
+    baseline_tokens: int | None = None  # that these trained on
     normalised: int = 0  # attempts whose text was rewritten before the rails judged it
     disturbance: str = ""  # what may have decided a verdict under a budget in seconds: "the baseline ran contended"
     ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
@@ -106,6 +110,7 @@ class OpenTrial:
 
     iter: int
     ts: str
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ class History:
     knobs: tuple[str, ...]  # of the menu, in its order
     menu: Mapping[str, Any] = field(default_factory=dict)  # as the log contains it
     baseline: Row | None = None
+    baseline_bpbs: tuple[float, ...] = ()  # one per measured seed, also of those that a candidate needed later
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)  # the whole decision rule, as the log contains it
@@ -151,6 +157,21 @@ class History:
     @property
     def baseline_val_bpb(self) -> float | None:
         return self.baseline.val_bpb if self.baseline else None
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether candidates were judged by rule ``sequential``."""
+        return self.rule.get("kind") == "sequential"
+
+    def comparable_bpb(self, row: Row) -> float | None:
+        """The val_bpb of ``row`` that can be compared with the baseline's.
+
+        By rule ``sequential`` a gain is paired by seed, and rows have different seeds: it is the baseline's val_bpb
+        less the paired gain.
+        """
+        if row.evidence is None or row.improvement_frac is None or self.baseline_val_bpb is None:
+            return row.val_bpb
+        return self.baseline_val_bpb * (1 - row.improvement_frac)
 
 
 def plain_value(value: object) -> KnobValue:

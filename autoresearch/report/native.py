@@ -31,11 +31,12 @@ from autoresearch.core.records import (
     TrialEnded,
     Unsealed,
 )
-from autoresearch.core.trajectory import Totals, Trajectory
+from autoresearch.core.trajectory import Totals, Trajectory, measurements
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
-from autoresearch.report.trial_marks import with_marks
+from autoresearch.report.trial_marks import with_baseline_trials, with_marks
+from autoresearch.report.verdicts import corrected_frac
 from rails import Rail
 
 
@@ -51,6 +52,7 @@ class HistoryBuilder:
     voided: int = 0
     rows: list[Row] = field(default_factory=list)
     baseline: Row | None = None
+    extra_trials: list[TrialEnded] = field(default_factory=list)  # of the baseline, for the open iteration
     started: Started | None = None  # the last start
     state: State = "open"
     stop_reason: str | None = None
@@ -86,7 +88,11 @@ class HistoryBuilder:
                 self._add_vault(record)
             case _ if isinstance(record, IterationRecord):
                 row = with_marks(_row(record, self.outcomes), self._take_marked_trials())
-                self.rows.append(self._with_ratios(row, record))
+                if isinstance(record, Evaluated):
+                    rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
+                    row = replace(row, corrected_frac=corrected_frac(record, rule))
+                self.rows.append(with_baseline_trials(self._with_ratios(row, record), self.extra_trials))
+                self.extra_trials = []
                 if isinstance(record, CandidateTried):
                     for number in record.trials:  # no later record is about them
                         self.outcomes.pop(number, None)
@@ -107,6 +113,9 @@ class HistoryBuilder:
         self.outcomes[trial.trial] = trial.outcome
         self.marks.update(trial.marks)
         self.voided += trial.void
+        if trial.iter == 0 and self.baseline is not None and not trial.void:
+            self.extra_trials.append(trial)
+            self.outcomes.pop(trial.trial)
         if trial.marks:
             self.marked_trials.append(trial)
 
@@ -121,6 +130,11 @@ class HistoryBuilder:
         marked, self.marked_trials = self.marked_trials, []
         return marked
 
+    def _baseline_bpbs(self) -> tuple[float, ...]:
+        run = self.trajectory
+        trials = run.baseline_outcomes if run.baseline else [] if run.proposed else run.outcomes
+        return tuple(m.val_bpb for m in measurements(trials))
+
     def history(self) -> History:
         """The history of the records so far. Raises ``ValueError`` if a whole log has none."""
         meta, started = self.trajectory.meta, self.started
@@ -133,6 +147,7 @@ class HistoryBuilder:
             knobs=tuple(meta.menu.get("knobs", {})) if meta else (),
             menu=meta.menu if meta else {},
             baseline=self.baseline,
+            baseline_bpbs=self._baseline_bpbs(),
             baseline_cfg=meta.baseline_cfg if meta else {},
             accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
             rule=meta.decision_rule.model_dump(mode="json") if meta else {},
@@ -143,7 +158,7 @@ class HistoryBuilder:
             waits_for=self.waits_for,
             disk_waits=self.disk_waits,
             disk_wait_s=self.disk_wait_s,
-            open_trial=OpenTrial(running.iter, running.ts) if running else None,
+            open_trial=OpenTrial(running.iter, running.ts, running.seed) if running else None,
             energy_j=self.trajectory.energy_j,
             power=dict(self.trajectory.power),
             metering=self.trajectory.metering,
@@ -206,6 +221,7 @@ def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
                 "val_bpb": record.val_bpb,
                 "improvement_frac": record.improvement_frac,
                 "decision": record.decision,
+                "evidence": record.evidence,
                 "is_new_best": record.is_new_best,
             }
             trials = _trials(record.trials, record.eval_metrics, outcomes)

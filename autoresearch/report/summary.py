@@ -20,6 +20,7 @@ from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.repeats import number_pairs
 from autoresearch.report.research import ResearchNumbers, research_numbers
 from autoresearch.report.vault import VaultNumbers, vault_numbers
+from autoresearch.report.verdicts import VerdictNumbers, verdict_numbers
 
 TOP_PAIRS = 10
 
@@ -92,8 +93,9 @@ class Summary(FrozenModel):
     research: ResearchNumbers  # researching or flailing?
 
     accept_delta_frac: float | None
+    verdicts: VerdictNumbers | None = None  # None by rule threshold
     baseline_val_bpb: float | None
-    best_val_bpb: float | None  # of the best keep: the lowest mean; None without a keep
+    best_val_bpb: float | None  # of the best keep: the lowest mean, or the largest paired gain; None without a keep
     best_iter: int | None
     best_knob: str | None
     best_value: KnobValue | None
@@ -137,6 +139,7 @@ def summarise(history: History) -> Summary:
         zone=history.zone,
         iters_requested=history.iters_requested,
         accept_delta_frac=history.accept_delta_frac,
+        verdicts=verdict_numbers(history),
         warnings=list(history.warnings),
         cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated"],
         sources=source_numbers(history.rows),
@@ -160,8 +163,10 @@ def summary_json(summary: Summary) -> str:
 
 
 def best_keep(rows: Iterable[Row]) -> Row | None:
-    """The keep with the lowest mean val_bpb; of equal ones the first."""
+    """The keep with the lowest mean val_bpb, by rule sequential with the largest gain; of equal ones the first."""
     kept = [row for row in rows if row.decision == "keep" and row.val_bpb is not None]
+    if kept and all(row.evidence for row in kept):  # their means are of different seeds
+        return max(kept, key=lambda row: row.improvement_frac or 0.0)
     return min(kept, key=lambda row: row.val_bpb or 0.0, default=None)
 
 
@@ -254,7 +259,7 @@ def _results(history: History) -> dict[str, Any]:
 def _costs(history: History) -> dict[str, Any]:
     rows = _all_rows(history)
     overheads = [row.overhead_s for row in rows if row.stage == "evaluated" and row.overhead_s is not None]
-    trained = [row.tokens for row in rows if row.tokens is not None]
+    trained = [n for row in rows for n in (row.tokens, row.baseline_tokens) if n is not None]
     return {
         "wall_s": total(*(row.wall_s for row in rows)),
         "train_s": total(*(row.train_s for row in rows)),

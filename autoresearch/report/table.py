@@ -10,6 +10,8 @@ from autoresearch.report.history import Row
 
 COLUMNS = {"iter": 6, "change": 24, "val_bpb": 9, "gain": 9, "verdict": 17, "time": 13}
 WITH_SOURCE = {"iter": 6, "change": 19, "source": 8, "val_bpb": 8, "gain": 9, "verdict": 16, "time": 12}
+SEQUENTIAL = {"iter": 6, "change": 23, "val_bpb": 9, "gain": 12, "verdict": 16, "time": 12}
+SEQUENTIAL_WITH_SOURCE = {"iter": 6, "change": 17, "source": 8, "val_bpb": 8, "gain": 12, "verdict": 16, "time": 11}
 MIN_WHY_CELLS = 20  # minimum width of the column for the reason of the proposer or the failure
 COLORS = {"keep": "32", "bad": "31", "dim": "2", "bold": "1"}
 
@@ -19,13 +21,23 @@ def paint(text: str, kind: str, color: bool) -> str:
     return f"\x1b[{COLORS[kind]}m{text}\x1b[0m" if color and kind in COLORS else text
 
 
-def render_table(rows: Sequence[Row], width: int, color: bool, *, with_source: bool = False) -> list[str]:
+def choose_columns(*, with_source: bool, sequential: bool) -> Mapping[str, int]:
+    """The columns and their cells, 78 in all."""
+    if sequential:  # the gain has its number of seeds
+        return SEQUENTIAL_WITH_SOURCE if with_source else SEQUENTIAL
+    return WITH_SOURCE if with_source else COLUMNS
+
+
+def render_table(
+    rows: Sequence[Row], width: int, color: bool, *, with_source: bool = False, sequential: bool = False
+) -> list[str]:
     """A heading and a line per row: iteration, change, val_bpb, gain over the baseline, verdict, wall time, reason.
 
     A ``!`` follows the verdict of an iteration with a marked trial (throttled, contended, slow). ``with_source`` adds
-    the source of the proposal, for a run of several sources, and narrows the other columns.
+    the source of the proposal, for a run of several sources, and narrows the other columns. With ``sequential``, the
+    rule of that name, a gain over several seeds has their number: ``+1.12% x4``.
     """
-    columns = WITH_SOURCE if with_source else COLUMNS
+    columns = choose_columns(with_source=with_source, sequential=sequential)
     heading = "".join(pad(name, cells) for name, cells in columns.items())
     return [
         paint(heading.rstrip(), "dim", color),
@@ -40,7 +52,7 @@ def format_row(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> st
         "change": format_change(row.knob, row.new_value, columns["change"] - 1),
         "source": safe(row.source or "-", WITH_SOURCE["source"] - 1),
         "val_bpb": format_bpb(row.val_bpb),
-        "gain": format_percent(row.improvement_frac),
+        "gain": format_percent(row.improvement_frac) + format_times(row),
         "verdict": format_marked_verdict(row),
         "time": format_duration(row.wall_s),
     }
@@ -55,8 +67,13 @@ def format_marked_verdict(row: Row) -> str:
     return format_verdict(row) + (" !" if row.marks else "")
 
 
+def format_times(row: Row) -> str:
+    """`` x4`` for a gain over four seeds; empty for one seed and under rule threshold."""
+    return f" x{len(row.evidence.seeds)}" if row.evidence and len(row.evidence.seeds) > 1 else ""
+
+
 def format_verdict(row: Row) -> str:
-    """``keep``, ``revert``, the rail that refused, or the cause of the failure."""
+    """``keep``, ``revert``, the label that rule sequential gave, the rail that refused, or the cause of the failure."""
     match row.stage:
         case "blocked":
             return safe(row.rail or "blocked", 16)
@@ -65,7 +82,7 @@ def format_verdict(row: Row) -> str:
         case "proposer_failed":
             return "no proposal"
         case "baseline" | "evaluated":
-            return row.decision or "-"
+            return row.evidence.label if row.evidence else row.decision or "-"
         case _:
             assert_never(row.stage)
 

@@ -27,8 +27,16 @@ from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.research import research_lines
 from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
-from autoresearch.report.table import paint, render_table
+from autoresearch.report.table import format_verdict, paint, render_table
 from autoresearch.report.vault import vault_lines
+from autoresearch.report.verdict_text import (
+    describe_correction,
+    describe_error_rate,
+    describe_verdict,
+    format_seeds,
+    verdict_counts,
+    verdict_facts,
+)
 
 MIN_WIDTH = 40
 LABEL_CELLS = 12
@@ -96,8 +104,8 @@ def describe_disk_waits(history: History) -> str:
 def _rows_block(title: str, rows: Sequence[Row], s: Summary, width: int, color: bool) -> list[str]:
     if not rows:
         return []
-    several = len(s.sources) > 1
-    return ["\n".join([f"{title}:", *render_table(rows, max(width, MIN_WIDTH), color, with_source=several)])]
+    shown = {"with_source": len(s.sources) > 1, "sequential": s.verdicts is not None}
+    return ["\n".join([f"{title}:", *render_table(rows, max(width, MIN_WIDTH), color, **shown)])]
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
@@ -130,7 +138,8 @@ def _describe_open_trial(history: History) -> str:
     if history.open_trial is None:
         return ""
     what = f"iteration {history.open_trial.iter}" if history.open_trial.iter else "the baseline"
-    return f", {what} running since {safe(history.open_trial.ts, NAME_CELLS)}"
+    seed = f" with seed {history.open_trial.seed}" if history.is_sequential else ""
+    return f", {what}{seed} running since {safe(history.open_trial.ts, NAME_CELLS)}"
 
 
 def describe_run(s: Summary) -> str:
@@ -158,6 +167,8 @@ def describe_best(s: Summary, history: History) -> Iterator[str]:
         yield f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}. No candidate is measured yet."
         if history.baseline and history.baseline.disturbance:
             yield f"NOTE: {history.baseline.disturbance}; every verdict against it will carry that mark."
+    elif s.verdicts:
+        yield describe_no_keep(s, history)
     else:
         needed = "enough" if s.accept_delta_frac is None else f"the {100 * s.accept_delta_frac:g}% that a keep needs"
         where = f"in iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
@@ -168,9 +179,37 @@ def describe_best(s: Summary, history: History) -> Iterator[str]:
         )
 
 
+def describe_no_keep(s: Summary, history: History) -> str:
+    """That no candidate was confirmed, and the largest gain that was measured, with its label."""
+    needed = "better" if s.accept_delta_frac is None else f"{100 * s.accept_delta_frac:g}% better"
+    text = f"No keep: none of {plural(s.evaluated, 'candidate')} was confirmed as {needed} than the baseline"
+    best = max((r for r in history.rows if r.evidence), key=lambda r: r.improvement_frac or 0.0, default=None)
+    if best is None or best.evidence is None:
+        return f"{text}."
+    gain = f"{100 * (best.improvement_frac or 0.0):+.2f}% over {format_seeds(best.evidence)}"
+    return f"{text}. The largest gain is {gain}, {format_verdict(best)}, in iteration {best.iter}."
+
+
 def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str]:
     was = history.baseline_cfg.get(best.knob or "")
     instead = f" instead of {safe(str(was), NAME_CELLS)}" if was is not None else ""
+    if best.evidence and s.verdicts:
+        change = f"{format_change(best.knob, best.new_value, NAME_CELLS)}{instead}"
+        yield f"Best keep: iteration {best.iter}, {change}: {describe_verdict(best.improvement_frac, best.evidence)}."
+        yield " ".join(
+            t for t in (describe_correction(best.corrected_frac, s.keeps), describe_error_rate(s.verdicts)) if t
+        )
+    else:
+        yield from _describe_threshold_keep(s, history, best, instead)
+    if unequal := qualify_gain(best.ratios):
+        yield unequal
+    if best.disturbance:
+        yield qualify_disturbed(best)
+    if best.why:
+        yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
+
+
+def _describe_threshold_keep(s: Summary, history: History, best: Row, instead: str) -> Iterator[str]:
     gain = f"{100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else "against"
     yield (
         f"Best keep: iteration {best.iter}, {format_change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
@@ -184,12 +223,6 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
         )
     else:
         yield f"Means of {best.trials} trials against {baseline_trials} of the baseline."
-    if unequal := qualify_gain(best.ratios):
-        yield unequal
-    if best.disturbance:
-        yield qualify_disturbed(best)
-    if best.why:
-        yield f'The proposer\'s reason: "{safe(best.why, 160)}"'
 
 
 def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
@@ -197,6 +230,8 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
     yield "verdicts", _count_verdicts(s)
     for n, text in enumerate(vault_lines(s.vault)):
         yield "" if n else "vault", text
+    if s.verdicts:
+        yield from verdict_facts(s.verdicts)
     if s.refused_attempts_by_rail:
         attempts = sum(s.refused_attempts_by_rail.values())
         yield "refused", f"{plural(attempts, 'attempt')}: {format_counts(s.refused_attempts_by_rail)}"
@@ -253,8 +288,7 @@ def _count_verdicts(s: Summary) -> str:
     blocked = sum(s.blocked_by_rail.values())
     return ", ".join(
         [
-            plural(s.keeps, "keep"),
-            plural(s.reverts, "revert"),
+            *(verdict_counts(s.verdicts) if s.verdicts else (plural(s.keeps, "keep"), plural(s.reverts, "revert"))),
             f"{blocked} blocked" + (f" ({format_counts(s.blocked_by_rail)})" if blocked else ""),
             f"{s.failed} failed" + (f" ({format_counts(failures)})" if s.failed else ""),
         ]
@@ -272,7 +306,7 @@ def render_curve(s: Summary, history: History, width: int) -> list[str]:
     """The sparkline of val_bpb over the iterations and its legend; empty before the first iteration."""
     if not history.rows:
         return []
-    points = [_point(row) for row in history.rows]
+    points = [_point(row, history) for row in history.rows]
     measured = [p for p in points if not isinstance(p, str)]
     scale = Scale.of([*measured, *([] if s.baseline_val_bpb is None else [s.baseline_val_bpb])])
     room = width - LABEL_CELLS
@@ -294,7 +328,7 @@ def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int,
     return _labelled("", "; ".join(parts), width)
 
 
-def _point(row: Row) -> Point:
-    if row.val_bpb is not None:
-        return row.val_bpb
+def _point(row: Row, history: History) -> Point:
+    if (bpb := history.comparable_bpb(row)) is not None:
+        return bpb
     return BLOCKED if row.stage == "blocked" else FAILED

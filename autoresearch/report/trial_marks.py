@@ -1,11 +1,11 @@
-"""Apply the marks of an iteration's trials to its row. Pure."""
+"""Add to an iteration's row what its own record does not have: marks, and trials of the baseline. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autoresearch.core.measurement import Measurement
+from autoresearch.core.measurement import Failure, Measurement
 from autoresearch.core.records import TrialEnded
 from autoresearch.report.history import Row, total
 
@@ -26,4 +26,21 @@ def with_marks(row: Row, marked: Sequence[TrialEnded]) -> Row:
         overhead_s=overhead_s,
         failed_s=total(row.failed_s, lost_s),
         energy_j=total(row.energy_j, *(o.energy_j for o in voided)),
+    )
+
+
+def with_baseline_trials(row: Row, extra: Sequence[TrialEnded]) -> Row:
+    """``row`` with the seconds, joules and tokens of the baseline's trials that its candidate needed."""
+    if not extra:
+        return row
+    measured = [t.outcome for t in extra if isinstance(t.outcome, Measurement)]
+    failed = [t.outcome for t in extra if isinstance(t.outcome, Failure)]
+    return replace(
+        row,
+        baseline_trials=len(extra),
+        baseline_tokens=sum(m.train_tokens for m in measured),
+        train_s=total(row.train_s, *(m.train_wall_s for m in measured)),
+        eval_s=total(row.eval_s, *(m.val_wall_s for m in measured)),
+        failed_s=total(row.failed_s, *(f.trial_wall_s for f in failed)),
+        energy_j=total(row.energy_j, *(t.outcome.energy_j for t in extra)),
     )

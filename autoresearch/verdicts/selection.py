@@ -25,15 +25,16 @@ def corrected_gain(keep: Judgement, rule: SequentialRule) -> float:
 
         mean = gain + se phi(z) / (1 - Phi(z)),    z = (bar - gain) / se,    se = sd / sqrt(n)
 
-    with the bar of its look: ``accept_delta_frac`` or the resolvable gain, whichever is larger. It takes the mean to be
-    normal, and the look at which it was kept as given.
+    with the least mean with which a keep is possible as its bar: ``accept_delta_frac``, or the resolvable gain at
+    ``max_seeds`` if that is larger. The bar of its own look would correct too much: a candidate is kept at the first
+    look at which its mean is above that, and so never far above. It takes the mean to be normal.
     """
     return 0.5 * (keep.mean_frac + _conditional(keep, rule))
 
 
 def _conditional(keep: Judgement, rule: SequentialRule) -> float:
     se = keep.sd_frac / math.sqrt(keep.n)
-    bar = max(rule.accept_delta_frac, resolvable_gain(keep.critical, keep.sd_frac, keep.n))
+    bar = max(rule.accept_delta_frac, resolvable_gain(keep.critical, keep.sd_frac, max(keep.n, rule.max_seeds)))
     if not se:
         return keep.mean_frac
     low, high = 0.0, max(keep.mean_frac, 0.0)

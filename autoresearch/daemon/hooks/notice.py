@@ -11,6 +11,8 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import describe_disturbance
 from autoresearch.report.format import NAME_CELLS, format_bpb, format_change, safe
 from autoresearch.report.history import plain_value
+from autoresearch.report.verdict_text import describe_verdict
+from autoresearch.report.verdicts import corrected_frac
 
 REASON_CELLS = 500
 Subject = Evaluated | EvalFailed | ProposerFailed
@@ -72,7 +74,7 @@ def build_notice(
         improvement_frac=measured.improvement_frac if measured else None,
         reason=why,
         baseline_val_bpb=baseline.baseline_val_bpb if baseline else None,
-        best=_best(best) if best else None,
+        best=_best(best, trajectory) if best else None,
     )
 
 
@@ -97,19 +99,33 @@ def _standing(trajectory: Trajectory) -> str:
 
 
 def _result(record: Evaluated) -> str:
-    gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
     disturbed = describe_disturbance(record.marks, record.baseline_marks)
-    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}{disturbed and f' ({disturbed})'}"
+    mark = disturbed and f" ({disturbed})"
+    if record.evidence:
+        return f"{_change(record.proposal)}, {describe_verdict(record.improvement_frac, record.evidence)}{mark}"
+    gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
+    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}{mark}"
 
 
-def _best(record: Evaluated) -> dict[str, Any]:
-    return {
+def _best(record: Evaluated, trajectory: Trajectory) -> dict[str, Any]:
+    """The best keep; by rule sequential also what its verdict rests on."""
+    best = {
         "iteration": record.iter,
         "change": _change(record.proposal),
         "val_bpb": record.val_bpb,
         "improvement_frac": record.improvement_frac,
         "marks": list(record.marks),
         "baseline_marks": list(record.baseline_marks),
+    }
+    if (evidence := record.evidence) is None:
+        return best
+    return best | {
+        "label": evidence.label,
+        "seeds": len(evidence.seeds),
+        "low_frac": evidence.low_frac,
+        "high_frac": evidence.high_frac,
+        "corrected_gain_frac": corrected_frac(record, trajectory.meta.decision_rule if trajectory.meta else None),
+        "alpha_spent": evidence.alpha_spent,
     }
 
 

@@ -20,6 +20,7 @@ from autoresearch.core.records import (
     EvalFailed,
     Evaluated,
     Event,
+    Evidence,
     IterationRecord,
     LoopComplete,
     Paused,
@@ -36,6 +37,13 @@ from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
+from autoresearch.daemon.verdict_lines import (
+    baseline_line,
+    baseline_trial_line,
+    candidate_trial_line,
+    judged_line,
+    noise_lines,
+)
 from autoresearch.report.vault import describe_gains
 
 
@@ -121,7 +129,7 @@ class Terminal(Observer):
 
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
-        words = (self._number(progress.iter), self._change if progress.iter else "", progress.phase)
+        words = (self._number(progress.iter), self._subject(progress.iter), progress.phase)
         self._draw(escape_control("  ".join(w for w in words if w)), progress.fraction, speed)
 
     def recorded(self, event: Event) -> None:
@@ -136,11 +144,13 @@ class Terminal(Observer):
                     self._print(continued)
             case Proposed(proposal=p):
                 self._change = f"{p.knob} = {p.new_value}"
-            case Baseline(baseline_val_bpb=bpb, wall_s=wall_s):
-                self._print(f"{'baseline':>8}  {'':<28} {bpb:.4f} bits per byte{'':>10} {wall_s:6.1f} s")
+            case Baseline():
                 trajectory = self._trajectory or Trajectory()
+                self._print(baseline_line(event))
                 if marks := deciding_marks(trajectory.baseline_outcomes, trajectory.meta):
                     self._print(f"the baseline ran {' and '.join(marks)}: every verdict against it carries that mark")
+                for line in noise_lines(trajectory):
+                    self._print(line)
             case _ if isinstance(event, IterationRecord):
                 self._print(iteration_line(event, self._number(event.iter)) + self._qualify(event))
             case Unsealed():
@@ -149,6 +159,9 @@ class Terminal(Observer):
                 self._print(suspended_line(where))
             case TrialEnded(void=True):
                 self._print(void_line(event))
+            case TrialEnded():
+                if line := self._trial_line(event):
+                    self._print(line)
             case Paused(waits_for="disk_space"):
                 pass  # ``waiting`` has shown it
             case Paused(reason=reason):
@@ -159,6 +172,19 @@ class Terminal(Observer):
                 self._print(f"stopped: {reason}")
             case LoopComplete():
                 self._print("complete")
+
+    def _trial_line(self, trial: TrialEnded) -> str:
+        """A line about a trial whose iteration goes on, or one of several; empty where the next record says it all."""
+        run = self._trajectory or Trajectory()
+        if trial.iter:
+            return candidate_trial_line(trial, run, self._number(trial.iter))
+        return baseline_trial_line(trial, run)
+
+    def _subject(self, n: int) -> str:
+        """What is on trial: a change, or the baseline with one more seed for a change."""
+        if n == 0 and self._trajectory and self._trajectory.proposed:
+            return f"with another seed, for {self._change}"
+        return self._change if n else ""
 
     def _qualify(self, event: IterationRecord) -> str:
         """That a keep did not compute the same as the baseline, or that either was disturbed."""
@@ -212,6 +238,8 @@ def iteration_line(record: IterationRecord, number: str) -> str:
     """One closed iteration on one line."""
     source = _source_suffix(record)
     match record:
+        case Evaluated(evidence=Evidence()):
+            return f"{judged_line(record, number)}{source}"
         case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
             change = f"{p.knob} = {p.new_value}"
             end = f"{record.iter_wall_s:6.1f} s{source}"

@@ -27,7 +27,7 @@ from autoresearch.proposers.prompting.prompt_sections import (
     measured_lines,
     refused_lines,
 )
-from autoresearch.proposers.prompting.prompt_task import budget_lines, example_answer
+from autoresearch.proposers.prompting.prompt_task import budget_lines, example_answer, keep_rule
 from autoresearch.proposers.space import Space
 from rails import ChoiceKnob, IntKnob, Knob
 from rails.menu import STEPS
@@ -115,7 +115,7 @@ def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[st
 def _fixed_sections(inputs: PromptInputs, results: Results) -> dict[str, str]:
     meta = _meta(inputs.trajectory)
     return {
-        "accept_percent": f"{100 * meta.decision_rule.accept_delta_frac:g}%",
+        "keep_rule": keep_rule(meta.decision_rule),
         "baseline": _baseline(inputs),
         "budget": f"{one_line(inputs.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
         "best": _best(inputs.trajectory),
@@ -199,6 +199,8 @@ def _best(trajectory: Trajectory) -> str:
     if best is None:
         return "Nothing has been kept yet."
     change = f"{best.proposal.knob} = {value_text(best.proposal.new_value)}"
+    if best.evidence:  # its mean val_bpb is of other seeds than the baseline's
+        return f"{change}: {percent(best.improvement_frac)} x{len(best.trials)} (iteration {best.iter})"
     return f"{change}: {percent(best.improvement_frac)}, val_bpb {best.val_bpb:.4f} (iteration {best.iter})"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-from autoresearch.core.records import Meta
+from autoresearch.core.records import DecisionRule, Meta
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.prompting.prompt_format import one_line
 from autoresearch.proposers.space import Space
@@ -38,6 +38,20 @@ def budget_lines(space: Space, meta: Meta, setup: str, *, is_explained: bool) ->
         text, meaning = f"{count:,} steps{in_tokens}", "a larger batch_size or seq_len means more tokens"
     lines = [f"- Each experiment: {text}{f': {meaning}' if is_explained else ''}."]
     return "\n".join(lines + ([f"- {one_line(setup, SETUP_CHARS)}"] if setup else []))
+
+
+def keep_rule(rule: DecisionRule) -> str:
+    """What a change needs to be kept, in sentences for the rules of the prompt."""
+    percent = f"+{100 * rule.accept_delta_frac:g}%"
+    if rule.kind == "threshold":
+        return (
+            f"A change is kept if its effect\n  is at least {percent}; much smaller effects may be noise. "
+            '"x2" is the mean of 2 trials.'
+        )
+    return (
+        f"A change is kept if its mean\n  effect over several seeds is at least {percent} and above their noise. "
+        '"x4" is the mean of 4 seeds; one seed is noisy.'
+    )
 
 
 def example_answer(space: Space, trajectory: Trajectory, tried_knobs: set[str]) -> str:

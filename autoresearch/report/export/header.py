@@ -57,9 +57,10 @@ def _describe_source(recipe: Recipe) -> str:
     source = recipe.source
     base = f"{source.baseline_val_bpb:.4f}"
     if source.iter:
+        basis = source.verdict or "the best of all candidates, so part of its gain may be luck"
         what = (
             f"the best keep: iteration {source.iter}, {safe(source.change, 80)}, val_bpb {source.val_bpb:.4f} "
-            f"(baseline {base}), the best of all candidates, so part of its gain may be luck"
+            f"(baseline {base}), {basis}"
         )
     else:
         what = f"the baseline, because nothing was kept: val_bpb {base}"

@@ -12,6 +12,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report.export.warmup import Warmup
+from autoresearch.report.verdict_text import describe_verdict
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
 from rails.knob_facts import INTEGER_KNOBS, KNOB_FACTS, NUMBER_KNOBS
@@ -34,6 +35,7 @@ class RecipeSource:
     val_bpb: float
     baseline_val_bpb: float
     trial_steps: int
+    verdict: str = ""  # of rule sequential, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,4 +201,5 @@ def _build_source(
         val_bpb=best.val_bpb if best else baseline.baseline_val_bpb,
         baseline_val_bpb=baseline.baseline_val_bpb,
         trial_steps=trial_steps,
+        verdict=describe_verdict(best.improvement_frac, best.evidence) if best and best.evidence else "",
     )

@@ -10,6 +10,7 @@ from autoresearch.report.format import format_bpb
 from autoresearch.report.history import History
 from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain, format_value
 from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.verdict_text import describe_verdict
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 NAME = "best.toml"
@@ -44,8 +45,11 @@ def build_best_file(s: Summary, history: History) -> BestFile | None:
         why = (
             f"# {best.knob} = {format_value(best.new_value)}, iteration {best.iter}: val_bpb {format_bpb(best.val_bpb)}"
         )
+        if best.evidence:
+            why = f"# {best.knob} = {format_value(best.new_value)}, iteration {best.iter}"
         gain = format_gain(best.improvement_frac).replace(MINUS, "-")
-        head = [why, f"# {gain} against the baseline's {format_bpb(s.baseline_val_bpb)}"]
+        basis = f"{gain} against the baseline's {format_bpb(s.baseline_val_bpb)}"
+        head = [why, f"# {describe_verdict(best.improvement_frac, best.evidence) if best.evidence else basis}"]
     else:
         best, head = None, ["# the baseline: nothing was kept"]
     where = f"# run {clean(s.run_id, NAME_CHARS)}" if s.run_id else "# a run without a name"

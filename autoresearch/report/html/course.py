@@ -34,7 +34,7 @@ class Course:
 def build_course(history: History) -> Course:
     """The course of this run; the scale is 0 to 1 if nothing is measured."""
     baseline = history.baseline_val_bpb
-    measured = [r.val_bpb for r in history.rows if r.val_bpb is not None]
+    measured = [bpb for r in history.rows if (bpb := history.comparable_bpb(r)) is not None]
     every = [*measured, *([] if baseline is None else [baseline])]
     scale = Scale.of(every) or Scale(0.0, 1.0, False)
     room = (scale.high - scale.low or abs(scale.high) * 0.01 or 1.0) * 0.06
@@ -71,8 +71,9 @@ def _best_steps(history: History) -> tuple[tuple[int, float], ...]:
         return ()
     steps = [(0, history.baseline_val_bpb)]
     for row in history.rows:
-        if row.decision == "keep" and row.val_bpb is not None and row.val_bpb < steps[-1][1]:
-            steps.append((row.iter, row.val_bpb))
+        bpb = history.comparable_bpb(row)
+        if row.decision == "keep" and bpb is not None and bpb < steps[-1][1]:
+            steps.append((row.iter, bpb))
     return tuple(steps)
 
 

@@ -57,8 +57,11 @@ MARKS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def course_figure(c: Course, marks: int) -> dict[str, Any]:
-    """val_bpb over the iterations: baseline, threshold of a keep, best so far, and empty sources for the points."""
+def course_figure(c: Course, marks: int, *, intervals: bool = False) -> dict[str, Any]:
+    """val_bpb over the iterations: baseline, threshold of a keep, best so far, and empty sources for the points.
+
+    With ``intervals`` there is one for a bar at each keep too.
+    """
     low, high = plot_range(c)
     last = max(c.iterations, 1)
     margin = max(0.6, last * 0.012)
@@ -79,6 +82,9 @@ def course_figure(c: Course, marks: int) -> dict[str, Any]:
     if c.steps:
         x, y = zip(*[*c.steps, (last + margin, c.steps[-1][1])], strict=True)
         plot.add_glyph(_source(None, x=x, y=y), Step(mode="after", line_color=C["accent"], line_width=2.2))
+    if intervals:
+        bar = Segment(x0="x", y0="low", x1="x", y1="high", line_color=C["accent"], line_width=1.6)
+        plot.add_glyph(_source("interval", x=(), low=(), high=()), bar)
     renderers.append(_add_marks(plot, "keep", size, marks))
     zoom = BoxZoomTool(dimensions="width")
     plot.add_tools(zoom, _hover_tool(renderers))

@@ -9,8 +9,10 @@ from autoresearch.core.costs import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.format import format_bpb, format_budget, format_duration
 from autoresearch.report.history import History, Row, qualify_disturbed
-from autoresearch.report.html.text import NAME_CHARS, clean, format_gain, format_kwh, format_short_value
+from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain, format_kwh, format_short_value
 from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.text import describe_no_keep
+from autoresearch.report.verdict_text import describe_correction, describe_error_rate, format_interval, format_seeds
 
 STATE_LABELS = {
     "complete": "Complete",
@@ -53,6 +55,9 @@ def build_verdict(s: Summary, history: History) -> Verdict:
         return Verdict(
             f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}; no candidate is measured yet.", "", "", ""
         )
+    if best is None and s.verdicts:
+        sentence, _, basis = describe_no_keep(s, history).partition(". ")
+        return Verdict(f"{sentence.rstrip('.')}.", "", "", basis.replace("-", MINUS))
     if best is None:
         needed = (
             "by enough" if s.accept_delta_frac is None else f"by the {100 * s.accept_delta_frac:g}% that a keep needs"
@@ -65,6 +70,10 @@ def build_verdict(s: Summary, history: History) -> Verdict:
     was = history.baseline_cfg.get(best.knob or "")
     instead = f" instead of {format_short_value(was)}" if was is not None else ""
     change = f"{clean(best.knob or '?', NAME_CHARS)} = {format_short_value(best.new_value)}"
+    if best.evidence:
+        confirmed = f"{best.evidence.label} over {format_seeds(best.evidence)}"
+        after = f"{instead} lowers val_bpb by {100 * (best.improvement_frac or 0.0):.2f}%, {confirmed}."
+        return Verdict("", change, after, _basis(s, history, best))
     gain = "changes" if best.improvement_frac is None else f"lowers val_bpb by {100 * best.improvement_frac:.2f}%"
     after = f"{instead} {gain}, from {format_bpb(s.baseline_val_bpb)} to {format_bpb(best.val_bpb)}."
     return Verdict("", change, after, _basis(s, history, best))
@@ -76,6 +85,14 @@ def _basis(s: Summary, history: History, best: Row) -> str:
 
 
 def _describe_seeds(s: Summary, history: History, best: Row) -> str:
+    if best.evidence and s.verdicts:
+        of = f"The largest gain of {plural(s.keeps, 'keep')} among" if s.keeps > 1 else "The only keep of"
+        interval = (
+            f" The interval of its gain is {format_interval(best.evidence)}." if format_interval(best.evidence) else ""
+        )
+        first = f"{of} {plural(s.evaluated, 'candidate')}.{interval}"
+        rest = describe_correction(best.corrected_frac, s.keeps), describe_error_rate(s.verdicts)
+        return " ".join(text for text in (first, *rest) if text)
     baseline_trials = history.baseline.trials if history.baseline else 0
     if best.trials > 1 and baseline_trials > 1:
         return (
@@ -119,20 +136,39 @@ def _format_interval(first: str, last: str) -> str:
     return f"{first} to {end}{zone}" if first != last else f"{first}{zone}"
 
 
-def build_key_figures(s: Summary) -> Iterator[KeyFigure]:
-    """The figures under the verdict."""
-    if s.best_val_bpb is not None:
+def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure]:
+    """The figures under the verdict; ``best`` is the best keep."""
+    if best and best.evidence:
+        interval = format_interval(best.evidence).replace("-", MINUS)
+        yield KeyFigure(format_gain(best.improvement_frac), f"best gain, {format_seeds(best.evidence)}", interval)
+        if best.corrected_frac is not None:
+            yield KeyFigure(format_gain(best.corrected_frac), "corrected gain", "for its selection")
+    elif s.best_val_bpb is not None:
         yield KeyFigure(format_bpb(s.best_val_bpb), "best val_bpb", f"iteration {s.best_iter:,}")
         yield KeyFigure(format_gain(s.best_improvement_frac), "against the baseline", format_bpb(s.baseline_val_bpb))
     elif s.baseline_val_bpb is not None:
         yield KeyFigure(format_bpb(s.baseline_val_bpb), "baseline val_bpb")
     blocked = sum(s.blocked_by_rail.values())
-    yield KeyFigure(f"{s.keeps:,}", "keep" if s.keeps == 1 else "keeps", f"of {s.iterations:,} iterations")
-    lost = f"{s.failed:,} failed, {blocked:,} blocked"
-    yield KeyFigure(f"{s.reverts:,}", "revert" if s.reverts == 1 else "reverts", lost)
+    if s.verdicts:
+        yield KeyFigure(f"{s.verdicts.labels['confirmed']:,}", "confirmed", f"of {s.iterations:,} iterations")
+        others = [
+            f"{n:,} {label}"
+            for label, n in s.verdicts.labels.items()
+            if n and label not in ("confirmed", "screened out")
+        ]
+        lost = [f"{n:,} {word}" for n, word in ((s.failed, "failed"), (blocked, "blocked")) if n]
+        yield KeyFigure(f"{s.verdicts.labels['screened out']:,}", "screened out", ", ".join([*others, *lost]))
+    else:
+        yield from _count_decisions(s, blocked)
     if s.wall_s is not None:
         yield KeyFigure(format_duration(s.wall_s), "of work", "without pauses")
     if s.energy_kwh is None:
         yield KeyFigure("-", "energy", "of several scopes" if s.energy else "not measured")
     else:
         yield KeyFigure(format_kwh(s.energy_kwh), "energy", "of the trials")
+
+
+def _count_decisions(s: Summary, blocked: int) -> Iterator[KeyFigure]:
+    yield KeyFigure(f"{s.keeps:,}", "keep" if s.keeps == 1 else "keeps", f"of {s.iterations:,} iterations")
+    lost = f"{s.failed:,} failed, {blocked:,} blocked"
+    yield KeyFigure(f"{s.reverts:,}", "revert" if s.reverts == 1 else "reverts", lost)

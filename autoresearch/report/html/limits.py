@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from autoresearch.core.costs import SAME_COMPUTE
 from autoresearch.core.text import plural
 from autoresearch.report.format import format_budget, safe
-from autoresearch.report.history import History
+from autoresearch.report.history import History, Row
 from autoresearch.report.summary import Summary, best_keep
 
 
@@ -45,6 +45,9 @@ def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
 
 
 def _luck(s: Summary, history: History) -> Iterator[tuple[str, str]]:
+    if s.verdicts:
+        yield from _chance(s, best_keep(history.rows))
+        return
     single = all(row.trials <= 1 for row in history.rows)
     if s.evaluated and single:
         yield (
@@ -54,6 +57,24 @@ def _luck(s: Summary, history: History) -> Iterator[tuple[str, str]]:
         )
     elif s.evaluated:
         yield "Luck", "The best of many means still looks slightly better than it is, whatever the number of seeds."
+
+
+def _chance(s: Summary, best: Row | None) -> Iterator[tuple[str, str]]:
+    """What confirmation over several seeds does not show."""
+    if best:
+        yield (
+            "Chance",
+            "The error rate bounds the probability that a keep has no gain at all. It does not say that the gain is as "
+            "large as measured: a keep was selected for a high mean, and the corrected gain is an estimate of what "
+            "remains. The interval of a gain is as wide as its test demands, which allows for every test of the run.",
+        )
+    if s.evaluated > s.keeps:
+        needed = f"the {100 * s.accept_delta_frac:g}%" if s.accept_delta_frac else "what"
+        yield (
+            "What was not confirmed",
+            f"This does not show that a change has no effect: it may gain less than {needed} that a keep needs, or "
+            "have been unlucky with its first seed. Its gain is of few seeds, often one.",
+        )
 
 
 def _compute(s: Summary, history: History) -> Iterator[tuple[str, str]]:

@@ -25,13 +25,12 @@ from autoresearch.report.html.limits import describe_limits
 from autoresearch.report.html.panels import build_panel, compute_panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.proposal_patterns import build_proposal_patterns
-from autoresearch.report.html.rows import KINDS, Columns, build_columns, kind_index
+from autoresearch.report.html.rows import KIND_NAMES, KINDS, Columns, build_columns, format_end, kind_index
 from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
 from autoresearch.report.importance import ABOUT
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
-from autoresearch.report.table import format_marked_verdict
 from autoresearch.report.text import describe_disk_waits
 from autoresearch.report.vault import vault_lines
 
@@ -40,7 +39,7 @@ PAGE_ROWS = 50  # rows of one page of the table; the first page is in the HTML, 
 
 def render_html(summary: Summary, history: History, price: Price | None = None) -> str:
     """The morning report as one HTML document. Depends only on its arguments and the installed Bokeh."""
-    table_columns, course, effects = build_columns(history.rows), build_course(history), build_effects(history)
+    table_columns, course, effects = build_columns(history), build_course(history), build_effects(history)
     coverage, curves = build_coverage(history), build_curves(history)
     data, plots = _script_data(history, table_columns, course, effects, curves)
     best = best_keep(history.rows)
@@ -58,7 +57,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         verdict=build_verdict(summary, history),
         state=describe_state(summary),
         identity=[*describe_run(summary, history), *filter(None, [describe_disk_waits(history)])],
-        key_figures=list(build_key_figures(summary)),
+        key_figures=list(build_key_figures(summary, best)),
         course=course,
         best=build_best_file(summary, history),
         effects=effects,
@@ -75,6 +74,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         reasons_were_cut=table_columns.was_cut,
         several_sources=len(summary.sources) > 1,
         heights=figures.HEIGHTS,
+        kind_names=KIND_NAMES if history.is_sequential else {},
     )
     return page
 
@@ -88,16 +88,19 @@ def _script_data(
     most = max((effect.measured for effect in effects), default=0)
     plots = {kind: figures.panel_figure(kind, low, high, most) for kind in sorted({p["kind"] for p in panels.values()})}
     if history.rows:
-        plots["course"] = figures.course_figure(course, len(history.rows))
+        plots["course"] = figures.course_figure(course, len(history.rows), intervals=history.is_sequential)
+    sequential = {"baseline": course.baseline} if history.is_sequential else {}
     data = {
         "columns": table_columns.data,
         "kinds": KINDS,
-        "course": {"low": course.low, "high": course.high, "lanes": dict(course.lanes)},
+        "course": {"low": course.low, "high": course.high, "lanes": dict(course.lanes)} | sequential,
         "panels": panels,
         "curves": curves.data,
         "colours": {"light": LIGHT, "dark": DARK},
         "pageRows": PAGE_ROWS,
     }
+    if history.is_sequential:
+        data["kindNames"] = KIND_NAMES
     return data, plots
 
 
@@ -151,7 +154,7 @@ def template(name: str) -> Any:
         "value": format_value,
     }
     environment.globals["kind_of"] = _kind_name
-    environment.globals["verdict_of"] = format_marked_verdict
+    environment.globals["verdict_of"] = format_end
     return environment.from_string(_read_asset(f"{name}.html.j2"))
 
 

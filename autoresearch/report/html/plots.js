@@ -14,19 +14,37 @@ const Plots = (() => {
     source.y.push(y);
     const number = C.iter[i].toLocaleString("en");
     source.head.push(C.value[i] === null ? number : `${number} · ${Table.change(i)}`);
-    const measured = C.bpb[i] === null ? [] : [Table.number(C.bpb[i], 4), Table.signed(C.gain[i])];
+    const measured = C.bpb[i] === null ? [] : [Table.number(C.bpb[i], 4), Table.signed(C.gain[i]) + interval(i)];
     source.figures.push([...measured, C.names[C.end[i]]].join(" · "));
     source.why.push(C.texts[C.why[i]] || C.texts[C.reason[i]]);
   }
 
+  // The interval of a gain over several seeds, in parentheses.
+  const interval = (i) => !C.low || C.low[i] === null ? "" : ` (${Table.signed(C.low[i])} to ${Table.signed(C.high[i])})`;
+
+  // By rule sequential a gain is paired by seed, and a point is as far from the baseline as its gain says.
+  const Y = C.y || C.bpb;
+
+  function keepIntervals() {
+    const bars = { x: [], low: [], high: [] };
+    const { baseline } = DATA.course;
+    for (let i = 0; i < C.iter.length; i++) {
+      if (DATA.kinds[C.kind[i]] !== "keep" || C.low[i] === null) continue;
+      bars.x.push(C.iter[i]);
+      bars.low.push(baseline * (1 - C.high[i]));
+      bars.high.push(baseline * (1 - C.low[i]));
+    }
+    return bars;
+  }
+
   function coursePoints() {
-    const found = {};
+    const found = C.low ? { interval: keepIntervals() } : {};
     const { high, lanes } = DATA.course;
     for (let i = 0; i < C.iter.length; i++) {
       const kind = DATA.kinds[C.kind[i]];
-      const off = C.bpb[i] !== null && C.bpb[i] > high;
+      const off = Y[i] !== null && Y[i] > high;
       const name = off ? "off scale" : kind;
-      const y = off || C.bpb[i] === null ? lanes[name] : C.bpb[i];
+      const y = off || Y[i] === null ? lanes[name] : Y[i];
       addPoint(found[name] ||= emptySource(), i, C.iter[i], y);
     }
     return found;

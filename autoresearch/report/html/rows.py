@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch.report.history import Row
+from autoresearch.report.history import History, Row
 from autoresearch.report.html.text import NAME_CHARS, clean, format_value
-from autoresearch.report.table import format_marked_verdict
+from autoresearch.report.table import format_marked_verdict, format_verdict
 
+KIND_NAMES = {"keep": "confirmed", "revert": "not confirmed"}  # by rule sequential
 KINDS = ("keep", "revert", "failed", "blocked", "no proposal")
 STAGES = {"eval_failed": 2, "blocked": 3, "proposer_failed": 4}
 MAX_REASON_BYTES = 1_600_000  # of all distinct reasons together, so that 10,000 long ones still make a small file
@@ -49,8 +50,12 @@ def kind_index(row: Row) -> int:
     return STAGES.get(row.stage, 0 if row.decision == "keep" else 1)
 
 
-def build_columns(rows: Sequence[Row]) -> Columns:
-    """One list per column. ``why`` is the proposer's reason; ``reason`` the program's own remark."""
+def build_columns(history: History) -> Columns:
+    """One list per column. ``why`` is the proposer's reason; ``reason`` the program's own remark.
+
+    By rule sequential ``y`` is the place in the plot, ``low`` and ``high`` the interval of the gain.
+    """
+    rows = history.rows
     pairs = [(row.why, row.remark or None) for row in rows]
     cut = next((c for c in CUTS if _bytes(pairs, c) <= MAX_REASON_BYTES), CUTS[-1])
     texts, names = Texts(cut), Texts(NAME_CHARS)
@@ -61,14 +66,26 @@ def build_columns(rows: Sequence[Row]) -> Columns:
         "bpb": [_rounded(row.val_bpb, BPB_DIGITS) for row in rows],
         "gain": [_rounded(row.improvement_frac, GAIN_DIGITS) for row in rows],
         "kind": [kind_index(row) for row in rows],
-        "end": [names.index_of(format_marked_verdict(row)) for row in rows],
+        "end": [names.index_of(format_end(row)) for row in rows],
         "source": [names.index_of(row.source) for row in rows],
         "time": [_rounded(row.wall_s, TIME_DIGITS) for row in rows],
         "why": [texts.index_of(why) for why, _ in pairs],
         "reason": [texts.index_of(reason) for _, reason in pairs],
     }
+    if history.is_sequential:
+        data["y"] = [_rounded(history.comparable_bpb(row), BPB_DIGITS) for row in rows]
+        for name in ("low", "high"):
+            data[name] = [_rounded(getattr(row.evidence, f"{name}_frac", None), GAIN_DIGITS) for row in rows]
     longest = max((len(text) for pair in pairs for text in pair if text), default=0)
     return Columns({**data, "names": list(names.held), "texts": list(texts.held)}, cut, longest > cut)
+
+
+def format_end(row: Row) -> str:
+    """How the iteration ended; ``confirmed, 4 seeds`` by rule sequential."""
+    seeds = len(row.evidence.seeds) if row.evidence else 0
+    if seeds < 2:
+        return format_marked_verdict(row)
+    return f"{format_verdict(row)}, {seeds} seeds{' !' if row.marks else ''}"
 
 
 def _bytes(pairs: Sequence[tuple[str | None, str | None]], cut: int) -> int:

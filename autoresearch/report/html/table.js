@@ -167,6 +167,8 @@ const Table = (() => {
     draw();
   }
 
+  const kindName = (kind) => (DATA.kindNames || {})[kind] || kind;
+
   function chips() {
     const bar = document.querySelector(".chips");
     const totals = DATA.kinds.map((_, kind) => C.kind.reduce((sum, k) => sum + (k === kind), 0));
@@ -185,7 +187,7 @@ const Table = (() => {
       bar.append(button);
     };
     add(-1, "all", count);
-    totals.forEach((total, kind) => { if (total) add(kind, DATA.kinds[kind], total); });
+    totals.forEach((total, kind) => { if (total) add(kind, kindName(DATA.kinds[kind]), total); });
   }
 
   function start() {

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from autoresearch.core.text import plural
 from autoresearch.report.energy import SCOPES
 from autoresearch.report.format import NAME_CELLS, clip, format_bpb, format_change, pad, safe, width_of
 from autoresearch.report.summary import best_keep
-from autoresearch.report.table import COLUMNS, MIN_WHY_CELLS, WITH_SOURCE, format_row, row_style
+from autoresearch.report.table import MIN_WHY_CELLS, choose_columns, format_row, row_style
 from autoresearch.report.text import LABEL_CELLS, damage_lines, render_curve, summary_facts
+from autoresearch.report.verdict_text import describe_verdict
 from autoresearch.report.watch.headline import describe_state, render_activity
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import BAD, STYLES
@@ -114,10 +116,15 @@ def _results(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "baseline", "its record is lost" if s.warnings and s.iterations else "not measured yet"
         return
     yield "baseline", f"{format_bpb(s.baseline_val_bpb)} bits per byte"
-    if best := best_keep(history.rows):
+    if (best := best_keep(history.rows)) and best.evidence:
+        change = format_change(best.knob, best.new_value, NAME_CELLS)
+        yield "best", f"{change}, iteration {best.iter}: {describe_verdict(best.improvement_frac, best.evidence)}"
+    elif best:
         gain = f", {100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else ""
         change = format_change(best.knob, best.new_value, NAME_CELLS)
         yield "best", f"{format_bpb(best.val_bpb)}{gain}: {change}, iteration {best.iter}"
+    elif s.evaluated and s.verdicts:
+        yield "best", f"none of {plural(s.evaluated, 'candidate')} is confirmed yet"
     elif s.evaluated:
         where = f"iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
         yield "best", f"no keep yet; the lowest measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
@@ -153,7 +160,7 @@ def _table(snapshot: Snapshot, width: int, room: int) -> Lines:
     """A heading and the last iterations, the newest at the bottom, in at most ``room`` lines."""
     if snapshot.history is None or snapshot.summary is None or not snapshot.history.rows or room < MIN_TABLE:
         return []
-    columns = _columns(len(snapshot.summary.sources) > 1, width)
+    columns = _columns(len(snapshot.summary.sources) > 1, snapshot.history.is_sequential, width)
     heading = "".join(pad(name, cells) for name, cells in columns.items())
     if width - sum(columns.values()) >= MIN_WHY_CELLS:
         heading += "why"
@@ -164,9 +171,9 @@ def _table(snapshot: Snapshot, width: int, room: int) -> Lines:
     ]
 
 
-def _columns(with_source: bool, width: int) -> dict[str, int]:
+def _columns(with_source: bool, sequential: bool, width: int) -> dict[str, int]:
     """The columns that fit; in a narrow terminal the verdict is kept rather than the time."""
-    columns = dict(WITH_SOURCE if with_source else COLUMNS)
+    columns = dict(choose_columns(with_source=with_source, sequential=sequential))
     for name in OPTIONAL_COLUMNS:
         if sum(columns.values()) > width:
             columns.pop(name, None)

@@ -95,12 +95,14 @@ def _describe_trial(snapshot: Snapshot) -> str:
     """The change on trial, its source, and for how long the trial has been running."""
     open_trial = snapshot.history.open_trial if snapshot.history else None
     what = ["the baseline" if open_trial and open_trial.iter == 0 else "a trial"]
-    if open_trial and open_trial.iter and snapshot.proposed:
+    if open_trial and snapshot.proposed:
         p = snapshot.proposed.proposal
-        what = [
-            format_change(p.knob, plain_value(p.new_value), NAME_CELLS),
-            f"by {safe(snapshot.proposed.source, NAME_CELLS)}",
-        ]
+        change = format_change(p.knob, plain_value(p.new_value), NAME_CELLS)
+        what = [change, f"by {safe(snapshot.proposed.source, NAME_CELLS)}"]
+        if open_trial.iter == 0:  # the candidate needs one more seed of the baseline
+            what = [f"the baseline for {change}"]
+    if open_trial and snapshot.history and snapshot.history.is_sequential:
+        what.append(f"seed {open_trial.seed}")
     since = elapsed_s(open_trial.ts, snapshot.now) if open_trial else None
     if since is not None:
         what.append(f"for {format_duration(since) if since >= 10 else f'{since:.0f} s'}")

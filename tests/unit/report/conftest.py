@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from autoresearch.config.settings import Settings
 from autoresearch.core.llm_calls import Classification, LlmCall
 from autoresearch.core.measurement import Cause, Failure, Measurement
 from autoresearch.core.records import (
@@ -30,10 +34,15 @@ from autoresearch.core.records import (
     TrialStarted,
     Unsealed,
     Yardstick,
+    decode,
     encode,
 )
-from autoresearch.core.values import KnobValue
+from autoresearch.core.values import Cfg, KnobValue
 from autoresearch.storage.journal import Journal
+from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.memory_journal import MemoryJournal
+from autoresearch.testing.scripted_proposer import ScriptedProposer
 from rails import Rail, default_menu
 
 TS = "2026-11-20T22:00:00Z"
@@ -338,3 +347,27 @@ def night(new_run: Callable[[], Run]) -> Run:
 def origin_log() -> Path:
     """A log in the origin's format: ten iterations, one of them used up by a pause, with a known answer."""
     return Path(__file__).parents[2] / "assets" / "origin_trajectory.jsonl"
+
+
+SEQUENTIAL_SCRIPT = (
+    ("weight_decay", 0.1), ("lr", 3e-3), ("beta1", 0.95), ("lr", 2e-3), ("lr", 8e-4), ("n_layer", 3), ("lr", 5e-4),
+)  # fmt: skip
+
+
+def noisy_bpb(cfg: Cfg, seed: int) -> float:
+    """Best at lr = 3e-3; half of the noise is the seed's own, shared by candidate and baseline."""
+    shared, own = (random.Random(f"{key}").gauss(0, 1) for key in (seed, f"{sorted(cfg.items())} {seed}"))
+    return 2.0 + 0.04 * math.log10(float(cfg["lr"]) / 3e-3) ** 2 + 0.003 * (shared + own)
+
+
+@pytest.fixture
+def sequential_night(make_settings: Callable[..., Settings]) -> list[Event]:
+    """A night by rule sequential: some are screened out, some confirmed on further seeds of both."""
+    settings = make_settings({"decision.rule": "sequential", "baseline.lr": 3e-4}, iters=len(SEQUENTIAL_SCRIPT))
+    script = [json.dumps({"knob": k, "new_value": v, "reason": "a hunch"}) for k, v in SEQUENTIAL_SCRIPT]
+    loop = fake_loop(settings, ScriptedProposer(script), trial=FakeTrial(bpb=noisy_bpb))
+    started = {"pid": 1, "host": "desk", "boot_id": "boot", "autoresearch_version": "0.1.0", "proposer": "tpe"}
+    loop.record(Started(ts=TS, iters_requested=settings.iters, **started))
+    loop.run()
+    assert isinstance(loop.journal, MemoryJournal)
+    return [decode(payload) for payload in loop.journal.payloads]

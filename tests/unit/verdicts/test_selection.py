@@ -1,6 +1,8 @@
 """The gain of a keep, corrected for having been selected."""
 
 import dataclasses
+import random
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -45,3 +47,34 @@ def test_it_is_closer_to_the_truth_than_the_mean_of_what_was_kept(true):
     corrected = np.mean([corrected_gain(with_mean(float(mean)), RULE) for mean in kept])
     assert kept.mean() > true
     assert abs(corrected - true) < 0.65 * (kept.mean() - true)
+
+
+def keeps(true, sd, candidates):
+    """The keeps among ``candidates`` with the same true gain, by the whole rule."""
+    rng, noise, found = random.Random(f"{true} {sd}"), Noise(sd, 40.0, "gains"), []
+    for _ in range(candidates):
+        gains, judged = [], None
+        while judged is None or judged.decision is None:
+            gains.append(rng.gauss(true, sd))
+            judged = judge(gains, noise, RULE, 20)
+        if judged.decision == "keep":
+            found.append(judged)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("true", "sd"), [(0.004, 0.002), (0.005, 0.002), (0.004, 0.0035), (0.005, 0.0035), (0.006, 0.0035)]
+)
+def test_its_bias_under_the_whole_rule_is_smaller_than_the_means(true, sd):
+    found = keeps(true, sd, 1500)
+    assert len(found) > 100
+    raw = fmean(keep.mean_frac for keep in found) - true
+    corrected = fmean(corrected_gain(keep, RULE) for keep in found) - true
+    assert raw > 1e-4
+    assert abs(corrected) < 0.8 * raw
+
+
+def test_clear_keeps_are_hardly_corrected():
+    found = keeps(0.02, 0.003, 300)
+    assert len(found) == 300
+    assert all(keep.mean_frac - corrected_gain(keep, RULE) < 1e-5 for keep in found)

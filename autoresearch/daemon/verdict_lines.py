@@ -1,0 +1,80 @@
+"""The lines of a run by rule ``sequential``: each trial of several, the noise, and the verdict. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from statistics import fmean
+
+from autoresearch.core.decision import next_trial, paired_gains, pairs_of
+from autoresearch.core.measurement import Measurement
+from autoresearch.core.records import Baseline, Evaluated, Evidence, TrialEnded
+from autoresearch.core.text import plural
+from autoresearch.core.trajectory import Trajectory, measurements
+from autoresearch.report.verdict_text import describe_noise, format_interval
+
+INDENT = f"{'':>8}  "
+NUMBER_CELLS, CHANGE_CELLS, LABEL_CELLS = 8, 28, 12
+WRAP_CELLS = 100
+
+
+def baseline_line(record: Baseline) -> str:
+    """The baseline is measured: its val_bpb, the mean where it has several seeds, and its seconds."""
+    mean = f"mean of {len(record.trials)} seeds" if len(record.trials) > 1 else ""
+    figures = f"{record.baseline_val_bpb:.4f} bits per byte{'':>10} {record.wall_s:6.1f} s"
+    return f"{'baseline':>{NUMBER_CELLS}}  {mean:<{CHANGE_CELLS}} {figures}"
+
+
+def noise_lines(run: Trajectory) -> list[str]:
+    """What the baseline's spread means for the threshold, a sentence in lines; empty by rule threshold."""
+    if run.meta is None or run.meta.decision_rule.kind == "threshold":
+        return []
+    sentence = describe_noise([m.val_bpb for m in measurements(run.baseline_outcomes)], run.meta.decision_rule)
+    return textwrap.wrap(sentence, WRAP_CELLS, initial_indent=INDENT, subsequent_indent=INDENT)
+
+
+def baseline_trial_line(trial: TrialEnded, run: Trajectory) -> str:
+    """One of the baseline's several trials, or one more that a candidate needs; empty for its only trial."""
+    rule = run.meta.decision_rule if run.meta else None
+    if rule is None or rule.kind == "threshold" or not isinstance(trial.outcome, Measurement):
+        return ""
+    if run.proposed:
+        p = run.proposed.proposal
+        what = f"baseline, seed {trial.seed}"
+        return f"{INDENT}{what:<{CHANGE_CELLS}} {trial.outcome.val_bpb:.4f}   needed for {p.knob} = {p.new_value}"
+    if rule.baseline_seeds == 1:
+        return ""
+    start = f"{'baseline':>{NUMBER_CELLS}}  {f'seed {trial.seed}':<{CHANGE_CELLS}}"
+    return f"{start} {trial.outcome.val_bpb:.4f} bits per byte"
+
+
+def candidate_trial_line(trial: TrialEnded, run: Trajectory, number: str) -> str:
+    """A trial of a candidate, with the gain so far; empty for a first one that closes the iteration."""
+    rule = run.meta.decision_rule if run.meta else None
+    if rule is None or rule.kind == "threshold" or run.proposed is None or not isinstance(trial.outcome, Measurement):
+        return ""
+    gains = paired_gains(pairs_of(run.outcomes, run.baseline_outcomes))
+    if not gains or (len(run.outcomes) == 1 and next_trial(run.comparison, rule) is None):
+        return ""
+    p = run.proposed.proposal
+    change = f"{p.knob} = {p.new_value}, seed {trial.seed}"
+    so_far = (
+        "promising: more seeds follow" if len(gains) == 1 else f"{100 * fmean(gains):+.2f} % over {len(gains)} seeds"
+    )
+    start = f"{number if len(gains) == 1 else '':>{NUMBER_CELLS}}  {change:<{CHANGE_CELLS}}"
+    return f"{start} {trial.outcome.val_bpb:.4f} {100 * gains[-1]:+7.2f} %  {so_far}"
+
+
+def judged_line(record: Evaluated, number: str) -> str:
+    """The verdict on a candidate; where it has several seeds, their number and the interval of the gain."""
+    p, evidence = record.proposal, record.evidence
+    label = evidence.label if evidence else record.decision
+    start = f"{number:>{NUMBER_CELLS}}  {f'{p.knob} = {p.new_value}':<{CHANGE_CELLS}} {record.val_bpb:.4f}"
+    figures = f"{100 * record.improvement_frac:+7.2f} %  {label:<{LABEL_CELLS}} {record.iter_wall_s:6.1f} s"
+    return f"{start} {figures}{_basis(evidence)}"
+
+
+def _basis(evidence: Evidence | None) -> str:
+    if evidence is None or len(evidence.seeds) < 2:
+        return ""
+    interval = format_interval(evidence)
+    return f"  {plural(len(evidence.seeds), 'seed')}{f', {interval}' if interval else ''}"

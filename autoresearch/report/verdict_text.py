@@ -1,0 +1,84 @@
+"""Verdicts of rule ``sequential`` in words, the same in every place that shows them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from autoresearch.core.decision import sequential_rule
+from autoresearch.core.records import DecisionRule, Evidence
+from autoresearch.core.text import plural, signed_percent
+from autoresearch.report.verdicts import VerdictNumbers, relative_sd
+from autoresearch.verdicts.noise import pooled_noise
+from autoresearch.verdicts.resolution import resolvable_frac
+
+NEAR = 1.5  # times the threshold: a resolvable gain below this needs no advice
+
+
+def format_interval(evidence: Evidence) -> str:
+    """``+0.75 to +1.49%``; empty without a known noise."""
+    if evidence.low_frac is None or evidence.high_frac is None:
+        return ""
+    return f"{100 * evidence.low_frac:+.2f} to {signed_percent(evidence.high_frac)}"
+
+
+def format_seeds(evidence: Evidence) -> str:
+    """``4 seeds``."""
+    return plural(len(evidence.seeds), "seed")
+
+
+def describe_gain(gain_frac: float | None, evidence: Evidence) -> str:
+    """``gain +1.12% (interval +0.75 to +1.49%)``."""
+    interval = f" (interval {format_interval(evidence)})" if format_interval(evidence) else ""
+    return f"gain {signed_percent(gain_frac or 0.0)}{interval}"
+
+
+def describe_verdict(gain_frac: float | None, evidence: Evidence) -> str:
+    """``confirmed over 4 seeds, gain +1.12% (interval +0.75 to +1.49%)``."""
+    return f"{evidence.label} over {format_seeds(evidence)}, {describe_gain(gain_frac, evidence)}"
+
+
+def describe_correction(corrected_frac: float | None, keeps: int) -> str:
+    """The gain without the part that the selection is expected to add, as a sentence; empty if it is not known."""
+    if corrected_frac is None:
+        return ""
+    several = f"; that it is the best of {keeps} keeps is not corrected for" if keeps > 1 else ""
+    return f"Corrected for having been selected, its gain is about {signed_percent(corrected_frac)}{several}."
+
+
+def describe_error_rate(numbers: VerdictNumbers) -> str:
+    """What bounds the probability of a false keep, as a sentence; empty where the rule is not known."""
+    if numbers.alpha is None:
+        return ""
+    return f"The probability of any false keep in this run directory is at most {100 * numbers.alpha:g}% by its rule."
+
+
+def verdict_counts(numbers: VerdictNumbers) -> Iterator[str]:
+    """``2 confirmed``, ``7 screened out``: every label that occurred, and confirmed always."""
+    for label, count in numbers.labels.items():
+        if count or label == "confirmed":
+            yield f"{count:,} {label}"
+
+
+def verdict_facts(numbers: VerdictNumbers) -> Iterator[tuple[str, str]]:
+    """Label and text of the noise and of the error rate."""
+    if numbers.baseline_sd_frac is not None:
+        seeds = plural(numbers.baseline_seeds, "seed")
+        yield "noise", f"one trial varies by {100 * numbers.baseline_sd_frac:.2f}% (SD of the baseline over {seeds})"
+    if numbers.alpha is not None:
+        tests = f"{plural(numbers.tests, 'test')} spent {numbers.alpha_spent:.2g} of it"
+        yield "error rate", f"any false keep: at most {100 * numbers.alpha:g}% (alpha {numbers.alpha:g}); {tests}"
+
+
+def describe_noise(baseline: Sequence[float], rule: DecisionRule) -> str:
+    """What the noise of one trial means for the threshold: one sentence. ``baseline`` has a val_bpb per seed."""
+    constants = sequential_rule(rule)
+    sd, gain = relative_sd(baseline), resolvable_frac(pooled_noise(baseline, ()), constants)
+    if sd is None or gain is None:
+        return "the noise of one trial is not known yet: the baseline is measured with one seed"
+    noise = f"one trial's noise is about {100 * sd:.2f}% (SD over {plural(len(baseline), 'seed')})"
+    found = f"a true gain of {100 * gain:.2g}% is confirmed within {rule.max_seeds} seeds in nine of ten cases"
+    threshold = f"{100 * rule.accept_delta_frac:g}% threshold"
+    if gain <= NEAR * rule.accept_delta_frac:
+        return f"{noise}: {found}; the {threshold} is resolved"
+    advice = "trials with less noise (a longer budget may give them) or more seeds (decision.max_seeds)"
+    return f"{noise}: {found}; down to the {threshold} that needs {advice}"

@@ -1,0 +1,87 @@
+"""The verdicts of rule sequential in words, and the places that show them as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoresearch.core.records import DecisionRule, Event
+from autoresearch.report.history import History
+from autoresearch.report.native import build_history
+from autoresearch.report.summary import best_keep, summarise
+from autoresearch.report.table import SEQUENTIAL, SEQUENTIAL_WITH_SOURCE
+from autoresearch.report.text import describe_no_keep, render_report
+from autoresearch.report.verdict_text import describe_correction, describe_noise, describe_verdict, format_interval
+
+RULE = DecisionRule(
+    kind="sequential", accept_delta_frac=0.005, seed=0, baseline_seeds=3, alpha=0.05, min_seeds=4, max_seeds=8,
+    futility_frac=0.8, clip=2.5,
+)  # fmt: skip
+
+
+@pytest.fixture
+def history(sequential_night: list[Event]) -> History:
+    return build_history(sequential_night)
+
+
+def test_the_report_shows_a_keep_as_what_it_is(history: History) -> None:
+    s, best = summarise(history), best_keep(history.rows)
+    text = " ".join(render_report(s, history, width=100).split())
+    assert best is not None
+    assert best.evidence is not None
+    seeds = len(best.evidence.seeds)
+    assert f"confirmed over {seeds} seeds, gain {100 * (best.improvement_frac or 0):+.2f}% (interval +" in text
+    assert "Corrected for having been selected, its gain is about +" in text
+    assert "The probability of any false keep in this run directory is at most 5%" in text
+    assert f"verdicts {s.keeps} confirmed, " in text
+    assert "any false keep: at most 5% (alpha 0.05); 7 tests spent" in text
+    assert "single seed" not in text
+    assert " revert" not in text
+
+
+def test_the_table_has_labels_and_seeds(history: History) -> None:
+    lines = render_report(summarise(history), history, width=78).split("Every iteration:\n")[1].splitlines()
+    rows = dict(zip((row.iter for row in history.rows), lines[1:], strict=True))
+    for row in history.rows:
+        assert row.evidence is not None
+        assert row.evidence.label in rows[row.iter]
+        assert (f" x{row.trials} " in rows[row.iter]) == (row.trials > 1)
+    assert sum(SEQUENTIAL.values()) == sum(SEQUENTIAL_WITH_SOURCE.values()) == 78
+
+
+def test_without_a_keep_the_largest_gain_has_its_label(history: History) -> None:
+    s = summarise(history)
+    rows = tuple(row for row in history.rows if row.decision == "revert" and row.trials == 1)
+    text = describe_no_keep(s, History("autoresearch", (), rows=rows, rule=history.rule))
+    assert "was confirmed as 0.5% better than the baseline" in text
+    assert "over 1 seed, screened out, in iteration" in text
+
+
+def test_a_verdict_without_a_known_noise_has_no_interval(history: History) -> None:
+    evidence = next(row.evidence for row in history.rows if row.evidence)
+    bare = evidence.model_copy(update={"low_frac": None, "high_frac": None})
+    assert format_interval(bare) == ""
+    assert describe_verdict(0.012, bare) == "screened out over 1 seed, gain +1.20%"
+
+
+def test_a_correction_names_the_selection_that_it_leaves_out() -> None:
+    assert describe_correction(None, 1) == ""
+    assert describe_correction(0.0105, 1) == "Corrected for having been selected, its gain is about +1.05%."
+    assert "the best of 3 keeps is not corrected for" in describe_correction(0.0105, 3)
+
+
+def test_the_noise_in_a_sentence() -> None:
+    noisy = describe_noise([2.0, 2.005, 2.01], RULE)
+    assert noisy.startswith("one trial's noise is about 0.25% (SD over 3 seeds): a true gain of 1.1% is confirmed")
+    assert "within 8 seeds in nine of ten cases" in noisy
+    assert "decision.max_seeds" in noisy
+    assert "1/sqrt" not in noisy
+
+
+def test_a_quiet_baseline_resolves_the_threshold() -> None:
+    assert describe_noise([2.0, 2.0005, 2.001], RULE).endswith("the 0.5% threshold is resolved")
+
+
+def test_one_seed_says_nothing_of_the_noise() -> None:
+    assert describe_noise([2.0], RULE) == (
+        "the noise of one trial is not known yet: the baseline is measured with one seed"
+    )
