@@ -222,7 +222,7 @@ class TestSpans:
         try:
             manifest = make(tmp_path / "c", given_texts)
         except CorpusError:
-            assert len("".join(set(texts)).encode()) < 100
+            assert len("".join(set(texts)).encode()) < 200
             return
         texts = [text for text in dict.fromkeys(texts) if text.strip()]
         parts = [text for name in SPLITS for text in decoded(tmp_path / "c", name)]
