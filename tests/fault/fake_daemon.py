@@ -124,7 +124,7 @@ def one_life(settings: Settings, dice: random.Random) -> tuple[list[str], int]:
 
 def main() -> None:
     mode, run_dir, iters, last = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    flags = {"dir": run_dir, "iters": iters, "proposer": "random", "reports": ["text"]}
+    flags = {"dir": run_dir, "iters": iters, "proposer": "random", "reports": ["text"], "decision.rule": "threshold"}
     match mode:
         case "fake":
             fake(resolve(flags, {}).settings, float(last), sys.stdout.fileno())

@@ -110,7 +110,7 @@ def test_a_segment_is_on_the_disk_before_the_live_file_goes_and_that_before_the_
         ("fsync", packed),
         ("renameat", packed),
         ("fsync", "."),
-        ("unlink", live),
+        ("unlinkat", live),
         ("fsync", "."),
         ("fsync", "."),
         ("write", live),

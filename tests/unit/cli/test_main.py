@@ -25,8 +25,8 @@ from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, TRAJECTORY
 
 COMMANDS = (
-    *("run", "prepare", "status", "report", "watch", "repair", "pause", "resume", "doctor", "envelope", "energy"),
-    *("export", "rails", "bench", "service", "config"),
+    *("run", "prepare", "status", "report", "watch", "repair", "verify", "pause", "resume", "doctor", "envelope"),
+    *("energy", "export", "rails", "bench", "service", "config"),
 )
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 
@@ -37,8 +37,11 @@ def kinds_of_error(kind: type[AutoresearchError] = AutoresearchError) -> Iterato
         yield from kinds_of_error(child)
 
 
+ONE_SEED_TEXT = ("--decision", "threshold", "--set", 'reports=["text"]')
+
+
 def run_flags(run_dir: Path, iters: int = 3) -> list[str]:
-    return ["run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters), "--set", 'reports=["text"]']
+    return [*("run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)), *ONE_SEED_TEXT]
 
 
 def test_help_lists_every_command_and_every_exit_code(capsys):

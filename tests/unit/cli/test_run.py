@@ -16,7 +16,7 @@ from autoresearch.storage.run_dir import PAGE, REPORT, TRAJECTORY
 
 
 def run_flags(run_dir: Path, iters: int = 3, reports: str = "text") -> list[str]:
-    text_only = ["--set", 'reports=["text"]'] if reports == "text" else []
+    text_only = ["--decision", "threshold", *(["--set", 'reports=["text"]'] if reports == "text" else [])]
     return ["run", "--dir", str(run_dir), "--proposer", "random", *text_only, "--iters", str(iters)]
 
 

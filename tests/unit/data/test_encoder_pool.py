@@ -37,7 +37,8 @@ def pool(tokenizer: Tokenizer, count: int) -> Iterator[EncoderPool | LocalEncode
 
 
 def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "encoder_process" in " ".join(p.cmdline())]
+    alive = (p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE)
+    return [p for p in alive if "encoder_process" in " ".join(p.cmdline())]
 
 
 @pytest.mark.parametrize("kind", ["byte", "bpe"])

@@ -87,8 +87,8 @@ def finished(finished_once: Path, tmp_path: Path) -> Path:
 
 
 def flags_of(run_dir: Path, corpus: Path | str, *more: str) -> list[str]:
-    text_only = ["--set", 'reports=["text"]']
-    return ["--dir", str(run_dir), "--corpus", str(corpus), "--proposer", "random", "--iters", "3", *text_only, *more]
+    one_seed = ["--set", 'reports=["text"]', "--decision", "threshold"]
+    return ["--dir", str(run_dir), "--corpus", str(corpus), "--proposer", "random", "--iters", "3", *one_seed, *more]
 
 
 @pytest.fixture
