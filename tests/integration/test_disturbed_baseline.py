@@ -57,7 +57,7 @@ def test_a_baseline_that_ran_beside_other_programs_is_not_the_one_that_counts(
     settings = make_settings({**quick_trials, **timed, "corpus": str(small_corpus), "iters": 1})
     assert run(settings, load) == "complete"
     with closing(Journal(settings.run_dir / TRAJECTORY)) as journal:
-        records = decode_trajectory(journal, journal.path)
+        records = list(decode_trajectory(journal, journal.path))
     first, *rest = [r for r in records if isinstance(r, TrialEnded) and r.iter == 0]
     assert "contended" in first.marks
     assert first.void
