@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autoresearch.data.encoding import PieceEncoder
 from autoresearch.data.tokenizer import from_json
@@ -33,14 +33,24 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     gc.disable()  # nothing here is cyclic, and a table of words is slow to walk
     with Connection(int(sys.argv[1])) as parent:
-        settings: EncoderSettings = parent.recv()
+        settings: EncoderSettings | None = receive(parent)
+        if settings is None:
+            return
         finder = None if settings.windows is None else WindowFinder.open(settings.windows)
         encoder = PieceEncoder(from_json(settings.tokenizer), settings.dtype, finder)
-        try:
-            while True:
-                parent.send(encoder.encode(*parent.recv()))
-        except (EOFError, ConnectionError):
-            return
+        while (pieces := receive(parent)) is not None:
+            try:
+                parent.send(encoder.encode(*pieces))
+            except ConnectionError:
+                return
+
+
+def receive(parent: Connection) -> Any:
+    """The next message, or ``None`` once the parent is gone: EOFError between two messages, OSError within one."""
+    try:
+        return parent.recv()
+    except (EOFError, OSError):
+        return None
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
 
 
 def test_a_point_without_room_is_recorded_and_the_sweep_continues(flags: dict[str, Any]) -> None:
-    settings = resolve({**flags, "limits.memory_gib": 0.6}, {}).settings
+    settings = resolve({**flags, "limits.memory_gib": 1.2}, {}).settings
 
     def without_r7(*how: Any) -> TrialBackend:
         """R7 knows better than to let it run, so it is not asked."""
@@ -98,7 +98,7 @@ def test_a_point_without_room_is_recorded_and_the_sweep_continues(flags: dict[st
         assert point.failure is not None
         assert point.failure.cause == Cause.OUT_OF_MEMORY
     asked = quick(settings, Axes((4096,), (128,), ("fp32",)))
-    assert "GiB of memory, 0.60 GiB are available" in asked.points[0].refused
+    assert "GiB of memory, 1.20 GiB are available" in asked.points[0].refused
 
 
 @pytest.mark.parametrize(
