@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from statistics import fmean
 from typing import Literal
@@ -112,16 +112,10 @@ def judgement_of(compared: Comparison, rule: DecisionRule) -> Judgement:
 
 def sequential_rule(rule: DecisionRule) -> SequentialRule:
     """The statistics' own form of the rule. Raises ``ValueError`` for rule threshold."""
-    if None in (values := (rule.alpha, rule.min_seeds, rule.max_seeds, rule.futility_frac, rule.clip)):
-        raise ValueError(f"rule {rule.kind} has no sequential test: {values}")
-    return SequentialRule(
-        accept_delta_frac=rule.accept_delta_frac,
-        alpha=rule.alpha or 0.0,
-        min_seeds=rule.min_seeds or 0,
-        max_seeds=rule.max_seeds or 0,
-        futility_frac=rule.futility_frac or 0.0,
-        clip=rule.clip or 0.0,
-    )
+    constants = {field.name: getattr(rule, field.name) for field in fields(SequentialRule)}
+    if None in constants.values():
+        raise ValueError(f"rule {rule.kind} has no sequential test: {constants}")
+    return SequentialRule(**constants)
 
 
 def decide(compared: Comparison, rule: DecisionRule) -> Decision:

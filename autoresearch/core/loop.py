@@ -264,7 +264,7 @@ class Loop:
         if isinstance(outcome, Suspended):  # for a pause or a stop, which is obeyed before the trial's next part
             self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
         else:
-            void = is_first_full_disk(outcome, seed, self.trajectory)
+            void = is_first_full_disk(outcome, n, seed, self.trajectory)
             self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome, void=void))
 
     def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
@@ -366,14 +366,11 @@ def input_changed(what: str) -> CorpusError:
     return CorpusError(what, hint=hint)
 
 
-def is_first_full_disk(outcome: Outcome, seed: int, trajectory: Trajectory) -> bool:
+def is_first_full_disk(outcome: Outcome, n: int, seed: int, trajectory: Trajectory) -> bool:
     """Whether a trial failed because a disk was full, for the first time: it is repeated, once there is space."""
-    before = [t for t in trajectory.voided if t.seed == seed and isinstance(t.outcome, Failure)]
-    return (
-        isinstance(outcome, Failure)
-        and outcome.cause is Cause.DISK_FULL
-        and not any(t.outcome.cause is Cause.DISK_FULL for t in before if isinstance(t.outcome, Failure))
-    )
+    earlier = [t.outcome for t in trajectory.voided if (t.iter, t.seed) == (n, seed)]
+    causes = [o.cause for o in (outcome, *earlier) if isinstance(o, Failure)]
+    return isinstance(outcome, Failure) and outcome.cause is Cause.DISK_FULL and causes.count(Cause.DISK_FULL) == 1
 
 
 def earlier_iteration_s(proposed: Proposed, trajectory: Trajectory) -> float:

@@ -89,7 +89,7 @@ class SuspendControl:
 NEVER_SUSPENDED = SuspendControl()
 
 
-Seal = Callable[[float], None]  # takes a trial's bits per byte on the test split, and shows them to nobody
+Seal = Callable[[float], None]  # takes a trial's bits per byte on the test split, which stay sealed
 
 
 def not_sealed(_test_bpb: float) -> None:

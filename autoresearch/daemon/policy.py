@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autoresearch.config.settings import Settings
@@ -84,18 +84,8 @@ def build_rule(settings: Settings) -> DecisionRule:
     wanted = settings.decision
     if wanted.rule == "threshold":
         return DecisionRule(accept_delta_frac=wanted.accept_delta_frac, seed=settings.seed)
-    constants = SequentialRule(wanted.accept_delta_frac, wanted.alpha, wanted.max_seeds)
-    return DecisionRule(
-        kind="sequential",
-        accept_delta_frac=wanted.accept_delta_frac,
-        seed=settings.seed,
-        baseline_seeds=wanted.baseline_seeds,
-        alpha=wanted.alpha,
-        min_seeds=constants.min_seeds,
-        max_seeds=wanted.max_seeds,
-        futility_frac=constants.futility_frac,
-        clip=constants.clip,
-    )
+    constants = asdict(SequentialRule(wanted.accept_delta_frac, wanted.alpha, wanted.max_seeds))
+    return DecisionRule(kind="sequential", seed=settings.seed, baseline_seeds=wanted.baseline_seeds, **constants)
 
 
 def _menu_error(problem: str) -> ConfigError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from autoresearch.core.decision import sequential_rule
 from autoresearch.core.records import DecisionRule, Evidence
 from autoresearch.core.text import plural, signed_percent
-from autoresearch.report.verdicts import VerdictNumbers, relative_sd
+from autoresearch.report.verdicts import VerdictNumbers, relative_sd, relative_sd_interval
 from autoresearch.verdicts.noise import pooled_noise
 from autoresearch.verdicts.resolution import resolvable_frac
 
@@ -62,11 +62,16 @@ def verdict_counts(numbers: VerdictNumbers) -> Iterator[str]:
 def verdict_facts(numbers: VerdictNumbers) -> Iterator[tuple[str, str]]:
     """Label and text of the noise and of the error rate."""
     if numbers.baseline_sd_frac is not None:
-        seeds = plural(numbers.baseline_seeds, "seed")
-        yield "noise", f"one trial varies by {100 * numbers.baseline_sd_frac:.2f}% (SD of the baseline over {seeds})"
+        over = _sd_over(numbers.baseline_seeds, numbers.baseline_sd_interval)
+        yield "noise", f"one trial of the baseline varies by {100 * numbers.baseline_sd_frac:.2f}% ({over})"
     if numbers.alpha is not None:
         tests = f"{plural(numbers.tests, 'test')} spent {numbers.alpha_spent:.2g} of it"
         yield "error rate", f"any false keep: at most {100 * numbers.alpha:g}% (alpha {numbers.alpha:g}); {tests}"
+
+
+def _sd_over(seeds: int, interval: tuple[float, float] | None) -> str:
+    known = f", 95% interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f}%" if interval else ""
+    return f"SD over {plural(seeds, 'seed')}{known}"
 
 
 def describe_noise(baseline: Sequence[float], rule: DecisionRule) -> str:
@@ -75,7 +80,7 @@ def describe_noise(baseline: Sequence[float], rule: DecisionRule) -> str:
     sd, gain = relative_sd(baseline), resolvable_frac(pooled_noise(baseline, ()), constants)
     if sd is None or gain is None:
         return "the noise of one trial is not known yet: the baseline is measured with one seed"
-    noise = f"one trial's noise is about {100 * sd:.2f}% (SD over {plural(len(baseline), 'seed')})"
+    noise = f"one trial's noise is about {100 * sd:.2f}% ({_sd_over(len(baseline), relative_sd_interval(baseline))})"
     found = f"a true gain of {100 * gain:.2g}% is confirmed within {rule.max_seeds} seeds in nine of ten cases"
     threshold = f"{100 * rule.accept_delta_frac:g}% threshold"
     if gain <= NEAR * rule.accept_delta_frac:

@@ -12,6 +12,7 @@ from autoresearch.core.decision import sequential_rule
 from autoresearch.core.records import DecisionRule, Evaluated, Evidence, Label
 from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.history import History, Row
+from autoresearch.verdicts.noise import Noise
 from autoresearch.verdicts.selection import corrected_gain
 from autoresearch.verdicts.sequential import Judgement
 
@@ -42,6 +43,7 @@ class VerdictNumbers(FrozenModel):
     alpha_spent: float  # by these tests
     baseline_seeds: int
     baseline_sd_frac: float | None  # of one trial over the baseline's seeds; None with one seed
+    baseline_sd_interval: tuple[float, float] | None  # at 95%, for Gaussian noise
     keeps: list[KeepNumbers]
 
 
@@ -58,6 +60,7 @@ def verdict_numbers(history: History) -> VerdictNumbers | None:
         alpha_spent=max((evidence.alpha_spent for _, evidence in judged), default=0.0),
         baseline_seeds=len(history.baseline_bpbs),
         baseline_sd_frac=relative_sd(history.baseline_bpbs),
+        baseline_sd_interval=relative_sd_interval(history.baseline_bpbs),
         keeps=[_keep(row, evidence) for row, evidence in judged if row.decision == "keep"],
     )
 
@@ -80,6 +83,12 @@ def _keep(row: Row, evidence: Evidence) -> KeepNumbers:
 def relative_sd(values: Sequence[float]) -> float | None:
     """The standard deviation of ``values`` relative to their mean; ``None`` for fewer than two."""
     return stdev(values) / abs(fmean(values)) if len(values) > 1 else None
+
+
+def relative_sd_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95% interval of ``relative_sd`` under Gaussian noise; ``None`` for fewer than two values."""
+    sd = relative_sd(values)
+    return None if sd is None else Noise(sd, len(values) - 1, "baseline").interval()
 
 
 def corrected_frac(record: Evaluated, rule: DecisionRule | None) -> float | None:

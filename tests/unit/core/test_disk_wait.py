@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
+from autoresearch.core.loop import is_first_full_disk
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import EvalFailed, Evaluated, Paused, Resumed, Stopped, TrialEnded, TrialStarted
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import JournalError
 from autoresearch.testing.fake_control import FakeControl
 from autoresearch.testing.fake_loop import fake_loop
-from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.fake_trial import FakeTrial, measurement
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.testing.scripted_proposer import ScriptedProposer
@@ -128,3 +130,12 @@ def test_a_trial_that_met_a_full_disk_is_repeated_once(make_settings, times) -> 
     ends = [(t.void, t.outcome.ok) for t in only(TrialEnded, loop)[1:]]
     assert ends == [(True, False), (False, times == 1)]
     assert len(only(Evaluated if times == 1 else EvalFailed, loop)) == 1
+
+
+def test_a_seed_of_the_baseline_and_the_same_seed_of_a_candidate_are_each_repeated_once() -> None:
+    full = Failure(cause=Cause.DISK_FULL, detail="OSError: No space left on device")
+    of_baseline = TrialEnded(ts="", trial=1, iter=0, seed=3, outcome=full, void=True)
+    trajectory = Trajectory(voided=[of_baseline])
+    assert not is_first_full_disk(full, 0, 3, trajectory)
+    assert is_first_full_disk(full, 1, 3, trajectory)
+    assert not is_first_full_disk(measurement(2.0), 1, 3, trajectory)

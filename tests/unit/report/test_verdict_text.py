@@ -71,7 +71,10 @@ def test_a_correction_names_the_selection_that_it_leaves_out() -> None:
 
 def test_the_noise_in_a_sentence() -> None:
     noisy = describe_noise([2.0, 2.005, 2.01], RULE)
-    assert noisy.startswith("one trial's noise is about 0.25% (SD over 3 seeds): a true gain of 1.1% is confirmed")
+    assert noisy.startswith(
+        "one trial's noise is about 0.25% (SD over 3 seeds, 95% interval 0.13 to 1.57%): "
+        "a true gain of 1.1% is confirmed"
+    )
     assert "within 8 seeds in nine of ten cases" in noisy
     assert "decision.max_seeds" in noisy
     assert "1/sqrt" not in noisy

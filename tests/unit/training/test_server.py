@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import mmap
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +30,18 @@ def test_an_open_device_of_cuda_is_no_context(tmp_path: Path) -> None:
     (tmp_path / "nvidia-uvm").touch()
     with (tmp_path / "nvidia-uvm").open():
         assert not has_cuda_context()
+
+
+@pytest.mark.parametrize(("answer", "initialised"), [(0, True), (3, False)], ids=["has-a-context", "not-initialised"])
+def test_a_loaded_driver_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int, initialised: bool
+) -> None:
+    """3 is CUDA_ERROR_NOT_INITIALIZED. The kernel's map of this process shows the file as a loaded driver."""
+    driver = SimpleNamespace(cuCtxGetCurrent=lambda _context: answer)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: driver if name == "libcuda.so.1" else None)
+    (tmp_path / "libcuda.so.1").write_bytes(b"ELF")
+    with (tmp_path / "libcuda.so.1").open() as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+        assert has_cuda_context() is initialised
 
 
 def test_the_data_of_a_measurement_is_limited_and_that_of_a_look_is_not() -> None:
