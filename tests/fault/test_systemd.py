@@ -55,13 +55,16 @@ def box(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Iterato
 
 @pytest.fixture
 def start(box: Sandbox, quick_trials: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Starts a run of many quick trials under a name of its own; it is stopped afterwards, whatever happened."""
+    """Starts a run of many quick trials under a name of its own; it is stopped afterwards, whatever happened.
+
+    Its rule is threshold, so that each trial closes an iteration, unless ``decision__rule`` says otherwise.
+    """
     names: list[str] = []
 
     def start(name: str, *how: str, watchdog_s: int | None = None, seconds: float = 1.0, **settings: Any) -> str:
         trials = {k: v for k, v in quick_trials.items() if k != "budget.size"}
         trials |= {"budget.kind": "seconds", "budget.size": seconds, "budget.disturbed_baseline": "repeat"}
-        trials |= {"corpus": "/srv/corpus", "proposer": "random"}
+        trials |= {"corpus": "/srv/corpus", "proposer": "random", "decision.rule": "threshold"}
         box.configure(name, trials | {"iters": 1000} | {k.replace("__", "."): v for k, v in settings.items()})
         if watchdog_s:
             box.drop_in("watchdog", f"[Service]\nWatchdogSec={watchdog_s}\n", f"autoresearch@{name}.service")
