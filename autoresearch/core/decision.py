@@ -104,9 +104,10 @@ def paired_gains(pairs: Sequence[Pair]) -> tuple[float, ...]:
 
 def judgement_of(compared: Comparison, rule: DecisionRule) -> Judgement:
     """Apply the sequential rule to the paired gains so far."""
-    gains = paired_gains(pairs_of(compared.candidate, compared.baseline))
+    pairs = pairs_of(compared.candidate, compared.baseline)
+    gains = paired_gains(pairs)
     baseline = [t.outcome.val_bpb for t in compared.baseline if isinstance(t.outcome, Measurement)]
-    noise = pooled_noise(baseline, [*compared.earlier_gains, gains])
+    noise = pooled_noise(baseline, [*compared.earlier_gains, gains], [p.candidate_bpb for p in pairs])
     return judge(gains, noise, sequential_rule(rule), compared.test)
 
 

@@ -88,7 +88,7 @@ def relative_sd(values: Sequence[float]) -> float | None:
 def relative_sd_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The 95% interval of ``relative_sd`` under Gaussian noise; ``None`` for fewer than two values."""
     sd = relative_sd(values)
-    return None if sd is None else Noise(sd, len(values) - 1, "baseline").interval()
+    return None if sd is None else Noise(sd, len(values) - 1, "trials").interval()
 
 
 def corrected_frac(record: Evaluated, rule: DecisionRule | None) -> float | None:

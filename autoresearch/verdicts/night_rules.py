@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from autoresearch.verdicts.noise import BASELINE_SHARE, CLIP, DF_STEP, ITERATIONS, MAX_DF, normal_consistency
-from autoresearch.verdicts.rule import SequentialRule, alpha_of_test
+from autoresearch.verdicts.noise import BASELINE_SHARE, CLIP, DF_STEP, ENOUGH_DF, ITERATIONS, MAX_DF, normal_consistency
+from autoresearch.verdicts.rule import SequentialRule
 from autoresearch.verdicts.simulate import Bools, Counts, Floats
 from autoresearch.verdicts.student_t import upper_quantile
 
@@ -114,10 +114,10 @@ class SequentialNights:
         trials = np.zeros(len(candidate), dtype=np.int64)
         open_ = np.arange(len(candidate))
         for n in range(1, self.rule.max_seeds + 1):
-            base = self._baseline[open_, :n]
-            gains = (base - candidate[open_, :n]) / self._mean[open_, n - 1, None]
+            own = candidate[open_, :n]
+            gains = (self._baseline[open_, :n] - own) / self._mean[open_, n - 1, None]
             self._measured[open_] = np.maximum(self._measured[open_], n)
-            kept, reverted = self._look(j, n, open_, gains)
+            kept, reverted = self._look(j, open_, own, gains)
             keep[open_[kept]] = True
             trials[open_] = n
             closed = kept | reverted
@@ -127,22 +127,23 @@ class SequentialNights:
                 break
         return keep, trials
 
-    def _look(self, j: int, n: int, nights: Counts, gains: Floats) -> tuple[Bools, Bools]:
-        """Which candidates are kept and which reverted with ``n`` seeds; the others go on."""
-        rule, mean = self.rule, gains.mean(1)
+    def _look(self, j: int, nights: Counts, own: Floats, gains: Floats) -> tuple[Bools, Bools]:
+        """Which candidates are kept and which reverted by their values and gains; the others go on."""
+        rule, mean, n = self.rule, gains.mean(1), gains.shape[1]
         reverted = mean < rule.futility_frac * rule.accept_delta_frac
         kept = np.zeros(len(nights), dtype=np.bool_)
         if n >= rule.min_seeds:
             hopeful = np.flatnonzero(~reverted & (mean >= rule.accept_delta_frac))
-            kept[hopeful] = self._passes(j, n, nights[hopeful], gains[hopeful])
+            kept[hopeful] = self._passes(j, nights[hopeful], own[hopeful], gains[hopeful])
         if n == rule.max_seeds:
             reverted |= ~kept
         return kept, reverted
 
-    def _passes(self, j: int, n: int, nights: Counts, gains: Floats) -> Bools:
-        variance, df = self._noise(n, nights, gains)
+    def _passes(self, j: int, nights: Counts, own: Floats, gains: Floats) -> Bools:
+        n = gains.shape[1]
+        variance, df = self._noise(nights, own, gains)
         sd = np.sqrt(np.maximum(variance, gains.var(1, ddof=1)))
-        p = alpha_of_test(self.rule.alpha, j) / self.rule.looks
+        p = self.rule.level(j, n)
         values, places = np.unique(df, return_inverse=True)
         critical = np.array([upper_quantile(p, float(v)) for v in values])[places]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -151,22 +152,25 @@ class SequentialNights:
         passed: Bools = (statistic >= critical) & (gains.mean(1) > critical * sd / math.sqrt(n))
         return passed
 
-    def _noise(self, n: int, nights: Counts, gains: Floats) -> tuple[Floats, Floats]:
-        """``pooled_noise``: its variance and degrees of freedom, this candidate's ``n`` gains included."""
+    def _noise(self, nights: Counts, own: Floats, gains: Floats) -> tuple[Floats, Floats]:
+        """``pooled_noise``: its variance and degrees of freedom, this candidate's values and gains included."""
+        n = gains.shape[1]
         reach = self._reach[nights]
         reach[:, 2 : n + 1] += 1
         d, squares = reach.sum(1), (reach * reach).sum(1)
         df = d * d / (d + BASELINE_SHARE**2 * (squares - d))
         df = np.minimum(np.floor(df / DF_STEP) * DF_STEP, MAX_DF)
         measured = self._measured[nights]
+        trials_df = measured + n - 2.0
         variance = np.empty(len(nights))
-        from_gains = df >= measured - 1
+        from_gains = df >= np.minimum(trials_df, ENOUGH_DF)
         variance[from_gains] = self._pooled(nights[from_gains], gains[from_gains], d[from_gains])
         for m in np.unique(measured[~from_gains]):
             rows = np.flatnonzero(~from_gains & (measured == m))
             values = self._baseline[nights[rows], :m]
-            variance[rows] = 2 * values.var(1, ddof=1) / values.mean(1) ** 2
-        return variance, np.where(from_gains, df, measured - 1.0)
+            squares_of_both = m * values.var(1) + n * own[rows].var(1)
+            variance[rows] = 2 * squares_of_both / (m + n - 2) / values.mean(1) ** 2
+        return variance, np.where(from_gains, df, trials_df)
 
     def _pooled(self, nights: Counts, gains: Floats, d: Counts) -> Floats:
         own, weight = _scaled_squares(gains)

@@ -1,4 +1,4 @@
-"""The noise of a paired gain: pooled over every candidate with at least two seeds, with its degrees of freedom."""
+"""The noise of a paired gain: pooled over repeated trials or repeated gains, with its degrees of freedom."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from autoresearch.verdicts.chi_square import quantile
 CLIP = 2.5  # a residual counts as at most this many noises: one wild trial must not hide every effect of the night
 ITERATIONS = 30  # of the fixed point, from above: stopping early leaves the noise too large, never too small
 BASELINE_SHARE = 0.5  # of the variance of a paired difference: what the baseline's trial adds, shared by all candidates
+ENOUGH_DF = 7.0  # of the gains: with fewer the trials say more, although they cannot tell what equal seeds share
 DF_STEP = 0.25  # degrees of freedom are rounded down to a multiple of this
 MAX_DF = 1000.0
 
@@ -23,13 +24,13 @@ MAX_DF = 1000.0
 class Noise:
     """The standard deviation of one paired gain, a fraction of the baseline, with its degrees of freedom.
 
-    ``source``: ``gains`` if it is pooled from the residuals of paired gains, ``baseline`` if it is that of two
+    ``source``: ``gains`` if it is pooled from the residuals of paired gains, ``trials`` if it is that of two
     independent trials (correlation 0), ``none`` if nothing was repeated: then ``df`` is 0 and nothing can be kept.
     """
 
     sd_frac: float
     df: float
-    source: Literal["gains", "baseline", "none"]
+    source: Literal["gains", "trials", "none"]
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The interval of ``sd_frac`` under Gaussian noise: df s^2 / sigma^2 is a chi-square. (0, inf) if df is 0."""
@@ -40,12 +41,12 @@ class Noise:
         return low * self.sd_frac, high * self.sd_frac
 
 
-def pooled_noise(baseline: Sequence[float], gains: Iterable[Sequence[float]]) -> Noise:
+def pooled_noise(baseline: Sequence[float], gains: Iterable[Sequence[float]], candidate: Sequence[float] = ()) -> Noise:
     """Return the noise of a paired gain as this run knows it.
 
     ``baseline``: one value per seed, in any unit. ``gains``: per candidate (the one under judgement included) its
     paired gains in the order of the seeds, fractions of the baseline; the i-th gain of every candidate is paired with
-    the i-th seed.
+    the i-th seed. ``candidate``: the values of the candidate under judgement, in the unit of the baseline.
 
     Pooled from the gains' residuals r from each candidate's own mean, with D = sum of (n_j - 1) and each r^2 scaled by
     n_j / (n_j - 1) to the variance of a gain, s is the largest solution of (Huber's proposal 2, 1964)
@@ -60,18 +61,21 @@ def pooled_noise(baseline: Sequence[float], gains: Iterable[Sequence[float]]) ->
     and a chi-square with this variance has (Satterthwaite 1946) D^2 / (D + w^2 (sum A_s^2 - D)) degrees of freedom.
     w is 1/2 for exchangeable trials, whatever their correlation.
 
-    While these are fewer than the baseline's own, s^2 = 2 var(baseline) with m - 1: the variance of a difference of
-    two independent trials. It is too large, never too small, where equal seeds correlate positively.
+    While these are fewer than ``ENOUGH_DF`` and fewer than those of the trials, s^2 is the variance of a difference of
+    two independent trials, 2 (S_b + S_c) / (m + n - 2) with S_b and S_c the sums of squares of the m values of the
+    baseline and the n of the candidate around their means, as in the t-test of two samples: m + n - 2 degrees of
+    freedom. It is too large, never too small, where equal seeds correlate positively.
     """
     candidates = [g for g in gains if len(g) >= 2]
     df = effective_df([len(g) for g in candidates])
-    baseline_df = max(len(baseline) - 1, 0)
-    if df > 0 and df >= baseline_df:
+    samples = [values for values in (baseline, candidate) if len(values) >= 2]
+    trials_df = sum(len(values) - 1 for values in samples)
+    if df > 0 and df >= min(trials_df, ENOUGH_DF):
         return Noise(_pooled_sd(candidates), df, "gains")
-    if not baseline_df:
+    if not trials_df:
         return Noise(0.0, 0.0, "none")
-    sd = math.sqrt(2 * _squares(baseline) / baseline_df)
-    return Noise(sd / abs(fmean(baseline)), float(baseline_df), "baseline")
+    sd = math.sqrt(2 * math.fsum(_squares(values) for values in samples) / trials_df)
+    return Noise(sd / abs(fmean(baseline)), float(trials_df), "trials")
 
 
 def effective_df(counts: Sequence[int]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from autoresearch.verdicts.noise import Noise
-from autoresearch.verdicts.rule import SequentialRule, alpha_of_test
+from autoresearch.verdicts.rule import SequentialRule
 from autoresearch.verdicts.student_t import upper_quantile
 
 LOST = 1.6449  # normal quantile at 0.95: a twentieth may be lost to the screen, another one to the test
@@ -21,6 +21,6 @@ def resolvable_frac(noise: Noise, rule: SequentialRule) -> float | None:
         return None
     df = max(noise.df, rule.max_seeds - 1)
     standard_error = noise.sd_frac / math.sqrt(rule.max_seeds)
-    critical = upper_quantile(alpha_of_test(rule.alpha, 1) / rule.looks, df)
+    critical = upper_quantile(rule.level(1, rule.max_seeds), df)
     to_be_kept = max(critical * standard_error, rule.accept_delta_frac) + LOST * standard_error
     return max(rule.futility_frac * rule.accept_delta_frac + LOST * noise.sd_frac, to_be_kept)

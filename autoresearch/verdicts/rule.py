@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autoresearch.errors import ConfigError
 
 FIRST_BLOCK = 64  # tests in the first block of the series; each block has twice as many as the one before
+FIRST_LOOK = 0.25  # of what a test spends: a large gain is confirmed with the fewest seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class SequentialRule:
     max_seeds: int = 12
     min_seeds: int = 4
     futility_frac: float = 0.8
-    clip: float = 3.0
+    clip: float = 4.5
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
@@ -35,12 +36,17 @@ class SequentialRule:
                 hint=f"max_seeds = {max(self.min_seeds, 12)}",
             )
         if not self.clip > 0:
-            raise ConfigError(f"clip = {self.clip} is not above 0", hint="clip = 3")
+            raise ConfigError(f"clip = {self.clip} is not above 0", hint="clip = 4.5")
 
-    @property
-    def looks(self) -> int:
-        """At how many numbers of seeds a keep is possible."""
-        return self.max_seeds - self.min_seeds + 1
+    def level(self, j: int, n: int) -> float:
+        """Return the level of the look of test ``j`` at ``n`` seeds: all looks together spend ``alpha_of_test``.
+
+        The first look, at ``min_seeds``, gets a quarter, and the others share the rest evenly.
+        """
+        alpha, others = alpha_of_test(self.alpha, j), self.max_seeds - self.min_seeds
+        if not others:
+            return alpha
+        return alpha * (FIRST_LOOK if n == self.min_seeds else (1 - FIRST_LOOK) / others)
 
 
 def alpha_of_test(alpha: float, j: int) -> float:

@@ -49,10 +49,10 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
     - Futility: the mean gain is below ``futility_frac * accept_delta_frac``. Stopping early for this only lowers the
       probability of a keep, so that it costs no alpha.
     - Keep, from ``min_seeds`` on: the mean gain reaches ``accept_delta_frac``, its lower bound is above zero, and T =
-      sum of clip(gain_i / s, -k, k) / sqrt(n) reaches Student's quantile at alpha_j / looks. s is the noise, or the
-      standard deviation of this candidate's own gains if that is larger. Without an effect candidate and baseline are
-      exchangeable, a gain is symmetric around zero whatever the tails of the noise, and clipping (Huber 1964) bounds
-      what one wild trial can add to T.
+      sum of clip(gain_i / s, -k, k) / sqrt(n) reaches Student's quantile at the level of this look (``rule.level``). s
+      is the noise, or the standard deviation of this candidate's own gains if that is larger. Without an effect
+      candidate and baseline are exchangeable, a gain is symmetric around zero whatever the tails of the noise, and
+      clipping (Huber 1964) bounds what one wild trial can add to T.
     - ``max_seeds`` reached: revert.
     """
     if not gains:
@@ -60,7 +60,7 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
     n, mean, alpha = len(gains), fmean(gains), alpha_of_test(rule.alpha, j)
     sd = max(noise.sd_frac, stdev(gains)) if n >= 2 else noise.sd_frac
     statistic = clipped_statistic(gains, sd, rule.clip)
-    critical = upper_quantile(alpha / rule.looks, noise.df) if noise.df > 0 else math.inf
+    critical = upper_quantile(rule.level(j, n), noise.df) if noise.df > 0 else math.inf
     half = critical * sd / math.sqrt(n) if noise.df > 0 else math.inf
     decision: Literal["keep", "revert"] | None = None
     label: Label | None = None

@@ -24,7 +24,7 @@ def night_by_hand(baseline, candidates, rule, baseline_seeds):
             measured = max(measured, n)
             mean = statistics.fmean(baseline[:n])
             gains = [(b - c) / mean for b, c in zip(baseline[:n], values[:n], strict=True)]
-            judgement = judge(gains, pooled_noise(baseline[:measured], [*finished, gains]), rule, j)
+            judgement = judge(gains, pooled_noise(baseline[:measured], [*finished, gains], values[:n]), rule, j)
             if judgement.decision:
                 break
         finished.append(gains)

@@ -12,7 +12,7 @@ from autoresearch.verdicts.noise import effective_df, normal_consistency
 
 
 def test_the_interval_of_a_standard_deviation_is_that_of_the_chi_square():
-    assert Noise(0.0025, 2, "baseline").interval() == pytest.approx((0.0025 * 0.5207, 0.0025 * 6.2847), rel=1e-4)
+    assert Noise(0.0025, 2, "trials").interval() == pytest.approx((0.0025 * 0.5207, 0.0025 * 6.2847), rel=1e-4)
     low, high = Noise(0.0025, 1000, "gains").interval()
     assert 0.95 * 0.0025 < low < 0.0025 < high < 1.05 * 0.0025
     assert Noise(0, 0, "none").interval() == (0, math.inf)
@@ -20,7 +20,7 @@ def test_the_interval_of_a_standard_deviation_is_that_of_the_chi_square():
 
 def test_before_any_repetition_the_noise_is_that_of_two_independent_baselines():
     noise = pooled_noise([2.00, 2.02, 1.98], [[0.01]])
-    assert noise == Noise(pytest.approx(math.sqrt(2) * 0.02 / 2), 2, "baseline")
+    assert noise == Noise(pytest.approx(math.sqrt(2) * 0.02 / 2), 2, "trials")
 
 
 def test_one_baseline_and_nothing_repeated_is_no_noise_known():
@@ -45,10 +45,26 @@ def test_the_consistency_factor_is_that_of_the_normal_distribution():
     assert normal_consistency(40) == pytest.approx(1)
 
 
-def test_the_baseline_gives_way_to_the_gains_with_as_many_degrees_of_freedom():
-    baseline = [1.0, 1.1, 0.9]
-    assert pooled_noise(baseline, [[0.1, 0.2]]).source == "baseline"
+def test_the_trials_of_both_sides_count_until_the_gains_have_as_many_degrees_of_freedom():
+    baseline, candidate = [1.0, 1.1, 0.9], [1.0, 1.2]
+    noise = pooled_noise(baseline, [[0.0, -0.1]], candidate)
+    assert noise == Noise(pytest.approx(math.sqrt(2 * (0.02 + 0.02) / 3)), 3, "trials")
+    assert pooled_noise(baseline, [[0.1, 0.2]]).source == "trials"
     assert pooled_noise(baseline, [[0.1, 0.2, 0.1]]).source == "gains"
+
+
+def test_seven_degrees_of_freedom_of_the_gains_are_enough_however_many_trials_there_are():
+    """Only the gains know what equal seeds have in common."""
+    baseline = [1.0, 1.1] * 4
+    seven, eight = [0.1, 0.2] * 3 + [0.1], [0.1, 0.2] * 4
+    assert pooled_noise(baseline, [seven], baseline[:7]).source == "trials"
+    assert pooled_noise(baseline, [eight], baseline).source == "gains"
+
+
+def test_the_noise_of_the_trials_is_that_of_a_difference_whatever_the_gain():
+    values = np.random.default_rng(2).normal(1, 0.01, (4000, 8))
+    variances = [pooled_noise(row[:4], [], 0.9 * row[4:]).sd_frac ** 2 for row in values]
+    assert np.mean(variances) == pytest.approx((1 + 0.81) * 1e-4, rel=0.03)
 
 
 def test_one_candidate_has_its_own_degrees_of_freedom():

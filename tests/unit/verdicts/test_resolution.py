@@ -31,7 +31,7 @@ def test_it_is_confirmed_in_about_nine_of_ten_cases(sd: float) -> None:
 
 
 def test_more_seeds_or_less_noise_resolve_a_smaller_gain() -> None:
-    noise = Noise(0.0035, 2.0, "baseline")
+    noise = Noise(0.0035, 2.0, "trials")
     gain, more, quiet = (
         resolvable_frac(noise, RULE),
         resolvable_frac(noise, replace(RULE, max_seeds=16)),

@@ -26,6 +26,13 @@ def test_a_later_test_never_spends_more(j):
     assert 0 < alpha_of_test(0.05, j + 1) <= alpha_of_test(0.05, j)
 
 
+@given(j=st.integers(1, 1000), least=st.integers(2, 20), more=st.integers(0, 20))
+def test_the_looks_of_a_test_spend_what_the_test_may_spend(j, least, more):
+    rule = SequentialRule(0.005, min_seeds=least, max_seeds=least + more)
+    spent = sum(rule.level(j, n) for n in range(least, least + more + 1))
+    assert spent == pytest.approx(alpha_of_test(0.05, j))
+
+
 def test_there_is_no_test_before_the_first():
     with pytest.raises(ValueError, match="first is 1"):
         alpha_of_test(0.05, 0)
