@@ -6,12 +6,12 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli import bench_stop
-from autoresearch.cli.parsing import add_command, as_sentence
+from autoresearch.cli.parsing import add_command, as_sentence, whole_number
 from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.errors import AutoresearchError, ConfigError, CorpusError
 
@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
     parser = add_command(suites, "aa", aa, text)
     _add_flags(parser, nights=10_000)
     text = "draw the noise from N real trials of the baseline with different seeds; resumes earlier ones in --dir"
-    parser.add_argument("--trials", type=_whole_number(2, 100_000), metavar="N", help=text)
+    parser.add_argument("--trials", type=whole_number(2, 100_000), metavar="N", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     text = "nights in which one proposal in ten has a true gain: how many are kept"
     _add_flags(add_command(suites, "planted", planted, text), nights=1000)
@@ -59,16 +59,16 @@ def planted(args: argparse.Namespace) -> int:
 
 
 def _add_flags(parser: argparse.ArgumentParser, nights: int) -> None:
-    number = _whole_number(1, 10_000_000)
+    number = whole_number(1, 10_000_000)
     text = f"nights per cell (default {nights:,})"
     parser.add_argument("--nights", type=number, default=nights, metavar="N", help=text)
-    number = _whole_number(1, 10_000)
+    number = whole_number(1, 10_000)
     parser.add_argument("--proposals", type=number, default=100, metavar="N", help="proposals per night (default 100)")
     text = f"standard deviation of a seed, relative (default {SD:g}: {100 * SD:g}%%)"
     parser.add_argument("--sd", type=_sd, default=SD, metavar="FRAC", help=text)
     text = "draw the noise from repeated measurements instead: CSV with the columns group,value"
     parser.add_argument("--noise", metavar="FILE", help=text)
-    number = _whole_number(0, 2**63 - 1)
+    number = whole_number(0, 2**63 - 1)
     parser.add_argument("--seed", type=number, default=0, metavar="N", help="seed of the simulation (default 0)")
     text = "give the cost of a true keep in seconds and joules of this run's trials"
     parser.add_argument("--run", metavar="RUN", help=text)
@@ -213,15 +213,6 @@ class _Progress:
     def clear(self) -> None:
         if self._terminal:
             print(f"\r{'':<100}\r", end="", file=sys.stderr, flush=True)
-
-
-def _whole_number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or len(text) > 20 or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high:,}")
-        return int(text)
-
-    return parse
 
 
 def _sd(text: str) -> float:

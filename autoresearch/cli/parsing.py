@@ -17,5 +17,16 @@ def add_command(commands: Any, name: str, command: Command, text: str) -> argpar
 
 
 def as_sentence(text: str) -> str:
-    """A line of help as a as_sentence."""
+    """A line of help as a sentence."""
     return text[0].upper() + text[1:] + "."
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A type of argument: a whole number from ``low`` to ``high``."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or len(text) > 20 or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high:,}")
+        return int(text)
+
+    return parse

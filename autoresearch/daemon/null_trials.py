@@ -6,39 +6,16 @@ it is measured; the same command continues after the last one, also after a kill
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import closing
-from pathlib import Path
-
-from pydantic import TypeAdapter
+from collections.abc import Callable
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.measurement import Measurement
-from autoresearch.core.ports import Interrupted, Observer
-from autoresearch.core.values import FrozenModel, NotNegative, Positive, decode_record, sha256_of
-from autoresearch.daemon.backend import TrialBackend, real_backend
-from autoresearch.daemon.control import RunControl
-from autoresearch.daemon.policy import Policy, build_policy
+from autoresearch.core.ports import Observer
+from autoresearch.daemon.fresh_trials import FreshTrial, FreshTrials, Wanted
 from autoresearch.daemon.service import MakeBackend
 from autoresearch.errors import BaselineFailed
-from autoresearch.storage.decode import decode_lines
-from autoresearch.storage.journal import Journal
-from autoresearch.storage.run_dir import PAUSE_FLAG, hold
 
 NULL_TRIALS = "null-trials.jsonl"
 SEED_OFFSET = 1000  # above the seeds that a run takes by itself
-
-
-class NullTrial(FrozenModel):
-    """One trial of the baseline. Trials with the same ``conditions_sha256`` differ in nothing but the seed."""
-
-    conditions_sha256: str
-    seed: int
-    val_bpb: Positive
-    trial_wall_s: NotNegative
-
-
-NULL_TRIAL: TypeAdapter[NullTrial] = TypeAdapter(NullTrial)
 
 
 def measure_null_trials(
@@ -46,57 +23,26 @@ def measure_null_trials(
     count: int,
     observer: Observer,
     *,
-    on_trial: Callable[[int, NullTrial], None] = lambda *_: None,
+    on_trial: Callable[[int, FreshTrial], None] = lambda *_: None,
     make_backend: MakeBackend | None = None,
-) -> list[NullTrial]:
+) -> list[FreshTrial]:
     """Measure ``count`` trials in the run directory of the settings, those of earlier calls included.
 
     The first signal ends it at once; it then returns what there is. Raises ``BaselineFailed`` if a trial fails, and
     an ``AutoresearchError`` for everything that the user must decide or repair.
     """
-    policy = build_policy(settings)
-    with hold(settings.run_dir) as run_dir, closing(Journal(run_dir / NULL_TRIALS)) as journal:
-        earlier = decode_null_trials(journal.path, journal)
-        control = RunControl(run_dir / PAUSE_FLAG)
-
-        def stopped() -> bool:
-            return bool(control.stop_reason())
-
-        backend = (make_backend or real_backend)(settings, policy, run_dir, stopped, observer)
-        try:
-            conditions = sha256_of({"yardstick": backend.yardstick.model_dump(mode="json"), "cfg": policy.baseline})
-            trials = [t for t in earlier if t.conditions_sha256 == conditions][:count]
-            done = {t.seed for t in trials}
-            seeds = (s for s in range(SEED_OFFSET, SEED_OFFSET + count) if s not in done)
-            with control.listening():
-                for seed in seeds:
-                    if stopped():
-                        break
-                    trial = _measure(policy, backend, seed, conditions)
-                    if trial is None:
-                        break
-                    journal.append(trial.model_dump_json())
-                    trials.append(trial)
-                    on_trial(len(trials), trial)
-        finally:
-            backend.close()
-    return trials
-
-
-def decode_null_trials(path: Path, payloads: Iterable[bytes]) -> list[NullTrial]:
-    """Every trial of ``path``. Raises ``JournalDamaged`` with the number of the line that cannot be decoded."""
-    return list(decode_lines(payloads, lambda p: decode_record(NULL_TRIAL, p), path, hint="another --dir"))
-
-
-def _measure(policy: Policy, backend: TrialBackend, seed: int, conditions: str) -> NullTrial | None:
-    """``None`` if a signal ended it."""
-    try:
-        outcome = backend.trial.measure(policy.baseline, seed, lambda *_: None)
-    except Interrupted:
-        return None
-    if not isinstance(outcome, Measurement):
-        detail = getattr(outcome, "detail", "it was suspended")
-        raise BaselineFailed(f"the baseline with seed {seed} measured nothing: {detail}", hint="autoresearch doctor")
-    return NullTrial(
-        conditions_sha256=conditions, seed=seed, val_bpb=outcome.val_bpb, trial_wall_s=outcome.trial_wall_s
-    )
+    found: list[FreshTrial] = []
+    with FreshTrials(settings, NULL_TRIALS, observer, make_backend) as trials:
+        baseline = trials.policy.baseline
+        wanted = [Wanted(baseline, seed) for seed in range(SEED_OFFSET, SEED_OFFSET + count)]
+        found += [trial for w in wanted if (trial := trials.known(w))]
+        for w in (w for w in wanted if not trials.known(w)):
+            outcome = trials.measure(w)
+            if outcome is None:
+                break
+            if not isinstance(outcome, FreshTrial):
+                text = f"the baseline with seed {w.seed} measured nothing: {outcome.detail}"
+                raise BaselineFailed(text, hint="autoresearch doctor")
+            found.append(outcome)
+            on_trial(len(found), outcome)
+    return found

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from autoresearch.daemon import null_trials
+from autoresearch.daemon import fresh_trials
 from autoresearch.testing.fake_backend import fake_backend
 
 SMALL = ("--nights", "3", "--proposals", "10")
@@ -95,7 +95,7 @@ def test_a_number_out_of_range_is_a_usage_error(cli, flags, capsys):
 
 
 def test_real_null_trials_are_measured_once_and_are_the_noise(cli, monkeypatch):
-    monkeypatch.setattr(null_trials, "real_backend", fake_backend)
+    monkeypatch.setattr(fresh_trials, "real_backend", fake_backend)
     flags = ("bench", "aa", *SMALL, "--trials", "4", "--dir", "nulls", "--json")
     code, out, err = cli(*flags)
     assert code == 0

@@ -1,0 +1,118 @@
+"""Trials outside of a run: any configuration with any seed, measured once, durable, known by its conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import TypeAdapter
+
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Failure, Measurement
+from autoresearch.core.ports import Interrupted, Observer
+from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
+from autoresearch.daemon.backend import TrialBackend, real_backend
+from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.service import MakeBackend
+from autoresearch.storage.decode import decode_lines
+from autoresearch.storage.journal import Journal
+from autoresearch.storage.run_dir import PAUSE_FLAG, hold
+
+
+class FreshTrial(FrozenModel):
+    """One measured trial. Trials with the same ``conditions_sha256`` differ in nothing but the seed."""
+
+    conditions_sha256: str
+    seed: int
+    val_bpb: Positive
+    trial_wall_s: NotNegative
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A configuration and the seed to train it with."""
+
+    cfg: Cfg
+    seed: int
+
+
+FRESH_TRIAL: TypeAdapter[FreshTrial] = TypeAdapter(FreshTrial)
+
+
+class FreshTrials:
+    """A context that holds the run directory of the settings and measures trials into its file ``name``.
+
+    Entering raises an ``AutoresearchError`` for everything that the user must decide or repair.
+    """
+
+    def __init__(
+        self, settings: Settings, name: str, observer: Observer, make_backend: MakeBackend | None = None
+    ) -> None:
+        self.settings, self.name, self.observer = settings, name, observer
+        self.policy = build_policy(settings)
+        self.make_backend = make_backend or real_backend
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            run_dir = opened.enter_context(hold(self.settings.run_dir))
+            self._journal = Journal(run_dir / self.name)
+            opened.callback(self._journal.close)
+            trials = decode_fresh_trials(self._journal.path, self._journal)
+            self._known = {(t.conditions_sha256, t.seed): t for t in trials}
+            self._control = RunControl(run_dir / PAUSE_FLAG)
+            self.backend: TrialBackend = self.make_backend(
+                self.settings, self.policy, run_dir, self._stopped, self.observer
+            )
+            opened.callback(self.backend.close)
+            opened.enter_context(self._control.listening())
+            self._open = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def known(self, wanted: Wanted) -> FreshTrial | None:
+        """The trial, if it was measured before."""
+        return self._known.get((self._conditions(wanted), wanted.seed))
+
+    def measure(self, wanted: Wanted) -> FreshTrial | Failure | None:
+        """Measure a trial and remember it; ``None`` if a signal ended it. A failure is not remembered."""
+        if self._stopped():
+            return None
+        try:
+            outcome = self.backend.trial.measure(wanted.cfg, wanted.seed, lambda *_: None)
+        except Interrupted:
+            return None
+        if isinstance(outcome, Failure):
+            return outcome
+        if not isinstance(outcome, Measurement):
+            return None  # suspended
+        conditions = self._conditions(wanted)
+        trial = FreshTrial(
+            conditions_sha256=conditions,
+            seed=wanted.seed,
+            val_bpb=outcome.val_bpb,
+            trial_wall_s=outcome.trial_wall_s,
+        )
+        self._journal.append(trial.model_dump_json())
+        self._known[conditions, wanted.seed] = trial
+        return trial
+
+    def _conditions(self, wanted: Wanted) -> str:
+        return sha256_of({"yardstick": self.backend.yardstick.model_dump(mode="json"), "cfg": wanted.cfg})
+
+    def _stopped(self) -> bool:
+        return bool(self._control.stop_reason())
+
+
+def decode_fresh_trials(path: Path, payloads: Iterable[bytes]) -> Iterator[FreshTrial]:
+    """Every trial of ``path``. Raises ``JournalDamaged`` with the number of the line that cannot be decoded."""
+    return decode_lines(payloads, lambda p: decode_record(FRESH_TRIAL, p), path, hint="another --dir")
