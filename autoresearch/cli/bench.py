@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli import bench_stop
+from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
 from autoresearch.cli.parsing import add_command, as_sentence, whole_number
-from autoresearch.cli.settings import add_settings, resolve_args
-from autoresearch.errors import AutoresearchError, ConfigError, CorpusError
+from autoresearch.cli.settings import add_settings
+from autoresearch.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from autoresearch.verdicts.bench import Cell
@@ -40,7 +41,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--trials", type=whole_number(2, 100_000), metavar="N", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     text = "nights in which one proposal in ten has a true gain: how many are kept"
-    _add_flags(add_command(suites, "planted", planted, text), nights=1000)
+    parser = add_command(suites, "planted", planted, text)
+    _add_flags(parser, nights=1000)
+    text = "measure a real gain, with N seeds a side, and judge it in 1,000 orders; resumes earlier work in --dir"
+    parser.add_argument("--trials", type=whole_number(4, 1000), metavar="N", help=text)
+    text = "the value of the baseline that is far from good; the profile's own is the gain (default: half its lr)"
+    parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
+    add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
 
 
@@ -48,13 +55,19 @@ def aa(args: argparse.Namespace) -> int:
     """``autoresearch bench aa``."""
     if args.trials and args.noise:
         raise ConfigError("--trials and --noise each name a noise", hint="give one of them")
-    return _run(args, (0.0,), {"real": _noise_of_trials(args)} if args.trials else None)
+    return _run(args, (0.0,), {"real": noise_of_trials(args)} if args.trials else None)
 
 
 def planted(args: argparse.Namespace) -> int:
     """``autoresearch bench planted``."""
     from autoresearch.verdicts.bench import PLANTED_GAINS
 
+    if args.bad and not args.trials:
+        raise ConfigError("--bad names a real baseline, and --trials is missing", hint="add --trials 12")
+    if args.trials and args.noise:
+        raise ConfigError("--trials and --noise each name a noise", hint="give one of them")
+    if args.trials:
+        return judge_real_gain(args)
     return _run(args, PLANTED_GAINS)
 
 
@@ -113,34 +126,6 @@ def _noise_of(path: Path) -> tuple[Draw, float]:
     except CorpusError as e:
         raise CorpusError(f"{path}: {e.what}", hint=e.hint) from e
     return resampled(residuals), pstdev(residuals)
-
-
-def _noise_of_trials(args: argparse.Namespace) -> tuple[Draw, float]:
-    """Measure the real null trials that are missing; how to draw their noise, and its standard deviation."""
-    from statistics import pstdev
-
-    from autoresearch.daemon.null_trials import measure_null_trials
-    from autoresearch.daemon.observers.terminal import Terminal
-    from autoresearch.verdicts.repeats import relative_residuals
-    from autoresearch.verdicts.simulate import resampled
-
-    terminal = Terminal(0, sys.stderr)
-    trials = measure_null_trials(
-        resolve_args(args).settings,
-        args.trials,
-        terminal,
-        on_trial=lambda number, trial: terminal.notify(
-            f"null trial {number}/{args.trials}: seed {trial.seed}, val_bpb {trial.val_bpb:.4f}"
-        ),
-    )
-    terminal.done()
-    if len(trials) < args.trials:
-        ended = f"ended after {len(trials)} of {args.trials} null trials"
-        raise AutoresearchError(ended, hint="the same command resumes")
-    residuals = relative_residuals({"baseline": [t.val_bpb for t in trials]})
-    spread = pstdev(residuals)
-    print(f"{len(trials)} null trials: standard deviation {100 * spread:.3f}%", file=sys.stderr)
-    return resampled(residuals), spread
 
 
 def _cost_of(path: Path) -> tuple[float, float | None]:

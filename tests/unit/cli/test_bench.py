@@ -111,3 +111,23 @@ def test_two_noises_are_refused(cli):
     code, _, err = cli("bench", "aa", "--trials", "4", "--noise", "x.csv")
     assert code == 78
     assert "--trials and --noise each name a noise" in err
+
+
+def test_a_real_gain_is_measured_and_judged(cli, monkeypatch):
+    monkeypatch.setattr(fresh_trials, "real_backend", fake_backend)
+    flags = ("bench", "planted", "--trials", "6", "--bad", "lr=3e-4", "--set", "baseline.lr=3e-3", "--dir", "planted")
+    code, out, err = cli(*flags)
+    assert code == 0
+    assert out.startswith("true gain    lr = 0.003 instead of 0.0003: +")
+    assert "sequential   kept in 1000 of 1000 orders" in out
+    assert "threshold    kept with 6 of 6 seeds" in out
+    assert "trial 12/12: lr = 0.003, seed 3005" in err
+    _, out, _ = cli(*flags, "--json")
+    real = json.loads(out)["real"]
+    assert (real["seeds"], real["power"], real["threshold_power"]) == (6, 1, 1)
+
+
+def test_a_bad_value_without_trials_is_refused(cli):
+    code, _, err = cli("bench", "planted", "--bad", "lr=3e-4")
+    assert code == 78
+    assert "--trials is missing" in err
