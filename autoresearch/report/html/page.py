@@ -26,6 +26,7 @@ from autoresearch.report.html.panels import build_panel, compute_panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.proposal_patterns import build_proposal_patterns
 from autoresearch.report.html.rows import KIND_NAMES, KINDS, Columns, build_columns, format_end, kind_index
+from autoresearch.report.html.search import build_search
 from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
 from autoresearch.report.importance import ABOUT
@@ -64,6 +65,8 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         coverage=coverage,
         importance_about=ABOUT,
         vault=list(vault_lines(summary.vault)),
+        search=build_search(summary, history),
+        proposals=summary.unique_pairs + summary.repeat_count,
         patterns=build_proposal_patterns(summary, history, coverage),
         spending=build_spending(summary, history, price),
         limits=list(describe_limits(summary, history)),

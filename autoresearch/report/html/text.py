@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from autoresearch.core.text import signed_percent
 from autoresearch.core.values import KnobValue
 from autoresearch.report.format import ELLIPSIS, escape_line
 
 MINUS = "\N{MINUS SIGN}"
 NAME_CHARS = 60
+_NEGATIVE = re.compile(r"(?<!\w)-(?=\d)")
 VALUE_DIGITS, SHORT_DIGITS = 6, 4
 
 
@@ -32,6 +35,11 @@ def format_short_value(value: KnobValue | None) -> str:
 def format_gain(fraction: float | None, digits: int = 2) -> str:
     """A relative change in percent with its sign: ``+3.46%``; a dash for ``None``."""
     return "-" if fraction is None else signed_percent(fraction, digits).replace("-", MINUS)
+
+
+def with_minus(text: str) -> str:
+    """``text`` with a typographic minus before every negative number; the hyphen of a name stays."""
+    return _NEGATIVE.sub(MINUS, text)
 
 
 def join_words(words: list[str]) -> str:

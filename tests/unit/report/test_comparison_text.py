@@ -36,16 +36,24 @@ def test_comparable_runs(a, b):
     assert text.startswith("A: runs/a, run night-1\nB: runs/b, run night-2\n\nSame yardstick, same baseline")
     for part in (
         "Kept in both: 0",
-        "Kept only in A: 1\n  d_model = 768: A keep +2.94%, B revert +0.15%",
-        "Kept only in B: 1\n  lr = 0.001: A revert -0.29%, B keep +1.47%",
+        "Kept in one and reverted in the other: 2\n"
+        "  d_model = 768: A keep +2.94% (1 seed), B revert +0.15% (1 seed); B - A: -2.79\n"
+        "      points, its noise is not known\n"
+        "  lr = 0.001: A revert -0.29% (1 seed), B keep +1.47% (1 seed); B - A: +1.76\n"
+        "      points, its noise is not known",
+        "Kept in A, not measured in B: 0",
     ):
         assert part in text, part
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "state complete, 7 of 10 iterations running, 2 of 10 iterations" in lines
-    assert "best gain +2.94% +1.47%" in lines
+    assert "best gain keep +2.94% (1 seed) keep +1.47% (1 seed)" in lines
+    assert "one trial's SD unknown, one seed unknown, one seed" in lines
     assert "energy not measured not measured" in lines
-    assert "2 changes measured in both: their gains differ by 2.28% in the median, 2.79% at most." in " ".join(lines)
-    assert lines[-1].endswith("The baseline of B has the same val_bpb.")
+    assert " ".join(lines).endswith(
+        "2 changes measured in both: their gains differ by 2.28 percentage points in the median, 2.79 at most; whether "
+        "that is more than their noise is not known, because a run has no baseline of several seeds. The baseline of B "
+        "has the same val_bpb."
+    )
     assert "running now" not in text
     assert "Differs" not in text
 
@@ -54,7 +62,7 @@ def test_what_differs_is_listed_with_both_values(a, b):
     assert b.yardstick is not None
     other = replace(b, yardstick=b.yardstick.model_copy(update={"budget_size": 400.0}), baseline_cfg={"lr": 1.0})
     text = shown(a, other)
-    assert "NOT comparable: the yardsticks differ (budget_size)." in text
+    assert text.startswith("NOT comparable: the yardsticks differ (budget_size).")
     lines = [line.split() for line in text.splitlines()]
     assert ["budget_size", "200", "400"] in lines
     assert ["lr", "0.0003", "1"] in lines
@@ -76,7 +84,7 @@ def test_long_lists_are_cut_and_hostile_names_cannot_act(a, b):
         for n in range(1, MAX_LINES + 6)
     )
     text = shown(replace(a, rows=rows, run_id=evil, profile=evil, proposer=evil), b, width=80)
-    assert f"Kept only in A: {MAX_LINES + 5}" in text
+    assert f"Kept in A, not measured in B: {MAX_LINES + 5}" in text
     assert "and 5 more; --json has all" in text
     assert all(char == "\n" or char.isprintable() for char in text)
 

@@ -47,8 +47,8 @@ def test_it_says_what_differs_and_what_was_kept(a):
         "Two runs that cannot be compared",
         "NOT comparable: the yardsticks differ (budget_size).",
         "The yardstick differs field A B budget_size 200 400",
-        "Kept in both: 1 change A B d_model = 768 keep +2.94% keep +2.94%",
-        "Kept only in A: 0",
+        "Kept in both: 1 change A B d_model = 768 keep +2.94% (1 seed) keep +2.94% (1 seed)",
+        "Kept in A, not measured in B: 0",
     ):
         assert part in text, part
     assert "Two runs that can be compared" in page(a, replace(a, run_id="night-2"))
@@ -64,3 +64,13 @@ def test_hostile_text_changes_no_element_and_there_is_no_script(a, evil):
     assert Page(with_text(evil)).tags == Page(with_text("harmless")).tags
     assert not any(tag == "script" or "src" in names for tag, names in Page(with_text(evil)).tags)
     assert not set("\u202e\x1b") & set(with_text(evil))
+
+
+def test_a_comparable_change_has_the_difference_of_its_gains_with_a_typographic_minus(sequential_night):
+    a = build_history(sequential_night)
+    best = next(r for r in a.rows if r.decision == "keep")
+    worse = replace(best, decision="revert", improvement_frac=-0.2)
+    text = page(a, replace(a, run_id="night-2", rows=tuple(worse if r is best else r for r in a.rows)))
+    assert "Kept in one and reverted in the other: 1" in text
+    assert "\N{MINUS SIGN}20.00%" in text
+    assert "points (95% interval \N{MINUS SIGN}" in text

@@ -23,7 +23,15 @@ from autoresearch.report.html.panels import build_panel, compute_panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.share import build_shares
 from autoresearch.report.html.spending import build_spending
-from autoresearch.report.html.text import clean, format_gain, format_kwh, format_short_value, format_value, join_words
+from autoresearch.report.html.text import (
+    clean,
+    format_gain,
+    format_kwh,
+    format_short_value,
+    format_value,
+    join_words,
+    with_minus,
+)
 from autoresearch.report.native import build_history
 from autoresearch.testing.fake_meter import fake_power
 
@@ -255,6 +263,10 @@ def test_words():
     assert clean("a\u202eb\n c", 40) == "a\\u202eb c"
     assert clean("x" * 50, 10) == "x" * 9 + "…"
     assert format_kwh(0.00025) == "0.000250 kWh"
+
+
+def test_a_negative_number_gets_a_minus_and_a_name_keeps_its_hyphen():
+    assert with_minus("h100-354m -0.5% (-1 to +2)") == "h100-354m \N{MINUS SIGN}0.5% (\N{MINUS SIGN}1 to +2)"
 
 
 def test_a_run_over_midnight_names_both_days():
