@@ -9,6 +9,7 @@ import numpy as np
 
 from autoresearch.verdicts.noise import BASELINE_SHARE, CLIP, DF_STEP, ENOUGH_DF, ITERATIONS, MAX_DF, normal_consistency
 from autoresearch.verdicts.rule import SequentialRule
+from autoresearch.verdicts.sequential import OWN_NOISE
 from autoresearch.verdicts.simulate import Bools, Counts, Floats
 from autoresearch.verdicts.student_t import upper_quantile
 
@@ -142,7 +143,9 @@ class SequentialNights:
     def _passes(self, j: int, nights: Counts, own: Floats, gains: Floats) -> Bools:
         n = gains.shape[1]
         variance, df = self._noise(nights, own, gains)
-        sd = np.sqrt(np.maximum(variance, gains.var(1, ddof=1)))
+        own_variance = gains.var(1, ddof=1)
+        df = np.where(own_variance > OWN_NOISE**2 * variance, np.minimum(df, n - 1), df)
+        sd = np.sqrt(np.maximum(variance, own_variance))
         p = self.rule.level(j, n)
         values, places = np.unique(df, return_inverse=True)
         critical = np.array([upper_quantile(p, float(v)) for v in values])[places]

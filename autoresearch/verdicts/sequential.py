@@ -12,6 +12,8 @@ from autoresearch.verdicts.noise import Noise
 from autoresearch.verdicts.rule import SequentialRule, alpha_of_test
 from autoresearch.verdicts.student_t import upper_quantile
 
+OWN_NOISE = 3.0  # times the noise of the run: a candidate that is noisier than this has a noise of its own
+
 Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
 
 
@@ -50,18 +52,21 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
       probability of a keep, so that it costs no alpha.
     - Keep, from ``min_seeds`` on: the mean gain reaches ``accept_delta_frac``, its lower bound is above zero, and T =
       sum of clip(gain_i / s, -k, k) / sqrt(n) reaches Student's quantile at the level of this look (``rule.level``). s
-      is the noise, or the standard deviation of this candidate's own gains if that is larger. Without an effect
-      candidate and baseline are exchangeable, a gain is symmetric around zero whatever the tails of the noise, and
+      is the noise, or the standard deviation of this candidate's own gains if that is larger; if it is more than
+      ``OWN_NOISE`` times the noise, the quantile has its degrees of freedom, n - 1. Without an effect candidate and
+      baseline are exchangeable, a gain is symmetric around zero whatever the tails of the noise, and
       clipping (Huber 1964) bounds what one wild trial can add to T.
     - ``max_seeds`` reached: revert.
     """
     if not gains:
         raise ValueError("a judgement needs at least one paired gain")
     n, mean, alpha = len(gains), fmean(gains), alpha_of_test(rule.alpha, j)
-    sd = max(noise.sd_frac, stdev(gains)) if n >= 2 else noise.sd_frac
+    sd, df = noise.sd_frac, noise.df
+    if n >= 2 and (own := stdev(gains)) > sd:
+        sd, df = own, min(df, n - 1) if own > OWN_NOISE * sd else df
     statistic = clipped_statistic(gains, sd, rule.clip)
-    critical = upper_quantile(rule.level(j, n), noise.df) if noise.df > 0 else math.inf
-    half = critical * sd / math.sqrt(n) if noise.df > 0 else math.inf
+    critical = upper_quantile(rule.level(j, n), df) if df > 0 else math.inf
+    half = critical * sd / math.sqrt(n) if df > 0 else math.inf
     decision: Literal["keep", "revert"] | None = None
     label: Label | None = None
     if mean < rule.futility_frac * rule.accept_delta_frac:
@@ -70,7 +75,7 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
         decision, label = "keep", "confirmed"
     elif n >= rule.max_seeds:
         decision, label = "revert", "inconclusive"
-    return Judgement(decision, label, n, mean, mean - half, mean + half, statistic, critical, alpha, sd, noise.df)
+    return Judgement(decision, label, n, mean, mean - half, mean + half, statistic, critical, alpha, sd, df)
 
 
 def clipped_statistic(gains: Sequence[float], sd: float, clip: float) -> float:

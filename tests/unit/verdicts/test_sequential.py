@@ -60,6 +60,16 @@ def test_a_candidate_that_is_noisier_than_the_run_is_judged_by_its_own_noise():
     assert judgement.decision is None
 
 
+def test_a_candidate_with_a_noise_of_its_own_has_its_own_degrees_of_freedom():
+    """Four wild values that happen to agree are no proof: 3 degrees of freedom, whatever the run knows."""
+    judgement = judge([0.05, 0.06, 0.07, 0.08], KNOWN, RULE, 1)
+    assert judgement.sd_frac == pytest.approx(statistics.stdev([0.05, 0.06, 0.07, 0.08]))
+    assert judgement.df == 3
+    assert judgement.statistic > upper_quantile(RULE.level(1, 4), KNOWN.df)  # the run's own would keep it
+    assert judgement.decision is None
+    assert judge([0.05, 0.055, 0.06, 0.065], Noise(0.0022, 200, "gains"), RULE, 1).df == 200
+
+
 def test_trials_without_any_noise_count_as_the_clip_says():
     assert clipped_statistic([0.01, 0.01, -0.01, 0], 0, 2) == pytest.approx(2 / 2)
 
