@@ -21,10 +21,10 @@ CORNERS: list[dict[str, Any]] = [
     {"d_model": 256},
     {"d_ff": 2048},
     {"batch_size": 16},
-    {"seq_len": 256, "batch_size": 16},
-    {"n_layer": 6, "d_model": 256, "d_ff": 2048, "batch_size": 16, "seq_len": 256},
+    {"seq_len": 128, "batch_size": 16},
+    {"n_layer": 6, "d_model": 256, "d_ff": 2048, "batch_size": 16, "seq_len": 128},
     {"batch_size": 16, "precision": "bf16"},
-    {"n_layer": 6, "d_model": 256, "d_ff": 2048, "batch_size": 16, "seq_len": 256, "precision": "bf16"},
+    {"n_layer": 6, "d_model": 256, "d_ff": 2048, "batch_size": 16, "seq_len": 128, "precision": "bf16"},
 ]
 
 

@@ -51,9 +51,8 @@ class _MeanNats(torch.autograd.Function):
         total = torch.zeros((), device=hidden.device)
         chunks = (torch.split(x, chunk_tokens) for x in (hidden, targets, d_hidden))
         for h, t, d in zip(*chunks, strict=True):
-            logp = _log_probabilities(h, weight, vocab)
-            total += _nats(logp, t).sum()
-            gradient = torch.exp(logp, out=logp if h.dtype == logp.dtype else torch.empty_like(logp, dtype=h.dtype))
+            nats, gradient = _nats_and_probabilities(h, weight, vocab, t)
+            total += nats.sum()
             gradient[torch.arange(len(t), device=t.device), t] -= 1.0
             torch.mm(gradient, weight, out=d)
             if weight.dtype == torch.float32:
@@ -87,12 +86,30 @@ def _padded(weight: Tensor) -> Tensor:
     return F.pad(weight, (0, 0, 0, missing)) if missing else weight
 
 
-def _log_probabilities(hidden: Tensor, weight: Tensor, vocab: int) -> Tensor:
+def _nats_and_probabilities(hidden: Tensor, weight: Tensor, vocab: int, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy ``(n,)`` in fp32, and the probabilities ``(n, len(weight))`` in the type of ``hidden``."""
+    if hidden.device.type == "cpu" and hidden.dtype == torch.float32:
+        # One exponential instead of two saves 3% to 4% of a step of profile tiny.
+        probabilities = torch.softmax(_logits(hidden, weight, vocab), dim=-1)
+        likelihood = probabilities.gather(1, targets[:, None])[:, 0]
+        if not (likelihood < torch.finfo(torch.float32).tiny).any():  # otherwise it has underflowed: over 87 nats
+            return -likelihood.log(), probabilities
+    logp = _log_probabilities(hidden, weight, vocab)
+    nats = _nats(logp, targets)
+    same_type = hidden.dtype == logp.dtype
+    return nats, torch.exp(logp, out=logp if same_type else torch.empty_like(logp, dtype=hidden.dtype))
+
+
+def _logits(hidden: Tensor, weight: Tensor, vocab: int) -> Tensor:
     """``(n, len(weight))``: of the first ``vocab`` ids, and -inf for the rows that only pad the weight."""
     logits = hidden @ weight.T
     if vocab < len(weight):
         logits[:, vocab:] = -torch.inf
-    return torch.log_softmax(logits, dim=-1, dtype=torch.float32)
+    return logits
+
+
+def _log_probabilities(hidden: Tensor, weight: Tensor, vocab: int) -> Tensor:
+    return torch.log_softmax(_logits(hidden, weight, vocab), dim=-1, dtype=torch.float32)
 
 
 def _nats(log_probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -38,6 +38,18 @@ class TestChunks:
         for mine, theirs in zip(torch.autograd.grad(3 * found, (hidden, weight)), gradients, strict=True):
             assert torch.allclose(mine, theirs, atol=1e-6)
 
+    def test_a_target_whose_probability_underflows_keeps_its_loss_and_gradients(self, chunk: int) -> None:
+        hidden, weight, targets = tensors()
+        with torch.no_grad():
+            hidden *= 40
+        expected = F.cross_entropy(F.linear(hidden, weight), targets)
+        assert torch.softmax(F.linear(hidden, weight), -1).gather(1, targets[:, None]).min() == 0
+        gradients = torch.autograd.grad(expected, (hidden, weight))
+        found = mean_nats(hidden, weight, targets, chunk)
+        assert torch.allclose(found, expected, rtol=1e-6)
+        for mine, theirs in zip(torch.autograd.grad(found, (hidden, weight)), gradients, strict=True):
+            assert torch.allclose(mine, theirs, atol=1e-5)
+
     def test_each_tokens_nats_are_those_of_plain_torch(self, chunk: int) -> None:
         hidden, weight, targets = tensors()
         expected = F.cross_entropy(F.linear(hidden, weight), targets, reduction="none")
