@@ -294,7 +294,8 @@ def prepare_corpus(settings: Settings, run_dir: Path, observer: Observer) -> Pat
         observer.notify("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
         spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)
-        prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=observer.preparing)
+        names, notify = sources.names, observer.notify
+        prepare(sources.documents(), out, names=names, tokenizer=spec, progress=observer.preparing, notify=notify)
     return out
 
 
