@@ -22,6 +22,8 @@ import psutil
 CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
 PR_SET_PDEATHSIG = 1
+# How Python and the thread pool of Rust libraries (tokenizers) say that no thread can be started.
+NO_THREAD = ("start new thread", "ThreadPoolBuildError")
 
 
 def reserve_bytes(total: int) -> int:
@@ -148,10 +150,19 @@ def explain_os_error(error: OSError) -> tuple[str, str]:
     return text, "see the system log (journalctl -k) if the file is as it should be"
 
 
-def limit_named_in(error: Exception) -> int | None:
+def explain_start_failure(error: OSError | RuntimeError) -> tuple[str, str]:
+    """As ``explain_os_error``, also for a thread that cannot be started, which is a ``RuntimeError``."""
+    if isinstance(error, OSError):
+        return explain_os_error(error)
+    if (number := limit_named_in(error)) is None:
+        raise error
+    return explain_os_error(OSError(number, str(error)))
+
+
+def limit_named_in(error: BaseException) -> int | None:
     """The errno of a limit of the system that a library's error names as text, or ``None``."""
     text = str(error)
-    if "start new thread" in text:
+    if any(words in text for words in NO_THREAD):
         return errno.EAGAIN
     return next((n for n in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) if os.strerror(n) in text), None)
 

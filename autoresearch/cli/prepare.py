@@ -56,6 +56,7 @@ def prepare(args: argparse.Namespace) -> int:
         fractions=args.fractions,
         progress=terminal.preparing,
         left_out=left_out,
+        notify=terminal.notify,
     )
     if args.json:
         print(json.dumps(manifest.model_dump(mode="json", exclude={"token_bytes"}), indent=2))

@@ -40,15 +40,18 @@ def repair(args: argparse.Namespace) -> int:
         raise LockHeld(f"{files[0].parent} belongs to a running autoresearch", hint=hint)
     plans = [plan_repair(file) for file in files]
     copies: list[Path | None] = [None] * len(plans)
+    removed = [""] * len(plans)
     if args.yes and any(plan.steps for plan in plans):
         with hold(files[0].parent):
             plans = [plan_repair(file) for file in files]  # again: a daemon may have run since
-            copies = [apply(plan) if plan.steps else None for plan in plans]
+            for number, plan in enumerate(plans):
+                if plan.steps:
+                    copies[number], removed[number] = apply(plan)
     if args.json:
-        facts = [_facts(plan, copy) for plan, copy in zip(plans, copies, strict=True)]
+        facts = [_facts(*done) for done in zip(plans, copies, removed, strict=True)]
         print(json.dumps(facts[0] | {"logs": facts}, indent=2))
     else:
-        print("\n".join(_text(plan, copy, path) for plan, copy in zip(plans, copies, strict=True)))
+        print("\n".join(_text(*done, path) for done in zip(plans, copies, removed, strict=True)))
     return 0
 
 
@@ -62,7 +65,7 @@ def _logs(path: Path) -> list[Path]:
     return found or [path / REPAIRABLE[0]]
 
 
-def _facts(plan: Plan, copy: Path | None) -> dict[str, Any]:
+def _facts(plan: Plan, copy: Path | None, removed: str) -> dict[str, Any]:
     return {
         "file": str(plan.file),
         "needed": bool(plan.steps) and copy is None,
@@ -72,10 +75,11 @@ def _facts(plan: Plan, copy: Path | None) -> dict[str, Any]:
         "records_cut": plan.cut,
         "repaired": copy is not None,
         "original": str(copy) if copy else None,
+        "removed": removed,
     }
 
 
-def _text(plan: Plan, copy: Path | None, path: Path) -> str:
+def _text(plan: Plan, copy: Path | None, removed: str, path: Path) -> str:
     from autoresearch.core.text import escape_control, plural
 
     if not plan.steps:
@@ -84,7 +88,11 @@ def _text(plan: Plan, copy: Path | None, path: Path) -> str:
     lines += ["Repaired:" if copy else "The repair would:", *(f"  {step}" for step in plan.steps)]
     if copy:
         after = f", after record {plan.kept - 1}" if plan.kept else ""
-        lines += [f"The original is {copy}.", f"The run continues with its next start{after}."]
+        lines += [
+            f"The original is {copy}.",
+            *([f"{removed}."] if removed else []),
+            f"The run continues with its next start{after}.",
+        ]
     else:
         lines.append(f"Nothing was changed. `{command('repair', path, '--yes')}` does it and keeps the original.")
     return "\n".join(map(escape_control, lines))

@@ -11,7 +11,7 @@ from typing import Any
 from autoresearch.cli.output import render_options, write_file
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
-from autoresearch.errors import ConfigError, missing_extra
+from autoresearch.errors import ConfigError, JournalDamaged, JournalError, missing_extra
 from autoresearch.hints import command as run_command
 from autoresearch.machine import without_gc
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY, has_writer
@@ -124,11 +124,17 @@ def _write_page(args: argparse.Namespace) -> int:
 def _print_text(args: argparse.Namespace, kind: str) -> int:
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
     from autoresearch.report.end_time import describe_end
-    from autoresearch.report.live_wait import live_wait, with_wait
+    from autoresearch.report.live_wait import live_wait, not_begun, with_wait
 
     path = run_path(args)
+    waits = live_wait(path) if path.is_dir() else ""
     with without_gc():
-        history = with_wait(load(path), live_wait(path) if path.is_dir() else "")
+        try:
+            history = with_wait(load(path), waits)
+        except JournalDamaged:
+            raise
+        except JournalError as e:
+            raise not_begun(e, waits) from e
         summary = summarise(history)
     if args.json:
         text = summary_json(summary)

@@ -362,7 +362,7 @@ class Loop:
 
 def input_changed(what: str) -> CorpusError:
     """The error that ends a run whose later trials could not be compared with its earlier ones."""
-    hint = "restore the file and start again: the run continues; or start --fresh with the file as it is now"
+    hint = "restore it and start again: the run continues; or start --fresh with what is there now"
     return CorpusError(what, hint=hint)
 
 

@@ -16,6 +16,7 @@ from autoresearch.core.values import Cfg
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
+from autoresearch.daemon.trainer_code import watch_trainer_code
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.prepare import prepare
 from autoresearch.data.sources import Sources
@@ -98,6 +99,7 @@ def real_backend(
     inputs = Inputs(aborted)
     corpus, span = open_corpus(settings, policy, path, observer.preparing, inputs)
     policy = policy.with_vocab(corpus.vocab)
+    watch_trainer_code(inputs, settings.trainer)
     observer.notify(f"starting the trial server (trainer {settings.trainer})")
     server, runner, device = start_trial_server(settings, run_dir / LOGS / SERVER_LOG, aborted)
     deadline_s = settings.limits.deadline_s
@@ -294,7 +296,8 @@ def prepare_corpus(settings: Settings, run_dir: Path, observer: Observer) -> Pat
         observer.notify("preparing the corpus: this Python's own standard library")
         sources = Sources(stdlib=True)
         spec = TokenizerSpec(settings.tokenizer.kind, settings.tokenizer.vocab_size)
-        prepare(sources.documents(), out, names=sources.names, tokenizer=spec, progress=observer.preparing)
+        names, notify = sources.names, observer.notify
+        prepare(sources.documents(), out, names=names, tokenizer=spec, progress=observer.preparing, notify=notify)
     return out
 
 

@@ -144,12 +144,16 @@ class RunControl:
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
-        observer = Observer()
+        observer = None
         try:
+            observer = Observer()
             observer.schedule(_Waker(self._wake), str(self.flag.parent))
             observer.start()
-        except OSError:
-            yield  # no inotify: polling every POLL_INTERVAL_S is enough
+        except (OSError, RuntimeError):  # no inotify, or no thread can be started
+            with suppress(RuntimeError):
+                if observer is not None:
+                    observer.unschedule_all()  # one of its threads may run
+            yield  # polling every POLL_INTERVAL_S is enough
             return
         try:
             yield

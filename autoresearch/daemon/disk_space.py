@@ -1,15 +1,17 @@
-"""Wait for disk space before a run begins, and show other processes what it waits for."""
+"""Wait for disk space before a run begins, show other processes what it waits for, and record the wait afterwards."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.core.disk_wait import POLL_S, WAITS
 from autoresearch.core.ports import Observer
 from autoresearch.daemon.control import RunControl
 from autoresearch.errors import JournalError
+from autoresearch.machine import utc
 from autoresearch.storage.disk_space import shortage
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.lock import DirectoryLock
@@ -26,6 +28,31 @@ class LockNote(Observer):
 
     def waiting(self, reason: str) -> None:
         self._lock.note(reason)
+
+
+@dataclass(slots=True)
+class StartupWait(Observer):
+    """How long the start of a run waited for disk space, and what it waited for first: no record can be written then.
+
+    What is reported once ``is_over`` is set belongs to the loop, which records its own waits.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    reason: str = ""
+    ts: str = ""  # when the first wait began
+    seconds: float = 0.0
+    is_over: bool = False
+    _since: float | None = None
+
+    def waiting(self, reason: str) -> None:
+        if self.is_over:
+            return
+        if reason and self._since is None:
+            self._since = self.clock()
+            self.reason, self.ts = self.reason or reason, self.ts or utc()
+        elif not reason and self._since is not None:
+            self.seconds += self.clock() - self._since
+            self._since = None
 
 
 def open_journal(

@@ -38,6 +38,15 @@ class FileIdentity:
         return cls(s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) if stat.S_ISREG(s.st_mode) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An installed package that a file belongs to; ``now`` returns its present version."""
+
+    name: str
+    version: str
+    now: Callable[[str], str]
+
+
 @dataclass(slots=True)
 class Inputs:
     """Watched files with identity and SHA-256. ``heartbeat`` is called while one is hashed."""
@@ -45,12 +54,18 @@ class Inputs:
     heartbeat: Callable[[], object] = lambda: None
     _identities: dict[Path, FileIdentity] = field(default_factory=dict)
     _hashes: dict[Path, str] = field(default_factory=dict)
+    _packages: dict[Path, Package] = field(default_factory=dict)
 
-    def watch(self, path: Path) -> None:
-        """Watch the content that ``path`` has now; call it before the content is used. Raises ``OSError``."""
+    def watch(self, path: Path, package: str = "", version: Callable[[str], str] = str) -> None:
+        """Watch the content that ``path`` has now; call it before the content is used. Raises ``OSError``.
+
+        Of a file of an installed ``package``, a change is reported with its ``version``, then and now.
+        """
         path = Path(os.path.abspath(path))
         if identity := FileIdentity.of(path):
             self._identities[path], self._hashes[path] = identity, self._sha256(path)
+        if package:
+            self._packages[path] = Package(package, version(package), version)
 
     def watch_corpus(self, path: Path, open_corpus: Callable[[], Corpus]) -> Corpus:
         """Open a corpus with ``open_corpus``, which verifies every byte, and watch what trials read of it.
@@ -70,7 +85,7 @@ class Inputs:
         return corpus
 
     def change(self) -> str:
-        """Which file has other content than at the start, and since when; empty if none has."""
+        """Which file or package has other content than at the start; empty if none has."""
         for path, known in self._identities.items():
             try:
                 now = FileIdentity.of(path)
@@ -78,11 +93,19 @@ class Inputs:
                     continue
                 if now is None or self._sha256(path) != self._hashes[path]:
                     size = "it is not a regular file now" if now is None else f"{known.size} bytes then, {now.size} now"
-                    return f"{path} has changed since the run read it ({size})"
+                    return self._describe(path, f"{path} has changed since the run read it ({size})")
                 self._identities[path] = now
             except OSError as e:
-                return f"{path} cannot be read any more: {e.strerror}"
+                return self._describe(path, f"{path} cannot be read any more: {e.strerror}")
         return ""
+
+    def _describe(self, path: Path, what: str) -> str:
+        """What happened to a file, and to the package that it belongs to."""
+        if (package := self._packages.get(path)) is None:
+            return what
+        then, now = package.version, package.now(package.name)
+        versions = f"version {then}, installed again" if now == then else f"version {then} then, {now} now"
+        return f"the package {package.name} has changed during the run ({versions}): {what}"
 
     def _sha256(self, path: Path) -> str:
         digest = hashlib.sha256()

@@ -12,6 +12,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.disk_space import StartupWait
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.policy import Policy
 from autoresearch.energy.meter import PowerMeter
@@ -45,3 +46,4 @@ class RunContext:
     replies: Recording = ()
     timing: RunTiming = RunTiming()
     inputs: Inputs = field(default_factory=Inputs)  # the files of settings that the user named
+    startup_wait: StartupWait = field(default_factory=StartupWait)  # for disk space, before there was a record

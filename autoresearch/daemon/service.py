@@ -21,12 +21,12 @@ from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
-from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Started, Yardstick
+from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Resumed, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
 from autoresearch.daemon.control import RunControl
-from autoresearch.daemon.disk_space import LockNote, open_journal, wait_for_space
+from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
 from autoresearch.daemon.final_report import write_reports
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
@@ -36,6 +36,7 @@ from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
+from autoresearch.daemon.run_text import SIGNALS
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.daemon.steady_baseline import SteadyBaseline
 from autoresearch.errors import ConfigError
@@ -75,7 +76,8 @@ def run(
     inputs = watch_settings(settings, config)
     policy = build_policy(settings)
     with hold_lock(settings.run_dir) as lock:
-        run_dir, observer = settings.run_dir, ObserverGroup(observer, LockNote(lock))
+        run_dir, startup_wait = settings.run_dir, StartupWait()
+        observer = ObserverGroup(observer, LockNote(lock), startup_wait)
         if fresh:
             archive(run_dir, run_files(run_dir), observer.notify)
         cache = run_cache(run_dir)
@@ -95,7 +97,18 @@ def run(
             settings = keep_compile_decision(settings, trajectory)
             meter = new_meter()
             context = RunContext(
-                settings, policy, run_dir, journal, trajectory, observer, control, meter, replies, timing, inputs
+                settings,
+                policy,
+                run_dir,
+                journal,
+                trajectory,
+                observer,
+                control,
+                meter,
+                replies,
+                timing,
+                inputs,
+                startup_wait,
             )
             return run_with_backend(context, make_backend or real_backend)
 
@@ -163,7 +176,7 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
         loop = build_loop(context, backend, proposer)
         record_start(context, backend, loop, metering)
         ending = loop.run()
-    write_reports(settings, context.observer)
+    write_reports(settings, context.observer, may_wait=lambda: control.stop_reason() not in SIGNALS)
     return ending
 
 
@@ -212,6 +225,15 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
             zone=zone_name(ends_at) if ends_at else None,
         )
     )
+    record_startup_wait(context.startup_wait, loop)
+
+
+def record_startup_wait(wait: StartupWait, loop: Loop) -> None:
+    """Record that the start waited for disk space and how long, now that there is space."""
+    wait.is_over = True
+    if wait.reason:
+        loop.record(loop.paused(wait.reason, "disk_space").model_copy(update={"ts": wait.ts}))
+        loop.record(Resumed(ts=utc(), paused_s=wait.seconds))
 
 
 def keep_compile_decision(settings: Settings, trajectory: Trajectory) -> Settings:

@@ -7,20 +7,23 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from autoresearch.config.secrets import without_secrets
+from autoresearch.core.text import plural
 from autoresearch.data.encoder_process import EncoderSettings
 from autoresearch.data.encoding import Encoded, Piece, PieceEncoder
 from autoresearch.errors import CorpusError
-from autoresearch.machine import usable_cpus
+from autoresearch.machine import explain_start_failure, usable_cpus
 
 Batch = tuple[Sequence[Piece], bool]  # pieces, and whether they are compared with validation
+Job = tuple[Batch, Future[Encoded]]
 
 MOST_PROCESSES = 16  # of about 50 MiB each: together with the parent less than 1 GiB
 MODULE = "autoresearch.data.encoder_process"
@@ -39,38 +42,60 @@ def usable_processes() -> int:
 
 
 class EncoderPool:
-    """Encodes in the processes at the other ends of ``connections``."""
+    """Encodes in the processes at the other ends of connections. A thread for each only waits for its process."""
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
-        self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-        for connection in connections:
-            self._idle.put(connection)
-        self._count = len(connections)
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def count(self) -> int:
+        """The number of processes."""
+        return len(self._threads)
+
+    def add(self, connection: Connection) -> None:
+        """Use the process at the other end of ``connection`` too. Raises ``RuntimeError`` where no thread can start."""
+        thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def encode(self, batches: Iterable[Batch]) -> Generator[Encoded, None, None]:
         """Yield each batch encoded, in order. Raises ``CorpusError`` if a process has ended."""
-        threads = ThreadPoolExecutor(self._count)  # they only wait, each for one process
+        waiting: deque[Future[Encoded]] = deque()
         try:
-            waiting: deque[Future[Encoded]] = deque()
             for batch in batches:
-                waiting.append(threads.submit(self._encode, batch))
-                if len(waiting) > 2 * self._count:
+                future: Future[Encoded] = Future()
+                self._jobs.put((batch, future))
+                waiting.append(future)
+                if len(waiting) > 2 * self.count:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            threads.shutdown(cancel_futures=True)
+            for future in waiting:
+                future.cancel()
 
-    def _encode(self, batch: Batch) -> Encoded:
-        connection = self._idle.get()
-        try:
-            connection.send(batch)
-            encoded: Encoded = connection.recv()
-        except (EOFError, OSError) as e:
-            raise CorpusError("a process that encodes text has ended", hint=ENDED_HINT) from e
-        finally:
-            self._idle.put(connection)
-        return encoded
+    def close(self) -> None:
+        """End the threads, each after the batch that its process encodes."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, connection: Connection) -> None:
+        while job := self._jobs.get():
+            batch, future = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                connection.send(batch)
+                future.set_result(connection.recv())
+            except (EOFError, OSError) as e:
+                lost = CorpusError("a process that encodes text has ended", hint=ENDED_HINT)
+                lost.__cause__ = e
+                future.set_exception(lost)
+            except BaseException as e:  # an error in this thread is raised where the result is read
+                future.set_exception(e)
 
 
 class LocalEncoder:
@@ -85,14 +110,23 @@ class LocalEncoder:
 
 
 @contextmanager
-def encoder_pool(local: PieceEncoder, settings: EncoderSettings, count: int) -> Iterator[EncoderPool | LocalEncoder]:
-    """Encode in ``count`` processes, or as many as the system allows; in this one if that is one. They are killed."""
+def encoder_pool(
+    local: PieceEncoder, settings: EncoderSettings, count: int, notify: Callable[[str], None] = lambda _: None
+) -> Iterator[EncoderPool | LocalEncoder]:
+    """Encode in ``count`` processes, or as many as the system allows; in this one if that is one. They are killed.
+
+    Where it allows fewer, ``notify`` is passed why.
+    """
     with ExitStack() as stack:
-        connections: list[Connection] = []
-        with contextlib.suppress(OSError):  # a limit on processes, open files or memory
-            while len(connections) < count > 1:
-                connections.append(_start(settings, stack))
-        yield EncoderPool(connections) if connections else LocalEncoder(local)
+        pool = EncoderPool()
+        try:
+            while pool.count < count > 1:
+                pool.add(_start(settings, stack))
+        except (OSError, RuntimeError) as e:  # a limit on processes, threads, open files or memory
+            what, hint = explain_start_failure(e)
+            notify(f"text is encoded on {max(1, pool.count)} of {plural(count, 'core')}: {what} (try: {hint})")
+        stack.callback(pool.close)  # before the processes are killed
+        yield pool if pool.count else LocalEncoder(local)
 
 
 def _start(settings: EncoderSettings, stack: ExitStack) -> Connection:

@@ -9,7 +9,7 @@ import errno
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from autoresearch.data.build_directory import build_directory
@@ -35,6 +35,7 @@ from autoresearch.data.token_files import Progress, TokenFiles, with_progress
 from autoresearch.data.tokenizer import Tokenizer, TokenizerSpec, train_bpe
 from autoresearch.data.training_sample import cut_long_runs, spread_evenly
 from autoresearch.errors import ConfigError, CorpusError
+from autoresearch.machine import explain_os_error, limit_named_in
 from autoresearch.storage.files import atomic_write, fsync_dir
 
 FRACTIONS = (0.90, 0.05, 0.05)
@@ -51,12 +52,14 @@ def prepare(
     fractions: Fractions = FRACTIONS,
     progress: Progress | None = None,
     left_out: LeftOut | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Write the corpus of ``documents`` to ``out``, completely or not at all; ``names`` of the sources are recorded.
 
     Equal documents are kept once. ``left_out`` is what the reading of ``documents`` counts.
     An ``out`` that holds the corpus of the same sources and settings is left as it is. ``progress`` is called with the
-    stage and its fraction done. Needs free disk space for the text and the tokens. Raises ``CorpusError`` if there is
+    stage and its fraction done, ``notify`` with what the user should know. Needs free disk space for the text and the
+    tokens. Raises ``CorpusError`` if there is
     too little text, or ``out`` holds anything else or cannot be written; ``ConfigError`` for invalid fractions.
     """
     if not all(0 < fraction < 1 for fraction in fractions) or not math.isclose(sum(fractions), 1):
@@ -82,7 +85,7 @@ def prepare(
         if ready is None:
             ready, sample_bytes = _train(spool, ranges["train"], tokenizer, report)
         dtype: Dtype = "uint16" if ready.vocab <= 1 << 16 else "uint32"
-        splits = _encode(spool, ranges, TokenFiles(work, ready, dtype, report), comparison, work)
+        splits = _encode(spool, ranges, TokenFiles(work, ready, dtype, report, notify), comparison, work)
         manifest = Manifest(
             format=FORMAT,
             source=source,
@@ -141,7 +144,13 @@ def _train(spool: TextSpool, ranges: Ranges, spec: TokenizerSpec, report: Progre
             trained += len(piece)
             yield from cut_long_runs(piece.decode())
 
-    tokenizer = train_bpe(texts(), spec.vocab_size)
+    try:
+        tokenizer = train_bpe(texts(), spec.vocab_size)
+    except BaseException as e:  # a panic of the tokenizers library is not an Exception
+        if limit_named_in(e) is None:
+            raise
+        what, hint = explain_os_error(BlockingIOError(limit_named_in(e), str(e)))
+        raise CorpusError(f"the tokenizer cannot be trained: {what}", hint=f"{hint}; or --tokenizer byte") from e
     return tokenizer, trained if trained < size else None
 
 

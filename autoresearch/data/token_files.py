@@ -30,18 +30,27 @@ BATCH_PIECES = 4096
 class TokenFiles:
     """Writes the token files of one corpus to ``folder``."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, dtype: Dtype, report: Progress) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: Tokenizer,
+        dtype: Dtype,
+        report: Progress,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._folder = folder
         self._tokenizer = tokenizer
         self._dtype: Dtype = dtype
         self._report = report
+        self._notify = notify
 
     def encoder(
         self, finder: WindowFinder, windows: int, count: int
     ) -> AbstractContextManager[EncoderPool | LocalEncoder]:
         """What encodes, in ``count`` processes; ``finder`` is also in the file ``windows``."""
         local = PieceEncoder(self._tokenizer, self._dtype, finder)
-        return encoder_pool(local, EncoderSettings(self._tokenizer.to_json(), self._dtype, windows), count)
+        settings = EncoderSettings(self._tokenizer.to_json(), self._dtype, windows)
+        return encoder_pool(local, settings, count, self._notify)
 
     def write(
         self,

@@ -15,6 +15,7 @@ from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.client import BodyRefused
 from autoresearch.llm.parse import MalformedResponse, NoUsableModel, ReportedError
+from autoresearch.machine import explain_start_failure, limit_named_in
 
 MAX_DETAIL_CHARS = 300
 
@@ -82,6 +83,8 @@ def classify_error(error: Exception, redact: Callable[[str], str] = str) -> Answ
             kind, detail = classify_status(error.status, str(error)), f"HTTP 200, but an error: {error}"
         case MalformedResponse() if OVERFLOW.search(str(error)) or SERVER_FAULT.search(str(error)):
             kind, detail = classify_status(500, str(error)), f"HTTP 200, {error}"
+        case RuntimeError() if limit_named_in(error):  # the request was never sent: it needs a thread
+            kind, detail = Classification.UNREACHABLE, explain_start_failure(error)[0]
         case _:
             kind, detail = Classification.MALFORMED_RESPONSE, f"{type(error).__name__}: {error}"
     wait_s = _retry_after_s(error.response.headers) if isinstance(error, openai.APIStatusError) else None

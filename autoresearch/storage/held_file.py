@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from autoresearch.core.text import plural
 from autoresearch.errors import LockHeld
 from autoresearch.storage.disk_space import preallocate
 from autoresearch.storage.files import create_file, is_plain_file, open_regular, opened_directory
@@ -103,15 +104,20 @@ class HeldFile:
         """Write the new file ``name`` beside it, durably. Raises ``OSError``."""
         create_file(name, self.folder, data, self._mode)
 
-    def remove_old(self, label: str, keep: int) -> int:
-        """Remove all but the newest ``keep`` files NAME.LABEL-NUMBER beside it; return how many were removed."""
+    def remove_old(self, label: str, keep: int) -> str:
+        """Remove all but the newest ``keep`` files NAME.LABEL-NUMBER beside it; say what was removed, empty for none.
+
+        Raises ``OSError``.
+        """
         pattern = re.compile(rf"{re.escape(self.path.name)}\.{label}-(\d+)")
         matches = (pattern.fullmatch(name) for name in os.listdir(self.folder))
         ours = [match for match in matches if match and is_plain_file(match[0], self.folder)]
         old = sorted(ours, key=lambda match: int(match[1]))[:-keep]
         for match in old:
             os.unlink(match[0], dir_fd=self.folder)
-        return len(old)
+        if not old:
+            return ""
+        return f"removed {plural(len(old), 'old file')} {self.path.name}.{label}-*; the newest {keep} stay"
 
     def close(self) -> None:
         os.close(self.fd)

@@ -23,7 +23,7 @@ from autoresearch.storage.sealed_line import seal as seal
 from autoresearch.storage.sealed_line import unseal as unseal
 from autoresearch.storage.torn_tail import tail_problem
 
-KEPT_TORN_FILES = 20  # beside one journal
+KEPT_FILES = 20  # of torn tails, and of records without a place, beside one journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Journal:
         self._next_seq, self._whole_bytes = lines.count, lines.size
         torn = self._tail(lines)
         self.torn_bytes = len(torn)
-        self.removed_torn_files = 0
+        self._removed = ""
         self._broken = ""
         if torn:
             if not lines.count and not self._may_begin(torn):
@@ -144,7 +144,7 @@ class Journal:
                 raise JournalDamaged(f"{self.path}: line 1 is not a record of autoresearch; nothing was cut", hint=hint)
             self._file.keep_aside(f"{self.path.name}.torn-{time.time_ns()}", torn)
             self._file.cut(lines.size)
-            self.removed_torn_files = self._file.remove_old("torn", KEPT_TORN_FILES)
+            self._removed = self._file.remove_old("torn", KEPT_FILES)
         os.fsync(self._file.folder)
         self._file.reserve(self._reserve_bytes)
 
@@ -165,9 +165,7 @@ class Journal:
 
     def describe_removed(self) -> str:
         """Which old files of torn tails were removed when it was opened; empty for none."""
-        if not (removed := self.removed_torn_files):
-            return ""
-        return f"{removed} old files {self.path.name}.torn-* were removed; the newest {KEPT_TORN_FILES} stay"
+        return self._removed
 
     @property
     def size(self) -> int:
@@ -225,11 +223,18 @@ class Journal:
         try:
             if line:
                 self._file.keep_aside(aside, line)
-                kept = f"the record to be written is kept in {aside}"
+                kept = f"the record to be written is kept in {aside}{self._remove_old_unplaced()}"
         except OSError as e:
             kept = f"the record to be written is lost: {aside}: {e.strerror}"
         hint = "stop the program that changed it; restore the file from a copy if records are missing; then start again"
         raise JournalError(f"{self.path} {what}; {kept}", hint=hint)
+
+    def _remove_old_unplaced(self) -> str:
+        """What was removed of earlier records without a place, as the end of a sentence."""
+        with contextlib.suppress(OSError):
+            if removed := self._file.remove_old("unplaced", KEPT_FILES):
+                return f" ({removed})"
+        return ""
 
     def close(self) -> None:
         self._file.close()

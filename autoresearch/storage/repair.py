@@ -29,6 +29,7 @@ from autoresearch.storage.journal import seal
 from autoresearch.storage.run_dir import BEFORE_REPAIR
 from autoresearch.storage.survey import Line, Survey, survey
 
+KEPT_ORIGINALS = 10  # beside one log; each is as large as the log was
 WORK = "repairing"  # suffix of the file under which a copy is written before it gets its name
 REPAIRABLE = (run_dir.TRAJECTORY, run_dir.EXCHANGES, run_dir.ENVELOPE)
 DECODERS: Mapping[str, Callable[[bytes], Any]] = {
@@ -110,8 +111,10 @@ def gapless(lines: Iterable[Line]) -> list[Line]:
     return kept
 
 
-def repair(plan: Plan) -> Path:
-    """Do it: keep the original as ``NAME.before-repair-N``, then replace the file. Returns the copy's path.
+def repair(plan: Plan) -> tuple[Path, str]:
+    """Do it: keep the original as ``NAME.before-repair-N``, then replace the file.
+
+    Returns the copy's path, and which older copies were removed (each is as large as the log); empty for none.
 
     The caller holds the run's lock; the log's own is taken here. Killed at any moment, the file is the old one or the
     repaired one, and whole; a repeated repair uses the copy again. Raises ``JournalError`` or ``LockHeld``.
@@ -122,9 +125,10 @@ def repair(plan: Plan) -> Path:
                 raise JournalError(f"{plan.file} has changed meanwhile", hint="repeat the repair")
             copy = _keep_original(plan)
             _write(plan.file, plan.repaired)
+            removed = held.remove_old(BEFORE_REPAIR.removesuffix("-"), KEPT_ORIGINALS)
     except OSError as e:
         raise JournalError(f"cannot repair {plan.file}: {e.strerror}", hint="see its permissions and disk space") from e
-    return copy
+    return copy, removed
 
 
 def _steps(found: Survey, kept: list[Line], keeps_all: bool) -> Iterator[str]:
@@ -160,14 +164,21 @@ def _steps_without_history(found: Survey, kept: list[Line]) -> Iterator[str]:
 
 
 def _keep_original(plan: Plan) -> Path:
-    """Write the original to the first free name, or find the copy of a repair that was interrupted."""
-    number = 1
-    while (copy := plan.file.with_name(f"{plan.file.name}.{BEFORE_REPAIR}{number}")).exists() or copy.is_symlink():
-        if not copy.is_symlink() and copy.read_bytes() == plan.original:
-            return copy
-        number += 1
+    """Write the original under the number after the highest, or find the copy of a repair that was interrupted."""
+    prefix = f"{plan.file.name}.{BEFORE_REPAIR}"
+    newest = max((int(n) for path in plan.file.parent.iterdir() if (n := _number(path.name, prefix))), default=0)
+    copy = plan.file.with_name(f"{prefix}{newest}")
+    if newest and not copy.is_symlink() and copy.is_file() and copy.read_bytes() == plan.original:
+        return copy
+    copy = plan.file.with_name(f"{prefix}{newest + 1}")
     _write(copy, plan.original)
     return copy
+
+
+def _number(name: str, prefix: str) -> str:
+    """The digits after ``prefix`` of a copy's name; empty for any other name."""
+    digits = name.removeprefix(prefix)
+    return digits if name.startswith(prefix) and digits.isdecimal() and digits.isascii() else ""
 
 
 def _write(target: Path, data: bytes) -> None:

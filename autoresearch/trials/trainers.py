@@ -24,6 +24,7 @@ class TrainerSpec:
     preload: tuple[str, ...]  # modules that the trial server imports once, before it forks trials
     process_bytes: int  # of a trial's process on the CPU without its tensors, as measured
     packages: tuple[str, ...]  # modules that must be installed
+    distributions: tuple[tuple[str, str], ...]  # what pip calls the packages that it runs, and their module
     extras: str  # of autoresearch, for pip: what a run with this trainer needs
     splits_over_ranks: bool = False
     not_compiled_because: str = ""  # why its layers are not compiled; empty where they may be
@@ -49,6 +50,7 @@ TRAINERS: Mapping[str, TrainerSpec] = MappingProxyType(
             preload=(f"{MODELS}.gpt_torch",),
             process_bytes=340 << 20,
             packages=("torch",),
+            distributions=(("torch", "torch"),),
             extras="run",
         ),
         "megatron": TrainerSpec(
@@ -58,6 +60,11 @@ TRAINERS: Mapping[str, TrainerSpec] = MappingProxyType(
             preload=(f"{MODELS}.gpt_torch", f"{MODELS}.gpt_megatron"),
             process_bytes=420 << 20,
             packages=("torch", "megatron.core"),
+            distributions=(
+                ("torch", "torch"),
+                ("megatron-core", "megatron.core"),
+                ("transformer-engine", "transformer_engine"),
+            ),
             extras="run,megatron",
             splits_over_ranks=True,
             not_compiled_because="Megatron's layers break the graph so often that they become slower",

@@ -17,12 +17,25 @@ from typing import Any
 
 import pytest
 
-from autoresearch.core.records import Event, Paused, Proposed, Resumed, Started, TrialEnded, TrialStarted, decode
-from autoresearch.daemon import service
+from autoresearch.core.records import (
+    Event,
+    LoopComplete,
+    Meta,
+    Paused,
+    Proposed,
+    Resumed,
+    Started,
+    TrialEnded,
+    TrialStarted,
+    decode,
+)
+from autoresearch.daemon import final_report, service
 from autoresearch.errors import JournalError
+from autoresearch.report import load
 from autoresearch.storage import held_file
 from autoresearch.storage.journal import read
-from autoresearch.storage.run_dir import TRAJECTORY
+from autoresearch.storage.lock import waits_for
+from autoresearch.storage.run_dir import LOCK, REPORT, TRAJECTORY
 from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.recording_observer import RecordingObserver
 from tests.fault.failing_disk import FailingDisk
@@ -109,7 +122,12 @@ def test_no_trial_starts_below_the_floor(make_settings: Any, disk: SmallDisk) ->
     disk.fill()
     assert service.run(settings, observer, make_backend=fake_backend) == "complete"
     assert "needs 1.0" in observer.waits[0]
-    assert not isinstance(observer.events[0], TrialStarted)
+    first = records(settings.run_dir)[:4]
+    assert [type(r) for r in first] == [Meta, Started, Paused, Resumed], "the wait of the start is recorded"
+    assert (first[2].waits_for, first[2].reason) == ("disk_space", observer.waits[0])
+    assert first[2].ts < first[1].ts
+    assert first[3].paused_s >= 1
+    assert load(settings.run_dir).disk_waits == 1
 
 
 def test_with_a_floor_of_0_only_a_failed_write_makes_it_wait(make_settings: Any, disk: SmallDisk) -> None:
@@ -173,8 +191,10 @@ def daemon(run_dir: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def say(*words: str | Path) -> str:
+    """What a command prints, errors included."""
     command = [sys.executable, "-m", "autoresearch", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout
 
 
 def wait_for(true: Callable[[], bool]) -> float:
@@ -210,6 +230,56 @@ def test_a_waiting_daemon_says_so_and_obeys(disk: SmallDisk) -> None:
         assert process.wait(timeout=5) == 0
     assert last(run_dir).stage == "stopped"
     assert "waits for" not in say("status", run_dir)
+
+
+def test_a_start_on_a_full_disk_is_shown_before_there_is_a_record_and_recorded_after_it(disk: SmallDisk) -> None:
+    run_dir = disk.path / "run"
+    run_dir.mkdir()
+    (run_dir / LOCK).write_bytes(b" " * 1024)  # of an earlier start, so that what it waits for can be written there
+    disk.fill()
+    command = [sys.executable, str(DAEMON), "fake", str(run_dir), "100000", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(lambda: bool(waits_for(run_dir / LOCK)))
+            for words in (["status", run_dir], ["watch", "--once", run_dir]):
+                shown = "".join(say(*words).split())
+                assert f"waitsfordiskspace:0.0MiBfreeon{disk.path},needs0.1MiB" in shown
+            disk.empty()
+            wait_for(lambda: any(isinstance(r, Resumed) for r in records(run_dir)))
+        finally:
+            process.kill()
+    found = records(run_dir)
+    assert [type(r) for r in found[:4]] == [Meta, Started, Paused, Resumed]
+    assert found[2].reason.startswith(f"waits for disk space: 0.0 MiB free on {disk.path}")
+
+
+def test_a_report_that_a_full_disk_prevents_is_written_when_there_is_space(make_settings: Any, disk: SmallDisk) -> None:
+    observer = Filler(disk, LoopComplete)
+    settings = make_settings(reports=["text"], iters=ITERS, dir=disk.path / "run")
+    assert service.run(settings, observer, make_backend=fake_backend) == "complete"
+    assert len(observer.waits) == 2
+    report = settings.run_dir / REPORT
+    assert f"{ITERS} iterations" in report.read_text()
+    words = "\n".join(observer.messages)
+    assert f"report.txt was not written: autoresearch: cannot write {report}: No space left on device" in words
+    assert "report.txt is written: there was disk space again" in words
+
+
+def test_a_report_older_than_the_trajectory_is_written_by_the_next_start(make_settings: Any, disk: SmallDisk) -> None:
+    observer = Filler(disk, LoopComplete)
+    settings = make_settings(reports=["text"], iters=ITERS, dir=disk.path / "run")
+    service.run(settings, RecordingObserver(), make_backend=fake_backend)
+    report = settings.run_dir / REPORT
+    current = report.read_bytes()
+    report.write_bytes(b"of an earlier end")
+    os.utime(report, ns=(0, 0))
+    disk.fill()
+    final_report.write_reports(settings, observer)
+    assert "report.txt: no disk space; the next start writes it" in observer.messages[-1]
+    assert report.read_bytes() == b"of an earlier end"
+    disk.empty()
+    assert service.run(settings, observer, make_backend=fake_backend) == "complete"
+    assert report.read_bytes() == current
 
 
 def test_a_stop_without_space_for_the_record_ends_at_once_and_names_the_loss(

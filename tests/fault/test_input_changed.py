@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,21 @@ def change_toml(path: Path) -> None:
     path.write_text(path.read_text() + "\n# edited\n")
 
 
+def run_and_change(command: Sequence[str | Path], change: Callable[[], object], **how: Any) -> tuple[int, str]:
+    """Run a daemon, make the change once its baseline is measured; its exit code and error."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how) as process:
+        watchdog = threading.Timer(240, process.send_signal, [signal.SIGKILL])
+        watchdog.start()
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "baseline" in line and "bits per byte" in line:
+                change()
+                break
+        output, error = process.communicate()
+        watchdog.cancel()
+    return process.returncode, error or output
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change"),
@@ -47,17 +62,8 @@ def test_the_run_ends_with_66_and_names_the_file(
     command += ["--iters", "500", "--config", tmp_path / "settings.toml"]
     command += [f"--set={setting}={value}" for setting, value in quick_trials.items()]
     changed = tmp_path / name if name.endswith("toml") else corpus / name
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        watchdog = threading.Timer(120, process.send_signal, [signal.SIGKILL])
-        watchdog.start()
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "baseline" in line and "bits per byte" in line:
-                change(changed)
-                break
-        output, error = process.communicate()
-        watchdog.cancel()
-    assert process.returncode == 66, output + error
+    code, error = run_and_change(command, lambda: change(changed))
+    assert code == 66, error
     assert f"{changed} has changed" in error
     records = [decode(payload) for payload in read(run_dir / TRAJECTORY).payloads]
     assert isinstance(records[-1], Stopped)

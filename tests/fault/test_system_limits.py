@@ -61,3 +61,29 @@ def test_too_few_processes(processes: int, small_corpus: Path, quick_trials: dic
     assert "try: end other programs of this user, ulimit -u" in done.stderr
     assert "OOM" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become another user")
+@pytest.mark.parametrize(("tokenizer", "processes", "code"), [("byte", 1, 0), ("byte", 3, 0), ("bpe", 1, 66)])
+def test_prepare_with_too_few_processes(tokenizer: str, processes: int, code: int, tmp_path: Path) -> None:
+    """It encodes on fewer cores and says so; where the tokenizer's library needs a thread, the limit is named."""
+    if tokenizer == "bpe":
+        pytest.importorskip("tokenizers", reason="the bpe tokenizer needs the package tokenizers")
+    tmp_path.chmod(0o777)
+    text = tmp_path / "text.txt"
+    text.write_bytes(b"".join(b"%d of the words in line %d\n" % (n * n, n) for n in range(300_000)))
+    command = [sys.executable, "-m", "autoresearch", "prepare", text, "--out", tmp_path / "corpus"]
+    done = subprocess.run(
+        [*AS_OTHER_USER, *command, "--tokenizer", tokenizer],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HOME": str(tmp_path), "RAYON_NUM_THREADS": "4"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes)),
+    )
+    if "setpriv:" in done.stderr:
+        pytest.skip(f"no other user here: {done.stderr.strip()}")
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"this user may have {processes} of them (RLIMIT_NPROC)" in done.stderr
+    assert ("of 4 cores" if code == 0 else "the tokenizer cannot be trained") in done.stderr

@@ -54,6 +54,21 @@ class Waiting(RunControl):
 # The flag.
 
 
+def test_without_a_thread_that_watches_the_flag_it_is_polled(flag, monkeypatch: pytest.MonkeyPatch):
+    """RLIMIT_NPROC: a pause must not end the run."""
+    flag.touch()
+
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("autoresearch.daemon.control.POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    polls: list[int] = []
+    control = RunControl(flag, poll=lambda: (polls.append(1), len(polls) == 3 and flag.unlink()))
+    control.wait_while_paused()
+    assert len(polls) == 3
+
+
 def test_without_a_flag_nothing_pauses(flag):
     control = RunControl(flag)
     assert control.pause_reason() == ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import psutil
 import pytest
@@ -27,12 +29,14 @@ BATCHES: list[Batch] = [([(i % 3 == 0, TEXT + str(i).encode()), (True, b"x" * i)
 
 
 @contextmanager
-def pool(tokenizer: Tokenizer, count: int) -> Iterator[EncoderPool | LocalEncoder]:
+def pool(
+    tokenizer: Tokenizer, count: int, notify: Callable[[str], None] = lambda _: None
+) -> Iterator[EncoderPool | LocalEncoder]:
     comparison = Comparison([(True, TEXT + b"7")], len(TEXT))
     with tempfile.TemporaryFile() as windows:
         comparison.share_finder(windows)
         settings = EncoderSettings(tokenizer.to_json(), "uint16", windows.fileno())
-        with encoder_pool(PieceEncoder(tokenizer, "uint16", comparison.finder), settings, count) as encoder:
+        with encoder_pool(PieceEncoder(tokenizer, "uint16", comparison.finder), settings, count, notify) as encoder:
             yield encoder
 
 
@@ -78,6 +82,32 @@ def test_what_cannot_be_started_is_done_here(monkeypatch: pytest.MonkeyPatch) ->
     with pool(ByteTokenizer(), 2) as encoder:
         assert isinstance(encoder, LocalEncoder)
         assert len(list(encoder.encode(BATCHES))) == len(BATCHES)
+
+
+@pytest.mark.parametrize("started", [0, 1])
+@pytest.mark.parametrize("what", ["process", "thread"])
+def test_a_limit_on_processes_or_threads_leaves_fewer_and_is_reported(
+    monkeypatch: pytest.MonkeyPatch, what: str, started: int
+) -> None:
+    error = RuntimeError("can't start new thread") if what == "thread" else BlockingIOError(errno.EAGAIN, "no")
+    place, name = (module.subprocess, "Popen") if what == "process" else (module.threading.Thread, "start")
+    real, calls = getattr(place, name), []
+
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        if len(calls) > started:
+            raise error
+        return real(*args, **kwargs)
+
+    said: list[str] = []
+    monkeypatch.setattr(place, name, limited)
+    with pool(ByteTokenizer(), 3, said.append) as encoder:
+        assert isinstance(encoder, EncoderPool if started else LocalEncoder)
+        assert len(list(encoder.encode(BATCHES))) == len(BATCHES)
+    assert children() == []
+    assert len(said) == 1
+    assert said[0].startswith("text is encoded on 1 of 3 cores: no further process or thread can be started: ")
+    assert "(RLIMIT_NPROC)" in said[0]
 
 
 @pytest.mark.parametrize(

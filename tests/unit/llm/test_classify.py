@@ -102,3 +102,10 @@ def test_no_header_and_no_body_raises_and_a_detail_is_one_short_line(header, bod
 )
 def test_a_length_in_words(detail, tokens):
     assert context_length_in(detail) == tokens
+
+
+def test_a_request_that_could_not_be_sent_for_want_of_a_thread_names_the_limit() -> None:
+    answer = classify_error(RuntimeError("can't start new thread"))
+    assert answer.classification is End.UNREACHABLE
+    assert "no further process or thread can be started" in answer.detail
+    assert "(RLIMIT_NPROC)" in answer.detail

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import JournalDamaged, JournalError, LockHeld
-from autoresearch.storage.journal import KEPT_TORN_FILES, Journal, read, seal, unseal
+from autoresearch.storage.journal import KEPT_FILES, Journal, read, seal, unseal
 from autoresearch.storage.lock import is_locked
 
 RECORD = '{"stage":"meta","ts":"now"}'
@@ -193,12 +193,27 @@ def test_torn_files_are_bounded_and_no_other_file_is_removed(path: Path) -> None
     for name in foreign:
         path.with_name(name).touch()
     path.with_name("j.torn-1").symlink_to("j.torn-notes")
-    removed = 0
-    for _ in range(KEPT_TORN_FILES + 5):
+    removed = []
+    for _ in range(KEPT_FILES + 5):
         path.write_bytes(b'{"seq":0')
         journal = Journal(path)
-        removed += journal.removed_torn_files
+        removed.append(journal.describe_removed())
         journal.close()
-    assert removed == 5
-    assert len(list(path.parent.glob("j.torn-*"))) == KEPT_TORN_FILES + 3
+    assert removed == [""] * KEPT_FILES + [f"removed 1 old file j.torn-*; the newest {KEPT_FILES} stay"] * 5
+    assert len(list(path.parent.glob("j.torn-*"))) == KEPT_FILES + 3
     assert all(path.with_name(name).exists() for name in [*foreign, "j.torn-1"])
+
+
+def test_records_without_a_place_are_bounded_and_their_removal_is_reported(path: Path) -> None:
+    journal = Journal(path)
+    old = [path.with_name(f"j.unplaced-{n}") for n in range(KEPT_FILES + 1)]
+    for file in [*old, path.with_name("j.unplaced-notes")]:
+        file.touch()
+    edit(path)
+    with pytest.raises(JournalError, match=rf"kept in j.unplaced-\d+ \(removed 2 old files .*newest {KEPT_FILES} stay"):
+        journal.append('{"stage":"started"}')
+    journal.close()
+    assert len(list(path.parent.glob("j.unplaced-[0-9]*"))) == KEPT_FILES
+    assert not old[1].exists()
+    assert old[2].exists()
+    assert path.with_name("j.unplaced-notes").exists()

@@ -491,4 +491,4 @@ def test_removed_torn_files_are_named_whatever_the_log(tmp_path: Path) -> None:
         file.write(b'{"seq":3,"ite')
     journal = Journal(tmp_path / "speeds.jsonl")
     journal.close()
-    assert journal.describe_removed() == "6 old files speeds.jsonl.torn-* were removed; the newest 20 stay"
+    assert journal.describe_removed() == "removed 6 old files speeds.jsonl.torn-*; the newest 20 stay"

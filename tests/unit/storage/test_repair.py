@@ -58,7 +58,7 @@ def test_the_least_that_makes_it_continue(data, repaired, tmp_path):
     plan = plan_repair(file)
     assert plan.steps
     assert file.read_bytes() == data, "a plan changes nothing"
-    copy = repair(plan)
+    copy, _ = repair(plan)
     assert file.read_bytes() == repaired
     assert copy.read_bytes() == data
     assert copy in run_files(tmp_path), "--fresh archives it"
@@ -106,6 +106,24 @@ def test_a_copy_of_an_earlier_repair_is_not_overwritten(tmp_path):
     assert [copy.read_bytes() for copy in copies] == [WHOLE + b"first", WHOLE + b"second"]
 
 
+def test_copies_of_earlier_repairs_are_bounded_and_their_removal_is_reported(tmp_path):
+    file = tmp_path / TRAJECTORY
+    foreign = [file.with_name(f"{TRAJECTORY}.before-repair-{end}") for end in ("mine", "1.gz")]
+    for path in foreign:
+        path.touch()
+    said = []
+    for number in range(module.KEPT_ORIGINALS + 2):
+        file.write_bytes(WHOLE + b"torn %d" % number)
+        copy, removed = repair(plan_repair(file))
+        assert copy.read_bytes() == WHOLE + b"torn %d" % number
+        said.append(removed)
+    sentence = f"removed 1 old file {TRAJECTORY}.before-repair-*; the newest {module.KEPT_ORIGINALS} stay"
+    assert said == [""] * module.KEPT_ORIGINALS + [sentence] * 2
+    kept = {int(p.name.rpartition("-")[2]) for p in tmp_path.glob("*.before-repair-*") if p not in foreign}
+    assert kept == set(range(3, module.KEPT_ORIGINALS + 3))
+    assert all(path.exists() for path in foreign)
+
+
 def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path):
     (tmp_path / "elsewhere").write_bytes(WHOLE + b"torn")
     (tmp_path / TRAJECTORY).symlink_to(tmp_path / "elsewhere")
@@ -118,7 +136,7 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path):
     file.write_bytes(WHOLE + b"torn")
     file.with_name(f"{TRAJECTORY}.{module.WORK}").symlink_to(target)
     file.with_name(f"{TRAJECTORY}.before-repair-1").symlink_to(target)
-    assert repair(plan_repair(file)).name.endswith("-2")
+    assert repair(plan_repair(file))[0].name.endswith("-2")
     assert target.read_bytes() == b"foreign"
 
 
@@ -162,7 +180,7 @@ def test_exchanges_continue_after_the_longest_history(data, kept, tmp_path):
     with pytest.raises(JournalDamaged) as refusal:
         ExchangeLog(tmp_path)
     assert f"autoresearch repair {tmp_path}" in refusal.value.hint
-    copy = repair(plan_repair(file))
+    copy, _ = repair(plan_repair(file))
     assert copy.read_bytes() == data
     assert copy in run_files(tmp_path), "--fresh archives it"
     log = ExchangeLog(tmp_path)
@@ -207,7 +225,7 @@ def test_of_measured_speeds_every_whole_record_is_kept(data, left, tmp_path):
     assert f"autoresearch repair {tmp_path}" in refusal.value.hint
     plan = plan_repair(file)
     assert (plan.kept, bool(plan.steps)) == (len(left), True)
-    assert repair(plan).read_bytes() == data
+    assert repair(plan)[0].read_bytes() == data
     records = decode_speeds(file, read(file).payloads)
     assert [r.conditions["n"] for r in records] == left
     assert plan_repair(file).steps == ()

@@ -246,6 +246,13 @@ def test_a_watcher_that_fails_keeps_nothing_from_the_others():
     assert second.messages == ["hello"]
 
 
+def test_a_wait_for_disk_space_at_the_start_is_shown_before_there_is_a_record(unit, manager, clock):
+    unit.waiting("waits for disk space: 3 MiB free on /x, needs 64 MiB")
+    assert "waits for disk space: 3 MiB free" in manager.status
+    assert "READY" not in manager.told[-1]
+    assert fed(unit, manager, clock, 30.0) >= 20
+
+
 def test_a_wait_for_disk_space_is_shown_and_is_not_a_hang(unit, manager, clock):
     unit.recorded(STARTED)
     for free in (3, 2):
