@@ -20,8 +20,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Tests start hundreds of processes: without byte code on disk each of them would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help run test slow test-interpreters check bench rails-fuzz kills mutate schema llm-server clean
+.PHONY: help run test slow test-interpreters check style bench rails-fuzz kills mutate schema llm-server clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -29,8 +32,12 @@ help: ## print this list
 run: $(READY) ## run ten iterations of the loop on the CPU; RUN_FLAGS='--iters 20' adds flags
 	$(BIN)/autoresearch run --profile tiny $(RUN_FLAGS)
 
-test: $(READY) check ## check the code and run the tests, all but the slow ones; PYTHON=python3.12 takes another Python
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_FLAGS)
+# mypy needs half a minute of one core in a fresh clone, and runs beside the tests; its result is printed last.
+test: $(READY) style ## check the code and run the tests, all but the slow ones; PYTHON=python3.12 takes another Python
+	@nice $(BIN)/mypy >$(VENV)/mypy.log 2>&1 & types=$$!; trap "kill $$types" INT TERM; \
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(PYTEST_FLAGS); tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/mypy.log; [ $$types = 0 ] || echo "mypy: exit code $$types"; \
+	exit $$((tests ? tests : types))
 
 slow: $(READY) ## run the slow tests
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
@@ -45,10 +52,12 @@ test-interpreters: ## run the tests that need no torch on each of python3.11 to 
 	    $$venv/bin/python -m pytest $(WORKERS) -m "not slow" tests/unit $(NEED_TORCH:%=--ignore=%) $(PYTEST_FLAGS) || exit 1; \
 	done
 
-check: $(READY) ## lint, check the format, the types and the layers of the imports
+check: $(READY) style ## lint, check the format, the types and the layers of the imports
+	$(BIN)/mypy
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: $(READY) ## measure, and write benchmarks/RESULTS.md

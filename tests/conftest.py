@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,19 @@ import pytest
 from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.text import plural
+from autoresearch.daemon import service
 from autoresearch.data.prepare import prepare
 from autoresearch.data.sources import Sources
 from autoresearch.data.tokenizer import TokenizerSpec
+from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.recording_observer import RecordingObserver
 
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine must not fail a test
 hypothesis.settings.load_profile("tests")
 
-# Profile tiny, shrunk until a real trial takes a fraction of a second on one thread.
+# Profile tiny, shrunk until a real trial takes a fraction of a second on one thread; a report takes longer than that.
 QUICK_TRIALS = {
+    "reports": [],
     "budget.size": 20,
     "baseline.lr_warmup": 3,
     "menu.knobs.lr_warmup.high": 5,
@@ -42,10 +47,10 @@ MakeSettings = Callable[..., Settings]
 def make_settings(tmp_path: Path) -> MakeSettings:
     """Settings by dotted name, for a run in ``tmp_path / "run"`` with the proposer that needs no import.
 
-    The runs write no HTML page, which takes a second each, unless ``reports`` asks for one. Their rule is threshold,
-    one trial per configuration, unless ``decision.rule`` says otherwise.
+    The runs write no report, each of which is a process of half a second or more, unless ``reports`` lists one. Their
+    rule is threshold, one trial per configuration, unless ``decision.rule`` says otherwise.
     """
-    defaults = {"dir": tmp_path / "run", "proposer": "random", "iters": 3, "reports": ["text"]}
+    defaults = {"dir": tmp_path / "run", "proposer": "random", "iters": 3, "reports": []}
     defaults |= ONE_SEED
 
     def make(changes: Mapping[str, Any] | None = None, **flags: Any) -> Settings:
@@ -64,12 +69,31 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three iterations, measured by a fake, with its text report: to be copied, not changed."""
+    flags = {**ONE_SEED, "dir": tmp_path_factory.mktemp("finished") / "run", "proposer": "random", "iters": 3}
+    settings = resolve({**flags, "reports": ["text"]}, {}).settings
+    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
+    return settings.run_dir
+
+
+@pytest.fixture(scope="session")
 def quick_trials() -> dict[str, Any]:
     """Settings, by dotted name, under which a real trial is over in a fraction of a second."""
     return dict(QUICK_TRIALS)
 
 
 DESELECTED_SLOW = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Thousands of tests and the modules that they import stay: the garbage collector walks over them not even once."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,6 +41,7 @@ from rails import ChoiceKnob, Config, Limits, Verdict, gate, over_budget
 
 STDLIB = "stdlib"
 SERVER_LOG = "trial-server.log"
+LIMITS_VALID_S = 1.0
 VAULT_SHARE = 0.5  # of eval.bytes: what the vault scores of the test split; about 3% of a trial of profile tiny
 
 
@@ -81,9 +84,28 @@ def limits_now(free_accelerator_bytes: int | None, settings: Settings) -> Limits
 
 
 def refusal_for_cost(backend: TrialBackend, settings: Settings, cfg: Config) -> str:
-    """Why R7 would refuse ``cfg`` now, or an empty string; proposers call it before they propose."""
-    limits = limits_now(backend.free_accelerator_bytes, settings)
-    return (over_budget(backend.estimator(cfg), limits) or "") if backend.estimator else ""
+    """Why R7 would refuse ``cfg`` now, or an empty string."""
+    return build_cost_check(backend, settings)(cfg)
+
+
+def build_cost_check(
+    backend: TrialBackend, settings: Settings, clock: Callable[[], float] = time.monotonic
+) -> Callable[[Config], str]:
+    """``refusal_for_cost`` for a proposer, which calls it for hundreds of candidates before it proposes one.
+
+    Memory is read once a second and not for each of them: reading it takes ten times as long as the estimate.
+    """
+    estimator, limits, read_at = backend.estimator, None, -math.inf
+
+    def find_refusal(cfg: Config) -> str:
+        nonlocal limits, read_at
+        if estimator is None:
+            return ""
+        if limits is None or clock() - read_at >= LIMITS_VALID_S:
+            limits, read_at = limits_now(backend.free_accelerator_bytes, settings), clock()
+        return over_budget(estimator(cfg), limits) or ""
+
+    return find_refusal
 
 
 def real_backend(

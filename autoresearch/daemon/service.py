@@ -24,7 +24,7 @@ from autoresearch.core.power import Metering
 from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Resumed, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
-from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
+from autoresearch.daemon.backend import TrialBackend, build_cost_check, check_baseline, judge, real_backend
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
 from autoresearch.daemon.final_report import write_reports
@@ -161,7 +161,7 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     check_yardstick(context.trajectory, backend.yardstick)
     policy = context.policy
     proposer_context = ProposerContext(
-        space=Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, backend, settings)),
+        space=Space(policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings)),
         judge=partial(judge, policy, backend, settings),
         run_dir=context.run_dir,
         stop_or_pause_requested=control.stop_or_pause_requested,

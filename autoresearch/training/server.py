@@ -49,8 +49,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the daemon handles these, and ends this process by SIGKILL
     daemon = socket.socket(fileno=fd)
+    gc.disable()  # what an import makes stays; looking for garbage in it takes a tenth of the time of importing torch
     for module in (WORKER, *preload):
         importlib.import_module(module)
+    gc.enable()
     gc.collect()
     gc.freeze()  # so that a child's garbage collector does not write to, and thereby copy, these pages
     threads = thread_names()

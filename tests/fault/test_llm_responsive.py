@@ -99,7 +99,7 @@ class Night:
 def night(tmp_path: Path, small_corpus: Path, quick_trials: dict[str, Any]) -> Iterator[Night]:
     mute = Mute()
     with FakeLlm(mute) as server:
-        settings = {**quick_trials, "corpus": small_corpus, "llm.rounds": 1}
+        settings = {**quick_trials, "corpus": small_corpus, "llm.rounds": 1, "reports": '["text"]'}
         assignments = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         run_dir = tmp_path / "run"
         words = ["--dir", str(run_dir), "--iters", "2", "--proposer", "nim", "--base-url", server.base_url]

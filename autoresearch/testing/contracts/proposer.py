@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from autoresearch.core.record_builders import build_attempt
 from autoresearch.core.records import Attempt, Blocked, EvalFailed, Evaluated, IterationRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend, refusal_for_cost
+from autoresearch.daemon.backend import TrialBackend, build_cost_check
 from autoresearch.daemon.policy import build_policy
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_backend import YARDSTICK
@@ -106,7 +105,7 @@ class ProposerContract:
     def maker(self, settings: Settings, seed: int = 0, estimator: Any = None) -> MakeProposer:
         policy = build_policy(settings)
         backend = TrialBackend(FakeTrial(), YARDSTICK, estimator)
-        space = Space(policy.menu, policy.baseline, policy.steps, partial(refusal_for_cost, backend, settings))
+        space = Space(policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings))
         return lambda: self.open_proposer(space, seed, asks=400)
 
     def test_it_says_who_it_is(self, run: RunLoop) -> None:

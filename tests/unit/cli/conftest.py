@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from autoresearch.cli import main
+from autoresearch.config.resolve import resolve
 from autoresearch.core.records import Baseline, Evaluated, Meta, decode, encode
 from autoresearch.daemon import service
 from autoresearch.data.corpus import Corpus
@@ -17,6 +19,7 @@ from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.model_shape import ModelShape
+from tests.conftest import ONE_SEED
 
 
 @pytest.fixture(autouse=True)
@@ -41,19 +44,24 @@ def cli(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.fixture
-def finished(make_settings) -> Path:
-    """The directory of a finished run of three iterations, measured by a fake, without the HTML page."""
-    settings = make_settings()
-    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
-    return settings.run_dir
+def finished(finished_once: Path, tmp_path: Path) -> Path:
+    """The directory of a finished run of three iterations, measured by a fake, with its report but no HTML page."""
+    return Path(shutil.copytree(finished_once, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def page_once(finished_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, opened again by a daemon that also writes the page."""
+    run_dir = Path(shutil.copytree(finished_once, tmp_path_factory.mktemp("page") / "run"))
+    flags = {**ONE_SEED, "dir": run_dir, "proposer": "random", "iters": 3, "reports": ["text", "html"]}
+    assert service.run(resolve(flags, {}).settings, RecordingObserver(), make_backend=fake_backend) == "complete"
+    return run_dir
 
 
 @pytest.fixture
-def finished_with_page(make_settings) -> Path:
-    """The same with the HTML page."""
-    settings = make_settings(reports=["text", "html"])
-    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
-    return settings.run_dir
+def finished_with_page(page_once: Path, tmp_path: Path) -> Path:
+    """The directory of the finished run with its HTML page."""
+    return Path(shutil.copytree(page_once, tmp_path / "run"))
 
 
 @pytest.fixture

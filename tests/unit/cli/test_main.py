@@ -37,11 +37,11 @@ def kinds_of_error(kind: type[AutoresearchError] = AutoresearchError) -> Iterato
         yield from kinds_of_error(child)
 
 
-ONE_SEED_TEXT = ("--decision", "threshold", "--set", 'reports=["text"]')
+ONE_SEED = ("--decision", "threshold", "--set", "reports=[]")
 
 
 def run_flags(run_dir: Path, iters: int = 3) -> list[str]:
-    return [*("run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)), *ONE_SEED_TEXT]
+    return [*("run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)), *ONE_SEED]
 
 
 def test_help_lists_every_command_and_every_exit_code(capsys):

@@ -20,11 +20,11 @@ def zero_line(run_dir: Path, number: int) -> bytes:
     return file.read_bytes()
 
 
-ONE_SEED_TEXT = ("--decision", "threshold", "--set", 'reports=["text"]')
+ONE_SEED = ("--decision", "threshold", "--set", "reports=[]")
 
 
 def run_flags(run_dir: Path, iters: int) -> list[str]:
-    return [*("run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)), *ONE_SEED_TEXT]
+    return [*("run", "--dir", str(run_dir), "--proposer", "random", "--iters", str(iters)), *ONE_SEED]
 
 
 def test_without_yes_nothing_is_changed(cli, finished):

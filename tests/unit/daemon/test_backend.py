@@ -1,19 +1,24 @@
-"""The corpus of a run: where its own is written, and which span of its test split the vault scores."""
+"""The corpus of a run and the span that its vault scores; what a candidate costs is checked against the memory now."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autoresearch.daemon.backend import choose_vault, open_corpus, prepare_corpus
+from autoresearch.daemon import backend as backends
+from autoresearch.daemon.backend import TrialBackend, build_cost_check, choose_vault, open_corpus, prepare_corpus
 from autoresearch.daemon.policy import build_policy
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
 from autoresearch.errors import CorpusError
 from autoresearch.storage.run_dir import CORPUS
+from autoresearch.testing.fake_backend import YARDSTICK
+from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
+from rails import Estimate
 
 
 @pytest.mark.parametrize("target", ["foreign", "nowhere"])
@@ -26,6 +31,19 @@ def test_the_corpus_of_a_run_is_not_prepared_through_a_link(make_settings, tmp_p
         prepare_corpus(settings, settings.run_dir, RecordingObserver())
     assert not os.listdir(tmp_path / "foreign")
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_memory_is_read_once_a_second_and_not_for_each_of_hundreds_of_candidates(make_settings, monkeypatch) -> None:
+    free, now, reads = [1000], [0.0], []
+    monkeypatch.setattr(backends, "spare_bytes", lambda: reads.append(now[0]) or free[0])
+    estimator: Any = lambda cfg: Estimate(peak_bytes=cfg["d_model"], time_ratio=1.0)  # noqa: E731
+    check = build_cost_check(TrialBackend(FakeTrial(), YARDSTICK, estimator), make_settings(), lambda: now[0])
+    assert [bool(check({"d_model": d})) for d in (1, 999, 1001)] == [False, False, True]
+    assert reads == [0.0]
+    free[0], now[0] = 500, 1.0
+    assert check({"d_model": 999})
+    assert reads == [0.0, 1.0]
+    assert build_cost_check(TrialBackend(FakeTrial(), YARDSTICK, None), make_settings())({"d_model": 10**9}) == ""
 
 
 class TestVault:

@@ -104,7 +104,7 @@ def tree(directory: Path) -> dict[str, bytes]:
 
 class TestBegin:
     def test_a_run_ends_complete_with_a_report_and_without_its_lock(self, make_settings) -> None:
-        settings = make_settings(iters=3)
+        settings = make_settings(iters=3, reports=["text"])
         assert run(settings) == "complete"
         found = records(settings)
         assert [r.stage for r in found[:5]] == ["meta", "started", "trial_started", "trial", "baseline"]
@@ -219,7 +219,7 @@ class TestContinue:
         assert iterations(settings) == [1, 2]
 
     def test_a_daemon_killed_before_loop_complete_is_finished_by_the_next(self, make_settings) -> None:
-        settings = make_settings(iters=2)
+        settings = make_settings(iters=2, reports=["text"])
         run(settings)
         log = settings.run_dir / TRAJECTORY
         lines = log.read_bytes().splitlines(keepends=True)
@@ -230,7 +230,7 @@ class TestContinue:
         assert (settings.run_dir / REPORT).exists()
 
     def test_a_report_that_a_kill_prevented_is_written_by_the_next(self, make_settings) -> None:
-        settings = make_settings(iters=1)
+        settings = make_settings(iters=1, reports=["text"])
         run(settings)
         (settings.run_dir / REPORT).unlink()
         before = len(records(settings))
@@ -345,7 +345,7 @@ class TestRefuseToContinue:
 
 class TestFresh:
     def test_it_begins_anew_and_deletes_nothing(self, make_settings) -> None:
-        settings = make_settings(iters=2)
+        settings = make_settings(iters=2, reports=["text"])
         run(settings)
         run_dir = settings.run_dir
         (run_dir / "logs").mkdir()

@@ -41,6 +41,12 @@ def settings(make_settings) -> Settings:
     return make_settings(rule, iters=1, proposer="replay")
 
 
+@pytest.fixture
+def with_report(settings: Settings) -> Settings:
+    """The same, and the run writes its text report."""
+    return settings.model_copy(update={"reports": ("text",)})
+
+
 def night(settings: Settings, *, has_vault: bool = True, observer: Observer | None = None) -> list[Any]:
     make, watcher = backend(has_vault), observer or RecordingObserver()
     assert service.run(settings, watcher, replies=((BETTER,),), make_backend=make) == "complete"
@@ -65,18 +71,18 @@ def test_each_trial_has_a_line_and_the_keep_a_record(settings: Settings) -> None
     assert unsealed.test_gain_frac < 0, "on the test split of this fake a larger lr is worse"
 
 
-def test_sealed_values_are_in_no_other_file_of_the_run_and_their_file_is_private(settings: Settings) -> None:
-    night(settings)
-    sealed = [str(json.loads(line)["test_bpb"]) for line in (settings.run_dir / VAULT).read_text().splitlines()]
-    others = [p for p in settings.run_dir.rglob("*") if p.is_file() and p.name != VAULT]
+def test_sealed_values_are_in_no_other_file_of_the_run_and_their_file_is_private(with_report: Settings) -> None:
+    night(with_report)
+    sealed = [str(json.loads(line)["test_bpb"]) for line in (with_report.run_dir / VAULT).read_text().splitlines()]
+    others = [p for p in with_report.run_dir.rglob("*") if p.is_file() and p.name != VAULT]
     assert {TRAJECTORY, REPORT} <= {p.name for p in others}
     assert [(p.name, v) for p in others for v in sealed if v in p.read_text(errors="replace")] == []
-    assert stat.S_IMODE((settings.run_dir / VAULT).stat().st_mode) == 0o600
+    assert stat.S_IMODE((with_report.run_dir / VAULT).stat().st_mode) == 0o600
 
 
-def test_the_report_shows_the_gain_on_test(settings: Settings) -> None:
-    night(settings)
-    text = " ".join((settings.run_dir / REPORT).read_text().split())
+def test_the_report_shows_the_gain_on_test(with_report: Settings) -> None:
+    night(with_report)
+    text = " ".join((with_report.run_dir / REPORT).read_text().split())
     assert "vault iteration 1, lr = 0.003: +2.4" in text
     assert "may be fitted to the validation span" in text
 

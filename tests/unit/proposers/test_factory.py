@@ -387,7 +387,7 @@ class TestInARun:
                 if isinstance(event, Evaluated):
                     os.kill(os.getpid(), signal.SIGTERM)
 
-        settings = with_server("nim")
+        settings = with_server("nim", reports=["text"])
         assert service.run(settings, Terminates(), make_backend=fake_backend) == "SIGTERM"
         assert load_records(settings.run_dir)[-1].stage == "stopped"
         assert (settings.run_dir / REPORT).exists()

@@ -11,15 +11,10 @@ from pathlib import Path
 import pytest
 
 from autoresearch.cli import main
-from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
-from autoresearch.daemon import service
 from autoresearch.daemon.doctor import Check, examine
 from autoresearch.daemon.doctor.check import ok
-from autoresearch.testing.fake_backend import fake_backend
-from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.spec import Device
-from tests.conftest import ONE_SEED
 
 HERE = Device(device="cpu", kind="fake", precisions=("fp32", "bf16"), free_bytes=None, versions={"fake": "1"})
 
@@ -72,14 +67,6 @@ def healthy(make_settings, small_corpus: Path) -> Callable[..., Settings]:
     return lambda changes=None, **flags: make_settings(changes, **{"corpus": str(small_corpus), **flags})
 
 
-@pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run_dir = tmp_path_factory.mktemp("finished") / "run"
-    settings = resolve({**ONE_SEED, "dir": run_dir, "proposer": "random", "iters": 3, "reports": ["text"]}, {}).settings
-    assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
-    return run_dir
-
-
 @pytest.fixture
 def finished(finished_once: Path, tmp_path: Path) -> Path:
     """The run directory of ``make_settings``, with a finished run of three iterations that a fake has measured."""
@@ -87,7 +74,7 @@ def finished(finished_once: Path, tmp_path: Path) -> Path:
 
 
 def flags_of(run_dir: Path, corpus: Path | str, *more: str) -> list[str]:
-    one_seed = ["--set", 'reports=["text"]', "--decision", "threshold"]
+    one_seed = ["--set", "reports=[]", "--decision", "threshold"]
     return ["--dir", str(run_dir), "--corpus", str(corpus), "--proposer", "random", "--iters", "3", *one_seed, *more]
 
 
