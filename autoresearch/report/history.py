@@ -64,6 +64,7 @@ class Row:
     decision: Literal["keep", "revert"] | None = None
     evidence: Evidence | None = None  # of rule sequential
     corrected_frac: float | None = None  # gain of a keep of rule sequential, corrected for having been selected
+    paired_bpbs: tuple[tuple[float, float], ...] = ()  # of baseline and candidate, by seed, where there are several
     is_new_best: bool | None = None
     cause: str | None = None  # of a failed trial
     train_s: float | None = None

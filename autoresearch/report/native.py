@@ -34,6 +34,7 @@ from autoresearch.core.records import (
 from autoresearch.core.trajectory import Totals, Trajectory, measurements
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.core.values import KnobValue
+from autoresearch.report.correlations import paired_bpbs
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.report.trial_marks import with_baseline_trials, with_marks
 from autoresearch.report.verdicts import corrected_frac
@@ -90,7 +91,8 @@ class HistoryBuilder:
                 row = with_marks(_row(record, self.outcomes), self._take_marked_trials())
                 if isinstance(record, Evaluated):
                     rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
-                    row = replace(row, corrected_frac=corrected_frac(record, rule))
+                    pairs = paired_bpbs(record.evidence, self.trajectory.baseline_outcomes)
+                    row = replace(row, corrected_frac=corrected_frac(record, rule), paired_bpbs=pairs)
                 self.rows.append(with_baseline_trials(self._with_ratios(row, record), self.extra_trials))
                 self.extra_trials = []
                 if isinstance(record, CandidateTried):

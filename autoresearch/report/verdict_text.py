@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from autoresearch.core.decision import sequential_rule
 from autoresearch.core.records import DecisionRule, Evidence
 from autoresearch.core.text import plural, signed_percent
+from autoresearch.report.correlations import correlation_lines
 from autoresearch.report.verdicts import VerdictNumbers, relative_sd, relative_sd_interval
 from autoresearch.verdicts.noise import pooled_noise
 from autoresearch.verdicts.resolution import resolvable_frac
@@ -64,6 +65,7 @@ def verdict_facts(numbers: VerdictNumbers) -> Iterator[tuple[str, str]]:
     if numbers.baseline_sd_frac is not None:
         over = _sd_over(numbers.baseline_seeds, numbers.baseline_sd_interval)
         yield "noise", f"one trial of the baseline varies by {100 * numbers.baseline_sd_frac:.2f}% ({over})"
+        yield from (("", text) for text in correlation_lines(numbers.correlations))
     if numbers.alpha is not None:
         tests = f"{plural(numbers.tests, 'test')} spent {numbers.alpha_spent:.2g} of it"
         yield "error rate", f"any false keep: at most {100 * numbers.alpha:g}% (alpha {numbers.alpha:g}); {tests}"

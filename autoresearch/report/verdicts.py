@@ -11,6 +11,7 @@ from typing import get_args
 from autoresearch.core.decision import sequential_rule
 from autoresearch.core.records import DecisionRule, Evaluated, Evidence, Label
 from autoresearch.core.values import FrozenModel, KnobValue
+from autoresearch.report.correlations import KnobCorrelation, knob_correlations
 from autoresearch.report.history import History, Row
 from autoresearch.verdicts.noise import Noise
 from autoresearch.verdicts.selection import corrected_gain
@@ -44,6 +45,7 @@ class VerdictNumbers(FrozenModel):
     baseline_seeds: int
     baseline_sd_frac: float | None  # of one trial over the baseline's seeds; None with one seed
     baseline_sd_interval: tuple[float, float] | None  # at 95%, for Gaussian noise
+    correlations: list[KnobCorrelation]  # of candidates with the baseline at the same seed, by knob
     keeps: list[KeepNumbers]
 
 
@@ -61,6 +63,7 @@ def verdict_numbers(history: History) -> VerdictNumbers | None:
         baseline_seeds=len(history.baseline_bpbs),
         baseline_sd_frac=relative_sd(history.baseline_bpbs),
         baseline_sd_interval=relative_sd_interval(history.baseline_bpbs),
+        correlations=knob_correlations(history.rows),
         keeps=[_keep(row, evidence) for row, evidence in judged if row.decision == "keep"],
     )
 
