@@ -34,6 +34,7 @@ from autoresearch.daemon.night_end import end_of_night
 from autoresearch.daemon.observers.group import ObserverGroup
 from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
+from autoresearch.daemon.recorded_rule import keep_recorded_rule
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
 from autoresearch.daemon.setup_text import describe_setup
@@ -85,6 +86,7 @@ def run(
             with without_gc():
                 trajectory, ends = read_run(journal, cache)
             observer.opened(trajectory)
+            policy = keep_recorded_rule(policy, settings, trajectory, observer.notify)
             check_policy(trajectory, policy)
             if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
                 write_reports(settings, observer, again=False)  # the previous daemon may have been killed before it did
