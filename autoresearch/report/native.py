@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
 from autoresearch.core.costs import cost_ratios
+from autoresearch.core.equal_flops import equal_flops_gain
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
 from autoresearch.core.records import (
@@ -104,8 +105,9 @@ class HistoryBuilder:
         if baseline is None or not isinstance(record, Evaluated):
             return row
         disturbance = describe_disturbance(record.marks, record.baseline_marks)
-        ratios = cost_ratios(self._measured(record), self._measured(baseline))
-        return replace(row, ratios=ratios, disturbance=disturbance)
+        sides, meta = (self._measured(record), self._measured(baseline)), self.trajectory.meta
+        equal = equal_flops_gain(record.improvement_frac, *sides, record.candidate_cfg, meta)
+        return replace(row, ratios=cost_ratios(*sides), equal_flops_gain=equal, disturbance=disturbance)
 
     def _measured(self, record: Evaluated | Baseline) -> list[Measurement]:
         trials = _trials(record.trials, record.eval_metrics, self.outcomes)
