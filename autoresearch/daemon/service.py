@@ -21,12 +21,13 @@ from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
-from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Started, Yardstick
+from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, check_baseline, judge, real_backend, refusal_for_cost
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.disk_space import LockNote, open_journal, wait_for_space
+from autoresearch.daemon.earlier_runs import read_earlier_runs
 from autoresearch.daemon.final_report import write_reports
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
@@ -197,7 +198,8 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
 def record_start(context: RunContext, backend: TrialBackend, loop: Loop, metering: Metering | None) -> None:
     """Record ``meta`` where the run is new, then ``started``."""
     if context.trajectory.meta is None:
-        loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap))
+        earlier = read_earlier_runs(context.settings, backend.yardstick, context.observer.notify)
+        loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier))
     ends_at = context.control.ends_at()
     loop.record(
         Started(
@@ -230,7 +232,13 @@ def refuse_nothing_to_replay(replies: Recording) -> None:
         raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
 
 
-def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_overlap: float | None = None) -> Meta:
+def build_meta(
+    settings: Settings,
+    policy: Policy,
+    yardstick: Yardstick,
+    val_overlap: float | None = None,
+    earlier_runs: tuple[EarlierRun, ...] = (),
+) -> Meta:
     """The run's first record."""
     return Meta(
         ts=utc(),
@@ -246,6 +254,7 @@ def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_ove
         decision_rule=policy.rule,
         val_overlap=val_overlap,
         vocab=policy.vocab,
+        earlier_runs=earlier_runs,
         disturbed_baseline=settings.budget.disturbed_baseline,
     )
 

@@ -19,7 +19,7 @@ from autoresearch.core.equal_flops import format_range
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
-from autoresearch.core.records import Evidence, Unsealed, Yardstick
+from autoresearch.core.records import EarlierRun, Evidence, Unsealed, Yardstick
 from autoresearch.core.values import Cfg, KnobValue
 
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
@@ -135,6 +135,7 @@ class History:
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)  # the whole decision rule, as the log contains it
+    earlier_runs: tuple[EarlierRun, ...] = ()  # whose noise the run began with
     rows: tuple[Row, ...] = ()
     iters_requested: int | None = None
     state: State = "open"

@@ -155,6 +155,7 @@ class HistoryBuilder:
             baseline_cfg=meta.baseline_cfg if meta else {},
             accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
             rule=meta.decision_rule.model_dump(mode="json") if meta else {},
+            earlier_runs=meta.earlier_runs if meta else (),
             rows=tuple(self.rows),
             iters_requested=started.iters_requested if started else None,
             state=self.state,
