@@ -49,7 +49,7 @@ def resolve(
     upper += [(f"environment {name}", layer) for name, layer in _from_environment(environ)]
     upper += [("flag", _nest(flags))]
     profile = next((layer["profile"] for _, layer in reversed(upper) if "profile" in layer), default_profile)
-    defaults = {"profile": profile, **_profile(str(profile))}
+    defaults = {"profile": profile, **profile_values(str(profile))}
     if any("menu_file" in layer for _, layer in upper):
         defaults.pop("menu", None)  # the profile's changes are to the package's menu
     layers = [(f"profile {profile}", defaults), *upper]
@@ -114,7 +114,8 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _profile(name: str) -> dict[str, Any]:
+def profile_values(name: str) -> dict[str, Any]:
+    """The settings of a profile's file, nested. Raises ``ConfigError`` for a name that is not a profile's."""
     if name not in profile_names():
         raise ConfigError(
             f"profile = {name!r} is not one of {', '.join(profile_names())}", hint=_nearest(name, profile_names())

@@ -94,10 +94,20 @@ class DecisionSettings(Section):
     baseline_seeds: Annotated[int, Field(ge=1, le=64)] = Field(
         3, description="rule sequential: seeds that the baseline is measured with at first; more follow where needed"
     )
+    earlier_runs: Literal["auto", "off"] | tuple[Path, ...] = Field(
+        "auto",
+        description="rule sequential: earlier runs on the same yardstick whose noise a new run starts with; auto: "
+        "those in archive/ of the run directory; or a list of run directories and trajectories",
+    )
     vault: Literal["auto", "off"] = Field(
         "auto",
         description="rule sequential: score each trial on the test split too, sealed until a keep; off: no test split",
     )
+
+    @field_validator("earlier_runs", mode="before")
+    @classmethod
+    def _one_path(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) and value not in ("auto", "off") else value
 
 
 class LimitSettings(Section):

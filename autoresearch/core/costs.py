@@ -41,15 +41,14 @@ def cost_ratios(candidate: Sequence[Measurement], baseline: Sequence[Measurement
 
 def describe_compute(ratios: CostRatios) -> str:
     """``trained on 2.00 x the baseline's FLOPs``; empty where they are the same or unknown."""
-    if ratios.flops is None or abs(ratios.flops - 1) <= SAME_COMPUTE:
+    if ratios.flops is None or is_same_compute(ratios.flops):
         return ""
     return f"trained on {ratios.flops:.2f} x the baseline's FLOPs"
 
 
-def qualify_gain(ratios: CostRatios) -> str:
-    """The sentence beside a gain that was not measured at the baseline's FLOPs; empty where it was."""
-    more = describe_compute(ratios)
-    return f"It {more}: at equal FLOPs the difference is not known." if more else ""
+def is_same_compute(ratio: float) -> bool:
+    """Whether a ratio of FLOPs counts as none."""
+    return abs(ratio - 1) <= SAME_COMPUTE
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -14,8 +14,8 @@ from statistics import fmean
 from typing import Literal
 
 from autoresearch.core.measurement import Measurement
-from autoresearch.core.records import DecisionRule, Evidence, TrialEnded
-from autoresearch.verdicts.noise import pooled_noise
+from autoresearch.core.records import DecisionRule, EarlierRun, Evidence, TrialEnded
+from autoresearch.verdicts.noise import NO_NOISE, EarlierNoise, Noise, merge_runs, pooled_noise
 from autoresearch.verdicts.rule import SequentialRule, alpha_spent
 from autoresearch.verdicts.sequential import Judgement, judge
 
@@ -28,6 +28,7 @@ class Comparison:
     baseline: Sequence[TrialEnded]  # its failed trials too: their seeds are left out
     earlier_gains: Sequence[Sequence[float]] = ()  # paired gains of each earlier candidate with several seeds
     test: int = 1  # this candidate is the how manyth that is tried in this run directory
+    earlier_runs: Sequence[EarlierRun] = ()  # what they say of the noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,20 @@ def judgement_of(compared: Comparison, rule: DecisionRule) -> Judgement:
     pairs = pairs_of(compared.candidate, compared.baseline)
     gains = paired_gains(pairs)
     baseline = [t.outcome.val_bpb for t in compared.baseline if isinstance(t.outcome, Measurement)]
-    noise = pooled_noise(baseline, [*compared.earlier_gains, gains], [p.candidate_bpb for p in pairs])
+    earlier = noise_of_earlier(compared.earlier_runs)
+    noise = pooled_noise(baseline, [*compared.earlier_gains, gains], [p.candidate_bpb for p in pairs], earlier)
     return judge(gains, noise, sequential_rule(rule), compared.test)
+
+
+def noise_of_earlier(runs: Sequence[EarlierRun]) -> EarlierNoise:
+    """The pooled noise of earlier runs."""
+    return merge_runs(
+        EarlierNoise(
+            Noise(run.gains_sd_frac, run.gains_df, "gains") if run.gains_df else NO_NOISE,
+            Noise(run.trials_sd_frac, run.trials_df, "trials") if run.trials_df else NO_NOISE,
+        )
+        for run in runs
+    )
 
 
 def sequential_rule(rule: DecisionRule) -> SequentialRule:

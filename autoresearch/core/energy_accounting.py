@@ -67,7 +67,7 @@ def _may_repeat(trial: TrialEnded, trajectory: Trajectory) -> bool:
     if meta is None or not is_timed(meta):
         return False
     tries = sum((t.iter, t.seed) == (trial.iter, trial.seed) and bool(t.marks) for t in trajectory.voided)
-    if meta.disturbed_baseline is None or trajectory.baseline is not None:
+    if meta.disturbed_baseline is None or trial.iter != 0:  # the baseline's later seeds are treated as its first ones
         return tries < 1
     return meta.disturbed_baseline == "refuse" or tries < MAX_BASELINE_REPEATS
 

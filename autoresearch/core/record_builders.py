@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from autoresearch.core.costs import cost_ratios
 from autoresearch.core.decision import Decision
+from autoresearch.core.equal_flops import describe_equal_flops, equal_flops_gain
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Suspended
 from autoresearch.core.ports import Normalisation
@@ -29,6 +30,7 @@ from autoresearch.core.source_stats import source_credits
 from autoresearch.core.text import describe_error
 from autoresearch.core.trajectory import Trajectory, measurements
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance, is_timed
+from autoresearch.core.values import Cfg
 from rails import Rail, Verdict
 
 MAX_KEPT_REPLY_CHARS = 4096
@@ -125,7 +127,9 @@ def build_evaluated(
     baseline_marks = deciding_marks(trajectory.baseline_outcomes, trajectory.meta)
     return Evaluated(
         **_candidate(proposed, trajectory, ts, times),
-        reason=decision.reason + _speed_note(trajectory, marks, baseline_marks),
+        reason=decision.reason
+        + _speed_note(trajectory, marks, baseline_marks)
+        + _compute_note(trajectory, decision, proposed.candidate_cfg),
         eval_metrics=measured[0].without_curve(),
         val_bpb=decision.val_bpb,
         baseline_val_bpb=decision.baseline_val_bpb,
@@ -146,6 +150,17 @@ def _speed_note(trajectory: Trajectory, marks: Sequence[Mark], baseline_marks: S
     notes = ["" if tokens is None else f"it trained on {tokens:.2f} x the baseline's tokens"]
     notes.append(describe_disturbance(marks, baseline_marks))
     return "".join(f"; {note}" for note in notes if note)
+
+
+def _compute_note(trajectory: Trajectory, decision: Decision, cfg: Cfg) -> str:
+    """Under equal steps or tokens, what a keep would be at equal FLOPs."""
+    meta = trajectory.meta
+    if decision.decision != "keep" or meta is None or meta.yardstick.budget_kind not in ("steps", "tokens"):
+        return ""
+    candidate, baseline = measurements(trajectory.outcomes), measurements(trajectory.baseline_outcomes)
+    gain = equal_flops_gain(decision.improvement_frac, candidate, baseline, cfg, meta)
+    note = describe_equal_flops(cost_ratios(candidate, baseline), gain)
+    return f"; {note}" if note else ""
 
 
 def build_eval_failed(

@@ -63,6 +63,20 @@ class DecisionRule(FrozenModel):
     clip: float | None = None
 
 
+class EarlierRun(FrozenModel):
+    """What an earlier run on the same yardstick says of the noise, with which this run began.
+
+    Standard deviations of one paired gain, fractions of the baseline: from repeated gains, and from the baseline's own
+    trials as if equal seeds had nothing in common; with their degrees of freedom, 0 where nothing was repeated.
+    """
+
+    run_id: str
+    gains_sd_frac: float
+    gains_df: float
+    trials_sd_frac: float
+    trials_df: float
+
+
 Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
 
 
@@ -144,6 +158,7 @@ class Meta(Event):
     val_overlap: float | None = None  # share of validation that occurs verbatim in train; null where it is unknown
     disturbed_baseline: DisturbedBaseline | None = None  # the setting; null in older runs: repeated once
     vocab: int | None = None  # of the corpus, with which the records count FLOPs; null in older records
+    earlier_runs: tuple[EarlierRun, ...] = ()  # whose noise is pooled with this run's
 
 
 class Started(Event):

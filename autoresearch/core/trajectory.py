@@ -101,7 +101,9 @@ class Trajectory:
     @property
     def comparison(self) -> Comparison:
         """What a verdict on the open iteration's candidate may rest on."""
-        return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, self.candidates_tried + 1)
+        earlier_runs = self.meta.earlier_runs if self.meta else ()
+        test = self.candidates_tried + 1
+        return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, test, earlier_runs)
 
     @property
     def baseline_for_vault(self) -> list[TrialEnded]:

@@ -21,12 +21,13 @@ from autoresearch.config.window import Window
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
-from autoresearch.core.records import SCHEMA_VERSION, LoopComplete, Meta, Resumed, Started, Yardstick
+from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Resumed, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
 from autoresearch.daemon.backend import TrialBackend, build_cost_check, check_baseline, judge, real_backend
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
+from autoresearch.daemon.earlier_runs import read_earlier_runs
 from autoresearch.daemon.final_report import write_reports
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
@@ -34,6 +35,7 @@ from autoresearch.daemon.night_end import end_of_night
 from autoresearch.daemon.observers.group import ObserverGroup
 from autoresearch.daemon.packages import refuse_missing_proposer
 from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
+from autoresearch.daemon.recorded_rule import keep_recorded_rule
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
 from autoresearch.daemon.run_text import SIGNALS
@@ -87,6 +89,7 @@ def run(
             with without_gc():
                 trajectory, ends = read_run(journal, cache)
             observer.opened(trajectory)
+            policy = keep_recorded_rule(policy, settings, trajectory, observer.notify)
             check_policy(trajectory, policy)
             if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
                 write_reports(settings, observer, again=False)  # the previous daemon may have been killed before it did
@@ -208,7 +211,8 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
 def record_start(context: RunContext, backend: TrialBackend, loop: Loop, metering: Metering | None) -> None:
     """Record ``meta`` where the run is new, then ``started``."""
     if context.trajectory.meta is None:
-        loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap))
+        earlier = read_earlier_runs(context.settings, backend.yardstick, context.observer.notify)
+        loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier))
     ends_at = context.control.ends_at()
     loop.record(
         Started(
@@ -250,7 +254,13 @@ def refuse_nothing_to_replay(replies: Recording) -> None:
         raise ConfigError("proposer = 'replay' has nothing to replay", hint=hint)
 
 
-def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_overlap: float | None = None) -> Meta:
+def build_meta(
+    settings: Settings,
+    policy: Policy,
+    yardstick: Yardstick,
+    val_overlap: float | None = None,
+    earlier_runs: tuple[EarlierRun, ...] = (),
+) -> Meta:
     """The run's first record."""
     return Meta(
         ts=utc(),
@@ -266,6 +276,7 @@ def build_meta(settings: Settings, policy: Policy, yardstick: Yardstick, val_ove
         decision_rule=policy.rule,
         val_overlap=val_overlap,
         vocab=policy.vocab,
+        earlier_runs=earlier_runs,
         disturbed_baseline=settings.budget.disturbed_baseline,
     )
 

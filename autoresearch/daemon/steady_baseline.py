@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,7 +31,8 @@ class StopControl(Protocol):
 
 @dataclass(slots=True)
 class SteadyBaseline:
-    """A ``Trial`` that obeys ``budget.disturbed_baseline`` before a disturbed baseline is measured again.
+    """A ``Trial`` that obeys ``budget.disturbed_baseline`` before a disturbed baseline is measured again, also with
+    a seed that a candidate needs later.
 
     How often it is repeated is decided where marks are set (``energy_accounting``). Tries of earlier processes count
     for the wait, not for the refusal: the user started again.
@@ -42,7 +44,7 @@ class SteadyBaseline:
     notify: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _before: int = field(init=False)  # disturbed tries of earlier processes
+    _before: Counter[int] = field(init=False)  # disturbed tries of earlier processes, by seed
 
     def __post_init__(self) -> None:
         self._before = self._disturbed_tries()
@@ -56,21 +58,22 @@ class SteadyBaseline:
         seal: Seal = not_sealed,
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. Raises ``BaselineFailed`` where a disturbed baseline is refused."""
-        if suspend.suspended_at is None and (tries := self._disturbed_tries()):
-            self._before_repeat(tries)
+        meta = self.trajectory.meta
+        of_baseline = meta is not None and cfg == meta.baseline_cfg
+        if of_baseline and suspend.suspended_at is None and (tries := self._disturbed_tries()[seed]):
+            self._before_repeat(tries, tries - self._before[seed])
         return self.trial.measure(cfg, seed, on_progress, suspend, seal)
 
-    def _disturbed_tries(self) -> int:
-        if self.trajectory.baseline is not None:
-            return 0
-        return sum(bool(t.marks) for t in self.trajectory.voided)
+    def _disturbed_tries(self) -> Counter[int]:
+        """How often the baseline ran disturbed and is run again, by seed."""
+        return Counter(t.seed for t in self.trajectory.voided if t.iter == 0 and t.marks)
 
-    def _before_repeat(self, tries: int) -> None:
+    def _before_repeat(self, tries: int, of_this_process: int) -> None:
         marks = " and ".join(self.trajectory.voided[-1].marks) or "disturbed"
         match self.trajectory.meta.disturbed_baseline if self.trajectory.meta else None:
-            case "refuse" if tries - self._before > MAX_BASELINE_REPEATS:
+            case "refuse" if of_this_process > MAX_BASELINE_REPEATS:
                 hint = "end the other programs and start again; or --set budget.kind=flops, which no load changes"
-                raise BaselineFailed(f"the baseline ran {marks} in each of {tries - self._before} trials", hint=hint)
+                raise BaselineFailed(f"the baseline ran {marks} in each of {of_this_process} trials", hint=hint)
             case "wait":
                 seconds = WAITS_S[min(tries, len(WAITS_S)) - 1]
                 self.notify(f"the baseline ran {marks}: it is measured again in {seconds:.0f} s, on a quieter machine")

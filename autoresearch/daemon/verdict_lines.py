@@ -28,7 +28,8 @@ def noise_lines(run: Trajectory) -> list[str]:
     """What the baseline's spread means for the threshold, a sentence in lines; empty by rule threshold."""
     if run.meta is None or run.meta.decision_rule.kind == "threshold":
         return []
-    sentence = describe_noise([m.val_bpb for m in measurements(run.baseline_outcomes)], run.meta.decision_rule)
+    baseline = [m.val_bpb for m in measurements(run.baseline_outcomes)]
+    sentence = describe_noise(baseline, run.meta.decision_rule, run.meta.earlier_runs)
     return textwrap.wrap(sentence, WRAP_CELLS, initial_indent=INDENT, subsequent_indent=INDENT)
 
 

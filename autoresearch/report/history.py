@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainSerializer, PlainValidator
 
 from autoresearch.core.costs import UNKNOWN_RATIOS, CostRatios, describe_compute
+from autoresearch.core.equal_flops import format_range
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
-from autoresearch.core.records import Evidence, Unsealed, Yardstick
+from autoresearch.core.records import EarlierRun, Evidence, Unsealed, Yardstick
 from autoresearch.core.values import Cfg, KnobValue
 
 Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
@@ -64,6 +65,7 @@ class Row:
     decision: Literal["keep", "revert"] | None = None
     evidence: Evidence | None = None  # of rule sequential
     corrected_frac: float | None = None  # gain of a keep of rule sequential, corrected for having been selected
+    paired_bpbs: tuple[tuple[float, float], ...] = ()  # of baseline and candidate, by seed, where there are several
     is_new_best: bool | None = None
     cause: str | None = None  # of a failed trial
     train_s: float | None = None
@@ -88,14 +90,17 @@ class Row:
     normalised: int = 0  # attempts whose text was rewritten before the rails judged it
     disturbance: str = ""  # what may have decided a verdict under a budget in seconds: "the baseline ran contended"
     ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
+    equal_flops_gain: tuple[float, float] | None = None  # about, low and high; None where equal or not known
 
     @property
     def remark(self) -> str:
         """The program's own words on the row: why nothing was measured, or what qualifies a keep."""
         if self.stage != "evaluated":
             return self.reason or ""
-        qualified = (describe_compute(self.ratios), self.disturbance) if self.decision == "keep" else ()
-        return ", ".join(filter(None, qualified))
+        if self.decision != "keep":
+            return ""
+        equal = f"about {format_range(self.equal_flops_gain)} at equal FLOPs" if self.equal_flops_gain else ""
+        return ", ".join(filter(None, (describe_compute(self.ratios), equal, self.disturbance)))
 
 
 def qualify_disturbed(row: Row) -> str:
@@ -130,6 +135,7 @@ class History:
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)  # the whole decision rule, as the log contains it
+    earlier_runs: tuple[EarlierRun, ...] = ()  # whose noise the run began with
     rows: tuple[Row, ...] = ()
     iters_requested: int | None = None
     state: State = "open"

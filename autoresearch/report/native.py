@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
 from autoresearch.core.costs import cost_ratios
+from autoresearch.core.equal_flops import equal_flops_gain
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
 from autoresearch.core.records import (
@@ -34,6 +35,7 @@ from autoresearch.core.records import (
 from autoresearch.core.trajectory import Totals, Trajectory, measurements
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.core.values import KnobValue
+from autoresearch.report.correlations import paired_bpbs
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.report.trial_marks import with_baseline_trials, with_marks
 from autoresearch.report.verdicts import corrected_frac
@@ -90,7 +92,8 @@ class HistoryBuilder:
                 row = with_marks(_row(record, self.outcomes), self._take_marked_trials())
                 if isinstance(record, Evaluated):
                     rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
-                    row = replace(row, corrected_frac=corrected_frac(record, rule))
+                    pairs = paired_bpbs(record.evidence, self.trajectory.baseline_outcomes)
+                    row = replace(row, corrected_frac=corrected_frac(record, rule), paired_bpbs=pairs)
                 self.rows.append(with_baseline_trials(self._with_ratios(row, record), self.extra_trials))
                 self.extra_trials = []
                 if isinstance(record, CandidateTried):
@@ -102,8 +105,9 @@ class HistoryBuilder:
         if baseline is None or not isinstance(record, Evaluated):
             return row
         disturbance = describe_disturbance(record.marks, record.baseline_marks)
-        ratios = cost_ratios(self._measured(record), self._measured(baseline))
-        return replace(row, ratios=ratios, disturbance=disturbance)
+        sides, meta = (self._measured(record), self._measured(baseline)), self.trajectory.meta
+        equal = equal_flops_gain(record.improvement_frac, *sides, record.candidate_cfg, meta)
+        return replace(row, ratios=cost_ratios(*sides), equal_flops_gain=equal, disturbance=disturbance)
 
     def _measured(self, record: Evaluated | Baseline) -> list[Measurement]:
         trials = _trials(record.trials, record.eval_metrics, self.outcomes)
@@ -151,6 +155,7 @@ class HistoryBuilder:
             baseline_cfg=meta.baseline_cfg if meta else {},
             accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
             rule=meta.decision_rule.model_dump(mode="json") if meta else {},
+            earlier_runs=meta.earlier_runs if meta else (),
             rows=tuple(self.rows),
             iters_requested=started.iters_requested if started else None,
             state=self.state,

@@ -42,6 +42,8 @@ class RatiosOfIteration(FrozenModel):
     flops: float | None
     seconds: float | None
     joules: float | None
+    equal_flops_gain_low: float | None = None  # about the gain at equal FLOPs, read from the loss curves; None where
+    equal_flops_gain_high: float | None = None  # the FLOPs are equal or it is not known
 
 
 class Summary(FrozenModel):
@@ -189,7 +191,9 @@ def _lost_trials(summary: Summary) -> str:
 
 
 def _ratios(row: Row) -> RatiosOfIteration:
-    return RatiosOfIteration(iter=row.iter, decision=row.decision, **asdict(row.ratios))
+    low, high = row.equal_flops_gain or (None, None)
+    ratios = asdict(row.ratios) | {"equal_flops_gain_low": low, "equal_flops_gain_high": high}
+    return RatiosOfIteration(iter=row.iter, decision=row.decision, **ratios)
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from autoresearch.core.costs import qualify_gain
+from autoresearch.core.equal_flops import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
 from autoresearch.report.energy import energy_lines, marks_line
@@ -201,7 +201,7 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
         )
     else:
         yield from _describe_threshold_keep(s, history, best, instead)
-    if unequal := qualify_gain(best.ratios):
+    if unequal := qualify_gain(best.ratios, best.equal_flops_gain):
         yield unequal
     if best.disturbance:
         yield qualify_disturbed(best)

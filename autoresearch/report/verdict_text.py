@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from autoresearch.core.decision import sequential_rule
-from autoresearch.core.records import DecisionRule, Evidence
+from autoresearch.core.decision import noise_of_earlier, sequential_rule
+from autoresearch.core.records import DecisionRule, EarlierRun, Evidence
 from autoresearch.core.text import plural, signed_percent
-from autoresearch.report.verdicts import VerdictNumbers, relative_sd, relative_sd_interval
-from autoresearch.verdicts.noise import pooled_noise
+from autoresearch.report.correlations import correlation_lines
+from autoresearch.report.verdicts import VerdictNumbers, relative_sd_interval
+from autoresearch.verdicts.noise import EarlierNoise, is_refuted, noise_of_run, pool, pooled_noise
 from autoresearch.verdicts.resolution import resolvable_frac
 
 NEAR = 1.5  # times the threshold: a resolvable gain below this needs no advice
@@ -64,9 +66,18 @@ def verdict_facts(numbers: VerdictNumbers) -> Iterator[tuple[str, str]]:
     if numbers.baseline_sd_frac is not None:
         over = _sd_over(numbers.baseline_seeds, numbers.baseline_sd_interval)
         yield "noise", f"one trial of the baseline varies by {100 * numbers.baseline_sd_frac:.2f}% ({over})"
+        yield from (("", text) for text in (*_earlier_lines(numbers), *correlation_lines(numbers.correlations)))
     if numbers.alpha is not None:
         tests = f"{plural(numbers.tests, 'test')} spent {numbers.alpha_spent:.2g} of it"
         yield "error rate", f"any false keep: at most {100 * numbers.alpha:g}% (alpha {numbers.alpha:g}); {tests}"
+
+
+def _earlier_lines(numbers: VerdictNumbers) -> Iterator[str]:
+    """What earlier runs add to the noise; empty without any."""
+    if numbers.earlier_runs and numbers.earlier_used:
+        yield f"{_earlier(numbers.earlier_runs)}: {numbers.earlier_df:g} degrees of freedom of the noise of a gain"
+    elif numbers.earlier_runs:
+        yield f"that of {_earlier(numbers.earlier_runs)} is smaller, by an F test at 1%, and not used"
 
 
 def _sd_over(seeds: int, interval: tuple[float, float] | None) -> str:
@@ -74,16 +85,35 @@ def _sd_over(seeds: int, interval: tuple[float, float] | None) -> str:
     return f"SD over {plural(seeds, 'seed')}{known}"
 
 
-def describe_noise(baseline: Sequence[float], rule: DecisionRule) -> str:
+def describe_noise(baseline: Sequence[float], rule: DecisionRule, earlier_runs: Sequence[EarlierRun] = ()) -> str:
     """What the noise of one trial means for the threshold: one sentence. ``baseline`` has a val_bpb per seed."""
-    constants = sequential_rule(rule)
-    sd, gain = relative_sd(baseline), resolvable_frac(pooled_noise(baseline, ()), constants)
-    if sd is None or gain is None:
+    earlier = noise_of_earlier(earlier_runs)
+    gain = resolvable_frac(pooled_noise(baseline, (), earlier=earlier), sequential_rule(rule))
+    if gain is None:
         return "the noise of one trial is not known yet: the baseline is measured with one seed"
-    noise = f"one trial's noise is about {100 * sd:.2f}% ({_sd_over(len(baseline), relative_sd_interval(baseline))})"
+    noise = _describe_trial_noise(baseline, earlier, len(earlier_runs))
     found = f"a true gain of {100 * gain:.2g}% is confirmed within {rule.max_seeds} seeds in nine of ten cases"
     threshold = f"{100 * rule.accept_delta_frac:g}% threshold"
     if gain <= NEAR * rule.accept_delta_frac:
         return f"{noise}: {found}; the {threshold} is resolved"
     advice = "trials with less noise (a longer budget may give them) or more seeds (decision.max_seeds)"
     return f"{noise}: {found}; down to the {threshold} that needs {advice}"
+
+
+def _describe_trial_noise(baseline: Sequence[float], earlier: EarlierNoise, runs: int) -> str:
+    """``one trial's noise is about 0.44% (SD; 2 degrees of freedom from this run, 18 from 2 earlier runs)``."""
+    own = noise_of_run(baseline, ())
+    used = not is_refuted(earlier, own)
+    sd = (pool(own.trials, earlier.trials) if used else own.trials).sd_frac / math.sqrt(2)  # of one trial, not of two
+    if not earlier.df:
+        over = _sd_over(len(baseline), relative_sd_interval(baseline))
+    elif used:
+        over = f"SD; {own.trials.df:g} degrees of freedom from this run, {earlier.trials.df:g} from {_earlier(runs)}"
+    else:
+        own_seeds = _sd_over(len(baseline), relative_sd_interval(baseline))
+        over = f"{own_seeds}; that of {_earlier(runs)} is smaller, and not used"
+    return f"one trial's noise is about {100 * sd:.2f}% ({over})"
+
+
+def _earlier(runs: int) -> str:
+    return plural(runs, "earlier run")

@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import get_args
+from typing import Any, get_args
 
-from autoresearch.core.decision import sequential_rule
+from autoresearch.core.decision import noise_of_earlier, sequential_rule
 from autoresearch.core.records import DecisionRule, Evaluated, Evidence, Label
 from autoresearch.core.values import FrozenModel, KnobValue
+from autoresearch.report.correlations import KnobCorrelation, knob_correlations
 from autoresearch.report.history import History, Row
-from autoresearch.verdicts.noise import Noise
+from autoresearch.verdicts.noise import Noise, is_refuted, noise_of_run
 from autoresearch.verdicts.selection import corrected_gain
 from autoresearch.verdicts.sequential import Judgement
 
@@ -44,6 +45,10 @@ class VerdictNumbers(FrozenModel):
     baseline_seeds: int
     baseline_sd_frac: float | None  # of one trial over the baseline's seeds; None with one seed
     baseline_sd_interval: tuple[float, float] | None  # at 95%, for Gaussian noise
+    earlier_runs: int  # on the same yardstick, whose noise the run began with
+    earlier_df: float  # their degrees of freedom
+    earlier_used: bool  # whether the run's own noise has not refuted theirs
+    correlations: list[KnobCorrelation]  # of candidates with the baseline at the same seed, by knob
     keeps: list[KeepNumbers]
 
 
@@ -61,8 +66,18 @@ def verdict_numbers(history: History) -> VerdictNumbers | None:
         baseline_seeds=len(history.baseline_bpbs),
         baseline_sd_frac=relative_sd(history.baseline_bpbs),
         baseline_sd_interval=relative_sd_interval(history.baseline_bpbs),
+        **_earlier(history),
+        correlations=knob_correlations(history.rows),
         keeps=[_keep(row, evidence) for row, evidence in judged if row.decision == "keep"],
     )
+
+
+def _earlier(history: History) -> dict[str, Any]:
+    earlier = noise_of_earlier(history.earlier_runs)
+    gains = [row.evidence.gains_frac for row in history.rows if row.evidence]
+    used = not is_refuted(earlier, noise_of_run(history.baseline_bpbs, gains))
+    runs = len(history.earlier_runs)
+    return {"earlier_runs": runs, "earlier_df": earlier.df, "earlier_used": bool(runs) and used}
 
 
 def _keep(row: Row, evidence: Evidence) -> KeepNumbers:

@@ -2,6 +2,7 @@
 
     student_t    distribution and quantile of Student's t; chi_square and binomial beside it
     noise        the noise of a paired difference, pooled over a run, with its degrees of freedom
+    correlation  of candidate and baseline at the same seed, for the report
     rule         the constants of the rule, and the share of alpha that each test may spend
     sequential   keep, revert or one more seed
     selection    the gain of a keep, corrected for having been selected

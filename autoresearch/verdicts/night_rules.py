@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 
+from autoresearch.verdicts.earlier_nights import EarlierNights, Estimates, capped
 from autoresearch.verdicts.noise import BASELINE_SHARE, CLIP, DF_STEP, ENOUGH_DF, ITERATIONS, MAX_DF, normal_consistency
 from autoresearch.verdicts.rule import SequentialRule
 from autoresearch.verdicts.sequential import OWN_NOISE
-from autoresearch.verdicts.simulate import Bools, Counts, Floats
+from autoresearch.verdicts.simulate import Bools, Counts, Floats, World
 from autoresearch.verdicts.student_t import upper_quantile
 
 BASELINE_SEEDS = 3  # measured before the first proposal
@@ -98,6 +99,7 @@ class SequentialNights:
         self.rule = rule
         self.seeds = max(rule.max_seeds, baseline_seeds)
         self.baseline_seeds = baseline_seeds
+        self.earlier_run: EarlierNights | None = None
 
     def start(self, baseline: Floats) -> None:
         nights, seeds = baseline.shape
@@ -160,20 +162,38 @@ class SequentialNights:
         n = gains.shape[1]
         reach = self._reach[nights]
         reach[:, 2 : n + 1] += 1
-        d, squares = reach.sum(1), (reach * reach).sum(1)
-        df = d * d / (d + BASELINE_SHARE**2 * (squares - d))
-        df = np.minimum(np.floor(df / DF_STEP) * DF_STEP, MAX_DF)
+        d, df = reach.sum(1), _df_of_reach(reach)
         measured = self._measured[nights]
         trials_df = measured + n - 2.0
-        variance = np.empty(len(nights))
         from_gains = df >= np.minimum(trials_df, ENOUGH_DF)
-        variance[from_gains] = self._pooled(nights[from_gains], gains[from_gains], d[from_gains])
-        for m in np.unique(measured[~from_gains]):
-            rows = np.flatnonzero(~from_gains & (measured == m))
+        of_gains, of_trials = (Estimates(np.zeros(len(nights)), np.asarray(f)) for f in (df, trials_df))
+        wanted = from_gains | (self.earlier_run is not None)
+        of_gains.variance[wanted] = self._pooled(nights[wanted], gains[wanted], d[wanted])
+        wanted = ~from_gains | (self.earlier_run is not None)
+        for m in np.unique(measured[wanted]):
+            rows = np.flatnonzero(wanted & (measured == m))
             values = self._baseline[nights[rows], :m]
             squares_of_both = m * values.var(1) + n * own[rows].var(1)
-            variance[rows] = 2 * squares_of_both / (m + n - 2) / values.mean(1) ** 2
-        return variance, np.where(from_gains, df, trials_df)
+            of_trials.variance[rows] = 2 * squares_of_both / (m + n - 2) / values.mean(1) ** 2
+        if self.earlier_run is not None:
+            of_gains, of_trials = self.earlier_run.pooled(nights, of_gains, of_trials)
+            from_gains = of_gains.df >= np.minimum(of_trials.df, ENOUGH_DF)
+        variance = np.where(from_gains, of_gains.variance, of_trials.variance)
+        return variance, np.where(from_gains, of_gains.df, of_trials.df)
+
+    def as_earlier(self) -> EarlierNights:
+        """``noise_of_run`` of what these nights have judged, for a later run."""
+        nights = np.arange(len(self._baseline))
+        d, df = self._reach.sum(1), _df_of_reach(self._reach)
+        gains = np.zeros(len(nights))
+        known = np.flatnonzero(d)
+        gains[known] = self._pooled(nights[known], np.zeros((len(known), 0)), d[known])
+        trials = np.zeros(len(nights))
+        for m in np.unique(self._measured):
+            rows = np.flatnonzero(self._measured == m)
+            values = self._baseline[rows, :m]
+            trials[rows] = 2 * values.var(1, ddof=1) / values.mean(1) ** 2 if m > 1 else 0.0
+        return EarlierNights(capped(Estimates(gains, df)), capped(Estimates(trials, self._measured - 1.0)))
 
     def _pooled(self, nights: Counts, gains: Floats, d: Counts) -> Floats:
         own, weight = _scaled_squares(gains)
@@ -203,7 +223,38 @@ class SequentialNights:
         self._reach[nights, 2 : n + 1] += 1
 
 
+class AfterEarlierRun(SequentialNights):
+    """The sequential rule in nights that each had an earlier run in ``earlier``, a world of its own."""
+
+    def __init__(self, rule: SequentialRule, earlier: World, baseline_seeds: int = BASELINE_SEEDS) -> None:
+        super().__init__(rule, baseline_seeds)
+        self.earlier = earlier
+        self._rng = np.random.default_rng(1)
+
+    def start(self, baseline: Floats) -> None:
+        super().start(baseline)
+        run = SequentialNights(self.rule, self.baseline_seeds)
+        shape = (len(baseline), run.seeds)
+        z = 1 + math.sqrt(self.earlier.rho) * self.earlier.draw(self._rng, shape)
+        own = math.sqrt(1 - self.earlier.rho)
+        run.start(z + own * self.earlier.draw(self._rng, shape))
+        for j in range(1, self.earlier.proposals + 1):
+            run.judge(j, z + own * self.earlier.draw(self._rng, shape))
+        self.earlier_run = run.as_earlier()
+
+
+def _df_of_reach(reach: Counts) -> Floats:
+    """``noise.df_of_reach``, of each row."""
+    d, squares = reach.sum(1), (reach * reach).sum(1)
+    shared = d + BASELINE_SHARE**2 * (squares - d)
+    df = np.divide(d * d, shared, out=np.zeros(len(d)), where=d > 0)
+    rounded: Floats = np.minimum(np.floor(df / DF_STEP) * DF_STEP, MAX_DF)
+    return rounded
+
+
 def _scaled_squares(gains: Floats) -> tuple[Floats, float]:
     n = gains.shape[1]
+    if not n:
+        return gains, 0.0
     squares: Floats = (gains - gains.mean(1, keepdims=True)) ** 2 * n / (n - 1)
     return squares, (n - 1) / n

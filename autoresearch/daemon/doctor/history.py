@@ -7,6 +7,7 @@ from autoresearch.core.records import Event
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.policy import Policy, check_policy
+from autoresearch.daemon.recorded_rule import keep_recorded_rule
 from autoresearch.errors import AutoresearchError
 from autoresearch.proposers.factory import LLM_PROPOSERS
 from autoresearch.storage import journal
@@ -18,9 +19,11 @@ from autoresearch.storage.run_dir import EXCHANGE_FILES, TRAJECTORY
 def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
     """Check that the logs are readable and of the same policy; also returns their records, none if they are not."""
     file, records = settings.run_dir / TRAJECTORY, []
+    kept: list[str] = []  # what of the rule is the run's own
     try:
         records = list(decode_trajectory(journal.read(file).payloads, file))
-        check_policy(Trajectory.fold(records), policy)
+        run = Trajectory.fold(records)
+        check_policy(run, keep_recorded_rule(policy, settings, run, kept.append))
         if settings.proposer in LLM_PROPOSERS and any(settings.run_dir.glob(EXCHANGE_FILES)):
             read_exchanges(settings.run_dir)
     except AutoresearchError as e:
@@ -31,4 +34,5 @@ def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
     if done >= settings.iters:
         hint = f"--iters {2 * done} adds iterations; --fresh starts over"
         return warn("run", f"all {done} iterations are done", hint, next_iter=done + 1), records
-    return ok("run", f"continues at iteration {done + 1} of {settings.iters}", next_iter=done + 1), records
+    found = "; ".join([f"continues at iteration {done + 1} of {settings.iters}", *kept])
+    return ok("run", found, next_iter=done + 1), records

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autoresearch.core.costs import qualify_gain
+from autoresearch.core.equal_flops import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.format import format_bpb, format_budget, format_duration
 from autoresearch.report.history import History, Row, qualify_disturbed
@@ -81,7 +81,9 @@ def build_verdict(s: Summary, history: History) -> Verdict:
 
 def _basis(s: Summary, history: History, best: Row) -> str:
     disturbed = qualify_disturbed(best) if best.disturbance else ""
-    return " ".join(filter(None, (_describe_seeds(s, history, best), qualify_gain(best.ratios), disturbed)))
+    return " ".join(
+        filter(None, (_describe_seeds(s, history, best), qualify_gain(best.ratios, best.equal_flops_gain), disturbed))
+    )
 
 
 def _describe_seeds(s: Summary, history: History, best: Row) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autoresearch.core.costs import SAME_COMPUTE
+from autoresearch.core.costs import is_same_compute
 from autoresearch.core.text import plural
 from autoresearch.report.format import format_budget, safe
 from autoresearch.report.history import History, Row
@@ -80,7 +80,7 @@ def _chance(s: Summary, best: Row | None) -> Iterator[tuple[str, str]]:
 def _compute(s: Summary, history: History) -> Iterator[tuple[str, str]]:
     """Equal steps are not equal compute: yields if the best keep computed more or less than the baseline."""
     best = best_keep(history.rows)
-    if best is None or (flops := best.ratios.flops) is None or abs(flops - 1) <= SAME_COMPUTE:
+    if best is None or (flops := best.ratios.flops) is None or is_same_compute(flops):
         return
     more, tokens = "more" if flops > 1 else "less", best.ratios.tokens
     yield (

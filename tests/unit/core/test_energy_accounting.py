@@ -61,10 +61,15 @@ def steps_in_a_minute(steps: int) -> Measurement:
 
 
 def loop_with(
-    make_settings, meter: FakeMeter, budget_kind: str = "steps", trial: Any = None, disturbed: str | None = None
+    make_settings,
+    meter: FakeMeter,
+    budget_kind: str = "steps",
+    trial: Any = None,
+    disturbed: str | None = None,
+    rule: str = "threshold",
 ) -> Loop:
     """A run of one iteration that has just begun; ``disturbed`` is ``None`` as in a run of an older version."""
-    settings = make_settings(FAR, iters=1)
+    settings = make_settings(FAR | {"decision.rule": rule}, iters=1)
     loop = fake_loop(settings, ScriptedProposer([BETTER]), trial or Phased(), trajectory=Trajectory())
     yardstick = YARDSTICK.model_copy(update={"budget_kind": budget_kind})
     meta = build_meta(settings, build_policy(settings), yardstick)
@@ -189,6 +194,15 @@ class TestMarks:
         assert "(the baseline ran throttled)" in notice.message
         assert notice.best is not None
         assert (notice.best["marks"], notice.best["baseline_marks"]) == ([], ["throttled"])
+
+    def test_a_seed_that_a_candidate_needs_later_is_repeated_as_often(self, make_settings) -> None:
+        """The baseline's seeds 0 to 2, the candidate's, then the baseline's seed 3, which is disturbed three times."""
+        meter = FakeMeter([TRIAL] * 6 + [THROTTLED] * 3, usual=TRIAL)
+        loop = loop_with(make_settings, meter, "seconds", disturbed="repeat", rule="sequential")
+        assert loop.run() == "complete"
+        tries = [(t.iter, t.seed, t.void) for t in of(TrialEnded, loop)]
+        assert tries[6:10] == [(0, 3, True)] * 3 + [(0, 3, False)]
+        assert sum(void for _, _, void in tries) == 3
 
     def test_where_it_is_refused_none_is_accepted(self, make_settings) -> None:
         disturbed = [THROTTLED] * (3 + MAX_BASELINE_REPEATS)

@@ -41,11 +41,9 @@ class World:
         clock = lambda: self.waited_s  # noqa: E731
         return SteadyBaseline(FakeTrial(), self.trajectory, self, self.messages.append, clock, self.sleep)
 
-    def disturb(self, times: int = 1) -> None:
-        self.trajectory.voided += [
-            TrialEnded(ts="", trial=n, iter=0, seed=0, outcome=measurement(2.0), marks=("contended",), void=True)
-            for n in range(times)
-        ]
+    def disturb(self, times: int = 1, seed: int = 0, iteration: int = 0) -> None:
+        fixed = {"ts": "", "outcome": measurement(2.0), "marks": ("contended",), "void": True}
+        self.trajectory.voided += [TrialEnded(trial=n, iter=iteration, seed=seed, **fixed) for n in range(times)]
 
 
 @pytest.fixture
@@ -111,3 +109,22 @@ def test_refusing_ends_the_run_after_as_many_tries_of_this_process(world) -> Non
     with pytest.raises(BaselineFailed, match=f"ran contended in each of {MAX_BASELINE_REPEATS + 1} trials") as refusal:
         measure(trial, here)
     assert "budget.kind=flops" in refusal.value.hint
+
+
+def test_each_seed_has_its_own_tries_also_one_that_a_candidate_needs_later(world) -> None:
+    here = world("wait")
+    trial = here.trial()
+    here.disturb(2, seed=1)
+    here.disturb(2, iteration=1)  # a candidate's with the same seed
+    measure(trial, here)
+    assert here.waited_s == 0
+    here.disturb()
+    measure(trial, here)
+    assert here.waited_s == WAITS_S[0]
+
+
+def test_a_candidate_never_waits(world) -> None:
+    here = world("wait")
+    here.disturb()
+    assert here.trial().measure({"lr": 0.1}, 0, lambda *_: None)
+    assert here.waited_s == 0

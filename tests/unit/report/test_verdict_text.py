@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from autoresearch.core.records import DecisionRule, Event
+from autoresearch.core.records import DecisionRule, EarlierRun, Event
 from autoresearch.report.history import History
 from autoresearch.report.native import build_history
 from autoresearch.report.summary import best_keep, summarise
@@ -88,3 +90,36 @@ def test_one_seed_says_nothing_of_the_noise() -> None:
     assert describe_noise([2.0], RULE) == (
         "the noise of one trial is not known yet: the baseline is measured with one seed"
     )
+
+
+EARLIER = [
+    EarlierRun(run_id=name, gains_sd_frac=0.003, gains_df=6, trials_sd_frac=0.006, trials_df=9) for name in "ab"
+]  # fmt: skip
+
+
+def test_the_noise_of_earlier_runs_is_part_of_the_sentence() -> None:
+    text = describe_noise([2.0, 2.005, 2.01], RULE, EARLIER)
+    assert text.startswith(
+        "one trial's noise is about 0.41% (SD; 2 degrees of freedom from this run, 18 from 2 earlier runs): "
+        "a true gain of 0.89% is confirmed"
+    )
+    assert describe_noise([2.0], RULE, EARLIER[:1]).startswith(
+        "one trial's noise is about 0.42% (SD; 0 degrees of freedom from this run, 9 from 1 earlier run)"
+    )
+
+
+def test_earlier_runs_with_less_noise_are_not_used() -> None:
+    text = describe_noise([2.0, 2.05, 2.1, 2.15, 2.03], RULE, EARLIER)
+    assert "(SD over 5 seeds, 95% interval " in text
+    assert "that of 2 earlier runs is smaller, and not used" in text
+
+
+def test_the_report_says_whether_earlier_runs_are_used(history: History) -> None:
+    quiet = [EarlierRun(run_id="q", gains_sd_frac=1e-5, gains_df=9, trials_sd_frac=1e-5, trials_df=2)]
+    for runs, text in (
+        (EARLIER, "2 earlier runs: 18 degrees of freedom of the noise of a gain"),
+        (quiet, "that of 1 earlier run is smaller, by an F test at 1%, and not used"),
+        ([], "earlier run"),
+    ):
+        s = summarise(replace(history, earlier_runs=tuple(runs)))
+        assert (text in " ".join(render_report(s, history, width=100).split())) == bool(runs)

@@ -63,7 +63,8 @@ def test_the_baselines_noise_is_of_all_its_seeds(sequential_night: list[Event], 
 def test_the_json_has_them(history: History) -> None:
     found = json.loads(summary_json(summarise(history)))["verdicts"]
     assert set(found) == {
-        "labels", "tests", "alpha", "alpha_spent", "baseline_seeds", "baseline_sd_frac", "baseline_sd_interval", "keeps"
+        "labels", "tests", "alpha", "alpha_spent", "baseline_seeds", "baseline_sd_frac", "baseline_sd_interval",
+        "earlier_runs", "earlier_df", "earlier_used", "correlations", "keeps",
     }  # fmt: skip
     assert {"label", "seeds", "low_frac", "high_frac", "corrected_gain_frac", "alpha"} < set(found["keeps"][0])
 

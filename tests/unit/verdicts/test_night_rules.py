@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from autoresearch.verdicts import SequentialRule, judge, pooled_noise
-from autoresearch.verdicts.night_rules import BestSoFar, MeanMinusSd, Record, SequentialNights, Threshold
-from autoresearch.verdicts.simulate import NOISES, resampled
+from autoresearch.verdicts.earlier_nights import EarlierNights, Estimates
+from autoresearch.verdicts.night_rules import (
+    AfterEarlierRun,
+    BestSoFar,
+    MeanMinusSd,
+    Record,
+    SequentialNights,
+    Threshold,
+)
+from autoresearch.verdicts.noise import NO_NOISE, EarlierNoise, Noise, merge_runs, noise_of_run
+from autoresearch.verdicts.simulate import NOISES, World, resampled, simulate
 
 RULES = [
     SequentialRule(0.005),
@@ -16,7 +25,7 @@ RULES = [
 ]
 
 
-def night_by_hand(baseline, candidates, rule, baseline_seeds):
+def night_by_hand(baseline, candidates, rule, baseline_seeds, earlier=None):
     """Judge one night as the loop does: seed by seed, with ``judge`` and ``pooled_noise``."""
     finished, decisions, measured = [], [], baseline_seeds
     for j, values in enumerate(candidates, 1):
@@ -24,7 +33,8 @@ def night_by_hand(baseline, candidates, rule, baseline_seeds):
             measured = max(measured, n)
             mean = statistics.fmean(baseline[:n])
             gains = [(b - c) / mean for b, c in zip(baseline[:n], values[:n], strict=True)]
-            judgement = judge(gains, pooled_noise(baseline[:measured], [*finished, gains], values[:n]), rule, j)
+            noise = pooled_noise(baseline[:measured], [*finished, gains], values[:n], earlier)
+            judgement = judge(gains, noise, rule, j)
             if judgement.decision:
                 break
         finished.append(gains)
@@ -54,6 +64,58 @@ def test_the_simulated_rule_is_the_rule_of_the_loop(rule, noise, baseline_seeds)
         assert [(bool(keep[night]), int(trials[night])) for keep, trials in found] == expected
         kept += sum(keep for keep, _ in expected)
     assert 0 < kept < nights * proposals
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("kinds", ["both", "gains", "trials"])
+def test_the_simulated_rule_takes_earlier_runs_as_the_loop_does(factor, kinds):
+    """Also where the earlier noise is so small that it is refuted, in some nights and not in others."""
+    rng, rule, nights = np.random.default_rng(6), SequentialRule(0.005), 6
+    sd = factor * 0.0042
+    known = {kind: 0.0 if kinds not in ("both", kind) else 18.0 for kind in ("gains", "trials")}
+    earlier = EarlierNoise(*(Noise(sd, df, kind) if df else NO_NOISE for kind, df in known.items()))
+    simulated = SequentialNights(rule)
+    arrays = [Estimates(np.full(nights, sd**2 if df else 0.0), np.full(nights, df)) for df in known.values()]
+    simulated.earlier_run = EarlierNights(*arrays)
+    baseline = 1 + 0.003 * rng.standard_normal((nights, simulated.seeds))
+    gains = rng.choice([-0.01, 0, 0.007, 0.012], (15, nights, 1))
+    candidates = 1 + 0.003 * rng.standard_normal((15, nights, simulated.seeds)) - gains
+    simulated.start(baseline)
+    found = [simulated.judge(j, values) for j, values in enumerate(candidates, 1)]
+    for night in range(nights):
+        expected = night_by_hand(baseline[night].tolist(), candidates[:, night].tolist(), rule, 3, earlier)
+        assert [(bool(keep[night]), int(trials[night])) for keep, trials in found] == expected
+
+
+def test_a_simulated_run_says_to_a_later_one_what_a_run_says():
+    rng, rule = np.random.default_rng(7), SequentialRule(0.005)
+    run = SequentialNights(rule)
+    baseline = 1 + 0.003 * rng.standard_normal((3, run.seeds))
+    candidates = 0.995 + 0.003 * rng.standard_normal((10, 3, run.seeds))
+    run.start(baseline)
+    trials = np.array([run.judge(j, values)[1] for j, values in enumerate(candidates, 1)])
+    found = run.as_earlier()
+    for night in range(3):
+        b, measured = baseline[night], max(3, *trials[:, night])
+        gains = [(b[:n] - c[night, :n]) / b[:n].mean() for c, n in zip(candidates, trials[:, night], strict=True)]
+        expected = merge_runs([noise_of_run(b[:measured].tolist(), [g.tolist() for g in gains])])
+        for kind in ("gains", "trials"):
+            noise, estimates = getattr(expected, kind), getattr(found, kind)
+            assert estimates.df[night] == noise.df
+            assert estimates.variance[night] == pytest.approx(noise.sd_frac**2)
+
+
+def test_an_earlier_run_of_the_same_world_confirms_the_first_candidates():
+    """Four seeds of a large gain: without earlier runs the noise has too few degrees of freedom."""
+    rule = SequentialRule(0.005)
+    world = World(NOISES["gaussian"](0.0046), 0.67, 0.02, 1, proposals=2)
+    alone, after = simulate(world, [SequentialNights(rule), AfterEarlierRun(rule, world_of_nulls())], 200, (1,))
+    assert after.trials < alone.trials
+    assert after.true_keeps >= alone.true_keeps
+
+
+def world_of_nulls():
+    return World(NOISES["gaussian"](0.0046), 0.67, proposals=30)
 
 
 BASELINE = np.array([[1.0, 1.02, 0.98]])

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.verdicts import Noise, pooled_noise
-from autoresearch.verdicts.noise import effective_df, normal_consistency
+from autoresearch.verdicts.noise import (
+    NO_NOISE,
+    EarlierNoise,
+    effective_df,
+    is_larger,
+    merge_runs,
+    noise_of_run,
+    normal_consistency,
+)
 
 
 def test_the_interval_of_a_standard_deviation_is_that_of_the_chi_square():
@@ -112,3 +120,56 @@ def test_the_variance_of_the_pooled_variance_is_that_of_its_degrees_of_freedom(c
     assert variances.mean() == pytest.approx(1, rel=0.02)
     df = effective_df(counts)  # rounded down to a quarter
     assert 0.95 * df < 2 / variances.var() < 1.05 * (df + 0.25)
+
+
+QUIET, LOUD = EarlierNoise(Noise(0.001, 20, "gains"), NO_NOISE), EarlierNoise(Noise(0.1, 20, "gains"), NO_NOISE)
+GAINS = [[0.01, 0.012, 0.008, 0.011, 0.009]]
+
+
+def test_earlier_runs_add_their_squares_and_degrees_of_freedom():
+    own = pooled_noise([1.0, 1.002], GAINS)
+    earlier = EarlierNoise(Noise(0.002, 12, "gains"), Noise(0.004, 4, "trials"))
+    pooled = (4 * own.sd_frac**2 + 12 * 0.002**2) / 16
+    assert pooled_noise([1.0, 1.002], GAINS, earlier=earlier) == Noise(pytest.approx(math.sqrt(pooled)), 16, "gains")
+
+
+def test_before_any_repeat_the_noise_is_that_of_earlier_runs():
+    assert pooled_noise([2.0], [[0.01]], earlier=LOUD) == LOUD.gains
+    trials = EarlierNoise(NO_NOISE, Noise(0.004, 3, "trials"))
+    assert pooled_noise([2.0], [[0.01]], earlier=trials) == trials.trials
+    assert pooled_noise([2.0], [[0.01]], earlier=EarlierNoise()).df == 0
+
+
+def test_too_small_an_earlier_noise_is_left_out_and_too_large_a_one_is_not():
+    noisy = [[0.01, -0.02, 0.03, 0.0, 0.02]]
+    own = pooled_noise([1.0], noisy)
+    assert own.sd_frac > 10 * QUIET.gains.sd_frac
+    assert pooled_noise([1.0], noisy, earlier=QUIET) == own
+    assert pooled_noise([1.0], GAINS, earlier=LOUD).sd_frac > 0.08
+
+
+def test_below_four_degrees_of_freedom_nothing_is_refuted():
+    assert pooled_noise([1.0], [[0.01, -0.02, 0.03, 0.0]], earlier=QUIET).df == 23
+    assert pooled_noise([1.0], [[0.01, -0.02, 0.03, 0.0, 0.02]], earlier=QUIET).df == 4
+
+
+def test_the_trials_refute_it_too():
+    earlier = EarlierNoise(Noise(0.001, 20, "gains"), Noise(0.0014, 20, "trials"))
+    apart = [1.0, 1.02, 0.98, 1.01, 0.99]
+    assert pooled_noise(apart, [[0.01]], earlier=earlier) == pooled_noise(apart, [[0.01]])
+
+
+@pytest.mark.parametrize(("d1", "d2", "critical"), [(4, 10, 5.994), (10, 20, 3.368), (6, 60, 3.119)])
+def test_the_test_is_fishers_at_one_percent(d1, d2, critical):
+    """Upper 1% points of F from tables."""
+    earlier = Noise(1.0, d2, "gains")
+    assert is_larger(Noise(math.sqrt(critical * 1.002), d1, "gains"), earlier)
+    assert not is_larger(Noise(math.sqrt(critical * 0.998), d1, "gains"), earlier)
+
+
+def test_earlier_runs_together_have_a_bounded_weight():
+    runs = [noise_of_run([1.0, 1.01, 0.99], [[0.0, 0.01, 0.02]] * 3)] * 40
+    merged = merge_runs(runs)
+    assert (merged.gains.df, merged.trials.df) == (60, 60)
+    assert merged.gains.sd_frac == pytest.approx(runs[0].gains.sd_frac)
+    assert merge_runs([]) == EarlierNoise() == noise_of_run([1.0], [[0.1]])
