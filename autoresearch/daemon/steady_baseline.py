@@ -13,6 +13,7 @@ from autoresearch.core.ports import NEVER_SUSPENDED, Interrupted, OnProgress, Se
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import BaselineFailed
+from autoresearch.verdicts.stop_limits import Limits
 
 # Before each repeat, in seconds; an hour in all. The repeat itself shows whether the machine is quiet by then: no other
 # reading shows everything that can slow a trial down.
@@ -54,11 +55,12 @@ class SteadyBaseline:
         on_progress: OnProgress,
         suspend: SuspendControl = NEVER_SUSPENDED,
         seal: Seal = not_sealed,
+        limits: Limits = (),
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. Raises ``BaselineFailed`` where a disturbed baseline is refused."""
         if suspend.suspended_at is None and (tries := self._disturbed_tries()):
             self._before_repeat(tries)
-        return self.trial.measure(cfg, seed, on_progress, suspend, seal)
+        return self.trial.measure(cfg, seed, on_progress, suspend, seal, limits)
 
     def _disturbed_tries(self) -> int:
         if self.trajectory.baseline is not None:

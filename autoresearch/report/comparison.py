@@ -190,6 +190,8 @@ def _outcome(rows: Sequence[Row]) -> tuple[Outcome, float | None]:
     """A measurement counts before a failure, and a failure before a refusal; of several the last."""
     if measured := [r for r in rows if r.stage == "evaluated"]:
         return ("keep" if measured[-1].decision == "keep" else "revert"), measured[-1].improvement_frac
+    if any(r.stage == "stopped_early" for r in rows):
+        return "revert", None
     if any(r.stage == "eval_failed" for r in rows):
         return "failed", None
     return ("blocked" if rows else "not tried"), None

@@ -19,9 +19,10 @@ from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import Evidence, Unsealed, Yardstick
+from autoresearch.core.stopped_trial import StopPoint, describe_point
 from autoresearch.core.values import Cfg, KnobValue
 
-Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
+Stage = Literal["baseline", "evaluated", "stopped_early", "eval_failed", "blocked", "proposer_failed"]
 State = Literal["running", "paused", "stopped", "complete", "open"]
 
 MAX_EXACT = 10**15  # a larger integer is kept as text: as a float it would change or overflow
@@ -87,6 +88,8 @@ class Row:
     baseline_tokens: int | None = None  # that these trained on
     normalised: int = 0  # attempts whose text was rewritten before the rails judged it
     disturbance: str = ""  # what may have decided a verdict under a budget in seconds: "the baseline ran contended"
+    stopped: StopPoint | None = None  # where its trial was stopped early: it has no val_bpb
+    would_stop: StopPoint | None = None  # where it would have been stopped, but for the audit
     ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
 
     @property
@@ -94,8 +97,9 @@ class Row:
         """The program's own words on the row: why nothing was measured, or what qualifies a keep."""
         if self.stage != "evaluated":
             return self.reason or ""
+        ran_on = f"ran on for the audit from {describe_point(self.would_stop)}" if self.would_stop else ""
         qualified = (describe_compute(self.ratios), self.disturbance) if self.decision == "keep" else ()
-        return ", ".join(filter(None, qualified))
+        return ", ".join(filter(None, (ran_on, *qualified)))
 
 
 def qualify_disturbed(row: Row) -> str:
