@@ -110,6 +110,25 @@ class DecisionSettings(Section):
         return (value,) if isinstance(value, str) and value not in ("auto", "off") else value
 
 
+class EarlyStopSettings(Section):
+    """When a trial that can no longer become a keep ends early (docs/verdicts.md)."""
+
+    enabled: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: under rule sequential, once early_stop.min_curves full curves are known, and not under a "
+        "budget in seconds; off: every trial runs to its end",
+    )
+    tolerated: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.01, description="largest share of keeps that early stopping may lose"
+    )
+    min_curves: Annotated[int, Field(ge=10, le=400)] = Field(
+        30, description="full loss curves of this run's candidates before the first trial is stopped"
+    )
+    audit_frac: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05, description="share of the trials that would be stopped which run on, so that lost keeps are seen"
+    )
+
+
 class LimitSettings(Section):
     """Limits of a trial and of a proposer."""
 
@@ -254,6 +273,7 @@ class Settings(Section):
     budget: BudgetSettings = BudgetSettings()  # type: ignore[call-arg]
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     decision: DecisionSettings = DecisionSettings()  # type: ignore[call-arg]
+    early_stop: EarlyStopSettings = EarlyStopSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]

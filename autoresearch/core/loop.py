@@ -12,8 +12,10 @@ from typing import Literal
 
 from autoresearch.core.decision import Comparison, Needed, decide, mean_bpb, next_baseline_trial, next_trial
 from autoresearch.core.disk_wait import DiskWait
+from autoresearch.core.early_stopping import WarmupFrac, judge_end, plan_stop
 from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
-from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
+from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
+from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s, is_first_full_disk
 from autoresearch.core.ports import (
     Control,
     Exhausted,
@@ -42,6 +44,7 @@ from autoresearch.core.record_builders import (
     build_proposed,
     build_proposer_failed,
     build_stopped,
+    build_stopped_early,
     build_void,
 )
 from autoresearch.core.records import (
@@ -59,7 +62,7 @@ from autoresearch.core.records import (
     TrialSuspended,
     encode,
 )
-from autoresearch.core.trajectory import Trajectory, first_failure, measurements
+from autoresearch.core.trajectory import Trajectory, first_failure, first_stop, measurements
 from autoresearch.core.values import Cfg
 from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
 from autoresearch.errors import BaselineFailed, CorpusError, JournalError
@@ -96,6 +99,7 @@ class Loop:
     clock: Callable[[], float] = time.monotonic
     meter: Meter = field(default_factory=NullMeter)
     vault: Vault = field(default_factory=NullVault)
+    warmup_frac: WarmupFrac = lambda _cfg: 0.0  # of its budget, that a configuration warms up
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
 
@@ -130,6 +134,8 @@ class Loop:
         times = IterationTimes(self.active_s() - began, proposed.propose_wall_s)
         if failure := first_failure(trials):
             self.record(build_eval_failed(proposed, self.trajectory, failure, self.utc(), times))
+        elif stop := first_stop(trials):
+            self.record(build_stopped_early(proposed, self.trajectory, stop, self.utc(), times))
         else:
             decision = decide(self.trajectory.comparison, self.rule)
             self.record(build_evaluated(proposed, self.trajectory, decision, self.utc(), times))
@@ -210,11 +216,11 @@ class Loop:
     def measure(
         self, next_needed: Callable[[Comparison], Needed | None], proposed: Proposed | None = None
     ) -> list[TrialEnded]:
-        """Run every trial that the rule needs, up to a failure; return all, with those before a restart.
+        """Run every trial that the rule needs, up to a failure or an early stop; return all, with earlier ones.
 
         Without a candidate they are the baseline's; a candidate may need more seeds of the baseline too.
         """
-        while not first_failure(self.trajectory.outcomes):
+        while not (first_failure(self.trajectory.outcomes) or first_stop(self.trajectory.outcomes)):
             if (needed := next_needed(self.trajectory.comparison)) is None:
                 break
             self.run_needed(needed, proposed)
@@ -246,18 +252,27 @@ class Loop:
         self.end_if_input_changed()
         number, suspended_at = self.trajectory.next_trial, self.trajectory.suspended
         continues = suspended_at is not None and suspended_at.resumes_at is not None
+        plan = plan_stop(self.trajectory, number, n, seed, cfg, self.warmup_frac)
         self.record(
             TrialStarted(
-                ts=self.utc(), trial=number, iter=n, seed=seed, cfg=cfg, boot_id=self.boot_id, continues=continues
+                ts=self.utc(),
+                trial=number,
+                iter=n,
+                seed=seed,
+                cfg=cfg,
+                boot_id=self.boot_id,
+                continues=continues,
+                stop=plan,
             )
         )
         if (lost := self.trajectory.host_losses) >= MAX_HOST_LOSSES:
             detail = f"the machine went down {lost} times while this configuration was trained"
-            outcome: Measurement | Failure | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
+            outcome: Outcome | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
         else:
             suspend = SuspendControl(self.control.suspend_requested, suspended_at)
             seal = partial(self.vault.seal, number, seed)
-            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend, seal)
+            limits = () if plan is None or plan.audited else plan.limits
+            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend, seal, limits)
         if changed := self.changed_input():
             self.record(build_void(number, n, seed, outcome, changed, self.utc()))
             raise input_changed(changed)
@@ -265,7 +280,8 @@ class Loop:
             self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
         else:
             void = is_first_full_disk(outcome, n, seed, self.trajectory)
-            self.record(TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome, void=void))
+            ended = TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome, void=void)
+            self.record(judge_end(ended, self.trajectory))
 
     def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
         self.meter.phase(phase_from_progress(phase))
@@ -364,22 +380,3 @@ def input_changed(what: str) -> CorpusError:
     """The error that ends a run whose later trials could not be compared with its earlier ones."""
     hint = "restore it and start again: the run continues; or start --fresh with what is there now"
     return CorpusError(what, hint=hint)
-
-
-def is_first_full_disk(outcome: Outcome, n: int, seed: int, trajectory: Trajectory) -> bool:
-    """Whether a trial failed because a disk was full, for the first time: it is repeated, once there is space."""
-    earlier = [t.outcome for t in trajectory.voided if (t.iter, t.seed) == (n, seed)]
-    causes = [o.cause for o in (outcome, *earlier) if isinstance(o, Failure)]
-    return isinstance(outcome, Failure) and outcome.cause is Cause.DISK_FULL and causes.count(Cause.DISK_FULL) == 1
-
-
-def earlier_iteration_s(proposed: Proposed, trajectory: Trajectory) -> float:
-    """Return the recorded seconds that an iteration took before a restart interrupted it."""
-    return proposed.propose_wall_s + earlier_trials_s(trajectory)
-
-
-def earlier_trials_s(trajectory: Trajectory) -> float:
-    """Return the seconds of the open iteration's trials in earlier processes, a suspended one included."""
-    earlier = [*trajectory.outcomes, *trajectory.voided, *(t for t in trajectory.extra_baseline if not t.void)]
-    suspended_s = trajectory.suspended.trial_wall_s if trajectory.suspended else 0.0
-    return suspended_s + sum(t.outcome.trial_wall_s or 0.0 for t in earlier)

@@ -1,4 +1,4 @@
-"""What one trial ends with: a measurement, a failure with its cause, or a suspension."""
+"""What one trial ends with: a measurement, a failure with its cause, an early stop, or a suspension."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from autoresearch.core.power import Scope
+from autoresearch.core.stopped_trial import EarlyStop
 from autoresearch.core.values import FrozenModel as FrozenModel
 from autoresearch.core.values import NotNegative, Positive, PositiveInt
 
@@ -86,7 +87,7 @@ class Failure(FrozenModel):
     deadline_extended_s: float | None = None
 
 
-Outcome = Measurement | Failure
+Outcome = Measurement | Failure | EarlyStop
 
 
 class Suspended(FrozenModel):

@@ -13,6 +13,7 @@ from autoresearch.core.records import Attempt, Event
 from autoresearch.core.speeds import MatmulPeak, Speed, Timing
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
+from autoresearch.verdicts.stop_limits import Limits
 
 
 class Exhausted(Exception):
@@ -106,8 +107,12 @@ class Trial(Protocol):
         on_progress: OnProgress,
         suspend: SuspendControl = NEVER_SUSPENDED,
         seal: Seal = not_sealed,
+        limits: Limits = (),
     ) -> Outcome | Suspended:
         """Train and measure; every failure is an outcome. Raises ``Interrupted`` only.
+
+        Once the training loss of a part of the budget is above its limit the trial ends early, without validation, as
+        an ``EarlyStop``; one that is suspended and resumed keeps its limits.
 
         ``seal`` receives, before a measurement is returned, what it scored on the test split, if it did.
 

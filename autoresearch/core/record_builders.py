@@ -11,7 +11,7 @@ from autoresearch.core.costs import cost_ratios
 from autoresearch.core.decision import Decision
 from autoresearch.core.equal_flops import describe_equal_flops, equal_flops_gain
 from autoresearch.core.llm_calls import LlmCall
-from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Suspended
+from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
 from autoresearch.core.ports import Normalisation
 from autoresearch.core.records import (
     Attempt,
@@ -24,9 +24,11 @@ from autoresearch.core.records import (
     Proposed,
     ProposerFailed,
     Stopped,
+    StoppedEarly,
     TrialEnded,
 )
 from autoresearch.core.source_stats import source_credits
+from autoresearch.core.stopped_trial import EarlyStop
 from autoresearch.core.text import describe_error
 from autoresearch.core.trajectory import Trajectory, measurements
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance, is_timed
@@ -50,6 +52,8 @@ class IterationTimes:
             match trial.outcome:
                 case Measurement(train_wall_s=train_s, val_wall_s=val_s):
                     trials_s += train_s + val_s
+                case EarlyStop(train_wall_s=train_s):
+                    trials_s += train_s
                 case Failure(trial_wall_s=wall_s):
                     trials_s += wall_s or 0.0
                 case _:
@@ -163,6 +167,22 @@ def _compute_note(trajectory: Trajectory, decision: Decision, cfg: Cfg) -> str:
     return f"; {note}" if note else ""
 
 
+def build_stopped_early(
+    proposed: Proposed, trajectory: Trajectory, stop: EarlyStop, ts: str, times: IterationTimes
+) -> StoppedEarly:
+    """Build the record of a candidate whose trial was stopped early: a revert without a val_bpb."""
+    seeds = {t.seed for t in trajectory.outcomes if t.outcome is stop}
+    baseline = next(t.trial for t in trajectory.baseline_outcomes if t.seed in seeds)
+    expected = stop.stopped_early.predicted_gain_frac
+    forecast = "" if expected is None else f", its gain was expected to be {100 * expected:+.1f}%"
+    return StoppedEarly(
+        **_candidate(proposed, trajectory, ts, times),
+        reason=f"{stop.stopped_early.describe()}: it could no longer become a keep{forecast}",
+        eval_metrics=stop,
+        baseline_trial=baseline,
+    )
+
+
 def build_eval_failed(
     proposed: Proposed, trajectory: Trajectory, failure: Failure, ts: str, times: IterationTimes
 ) -> EvalFailed:
@@ -202,7 +222,7 @@ def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComp
         ts=ts,
         iters_requested=iters,
         accept_count=keeps,
-        revert_count=stages["evaluated"] - keeps,
+        revert_count=stages["evaluated"] + stages["stopped_early"] - keeps,
         blocked_count=stages["blocked"],
         failed_count=stages["eval_failed"] + stages["proposer_failed"],
         baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
@@ -212,9 +232,7 @@ def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComp
     )
 
 
-def build_void(
-    trial: int, n: int, seed: int, outcome: Measurement | Failure | Suspended, changed: str, ts: str
-) -> TrialEnded:
+def build_void(trial: int, n: int, seed: int, outcome: Outcome | Suspended, changed: str, ts: str) -> TrialEnded:
     """A trial during which an input changed: neither its measurement nor its failure counts, and it never resumes."""
     if isinstance(outcome, Suspended):
         detail = f"suspended after step {outcome.step}; {changed}"

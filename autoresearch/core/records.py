@@ -13,12 +13,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from autoresearch.core.early_stop_record import StoppedEarly as StoppedEarly
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
-from autoresearch.core.power import Metering, Phase, Power
-from autoresearch.core.values import Cfg, KnobValue, decode_record
+from autoresearch.core.power import Metering
+from autoresearch.core.record_bases import Attempt as Attempt
+from autoresearch.core.record_bases import CandidateTried as CandidateTried
+from autoresearch.core.record_bases import EstimateRecord as EstimateRecord
+from autoresearch.core.record_bases import Event as Event
+from autoresearch.core.record_bases import Iteration as Iteration
+from autoresearch.core.record_bases import Metered as Metered
+from autoresearch.core.record_bases import ProposalRecord as ProposalRecord
+from autoresearch.core.stopped_trial import EarlyStopRule, StopPlan, StopPoint
+from autoresearch.core.values import Cfg, decode_record
 from autoresearch.core.values import FrozenModel as FrozenModel
-from rails import Rail
 
 SCHEMA_VERSION = 1
 
@@ -98,49 +106,6 @@ class Evidence(FrozenModel):
     alpha_spent: float  # by all tests up to this one
 
 
-class ProposalRecord(FrozenModel):
-    """One change of one knob, in the proposer's words."""
-
-    knob: str
-    new_value: KnobValue
-    reason: str
-
-
-class EstimateRecord(FrozenModel):
-    """What R7 expected of the candidate before it ran."""
-
-    peak_bytes: int
-    time_ratio: float
-
-
-class Attempt(FrozenModel):
-    """One raw proposal of a proposer and the gate's verdict."""
-
-    raw: str
-    source: str
-    verdict_ok: bool
-    rail: Rail
-    reason: str
-    proposal: ProposalRecord | None = None
-    estimate: EstimateRecord | None = None
-    round: int = 1  # which of the iteration's replies it was part of
-    spare: bool = False  # judged and kept, not tried: an earlier proposal of the same reply had passed
-    normalised: tuple[str, ...] = ()  # what was changed of the model's text to get ``raw``, which the rails judged
-    original: str | None = None  # the model's text, where it was changed
-
-
-class Event(FrozenModel):
-    """What every record has beside the journal's own ``seq`` and ``crc``."""
-
-    ts: str  # UTC, for people; order and durations never come from it
-
-
-class Metered(Event):
-    """``power`` is what each phase took since the record before that has it, the trials' own phases apart."""
-
-    power: dict[Phase, Power] = Field(default_factory=dict)
-
-
 class Meta(Event):
     """The first record: everything that is fixed for the whole run."""
 
@@ -175,6 +140,7 @@ class Started(Event):
     metering: Metering | None = None  # null where no sensor was looked for
     ends_at: str | None = None  # when `until` or the window ends the run, in local time with its offset from UTC
     zone: str | None = None  # the abbreviation of the zone of ends_at, for example CET
+    early_stop: EarlyStopRule | None = None  # null: no trial is stopped early
 
 
 class TrialStarted(Event):
@@ -187,6 +153,7 @@ class TrialStarted(Event):
     cfg: Cfg
     boot_id: str
     continues: bool = False  # from the checkpoint of its last suspension
+    stop: StopPlan | None = None  # null: it may not be stopped early
 
 
 class TrialSuspended(Metered):
@@ -212,6 +179,7 @@ class TrialEnded(Metered):
     outcome: Outcome
     marks: tuple[Mark, ...] = ()
     void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
+    would_stop: StopPoint | None = None  # of an audited trial that ran on: where it would have been stopped
 
 
 class Baseline(Metered):
@@ -238,31 +206,6 @@ class Proposed(Metered):
     attempts: tuple[Attempt, ...]
     llm_calls: tuple[LlmCall, ...] = ()
     propose_wall_s: float
-
-
-class Iteration(Metered):
-    """What the four records that close an iteration share."""
-
-    iter: int
-    verdict_ok: bool
-    rail: Rail | None  # null where no rail judged
-    reason: str
-    attempts: tuple[Attempt, ...]
-    llm_calls: tuple[LlmCall, ...] = ()
-    propose_wall_s: float
-    overhead_s: float  # iter_wall_s without proposing, training and validation
-    iter_wall_s: float
-
-
-class CandidateTried(Iteration):
-    """What the two records of a candidate that was tried share."""
-
-    source: str
-    proposal: ProposalRecord
-    diff: str
-    candidate_cfg: Cfg
-    estimate: EstimateRecord | None
-    trials: tuple[int, ...]
 
 
 class Evaluated(CandidateTried):
@@ -351,6 +294,7 @@ class SourceCredit(FrozenModel):
     mean_improvement_frac: float | None  # over the measured ones
     best_improvement_frac: float | None
     best_iter: int | None
+    stopped_early: int = 0
 
 
 class Stopped(Metered):
@@ -378,7 +322,7 @@ class LoopComplete(Metered):
     credit: tuple[SourceCredit, ...] = ()
 
 
-IterationRecord = Evaluated | EvalFailed | Blocked | ProposerFailed
+IterationRecord = Evaluated | StoppedEarly | EvalFailed | Blocked | ProposerFailed
 Record = Annotated[
     Meta
     | Started
@@ -388,6 +332,7 @@ Record = Annotated[
     | Baseline
     | Proposed
     | Evaluated
+    | StoppedEarly
     | Unsealed
     | EvalFailed
     | Blocked

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from autoresearch.core.measurement import Cause
-from autoresearch.core.records import Attempt, EvalFailed, Evaluated, IterationRecord
+from autoresearch.core.records import Attempt, EvalFailed, Evaluated, IterationRecord, StoppedEarly
+from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.values import KnobValue
 from rails import Rail
 
@@ -26,7 +27,7 @@ class Result:
     """A closed iteration. ``knob`` and what follows it are null without a candidate that was tried."""
 
     iter: int
-    stage: Literal["evaluated", "eval_failed", "blocked", "proposer_failed"]
+    stage: Literal["evaluated", "stopped_early", "eval_failed", "blocked", "proposer_failed"]
     source: str
     knob: str | None = None
     new_value: KnobValue | None = None
@@ -38,6 +39,7 @@ class Result:
     detail: str = ""  # of a failure: untrusted
     refused: tuple[Refused, ...] = ()
     reply_sources: tuple[str, ...] = ()  # who gave each of its replies
+    stopped: StopPoint | None = None  # where its trial was stopped early: it has no val_bpb and no gain
 
 
 def result_of(record: IterationRecord) -> Result:
@@ -49,6 +51,15 @@ def result_of(record: IterationRecord) -> Result:
             is_keep = record.decision == "keep"
             bpb, gain, trials = record.val_bpb, record.improvement_frac, len(record.trials)
             return Result(*head, p.knob, p.new_value, bpb, gain, is_keep, trials, None, "", *tail)
+        case StoppedEarly(proposal=p):
+            return Result(
+                *head,
+                p.knob,
+                p.new_value,
+                refused=refused,
+                reply_sources=sources,
+                stopped=record.eval_metrics.stopped_early,
+            )
         case EvalFailed(proposal=p):
             failure = (record.cause, record.eval_metrics.detail)
             return Result(*head, p.knob, p.new_value, None, None, False, 0, *failure, *tail)

@@ -17,7 +17,7 @@ class SourceOutcome:
 
     source: str | None  # None: the log does not record it
     iter: int
-    stage: Literal["evaluated", "eval_failed", "blocked"]
+    stage: Literal["evaluated", "stopped_early", "eval_failed", "blocked"]
     is_keep: bool = False
     improvement_frac: float | None = None  # of a measured candidate
 
@@ -27,7 +27,7 @@ class SourceStats:
     """The counts and gains of one source. Gains are fractions of the baseline's val_bpb; ``None`` if none is known."""
 
     source: str | None
-    iterations: int  # closed with a candidate of this source: measured + failed
+    iterations: int  # closed with a candidate of this source: measured + stopped early + failed
     blocked: int
     measured: int
     failed: int
@@ -35,6 +35,7 @@ class SourceStats:
     mean_improvement_frac: float | None  # over the measured ones
     best_improvement_frac: float | None
     best_iter: int | None  # the first of equal ones
+    stopped_early: int
 
 
 def compute_source_stats(outcomes: Iterable[SourceOutcome]) -> list[SourceStats]:
@@ -47,7 +48,7 @@ def compute_source_stats(outcomes: Iterable[SourceOutcome]) -> list[SourceStats]
 
 def _stats_of_one(source: str | None, outcomes: list[SourceOutcome]) -> SourceStats:
     measured = [o for o in outcomes if o.stage == "evaluated"]
-    blocked = sum(o.stage == "blocked" for o in outcomes)
+    blocked, stopped = (sum(o.stage == stage for o in outcomes) for stage in ("blocked", "stopped_early"))
     gains = [(o.improvement_frac, o.iter) for o in measured if o.improvement_frac is not None]
     best, best_iter = max(gains, key=lambda gain: (gain[0], -gain[1]), default=(None, None))
     return SourceStats(
@@ -55,11 +56,12 @@ def _stats_of_one(source: str | None, outcomes: list[SourceOutcome]) -> SourceSt
         iterations=len(outcomes) - blocked,
         blocked=blocked,
         measured=len(measured),
-        failed=len(outcomes) - blocked - len(measured),
+        failed=len(outcomes) - blocked - stopped - len(measured),
         keeps=sum(o.is_keep for o in measured),
         mean_improvement_frac=fmean(gain for gain, _ in gains) if gains else None,
         best_improvement_frac=best,
         best_iter=best_iter,
+        stopped_early=stopped,
     )
 
 
@@ -73,5 +75,5 @@ def source_credits(results: Iterable[Result]) -> tuple[SourceCredit, ...]:
 
 def _tried(results: Iterable[Result]) -> Iterator[SourceOutcome]:
     for r in results:
-        if r.stage == "evaluated" or r.stage == "eval_failed":
+        if r.stage == "evaluated" or r.stage == "stopped_early" or r.stage == "eval_failed":
             yield SourceOutcome(r.source, r.iter, r.stage, r.is_keep, r.improvement_frac)

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from autoresearch.core.decision import Comparison, paired_gains, pairs_of
+from autoresearch.core.full_curves import full_curves
 from autoresearch.core.iterations import Iterations, Source
 from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
 from autoresearch.core.records import (
     Baseline,
+    CandidateTried,
     EvalFailed,
     Evaluated,
     Event,
@@ -23,6 +25,7 @@ from autoresearch.core.records import (
     Proposed,
     Started,
     Stopped,
+    StoppedEarly,
     TrialEnded,
     TrialStarted,
     TrialSuspended,
@@ -30,8 +33,10 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.results import Result, result_of
 from autoresearch.core.results import replies_of as replies_of
+from autoresearch.core.stopped_trial import EarlyStop, EarlyStopRule
 from autoresearch.core.values import sha256_of
 from autoresearch.core.vault import SealedKeep
+from autoresearch.verdicts.early_stop import MAX_CURVES, Curve
 from rails import Tried
 
 
@@ -65,6 +70,8 @@ class Trajectory:
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)  # those for a later candidate's seeds too
     extra_baseline: list[TrialEnded] = field(default_factory=list)  # those that the open iteration needed
     earlier_gains: list[tuple[float, ...]] = field(default_factory=list)  # paired, of candidates with several seeds
+    curves: list[Curve] = field(default_factory=list)  # of the latest full trials of candidates
+    early_stop: EarlyStopRule | None = None  # of the last start
     sealed: SealedKeep | None = None  # the last record's keep, until its vault is unsealed
     vault_baseline: list[TrialEnded] = field(default_factory=list)  # of the baseline, for vaults: in no verdict
     unsealed: set[str] = field(default_factory=set)  # hashes of the configurations whose vault was
@@ -158,14 +165,12 @@ class Trajectory:
                 self._unseal()
             case Stopped():
                 self.running = None  # ended by the user, so it does not count as a loss
-            case Evaluated() | EvalFailed():
-                self._close(record, source)
             case _ if isinstance(record, IterationRecord):
                 self._close(record, source)
 
     def _start(self, record: Started) -> None:
         self.starts += 1
-        self.metering = record.metering
+        self.metering, self.early_stop = record.metering, record.early_stop
         if record.metering and record.metering.idle:
             self._count({"idle": record.metering.idle})
         if self.running is not None:  # it began and never ended: lost with its daemon, or with the whole machine
@@ -221,8 +226,10 @@ class Trajectory:
         self._remember(record, source)
         self.sealed = self._keep_to_unseal(record)
         self._update_lowest()
-        if isinstance(record, Evaluated | EvalFailed):
+        if isinstance(record, Evaluated | StoppedEarly | EvalFailed):
             self.candidates_tried += 1
+            self.curves += full_curves(record.proposal.knob, self.outcomes, self.baseline_outcomes)
+            del self.curves[:-MAX_CURVES]
         gains = paired_gains(pairs_of(self.outcomes, self.baseline_outcomes))
         if isinstance(record, Evaluated) and len(gains) > 1:
             self.earlier_gains.append(gains)
@@ -237,6 +244,8 @@ class Trajectory:
         self.results.append(result_of(record))
         if isinstance(record, Evaluated):
             self._note_tried(record, "measured")
+        elif isinstance(record, StoppedEarly):
+            self._note_tried(record, record.eval_metrics.stopped_early.describe())
         elif isinstance(record, EvalFailed):
             self._note_tried(record, f"failed ({record.cause})", retryable=record.cause in RETRYABLE)
 
@@ -248,7 +257,7 @@ class Trajectory:
             return None
         return SealedKeep(record, tuple(self.outcomes))
 
-    def _note_tried(self, record: Evaluated | EvalFailed, outcome: str, *, retryable: bool = False) -> None:
+    def _note_tried(self, record: CandidateTried, outcome: str, *, retryable: bool = False) -> None:
         if self.tried is not None:  # None: of a damaged log that is only shown, and R6 is not asked
             self.tried.add(record.candidate_cfg, outcome, retryable=retryable)
 
@@ -281,3 +290,8 @@ def measured_only(trials: Iterable[TrialEnded]) -> list[TrialEnded]:
 def first_failure(trials: Iterable[TrialEnded]) -> Failure | None:
     """Return the failure of the first failed one among ``trials``, if any."""
     return next((t.outcome for t in trials if isinstance(t.outcome, Failure)), None)
+
+
+def first_stop(trials: Iterable[TrialEnded]) -> EarlyStop | None:
+    """Return the early stop of the first stopped one among ``trials``, if any."""
+    return next((t.outcome for t in trials if isinstance(t.outcome, EarlyStop)), None)

@@ -23,6 +23,7 @@ from statistics import fmean
 from autoresearch.core.measurement import Mark, Measurement, Outcome
 from autoresearch.core.power import Phase, Power
 from autoresearch.core.records import Meta, TrialEnded
+from autoresearch.core.stopped_trial import EarlyStop
 from rails import Config
 from rails.knob_facts import UNTIMED_KNOBS
 
@@ -59,7 +60,7 @@ def is_contended(train: Power, outcome: Outcome) -> bool:
     """Whether other processes used the device that the trial trained on."""
     if (train.others_util_pct or 0.0) >= OTHERS_PCT:
         return True
-    on_cpu = isinstance(outcome, Measurement) and outcome.device.startswith("cpu")
+    on_cpu = isinstance(outcome, Measurement | EarlyStop) and outcome.device.startswith("cpu")
     return on_cpu and (train.cpu_wait_frac or 0.0) >= WAITING_FRAC
 
 

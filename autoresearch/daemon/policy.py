@@ -9,11 +9,13 @@ from typing import Any
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.records import DecisionRule, Yardstick
+from autoresearch.core.stopped_trial import EarlyStopRule
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, YardstickMismatch
 from autoresearch.trials.spec import Budget
 from autoresearch.trials.trial_budget import trial_budget, trial_steps
+from autoresearch.verdicts.early_stop import StopRule
 from autoresearch.verdicts.rule import SequentialRule
 from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
 
@@ -86,6 +88,15 @@ def build_rule(settings: Settings) -> DecisionRule:
         return DecisionRule(accept_delta_frac=wanted.accept_delta_frac, seed=settings.seed)
     constants = asdict(SequentialRule(wanted.accept_delta_frac, wanted.alpha, wanted.max_seeds))
     return DecisionRule(kind="sequential", seed=settings.seed, baseline_seeds=wanted.baseline_seeds, **constants)
+
+
+def build_early_stop(settings: Settings) -> EarlyStopRule | None:
+    """The constants of early stopping for the next start; ``None`` where no trial may be stopped."""
+    wanted = settings.early_stop
+    if wanted.enabled == "off" or settings.decision.rule == "threshold" or settings.budget.kind == "seconds":
+        return None
+    rule = StopRule(tolerated=wanted.tolerated, min_curves=wanted.min_curves, audit_frac=wanted.audit_frac)
+    return EarlyStopRule(**asdict(rule))
 
 
 def _menu_error(problem: str) -> ConfigError:

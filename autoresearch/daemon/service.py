@@ -34,7 +34,7 @@ from autoresearch.daemon.metering import meter_run, new_meter, spent_reason
 from autoresearch.daemon.night_end import end_of_night
 from autoresearch.daemon.observers.group import ObserverGroup
 from autoresearch.daemon.packages import refuse_missing_proposer
-from autoresearch.daemon.policy import Policy, build_policy, check_policy, check_yardstick
+from autoresearch.daemon.policy import Policy, build_early_stop, build_policy, check_policy, check_yardstick
 from autoresearch.daemon.recorded_rule import keep_recorded_rule
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
@@ -52,6 +52,7 @@ from autoresearch.storage.disk_space import shortage
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, VAULT, archive, hold_lock, run_files
 from autoresearch.storage.vault_file import VaultFile
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
+from autoresearch.trials.trial_budget import warmup_frac
 
 FIRST_RECORD = b'"stage":"meta",'  # how the first line of every trajectory begins
 
@@ -205,6 +206,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         changed_input=lambda: context.inputs.change() or backend.inputs.change(),
         meter=context.meter,
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
+        warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
     )
 
 
@@ -227,6 +229,7 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
             metering=metering,
             ends_at=ends_at.isoformat(timespec="seconds") if ends_at else None,
             zone=zone_name(ends_at) if ends_at else None,
+            early_stop=build_early_stop(context.settings),
         )
     )
     record_startup_wait(context.startup_wait, loop)

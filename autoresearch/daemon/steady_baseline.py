@@ -14,6 +14,7 @@ from autoresearch.core.ports import NEVER_SUSPENDED, Interrupted, OnProgress, Se
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.errors import BaselineFailed
+from autoresearch.verdicts.stop_limits import Limits
 
 # Before each repeat, in seconds; an hour in all. The repeat itself shows whether the machine is quiet by then: no other
 # reading shows everything that can slow a trial down.
@@ -56,13 +57,14 @@ class SteadyBaseline:
         on_progress: OnProgress,
         suspend: SuspendControl = NEVER_SUSPENDED,
         seal: Seal = not_sealed,
+        limits: Limits = (),
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. Raises ``BaselineFailed`` where a disturbed baseline is refused."""
         meta = self.trajectory.meta
         of_baseline = meta is not None and cfg == meta.baseline_cfg
         if of_baseline and suspend.suspended_at is None and (tries := self._disturbed_tries()[seed]):
             self._before_repeat(tries, tries - self._before[seed])
-        return self.trial.measure(cfg, seed, on_progress, suspend, seal)
+        return self.trial.measure(cfg, seed, on_progress, suspend, seal, limits)
 
     def _disturbed_tries(self) -> Counter[int]:
         """How often the baseline ran disturbed and is run again, by seed."""

@@ -7,7 +7,8 @@ from statistics import fmean
 
 from autoresearch.core.decision import next_trial, paired_gains, pairs_of
 from autoresearch.core.measurement import Measurement
-from autoresearch.core.records import Baseline, Evaluated, Evidence, TrialEnded
+from autoresearch.core.records import Baseline, Evaluated, Evidence, StoppedEarly, TrialEnded
+from autoresearch.core.stopped_trial import StopPoint, describe_point
 from autoresearch.core.text import plural
 from autoresearch.core.trajectory import Trajectory, measurements
 from autoresearch.report.verdict_text import describe_noise, format_interval
@@ -63,6 +64,17 @@ def candidate_trial_line(trial: TrialEnded, run: Trajectory, number: str) -> str
     )
     start = f"{number if len(gains) == 1 else '':>{NUMBER_CELLS}}  {change:<{CHANGE_CELLS}}"
     return f"{start} {trial.outcome.val_bpb:.4f} {100 * gains[-1]:+7.2f} %  {so_far}"
+
+
+def stopped_line(record: StoppedEarly, change: str, number: str) -> str:
+    """A candidate whose trial was stopped early: where, and its seconds."""
+    where = record.eval_metrics.stopped_early.describe()
+    return f"{number:>{NUMBER_CELLS}}  {change:<{CHANGE_CELLS}} {where}  {record.iter_wall_s:6.1f} s"
+
+
+def audited_line(where: StopPoint) -> str:
+    """A trial that ran on for the audit of early stopping."""
+    return f"{INDENT}ran on for the audit: it would have been stopped at {describe_point(where)}"
 
 
 def judged_line(record: Evaluated, number: str) -> str:

@@ -2,8 +2,9 @@
 
 The trajectory is the only memory: its results are added to a study in RAM, of a long run the newest and the best. A
 failed configuration is added as a pruned trial without a value, which TPE ranks behind every measured one: it avoids
-such values without an invented penalty (docs/decisions.md). The first proposals are the baseline's neighbours in place
-of random draws (``initial_design.py``).
+such values without an invented penalty (docs/decisions.md). One that was stopped early is pruned too, with how far it
+came and by how much its loss exceeded the limit there: TPE ranks it before the failures and behind all measured ones.
+The first proposals are the baseline's neighbours in place of random draws (``initial_design.py``).
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState, create_trial
 
+from autoresearch.core.measurement import CURVE_POINTS
 from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.results import Result
+from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
@@ -131,7 +134,10 @@ class TpeProposer:
             # Relative to the baseline over the same seeds: means over different seeds are not comparable.
             loss = 1.0 - result.improvement_frac
             return create_trial(params=params, distributions=distributions, value=loss)
-        return create_trial(params=params, distributions=distributions, state=TrialState.PRUNED)
+        reached = _reached(result.stopped) if result.stopped else {}
+        return create_trial(
+            params=params, distributions=distributions, state=TrialState.PRUNED, intermediate_values=reached
+        )
 
     def _draws(self, study: optuna.Study, rng: random.Random) -> Callable[[], tuple[str, Value]]:
         """A function that draws one suggestion of TPE per call and leaves no trace in the study.
@@ -175,6 +181,11 @@ def results_to_learn_from(results: Sequence[Result]) -> list[Result]:
             by_knob.setdefault(r.knob, []).append(r)
     best = (nlargest(BEST_OF_KNOB, of_knob, key=lambda r: -(r.improvement_frac or 0.0)) for of_knob in by_knob.values())
     return [*sorted(chain.from_iterable(best), key=lambda r: r.iter), *tried[begin:]]
+
+
+def _reached(stop: StopPoint) -> dict[int, float]:
+    """How a stopped trial stood, in the form that Optuna compares pruned trials by: the later first, then the lower."""
+    return {round(stop.fraction * CURVE_POINTS): stop.loss / stop.limit}
 
 
 def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> Belief:

@@ -20,11 +20,11 @@ class SourceNumbers(FrozenModel):
     """The statistics of one source. A field that a record's ``credit`` has too means the same in both.
 
     Every closed iteration belongs to one source, unless the proposer raised: summed over the sources, ``measured``,
-    ``failed``, ``blocked`` and ``keeps`` are the run's.
+    ``stopped_early``, ``failed``, ``blocked`` and ``keeps`` are the run's.
     """
 
     source: str | None  # None where the log does not record it, for example the origin's
-    iterations: int  # closed with a candidate of this source: measured + failed
+    iterations: int  # closed with a candidate of this source: measured + stopped early + failed
     blocked: int  # iterations that the rails ended, the last refusal being of this source
     share: float  # of all iterations that ended with a proposal: of iterations + blocked, over all sources
     measured: int
@@ -33,6 +33,7 @@ class SourceNumbers(FrozenModel):
     mean_improvement_frac: float | None  # over the measured ones
     best_improvement_frac: float | None
     best_iter: int | None
+    stopped_early: int = 0
 
 
 def source_numbers(rows: Sequence[Row]) -> list[SourceNumbers]:
@@ -40,7 +41,7 @@ def source_numbers(rows: Sequence[Row]) -> list[SourceNumbers]:
     found = compute_source_stats(
         SourceOutcome(row.source, row.iter, row.stage, row.decision == "keep", row.improvement_frac)
         for row in rows
-        if row.stage in ("evaluated", "eval_failed", "blocked")
+        if row.stage in ("evaluated", "stopped_early", "eval_failed", "blocked")
     )
     total = sum(stats.iterations + stats.blocked for stats in found)
     return [SourceNumbers(share=(stats.iterations + stats.blocked) / total, **asdict(stats)) for stats in found]
@@ -50,7 +51,7 @@ def source_lines(sources: Sequence[SourceNumbers]) -> Iterator[str]:
     """A line per source; none for a single source, because there is nothing to compare."""
     for s in sources if len(sources) > 1 else ():
         parts = [f"{_name(s)} {format_share(s.share)}: {s.iterations} tried"]
-        parts += [f"{number} {word}" for number, word in ((s.failed, "failed"), (s.blocked, "blocked")) if number]
+        parts += [f"{number} {word}" for number, word in _rest(s) if number]
         parts.append(plural(s.keeps, "keep"))
         if s.best_iter is not None:
             mean, best = format_percent(s.mean_improvement_frac), format_percent(s.best_improvement_frac)
@@ -64,6 +65,10 @@ def source_table(sources: Sequence[SourceNumbers], color: bool) -> list[str]:
         return []
     heading = pad("source", SOURCE_CELLS) + "".join(name.rjust(cells) for name, cells in COLUMNS.items())
     return [paint(heading, "dim", color), *(_table_line(s) for s in sources)]
+
+
+def _rest(s: SourceNumbers) -> tuple[tuple[int, str], ...]:
+    return (s.stopped_early, "stopped early"), (s.failed, "failed"), (s.blocked, "blocked")
 
 
 def _table_line(s: SourceNumbers) -> str:

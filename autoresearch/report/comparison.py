@@ -234,6 +234,8 @@ def _outcome(rows: Sequence[Row], history: History) -> tuple[Outcome, MeasuredGa
     """A measurement counts before a failure, and a failure before a refusal; of several the last."""
     if measured := [r for r in rows if r.stage == "evaluated"]:
         return ("keep" if measured[-1].decision == "keep" else "revert"), measured_gain(measured[-1], history)
+    if any(r.stage == "stopped_early" for r in rows):
+        return "revert", None
     if any(r.stage == "eval_failed" for r in rows):
         return "failed", None
     return ("blocked" if rows else "not tried"), None

@@ -20,9 +20,10 @@ from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import EarlierRun, Evidence, Unsealed, Yardstick
+from autoresearch.core.stopped_trial import StopPoint, describe_point
 from autoresearch.core.values import Cfg, KnobValue
 
-Stage = Literal["baseline", "evaluated", "eval_failed", "blocked", "proposer_failed"]
+Stage = Literal["baseline", "evaluated", "stopped_early", "eval_failed", "blocked", "proposer_failed"]
 State = Literal["running", "paused", "stopped", "complete", "open"]
 
 MAX_EXACT = 10**15  # a larger integer is kept as text: as a float it would change or overflow
@@ -89,6 +90,8 @@ class Row:
     baseline_tokens: int | None = None  # that these trained on
     normalised: int = 0  # attempts whose text was rewritten before the rails judged it
     disturbance: str = ""  # what may have decided a verdict under a budget in seconds: "the baseline ran contended"
+    stopped: StopPoint | None = None  # where its trial was stopped early: it has no val_bpb
+    would_stop: StopPoint | None = None  # where it would have been stopped, but for the audit
     ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
     equal_flops_gain: tuple[float, float] | None = None  # about, low and high; None where equal or not known
 
@@ -97,10 +100,11 @@ class Row:
         """The program's own words on the row: why nothing was measured, or what qualifies a keep."""
         if self.stage != "evaluated":
             return self.reason or ""
+        ran_on = f"ran on for the audit from {describe_point(self.would_stop)}" if self.would_stop else ""
         if self.decision != "keep":
-            return ""
+            return ran_on
         equal = f"about {format_range(self.equal_flops_gain)} at equal FLOPs" if self.equal_flops_gain else ""
-        return ", ".join(filter(None, (describe_compute(self.ratios), equal, self.disturbance)))
+        return ", ".join(filter(None, (ran_on, describe_compute(self.ratios), equal, self.disturbance)))
 
 
 def qualify_disturbed(row: Row) -> str:

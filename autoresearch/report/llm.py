@@ -69,7 +69,7 @@ def llm_numbers(rows: Sequence[Row], wall_s: float | None) -> LlmNumbers | None:
 
 
 def _fell_back(row: Row) -> bool:
-    return row.stage in ("evaluated", "eval_failed") and row.source != LLM_SOURCE
+    return row.stage in ("evaluated", "stopped_early", "eval_failed") and row.source != LLM_SOURCE
 
 
 def _call_statistics(calls: Sequence[LlmCall], wall_s: float | None) -> dict[str, Any]:

@@ -29,9 +29,11 @@ from autoresearch.core.records import (
     Resumed,
     Started,
     Stopped,
+    StoppedEarly,
     TrialEnded,
     Unsealed,
 )
+from autoresearch.core.stopped_trial import EarlyStop, StopPoint
 from autoresearch.core.trajectory import Totals, Trajectory, measurements
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.core.values import KnobValue
@@ -55,6 +57,7 @@ class HistoryBuilder:
     rows: list[Row] = field(default_factory=list)
     baseline: Row | None = None
     extra_trials: list[TrialEnded] = field(default_factory=list)  # of the baseline, for the open iteration
+    would_stop: StopPoint | None = None  # of an audited trial of the open iteration
     started: Started | None = None  # the last start
     state: State = "open"
     stop_reason: str | None = None
@@ -94,8 +97,9 @@ class HistoryBuilder:
                     rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
                     pairs = paired_bpbs(record.evidence, self.trajectory.baseline_outcomes)
                     row = replace(row, corrected_frac=corrected_frac(record, rule), paired_bpbs=pairs)
+                row = replace(row, would_stop=self.would_stop)
                 self.rows.append(with_baseline_trials(self._with_ratios(row, record), self.extra_trials))
-                self.extra_trials = []
+                self.extra_trials, self.would_stop = [], None
                 if isinstance(record, CandidateTried):
                     for number in record.trials:  # no later record is about them
                         self.outcomes.pop(number, None)
@@ -122,6 +126,8 @@ class HistoryBuilder:
             self.outcomes.pop(trial.trial)
         if trial.marks:
             self.marked_trials.append(trial)
+        if trial.would_stop and not trial.void:
+            self.would_stop = trial.would_stop
 
     def _add_vault(self, record: Unsealed) -> None:
         """Add it to its keep, which is the last row but in a damaged log."""
@@ -231,6 +237,11 @@ def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
             }
             trials = _trials(record.trials, record.eval_metrics, outcomes)
             return Row(**common, **_proposed(record.proposal), **verdict, **_measured(trials))
+        case StoppedEarly():
+            trials = _trials(record.trials, record.eval_metrics, outcomes)
+            where = record.eval_metrics.stopped_early
+            proposed = _proposed(record.proposal)
+            return Row(**common, **proposed, decision=record.decision, stopped=where, **_measured(trials))
         case EvalFailed():
             trials = _trials(record.trials, record.eval_metrics, outcomes)
             return Row(**common, **_proposed(record.proposal), cause=str(record.cause), **_measured(trials))
@@ -273,13 +284,14 @@ def _trials(numbers: Iterable[int], closing: Outcome, outcomes: Mapping[int, Out
 def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:
     ok = [t for t in trials if isinstance(t, Measurement)]
     failed = [t for t in trials if isinstance(t, Failure)]
+    trained = [t for t in trials if isinstance(t, Measurement | EarlyStop)]
     return {
         "trials": len(ok),
         "lowest_val_bpb": min((m.val_bpb for m in ok), default=None),
-        "train_s": total(*(m.train_wall_s for m in ok)),
+        "train_s": total(*(t.train_wall_s for t in trained)),
         "eval_s": total(*(m.val_wall_s for m in ok)),
         "failed_s": total(*(f.trial_wall_s for f in failed)),
-        "tokens": sum(m.train_tokens for m in ok) if ok else None,
+        "tokens": sum(t.train_tokens for t in trained) if trained else None,
         "peak_bytes": max((t.peak_bytes for t in trials if t.peak_bytes is not None), default=None),
         "energy_j": total(*(t.energy_j for t in trials)),
         "curves": tuple(

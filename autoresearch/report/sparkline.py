@@ -10,8 +10,9 @@ from statistics import quantiles
 BARS = "▁▂▃▄▅▆▇█"
 FAILED = "\N{MULTIPLICATION SIGN}"
 BLOCKED = "·"
+STOPPED = "-"  # early, before it was measured
 
-Point = float | str  # a measurement, or FAILED or BLOCKED
+Point = float | str  # a measurement, or FAILED, BLOCKED or STOPPED
 FENCE = 3.0  # inter-quartile ranges above the upper quartile: higher values are clipped (Tukey's outer fence)
 
 

@@ -13,6 +13,7 @@ from autoresearch.core.power import JOULES_PER_KWH as JOULES_PER_KWH
 from autoresearch.core.records import Yardstick
 from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.by_source import SourceNumbers, source_numbers
+from autoresearch.report.early_stops import EarlyStopNumbers, early_stop_numbers
 from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.importance import KnobImportance, knob_importance
@@ -50,8 +51,9 @@ class Summary(FrozenModel):
     """The counts and sums of a run. ``None`` means unknown; units are in the names.
 
     An iteration counts when it is closed, in exactly one of four ways, so that
-    ``iterations = keeps + reverts + sum(blocked_by_rail) + failed``. A proposal counts when its iteration is closed,
-    also if a rail refused it: ``sum(knob_counts) = unique_pairs + repeat_count``.
+    ``iterations = keeps + reverts + sum(blocked_by_rail) + failed``. A trial that was stopped early is a revert.
+    A proposal counts when its iteration is closed, also if a rail refused it:
+    ``sum(knob_counts) = unique_pairs + repeat_count``.
     """
 
     log_format: Literal["autoresearch", "origin"]
@@ -66,7 +68,7 @@ class Summary(FrozenModel):
     zone: str | None = None  # the abbreviation of that zone
 
     iterations: int  # closed
-    evaluated: int  # measured and judged: keeps + reverts
+    evaluated: int  # judged: keeps + reverts, those that were stopped early included
     keeps: int
     reverts: int
     keep_iters: list[int]
@@ -91,6 +93,7 @@ class Summary(FrozenModel):
     sources: list[SourceNumbers]  # in the order of their first proposals
     llm: LlmNumbers | None  # None where no LLM was called
 
+    early_stops: EarlyStopNumbers | None = None  # None where no trial was stopped and none would have been
     vault: list[VaultNumbers]  # of the keeps whose vault is unsealed
     research: ResearchNumbers  # researching or flailing?
 
@@ -147,6 +150,7 @@ def summarise(history: History) -> Summary:
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
         importance=knob_importance(history),
+        early_stops=early_stop_numbers(history.rows),
         vault=vault_numbers(history.rows),
         research=research_numbers(history, best_keep(history.rows)),
         **_counts(history.rows),
@@ -203,7 +207,7 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
         refused.update(row.refused)
     return {
         "iterations": len(rows),
-        "evaluated": stages["evaluated"],
+        "evaluated": stages["evaluated"] + stages["stopped_early"],
         "keeps": sum(row.decision == "keep" for row in rows),
         "reverts": sum(row.decision == "revert" for row in rows),
         "keep_iters": [row.iter for row in rows if row.decision == "keep"],

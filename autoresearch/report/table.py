@@ -81,6 +81,8 @@ def format_verdict(row: Row) -> str:
             return safe(row.cause or "failed", 16)
         case "proposer_failed":
             return "no proposal"
+        case "stopped_early":
+            return "stopped early"
         case "baseline" | "evaluated":
             return row.evidence.label if row.evidence else row.decision or "-"
         case _:

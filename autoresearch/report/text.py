@@ -9,6 +9,7 @@ from typing import assert_never
 from autoresearch.core.equal_flops import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
+from autoresearch.report.early_stops import describe_early_stops
 from autoresearch.report.energy import energy_lines, marks_line
 from autoresearch.report.format import (
     NAME_CELLS,
@@ -25,7 +26,7 @@ from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.importance import importance_block
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.research import research_lines
-from autoresearch.report.sparkline import BLOCKED, FAILED, Point, Scale, sparkline
+from autoresearch.report.sparkline import BLOCKED, FAILED, STOPPED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import format_verdict, paint, render_table
 from autoresearch.report.vault import vault_lines
@@ -228,6 +229,8 @@ def _describe_threshold_keep(s: Summary, history: History, best: Row, instead: s
 def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
     """Label and text of each count that the run has."""
     yield "verdicts", _count_verdicts(s)
+    if s.early_stops:
+        yield "early stop", describe_early_stops(s.early_stops)
     for n, text in enumerate(vault_lines(s.vault)):
         yield "" if n else "vault", text
     if s.verdicts:
@@ -286,9 +289,11 @@ def describe_extensions(s: Summary) -> str:
 def _count_verdicts(s: Summary) -> str:
     failures = dict(s.failed_by_cause) | ({"no proposal": s.proposer_failed} if s.proposer_failed else {})
     blocked = sum(s.blocked_by_rail.values())
+    stopped = [f"{s.early_stops.stopped:,} stopped early"] if s.early_stops and s.early_stops.stopped else []
     return ", ".join(
         [
             *(verdict_counts(s.verdicts) if s.verdicts else (plural(s.keeps, "keep"), plural(s.reverts, "revert"))),
+            *stopped,
             f"{blocked} blocked" + (f" ({format_counts(s.blocked_by_rail)})" if blocked else ""),
             f"{s.failed} failed" + (f" ({format_counts(failures)})" if s.failed else ""),
         ]
@@ -322,7 +327,8 @@ def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int,
         )
     if scale and s.baseline_val_bpb is not None:
         parts.append(f"the baseline, {format_bpb(s.baseline_val_bpb)}, is {scale.bar(s.baseline_val_bpb)}")
-    parts += [f"{glyph} {word}" for glyph, word in ((FAILED, "failed"), (BLOCKED, "blocked")) if glyph in points]
+    words = {FAILED: "failed", BLOCKED: "blocked", STOPPED: "stopped early"}
+    parts += [f"{glyph} {word}" for glyph, word in words.items() if glyph in points]
     if len(points) > room:
         parts.append(f"each glyph is the lowest of about {len(points) / room:.1f} iterations")
     return _labelled("", "; ".join(parts), width)
@@ -331,4 +337,4 @@ def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int,
 def _point(row: Row, history: History) -> Point:
     if (bpb := history.comparable_bpb(row)) is not None:
         return bpb
-    return BLOCKED if row.stage == "blocked" else FAILED
+    return {"blocked": BLOCKED, "stopped_early": STOPPED}.get(row.stage, FAILED)

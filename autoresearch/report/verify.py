@@ -1,4 +1,4 @@
-"""Recompute every decision of a run from its trials alone, and name the first that differs from what was recorded."""
+"""Recompute every decision and early stop of a run from its trials alone, and name the first that differs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.core.decision import Decision, decide, mean_bpb
-from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta
+from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, StoppedEarly
 from autoresearch.core.trajectory import Trajectory
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A recorded value that its trials do not give."""
-
-    iter: int  # 0: the baseline
-    field: str
-    recorded: Any
-    recomputed: Any
-
-    def __str__(self) -> str:
-        where = f"iteration {self.iter}" if self.iter else "the baseline"
-        return f"{where}: {self.field} is recorded as {self.recorded!r}; its trials give {self.recomputed!r}"
+from autoresearch.report.difference import Difference as Difference
+from autoresearch.report.verify_stops import check_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +25,8 @@ def verify(records: Iterable[Event]) -> Verification:
     """Fold the records; before each decision is added, decide again. Raises ``ValueError`` without a meta record."""
     trajectory, checked = Trajectory(), 0
     for record in records:
-        difference = None
+        difference = check_stop(record, trajectory)
+        checked += isinstance(record, StoppedEarly)
         if isinstance(record, Baseline):
             difference = _difference(0, {"baseline_val_bpb": record.baseline_val_bpb}, _baseline_of(trajectory))
         elif isinstance(record, Evaluated):

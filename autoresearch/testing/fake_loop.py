@@ -20,6 +20,7 @@ from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.estimate import Estimator
+from autoresearch.trials.trial_budget import warmup_frac
 
 
 def fake_loop(
@@ -46,6 +47,7 @@ def fake_loop(
         on_pause=settings.on_pause,
         boot_id="boot",
         utc=utc,
+        warmup_frac=lambda cfg: warmup_frac(loop.trajectory.meta, cfg),
     )
     if trajectory is None:
         loop.record(build_meta(settings, policy, YARDSTICK))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from autoresearch.core.measurement import Failure, Measurement, Outcome, Suspended
+from autoresearch.core.measurement import CURVE_POINTS, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.ports import (
     NEVER_SUSPENDED,
     Interrupted,
@@ -17,10 +17,13 @@ from autoresearch.core.ports import (
     SuspendControl,
     not_sealed,
 )
+from autoresearch.core.stopped_trial import EarlyStop, StopPoint
 from autoresearch.core.values import Cfg, sha256_of
 from autoresearch.trials.suspend import add_earlier_parts
+from autoresearch.verdicts.stop_limits import Limits, first_above
 
 STEP_S = 0.001
+FAKE_LOSS = 5.0  # of every part of the budget, where no curve is given
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class FakeTrial:
     measured: list[tuple[Cfg, int]] = field(default_factory=list)
     bpb: Callable[[Cfg, int], float] | None = None
     test_bpb: Callable[[Cfg, int], float] | None = None  # for the vault; that of the validation if not given
+    curve: Callable[[Cfg, int], tuple[float, ...]] | None = None  # of the training loss; unknown if not given
 
     def measure(
         self,
@@ -45,8 +49,12 @@ class FakeTrial:
         on_progress: OnProgress,
         suspend: SuspendControl = NEVER_SUSPENDED,
         seal: Seal = not_sealed,
+        limits: Limits = (),
     ) -> Outcome | Suspended:
-        """See ``ports.Trial``; deterministic in configuration and seed. A step takes ``STEP_S``."""
+        """See ``ports.Trial``; deterministic in configuration and seed. A step takes ``STEP_S``.
+
+        It is stopped at its first loss above a limit; without a ``curve`` every loss is ``FAKE_LOSS``.
+        """
         self.measured.append((cfg, seed))
         step = (suspend.suspended_at.resumes_at or 0) if suspend.suspended_at else 0
         while step * STEP_S < self.takes_s:
@@ -58,10 +66,33 @@ class FakeTrial:
             on_progress("train", 0.5, step, None)
             time.sleep(STEP_S)
             step += 1
-        outcome = self.fail(cfg) or measurement((self.bpb or fake_bpb)(cfg, seed))
+        outcome = self.fail(cfg) or self._end(cfg, seed, limits)
         if isinstance(outcome, Measurement):
             seal((self.test_bpb or self.bpb or fake_bpb)(cfg, seed))
         return add_earlier_parts(outcome, suspend.suspended_at)
+
+    def _end(self, cfg: Cfg, seed: int, limits: Limits) -> Measurement | EarlyStop:
+        losses = self.curve(cfg, seed) if self.curve else (FAKE_LOSS,) * CURVE_POINTS
+        if (part := first_above(losses, limits)) is not None:
+            return early_stop(losses[: part + 1], limits[part] or 0.0)
+        measured = measurement((self.bpb or fake_bpb)(cfg, seed))
+        return measured.model_copy(update={"train_loss_curve": losses}) if self.curve else measured
+
+
+def early_stop(losses: tuple[float, ...], limit: float) -> EarlyStop:
+    """Build the end of a trial that was stopped after these parts of its budget."""
+    return EarlyStop(
+        stopped_early=StopPoint(fraction=len(losses) / CURVE_POINTS, loss=losses[-1], limit=limit),
+        train_loss_curve=losses,
+        train_steps=4,
+        train_tokens=400,
+        train_flops=4 * 10**8,
+        tokens_per_s=1000.0,
+        train_wall_s=0.0,
+        trial_wall_s=0.0,
+        peak_bytes=10**6,
+        device="fake",
+    )
 
 
 def fake_bpb(cfg: Cfg, seed: int) -> float:

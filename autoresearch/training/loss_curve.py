@@ -47,7 +47,16 @@ class LossCurve:
 
     def points(self) -> tuple[float, ...] | None:
         """The mean loss of each part; ``None`` while a part has no step, or if a checkpoint did not have the sums."""
-        if not all(self.shares):
-            return None
-        means = (nats / share for nats, share in zip(self.nats, self.shares, strict=True))
+        return self._means(CURVE_POINTS) if all(self.shares) else None
+
+    def first_points(self, count: int) -> tuple[float, ...] | None:
+        """The mean loss of each of the first ``count`` parts; ``None`` unless the losses of all their steps are known.
+
+        In a trial that resumed from a checkpoint without the sums they never are.
+        """
+        whole = (1 - 1e-6) / CURVE_POINTS
+        return self._means(count) if all(share >= whole for share in self.shares[:count]) else None
+
+    def _means(self, count: int) -> tuple[float, ...]:
+        means = (nats / share for nats, share in zip(self.nats[:count], self.shares[:count], strict=True))
         return tuple(round(mean, CURVE_DECIMALS) for mean in means)

@@ -12,14 +12,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from autoresearch.core.measurement import Measurement
+from autoresearch.core.measurement import CURVE_POINTS, Measurement
 from autoresearch.core.ports import Seal, not_sealed
+from autoresearch.core.stopped_trial import EarlyStop, StopPoint
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.training.checkpointing.suspension import NeverSuspend, Suspendable, Suspender
 from autoresearch.training.checkpointing.train_state import TrainState
 from autoresearch.training.evaluate import Score, score
 from autoresearch.training.loss_curve import LossCurve
+from autoresearch.training.stop_early import LimitExceeded, LimitWatch
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.schedule import LrSchedule
 from autoresearch.trials.spec import TrialSpec
@@ -88,7 +90,9 @@ def train_and_measure(
     suspender: Suspender = NEVER_SUSPEND,
     seal: Seal = not_sealed,
 ) -> Measurement:
-    """Train ``model`` under the spec's budget and score the span. Raises ``NonFiniteLossError``.
+    """Train ``model`` under the spec's budget and score the span.
+
+    Raises ``NonFiniteLossError``, and ``LimitExceeded`` once a loss is above its limit in ``spec.stop_above``.
 
     Where the spec has a span of the test split, ``seal`` receives its bits per byte; ``val_wall_s`` includes that.
 
@@ -140,6 +144,7 @@ def _train(
     began = reported = time.monotonic()
     curve = LossCurve.resumed(schedule.fraction(), before.curve_nats, before.curve_shares)
     losses = LossTracker(before.step, before.loss_first, before.loss_last, curve)
+    watch = LimitWatch.starting_at(spec.stop_above, schedule.fraction())
     report("train", schedule.fraction(), schedule.step, None)
 
     def state_now(trained: bool) -> TrainState:
@@ -165,6 +170,11 @@ def _train(
         within_budget = schedule.advance()
         curve.advance(schedule.fraction())
         losses.add(arrived)
+        if watch.is_due(schedule.fraction()):
+            losses.add(model.losses(wait_for_all=True))
+            if (part := watch.exceeded(schedule.fraction(), curve, model)) is not None:
+                shape = ModelShape.of(spec.cfg, corpus.vocab)
+                raise LimitExceeded(_early_stop(spec, shape, part, curve, state_now(trained=False), model.device_name))
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S:
             speed = (schedule.step - before.step) * batch_size * seq_len / (now - began)
@@ -173,6 +183,28 @@ def _train(
         if not within_budget:
             break
     return state_now(trained=True)
+
+
+def _early_stop(
+    spec: TrialSpec, shape: ModelShape, part: int, curve: LossCurve, state: TrainState, device: str
+) -> EarlyStop:
+    """What is recorded of a trial whose loss in ``part`` of the budget was above its limit."""
+    losses, limit = curve.first_points(part + 1) or (), spec.stop_above[part]
+    assert losses
+    assert limit is not None
+    tokens = state.step * int(spec.cfg["batch_size"]) * int(spec.cfg["seq_len"])
+    return EarlyStop(
+        stopped_early=StopPoint(fraction=(part + 1) / CURVE_POINTS, loss=losses[part], limit=limit),
+        train_loss_curve=losses,
+        train_steps=state.step,
+        train_tokens=tokens,
+        train_flops=tokens * shape.flops_per_token,
+        tokens_per_s=tokens / state.train_s,
+        train_wall_s=state.train_s,
+        trial_wall_s=0.0,
+        peak_bytes=state.peak_bytes,
+        device=device,
+    )
 
 
 def _lr_schedule(spec: TrialSpec, before: TrainState) -> LrSchedule:

@@ -30,6 +30,7 @@ from autoresearch.training.profiling.device_probe import probe
 from autoresearch.training.profiling.gpu_energy_counter import open_energy_counter
 from autoresearch.training.profiling.matmul_peak import matmul_flops_per_s
 from autoresearch.training.profiling.step_timing import measure_speed
+from autoresearch.training.stop_early import LimitExceeded
 from autoresearch.training.train import Model, NonFiniteLossError, train_and_measure
 from autoresearch.training.trainer import set_up_device
 from autoresearch.trials.messages import (
@@ -40,6 +41,7 @@ from autoresearch.trials.messages import (
     NO_DEVICE,
     PROGRESS,
     SEALED,
+    STOPPED_EARLY,
     SUSPENDED,
     Message,
 )
@@ -129,11 +131,13 @@ def _open_corpus_and_build_model(spec: TrialSpec) -> tuple[Corpus, Model]:
 
 
 def final_message(measure: Callable[[], FrozenModel]) -> Message:
-    """The message that ends a request: what ``measure`` returned, where it was suspended, or why it failed."""
+    """The message that ends a request: what ``measure`` returned, where it was suspended or stopped, why it failed."""
     try:
         measured = measure()
     except Suspension as e:
         return {SUSPENDED: e.suspended.model_dump(mode="json")}
+    except LimitExceeded as e:
+        return {STOPPED_EARLY: e.stop.model_dump(mode="json")}
     except NonFiniteLossError as e:
         return _failed(Cause.NON_FINITE_LOSS, e, step=e.step)
     except MemoryError as e:

@@ -13,10 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.speeds import MatmulPeak, Speed
+from autoresearch.core.stopped_trial import EarlyStop
 from autoresearch.trials.child_output import ChildOutput
-from autoresearch.trials.messages import FAILED, MEASURED, SEALED, SUSPENDED, Message
+from autoresearch.trials.messages import FAILED, MEASURED, SEALED, STOPPED_EARLY, SUSPENDED, Message
 
 RECORDED_STDERR_CHARS = 2000
+ENDS = (MEASURED, STOPPED_EARLY, SUSPENDED, FAILED)
 
 T = TypeVar("T", Outcome | Suspended, Speed | Failure, MatmulPeak | Failure)
 
@@ -26,7 +28,7 @@ def judge_end(
 ) -> T:
     """Name how a child ended. ``answers`` validates its result, which counts only if it then exited with 0."""
     end = _named_end(output, exit_code, answers)
-    if output.extended_s and isinstance(end, Measurement | Failure):
+    if output.extended_s and isinstance(end, Measurement | EarlyStop | Failure):
         end = end.model_copy(update={"deadline_extended_s": output.extended_s})
     if not isinstance(end, Failure):
         return end.model_copy(update={"trial_wall_s": wall_s})
@@ -75,9 +77,7 @@ def _signalled(number: int) -> Failure:
 
 def _parsed(answer: Message, exit_code: int, answers: TypeAdapter[T]) -> T:
     try:
-        end = answers.validate_json(
-            json.dumps(next((answer[name] for name in (MEASURED, SUSPENDED, FAILED) if name in answer), None))
-        )
+        end = answers.validate_json(json.dumps(next((answer[name] for name in ENDS if name in answer), None)))
     except (ValidationError, ValueError) as e:
         return Failure(cause=Cause.GARBAGE, detail=f"its answer is not a measurement: {str(e).splitlines()[0]}")
     if not isinstance(end, Failure) and exit_code != 0:

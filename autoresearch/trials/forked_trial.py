@@ -25,6 +25,7 @@ from autoresearch.trials.requests import LimitedRequest, MatmulPeakRequest, Spee
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.spec import TrialSpec
 from autoresearch.trials.suspend import SuspendFailed, add_earlier_parts, suspended_at_last_checkpoint
+from autoresearch.verdicts.stop_limits import Limits
 
 KEPT_STDERR_FILES = 100
 _STDERR_NAME = re.compile(r"trial-\d+\.stderr")
@@ -51,9 +52,11 @@ class ForkedTrial:
         on_progress: OnProgress,
         suspend: SuspendControl = NEVER_SUSPENDED,
         seal: Seal = not_sealed,
+        limits: Limits = (),
     ) -> Outcome | Suspended:
         """See ``ports.Trial``. A server lost between trials is restarted; lost during a trial, the trial failed."""
-        spec, earlier = self.spec(cfg, seed), suspend.suspended_at
+        spec = self.spec(cfg, seed).model_copy(update={"stop_above": limits})
+        earlier = suspend.suspended_at
         resume = earlier is not None and earlier.resumes_at is not None
         if not resume:  # a checkpoint there is of a trial that has ended, or of one whose record was lost
             remove_checkpoint(self.checkpoint)

@@ -11,11 +11,12 @@ PROGRESS = "progress"  # [phase, fraction, step, tokens per second or null]
 MEASURED = "measured"  # a Measurement, Speed or MatmulPeak, as the request asked for
 SEALED = "sealed"  # beside "measured": bits per byte on the spec's span of the test split
 SUSPENDED = "suspended"
+STOPPED_EARLY = "stopped_early"
 FAILED = "failed"
 DEVICE = "device"  # the answers to a probe
 NO_DEVICE = "no_device"
 COMPILE_TIMES = "compile_times"
 
-SUCCEEDED = frozenset({MEASURED, SUSPENDED})  # of a rank: it has done all that it was to do
+SUCCEEDED = frozenset({MEASURED, SUSPENDED, STOPPED_EARLY})  # of a rank: it has done all that it was to do
 
 Message = dict[str, Any]

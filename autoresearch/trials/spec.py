@@ -55,6 +55,7 @@ class TrialSpec(FrozenModel):
     tensor_parallel: int = 1
     fp8_recipe: str = "tensorwise"
     memory_limit_bytes: int | None = None  # of the host; limits the device too where the two share memory
+    stop_above: tuple[float | None, ...] = ()  # losses by part of the budget: above its limit the trial ends early
 
 
 class Device(FrozenModel):

@@ -5,6 +5,7 @@ FLOPs are counted as the records count them: ``ModelShape.flops_per_token`` time
 
 from __future__ import annotations
 
+from autoresearch.core.records import Meta
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
 from rails import Config
@@ -30,3 +31,15 @@ def trial_budget(budget: Budget, cfg: Config, baseline: Config, vocab: int) -> B
 def trial_steps(budget: Budget, cfg: Config, baseline: Config, vocab: int) -> int | None:
     """Optimizer steps of one configuration, known before it starts; ``None`` for a budget in seconds."""
     return trial_budget(budget, cfg, baseline, vocab).steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
+
+
+def warmup_frac(meta: Meta | None, cfg: Config) -> float:
+    """The share of its budget that a configuration of this run warms up; 1 where the records do not say.
+
+    It follows from the records alone, so that ``autoresearch verify`` finds what the run found.
+    """
+    if meta is None or (meta.vocab is None and meta.yardstick.budget_kind == "flops"):
+        return 1.0
+    budget = Budget(kind=meta.yardstick.budget_kind, size=meta.yardstick.budget_size)
+    steps = trial_steps(budget, cfg, meta.baseline_cfg, meta.vocab or 0)
+    return min(1.0, int(cfg["lr_warmup"]) / steps) if steps else 1.0

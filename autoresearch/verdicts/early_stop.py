@@ -151,12 +151,18 @@ def forecast(learned: Learned, gaps: Gaps, kind: str = "", warmup_frac: float = 
     for k, (gap, line) in enumerate(zip(gaps, learned.lines, strict=False)):
         if gap is not None and line is not None and (k + 1) / POINTS >= warmup_frac + rule.first - 1e-9:
             peak = max(peak, line.behind(gap, learned.needed, fitted=False))
+    p = p_of_kind(learned, peak, kind)
+    why = _why_not(rule, fraction, peak, p)
+    return Forecast(not why, fraction, predict(learned, gaps), p, len(learned.peaks), why)
+
+
+def p_of_kind(learned: Learned, peak: float, kind: str) -> float:
+    """``p`` of a trial of this kind that was ``peak`` standard errors behind at worst (step 5, and slow starters)."""
     count, behind = learned.kinds.get(kind, (0, 0.0))
     p = _p_value(learned.peaks, peak - behind)
-    if count < rule.min_kind:
-        p = max(p, _p_value(learned.worst, peak) if len(learned.worst) >= rule.min_kinds else 1.0)
-    why = _why_not(rule, fraction, peak, p)
-    return Forecast(not why, fraction, _predict(learned, gaps), p, len(learned.peaks), why)
+    if count >= learned.rule.min_kind:
+        return p
+    return max(p, _p_value(learned.worst, peak) if len(learned.worst) >= learned.rule.min_kinds else 1.0)
 
 
 def is_audited(run_id: str, trial: int, rule: StopRule) -> bool:
@@ -230,8 +236,8 @@ def _p_value(peaks: Sequence[float], peak: float) -> float:
     return min(share, k / (n + 1) * math.exp(-(peak - start) / excess))
 
 
-def _predict(learned: Learned, gaps: Gaps) -> float | None:
-    """The gain on the line ``gain = a + b gap`` through all curves, at the last fraction."""
+def predict(learned: Learned, gaps: Gaps) -> float | None:
+    """The final gain to expect: on the line ``gain = a + b gap`` through all curves, at the last fraction."""
     gap = gaps[-1] if gaps else None
     if gap is None:
         return None

@@ -29,6 +29,7 @@ from autoresearch.core.records import (
     Resumed,
     Started,
     Stopped,
+    StoppedEarly,
     TrialEnded,
     TrialSuspended,
     Unsealed,
@@ -38,11 +39,13 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
 from autoresearch.daemon.verdict_lines import (
+    audited_line,
     baseline_line,
     baseline_trial_line,
     candidate_trial_line,
     judged_line,
     noise_lines,
+    stopped_line,
 )
 from autoresearch.report.vault import describe_gains
 
@@ -162,6 +165,8 @@ class Terminal(Observer):
             case TrialEnded():
                 if line := self._trial_line(event):
                     self._print(line)
+                if event.would_stop:
+                    self._print(audited_line(event.would_stop))
             case Paused(waits_for="disk_space"):
                 pass  # ``waiting`` has shown it
             case Paused(reason=reason):
@@ -244,6 +249,8 @@ def iteration_line(record: IterationRecord, number: str) -> str:
             change = f"{p.knob} = {p.new_value}"
             end = f"{record.iter_wall_s:6.1f} s{source}"
             return f"{number:>8}  {change:<28} {bpb:.4f} {100 * gain:+7.2f} %  {decision:<6} {end}"
+        case StoppedEarly(proposal=p):
+            return f"{stopped_line(record, f'{p.knob} = {p.new_value}', number)}{source}"
         case EvalFailed(proposal=p, cause=cause):
             return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason}){source}"
         case Blocked(rail=rail):

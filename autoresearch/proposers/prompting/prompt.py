@@ -91,10 +91,11 @@ def _template() -> Template:
 
 
 def _most_values(results: Results) -> int:
-    """The largest number of values of one knob that were measured, or failed for one cause."""
+    """The largest number of values of one knob that were measured, stopped early, or failed for one cause."""
     measured = [len(knob) for knob in results.measured.values()]
     failed = [len(failures.values) for failures in results.failures.values()]
-    return max([*measured, *failed], default=0)
+    stopped = [len(stops.values) for stops in results.stopped.values()]
+    return max([*measured, *failed, *stopped], default=0)
 
 
 def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[str, str]:
@@ -150,8 +151,9 @@ def _baseline(inputs: PromptInputs) -> str:
 
 
 def _so_far(results: Results) -> str:
+    stopped = f"{results.stopped_count} stopped early, " if results.stopped else ""
     return (
-        f"So far {plural(results.iterations, 'iteration')}: {results.measured_count} measured, "
+        f"So far {plural(results.iterations, 'iteration')}: {results.measured_count} measured, {stopped}"
         f"{results.failed_count} failed, {results.blocked} refused, {results.proposer_failed} without an answer."
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from autoresearch.core.measurement import Cause
 from autoresearch.core.results import Refused
+from autoresearch.core.stopped_trial import describe_point
 from autoresearch.core.trajectory import Trajectory
 from rails import Menu, Rail, Value
 
@@ -45,11 +46,16 @@ class KnobResults:
 
 @dataclass(slots=True)
 class Failures:
-    """The values of one knob that failed for one cause."""
+    """The values of one knob that failed for one cause, or whose trials were stopped early."""
 
     values: list[Value] = field(default_factory=list)  # each once, sorted
     count: int = 0
-    detail: str = ""  # of the latest failure: untrusted text
+    detail: str = ""  # of the latest failure: untrusted text; or where the latest trial was stopped
+
+    def add(self, value: Value, detail: str) -> None:
+        self.values.append(value)
+        self.count += 1
+        self.detail = detail
 
 
 @dataclass(slots=True)
@@ -66,6 +72,7 @@ class Results:
 
     measured: dict[str, KnobResults] = field(default_factory=dict)
     failures: dict[tuple[str, Cause], Failures] = field(default_factory=dict)
+    stopped: dict[str, Failures] = field(default_factory=dict)  # by knob: trials that were stopped early
     refusals: dict[tuple[str, Rail], Refusals] = field(default_factory=dict)
     iterations: int = 0
     blocked: int = 0  # iterations without a candidate: the rails refused every attempt
@@ -80,9 +87,13 @@ class Results:
         return sum(failed.count for failed in self.failures.values())
 
     @property
+    def stopped_count(self) -> int:
+        return sum(stopped.count for stopped in self.stopped.values())
+
+    @property
     def tried_knobs(self) -> set[str]:
-        """The knobs with a measurement or a failure."""
-        return {*self.measured, *(knob for knob, _ in self.failures)}
+        """The knobs with a measurement, a failure or an early stop."""
+        return {*self.measured, *self.stopped, *(knob for knob, _ in self.failures)}
 
 
 def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
@@ -98,22 +109,17 @@ def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
                 measured[r.knob] = KnobResults()
             measured[r.knob].add(r.new_value, r.improvement_frac, r.trials, r.is_keep)
         elif r.cause is not None:
-            _add_failure(results, r.knob, r.new_value, r.cause, r.detail)
+            results.failures.setdefault((r.knob, r.cause), Failures()).add(r.new_value, r.detail)
+        elif r.stopped is not None:
+            results.stopped.setdefault(r.knob, Failures()).add(r.new_value, describe_point(r.stopped))
         if r.refused:
             _add_refusals(results, r.refused, menu)
     results.measured = {knob: measured[knob] for knob in dict.fromkeys((*menu.knobs, *measured)) if knob in measured}
     for of_knob in measured.values():
         of_knob.sort()
-    for failures in results.failures.values():
+    for failures in (*results.failures.values(), *results.stopped.values()):
         failures.values = sorted(set(failures.values))
     return results
-
-
-def _add_failure(results: Results, knob: str, value: Value, cause: Cause, detail: str) -> None:
-    failures = results.failures.setdefault((knob, cause), Failures())
-    failures.values.append(value)
-    failures.count += 1
-    failures.detail = detail
 
 
 def _add_refusals(results: Results, refused: Sequence[Refused], menu: Menu) -> None:

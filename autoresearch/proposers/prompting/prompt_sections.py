@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch.core.text import plural
@@ -55,7 +55,20 @@ def knob_line(knob: Knob, space: Space, detail: Detail) -> str:
 def measured_lines(results: Results, detail: Detail) -> str:
     """The measured values of each knob, one by one or summarised by range."""
     lines = [f"- {name} {_knob_results(knob, detail)}" for name, knob in results.measured.items()]
-    return "\n".join(lines) or "Nothing yet."
+    return "\n".join([*lines, *_stopped_lines(results, detail)]) or "Nothing yet."
+
+
+def _stopped_lines(results: Results, detail: Detail) -> Iterator[str]:
+    """The trials that were stopped early: they have no effect, and none is made up for them."""
+    if not results.stopped:
+        return
+    yield "- stopped early, before an effect was measured, because they were too far behind the baseline to be kept:"
+    if not detail.by_knob:
+        yield f"  {_totals((knob, stopped.count) for knob, stopped in results.stopped.items())}"
+        return
+    for knob, stopped in results.stopped.items():
+        where = f"; the latest at {stopped.detail}" if detail.chars else ""
+        yield f"  {knob} {_at_values(stopped, detail)}{where}"
 
 
 def _knob_results(knob: KnobResults, detail: Detail) -> str:
@@ -119,12 +132,16 @@ def failed_lines(results: Results, detail: Detail) -> str:
 
 
 def _failures(failures: Failures, detail: Detail) -> str:
+    return f"{_at_values(failures, detail)}{_latest(failures.detail, detail)}"
+
+
+def _at_values(failures: Failures, detail: Detail) -> str:
     values = failures.values
     if len(values) <= max(1, detail.values):
         where = ", ".join(map(value_text, values))
     else:
         where = f"{value_text(values[0])} to {value_text(values[-1])}"
-    return f"{format_times(failures.count)} at {where}{_latest(failures.detail, detail)}"
+    return f"{format_times(failures.count)} at {where}"
 
 
 def refused_lines(results: Results, detail: Detail) -> str:

@@ -17,8 +17,8 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 class Course:
     """Everything about the plot of the trajectory except its points.
 
-    Marks without a val_bpb are in lanes of their own: below the scale those that failed, were blocked or have no
-    proposal; above it far outliers, which would compress the rest of the scale.
+    Marks without a val_bpb are in lanes of their own: below the scale those that were stopped early, failed, were
+    blocked or have no proposal; above it far outliers, which would compress the rest of the scale.
     """
 
     iterations: int
@@ -41,7 +41,8 @@ def build_course(history: History) -> Course:
     low, high = scale.low - room, scale.high + room
     step = (high - low) * LANE
     stages = {r.stage for r in history.rows}
-    below = [("failed", "eval_failed"), ("blocked", "blocked"), ("no proposal", "proposer_failed")]
+    below = [("stopped early", "stopped_early"), ("failed", "eval_failed"), ("blocked", "blocked")]
+    below.append(("no proposal", "proposer_failed"))
     used = [name for name, stage in below if stage in stages]
     lanes = [(name, low - step * (n + 0.8)) for n, name in enumerate(used)]
     if scale.clipped:

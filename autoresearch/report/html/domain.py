@@ -12,7 +12,7 @@ from autoresearch.report.history import History, Row
 from autoresearch.report.html.text import format_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, MenuError, parse_menu
 
-TRIED = ("evaluated", "eval_failed")
+TRIED = ("evaluated", "stopped_early", "eval_failed")
 PARTS = 10  # equal parts of a range
 MAX_DISCRETE_VALUES = 12  # more than that are shown as a range
 MAX_FACTORS = 50  # of a knob that is not on the menu

@@ -52,6 +52,7 @@ MARKS: Mapping[str, dict[str, Any]] = {
     "failed": {"marker": "x", "line_color": C["ink"], "fill_color": None, "line_width": 1.4},
     "blocked": {"marker": "square", "line_color": C["muted"], "fill_color": None},
     "no proposal": {"marker": "asterisk", "line_color": C["muted"], "fill_color": None},
+    "stopped early": {"marker": "cross", "line_color": C["muted"], "fill_color": None, "line_width": 1.4},
     OFF_SCALE: {"marker": "triangle", "fill_color": C["quiet"], "line_color": None},
     "keep": {"marker": "circle", "fill_color": C["accent"], "line_color": C["ground"], "line_width": 0.6},
 }

@@ -158,7 +158,9 @@ def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure
             for label, n in s.verdicts.labels.items()
             if n and label not in ("confirmed", "screened out")
         ]
-        lost = [f"{n:,} {word}" for n, word in ((s.failed, "failed"), (blocked, "blocked")) if n]
+        stopped = s.early_stops.stopped if s.early_stops else 0
+        ends = ((stopped, "stopped early"), (s.failed, "failed"), (blocked, "blocked"))
+        lost = [f"{n:,} {word}" for n, word in ends if n]
         yield KeyFigure(f"{s.verdicts.labels['screened out']:,}", "screened out", ", ".join([*others, *lost]))
     else:
         yield from _count_decisions(s, blocked)

@@ -12,8 +12,8 @@ from autoresearch.report.html.text import NAME_CHARS, clean, format_value
 from autoresearch.report.table import format_marked_verdict, format_verdict
 
 KIND_NAMES = {"keep": "confirmed", "revert": "not confirmed"}  # by rule sequential
-KINDS = ("keep", "revert", "failed", "blocked", "no proposal")
-STAGES = {"eval_failed": 2, "blocked": 3, "proposer_failed": 4}
+KINDS = ("keep", "revert", "failed", "blocked", "no proposal", "stopped early")
+STAGES = {"eval_failed": 2, "blocked": 3, "proposer_failed": 4, "stopped_early": 5}
 MAX_REASON_BYTES = 1_600_000  # of all distinct reasons together, so that 10,000 long ones still make a small file
 CUTS = (500, 300, 200, 140, 100, 70, 40)
 BPB_DIGITS, GAIN_DIGITS, TIME_DIGITS, NUMBER_DIGITS = 6, 7, 2, 10

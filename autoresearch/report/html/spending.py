@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autoresearch.core.power import JOULES_PER_KWH
 from autoresearch.core.text import plural
+from autoresearch.report.early_stops import describe_early_stops
 from autoresearch.report.format import format_duration, format_gib
 from autoresearch.report.history import History, Row, total
 from autoresearch.report.html.price import Price
@@ -58,7 +59,7 @@ def build_spending(s: Summary, history: History, price: Price | None = None) -> 
             {name: (value, format_kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}
         ),
         metered=build_scope_energy(s.energy, price),
-        facts=(*_times(s, rows), *_energy(s, price), *_marked_trials(s)),
+        facts=(*_times(s, rows), *_early_stops(s), *_energy(s, price), *_marked_trials(s)),
     )
 
 
@@ -88,6 +89,11 @@ def _energy(s: Summary, price: Price | None) -> Iterator[tuple[str, str]]:
         yield "energy per keep", with_cost(s.energy_kwh / s.keeps)
     if s.best_improvement_frac:
         yield "energy per 1% gained", with_cost(s.energy_kwh / (100 * s.best_improvement_frac))
+
+
+def _early_stops(s: Summary) -> Iterator[tuple[str, str]]:
+    if s.early_stops:
+        yield "early stops", describe_early_stops(s.early_stops)
 
 
 def _marked_trials(s: Summary) -> Iterator[tuple[str, str]]:

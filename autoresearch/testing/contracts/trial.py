@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from autoresearch.core.measurement import Measurement, Suspended
+from autoresearch.core.measurement import CURVE_POINTS, Measurement, Suspended
 from autoresearch.core.ports import Interrupted, SuspendControl, Trial
+from autoresearch.core.stopped_trial import EarlyStop
 from autoresearch.core.values import Cfg
 from autoresearch.testing.switch import Switch
 
@@ -129,3 +130,39 @@ class TrialContract:
         outcome = trial.measure(long_cfg, 0, lambda _phase, _fraction, step, _speed: steps.append(step))
         assert isinstance(outcome, Measurement)
         assert steps[0] == 0
+
+    def stopped(self, trial: Trial, cfg: Cfg, suspend: SuspendControl | None = None, on_progress: Any = ignore) -> Any:
+        """``cfg``, whose loss at three quarters of the budget is above a limit that no loss can reach."""
+        sealed: list[float] = []
+        limits = (*[None] * (3 * CURVE_POINTS // 4 - 1), 1e-3)
+        outcome = trial.measure(cfg, 0, on_progress, suspend or SuspendControl(), sealed.append, limits)
+        assert sealed == [], "a trial that is stopped early is not scored"
+        return outcome
+
+    def test_above_its_limit_it_ends_early_with_the_losses_so_far(self, trial: Trial, cfg: Cfg) -> None:
+        stop = self.stopped(trial, cfg)
+        assert isinstance(stop, EarlyStop)
+        point = stop.stopped_early
+        assert (point.fraction, point.limit) == (0.75, 1e-3)
+        assert len(stop.train_loss_curve) == 24
+        assert point.loss == stop.train_loss_curve[-1] > point.limit
+        assert 0 < stop.train_steps <= self.measured(trial, cfg).train_steps
+        assert stop.trial_wall_s >= stop.train_wall_s >= 0
+        assert stop.energy_j is None
+        again = self.stopped(trial, cfg)
+        assert (again.stopped_early, again.train_loss_curve) == (point, stop.train_loss_curve)
+
+    def test_below_its_limits_it_measures_what_it_measures_without_them(self, trial: Trial, cfg: Cfg) -> None:
+        outcome = trial.measure(cfg, 0, ignore, limits=(1e6,) * 28)
+        assert isinstance(outcome, Measurement)
+        assert outcome.val_bpb.hex() == self.measured(trial, cfg).val_bpb.hex()
+
+    def test_suspended_and_resumed_it_is_stopped_at_the_same_place(self, trial: Trial, long_cfg: Cfg) -> None:
+        """A trial of few steps may be over its limit before it sees the request."""
+        whole, wanted = self.stopped(trial, long_cfg), OnceItTrains()
+        end = self.stopped(trial, long_cfg, SuspendControl(wanted), wanted.on_progress)
+        if isinstance(end, Suspended):
+            end = self.stopped(trial, long_cfg, SuspendControl(suspended_at=end))
+        assert isinstance(end, EarlyStop)
+        assert (end.stopped_early, end.train_loss_curve) == (whole.stopped_early, whole.train_loss_curve)
+        assert end.train_steps == whole.train_steps

@@ -135,6 +135,6 @@ def _save(state: dict[str, Any], file: BufferedWriter) -> None:
 
 
 def identity(spec: TrialSpec) -> str:
-    """Hash of everything that a trial's training depends on: not the free memory, nor what is scored for the vault."""
+    """Hash of everything that a trial's steps depend on: not free memory, the vault's span, or when it ends early."""
     fixed = spec.model_copy(update={"memory_limit_bytes": None})
-    return sha256_of(fixed.model_dump(mode="json", exclude={"vault"}))
+    return sha256_of(fixed.model_dump(mode="json", exclude={"vault", "stop_above"}))

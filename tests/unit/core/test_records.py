@@ -34,6 +34,7 @@ from autoresearch.core.records import (
     Resumed,
     Started,
     Stopped,
+    StoppedEarly,
     TrialEnded,
     TrialStarted,
     TrialSuspended,
@@ -42,11 +43,12 @@ from autoresearch.core.records import (
     encode,
     file_schema,
 )
+from autoresearch.core.stopped_trial import EarlyStop, StopPlan, StopPoint
 from autoresearch.core.values import sha256_of
 from autoresearch.errors import JournalDamaged
 from autoresearch.storage.journal import seal
 from autoresearch.testing.fake_backend import YARDSTICK
-from autoresearch.testing.fake_trial import measurement
+from autoresearch.testing.fake_trial import early_stop, measurement
 from rails import Rail, default_menu
 
 TS = "2026-11-20T22:00:00.000Z"
@@ -94,6 +96,15 @@ RECORDS: list[Event] = [
         zone="CET",
     ),
     TrialStarted(ts=TS, trial=1, iter=0, seed=0, cfg=CFG, boot_id="b"),
+    TrialStarted(
+        ts=TS,
+        trial=2,
+        iter=1,
+        seed=0,
+        cfg=CFG,
+        boot_id="b",
+        stop=StopPlan(limits=(None, 5.1, 4.8), needed_frac=0.004, curves=30, audited=True),
+    ),
     TrialSuspended(
         ts=TS,
         trial=1,
@@ -103,6 +114,15 @@ RECORDS: list[Event] = [
     ),
     TrialEnded(ts=TS, trial=1, iter=0, seed=0, outcome=measurement(3.4)),
     TrialEnded(ts=TS, trial=2, iter=1, seed=0, outcome=FAILURE),
+    TrialEnded(ts=TS, trial=3, iter=2, seed=0, outcome=early_stop((6.0, 5.5), limit=5.1)),
+    TrialEnded(
+        ts=TS,
+        trial=4,
+        iter=3,
+        seed=0,
+        outcome=measurement(3.4),
+        would_stop=StopPoint(fraction=0.5, loss=5.2, limit=5.1, predicted_gain_frac=-0.01),
+    ),
     Baseline(ts=TS, baseline_cfg=CFG, baseline_val_bpb=3.4, trials=(1,), eval_metrics=measurement(3.4), wall_s=20.0),
     Proposed(
         ts=TS, iter=1, propose_wall_s=1.5, **{k: v for k, v in CANDIDATE.items() if k not in ("verdict_ok", "rail")}
@@ -130,6 +150,14 @@ RECORDS: list[Event] = [
         test_gain_frac=0.01,
         test_low_frac=0.005,
         test_high_frac=0.015,
+    ),
+    StoppedEarly(
+        **CLOSED,
+        **CANDIDATE,
+        reason="it could no longer become a keep",
+        trials=(2,),
+        eval_metrics=early_stop((6.0, 5.5, 5.0, 4.9), limit=4.8),
+        baseline_trial=1,
     ),
     EvalFailed(**CLOSED, **CANDIDATE, reason="nan", trials=(2,), eval_metrics=FAILURE, cause=FAILURE.cause),
     Blocked(
@@ -347,4 +375,4 @@ class TestHash:
 def test_outcomes_are_told_apart() -> None:
     ended = [r.outcome for r in RECORDS if isinstance(r, TrialEnded)]
     found = [decode(encode(r)).outcome for r in RECORDS if isinstance(r, TrialEnded)]
-    assert [type(o) for o in found] == [type(o) for o in ended] == [Measurement, Failure]
+    assert [type(o) for o in found] == [type(o) for o in ended] == [Measurement, Failure, EarlyStop, Measurement]

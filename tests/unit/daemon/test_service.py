@@ -76,9 +76,9 @@ class User(RecordingObserver):
 class EndlessInSecond(FakeTrial):
     """Its third trial (the second iteration's) ends only when the user wants it to."""
 
-    def measure(self, cfg, seed, on_progress, suspend, seal) -> Any:
+    def measure(self, cfg, seed, on_progress, *rest) -> Any:
         self.takes_s = 600.0 if len(self.measured) == 2 else 0.0
-        return FakeTrial.measure(self, cfg, seed, on_progress, suspend, seal)
+        return FakeTrial.measure(self, cfg, seed, on_progress, *rest)
 
 
 def run(settings: Settings, react: Callable[[Event], None] = lambda _event: None, **how: Any) -> str:
