@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -11,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import JournalError
-from autoresearch.storage.files import atomic_write, open_append, open_regular
+from autoresearch.storage.files import (
+    atomic_write,
+    create_file,
+    fsync_dir,
+    is_plain_file,
+    open_append,
+    open_regular,
+    opened_directory,
+)
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.lock import DirectoryLock, is_locked
 from tests.processes import another_process, no_file_above
@@ -135,3 +146,194 @@ def test_a_cache_is_written_without_waiting_for_the_disk(tmp_path, monkeypatch):
     atomic_write(tmp_path / "cache", b"fast", durable=False)
     assert (tmp_path / "cache").read_bytes() == b"fast"
     assert [p.name for p in tmp_path.iterdir()] == ["cache"]
+
+
+def open_files() -> list[str]:
+    return os.listdir("/proc/self/fd")
+
+
+class TestOpenRegular:
+    def test_what_it_creates_has_the_mode_and_is_not_inherited(self, tmp_path: Path) -> None:
+        before = os.umask(0)
+        try:
+            fds = [
+                open_regular(tmp_path / "plain", os.O_WRONLY | os.O_CREAT),
+                open_regular(tmp_path / "private", os.O_WRONLY | os.O_CREAT, mode=0o600),
+            ]
+        finally:
+            os.umask(before)
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "private")]
+        assert modes == [0o644, 0o600]
+        for fd in fds:
+            assert fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+            os.close(fd)
+
+    def test_without_the_flag_nothing_is_created(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            open_regular(tmp_path / "new", os.O_WRONLY)
+
+    def test_a_name_is_relative_to_the_handle(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"text")
+        with opened_directory(tmp_path) as folder:
+            fd = open_regular("a", os.O_RDONLY, dir_fd=folder)
+        assert os.read(fd, 10) == b"text"
+        os.close(fd)
+
+    @pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+    def test_what_is_not_a_regular_file_is_refused_and_closed(self, kind: str, tmp_path: Path) -> None:
+        path, before = tmp_path / "planted", len(open_files())
+        {"link": lambda: path.symlink_to("x"), "pipe": lambda: os.mkfifo(path), "directory": path.mkdir}[kind]()
+        for flags in (os.O_RDONLY, os.O_WRONLY) if kind != "directory" else (os.O_RDONLY,):
+            with pytest.raises(OSError, match="regular file") as refused:
+                open_regular(path, flags)
+            assert (refused.value.errno, refused.value.strerror) == (
+                errno.ELOOP,
+                "it is a link, a pipe or a device, not a regular file",
+            )
+        assert len(open_files()) == before
+
+    def test_a_hard_link_may_be_read_and_not_written(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"text")
+        os.link(tmp_path / "a", tmp_path / "b")
+        os.close(open_regular(tmp_path / "b", os.O_RDONLY))
+        before = len(open_files())
+        for flags in (os.O_WRONLY, os.O_RDWR):
+            with pytest.raises(OSError, match="hard link") as refused:
+                open_regular(tmp_path / "b", flags)
+            assert (refused.value.errno, refused.value.strerror) == (
+                errno.EMLINK,
+                "it is a hard link: the same file has another name, perhaps in another directory",
+            )
+        assert len(open_files()) == before
+
+
+class TestDirectories:
+    def test_a_missing_one_is_created_with_its_parents_only_where_that_is_asked_for(self, tmp_path: Path) -> None:
+        deep = tmp_path / "a" / "b"
+        with pytest.raises(FileNotFoundError), opened_directory(deep):
+            pass
+        for own in (False, True):
+            with opened_directory(deep / f"{own}", own=own, create=True) as fd:
+                assert os.listdir(fd) == []
+            with opened_directory(deep / f"{own}", own=own, create=True):
+                pass
+        with pytest.raises(FileNotFoundError), opened_directory(deep / "c", own=True):
+            pass
+        assert sorted(os.listdir(deep)) == ["False", "True"]
+
+    def test_a_link_is_followed_only_where_it_is_not_our_own(self, tmp_path: Path) -> None:
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to("real")
+        with opened_directory(tmp_path / "link") as fd:
+            assert os.listdir(fd) == []
+        for create in (False, True):
+            with (
+                pytest.raises(OSError, match="link") as refused,
+                opened_directory(tmp_path / "link", own=True, create=create),
+            ):
+                pass
+            what = f"{tmp_path / 'link'} is a link, not a directory"
+            assert (refused.value.errno, refused.value.strerror) == (errno.ELOOP, what)
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_a_file_in_its_place_is_not_called_a_link(self, own: bool, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(NotADirectoryError), opened_directory(tmp_path / "file", own=own):
+            pass
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_the_handle_is_not_inherited_and_is_closed(self, own: bool, tmp_path: Path) -> None:
+        (tmp_path / "logs").mkdir()
+        before = len(open_files())
+        with opened_directory(tmp_path / "logs", own=own) as fd:
+            assert fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+        with pytest.raises(OSError, match="within"), opened_directory(tmp_path / "logs", own=own):
+            raise OSError("within")
+        assert len(open_files()) == before
+
+    def test_a_log_is_appended_to_in_a_directory_that_is_made_for_it(self, tmp_path: Path) -> None:
+        for text in (b"one", b"two"):
+            fd = open_append(tmp_path / "logs" / "hooks.log")
+            os.write(fd, text)
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.read(fd, 1)
+            os.close(fd)
+        assert (tmp_path / "logs" / "hooks.log").read_bytes() == b"onetwo"
+
+    def test_only_a_regular_file_is_plain(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link").symlink_to("file")
+        with opened_directory(tmp_path) as folder:
+            names = ("file", "folder", "link", "missing")
+            assert [is_plain_file(name, folder) for name in names] == [True, False, False, False]
+
+
+class TestCreateFile:
+    def test_it_is_new_and_has_the_mode(self, tmp_path: Path) -> None:
+        before = os.umask(0)
+        try:
+            with opened_directory(tmp_path) as folder:
+                create_file("a", folder, b"text")
+                create_file("b", folder, b"", 0o600)
+                with pytest.raises(FileExistsError):
+                    create_file("a", folder, b"other")
+        finally:
+            os.umask(before)
+        assert (tmp_path / "a").read_bytes() == b"text"
+        assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "ab"] == [0o644, 0o600]
+
+    def test_on_a_full_disk_nothing_is_left_behind(self, tmp_path: Path) -> None:
+        before = len(open_files())
+        with opened_directory(tmp_path) as folder, no_file_above(100), pytest.raises(OSError, match="too large"):
+            create_file("a", folder, b"x" * 101)
+        assert (os.listdir(tmp_path), len(open_files())) == ([], before)
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what is synced, in order."""
+    names: list[str] = []
+    fsync = os.fsync
+
+    def record(fd: int) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
+        names.append(re.sub(r"\.[0-9a-f]{8}$", ".*", name))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return names
+
+
+class TestDurability:
+    def test_a_new_file_before_its_directory(self, tmp_path: Path, synced: list[str]) -> None:
+        with opened_directory(tmp_path) as folder:
+            create_file("a", folder, b"text")
+        assert synced == ["a", tmp_path.name]
+
+    def test_a_directory_by_its_path(self, tmp_path: Path, synced: list[str]) -> None:
+        fsync_dir(tmp_path)
+        assert synced == [tmp_path.name]
+
+    def test_a_replaced_file_before_it_takes_the_name(self, tmp_path: Path, synced: list[str]) -> None:
+        atomic_write(tmp_path / "a", b"text")
+        assert synced == [".a.*", tmp_path.name]
+
+    def test_the_content_is_in_the_file_when_it_is_synced(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sizes: list[int] = []
+        monkeypatch.setattr(os, "fsync", lambda fd: sizes.append(os.fstat(fd).st_size))
+        atomic_write(tmp_path / "a", b"text")
+        with opened_directory(tmp_path) as folder:
+            create_file("b", folder, b"texts")
+        assert [sizes[0], sizes[2]] == [4, 5]
+
+
+def test_a_file_of_our_own_directory_is_not_replaced_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "logs").symlink_to("elsewhere")
+    with pytest.raises(OSError, match="is a link"):
+        atomic_write(tmp_path / "logs" / "a", b"text", own_folder=True)
+    atomic_write(tmp_path / "logs" / "a", b"text")
+    assert (tmp_path / "elsewhere" / "a").read_bytes() == b"text"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import JournalDamaged, JournalError, LockHeld
+from autoresearch.storage.held_file import LINE_BYTES, HeldFile
 from autoresearch.storage.journal import KEPT_FILES, Journal, read, seal, unseal
 from autoresearch.storage.lock import is_locked
 
@@ -55,9 +57,12 @@ def empty(path: Path) -> None:
     os.truncate(path, 0)
 
 
+GROWTH = seal(1, '{"by":"another"}')
+
+
 def grow(path: Path) -> None:
     with path.open("ab") as file:
-        file.write(seal(1, '{"by":"another"}'))
+        file.write(GROWTH)
 
 
 CHANGES: dict[Callable[[Path], None], str] = {
@@ -217,3 +222,138 @@ def test_records_without_a_place_are_bounded_and_their_removal_is_reported(path:
     assert not old[1].exists()
     assert old[2].exists()
     assert path.with_name("j.unplaced-notes").exists()
+
+
+class TestContent:
+    def test_writes_are_appended_and_counted_and_read_back(self, path: Path) -> None:
+        path.write_bytes(b"old ")
+        file = HeldFile(path)
+        assert (file.size, file.read()) == (4, b"old ")
+        file.write(b"new")
+        file.write(b"")
+        assert (file.size, file.read(), path.read_bytes()) == (7, b"old new", b"old new")
+        file.cut(5)
+        assert (file.size, file.read(), path.read_bytes()) == (5, b"old n", b"old n")
+        file.close()
+
+    def test_a_write_in_parts_is_whole(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+        file = HeldFile(path)
+        file.write(b"0123456789")
+        assert (file.size, path.read_bytes()) == (10, b"0123456789")
+        file.close()
+
+    def test_a_read_in_parts_is_whole_and_ends_with_what_was_written(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pread = os.pread
+        monkeypatch.setattr(os, "pread", lambda fd, size, start: pread(fd, min(size, 3), start))
+        file = HeldFile(path)
+        file.write(b"0123456789")
+        with path.open("ab") as other:
+            other.write(b"more")
+        assert file.read() == b"0123456789"
+        os.truncate(path, 4)
+        assert file.read() == b"0123", "it is shorter by now"
+        file.close()
+
+    def test_blocks_are_of_the_file_as_it_was_written(self, path: Path) -> None:
+        file = HeldFile(path)
+        file.write(b"0123456789")
+        assert [b"".join(file.blocks(*part)) for part in ((), (4,), (4, 6), (0, 3))] == [
+            b"0123456789",
+            b"456789",
+            b"45",
+            b"012",
+        ]
+        file.close()
+
+    def test_lines_of_any_length_end_at_their_newline(self, path: Path) -> None:
+        long, longer = b"x" * LINE_BYTES, b"y" * (3 * LINE_BYTES + 5)
+        path.write_bytes(b"\n".join([b"short", long, longer, b"", b"torn"]))
+        file = HeldFile(path)
+        places = [0, 6, 7 + len(long), 8 + len(long) + len(longer), 9 + len(long) + len(longer)]
+        assert [file.line_at(place) for place in places] == [b"short", long, longer, b"", b"torn"]
+        assert file.line_at(9 + len(long) + len(longer) + 100) == b""
+        file.close()
+
+    def test_after_it_is_closed_its_numbers_are_gone(self, path: Path) -> None:
+        file = HeldFile(path)
+        fd, folder = file.fd, file.folder
+        file.close()
+        assert (file.fd, file.folder) == (-1, -1)
+        for number in (fd, folder):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                fcntl.fcntl(number, fcntl.F_GETFD)
+
+    def test_space_is_reserved_once_half_of_the_last_is_used(self, path: Path) -> None:
+        file = HeldFile(path)
+        file.reserve(1 << 16)
+        if path.stat().st_blocks == 0:
+            pytest.skip("this file system allocates nothing ahead")
+
+        def after(size: int) -> int:
+            """Bytes that are allocated once the file has ``size``."""
+            file.write(b"x" * (size - file.size))
+            file.reserve(1 << 16)
+            return path.stat().st_blocks * 512
+
+        assert after(0) == after(100) == after(1 << 15) == 1 << 16
+        assert after((1 << 15) + 4096) == (1 << 15) + 4096 + (1 << 16)
+        file.cut(0)
+        assert path.stat().st_blocks == 0
+        assert after(0) == 1 << 16
+        file.close()
+
+
+class TestDisplacement:
+    """Every word of what another program did."""
+
+    def displaced(self, path: Path, change: Callable[[Path], None]) -> str:
+        file = HeldFile(path)
+        file.write(b"0123456789")
+        assert file.displacement() == ""
+        change(path)
+        found = file.displacement()
+        file.close()
+        return found
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            (remove, "was removed or moved away"),
+            (rotate, "was replaced by another file, for example by an editor, sed -i or logrotate"),
+            (hard_link, "has 2 hard links, and it must have one"),
+            (cut, "was cut from 10 to 5 bytes by another process"),
+            (grow, f"was 10 bytes long and is {10 + len(GROWTH)}: another process writes to it"),
+        ],
+    )
+    def test_it_is_named(self, change: Callable[[Path], None], what: str, path: Path) -> None:
+        assert self.displaced(path, change) == what
+
+
+def test_a_refused_second_writer_is_told_what_to_do(path: Path) -> None:
+    file = HeldFile(path)
+    with pytest.raises(LockHeld) as refused:
+        HeldFile(path)
+    assert refused.value.what == f"another running autoresearch appends to {path}"
+    assert refused.value.hint == "stop that process first, or use another --dir; `fuser` or `lsof` names it"
+    file.close()
+
+
+def test_of_files_kept_aside_the_newest_by_number_stay(path: Path) -> None:
+    file = HeldFile(path)
+    names = ["j.torn-9", "j.torn-10", "j.torn-100", "j.torn-8"]
+    for name in names:
+        file.keep_aside(name, name.encode())
+    path.with_name("j.other-1").touch()
+    path.with_name("jxtorn-1").touch()
+    path.with_name("j.torn-7").mkdir()
+    assert file.remove_old("torn", 2) == "removed 2 old files j.torn-*; the newest 2 stay"
+    assert sorted(os.listdir(path.parent)) == ["j", "j.other-1", "j.torn-10", "j.torn-100", "j.torn-7", "jxtorn-1"]
+    assert path.with_name("j.torn-100").read_bytes() == b"j.torn-100"
+    assert file.remove_old("torn", 2) == ""
+    with pytest.raises(FileExistsError):
+        file.keep_aside("j.torn-10", b"other")
+    file.close()

@@ -1,5 +1,7 @@
 """The chi-square against published tables, and the quantile against the distribution."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,8 @@ def test_the_quantile_inverts_the_distribution(p, df):
 
 
 def test_the_cube_continues_where_the_series_ends():
-    assert quantile(0.025, 1e5 - 1) / (1e5 - 1) == pytest.approx(quantile(0.025, 1e5) / 1e5, rel=1e-6)
+    assert quantile(0.025, 1e5 - 1) / (1e5 - 1) == pytest.approx(quantile(0.025, 1e5) / 1e5, rel=2e-7)
+    assert lower_tail(1e5, 1e5) == pytest.approx(lower_tail(1e5 - 1, 1e5 - 1), rel=1e-6)
 
 
 @pytest.mark.parametrize(("p", "df"), [(0, 2), (1, 2), (0.5, 0), (0.5, -1)])
@@ -33,3 +36,20 @@ def test_what_is_not_defined_is_refused(p, df):
 
 def test_nothing_is_below_zero():
     assert lower_tail(-1, 3) == lower_tail(0, 3) == 0
+
+
+@pytest.mark.parametrize("x", [1e-6, 0.5, 3.0, 40.0])
+def test_one_and_two_degrees_of_freedom_have_a_closed_form(x: float) -> None:
+    assert lower_tail(x, 2) == pytest.approx(-math.expm1(-x / 2), rel=1e-12)
+    assert lower_tail(x, 1) == pytest.approx(math.erf(math.sqrt(x / 2)), rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [1e-6, 0.3, 0.999])
+def test_the_quantile_has_one_too(p: float) -> None:
+    assert quantile(p, 2) == pytest.approx(-2 * math.log1p(-p), rel=1e-10)
+
+
+@pytest.mark.parametrize("x", range(120, 400, 10))
+def test_a_probability_is_never_above_one(x: float) -> None:
+    """The sum of the series can be, by a rounding error."""
+    assert 1 - 1e-12 < lower_tail(x, 1) <= 1

@@ -11,6 +11,7 @@ from autoresearch.verdicts import Noise, pooled_noise
 from autoresearch.verdicts.noise import (
     NO_NOISE,
     EarlierNoise,
+    df_of_reach,
     effective_df,
     is_larger,
     merge_runs,
@@ -173,3 +174,62 @@ def test_earlier_runs_together_have_a_bounded_weight():
     assert (merged.gains.df, merged.trials.df) == (60, 60)
     assert merged.gains.sd_frac == pytest.approx(runs[0].gains.sd_frac)
     assert merge_runs([]) == EarlierNoise() == noise_of_run([1.0], [[0.1]])
+
+
+def test_another_level_has_another_interval():
+    low, high = Noise(0.0025, 2, "trials").interval(0.9)
+    assert (low, high) == pytest.approx((0.0025 * 0.57774, 0.0025 * 4.41545), rel=1e-4)  # sqrt(2 / 5.991), (2 / 0.1026)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1.0, 0.5160585510), (2.5, 0.9776), (0.1, 0.00946843)])
+def test_the_consistency_factor_has_its_known_values(k, expected):
+    """From tables of the normal distribution: 1 - 2 q - 2 k f + 2 k^2 q, with the tail q and the density f at k."""
+    assert normal_consistency(k) == pytest.approx(expected, rel=1e-4)
+
+
+def test_degrees_of_freedom_are_bounded_and_rounded_down_to_a_quarter():
+    assert df_of_reach(5000, 5000) == 1000
+    assert df_of_reach(0, 0) == 0
+    assert df_of_reach(7, 7) == 7
+    assert df_of_reach(7, 9) == 6.5  # 49 / 7.5 = 6.53
+
+
+def huber(candidates, k=2.5):
+    """The largest solution of the equation, searched from above in small steps of the variance."""
+    residuals = [
+        ((len(g) - 1) / len(g), len(g) / (len(g) - 1) * (v - sum(g) / len(g)) ** 2) for g in candidates for v in g
+    ]
+    d = sum(len(g) - 1 for g in candidates)
+
+    def excess(s2):
+        return sum(w * min(r2, k * k * s2) for w, r2 in residuals) / (normal_consistency(k) * d) - s2
+
+    low, high = 1e-12, 10 * max(r2 for _, r2 in residuals)
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    return math.sqrt(high)
+
+
+@pytest.mark.parametrize("wild", [0.0, 0.03, 0.5])
+def test_the_pooled_noise_solves_its_equation_with_and_without_clipped_residuals(wild):
+    rng = np.random.default_rng(5)
+    candidates = [list(rng.normal(0.01 * n, 0.002, n)) for n in (2, 3, 5, 4, 8, 6)]
+    candidates[2][1] += wild
+    noise = pooled_noise([1.0], candidates)
+    assert noise.source == "gains"
+    assert noise.sd_frac == pytest.approx(huber(candidates), rel=1e-3)
+
+
+def test_the_noise_of_the_trials_is_relative_to_the_mean_of_the_baseline_alone():
+    baseline, candidate = [4.0, 4.4, 3.6], [2.0, 2.2, 2.4, 2.2]
+    pooled = math.sqrt(2 * (0.32 + 0.08) / 5) / 4
+    assert pooled_noise(baseline, [], candidate) == Noise(pytest.approx(pooled), 5, "trials")
+    assert pooled_noise([-b for b in baseline], [], candidate).sd_frac == pytest.approx(pooled)
+    assert pooled_noise([4.0], [], candidate) == Noise(pytest.approx(math.sqrt(2 * 0.08 / 3) / 4), 3, "trials")
+
+
+def test_two_values_on_one_side_are_a_noise():
+    assert pooled_noise([1.0, 1.2], []) == Noise(pytest.approx(math.sqrt(2 * 0.02) / 1.1), 1, "trials")
+    assert pooled_noise([2.0], [], [1.0, 1.2]) == Noise(pytest.approx(math.sqrt(2 * 0.02) / 2), 1, "trials")
+    assert pooled_noise([2.0], [[0.1, 0.3]]).df == 1

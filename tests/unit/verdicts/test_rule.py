@@ -50,3 +50,35 @@ def test_a_rule_that_cannot_hold_is_refused(wrong):
 @pytest.mark.parametrize("tests", [0, 1, 64, 65, 192, 193, 1000])
 def test_what_is_spent_is_the_sum_of_the_shares(tests: int) -> None:
     assert alpha_spent(0.05, tests) == pytest.approx(sum(alpha_of_test(0.05, j) for j in range(1, tests + 1)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what", "hint"),
+    [
+        ({"alpha": 1}, "alpha = 1 is not a probability above 0 and below 1", "alpha = 0.05"),
+        ({"alpha": 0}, "alpha = 0 is not a probability above 0 and below 1", "alpha = 0.05"),
+        ({"min_seeds": 1}, "min_seeds = 1 is not between 2 and max_seeds = 8", "max_seeds = 12"),
+        ({"min_seeds": 20}, "min_seeds = 20 is not between 2 and max_seeds = 8", "max_seeds = 20"),
+        ({"clip": -1}, "clip = -1 is not above 0", "clip = 4.5"),
+    ],
+)
+def test_a_refusal_names_the_value_and_what_to_set(wrong, what, hint):
+    with pytest.raises(ConfigError) as refused:
+        SequentialRule(0.005, **({"min_seeds": 4, "max_seeds": 8} | wrong))
+    assert (refused.value.what, refused.value.hint) == (what, hint)
+
+
+def test_two_seeds_and_one_look_are_enough_for_a_rule():
+    rule = SequentialRule(0.005, min_seeds=2, max_seeds=2, clip=0.5)
+    assert rule.level(1, 2) == alpha_of_test(0.05, 1)
+
+
+def test_the_first_look_gets_a_quarter_and_the_others_share_the_rest():
+    rule = SequentialRule(0.005, alpha=0.1, min_seeds=3, max_seeds=6)
+    assert [64 * rule.level(1, n) for n in (3, 4, 5, 6)] == pytest.approx([0.0125, 0.0125, 0.0125, 0.0125])
+    assert 64 * SequentialRule(0.005, alpha=0.1, min_seeds=3, max_seeds=9).level(1, 9) == pytest.approx(0.00625)
+
+
+def test_a_test_before_the_first_is_named():
+    with pytest.raises(ValueError, match=r"^test number -3: the first is 1$"):
+        alpha_of_test(0.05, -3)

@@ -101,3 +101,60 @@ def test_a_later_test_or_fewer_degrees_of_freedom_never_keep_more(gains, sd, j):
 @given(gains_of_any_size, st.floats(1e-5, 0.1))
 def test_without_an_effect_the_statistic_is_symmetric(gains, sd):
     assert clipped_statistic(gains, sd, 2.5) == pytest.approx(-clipped_statistic([-g for g in gains], sd, 2.5))
+
+
+class TestBounds:
+    """In binary fractions, so that each bound can be hit exactly."""
+
+    RULE = SequentialRule(1 / 8, min_seeds=2, max_seeds=4, futility_frac=0.5, clip=64)
+    KNOWN = Noise(1 / 1024, 1000, "gains")
+
+    def test_a_gain_of_exactly_the_share_is_not_futile(self):
+        assert judge([1 / 16], self.KNOWN, self.RULE, 1).decision is None
+        assert judge([1 / 16 - 1 / 4096], self.KNOWN, self.RULE, 1).label == "screened out"
+
+    def test_a_gain_of_exactly_the_threshold_is_kept_from_the_first_look_on(self):
+        assert judge([1 / 8], self.KNOWN, self.RULE, 1).decision is None
+        assert judge([1 / 8, 1 / 8], self.KNOWN, self.RULE, 1).label == "confirmed"
+        assert judge([1 / 8, 1 / 8 - 1 / 4096], self.KNOWN, self.RULE, 1).decision is None
+
+    def test_the_last_seed_is_the_last(self):
+        below = 1 / 8 - 1 / 4096
+        assert judge([below] * 3, self.KNOWN, self.RULE, 1).decision is None
+        assert judge([below] * 4, self.KNOWN, self.RULE, 1).label == "inconclusive"
+        assert judge([below] * 5, self.KNOWN, self.RULE, 1).label == "inconclusive"
+
+    def test_a_lower_bound_below_zero_keeps_nothing_although_the_statistic_is_reached(self):
+        """A wide interval and a high clip: T is large by one gain."""
+        noise = Noise(1 / 16, 3, "gains")
+        judgement = judge([3 / 16, 1 / 8], noise, self.RULE, 1)
+        assert judgement.low_frac < 0
+        assert judgement.decision is None
+
+    def test_a_statistic_below_its_quantile_keeps_nothing_although_the_interval_is_above_zero(self):
+        rule = SequentialRule(1 / 8, min_seeds=2, max_seeds=4, clip=1)
+        judgement = judge([1 / 4, 1 / 4], self.KNOWN, rule, 1)
+        assert judgement.low_frac > 0
+        assert judgement.statistic == pytest.approx(2 / math.sqrt(2))
+        assert judgement.decision is None
+
+
+def test_two_gains_have_a_noise_of_their_own_and_one_has_none():
+    assert judge([0.1, 0.3], Noise(0.002, 5, "gains"), RULE, 1).sd_frac == pytest.approx(math.sqrt(0.02))
+    assert judge([0.1], Noise(0.002, 5, "gains"), RULE, 1).sd_frac == 0.002
+
+
+def test_half_a_degree_of_freedom_is_a_known_noise():
+    judgement = judge([0.1, 0.1, 0.1], Noise(0.002, 0.5, "gains"), RULE, 1)
+    assert math.isfinite(judgement.critical)
+    assert judgement.low_frac == pytest.approx(0.1 - judgement.critical * 0.002 / math.sqrt(3))
+
+
+def test_a_gain_within_the_clip_counts_as_its_number_of_noises():
+    assert clipped_statistic([0.003, -0.001, 0.0], 0.002, 2.5) == pytest.approx((1.5 - 0.5) / math.sqrt(3))
+    assert clipped_statistic([-0.5], 0.002, 2.5) == -2.5
+
+
+def test_a_judgement_without_gains_says_what_it_needs():
+    with pytest.raises(ValueError, match=r"^a judgement needs at least one paired gain$"):
+        judge([], KNOWN, RULE, 1)

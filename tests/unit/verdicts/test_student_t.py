@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.verdicts.student_t import incomplete_beta, upper_quantile, upper_tail
+from autoresearch.verdicts.student_t import density, incomplete_beta, upper_quantile, upper_tail
 
 # Critical values of Student's t, NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2.
 TABLE = [
@@ -20,6 +20,12 @@ TABLE = [
     (100, 1.290, 1.660, 1.984, 2.364, 2.626, 3.174),
     (math.inf, 1.282, 1.645, 1.960, 2.326, 2.576, 3.090),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_cached_quantiles() -> None:
+    """Each test computes its quantiles itself, whatever was computed before it."""
+    upper_quantile.cache_clear()
 
 
 @pytest.mark.parametrize("row", TABLE)
@@ -70,3 +76,44 @@ def test_a_distribution_without_degrees_of_freedom_is_refused(df):
 def test_a_quantile_of_no_probability_is_refused(p):
     with pytest.raises(ValueError, match="probability"):
         upper_quantile(p, 5)
+
+
+@pytest.mark.parametrize("t", [-2.5, 0.0, 0.3, 1.5, 40.0])
+def test_the_density_has_a_closed_form_too(t: float) -> None:
+    assert density(t, 1) == pytest.approx(1 / (math.pi * (1 + t * t)), rel=1e-12)
+    assert density(t, 2) == pytest.approx((2 + t * t) ** -1.5, rel=1e-12)
+    assert density(t, 4) == pytest.approx(0.375 * (1 + t * t / 4) ** -2.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("x", [1e-9, 0.1, 0.5, 0.9, 1 - 1e-9])
+@pytest.mark.parametrize("b", [0.5, 1.0, 7.5])
+def test_the_incomplete_beta_function_has_closed_forms_on_both_sides(b: float, x: float) -> None:
+    assert incomplete_beta(1, b, x) == pytest.approx(1 - (1 - x) ** b, rel=1e-7)
+    assert incomplete_beta(b, 1, x) == pytest.approx(x**b, rel=1e-12)
+
+
+def test_outside_zero_to_one_the_incomplete_beta_function_is_zero_or_one() -> None:
+    assert [incomplete_beta(2, 3, x) for x in (-1, 0, 1, 1.5, 3)] == [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("t", [1e-4, 0.01, 0.5, 5.0])
+def test_with_many_degrees_of_freedom_a_small_statistic_is_near_one_half(t: float) -> None:
+    """The side on which the fraction converges is chosen right: on the other it does not within its terms."""
+    assert upper_tail(t, 9e5) == pytest.approx(0.5 * math.erfc(t / math.sqrt(2)), rel=1e-3)
+
+
+def test_from_a_million_degrees_of_freedom_on_it_is_the_normal_distribution() -> None:
+    assert upper_tail(1.96, 1e6) == 0.5 * math.erfc(1.96 / math.sqrt(2))
+    assert upper_tail(0.0, 3) == 0.5
+    assert upper_tail(-1.0, 1) == pytest.approx(0.75)
+
+
+def test_half_a_degree_of_freedom_is_enough() -> None:
+    assert upper_quantile(upper_tail(2.0, 0.5), 0.5) == pytest.approx(2.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("df", [1, 2])
+@pytest.mark.parametrize("p", [1e-12, 1e-4, 0.3, 0.5, 0.7, 0.9999])
+def test_the_quantile_has_a_closed_form_far_out_and_below_zero(p: float, df: int) -> None:
+    closed = 1 / math.tan(math.pi * p) if df == 1 else (1 - 2 * p) / math.sqrt(2 * p * (1 - p))
+    assert upper_quantile(p, df) == pytest.approx(closed, rel=1e-7, abs=1e-12)
