@@ -50,8 +50,8 @@ def source_numbers(rows: Sequence[Row]) -> list[SourceNumbers]:
 def source_lines(sources: Sequence[SourceNumbers]) -> Iterator[str]:
     """A line per source; none for a single source, because there is nothing to compare."""
     for s in sources if len(sources) > 1 else ():
-        parts = [f"{_name(s)} {format_share(s.share)}: {s.iterations} tried"]
-        parts += [f"{number} {word}" for number, word in _rest(s) if number]
+        parts = [f"{_name(s)} {format_share(s.share)}: {s.iterations:,} tried"]
+        parts += [f"{number:,} {word}" for number, word in _rest(s) if number]
         parts.append(plural(s.keeps, "keep"))
         if s.best_iter is not None:
             mean, best = format_percent(s.mean_improvement_frac), format_percent(s.best_improvement_frac)

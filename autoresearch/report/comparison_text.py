@@ -21,6 +21,7 @@ from autoresearch.report.format import (
 )
 from autoresearch.report.measured_gain import GainDifference, MeasuredGain
 from autoresearch.report.table import paint
+from autoresearch.report.verdict_text import format_range
 
 MIN_WIDTH = 60
 LABEL_CELLS = 15
@@ -86,7 +87,7 @@ def figures(c: Comparison) -> Iterator[tuple[str, str, str]]:
         ("state", _state),
         ("profile", lambda s: safe(s.profile or "-", NAME_CELLS)),
         ("proposer", lambda s: safe(s.proposer or "-", NAME_CELLS)),
-        ("measured", lambda s: f"{s.evaluated}, {s.failed} failed, {s.blocked} blocked"),
+        ("measured", lambda s: f"{s.evaluated:,}, {s.failed:,} failed, {s.blocked:,} blocked"),
         ("verdicts", _verdicts),
         ("baseline", _baseline),
         ("one trial's SD", _noise),
@@ -174,11 +175,6 @@ def verdict_of(outcome: Outcome, measured: MeasuredGain | None) -> str:
     return f"{measured.label} {format_percent(measured.gain_frac)} ({seeds}{interval})"
 
 
-def format_range(low: float | None, high: float | None) -> str:
-    """``+1.59 to +4.57%``; empty without bounds."""
-    return "" if low is None or high is None else f"{100 * low:+.2f} to {format_percent(high)}"
-
-
 def _difference_lines(title: str, differences: Sequence[Difference], width: int) -> list[str]:
     if not differences:
         return []
@@ -210,8 +206,8 @@ def _wrapped_columns(label: str, a: str, b: str, width: int) -> list[str]:
 
 
 def _state(s: Side) -> str:
-    of = f" of {s.iters_requested}" if s.iters_requested is not None else ""
-    return f"{s.state}, {s.iterations}{of} iterations"
+    of = f" of {s.iters_requested:,}" if s.iters_requested is not None else ""
+    return f"{s.state}, {s.iterations:,}{of} iterations"
 
 
 def _baseline(s: Side) -> str:
@@ -248,7 +244,7 @@ def _on_test(s: Side) -> str:
 
 
 def _best(s: Side) -> str:
-    return "none" if s.best_iter is None else f"{format_bpb(s.best_val_bpb)}, iteration {s.best_iter}"
+    return "none" if s.best_iter is None else f"{format_bpb(s.best_val_bpb)}, iteration {s.best_iter:,}"
 
 
 def _repeats(s: Side) -> str:

@@ -136,6 +136,7 @@ class History:
     menu: Mapping[str, Any] = field(default_factory=dict)  # as the log contains it
     baseline: Row | None = None
     baseline_bpbs: tuple[float, ...] = ()  # one per measured seed, also of those that a candidate needed later
+    baseline_failure: str | None = None  # why it failed since the last start; None once it is recorded
     baseline_cfg: Cfg = field(default_factory=dict)
     accept_delta_frac: float | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)  # the whole decision rule, as the log contains it

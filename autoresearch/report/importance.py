@@ -4,11 +4,15 @@ Local parameter importance, as in CAVE (Biedenkapp, Marben, Lindauer, Hutter: "C
 Visualization and Evaluation", LION 12, 2018): around a fixed configuration, the variance of the results over the values
 of one knob, divided by the sum of these variances over all knobs. CAVE asks a model for the results; here they are the
 measured ones, so no model is fitted, and nothing is said about values or combinations that were not measured.
+
+By rule sequential gains have different numbers of seeds, and the noise of one is known: what it is expected to add to
+each variance is subtracted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import fsum
 from statistics import fmean
 from textwrap import wrap
@@ -17,6 +21,7 @@ from autoresearch.core.values import FrozenModel
 from autoresearch.report.format import format_percent, format_share, pad, safe
 from autoresearch.report.history import History, Row
 from autoresearch.report.table import paint
+from autoresearch.verdicts.noise import BASELINE_SHARE
 from rails import ChoiceKnob, Knob, MenuError, parse_menu
 
 ENOUGH_VALUES = 3  # different from the baseline's; fewer where the knob has no more
@@ -25,10 +30,27 @@ TOO_FEW = "n too small"
 ABOUT = (
     "How much of the variation of val_bpb goes with each knob: the variance of the gain over the values that were "
     "tried, the baseline's included, as a share of the sum over all knobs (local parameter importance, CAVE 2018). "
-    "Losses beyond 10% count as 10%. The noise of the seeds is part of every share."
+    "Losses beyond 10% count as 10%."
 )
-COLUMNS = {"share": 13, "measured": 10, "worst": 10, "best": 9, "values": 8}  # as many as the width has room for
+WITH_NOISE = "The noise of the seeds is part of every share."
+WITHOUT_NOISE = "What the noise of the seeds is expected to add to a variance is subtracted, by the seeds of each gain."
+COLUMNS = {
+    "share": 13,
+    "measured": 10,
+    "seeds": 7,
+    "worst": 10,
+    "best": 9,
+    "values": 8,
+}  # as many as the width has room for
 NAME_CELLS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One value of a knob: the mean gain over its seeds, and which seeds these are."""
+
+    gain: float
+    seeds: frozenset[int]
 
 
 class KnobImportance(FrozenModel):
@@ -36,6 +58,7 @@ class KnobImportance(FrozenModel):
 
     knob: str
     measured: int  # candidates
+    seeds: int  # of all these together
     values: int  # distinct values among them
     worst_gain: float
     best_gain: float
@@ -49,40 +72,49 @@ def knob_importance(history: History) -> list[KnobImportance]:
         if row.knob is not None and row.new_value is not None and row.improvement_frac is not None:
             rows.setdefault(row.knob, []).append(row)
     menu = _menu(history)
-    gains = {knob: _gains_by_value(measured) for knob, measured in rows.items()}
+    values = {knob: _by_value(measured) for knob, measured in rows.items()}
+    sd = noise_of_gains(history)
     variances = {
-        knob: _variance([0.0, *by_value])  # 0: the baseline's own value
-        for knob, by_value in gains.items()
-        if len(by_value) >= min(ENOUGH_VALUES, _other_values(menu.get(knob)))
+        knob: max(0.0, _variance([0.0, *(v.gain for v in found)]) - _expected_noise(found, sd))  # 0: the baseline's own
+        for knob, found in values.items()
+        if len(found) >= min(ENOUGH_VALUES, _other_values(menu.get(knob)))
     }
     whole = fsum(variances.values()) if len(variances) > 1 else 0.0  # of one knob alone the share is 1 by definition
-    found = [
+    numbers = [
         KnobImportance(
             knob=knob,
             measured=len(measured),
-            values=len(gains[knob]),
+            seeds=sum(map(seeds_of, measured)),
+            values=len(values[knob]),
             worst_gain=min(_gains(measured)),
             best_gain=max(_gains(measured)),
             share=variances[knob] / whole if knob in variances and whole > 0 else None,
         )
         for knob, measured in rows.items()
     ]
-    return sorted(found, key=lambda k: (k.share is None, -(k.share or 0.0), k.worst_gain - k.best_gain, k.knob))
+    return sorted(numbers, key=lambda k: (k.share is None, -(k.share or 0.0), k.worst_gain - k.best_gain, k.knob))
 
 
-def importance_block(knobs: Sequence[KnobImportance], width: int, color: bool) -> list[str]:
-    """What the figures mean, wrapped to ``width``, a heading and a line per knob; nothing where none was measured."""
+def describe_importance(history: History) -> str:
+    """What the figures mean in this run."""
+    return f"{ABOUT} {WITHOUT_NOISE if noise_of_gains(history) else WITH_NOISE}"
+
+
+def importance_block(knobs: Sequence[KnobImportance], about: str, width: int, color: bool) -> list[str]:
+    """``about`` wrapped to ``width``, a heading and a line per knob; one sentence without any share, or nothing."""
     if not knobs:
         return []
+    if all(k.share is None for k in knobs):
+        return [line for text in few_values(knobs) for line in wrap(text, width)]
     heading = _join("knob", tuple(COLUMNS), width)
-    few = [line for text in _few(knobs) for line in wrap(text, width)]
-    return [*wrap(ABOUT, width), paint(heading, "dim", color), *(_line(k, width) for k in knobs), *few]
+    few = [line for text in few_values(knobs) for line in wrap(text, width)]
+    return [*wrap(about, width), paint(heading, "dim", color), *(_line(k, width) for k in knobs), *few]
 
 
 def _line(k: KnobImportance, width: int) -> str:
     share = TOO_FEW if k.share is None else format_share(k.share)
     gains = (format_percent(k.worst_gain), format_percent(k.best_gain))
-    return _join(k.knob, (share, str(k.measured), *gains, str(k.values)), width)
+    return _join(k.knob, (share, str(k.measured), str(k.seeds), *gains, str(k.values)), width)
 
 
 def _join(knob: str, cells: Sequence[str], width: int) -> str:
@@ -94,13 +126,13 @@ def _join(knob: str, cells: Sequence[str], width: int) -> str:
     return line
 
 
-def _few(knobs: Sequence[KnobImportance]) -> list[str]:
+def few_values(knobs: Sequence[KnobImportance]) -> list[str]:
     """What a missing share means, if one is missing."""
     few = [k for k in knobs if k.share is None]
     if not few:
         return []
     if len(few) == len(knobs):
-        return [f"{TOO_FEW}: a share needs two knobs with at least {ENOUGH_VALUES} measured values each"]
+        return [f"{TOO_FEW} for any knob: a share needs two knobs with at least {ENOUGH_VALUES} measured values each"]
     return [f"{TOO_FEW}: fewer than {ENOUGH_VALUES} measured values, or than the menu has; such a knob is in no share"]
 
 
@@ -108,14 +140,51 @@ def _gains(rows: Iterable[Row]) -> list[float]:
     return [row.improvement_frac for row in rows if row.improvement_frac is not None]
 
 
-def _gains_by_value(rows: Sequence[Row]) -> list[float]:
-    """The mean gain of each distinct value, to nine digits: one that was measured often does not count more."""
-    by_value: dict[str, list[float]] = {}
+def seeds_of(row: Row) -> int:
+    """The number of seeds of a measured gain."""
+    return len(row.evidence.seeds) if row.evidence else max(1, row.trials)
+
+
+def noise_of_gains(history: History) -> float | None:
+    """The noise of one paired gain that the last verdict used; ``None`` by rule threshold, or if it is not known."""
+    known = (row.evidence.sd_frac for row in reversed(history.rows) if row.evidence and row.evidence.df > 0)
+    return next(known, None)
+
+
+def _by_value(rows: Sequence[Row]) -> list[_Value]:
+    """The distinct values, to nine digits, with the mean gain of each: one measured often does not count more."""
+    held: dict[str, list[Row]] = {}
     for row in rows:
-        if row.improvement_frac is not None:
-            value = f"{row.new_value:.9g}" if isinstance(row.new_value, float) else str(row.new_value)
-            by_value.setdefault(value, []).append(max(WORST_GAIN, row.improvement_frac))
-    return [fmean(gains) if len(gains) > 1 else gains[0] for gains in by_value.values()]
+        value = f"{row.new_value:.9g}" if isinstance(row.new_value, float) else str(row.new_value)
+        held.setdefault(value, []).append(row)
+    return [_value(mine) for mine in held.values()]
+
+
+def _value(rows: Sequence[Row]) -> _Value:
+    """The mean over ``rows``, each of which counts as often as it has seeds."""
+    weights = [seeds_of(row) for row in rows]
+    gains = [max(WORST_GAIN, gain) for gain in _gains(rows)]
+    mean = gains[0] if len(gains) == 1 else fsum(g * n for g, n in zip(gains, weights, strict=True)) / sum(weights)
+    return _Value(mean, frozenset(seed for row in rows if row.evidence for seed in row.evidence.seeds))
+
+
+def _expected_noise(values: Sequence[_Value], sd: float | None) -> float:
+    """What noise adds on average to ``_variance`` of these gains and the baseline's 0; 0 where it is not known.
+
+    A mean over n seeds has the variance sd^2 / n, and the baseline's trial at a seed is a part of every gain at it: two
+    means over the seeds S and T share sd^2 / 2 |S and T| / (|S| |T|). Summed over all pairs, by seed:
+    (sum over seeds of (sum of 1 / n)^2 - sum of 1 / n).
+    """
+    if sd is None or not all(v.seeds for v in values):
+        return 0.0
+    own = fsum(1 / len(v.seeds) for v in values)
+    by_seed: dict[int, float] = {}
+    for v in values:
+        for seed in v.seeds:
+            by_seed[seed] = by_seed.get(seed, 0.0) + 1 / len(v.seeds)
+    shared = BASELINE_SHARE * (fsum(part * part for part in by_seed.values()) - own)
+    count = len(values) + 1
+    return sd * sd * (own / count - (own + shared) / count**2)
 
 
 def _variance(values: Sequence[float]) -> float:

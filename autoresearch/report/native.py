@@ -56,6 +56,7 @@ class HistoryBuilder:
     voided: int = 0
     rows: list[Row] = field(default_factory=list)
     baseline: Row | None = None
+    baseline_failure: str | None = None
     extra_trials: list[TrialEnded] = field(default_factory=list)  # of the baseline, for the open iteration
     would_stop: StopPoint | None = None  # of an audited trial of the open iteration
     started: Started | None = None  # the last start
@@ -76,9 +77,11 @@ class HistoryBuilder:
             case Baseline():
                 row = with_marks(_baseline_row(record, self.outcomes), self._take_marked_trials())
                 marks = deciding_marks(self.trajectory.baseline_outcomes, self.trajectory.meta)
+                self.baseline_failure = None
                 self.baseline = replace(row, disturbance=describe_disturbance((), marks))
             case Started():
                 self.started, self.state, self.stop_reason = record, "running", None
+                self.baseline_failure = None  # it is measured again
             case Resumed(paused_s=paused_s):
                 self.disk_wait_s += paused_s if self.state == "paused" and self.waits_for == "disk_space" else 0.0
                 self.state, self.stop_reason = "running", None
@@ -121,6 +124,8 @@ class HistoryBuilder:
         self.outcomes[trial.trial] = trial.outcome
         self.marks.update(trial.marks)
         self.voided += trial.void
+        if trial.iter == 0 and self.baseline is None and isinstance(trial.outcome, Failure):
+            self.baseline_failure = f"{trial.outcome.cause}: {trial.outcome.detail}"
         if trial.iter == 0 and self.baseline is not None and not trial.void:
             self.extra_trials.append(trial)
             self.outcomes.pop(trial.trial)
@@ -158,6 +163,7 @@ class HistoryBuilder:
             menu=meta.menu if meta else {},
             baseline=self.baseline,
             baseline_bpbs=self._baseline_bpbs(),
+            baseline_failure=self.baseline_failure,
             baseline_cfg=meta.baseline_cfg if meta else {},
             accept_delta_frac=meta.decision_rule.accept_delta_frac if meta else None,
             rule=meta.decision_rule.model_dump(mode="json") if meta else {},

@@ -100,6 +100,7 @@ class Summary(FrozenModel):
     accept_delta_frac: float | None
     verdicts: VerdictNumbers | None = None  # None by rule threshold
     baseline_val_bpb: float | None
+    baseline_failure: str | None = None  # why it failed, if it did since the last start
     best_val_bpb: float | None  # of the best keep: the lowest mean, or the largest paired gain; None without a keep
     best_iter: int | None
     best_knob: str | None
@@ -254,6 +255,7 @@ def _results(history: History) -> dict[str, Any]:
     lowest = min(measured, key=lambda row: row.lowest_val_bpb or 0.0, default=None)
     return {
         "baseline_val_bpb": history.baseline_val_bpb,
+        "baseline_failure": history.baseline_failure,
         "best_val_bpb": best.val_bpb if best else None,
         "best_iter": best.iter if best else None,
         "best_knob": best.knob if best else None,

@@ -10,8 +10,10 @@ from autoresearch.report.history import Row
 
 COLUMNS = {"iter": 6, "change": 24, "val_bpb": 9, "gain": 9, "verdict": 17, "time": 13}
 WITH_SOURCE = {"iter": 6, "change": 19, "source": 8, "val_bpb": 8, "gain": 9, "verdict": 16, "time": 12}
-SEQUENTIAL = {"iter": 6, "change": 23, "val_bpb": 9, "gain": 12, "verdict": 16, "time": 12}
-SEQUENTIAL_WITH_SOURCE = {"iter": 6, "change": 17, "source": 8, "val_bpb": 8, "gain": 12, "verdict": 16, "time": 11}
+SEQUENTIAL = {"iter": 6, "change": 21, "val_bpb": 8, "gain": 9, "seeds": 6, "verdict": 16, "time": 12}
+SEQUENTIAL_WITH_SOURCE = {
+    "iter": 6, "change": 16, "source": 7, "val_bpb": 7, "gain": 9, "seeds": 6, "verdict": 16, "time": 11,
+}  # fmt: skip
 MIN_WHY_CELLS = 20  # minimum width of the column for the reason of the proposer or the failure
 COLORS = {"keep": "32", "bad": "31", "dim": "2", "bold": "1"}
 
@@ -23,7 +25,7 @@ def paint(text: str, kind: str, color: bool) -> str:
 
 def choose_columns(*, with_source: bool, sequential: bool) -> Mapping[str, int]:
     """The columns and their cells, 78 in all."""
-    if sequential:  # the gain has its number of seeds
+    if sequential:
         return SEQUENTIAL_WITH_SOURCE if with_source else SEQUENTIAL
     return WITH_SOURCE if with_source else COLUMNS
 
@@ -35,7 +37,7 @@ def render_table(
 
     A ``!`` follows the verdict of an iteration with a marked trial (throttled, contended, slow). ``with_source`` adds
     the source of the proposal, for a run of several sources, and narrows the other columns. With ``sequential``, the
-    rule of that name, a gain over several seeds has their number: ``+1.12% x4``.
+    rule of that name, there is a column for the number of seeds that the gain is the mean of.
     """
     columns = choose_columns(with_source=with_source, sequential=sequential)
     heading = "".join(pad(name, cells) for name, cells in columns.items())
@@ -50,9 +52,10 @@ def format_row(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> st
     cells = {
         "iter": str(row.iter),
         "change": format_change(row.knob, row.new_value, columns["change"] - 1),
-        "source": safe(row.source or "-", WITH_SOURCE["source"] - 1),
+        "source": safe(row.source or "-", columns.get("source", WITH_SOURCE["source"]) - 1),
         "val_bpb": format_bpb(row.val_bpb),
-        "gain": format_percent(row.improvement_frac) + format_times(row),
+        "gain": format_percent(row.improvement_frac),
+        "seeds": str(len(row.evidence.seeds)) if row.evidence else "-",
         "verdict": format_marked_verdict(row),
         "time": format_duration(row.wall_s),
     }
@@ -65,11 +68,6 @@ def format_row(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> st
 def format_marked_verdict(row: Row) -> str:
     """The verdict, with ``!`` where a trial of the iteration was marked (throttled, contended, slow)."""
     return format_verdict(row) + (" !" if row.marks else "")
-
-
-def format_times(row: Row) -> str:
-    """`` x4`` for a gain over four seeds; empty for one seed and under rule threshold."""
-    return f" x{len(row.evidence.seeds)}" if row.evidence and len(row.evidence.seeds) > 1 else ""
 
 
 def format_verdict(row: Row) -> str:

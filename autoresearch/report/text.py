@@ -23,9 +23,10 @@ from autoresearch.report.format import (
     safe,
 )
 from autoresearch.report.history import History, Row, qualify_disturbed
-from autoresearch.report.importance import importance_block
+from autoresearch.report.importance import describe_importance, importance_block
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.research import research_lines
+from autoresearch.report.several_seeds import several_seeds_table
 from autoresearch.report.sparkline import BLOCKED, FAILED, STOPPED, Point, Scale, sparkline
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import format_verdict, paint, render_table
@@ -66,11 +67,12 @@ def render_report(
 ) -> str:
     """As ``render_status``, plus tables of the sources and of the LLM calls, and a line for every iteration."""
     blocks = _overview(summary, history, max(width, MIN_WIDTH), color, writer_alive)
-    importance = importance_block(summary.importance, max(width, MIN_WIDTH), color)
+    importance = importance_block(summary.importance, describe_importance(history), max(width, MIN_WIDTH), color)
     tables = {
         "Proposals by source": source_table(summary.sources, color),
         "LLM calls by result": endings_table(summary.llm, color),
         "Knob importance": importance,
+        "Measured with several seeds": several_seeds_table(history.rows, color),
     }
     blocks += ["\n".join([f"{title}:", *lines]) for title, lines in tables.items() if lines]
     return "\n\n".join([*blocks, *_rows_block("Every iteration", history.rows, summary, width, color)])
@@ -116,8 +118,8 @@ def _labelled(label: str, text: str, width: int) -> list[str]:
 
 def describe_state(s: Summary, history: History, writer_alive: bool | None) -> str:
     """The state of the run in a sentence. Only the lock, not the records, shows that a daemon died."""
-    of = f" of {s.iters_requested}" if s.iters_requested is not None else ""
-    done = f"{s.iterations}{of} iterations closed" + (
+    of = f" of {s.iters_requested:,}" if s.iters_requested is not None else ""
+    done = f"{s.iterations:,}{of} iterations closed" + (
         f", {format_duration(s.wall_s)} of work" if s.wall_s is not None else ""
     )
     why = f" ({safe(s.stop_reason, REASON_CELLS)})" if s.stop_reason else ""
@@ -161,7 +163,7 @@ def describe_best(s: Summary, history: History) -> Iterator[str]:
     if s.baseline_val_bpb is None and s.warnings and s.iterations:
         yield "The record of the baseline is among those that are lost."
     elif s.baseline_val_bpb is None:
-        yield "The baseline is not measured yet, so no candidate can be compared."
+        yield describe_missing_baseline(s)
     elif best := best_keep(history.rows):
         yield from _describe_best_keep(s, history, best)
     elif s.evaluated == 0:
@@ -172,12 +174,19 @@ def describe_best(s: Summary, history: History) -> Iterator[str]:
         yield describe_no_keep(s, history)
     else:
         needed = "enough" if s.accept_delta_frac is None else f"the {100 * s.accept_delta_frac:g}% that a keep needs"
-        where = f"in iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
+        where = f"in iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
         tried = plural(s.evaluated, "candidate")
         yield (
             f"No keep: none of {tried} beat the baseline's {format_bpb(s.baseline_val_bpb)} by {needed}. "
             f"The lowest single measurement is {format_bpb(s.lowest_val_bpb)}, {where}."
         )
+
+
+def describe_missing_baseline(s: Summary) -> str:
+    """That no candidate can be compared, and why if a trial of the baseline failed."""
+    if s.baseline_failure is None:
+        return "The baseline is not measured yet, so no candidate can be compared."
+    return f"The baseline failed: {safe(s.baseline_failure, REASON_CELLS).rstrip('.')}. No candidate can be compared."
 
 
 def describe_no_keep(s: Summary, history: History) -> str:
@@ -188,7 +197,7 @@ def describe_no_keep(s: Summary, history: History) -> str:
     if best is None or best.evidence is None:
         return f"{text}."
     gain = f"{100 * (best.improvement_frac or 0.0):+.2f}% over {format_seeds(best.evidence)}"
-    return f"{text}. The largest gain is {gain}, {format_verdict(best)}, in iteration {best.iter}."
+    return f"{text}. The largest gain is {gain}, {format_verdict(best)}, in iteration {best.iter:,}."
 
 
 def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str]:
@@ -196,9 +205,14 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
     instead = f" instead of {safe(str(was), NAME_CELLS)}" if was is not None else ""
     if best.evidence and s.verdicts:
         change = f"{format_change(best.knob, best.new_value, NAME_CELLS)}{instead}"
-        yield f"Best keep: iteration {best.iter}, {change}: {describe_verdict(best.improvement_frac, best.evidence)}."
+        yield f"Best keep: iteration {best.iter:,}, {change}: {describe_verdict(best.improvement_frac, best.evidence)}."
         yield " ".join(
-            t for t in (describe_correction(best.corrected_frac, s.keeps), describe_error_rate(s.verdicts)) if t
+            t
+            for t in (
+                describe_correction(best.corrected_frac, best.improvement_frac, s.keeps),
+                describe_error_rate(s.verdicts),
+            )
+            if t
         )
     else:
         yield from _describe_threshold_keep(s, history, best, instead)
@@ -213,7 +227,7 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
 def _describe_threshold_keep(s: Summary, history: History, best: Row, instead: str) -> Iterator[str]:
     gain = f"{100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else "against"
     yield (
-        f"Best keep: iteration {best.iter}, {format_change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
+        f"Best keep: iteration {best.iter:,}, {format_change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
         f"val_bpb {format_bpb(best.val_bpb)}, {gain} the baseline's {format_bpb(s.baseline_val_bpb)}."
     )
     baseline_trials = history.baseline.trials if history.baseline else 0
@@ -249,13 +263,13 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
     if s.top_pairs and s.repeat_rate is not None:
         top = s.top_pairs[0]
         most = (
-            f"; most often {format_change(top.knob, top.new_value, NAME_CELLS)}, {top.count} times"
+            f"; most often {format_change(top.knob, top.new_value, NAME_CELLS)}, {top.count:,} times"
             if top.count > 1
             else ""
         )
         proposals = plural(s.unique_pairs + s.repeat_count, "proposal")
-        repeats = f"{s.repeat_count} of {proposals} ({format_share(s.repeat_rate)})"
-        yield "repeats", f"{repeats}, {s.unique_pairs} distinct{most}"
+        repeats = f"{s.repeat_count:,} of {proposals} ({format_share(s.repeat_rate)})"
+        yield "repeats", f"{repeats}, {s.unique_pairs:,} distinct{most}"
     for n, text in enumerate(research_lines(s.research) if s.iterations else []):
         yield "" if n else "research", text
     for n, text in enumerate(source_lines(s.sources)):

@@ -18,9 +18,14 @@ NEAR = 1.5  # times the threshold: a resolvable gain below this needs no advice
 
 def format_interval(evidence: Evidence) -> str:
     """``+0.75 to +1.49%``; empty without a known noise."""
-    if evidence.low_frac is None or evidence.high_frac is None:
+    return format_range(evidence.low_frac, evidence.high_frac)
+
+
+def format_range(low_frac: float | None, high_frac: float | None) -> str:
+    """``+0.75 to +1.49%``; empty without bounds."""
+    if low_frac is None or high_frac is None:
         return ""
-    return f"{100 * evidence.low_frac:+.2f} to {signed_percent(evidence.high_frac)}"
+    return f"{100 * low_frac:+.2f} to {signed_percent(high_frac)}"
 
 
 def format_seeds(evidence: Evidence) -> str:
@@ -39,11 +44,18 @@ def describe_verdict(gain_frac: float | None, evidence: Evidence) -> str:
     return f"{evidence.label} over {format_seeds(evidence)}, {describe_gain(gain_frac, evidence)}"
 
 
-def describe_correction(corrected_frac: float | None, keeps: int) -> str:
+def same_gain(corrected_frac: float, gain_frac: float | None) -> bool:
+    """Whether both read the same: then the correction is not worth a number of its own."""
+    return gain_frac is not None and signed_percent(corrected_frac) == signed_percent(gain_frac)
+
+
+def describe_correction(corrected_frac: float | None, gain_frac: float | None, keeps: int) -> str:
     """The gain without the part that the selection is expected to add, as a sentence; empty if it is not known."""
     if corrected_frac is None:
         return ""
     several = f"; that it is the best of {keeps} keeps is not corrected for" if keeps > 1 else ""
+    if same_gain(corrected_frac, gain_frac):
+        return f"Corrected for having been selected, its gain is the same to 0.01%{several}."
     return f"Corrected for having been selected, its gain is about {signed_percent(corrected_frac)}{several}."
 
 

@@ -106,6 +106,20 @@ def test_it_opens_without_a_complaint_and_asks_no_network(chromium, page, size, 
     assert chromium.run("return document.documentElement.scrollWidth") == size[0]  # nothing sticks out
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_a_run_by_rule_sequential_shows_seeds_and_intervals(chromium, tmp_path, size):
+    history = load(Path(__file__).parents[2] / "evidence/2026-11-26-make-run-sequential/trajectory.jsonl")
+    opened(chromium, written(history, tmp_path), size)
+    draw_all(chromium)
+    assert complaints(chromium) == []
+    assert chromium.run("return document.documentElement.scrollWidth") == size[0]
+    cells = chromium.run("return [...document.querySelectorAll('#rows td.interval')].map((e) => e.textContent)")
+    assert cells == [*[""] * 9, "+1.59 to +4.57%"]
+    sizes = """return [...Plots.shown.get('effect-0').roots[0].model.document._all_models.values()]
+        .filter((m) => m.name === 'keep').map((m) => m.data.size[0] / DATA.markSize)"""
+    assert chromium.run(sizes) == [pytest.approx((1 + 7 / 3) ** 0.5)]
+
+
 def test_the_table_sorts_both_ways_and_puts_what_is_missing_last(chromium, page, night):
     opened(chromium, page)
     gains = sorted((r.improvement_frac for r in night.rows if r.improvement_frac is not None), reverse=True)

@@ -38,7 +38,8 @@ def build_course(history: History) -> Course:
     every = [*measured, *([] if baseline is None else [baseline])]
     scale = Scale.of(every) or Scale(0.0, 1.0, False)
     room = (scale.high - scale.low or abs(scale.high) * 0.01 or 1.0) * 0.06
-    low, high = scale.low - room, scale.high + room
+    lowest = min([scale.low, *((baseline or 0.0) * (1 - bound) for bound in keep_bounds(history))])
+    low, high = lowest - room, scale.high + room
     step = (high - low) * LANE
     stages = {r.stage for r in history.rows}
     below = [("stopped early", "stopped_early"), ("failed", "eval_failed"), ("blocked", "blocked")]
@@ -58,6 +59,12 @@ def build_course(history: History) -> Course:
         ticks=tuple(round_ticks(low, high)),
         lanes=tuple(lanes),
     )
+
+
+def keep_bounds(history: History) -> list[float]:
+    """The upper ends of the intervals of the keeps: less than twice their gains, because the lower ends are above 0."""
+    kept = [row.evidence for row in history.rows if row.decision == "keep" and row.evidence]
+    return [evidence.high_frac for evidence in kept if evidence.high_frac is not None]
 
 
 def plot_range(c: Course) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from autoresearch.core.values import KnobValue
 from autoresearch.report.history import History, Row
 from autoresearch.report.html.domain import KnobDomain, build_domains
 from autoresearch.report.html.text import format_value
+from autoresearch.report.importance import seeds_of
 
 MAX_SEPARATE_VALUES = 10  # of a range; with more its values are grouped into parts
 MIN_FOR_QUARTILES = 4
@@ -22,8 +23,9 @@ class Group:
     label: str
     at: float | str  # its position on the knob's axis
     count: int
+    seeds: int  # of all measurements together
     keeps: int
-    median: float
+    median: float  # of the gains, each counted once per seed; the quartiles too
     low: float
     high: float
     first: float | None  # quartiles; None for too few measurements
@@ -37,9 +39,11 @@ class Effect:
     domain: KnobDomain
     groups: tuple[Group, ...]
     measured: int
+    seeds: int  # of all measurements together
     keeps: int
     best_gain: float
     best_value: KnobValue
+    best_seeds: int  # that the best gain is the mean of
 
 
 def build_effects(history: History) -> tuple[Effect, ...]:
@@ -61,7 +65,16 @@ def _effect(domain: KnobDomain, rows: Sequence[Row]) -> Effect | None:
     if best.improvement_frac is None or best.new_value is None:
         return None
     keeps = sum(r.decision == "keep" for r in rows)
-    return Effect(domain, tuple(_groups(domain, rows)), len(rows), keeps, best.improvement_frac, best.new_value)
+    return Effect(
+        domain=domain,
+        groups=tuple(_groups(domain, rows)),
+        measured=len(rows),
+        seeds=sum(map(seeds_of, rows)),
+        keeps=keeps,
+        best_gain=best.improvement_frac,
+        best_value=best.new_value,
+        best_seeds=seeds_of(best),
+    )
 
 
 def _groups(domain: KnobDomain, rows: Sequence[Row]) -> list[Group]:
@@ -87,11 +100,11 @@ def _key(domain: KnobDomain, row: Row, in_parts: bool) -> str | float | None:
 
 
 def _group(domain: KnobDomain, key: str | float, rows: Sequence[Row]) -> Group:
-    gains = sorted(r.improvement_frac for r in rows if r.improvement_frac is not None)
-    first, _, third = quantiles(gains, n=4, method="inclusive") if len(gains) >= MIN_FOR_QUARTILES else (None, 0, None)
+    gains = sorted(g for r in rows if r.improvement_frac is not None for g in [r.improvement_frac] * seeds_of(r))
+    first, _, third = quantiles(gains, n=4, method="inclusive") if len(rows) >= MIN_FOR_QUARTILES else (None, 0, None)
     label, at = _axis_position(key, [r.new_value for r in rows if isinstance(r.new_value, int | float)])
     keeps = sum(r.decision == "keep" for r in rows)
-    return Group(label, at, len(gains), keeps, median(gains), gains[0], gains[-1], first, third)
+    return Group(label, at, len(rows), len(gains), keeps, median(gains), gains[0], gains[-1], first, third)
 
 
 def _axis_position(key: str | float, values: Sequence[float]) -> tuple[str, float | str]:

@@ -93,8 +93,11 @@ def course_figure(c: Course, marks: int, *, intervals: bool = False) -> dict[str
     return _item(plot)
 
 
-def panel_figure(kind: str, low: float, high: float, marks: int) -> dict[str, Any]:
-    """Gain in percent over the values of a knob; ``kind`` is ``factors``, ``log`` or ``linear``."""
+def panel_figure(kind: str, low: float, high: float, marks: int, *, seeds: bool = False) -> dict[str, Any]:
+    """Gain in percent over the values of a knob; ``kind`` is ``factors``, ``log`` or ``linear``.
+
+    With ``seeds`` a mark has the size that its point asks for, and one over several seeds a bar for its interval.
+    """
     x_range = FactorRange(name="x-range") if kind == "factors" else _range(0.1, 1.0, "x-range")
     plot = _plot(HEIGHTS["panel"], x_range=x_range, y_range=_range(low, high), log=kind == "log")
     plot.xaxis[0].name, plot.yaxis[0].name = "x-axis", "y-axis"
@@ -102,10 +105,13 @@ def panel_figure(kind: str, low: float, high: float, marks: int) -> dict[str, An
     if kind != "factors":
         plot.xaxis.ticker = FixedTicker(name="x-ticks")
     _add_level_line(plot, 0.0, line_color=C["muted"], line_dash=[6, 4], line_width=1.2)
-    size = 6 if marks <= CROWDED else 4
+    size = panel_mark_size(marks)
     if kind != "factors":
         plot.add_glyph(_source("trend", x=(), y=()), Line(line_color=C["quiet"], line_width=1))
-    renderers = [_add_marks(plot, name, size, marks) for name in (OFF_SCALE, "revert", "keep")]
+    for name, colour in (("interval-revert", C["quiet"]), ("interval-keep", C["accent"])) if seeds else ():
+        bar = Segment(x0="x", y0="low", x1="x", y1="high", line_color=colour, line_width=1.6)
+        plot.add_glyph(_source(name, x=(), low=(), high=()), bar)
+    renderers = [_add_marks(plot, name, size, marks, sized=seeds) for name in (OFF_SCALE, "revert", "keep")]
     renderers[0].glyph.marker = "inverted_triangle"
     bar = Segment(x0="x", y0="first", x1="x", y1="third", line_color=C["ink"], line_width=1.4)
     plot.add_glyph(_source("spread", x=(), first=(), third=()), bar)
@@ -115,6 +121,11 @@ def panel_figure(kind: str, low: float, high: float, marks: int) -> dict[str, An
     plot.add_glyph(_source("baseline", x=(), y=()), own)
     plot.add_tools(_hover_tool(renderers))
     return _item(plot)
+
+
+def panel_mark_size(marks: int) -> int:
+    """The size of the mark of one seed."""
+    return 6 if marks <= CROWDED else 4
 
 
 def _plot(height: int, *, x_range: Any, y_range: Any, log: bool = False) -> figure:
@@ -151,11 +162,12 @@ def _source(name: str | None, **data: Any) -> ColumnDataSource:
     return ColumnDataSource(data={key: list(values) for key, values in data.items()}, name=name)
 
 
-def _add_marks(plot: figure, name: str, size: int, marks: int) -> GlyphRenderer[Any]:
+def _add_marks(plot: figure, name: str, size: int, marks: int, *, sized: bool = False) -> GlyphRenderer[Any]:
     style = dict(MARKS[name])
     if marks > CROWDED and style["fill_color"]:
         style |= {"line_color": None, "fill_alpha": 0.45 if name == "revert" else 0.9}
-    return plot.add_glyph(_source(name, **dict.fromkeys(POINT, ())), Scatter(size=size, **style))
+    points = _source(name, **dict.fromkeys((*POINT, "size") if sized else POINT, ()))
+    return plot.add_glyph(points, Scatter(size="size" if sized else size, **style))
 
 
 def _add_level_line(plot: figure, y: float, **style: Any) -> None:

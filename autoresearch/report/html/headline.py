@@ -11,12 +11,20 @@ from autoresearch.report.format import format_bpb, format_budget, format_duratio
 from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain, format_kwh, format_short_value
 from autoresearch.report.summary import Summary, best_keep
-from autoresearch.report.text import describe_no_keep
-from autoresearch.report.verdict_text import describe_correction, describe_error_rate, format_interval, format_seeds
+from autoresearch.report.text import describe_missing_baseline, describe_no_keep
+from autoresearch.report.verdict_text import (
+    describe_correction,
+    describe_error_rate,
+    format_interval,
+    format_range,
+    format_seeds,
+    same_gain,
+)
 
+WH_BELOW_KWH = 0.1
 STATE_LABELS = {
     "complete": "Complete",
-    "stopped": "Stopped early",
+    "stopped": "Stopped",
     "paused": "Paused",
     "running": "Not finished",  # the records cannot say that a daemon died
     "open": "No end in the log",
@@ -50,7 +58,8 @@ def build_verdict(s: Summary, history: History) -> Verdict:
     """The result of the run, claiming no more than was measured."""
     best = best_keep(history.rows)
     if s.baseline_val_bpb is None:
-        return Verdict("The baseline is not measured yet, so no candidate can be compared.", "", "", "")
+        first, _, rest = describe_missing_baseline(s).partition(". ")
+        return Verdict(f"{first.rstrip('.')}.", "", "", rest)
     if s.evaluated == 0:
         return Verdict(
             f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}; no candidate is measured yet.", "", "", ""
@@ -93,7 +102,8 @@ def _describe_seeds(s: Summary, history: History, best: Row) -> str:
             f" The interval of its gain is {format_interval(best.evidence)}." if format_interval(best.evidence) else ""
         )
         first = f"{of} {plural(s.evaluated, 'candidate')}.{interval}"
-        rest = describe_correction(best.corrected_frac, s.keeps), describe_error_rate(s.verdicts)
+        correction = describe_correction(best.corrected_frac, best.improvement_frac, s.keeps)
+        rest = correction, describe_error_rate(s.verdicts)
         return " ".join(text for text in (first, *rest) if text)
     baseline_trials = history.baseline.trials if history.baseline else 0
     if best.trials > 1 and baseline_trials > 1:
@@ -143,8 +153,12 @@ def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure
     if best and best.evidence:
         interval = format_interval(best.evidence).replace("-", MINUS)
         yield KeyFigure(format_gain(best.improvement_frac), f"best gain, {format_seeds(best.evidence)}", interval)
-        if best.corrected_frac is not None:
+        if best.corrected_frac is not None and not same_gain(best.corrected_frac, best.improvement_frac):
             yield KeyFigure(format_gain(best.corrected_frac), "corrected gain", "for its selection")
+        if best.vault and best.vault.test_gain_frac is not None:
+            interval = format_range(best.vault.test_low_frac, best.vault.test_high_frac).replace("-", MINUS)
+            note = f"95%: {interval}" if interval else "no interval"
+            yield KeyFigure(format_gain(best.vault.test_gain_frac), "gain on test", note)
     elif s.best_val_bpb is not None:
         yield KeyFigure(format_bpb(s.best_val_bpb), "best val_bpb", f"iteration {s.best_iter:,}")
         yield KeyFigure(format_gain(s.best_improvement_frac), "against the baseline", format_bpb(s.baseline_val_bpb))
@@ -166,10 +180,15 @@ def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure
         yield from _count_decisions(s, blocked)
     if s.wall_s is not None:
         yield KeyFigure(format_duration(s.wall_s), "of work", "without pauses")
-    if s.energy_kwh is None:
-        yield KeyFigure("-", "energy", "of several scopes" if s.energy else "not measured")
-    else:
-        yield KeyFigure(format_kwh(s.energy_kwh), "energy", "of the trials")
+    if s.energy_kwh is not None:
+        yield KeyFigure(_format_energy(s.energy_kwh), "energy", "of the trials")
+    elif s.energy:
+        yield KeyFigure("-", "energy", "of several scopes")
+
+
+def _format_energy(kwh: float) -> str:
+    """In the unit that makes a short number: ``1.50 kWh``, ``11.2 Wh``."""
+    return format_kwh(kwh) if kwh >= WH_BELOW_KWH else f"{1000 * kwh:.3g} Wh"
 
 
 def _count_decisions(s: Summary, blocked: int) -> Iterator[KeyFigure]:

@@ -26,21 +26,23 @@ def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
         )
     yield from _luck(s, history)
     yield from _compute(s, history)
-    yield (
-        "Combined changes",
-        "Every candidate differs from the baseline in one knob. The effect of two keeps together was not measured.",
-    )
+    if s.evaluated:
+        yield (
+            "Combined changes",
+            "Every candidate differs from the baseline in one knob. The effect of two keeps together was not measured.",
+        )
     yield from _overlap(s, history)
     yield from _transfer(s)
-    yield (
-        "Untried values",
-        "Values were not tried equally often. Where a knob was not tried, nothing is known; a trial "
-        "that failed or was blocked has no val_bpb and is not part of any effect.",
-    )
-    yield (
-        "Why it worked",
-        "The proposer gave its reason before the trial. It explains the attempt, not the result.",
-    )
+    if s.iterations:
+        yield (
+            "Untried values",
+            "Values were not tried equally often. Where a knob was not tried, nothing is known; a trial "
+            "that failed or was blocked has no val_bpb and is not part of any effect.",
+        )
+        yield (
+            "Why it worked",
+            "The proposer gave its reason before the trial. It explains the attempt, not the result.",
+        )
     yield from _energy(s)
 
 

@@ -25,11 +25,19 @@ from autoresearch.report.html.limits import describe_limits
 from autoresearch.report.html.panels import build_panel, compute_panel_scale
 from autoresearch.report.html.price import Price
 from autoresearch.report.html.proposal_patterns import build_proposal_patterns
-from autoresearch.report.html.rows import KIND_NAMES, KINDS, Columns, build_columns, format_end, kind_index
+from autoresearch.report.html.rows import (
+    KIND_NAMES,
+    KINDS,
+    Columns,
+    build_columns,
+    format_end,
+    format_row_interval,
+    kind_index,
+)
 from autoresearch.report.html.search import build_search
 from autoresearch.report.html.spending import build_spending
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
-from autoresearch.report.importance import ABOUT
+from autoresearch.report.importance import describe_importance, few_values
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.text import describe_disk_waits
@@ -63,7 +71,8 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         best=build_best_file(summary, history),
         effects=effects,
         coverage=coverage,
-        importance_about=ABOUT,
+        importance_about=describe_importance(history),
+        importance_few=few_values(summary.importance),
         vault=list(vault_lines(summary.vault)),
         search=build_search(summary, history),
         proposals=summary.unique_pairs + summary.repeat_count,
@@ -89,7 +98,10 @@ def _script_data(
     low, high = compute_panel_scale(history, effects)
     panels = {f"effect-{n}": build_panel(effect, low, high) for n, effect in enumerate(effects)}
     most = max((effect.measured for effect in effects), default=0)
-    plots = {kind: figures.panel_figure(kind, low, high, most) for kind in sorted({p["kind"] for p in panels.values()})}
+    plots = {
+        kind: figures.panel_figure(kind, low, high, most, seeds=history.is_sequential)
+        for kind in sorted({p["kind"] for p in panels.values()})
+    }
     if history.rows:
         plots["course"] = figures.course_figure(course, len(history.rows), intervals=history.is_sequential)
     sequential = {"baseline": course.baseline} if history.is_sequential else {}
@@ -104,6 +116,7 @@ def _script_data(
     }
     if history.is_sequential:
         data["kindNames"] = KIND_NAMES
+        data["markSize"] = figures.panel_mark_size(most)
     return data, plots
 
 
@@ -158,6 +171,7 @@ def template(name: str) -> Any:
     }
     environment.globals["kind_of"] = _kind_name
     environment.globals["verdict_of"] = format_end
+    environment.globals["interval_of"] = format_row_interval
     return environment.from_string(_read_asset(f"{name}.html.j2"))
 
 

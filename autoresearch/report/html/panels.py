@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoresearch.report.history import History
-from autoresearch.report.html.course import round_ticks
+from autoresearch.report.html.course import keep_bounds, round_ticks
 from autoresearch.report.html.domain import KnobDomain
 from autoresearch.report.html.effects import Effect
 from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_value
@@ -26,7 +26,7 @@ def compute_panel_scale(history: History, found: Sequence[Effect]) -> tuple[floa
     """
     scale = Scale.of([-row.improvement_frac for row in history.rows if row.improvement_frac is not None])
     worst = -scale.high if scale else 0.0
-    best = max((e.best_gain for e in found), default=0.0)
+    best = max([*(e.best_gain for e in found), *keep_bounds(history)], default=0.0)
     low, high = 100 * min(worst, 0.0), 100 * max(best, MIN_GAIN_SCALE)
     return low - ROOM * (high - low), high + ROOM * (high - low)
 
@@ -49,7 +49,14 @@ def build_panel(effect: Effect, low: float, high: float) -> dict[str, Any]:
         **_x(d),
         **_groups(effect, floor),
     }
-    return {"knob": clean(d.knob, NAME_CHARS), "kind": figure_kind(d), "low": low, "floor": floor, "fill": fill}
+    return {
+        "knob": clean(d.knob, NAME_CHARS),
+        "kind": figure_kind(d),
+        "low": low,
+        "high": high,
+        "floor": floor,
+        "fill": fill,
+    }
 
 
 def _x(d: KnobDomain) -> dict[str, Any]:

@@ -20,7 +20,7 @@ const Plots = (() => {
   }
 
   // The interval of a gain over several seeds, in parentheses.
-  const interval = (i) => !C.low || C.low[i] === null ? "" : ` (${Table.signed(C.low[i])} to ${Table.signed(C.high[i])})`;
+  const interval = (i) => Table.interval(i) && ` (${Table.interval(i)})`;
 
   // By rule sequential a gain is paired by seed, and a point is as far from the baseline as its gain says.
   const Y = C.y || C.bpb;
@@ -53,7 +53,10 @@ const Plots = (() => {
   // Spreads the points of one value sideways, by a step that depends only on the iteration number.
   const jitter = (i) => ((C.iter[i] * 0.618034) % 1 - 0.5) * 0.44;
 
-  function panelPoints({ knob, kind, low, floor }) {
+  // The area of a mark grows with the number of seeds that its gain is the mean of.
+  const sizeOf = (i) => DATA.markSize * Math.sqrt(1 + (Math.max(1, C.seeds[i]) - 1) / 3);
+
+  function panelPoints({ knob, kind, low, high, floor }) {
     const found = {};
     const name = C.names.indexOf(knob);
     for (let i = 0; i < C.iter.length; i++) {
@@ -61,7 +64,15 @@ const Plots = (() => {
       const gain = 100 * C.gain[i];
       const off = gain < low;
       const x = kind === "factors" ? [Table.value(i), jitter(i)] : C.value[i];
-      addPoint(found[off ? "off scale" : DATA.kinds[C.kind[i]]] ||= emptySource(), i, x, off ? floor : gain);
+      const source = found[off ? "off scale" : DATA.kinds[C.kind[i]]] ||= emptySource();
+      addPoint(source, i, x, off ? floor : gain);
+      if (!C.seeds) continue;
+      (source.size ||= []).push(sizeOf(i));
+      if (C.seeds[i] < 2 || C.low[i] === null || off) continue;
+      const bars = found[`interval-${DATA.kinds[C.kind[i]]}`] ||= { x: [], low: [], high: [] };
+      bars.x.push(x);
+      bars.low.push(Math.max(low, 100 * C.low[i]));
+      bars.high.push(Math.min(high, 100 * C.high[i]));
     }
     return found;
   }

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch.report.history import History, Row
-from autoresearch.report.html.text import NAME_CHARS, clean, format_value
+from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_value
 from autoresearch.report.table import format_marked_verdict, format_verdict
+from autoresearch.report.verdict_text import format_interval
 
 KIND_NAMES = {"keep": "confirmed", "revert": "not confirmed"}  # by rule sequential
 KINDS = ("keep", "revert", "failed", "blocked", "no proposal", "stopped early")
@@ -53,7 +54,8 @@ def kind_index(row: Row) -> int:
 def build_columns(history: History) -> Columns:
     """One list per column. ``why`` is the proposer's reason; ``reason`` the program's own remark.
 
-    By rule sequential ``y`` is the place in the plot, ``low`` and ``high`` the interval of the gain.
+    By rule sequential ``y`` is the place in the plot, ``seeds`` the number that the gain is the mean of, ``low`` and
+    ``high`` its interval.
     """
     rows = history.rows
     pairs = [(row.why, row.remark or None) for row in rows]
@@ -74,6 +76,7 @@ def build_columns(history: History) -> Columns:
     }
     if history.is_sequential:
         data["y"] = [_rounded(history.comparable_bpb(row), BPB_DIGITS) for row in rows]
+        data["seeds"] = [len(row.evidence.seeds) if row.evidence else 0 for row in rows]
         for name in ("low", "high"):
             data[name] = [_rounded(getattr(row.evidence, f"{name}_frac", None), GAIN_DIGITS) for row in rows]
     longest = max((len(text) for pair in pairs for text in pair if text), default=0)
@@ -86,6 +89,13 @@ def format_end(row: Row) -> str:
     if seeds < 2:
         return format_marked_verdict(row)
     return f"{format_verdict(row)}, {seeds} seeds{' !' if row.marks else ''}"
+
+
+def format_row_interval(row: Row) -> str:
+    """The interval of a gain over several seeds; empty for one seed, whose interval says little, and without any."""
+    if row.evidence is None or len(row.evidence.seeds) < 2:
+        return ""
+    return format_interval(row.evidence).replace("-", MINUS)
 
 
 def _bytes(pairs: Sequence[tuple[str | None, str | None]], cut: int) -> int:

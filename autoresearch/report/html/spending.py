@@ -24,6 +24,9 @@ OUTCOMES: Mapping[str, Callable[[Row], bool]] = {
 }
 
 
+SEQUENTIAL_NAMES = {"keeps": "confirmed", "reverts": "not confirmed"}  # by rule sequential
+
+
 @dataclass(frozen=True, slots=True)
 class Spending:
     """Bars of shares, each empty if nothing is known, and facts as label and text."""
@@ -40,6 +43,7 @@ def build_spending(s: Summary, history: History, price: Price | None = None) -> 
     if price is None and s.price_per_kwh is not None:
         price = Price(s.price_per_kwh, s.currency or "")
     rows = history.rows
+    names = SEQUENTIAL_NAMES if history.is_sequential else {}
     times = {name: total(*(r.wall_s for r in rows if has_outcome(r))) for name, has_outcome in OUTCOMES.items()}
     joules = {name: total(*(r.energy_j for r in rows if has_outcome(r))) for name, has_outcome in OUTCOMES.items()}
     if history.baseline:
@@ -54,9 +58,9 @@ def build_spending(s: Summary, history: History, price: Price | None = None) -> 
         by_activity=build_shares(
             {name: (value, format_duration(value)) for name, value in time_by_activity(s).items()}
         ),
-        by_outcome=build_shares({name: (value, format_duration(value)) for name, value in times.items()}),
+        by_outcome=build_shares({names.get(name, name): (v, format_duration(v)) for name, v in times.items()}),
         energy=build_shares(
-            {name: (value, format_kwh((value or 0.0) / JOULES_PER_KWH)) for name, value in joules.items()}
+            {names.get(name, name): (v, format_kwh((v or 0.0) / JOULES_PER_KWH)) for name, v in joules.items()}
         ),
         metered=build_scope_energy(s.energy, price),
         facts=(*_times(s, rows), *_early_stops(s), *_energy(s, price), *_marked_trials(s)),

@@ -16,6 +16,10 @@ const Table = (() => {
     return (text.startsWith("-") ? "−" + text.slice(1) : "+" + text) + "%";
   }
 
+  // The interval of a gain over several seeds; empty for one seed.
+  const interval = (i) => C.low && C.low[i] !== null && C.seeds[i] > 1
+    ? `${signed(C.low[i]).slice(0, -1)} to ${signed(C.high[i])}` : "";
+
   function duration(seconds) {
     if (seconds === null) return dash;
     if (seconds < 10) return seconds.toFixed(2) + " s";
@@ -40,6 +44,7 @@ const Table = (() => {
   const collator = new Intl.Collator("en", { numeric: true });
   const keyOf = {
     iter: (i) => C.iter[i], bpb: (i) => C.bpb[i], gain: (i) => C.gain[i], time: (i) => C.time[i],
+    interval: (i) => interval(i) ? C.low[i] : null,
     end: (i) => C.names[C.end[i]], source: (i) => C.names[C.source[i]], why: allReasons,
   };
 
@@ -95,6 +100,7 @@ const Table = (() => {
     else cell("change", change(i));
     cell("bpb", number(C.bpb[i], 4), true);
     cell("gain", signed(C.gain[i]), true);
+    cell("interval", interval(i));
     cell("end", C.names[C.end[i]]);
     cell("source", C.names[C.source[i]] || dash);
     cell("time", duration(C.time[i]), true);
@@ -215,5 +221,5 @@ const Table = (() => {
   }
 
   start();
-  return { change, value, signed, number };
+  return { change, value, signed, number, interval };
 })();

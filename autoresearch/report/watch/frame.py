@@ -13,6 +13,7 @@ from autoresearch.report.format import NAME_CELLS, clip, format_bpb, format_chan
 from autoresearch.report.summary import best_keep
 from autoresearch.report.table import MIN_WHY_CELLS, choose_columns, format_row, row_style
 from autoresearch.report.text import LABEL_CELLS, damage_lines, render_curve, summary_facts
+from autoresearch.report.vault import describe_test_gain
 from autoresearch.report.verdict_text import describe_verdict
 from autoresearch.report.watch.headline import describe_state, render_activity
 from autoresearch.report.watch.snapshot import Snapshot
@@ -22,6 +23,7 @@ MIN_WIDTH = 40
 MIN_FULL_HEIGHT = 36  # lines, from which on all counts of a report are shown
 PRINTED_ROWS = 8  # of the table in a frame that is printed, not shown on a screen
 WARNING_LINES = 4  # of the warning of a damaged log
+BASELINE_CELLS = 200  # of the reason why it failed
 MIN_TABLE = 3  # lines: a heading and two iterations
 OPTIONAL_COLUMNS = ("time", "source", "val_bpb")  # in the order in which a narrow terminal loses them
 ALWAYS_SHOWN = ("verdicts",)  # facts, whatever the height
@@ -113,20 +115,23 @@ def _results(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if history is None or s is None:
         return
     if s.baseline_val_bpb is None:
-        yield "baseline", "its record is lost" if s.warnings and s.iterations else "not measured yet"
+        failed = f"failed: {safe(s.baseline_failure, BASELINE_CELLS)}" if s.baseline_failure else "not measured yet"
+        yield "baseline", "its record is lost" if s.warnings and s.iterations else failed
         return
     yield "baseline", f"{format_bpb(s.baseline_val_bpb)} bits per byte"
     if (best := best_keep(history.rows)) and best.evidence:
         change = format_change(best.knob, best.new_value, NAME_CELLS)
-        yield "best", f"{change}, iteration {best.iter}: {describe_verdict(best.improvement_frac, best.evidence)}"
+        on_test = f"; on test {describe_test_gain(best.vault)}" if best.vault else ""
+        verdict = describe_verdict(best.improvement_frac, best.evidence)
+        yield "best", f"{change}, iteration {best.iter:,}: {verdict}{on_test}"
     elif best:
         gain = f", {100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else ""
         change = format_change(best.knob, best.new_value, NAME_CELLS)
-        yield "best", f"{format_bpb(best.val_bpb)}{gain}: {change}, iteration {best.iter}"
+        yield "best", f"{format_bpb(best.val_bpb)}{gain}: {change}, iteration {best.iter:,}"
     elif s.evaluated and s.verdicts:
         yield "best", f"none of {plural(s.evaluated, 'candidate')} is confirmed yet"
     elif s.evaluated:
-        where = f"iteration {s.lowest_iter}" if s.lowest_iter else "the baseline's own"
+        where = f"iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
         yield "best", f"no keep yet; the lowest measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
     else:
         yield "best", "no candidate is measured yet"

@@ -44,8 +44,8 @@ def describe_state(snapshot: Snapshot) -> tuple[str, str]:
             return f"{state} `{safe(command('resume', snapshot.path), REASON_CELLS)}` continues it.", WARN
         case "stopped":
             why = safe(snapshot.summary.stop_reason or "no reason recorded", REASON_CELLS)
-            of = f" of {snapshot.history.iters_requested}" if snapshot.history.iters_requested is not None else ""
-            return f"Stopped after {len(snapshot.history.rows)}{of} iterations: {why}.", PLAIN
+            of = f" of {snapshot.history.iters_requested:,}" if snapshot.history.iters_requested is not None else ""
+            return f"Stopped after {len(snapshot.history.rows):,}{of} iterations: {why}.", PLAIN
         case "complete":
             return state, GOOD
         case "open":
@@ -55,8 +55,8 @@ def describe_state(snapshot: Snapshot) -> tuple[str, str]:
 
 
 def _running(snapshot: Snapshot, history: History) -> str:
-    of = f" of {history.iters_requested}" if history.iters_requested is not None else ""
-    at = "the baseline" if history.baseline is None else f"iteration {len(history.rows) + 1}{of}"
+    of = f" of {history.iters_requested:,}" if history.iters_requested is not None else ""
+    at = "the baseline" if history.baseline is None else f"iteration {len(history.rows) + 1:,}{of}"
     if snapshot.pause_requested:
         return f"Running: {at}. {PAUSE_FLAG} exists: the run pauses after this trial."
     left = estimate_left_s(history, snapshot.now)

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from autoresearch.report.importance import WORST_GAIN, importance_block, knob_importance
+from autoresearch.core.records import Evidence
+from autoresearch.report.history import History, Row
+from autoresearch.report.importance import (
+    ABOUT,
+    WITH_NOISE,
+    WITHOUT_NOISE,
+    WORST_GAIN,
+    describe_importance,
+    importance_block,
+    knob_importance,
+)
 from autoresearch.report.native import build_history
 
 BASELINE = 3.4
@@ -49,8 +61,8 @@ def test_too_few_values_have_no_share_and_are_in_none(new_run):
     assert list(found) == ["lr", "beta2", "d_ff"]
     assert found["d_ff"].share is None
     assert found["lr"].share == pytest.approx(0.8)
-    table = importance_block(list(found.values()), 100, color=False)
-    assert table[-2].split() == ["d_ff", "n", "too", "small", "2", "-9.00%", "+9.00%", "2"]
+    table = importance_block(list(found.values()), ABOUT, 100, color=False)
+    assert table[-2].split() == ["d_ff", "n", "too", "small", "2", "2", "-9.00%", "+9.00%", "2"]
     assert table[-1] == "n too small: fewer than 3 measured values, or than the menu has; such a knob is in no share"
 
 
@@ -62,7 +74,9 @@ def test_a_choice_with_no_more_values_has_enough(new_run):
 def test_one_knob_alone_explains_nothing(new_run):
     found = importance(new_run().begin(), *LR)
     assert found["lr"].share is None
-    assert "a share needs two knobs" in importance_block(list(found.values()), 100, color=False)[-1]
+    assert importance_block(list(found.values()), ABOUT, 100, color=False) == [
+        "n too small for any knob: a share needs two knobs with at least 3 measured values each"
+    ]
 
 
 def test_equal_results_have_no_shares(new_run):
@@ -71,10 +85,77 @@ def test_equal_results_have_no_shares(new_run):
 
 
 def test_nothing_measured_is_no_table(new_run):
-    assert importance_block(knob_importance(build_history(new_run().begin().failed("lr", 1).records)), 80, False) == []
+    nothing = knob_importance(build_history(new_run().begin().failed("lr", 1).records))
+    assert importance_block(nothing, ABOUT, 80, False) == []
 
 
 def test_the_origins_log_has_shares_too(origin_log):
     from autoresearch.report import load
 
     assert all(k.measured >= k.values >= 1 for k in knob_importance(load(origin_log)))
+
+
+def evidence(seeds: int, sd: float) -> Evidence:
+    return Evidence(
+        label="confirmed", test=1, seeds=tuple(range(seeds)), baseline_trials=tuple(range(seeds)),
+        gains_frac=(0.0,) * seeds, low_frac=None, high_frac=None, statistic=0.0, critical=None, sd_frac=sd, df=7.0,
+        alpha=0.01, alpha_spent=0.01,
+    )  # fmt: skip
+
+
+def sequential(gains: dict[str, list[tuple[float, int]]], sd: float) -> History:
+    """A run by rule sequential: for each knob its gains with their numbers of seeds."""
+    rows = [
+        Row(
+            n,
+            "evaluated",
+            knob=knob,
+            new_value=n / 10,
+            improvement_frac=gain,
+            trials=seeds,
+            evidence=evidence(seeds, sd),
+        )
+        for n, (knob, gain, seeds) in enumerate(((k, *one) for k, found in gains.items() for one in found), 1)
+    ]
+    return History("autoresearch", tuple(gains), rule={"kind": "sequential"}, rows=tuple(rows))
+
+
+def test_what_noise_adds_to_a_variance_is_subtracted_for_one_seed_and_for_several():
+    """Null gains whose noise is half the baseline's, which all share: on average nothing is left of their variance."""
+    from autoresearch.report.importance import _by_value, _expected_noise, _variance
+
+    rng, sd, left = random.Random(2), 0.01, 0.0
+    for _ in range(4000):
+        baseline = [rng.gauss(0, sd / 2**0.5) for _ in range(8)]
+        gains = [
+            (sum(baseline[s] + rng.gauss(0, sd / 2**0.5) for s in range(seeds)) / seeds, seeds)
+            for seeds in (1, 1, 4, 8)
+        ]
+        values = _by_value(sequential({"lr": gains}, sd).rows)
+        left += _variance([0.0, *(v.gain for v in values)]) - _expected_noise(values, sd)
+    assert abs(left / 4000) < 0.02 * sd**2
+
+
+def test_a_knob_that_only_shows_noise_has_no_share():
+    noise, effect = [(0.01, 1), (-0.01, 1), (0.0, 1)], [(0.05, 8), (-0.05, 1), (0.0, 1)]
+    history = sequential({"beta2": noise, "lr": effect}, 0.02)
+    found = {k.knob: k for k in knob_importance(history)}
+    assert (found["lr"].share, found["beta2"].share) == (1.0, 0.0)
+    assert (found["lr"].seeds, found["lr"].measured, found["beta2"].seeds) == (10, 3, 3)
+    assert describe_importance(history).endswith(WITHOUT_NOISE)
+
+
+def test_by_rule_threshold_the_noise_is_part_of_the_shares_and_that_is_stated(new_run):
+    run = new_run().begin()
+    importance(run, *LR)
+    assert describe_importance(build_history(run.records)).endswith(WITH_NOISE)
+
+
+def test_a_value_of_many_seeds_weighs_more_than_the_same_value_of_one():
+    first = sequential({"lr": [(0.03, 8), (0.0, 1)], "beta2": [(0.01, 1)] * 2}, 0.001)
+    same = tuple(Row(r.iter, r.stage, **{f: getattr(r, f) for f in ("knob", "improvement_frac", "trials", "evidence")},
+                     new_value=1.0 if r.knob == "lr" else r.new_value) for r in first.rows)  # fmt: skip
+    from autoresearch.report.importance import _by_value
+
+    (value,) = _by_value([r for r in same if r.knob == "lr"])
+    assert value.gain == pytest.approx(0.03 * 8 / 9)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import Paused, Resumed
 from autoresearch.report import load, render_report, render_status, summarise
 from autoresearch.report.format import width_of
@@ -188,12 +189,25 @@ def clean(row, words):
 def test_the_report_has_the_importance_of_each_knob_and_the_status_does_not(new_run):
     run = new_run().begin().evaluated("lr", 0.001, 3.36)
     history = build_history(run.records)
-    assert "Knob importance:\nHow much of the variation" in render_report(summarise(history), history)
+    assert "Knob importance:\nn too small for any knob" in render_report(summarise(history), history)
     assert "n too small" in render_report(summarise(history), history)
     assert "Knob importance" not in render_status(summarise(history), history)
     assert "Knob importance" not in render_report(
         *(lambda h: (summarise(h), h))(build_history(new_run().begin().records))
     )
+
+
+def test_a_failed_baseline_is_called_that_until_it_is_measured_again(new_run) -> None:
+    run = new_run().meta().start()
+    run._trial(0, Failure(cause=Cause.OUT_OF_MEMORY, detail="it went wrong", trial_wall_s=7.0))
+    failed = build_history(run.stopped().records)
+    text = render_status(summarise(failed), failed)
+    assert "The baseline failed: out_of_memory: it went wrong. No candidate can be compared." in text
+    assert summarise(failed).baseline_failure == "out_of_memory: it went wrong"
+    again = build_history(run.start().records)
+    assert "The baseline is not measured yet" in render_status(summarise(again), again)
+    measured = build_history(run.baseline().records)
+    assert summarise(measured).baseline_failure is None
 
 
 def test_waits_for_disk_space_are_counted_with_their_time(new_run) -> None:

@@ -22,6 +22,7 @@ from autoresearch.report import load, summarise
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import Price, render_html
 from autoresearch.report.html.embed import script_code, script_json
+from autoresearch.report.html.headline import build_key_figures
 from autoresearch.report.native import build_history
 
 ROOT = Path(__file__).parents[4]
@@ -116,6 +117,15 @@ def test_energy_and_its_cost_are_shown_where_they_are_known(new_run):
     priced = words(page(history, Price(0.4, "EUR")))
     assert "energy per keep 1.50 kWh, 0.6000 EUR" in priced
     assert "Not measured." not in text
+
+
+@pytest.mark.parametrize(
+    ("joules", "shown"), [(5.4e6, "1.50 kWh"), (40_320.0, "11.2 Wh"), (90.0, "0.025 Wh"), (None, None)]
+)
+def test_the_energy_tile_has_a_short_number_and_is_left_out_without_one(new_run, joules, shown):
+    history = build_history(new_run().begin().evaluated("lr", 0.001, 3.3, energy_j=joules).complete().records)
+    figures = {f.name: f.value for f in build_key_figures(summarise(history))}
+    assert figures.get("energy") == shown
 
 
 def test_the_best_file_is_settings_that_the_program_takes(night, tmp_path):
