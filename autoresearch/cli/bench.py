@@ -134,14 +134,14 @@ def _cost_of(path: Path) -> tuple[float, float | None]:
 
     from autoresearch.core.measurement import Measurement
     from autoresearch.core.records import TrialEnded
-    from autoresearch.report.load import load_records
+    from autoresearch.report.load import stream_records
 
-    ended = [r.outcome for r in load_records(path) if isinstance(r, TrialEnded) and not r.void]
-    measured = [o for o in ended if isinstance(o, Measurement)]
+    ended = (r.outcome for r in stream_records(path) if isinstance(r, TrialEnded) and not r.void)
+    measured = [(o.trial_wall_s, o.energy_j) for o in ended if isinstance(o, Measurement)]
     if not measured:
         raise CorpusError(f"{path} has no measured trial", hint="name a run that has measured something")
-    joules = [o.energy_j for o in measured if o.energy_j is not None]
-    return fmean(o.trial_wall_s for o in measured), fmean(joules) if joules else None
+    joules = [energy_j for _, energy_j in measured if energy_j is not None]
+    return fmean(wall_s for wall_s, _ in measured), fmean(joules) if joules else None
 
 
 def _table(cells: Sequence[Cell], cost: tuple[float, float | None] | None) -> str:

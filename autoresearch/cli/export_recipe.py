@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,12 @@ def add(kinds: Any) -> None:
 
 def export_recipe(args: argparse.Namespace) -> int:
     """``autoresearch export recipe``."""
-    from autoresearch.report import load_records
+    from autoresearch.report import stream_records
     from autoresearch.report.export import FORMATS, build_recipe, recipe_facts
 
-    records = load_records(run_path(args))
-    vocab = _vocab_of(Path(args.corpus), records) if args.corpus else None
-    recipe, form = build_recipe(records, steps=args.steps, vocab=vocab), FORMATS[args.format]
+    path, form = run_path(args), FORMATS[args.format]
+    vocab = _vocab_of(Path(args.corpus), next(stream_records(path))) if args.corpus else None
+    recipe = build_recipe(stream_records(path), steps=args.steps, vocab=vocab)
     text = form.render_script(recipe)
     checked, check_result = (
         _check_script(form.model_arguments(text), recipe.shape.params) if args.check else (False, "")
@@ -65,11 +64,11 @@ def export_recipe(args: argparse.Namespace) -> int:
     return 0
 
 
-def _vocab_of(path: Path, records: Sequence[Any]) -> int:
+def _vocab_of(path: Path, meta: Any) -> int:
     """The vocabulary of the run's own corpus."""
     from autoresearch.data.corpus import Corpus
 
-    corpus, measured_on = Corpus.open(path), records[0].yardstick.corpus_sha256
+    corpus, measured_on = Corpus.open(path), meta.yardstick.corpus_sha256
     if corpus.sha256 != measured_on:
         what = f"{path} is corpus {corpus.sha256[:16]}, the run was measured on {measured_on[:16]}"
         raise CorpusError(what, hint="name the run's own corpus, or leave --corpus out")

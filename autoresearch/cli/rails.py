@@ -90,15 +90,17 @@ def _context_of(args: argparse.Namespace) -> tuple[Context, Tried | None]:
 
 def _of_run(path: Path) -> tuple[Context, Tried]:
     from autoresearch.core.trajectory import Trajectory
-    from autoresearch.report.load import load_records
+    from autoresearch.report.load import stream_records
     from autoresearch.trials.spec import Budget
     from autoresearch.trials.trial_budget import trial_steps
     from rails import parse_menu
     from rails.bench import Context
 
-    trajectory = Trajectory.fold(load_records(path))
+    trajectory = Trajectory()
+    for record in stream_records(path):
+        trajectory.add(record, 0)  # the place in the file: closed iterations are not kept, and none is read here
     meta = trajectory.meta
-    assert meta is not None  # load_records refuses a trajectory that does not begin with one
+    assert meta is not None  # stream_records refuses a trajectory that does not begin with one
     budget = Budget(kind=meta.yardstick.budget_kind, size=meta.yardstick.budget_size)
 
     def steps(cfg: Config) -> int | None:

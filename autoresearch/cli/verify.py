@@ -20,11 +20,11 @@ def add(commands: Any) -> None:
 
 def verify(args: argparse.Namespace) -> int:
     """``autoresearch verify``. Returns 65 if a recorded decision does not follow from the recorded trials."""
-    from autoresearch.report.load import load_records
+    from autoresearch.report.load import stream_records
     from autoresearch.report.verify import verify as recompute
 
     path = run_path(args)
-    found = recompute(load_records(path))
+    found = recompute(stream_records(path))
     if args.json:
         difference = found.difference
         facts = {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from autoresearch.core.ports import Observer
 from autoresearch.daemon.bounded_run import run_bounded
 from autoresearch.hints import NO_SPACE, command
 from autoresearch.storage.disk_space import shortage
-from autoresearch.storage.run_dir import PAGE, REPORT, TRAJECTORY
+from autoresearch.storage.run_dir import PAGE, REPORT
 
 REPORT_DEADLINE_S = 120.0
 SPACE_DEADLINE_S = 60.0  # that a finished run waits for disk space for its reports
@@ -27,11 +28,11 @@ def write_reports(
     settings: Settings,
     observer: Observer,
     *,
-    again: bool = True,
+    unless_since: str | None = None,
     may_wait: Callable[[], bool] = lambda: False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Write every report, or those that are missing or older than the trajectory; a failure never fails the run.
+    """Write every report, but none that was written after ``unless_since``; a failure never fails the run.
 
     What a full disk prevented is tried once more when there is space, while ``may_wait`` returns true and for
     ``SPACE_DEADLINE_S`` at most. Afterwards the next start writes it.
@@ -41,7 +42,7 @@ def write_reports(
         observer.heartbeat("")  # each may take its deadline, and a service manager waits for little more than one
         return _write_one(settings, name, observer)
 
-    names = [name for name in report_names(settings) if again or not _is_current(settings.run_dir, name)]
+    names = [name for name in report_names(settings) if not _is_after(settings.run_dir / name, unless_since)]
     if not (full := [name for name in names if is_full(name)]):
         return
     observer.notify(f"{' and '.join(full)}: tried again when there is disk space, in {SPACE_DEADLINE_S:.0f} s at most")
@@ -61,10 +62,10 @@ def report_names(settings: Settings) -> tuple[str, ...]:
     return (*text, PAGE) if has_page else text
 
 
-def _is_current(run_dir: Path, name: str) -> bool:
-    """Whether the report exists and was written after the last record."""
+def _is_after(report: Path, ts: str | None) -> bool:
+    """Whether the report was written after the time ``ts`` of a record; false without one."""
     try:
-        return (run_dir / name).stat().st_mtime_ns >= (run_dir / TRAJECTORY).stat().st_mtime_ns
+        return ts is not None and report.stat().st_mtime >= datetime.fromisoformat(ts).timestamp()
     except OSError:
         return False
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from autoresearch.core.llm_calls import Exchange
 from autoresearch.proposers.replay import Recording, Replies
 from autoresearch.report import raw_replies
-from autoresearch.storage.exchange_log import read_exchanges
+from autoresearch.storage.exchange_log import stream_exchanges
 
 
 def read_recording(path: Path) -> Recording:
@@ -18,7 +18,7 @@ def read_recording(path: Path) -> Recording:
     Raises ``JournalError`` and ``JournalDamaged``.
     """
     if path.name.startswith("exchanges") and not os.path.isdir(path):
-        return replies_by_iteration(read_exchanges(path))
+        return replies_by_iteration(stream_exchanges(path))
     return tuple(raw_replies(path))
 
 

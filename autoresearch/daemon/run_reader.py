@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,14 @@ from autoresearch.core.iterations import Iterations
 from autoresearch.core.records import Event, LoopComplete, Record, Started, Stopped
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import KnobValue
+from autoresearch.errors import JournalError
+from autoresearch.hints import hint_after
 from autoresearch.storage.decode import decode_trajectory
 from autoresearch.storage.fold_cache import FoldCache, is_worth_writing
 from autoresearch.storage.fold_state import capture, model_of, restore
-from autoresearch.storage.journal import Journal
+from autoresearch.storage.journal import Journal, read, unseal
 from autoresearch.storage.run_dir import RUN_CACHE, TRAJECTORY
+from autoresearch.storage.sealed_line import WholeLines, read_blocks
 from rails import Tried
 
 TriedState = list[tuple[tuple[str, ...], list[tuple[tuple[KnobValue, ...], str, bool]]]]
@@ -40,15 +45,53 @@ def read_run(journal: Journal, cache: FoldCache[Any]) -> tuple[Trajectory, list[
     else:
         prefix = None
     lines = journal.lines_after(prefix)
-    first_line = prefix.records + 1 if prefix else 1
-    for record in decode_trajectory(lines, journal.path, first_line):
-        trajectory.add(record, lines.place)
-        last = record
-        if isinstance(record, Started | Stopped | LoopComplete):
-            ends.append(record)
+    last = _fold(trajectory, ends, lines, journal.path, prefix.records + 1 if prefix else 1) or last
     if is_worth_writing(lines, prefix):
         cache.write(_state_of(trajectory, ends, last), lines)
-    return trajectory, ends if last is None or ends[-1:] == [last] else [*ends, last]
+    return trajectory, _with_last(ends, last)
+
+
+def view_run(file: Path) -> tuple[Trajectory, list[Event]]:
+    """As ``read_run``, of a run that another process may write: nothing is locked, repaired or cached.
+
+    An absent file is a new run. Raises ``JournalError`` and ``JournalDamaged``.
+    """
+    trajectory, ends, last = Trajectory(iterations=Iterations(fetch=partial(_payload_at, file))), list[Event](), None
+    try:
+        with file.open("rb") as stream:
+            lines = WholeLines(read_blocks(stream.fileno(), 0, os.fstat(stream.fileno()).st_size))
+            last = _fold(trajectory, ends, lines, file, 1)
+    except FileNotFoundError:
+        return trajectory, ends
+    except OSError as e:
+        raise JournalError(f"cannot read {file}: {e.strerror}", hint=hint_after(e, file, "read")) from e
+    if lines.stopped or lines.rest:
+        read(file)  # names the damage, or finds that the rest is one torn record
+    return trajectory, _with_last(ends, last)
+
+
+def _fold(trajectory: Trajectory, ends: list[Event], lines: WholeLines, file: Path, first_line: int) -> Event | None:
+    """Add the records of ``lines``, and to ``ends`` those of starts and ends; returns the last record, if any."""
+    record = None
+    for record in decode_trajectory(lines, file, first_line):
+        trajectory.add(record, lines.place)
+        if isinstance(record, Started | Stopped | LoopComplete):
+            ends.append(record)
+    return record
+
+
+def _with_last(ends: list[Event], last: Event | None) -> list[Event]:
+    return ends if last is None or ends[-1:] == [last] else [*ends, last]
+
+
+def _payload_at(file: Path, place: int) -> bytes:
+    """The payload of the line that begins at ``place`` of a journal, which only grows."""
+    with file.open("rb") as stream:
+        stream.seek(place)
+        line = unseal(stream.readline().rstrip(b"\n"))
+    if line is None:
+        raise JournalError(f"{file} changed while it was read", hint="stop the program that changed it")
+    return line[1]
 
 
 def _state_of(trajectory: Trajectory, ends: list[Event], last: Event | None) -> Any:

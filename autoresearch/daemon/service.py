@@ -93,7 +93,7 @@ def run(
             policy = keep_recorded_rule(policy, settings, trajectory, observer.notify)
             check_policy(trajectory, policy)
             if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
-                write_reports(settings, observer, again=False)  # the previous daemon may have been killed before it did
+                write_reports(settings, observer, unless_since=ends[-1].ts)  # the daemon may have been killed before
                 return "complete"
             control = build_control(settings, run_dir, observer, ends, timing.now)
             notify_end(control, observer)

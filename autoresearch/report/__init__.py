@@ -5,7 +5,7 @@
 """
 
 from autoresearch.report.history import History, OpenTrial, Row
-from autoresearch.report.load import load, load_records, raw_replies
+from autoresearch.report.load import load, load_records, raw_replies, stream_records
 from autoresearch.report.summary import PairCount, Summary, summarise, summary_json
 from autoresearch.report.text import render_report, render_status
 
@@ -18,6 +18,7 @@ __all__ = [
     "load",
     "load_records",
     "raw_replies",
+    "stream_records",
     "render_report",
     "render_status",
     "summarise",

@@ -6,10 +6,11 @@ import codecs
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from autoresearch.core.records import Event, IterationRecord, Meta, decode
 from autoresearch.core.trajectory import replies_of
@@ -58,12 +59,31 @@ def load(path: Path) -> History:
 
 
 def load_records(path: Path) -> list[Event]:
-    """All records of a trajectory in our format; errors as ``load``, and ``JournalError`` for the origin's format."""
+    """All records of a trajectory in our format; errors as ``stream_records``."""
+    return list(stream_records(path))
+
+
+def stream_records(path: Path) -> Iterator[Event]:
+    """Yield the records of a trajectory in our format; one block of the file and one record are held at a time.
+
+    Errors as ``load``, and ``JournalError`` for the origin's format. Damage raises where it is met, so that nothing may
+    be shown of the records before it.
+    """
     file = _file_of(path)
     if not _is_ours(_read(file, HEAD_BYTES)):
         hint = "name a run of autoresearch; only `autoresearch status` and `report` read the origin's log too"
         raise JournalError(f"{file} is empty or not a trajectory of this program", hint=hint)
-    return _records(file)
+    with _opened(file) as stream:
+        lines = WholeLines(_blocks(stream.fileno(), 0, None))
+        for number, record in enumerate(decode_lines(lines, decode, file, hint=OTHER_VERSION)):
+            if not number and not isinstance(record, Meta):
+                hint = "copy the file from its run directory again"
+                raise JournalDamaged(f"{file}: line 1 is not a meta record", hint=hint)
+            yield record
+    if not is_sound(lines):
+        journal.read(file)  # names the damage, or finds that the rest is one torn record
+    if not lines.count:
+        raise JournalError(f"{file} contains no complete record", hint=HINT_WAIT)
 
 
 def raw_replies(path: Path) -> list[tuple[str, ...]]:
@@ -72,12 +92,11 @@ def raw_replies(path: Path) -> list[tuple[str, ...]]:
     In our format they are verbatim and include refused ones. The origin's format has no raw replies: each of its
     proposals is written again as JSON and is a reply of its own.
     """
-    history = load(path)
     file = _file_of(path)
     if _is_ours(_read(file, HEAD_BYTES)):
-        closed = (r for r in _records(file) if isinstance(r, IterationRecord))
+        closed = (r for r in stream_records(file) if isinstance(r, IterationRecord))
         return [tuple(a.raw for a in reply) for r in closed for reply in replies_of(r.attempts)]
-    rows = [r for r in history.rows if r.knob]
+    rows = [r for r in load(path).rows if r.knob]
     return [(json.dumps({"knob": r.knob, "new_value": r.new_value, "reason": r.why or ""}),) for r in rows]
 
 
@@ -153,17 +172,14 @@ def _file_of(path: Path) -> Path:
 
 
 def _read(file: Path, limit: int) -> bytes:
+    with _opened(file) as stream:
+        return stream.read(limit)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
         with file.open("rb") as stream:
-            return stream.read(limit)
+            yield stream
     except OSError as e:
         raise JournalError(f"cannot read {file}: {e.strerror}", hint=hint_after(e, file, "read")) from e
-
-
-def _records(file: Path) -> list[Event]:
-    records: list[Event] = list(decode_lines(journal.read(file).payloads, decode, file, hint=OTHER_VERSION))
-    if not records:
-        raise JournalError(f"{file} contains no complete record", hint=HINT_WAIT)
-    if not isinstance(records[0], Meta):
-        raise JournalDamaged(f"{file}: line 1 is not a meta record", hint="copy the file from its run directory again")
-    return records

@@ -8,7 +8,7 @@ from typing import Any
 
 from autoresearch.core.decision import Decision, decide, mean_bpb
 from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, StoppedEarly
-from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.report.difference import Difference as Difference
 from autoresearch.report.verify_stops import check_stop
 
@@ -23,7 +23,7 @@ class Verification:
 
 def verify(records: Iterable[Event]) -> Verification:
     """Fold the records; before each decision is added, decide again. Raises ``ValueError`` without a meta record."""
-    trajectory, checked = Trajectory(), 0
+    trajectory, checked = Totals(), 0
     for record in records:
         difference = check_stop(record, trajectory)
         checked += isinstance(record, StoppedEarly)

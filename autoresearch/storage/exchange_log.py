@@ -11,7 +11,7 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,24 +133,29 @@ class ExchangeLog:
 
 
 def read_exchanges(path: Path) -> list[Exchange]:
-    """Return every exchange, in order, of the log that ``path`` names: a run directory, or any one file of its log.
+    """Return every exchange, in order; see ``stream_exchanges``."""
+    return list(stream_exchanges(path))
 
-    Changes nothing; a torn tail is skipped. Raises ``JournalError`` if there is no log, and ``JournalDamaged``
-    naming file and line for damage or a gap.
+
+def stream_exchanges(path: Path) -> Iterator[Exchange]:
+    """Yield every exchange, in order, of the log that ``path`` names: a run directory, or any one file of its log.
+
+    One file of the log is held at a time. Changes nothing; a torn tail is skipped. Raises ``JournalError`` if there is
+    no log, and ``JournalDamaged`` naming file and line for damage or a gap.
     """
     try:
         run_dir = _directory_of(path)
     except OSError as e:
         raise JournalError(f"cannot read {path}: {e.strerror}", hint=hint_after(e, path, "read")) from e
     live = _read_bytes(run_dir / EXCHANGES)  # before the segments: a daemon may compress it meanwhile
-    exchanges: list[Exchange] = []
-    newest = b""
+    count, newest = 0, b""
     for segment in _segments(run_dir):
         newest = _decompress(segment)
-        exchanges += _decode(segment, _whole_payloads(segment, newest), len(exchanges))
+        exchanges = _decode(segment, _whole_payloads(segment, newest), count)
+        count += len(exchanges)
+        yield from exchanges
     if not _is_compressed(live, newest):
-        exchanges += _decode(run_dir / EXCHANGES, journal.parse(live, run_dir / EXCHANGES).payloads, len(exchanges))
-    return exchanges
+        yield from _decode(run_dir / EXCHANGES, journal.parse(live, run_dir / EXCHANGES).payloads, count)
 
 
 def last_compressed(run_dir: Path, live: bytes) -> int:

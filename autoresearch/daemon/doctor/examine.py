@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
-from autoresearch.core.records import Event, Yardstick
+from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import build_estimator, limits_now
 from autoresearch.daemon.doctor import machine, training
@@ -61,11 +61,11 @@ def examine(
         return checks
     note(ok("configuration", f"profile {settings.profile}, proposer {settings.proposer}"))
     note(machine.directory(settings.run_dir))
-    checked, records = history(settings, policy)
+    checked, run, ends = history(settings, policy)
     note(checked)
     note(machine.disk(settings.run_dir, settings.limits.min_free_disk_mib))
-    ends = build_control(settings, settings.run_dir, Observer(), records).describe_end()
-    note(machine.clock(records, machine.utc_now(), ends=ends))
+    when = build_control(settings, settings.run_dir, Observer(), ends).describe_end()
+    note(machine.clock(ends, machine.utc_now(), ends=when))
     checked, corpus, span = training.corpus(settings, policy)
     policy = policy.with_vocab(corpus.vocab if corpus else None)
     note(checked)
@@ -77,17 +77,17 @@ def examine(
     if device and estimator:
         note(training.memory(settings, policy, device, estimator))
     if device and corpus and span:
-        note(training.yardstick(settings, policy, corpus, span, device, records))
+        note(training.yardstick(settings, policy, corpus, span, device, run))
     note(machine.energy(settings, device))
     note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps)))
-    note(_llm(settings, policy, records, device, estimator, llm_max_s))
+    note(_llm(settings, policy, run, device, estimator, llm_max_s))
     return checks
 
 
 def _llm(
     settings: Settings,
     policy: Policy,
-    records: Sequence[Event],
+    run: Trajectory,
     device: Device | None,
     estimator: Estimator | None,
     max_s: float,
@@ -106,6 +106,6 @@ def _llm(
 
     budget = {"budget_kind": settings.budget.kind, "budget_size": settings.budget.size}
     yardstick = PLACEHOLDER_YARDSTICK.model_copy(update=budget)
-    trajectory = Trajectory.fold(records or [build_meta(settings, policy, yardstick)])
+    trajectory = run if run.meta else Trajectory.fold([build_meta(settings, policy, yardstick)])
     space = Space(policy.menu, policy.baseline, policy.steps, over_budget)
     return llm(settings, space, judge, trajectory, max_s, describe_setup(estimator))

@@ -8,31 +8,33 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.policy import Policy, check_policy
 from autoresearch.daemon.recorded_rule import keep_recorded_rule
+from autoresearch.daemon.run_reader import view_run
 from autoresearch.errors import AutoresearchError
 from autoresearch.proposers.factory import LLM_PROPOSERS
-from autoresearch.storage import journal
-from autoresearch.storage.decode import decode_trajectory
-from autoresearch.storage.exchange_log import read_exchanges
+from autoresearch.storage.exchange_log import stream_exchanges
 from autoresearch.storage.run_dir import EXCHANGE_FILES, TRAJECTORY
 
 
-def history(settings: Settings, policy: Policy) -> tuple[Check, list[Event]]:
-    """Check that the logs are readable and of the same policy; also returns their records, none if they are not."""
-    file, records = settings.run_dir / TRAJECTORY, []
+def history(settings: Settings, policy: Policy) -> tuple[Check, Trajectory, list[Event]]:
+    """Check that the logs are readable and of the same policy.
+
+    Also returns the run so far and the records that ``read_run`` returns; an empty run and none if it is not readable.
+    """
+    trajectory, ends = Trajectory(), list[Event]()
     kept: list[str] = []  # what of the rule is the run's own
     try:
-        records = list(decode_trajectory(journal.read(file).payloads, file))
-        run = Trajectory.fold(records)
-        check_policy(run, keep_recorded_rule(policy, settings, run, kept.append))
+        trajectory, ends = view_run(settings.run_dir / TRAJECTORY)
+        check_policy(trajectory, keep_recorded_rule(policy, settings, trajectory, kept.append))
         if settings.proposer in LLM_PROPOSERS and any(settings.run_dir.glob(EXCHANGE_FILES)):
-            read_exchanges(settings.run_dir)
+            for _ in stream_exchanges(settings.run_dir):
+                pass  # each is verified
     except AutoresearchError as e:
-        return fail("run", e), records
-    done = len(Trajectory.fold(records).iterations)
-    if not records:
-        return ok("run", f"new, {settings.iters} iterations", next_iter=1), records
+        return fail("run", e), trajectory, ends
+    done = len(trajectory.iterations)
+    if trajectory.meta is None:
+        return ok("run", f"new, {settings.iters} iterations", next_iter=1), trajectory, ends
     if done >= settings.iters:
         hint = f"--iters {2 * done} adds iterations; --fresh starts over"
-        return warn("run", f"all {done} iterations are done", hint, next_iter=done + 1), records
+        return warn("run", f"all {done} iterations are done", hint, next_iter=done + 1), trajectory, ends
     found = "; ".join([f"continues at iteration {done + 1} of {settings.iters}", *kept])
-    return ok("run", found, next_iter=done + 1), records
+    return ok("run", found, next_iter=done + 1), trajectory, ends

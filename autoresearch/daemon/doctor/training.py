@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.records import Event
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import (
     SERVER_LOG,
@@ -96,10 +94,9 @@ def memory(settings: Settings, policy: Policy, device: Device, estimate: Estimat
 
 
 def yardstick(
-    settings: Settings, policy: Policy, corpus: Corpus, span: Span, device: Device, records: Sequence[Event]
+    settings: Settings, policy: Policy, corpus: Corpus, span: Span, device: Device, trajectory: Trajectory
 ) -> Check:
     """Whether the yardstick of this start is the one that the run was begun with."""
-    trajectory = Trajectory.fold(records)
     spec = baseline_spec(settings, policy, str(corpus.path), span, device)
     compiled = settings.compile == "on"
     if trajectory.meta is not None and settings.compile == "auto":  # decided when the run began

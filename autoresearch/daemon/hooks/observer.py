@@ -22,14 +22,13 @@ from autoresearch.core.records import (
     Paused,
     ProposerFailed,
     Stopped,
-    decode,
 )
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.hooks.notice import Notice, RunInfo, Subject, build_notice
 from autoresearch.daemon.hooks.runner import Runner
+from autoresearch.daemon.run_reader import view_run
 from autoresearch.daemon.run_text import describe_ending
 from autoresearch.errors import AutoresearchError, LockHeld
-from autoresearch.storage import journal
 from autoresearch.storage.run_dir import LOGS, TRAJECTORY
 
 
@@ -97,8 +96,8 @@ class Hooks(Observer):
 
     def _on_disk(self) -> Trajectory | None:
         with suppress(AutoresearchError):
-            payloads = journal.read(self._path).payloads
-            return Trajectory.fold(map(decode, payloads)) if payloads else None
+            trajectory, _ = view_run(self._path)
+            return trajectory if trajectory.meta else None
         return None
 
     def _proposer_is_broken(self) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.core.records import Baseline, Evaluated, Event, Meta, TrialEnded
-from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.trajectory import Totals
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report.export.warmup import Warmup
@@ -98,14 +98,18 @@ def recipe_facts(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: int | None = None) -> Recipe:
+def build_recipe(records: Iterable[Event], *, steps: int | None = None, vocab: int | None = None) -> Recipe:
     """The recipe of a run's best keep, or of its baseline if nothing was kept.
 
     ``steps`` replaces the trial's; ``vocab`` is taken from the trial's parameter count if it is not given. Raises
     ``JournalError`` if nothing has been measured, ``ConfigError`` for a configuration without a
     counterpart in Megatron.
     """
-    trajectory = Trajectory.fold(records)
+    trajectory, seeds = Totals(), dict[int, int]()
+    for record in records:
+        trajectory.add(record)
+        if isinstance(record, TrialEnded):
+            seeds[record.trial] = record.seed
     meta, baseline, best = trajectory.meta, trajectory.baseline, trajectory.best
     if meta is None or baseline is None:
         hint = "wait until the baseline is measured; `autoresearch status` shows it"
@@ -123,7 +127,7 @@ def build_recipe(records: Sequence[Event], *, steps: int | None = None, vocab: i
         cfg=cfg,
         vocab=vocab or vocab_of(cfg, measured.params),
         steps=steps or trial_steps,
-        seed=_seed(records, best or baseline),
+        seed=_seed(seeds, best or baseline),
         data_parallel=yardstick.data_parallel,
         tensor_parallel=yardstick.tensor_parallel,
         fp8_recipe=yardstick.fp8_recipe or FP8_RECIPE,
@@ -175,9 +179,8 @@ def _check_parallel(cfg: Cfg, data: int, tensor: int) -> None:
             )
 
 
-def _seed(records: Sequence[Event], closing: Baseline | Evaluated) -> int:
-    """The seed of the first trial of the record."""
-    seeds = {r.trial: r.seed for r in records if isinstance(r, TrialEnded)}
+def _seed(seeds: Mapping[int, int], closing: Baseline | Evaluated) -> int:
+    """The seed of the first trial of the record; ``seeds`` of all trials."""
     for trial in closing.trials:
         if trial in seeds:
             return seeds[trial]

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from autoresearch.core.records import Event, LoopComplete, Started, Stopped, encode
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.run_reader import read_run, run_cache
-from autoresearch.errors import JournalError
+from autoresearch.daemon.run_reader import read_run, run_cache, view_run
+from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.storage import fold_cache
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import RUN_CACHE, TRAJECTORY
@@ -212,3 +212,30 @@ def test_an_iteration_whose_line_was_changed_or_whose_journal_is_closed_is_not_r
             list(trajectory.iterations)
     with pytest.raises(JournalError, match="Bad file descriptor"):
         list(trajectory.iterations)
+
+
+class TestViewRun:
+    """What ``doctor`` reads of a run that a daemon may write."""
+
+    @given(SEEDS)
+    @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_it_is_what_a_start_reads_and_changes_nothing(self, tmp_path: Path, seed: int) -> None:
+        records = night(seed)
+        write(tmp_path, records)
+        with (tmp_path / TRAJECTORY).open("ab") as file:
+            file.write(seal(len(records), encode(records[-1]))[:-9])  # a record that is being written
+        before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        trajectory, ends = view_run(tmp_path / TRAJECTORY)
+        trajectory.iterations = type(trajectory.iterations)(list(trajectory.iterations))
+        assert_is_fold(trajectory, ends, records)
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+    def test_a_run_that_has_not_begun_is_empty(self, tmp_path: Path) -> None:
+        assert view_run(tmp_path / TRAJECTORY) == (Trajectory(), [])
+
+    def test_damage_is_named(self, tmp_path: Path) -> None:
+        write(tmp_path, night(1))
+        log = tmp_path / TRAJECTORY
+        log.write_bytes(log.read_bytes().replace(b'"seq":3,', b'"seq":9,'))
+        with pytest.raises(JournalDamaged, match="line 4 "):
+            view_run(log)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from autoresearch.core.records import IterationRecord, encode
+from autoresearch.core.records import IterationRecord, Paused, encode
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.report import load, load_records, origin, raw_replies, render_report, summarise
+from autoresearch.report import load, load_records, origin, raw_replies, render_report, stream_records, summarise
 from autoresearch.storage.journal import seal
 
 
@@ -206,3 +207,30 @@ def test_the_origins_proposals_are_replies_of_their_own():
     assert replies
     assert {len(reply) for reply in replies} == {1}
     assert all(set(json.loads(raw)) == {"knob", "new_value", "reason"} for (raw,) in replies)
+
+
+def test_records_are_read_one_by_one_and_damage_is_named_where_it_is_met(night, tmp_path):
+    file = night.save(tmp_path / "run") / "trajectory.jsonl"
+    whole = load_records(file)
+    assert list(stream_records(file)) == whole
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:5], b"x" + lines[5], *lines[6:]]))
+    read = []
+    with pytest.raises(JournalDamaged, match="line 6 is damaged"):
+        read.extend(stream_records(file))
+    stream = stream_records(file)
+    assert [next(stream) for _ in range(5)] == whole[:5]
+
+
+def test_reading_a_long_run_holds_a_block_and_not_the_file(tmp_path, night):
+    first, *_ = load_records(night.save(tmp_path / "run"))
+    long = tmp_path / "long.jsonl"
+    paused = encode(Paused(ts="2026-11-20T00:00:00Z", reason="x" * 1000, completed_iters=0, requested_iters=1))
+    with long.open("wb") as file:
+        file.write(seal(0, encode(first)))
+        file.writelines(seal(n, paused) for n in range(1, 15_000))
+    tracemalloc.start()
+    assert sum(1 for _ in stream_records(long)) == 15_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < long.stat().st_size / 3

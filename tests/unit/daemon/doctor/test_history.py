@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.core.records import Meta
+from autoresearch.core.records import IterationRecord, LoopComplete, Started
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
 from autoresearch.daemon.doctor.history import history
 from autoresearch.daemon.policy import build_policy
+from autoresearch.report import load_records
 from autoresearch.storage.exchange_log import ExchangeLog
 from autoresearch.storage.run_dir import EXCHANGES, TRAJECTORY
 from autoresearch.testing.fake_backend import fake_backend
@@ -20,8 +22,8 @@ from autoresearch.testing.recording_observer import RecordingObserver
 
 def test_nothing_yet(make_settings) -> None:
     settings = make_settings(iters=7)
-    check, records = history(settings, build_policy(settings))
-    assert (check.state, check.found, records) == ("ok", "new, 7 iterations", [])
+    check, run, ends = history(settings, build_policy(settings))
+    assert (check.state, check.found, run, ends) == ("ok", "new, 7 iterations", Trajectory(), [])
 
 
 @pytest.mark.parametrize("content", [b"", b'{"seq":0,"stage":"me'], ids=["empty", "torn"])
@@ -30,28 +32,31 @@ def test_what_a_run_left_that_could_not_begin_is_nothing_yet(make_settings, cont
     settings = make_settings()
     settings.run_dir.mkdir()
     (settings.run_dir / TRAJECTORY).write_bytes(content)
-    check, records = history(settings, build_policy(settings))
-    assert (check.state, records) == ("ok", [])
+    check, run, _ = history(settings, build_policy(settings))
+    assert (check.state, run.meta) == ("ok", None)
     assert service.run(settings, RecordingObserver(), make_backend=fake_backend) == "complete"
 
 
 def test_something_to_go_on_with(make_settings, finished: Path) -> None:
     settings = make_settings(iters=5)
-    check, records = history(settings, build_policy(settings))
+    check, run, ends = history(settings, build_policy(settings))
     assert (check.state, check.found) == ("ok", "continues at iteration 4 of 5")
-    assert isinstance(records[0], Meta)
+    whole = load_records(finished)
+    assert run == Trajectory.fold(whole)
+    assert list(run.iterations) == [r for r in whole if isinstance(r, IterationRecord)], "read again from the file"
+    assert [type(r) for r in ends] == [Started, LoopComplete]
 
 
 def test_all_done_is_worth_a_word(make_settings, finished: Path) -> None:
     settings = make_settings(iters=3)
-    check, _ = history(settings, build_policy(settings))
+    check, *_ = history(settings, build_policy(settings))
     assert (check.state, check.found) == ("warn", "all 3 iterations are done")
     assert "--iters 6" in check.hint
 
 
 def test_begun_differently_is_76(make_settings, finished: Path) -> None:
     settings = make_settings({"baseline.lr": 1e-3}, iters=5)
-    check, _ = history(settings, build_policy(settings))
+    check, *_ = history(settings, build_policy(settings))
     assert (check.state, check.exit_code) == ("fail", 76)
     assert "baseline_cfg.lr: 0.002 then, 0.001 now" in check.found
     assert "--fresh" in check.hint
@@ -68,8 +73,8 @@ def test_a_damaged_log_is_65_and_names_the_line(make_settings, finished: Path) -
     log = finished / TRAJECTORY
     log.write_bytes(log.read_bytes().replace(b'"seq":3,', b'"seq":9,'))
     settings = make_settings(iters=5)
-    check, records = history(settings, build_policy(settings))
-    assert (check.state, check.exit_code, records) == ("fail", 65, [])
+    check, run, ends = history(settings, build_policy(settings))
+    assert (check.state, check.exit_code, run, ends) == ("fail", 65, Trajectory(), [])
     assert "line 4 " in check.found
 
 
@@ -87,10 +92,10 @@ class TestExchanges:
         settings = make_settings(iters=5, proposer=proposer)
         assert history(settings, build_policy(settings))[0].state == "ok"
         damaged.write_bytes(damaged.read_bytes().replace(b'"exchange":2,', b'"exchange":7,'))
-        check, records = history(settings, build_policy(settings))
+        check, run, _ = history(settings, build_policy(settings))
         assert (check.state, check.exit_code) == ("fail", 65)
         assert EXCHANGES in check.found
-        assert records
+        assert run.meta
 
     def test_a_proposer_without_an_llm_does_not_open_it(self, make_settings, damaged: Path) -> None:
         damaged.write_bytes(b"nonsense\nnonsense\n")

@@ -12,6 +12,7 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.records import Event, Yardstick
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import baseline_spec, build_estimator, build_yardstick
 from autoresearch.daemon.doctor import training
 from autoresearch.daemon.doctor.check import ok
@@ -175,7 +176,8 @@ class TestYardstick:
         return [build_meta(settings, policy, yardstick)]
 
     def poll(self, settings: Settings, corpus: Corpus, span: Span, records: list[Event], device: Device = HERE) -> Any:
-        return training.yardstick(settings, build_policy(settings), corpus, span, device, records)
+        trajectory = Trajectory.fold(records)
+        return training.yardstick(settings, build_policy(settings), corpus, span, device, trajectory)
 
     SPAN = Span(start=300, tokens=2000, bytes=2000)
 
