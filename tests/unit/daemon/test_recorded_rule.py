@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_run_of_an_old_version_is_one_by_threshold(tmp_path):
     settings = settings_of(tmp_path, rule="threshold")
     meta = build_meta(settings, build_policy(settings), YARDSTICK).model_dump(mode="json")
     meta["decision_rule"] = {"accept_delta_frac": 0.005, "seed": 0}
-    rule, _ = continued(settings_of(tmp_path), Trajectory.fold([Meta.model_validate(meta)]))
+    rule, _ = continued(settings_of(tmp_path), Trajectory.fold([Meta.model_validate_json(json.dumps(meta))]))
     assert rule.kind == "threshold"
 
 
