@@ -1,7 +1,7 @@
 """Real null trials: the baseline trained with one seed after another, for ``autoresearch bench aa --trials``.
 
-Nothing is changed between them, so that each is a candidate without a gain. Each is durable in null-trials.jsonl once
-it is measured; the same command continues after the last one, also after a kill.
+Nothing is changed between them, so that each is a candidate without a gain. Each is durable in null-trials.jsonl, with
+its loss curve, once it is measured; the same command continues after the last one, also after a kill.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class NullTrial(FrozenModel):
     seed: int
     val_bpb: Positive
     trial_wall_s: NotNegative
+    train_loss_curve: tuple[float, ...] | None = None  # as in a run's trials; null in older caches
+    warmup_frac: NotNegative = 0.0  # the share of its budget that the baseline warms up
 
 
 NULL_TRIAL: TypeAdapter[NullTrial] = TypeAdapter(NullTrial)
@@ -97,6 +99,12 @@ def _measure(policy: Policy, backend: TrialBackend, seed: int, conditions: str) 
     if not isinstance(outcome, Measurement):
         detail = getattr(outcome, "detail", "it was suspended")
         raise BaselineFailed(f"the baseline with seed {seed} measured nothing: {detail}", hint="autoresearch doctor")
+    steps = policy.steps(policy.baseline)
     return NullTrial(
-        conditions_sha256=conditions, seed=seed, val_bpb=outcome.val_bpb, trial_wall_s=outcome.trial_wall_s
+        conditions_sha256=conditions,
+        seed=seed,
+        val_bpb=outcome.val_bpb,
+        trial_wall_s=outcome.trial_wall_s,
+        train_loss_curve=outcome.train_loss_curve,
+        warmup_frac=min(1.0, int(policy.baseline["lr_warmup"]) / steps) if steps else 0.0,
     )
