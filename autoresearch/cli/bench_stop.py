@@ -48,6 +48,8 @@ def stop(args: argparse.Namespace) -> int:
     _check(args)
     trials, baseline = read_sources([Path(path) for path in args.curves], args.baseline)
     rule = StopRule(tolerated=args.tolerated, min_curves=args.min_curves)
+    if all(Path(path).is_dir() for path in args.curves):
+        rule = StopRule.of_run(args.tolerated, args.min_curves, rule.audit_frac)
     levels = sorted({args.tolerated, *LEVELS})
     rules = [replace(rule, tolerated=level) for level in levels]
     curve = [summarise_stops(replay(trials, args.needed, r), args.needed, r) for r in rules]

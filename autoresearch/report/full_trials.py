@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from autoresearch.core.full_curves import measurement_of_seed
+from autoresearch.core.full_curves import kind_of, measurement_of_seed
 from autoresearch.core.measurement import CURVE_POINTS, Measurement
 from autoresearch.core.records import CandidateTried, Event, TrialEnded
 from autoresearch.core.trajectory import Trajectory
@@ -37,9 +37,9 @@ def _trials_of(record: CandidateTried, trials: Sequence[TrialEnded], trajectory:
             continue
         own, reference = (points_of(m.train_loss_curve, m.val_bpb) for m in (trial.outcome, baseline))
         if own and reference:
-            p = record.proposal
-            group, seed = f"{p.knob}={p.new_value}", str(trial.seed)
-            yield FullTrial(group, seed, own, reference, p.knob, warmup(record.candidate_cfg))
+            p, baseline_cfg = record.proposal, trajectory.meta.baseline_cfg if trajectory.meta else {}
+            group, kind = f"{p.knob}={p.new_value}", kind_of(p, baseline_cfg)
+            yield FullTrial(group, str(trial.seed), own, reference, kind, warmup(record.candidate_cfg))
 
 
 def null_trials(curves: Sequence[tuple[int, Sequence[float], float]], warmup: float) -> list[FullTrial]:

@@ -26,7 +26,7 @@ def test_every_measured_trial_of_a_candidate_is_there_with_the_baseline_of_its_s
     kept = only(Evaluated, loop)[-1]
     measured = [t for t in only(TrialEnded, loop) if t.iter and t.outcome.ok]
     assert len(found) == len(measured) == PAST + len(kept.trials)
-    assert {t.kind for t in found} == {"lr"}
+    assert {t.kind for t in found} == {"lr up"}
     last = found[-1]
     assert (last.group, last.run) == (f"lr={GOOD}", str(kept.evidence.seeds[-1]))
     assert last.points == points_of(losses({"lr": GOOD}, int(last.run)), bpb({"lr": GOOD}, int(last.run)))
