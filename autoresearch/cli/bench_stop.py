@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli.parsing import add_command
 from autoresearch.core.text import escape_control, plural
-from autoresearch.errors import ConfigError, CorpusError
+from autoresearch.errors import ConfigError
 
 if TYPE_CHECKING:
     from autoresearch.verdicts.early_stop_replay import FullTrial, StopFigures
 
-MAX_BYTES = 256 << 20
 LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)  # of the tolerated loss, for the trade-off
 
 
@@ -24,9 +23,12 @@ def add(kinds: Any) -> None:
     """The proof ``stop``."""
     text = "replay early stopping on full loss curves: the keeps that it loses, the training that it saves"
     parser = add_command(kinds, "stop", stop, text)
-    columns = "CSV with the columns group,run,fraction,value: configuration, seed, share of the budget, loss there"
-    parser.add_argument("--curves", required=True, metavar="FILE", help=columns)
-    parser.add_argument("--baseline", metavar="GROUP", help="the group of the baseline (default: the first)")
+    columns = (
+        "CSV with the columns group,run,fraction,value (configuration, seed, share of the budget, loss there), "
+        "or run directories: their candidates' trials, and the null trials of bench aa --trials"
+    )
+    parser.add_argument("--curves", required=True, nargs="+", metavar="PATH", help=columns)
+    parser.add_argument("--baseline", metavar="GROUP", help="the group of the baseline in CSV (default: the first)")
     parser.add_argument(
         "--needed", type=float, default=0.005, metavar="FRAC", help="the final gain of a keep (default: 0.005)"
     )
@@ -39,13 +41,15 @@ def add(kinds: Any) -> None:
 
 def stop(args: argparse.Namespace) -> int:
     """``autoresearch bench stop``."""
-    from autoresearch.verdicts.curves_csv import read_trials
+    from autoresearch.cli.bench_stop_sources import read_sources
     from autoresearch.verdicts.early_stop import StopRule
     from autoresearch.verdicts.early_stop_replay import replay, summarise_stops
 
     _check(args)
-    trials, baseline = read_trials(_lines(Path(args.curves)), args.curves, args.baseline)
+    trials, baseline = read_sources([Path(path) for path in args.curves], args.baseline)
     rule = StopRule(tolerated=args.tolerated, min_curves=args.min_curves)
+    if all(Path(path).is_dir() for path in args.curves):
+        rule = StopRule.of_run(args.tolerated, args.min_curves, rule.audit_frac)
     levels = sorted({args.tolerated, *LEVELS})
     rules = [replace(rule, tolerated=level) for level in levels]
     curve = [summarise_stops(replay(trials, args.needed, r), args.needed, r) for r in rules]
@@ -62,19 +66,6 @@ def _check(args: argparse.Namespace) -> None:
     if args.min_curves < 10:
         what = f"--min-curves {args.min_curves}: fewer than 10 curves say nothing about a tail"
         raise ConfigError(what, hint="--min-curves 30")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise CorpusError(f"{path} is larger than {MAX_BYTES >> 20} MiB", hint="give fewer points per curve")
-        return data.decode("utf-8-sig").splitlines()
-    except OSError as e:
-        raise CorpusError(f"cannot read {path}: {e.strerror}", hint="name a CSV file") from e
-    except UnicodeDecodeError as e:
-        raise CorpusError(f"{path} is not UTF-8 text (byte {e.start})", hint="name a CSV file") from e
 
 
 def _json(figures: StopFigures, curve: Sequence[StopFigures], baseline: str, args: argparse.Namespace) -> str:

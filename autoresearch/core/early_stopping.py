@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from autoresearch.core.full_curves import curve_of_seed, gaps_of
+from autoresearch.core.full_curves import curve_of_seed, gaps_of, kind_of
 from autoresearch.core.measurement import Measurement
 from autoresearch.core.records import DecisionRule, TrialEnded
 from autoresearch.core.stopped_trial import EarlyStop, StopPlan, StopPoint
@@ -43,7 +43,7 @@ def plan_stop(trajectory: Trajectory, trial: int, n: int, seed: int, cfg: Cfg, w
     baseline = curve_of_seed(trajectory.baseline_outcomes, seed)
     if needed is None or learned is None or baseline is None:
         return None
-    limits = stop_limits(learned, baseline, proposed.proposal.knob, warmup(cfg))
+    limits = stop_limits(learned, baseline, kind_of(proposed.proposal, meta.baseline_cfg), warmup(cfg))
     if not limits:
         return None
     audited = is_audited(meta.run_id, trial, learned.rule)

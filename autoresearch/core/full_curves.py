@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from autoresearch.core.measurement import Measurement
-from autoresearch.core.records import TrialEnded
+from autoresearch.core.records import ProposalRecord, TrialEnded
+from autoresearch.core.values import Cfg
 from autoresearch.verdicts.curves import Gaps
 from autoresearch.verdicts.early_stop import Curve
 
 
-def full_curves(knob: str, candidate: Iterable[TrialEnded], baseline: Sequence[TrialEnded]) -> list[Curve]:
+def kind_of(proposal: ProposalRecord, baseline_cfg: Cfg) -> str:
+    """``lr down``: the knob of a change and its direction; of a knob without an order the value.
+
+    A smaller learning rate or a longer warmup starts slowly, and their opposites do not say how slowly.
+    """
+    old, new = baseline_cfg.get(proposal.knob), proposal.new_value
+    if isinstance(old, str) or isinstance(new, str) or old is None:
+        return f"{proposal.knob} = {new}"
+    return f"{proposal.knob} {'up' if new > old else 'down'}"
+
+
+def full_curves(kind: str, candidate: Iterable[TrialEnded], baseline: Sequence[TrialEnded]) -> list[Curve]:
     """The curves of a candidate's trials against the baseline's of the same seed, where both are known."""
     found = []
     for trial in candidate:
@@ -18,7 +30,7 @@ def full_curves(knob: str, candidate: Iterable[TrialEnded], baseline: Sequence[T
         own = trial.outcome
         if isinstance(own, Measurement) and own.train_loss_curve and reference and reference.train_loss_curve:
             gain = (reference.val_bpb - own.val_bpb) / reference.val_bpb
-            found.append(Curve(gaps_of(own.train_loss_curve, reference.train_loss_curve), gain, knob))
+            found.append(Curve(gaps_of(own.train_loss_curve, reference.train_loss_curve), gain, kind))
     return found
 
 

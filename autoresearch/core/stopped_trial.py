@@ -19,7 +19,7 @@ class EarlyStopRule(FrozenModel):
     tolerated: float
     min_curves: int
     min_kind: int
-    min_kinds: int
+    min_kinds: int | None
     first: float
     last: float
     audit_frac: float

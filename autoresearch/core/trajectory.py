@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from autoresearch.core.decision import Comparison, paired_gains, pairs_of
-from autoresearch.core.full_curves import full_curves
+from autoresearch.core.full_curves import full_curves, kind_of
 from autoresearch.core.iterations import Iterations, Source
 from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
@@ -228,7 +228,8 @@ class Trajectory:
         self._update_lowest()
         if isinstance(record, Evaluated | StoppedEarly | EvalFailed):
             self.candidates_tried += 1
-            self.curves += full_curves(record.proposal.knob, self.outcomes, self.baseline_outcomes)
+            kind = kind_of(record.proposal, self.meta.baseline_cfg if self.meta else {})
+            self.curves += full_curves(kind, self.outcomes, self.baseline_outcomes)
             del self.curves[:-MAX_CURVES]
         gains = paired_gains(pairs_of(self.outcomes, self.baseline_outcomes))
         if isinstance(record, Evaluated) and len(gains) > 1:

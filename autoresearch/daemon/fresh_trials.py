@@ -31,6 +31,8 @@ class FreshTrial(FrozenModel):
     seed: int
     val_bpb: Positive
     trial_wall_s: NotNegative
+    train_loss_curve: tuple[float, ...] | None = None  # as in a run's trials; null in older caches
+    warmup_frac: NotNegative = 0.0  # the share of its budget that the configuration warms up
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,14 @@ class FreshTrials:
             return outcome
         if not isinstance(outcome, Measurement):
             return None  # suspended
-        conditions = self._conditions(wanted)
+        conditions, steps = self._conditions(wanted), self.policy.steps(wanted.cfg)
         trial = FreshTrial(
             conditions_sha256=conditions,
             seed=wanted.seed,
             val_bpb=outcome.val_bpb,
             trial_wall_s=outcome.trial_wall_s,
+            train_loss_curve=outcome.train_loss_curve,
+            warmup_frac=min(1.0, int(wanted.cfg["lr_warmup"]) / steps) if steps else 0.0,
         )
         self._journal.append(trial.model_dump_json())
         self._known[conditions, wanted.seed] = trial

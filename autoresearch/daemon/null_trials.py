@@ -1,7 +1,7 @@
 """Real null trials: the baseline trained with one seed after another, for ``autoresearch bench aa --trials``.
 
-Nothing is changed between them, so that each is a candidate without a gain. Each is durable in null-trials.jsonl once
-it is measured; the same command continues after the last one, also after a kill.
+Nothing is changed between them, so that each is a candidate without a gain. Each is durable in null-trials.jsonl, with
+its loss curve, once it is measured; the same command continues after the last one, also after a kill.
 """
 
 from __future__ import annotations

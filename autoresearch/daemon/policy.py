@@ -95,7 +95,7 @@ def build_early_stop(settings: Settings) -> EarlyStopRule | None:
     wanted = settings.early_stop
     if wanted.enabled == "off" or settings.decision.rule == "threshold" or settings.budget.kind == "seconds":
         return None
-    rule = StopRule(tolerated=wanted.tolerated, min_curves=wanted.min_curves, audit_frac=wanted.audit_frac)
+    rule = StopRule.of_run(wanted.tolerated, wanted.min_curves, wanted.audit_frac)
     return EarlyStopRule(**asdict(rule))
 
 

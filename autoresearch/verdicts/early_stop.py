@@ -29,7 +29,8 @@ Slow starters. No trial is stopped before its own warmup and another eighth of t
 quartile of its knob's peaks is above that of all, the trial's peak is reduced by the difference: a knob whose
 candidates start slowly raises its own bar. A trial whose knob has fewer than ``min_kind`` full curves is exchangeable
 with knobs, not with curves: its peak is also compared with the largest peak of each knob (step 5 with ten knobs or
-more; with fewer it is not stopped).
+more; with fewer it is not stopped). A run (``StopRule.of_run``) is stricter: there a kind is a knob and a direction,
+and no trial is stopped before two of its kind have run in full.
 
 What it cannot see: a knob that starts slowly for the first time in a value far from those seen; a baseline whose curve
 on a new seed is unlike those on earlier seeds; the selection by its own stops, which leave fewer bad curves to learn
@@ -57,10 +58,15 @@ class StopRule:
     tolerated: float = 0.01
     min_curves: int = 30  # before that no trial is stopped
     min_kind: int = 3  # full curves of the same knob; with fewer the trial is of a new kind
-    min_kinds: int = 10  # knobs that a trial of a new kind is compared with
+    min_kinds: int | None = 10  # knobs that a trial of a new kind is compared with; None: it is not stopped
     first: float = 0.125  # of the budget, after the trial's own warmup
     last: float = 0.875  # later a stop saves too little
     audit_frac: float = 0.05  # of the would-be stops run on
+
+    @classmethod
+    def of_run(cls, tolerated: float, min_curves: int, audit_frac: float) -> StopRule:
+        """The rule of a run, where the kind of every trial is known: one of a new kind is not stopped."""
+        return cls(tolerated, min_curves, min_kind=2, min_kinds=None, audit_frac=audit_frac)
 
     @property
     def near_curves(self) -> int:
@@ -162,7 +168,8 @@ def p_of_kind(learned: Learned, peak: float, kind: str) -> float:
     p = _p_value(learned.peaks, peak - behind)
     if count >= learned.rule.min_kind:
         return p
-    return max(p, _p_value(learned.worst, peak) if len(learned.worst) >= learned.rule.min_kinds else 1.0)
+    most = learned.rule.min_kinds
+    return 1.0 if most is None or len(learned.worst) < most else max(p, _p_value(learned.worst, peak))
 
 
 def is_audited(run_id: str, trial: int, rule: StopRule) -> bool:

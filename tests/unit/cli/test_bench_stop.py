@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from autoresearch.daemon.fresh_trials import FreshTrial
+from autoresearch.daemon.null_trials import NULL_TRIALS
+from autoresearch.storage.journal import Journal
 
 
 @pytest.fixture
@@ -64,3 +69,43 @@ def test_a_wrong_input_is_explained(flags, code, message, cli, curves):
     assert done == code
     assert message in err
     assert "try:" in err
+
+
+@pytest.fixture
+def null_dir(tmp_path: Path) -> Path:
+    """A directory with the cache of ``bench aa --trials``."""
+    folder = tmp_path / "null"
+    folder.mkdir()
+    with closing(Journal(folder / NULL_TRIALS)) as journal:
+        for seed in range(60):
+            losses = tuple(round(8 - n / 10 + 0.02 * (seed % 7), 5) for n in range(32))
+            trial = FreshTrial(
+                conditions_sha256="c", seed=seed, val_bpb=2 + seed % 7 / 500, trial_wall_s=1.0, train_loss_curve=losses
+            )
+            journal.append(trial.model_dump_json())
+    return folder
+
+
+def test_null_trials_and_csv_files_can_be_given_together(cli, curves, null_dir):
+    code, out, _ = cli("bench", "stop", "--curves", str(null_dir), curves, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["trials"], found["baseline"]) == (60 + 79, "the baseline, base")
+
+
+def test_a_directory_without_curves_is_named(cli, tmp_path):
+    code, _, err = cli("bench", "stop", "--curves", str(tmp_path))
+    assert code == 66
+    assert "has no full loss curve" in err
+
+
+def test_null_trials_of_another_run_are_not_mixed_with_these(cli, null_dir, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    with closing(Journal(other / NULL_TRIALS)) as journal:
+        for line in (null_dir / NULL_TRIALS).read_text().splitlines()[:2]:
+            fields = {k: v for k, v in json.loads(line).items() if k not in ("seq", "crc")}
+            journal.append(json.dumps({**fields, "conditions_sha256": "d"}))
+    code, _, err = cli("bench", "stop", "--curves", str(null_dir), str(other))
+    assert code == 66
+    assert "differ in more than their candidates" in err

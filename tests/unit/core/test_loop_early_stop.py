@@ -25,7 +25,7 @@ from autoresearch.core.records import (
     decode,
     encode,
 )
-from autoresearch.core.stopped_trial import EarlyStop
+from autoresearch.core.stopped_trial import EarlyStop, StopPlan
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_early_stop
@@ -206,6 +206,29 @@ def test_a_suspended_trial_resumes_with_the_same_limits(make_settings: Make) -> 
     assert (first.trial, first.continues, second.continues) == (second.trial, False, True)
     assert len(only(StoppedEarly, loop)) == 1
     assert verify(records(loop)).difference is None
+
+
+class TestSlowStarters:
+    """What starts slowly and catches up is not stopped for it."""
+
+    def limits_of(self, loop: Loop, n: int) -> StopPlan | None:
+        return next(r.stop for r in only(TrialStarted, loop) if r.iter == n)
+
+    def test_the_first_two_trials_of_a_knob_in_a_direction_have_no_limits(self, make_settings: Make) -> None:
+        downward = [say("lr", lr) for lr in (2.9e-4, 2.8e-4, 2.7e-4)]
+        loop = new_loop(make_settings(iters=PAST + 4), [*script(), *downward, say("lr_warmup", 2)])
+        loop.run()
+        assert [self.limits_of(loop, PAST + n) is None for n in (1, 2, 3, 4)] == [True, True, False, True]
+
+    def test_a_trial_is_not_looked_at_before_its_own_warmup_and_an_eighth_are_over(self, make_settings: Make) -> None:
+        """The warmup of the baseline is 3 of 10 steps: 0.3 + 0.125 of the budget are 13.6 of its 32 parts."""
+        changes = {"baseline.lr_warmup": 3, "menu.constraints": []}
+        loop = new_loop(make_settings(changes, iters=PAST + 1), script(BAD))
+        loop.run()
+        plan = self.limits_of(loop, PAST + 1)
+        assert plan is not None
+        assert next(n for n, limit in enumerate(plan.limits) if limit is not None) == 13
+        assert only(StoppedEarly, loop)[0].eval_metrics.stopped_early.fraction == 14 / 32
 
 
 class TestVerify:

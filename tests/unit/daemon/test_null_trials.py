@@ -6,6 +6,7 @@ import pytest
 
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.fresh_trials import decode_fresh_trials
 from autoresearch.daemon.null_trials import NULL_TRIALS, SEED_OFFSET, measure_null_trials
 from autoresearch.errors import BaselineFailed, JournalDamaged, LockHeld
 from autoresearch.storage.run_dir import hold
@@ -76,3 +77,19 @@ def test_a_damaged_log_is_named(measure, make_settings):
 def test_a_directory_that_a_daemon_uses_is_refused(measure, make_settings):
     with hold(make_settings().run_dir), pytest.raises(LockHeld):
         measure(1)
+
+
+def test_each_keeps_its_loss_curve(measure):
+    curve = tuple(5.0 - n / 10 for n in range(32))
+    trials, _ = measure(2, curve=lambda _cfg, _seed: curve)
+    assert [t.train_loss_curve for t in trials] == [curve, curve]
+    assert 0 <= trials[0].warmup_frac <= 1
+    assert measure(2)[0] == trials
+
+
+def test_a_cache_of_an_earlier_version_has_none_and_stays_readable(measure, make_settings):
+    (old,), _ = measure(1)
+    payload = old.model_dump_json(exclude={"train_loss_curve", "warmup_frac"}).encode()
+    (found,) = decode_fresh_trials(make_settings().run_dir / NULL_TRIALS, [payload])
+    assert found == old.model_copy(update={"warmup_frac": 0.0})
+    assert found.train_loss_curve is None

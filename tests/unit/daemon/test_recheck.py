@@ -39,7 +39,7 @@ def bpb(cfg: Cfg, seed: int) -> float:
 @pytest.fixture
 def run(make_settings: Callable[..., Any]) -> list[Any]:
     """The records of a run by rule threshold that kept lr and beta1."""
-    settings = make_settings(iters=3, proposer="replay", dir="run")
+    settings = make_settings(iters=3, proposer="replay")
 
     def make(*_: Any) -> TrialBackend:
         return TrialBackend(FakeTrial(bpb=bpb), YARDSTICK, None)
@@ -116,7 +116,7 @@ def test_other_conditions_than_those_of_the_run_are_refused(again):
 
 def test_a_run_by_rule_sequential_also_says_what_the_threshold_would_have_kept(make_settings):
     rule = {"decision.rule": "sequential", "decision.baseline_seeds": 3}
-    settings = make_settings(rule, iters=3, proposer="replay", dir="sequential")
+    settings = make_settings(rule, iters=3, proposer="replay")
 
     def make(*_: Any) -> TrialBackend:
         return TrialBackend(FakeTrial(bpb=bpb), YARDSTICK, None)

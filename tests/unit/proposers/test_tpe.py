@@ -7,10 +7,12 @@ import math
 import random
 
 import pytest
+from optuna.trial import TrialState
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.results import Result
+from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_policy
@@ -20,6 +22,7 @@ from autoresearch.proposers.tpe import BEST_OF_KNOB, WINDOW, TpeProposer, result
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from rails import ChoiceKnob, Estimate, default_menu
+from tests.unit.core.test_loop_early_stop import BAD, PAST, new_loop, script
 
 BASELINE = default_menu().defaults
 BEST_LR = 3e-3  # of testing.fake_bpb
@@ -312,3 +315,26 @@ def test_what_tpe_proposes_late_depends_on_the_trajectory_alone(monkeypatch):
     settings = settings_of(60)
     space = space_of(settings)
     assert changes(night(settings, Forgetful(space, 0))) == changes(night(settings, TpeProposer(space, 0)))
+
+
+def test_a_trial_that_was_stopped_early_is_pruned_and_has_no_value():
+    """Optuna ranks it behind every measured one, before a failure, and the later of two before the earlier."""
+    at = StopPoint(fraction=0.5, loss=5.2, limit=5.0, predicted_gain_frac=-0.03)
+    settings = settings_of(1)
+    tpe = TpeProposer(space_of(settings), 0)
+    stopped = tpe._as_trial(Result(1, "stopped_early", "tpe", "lr", 1e-2, stopped=at))
+    failed = tpe._as_trial(Result(2, "eval_failed", "tpe", "lr", 9e-3, cause=Cause.CRASHED))
+    assert (stopped.state, stopped.value) == (TrialState.PRUNED, None)
+    assert stopped.intermediate_values == {16: pytest.approx(1.04)}
+    assert (failed.state, failed.intermediate_values) == (TrialState.PRUNED, {})
+
+
+def test_a_run_with_early_stops_goes_on_and_tries_other_values(make_settings):
+    rule = {"decision.rule": "sequential", "early_stop.min_curves": 12, "early_stop.audit_frac": 0}
+    settings = make_settings({**rule, "baseline.lr": 3e-4, "baseline.lr_warmup": 0}, iters=PAST + 1)
+    loop = new_loop(settings, script(BAD))
+    loop.run()
+    assert loop.trajectory.results[-1].stage == "stopped_early"
+    loop.proposer, loop.iters = TpeProposer(space_of(settings), 0), PAST + 4
+    assert loop.run() == "complete"
+    assert len(set(changes(loop.trajectory))) == PAST + 4

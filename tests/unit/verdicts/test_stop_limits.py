@@ -75,3 +75,31 @@ def test_equal_curves_give_finite_limits():
     learned = learn(same, NEEDED, StopRule())
     assert learned is not None
     assert stop_limits(learned, BASELINE, "lr") == ()  # no spread, so that nothing is known of the tail
+
+
+@pytest.mark.parametrize("behind", [0.03, 0.05])
+def test_of_slow_starters_that_end_as_keeps_a_run_loses_none(behind):
+    """By the curves of other knobs alone most of them would be stopped."""
+    lost = without_care = losers = 0
+    for seed in range(6):
+        rng = random.Random(seed)
+        known = [curve(rng, rng.gauss(-0.01, 0.015), f"knob {n % 12} up") for n in range(120)]
+        slow = [starts_slowly(rng, rng.gauss(-0.005, 0.01), behind) for _ in range(2)]
+        ordinary = learn(known, NEEDED, StopRule.of_run(0.01, 30, 0.05))
+        learned = learn([*known, *slow], NEEDED, StopRule.of_run(0.01, 30, 0.05))
+        assert ordinary is not None
+        assert learned is not None
+        assert stop_limits(ordinary, BASELINE, "lr down", 0.2) == (), "the first of its kind"
+        fair, unfair = stop_limits(learned, BASELINE, "lr down", 0.2), stop_limits(ordinary, BASELINE, "knob 1 up")
+        for _ in range(40):
+            keep = losses(starts_slowly(rng, NEEDED + abs(rng.gauss(0, 0.004)), behind))
+            lost += first_above(keep, fair) is not None
+            without_care += first_above(keep, unfair) is not None
+            losers += first_above(losses(starts_slowly(rng, -0.05, behind)), fair) is not None
+    assert (lost, losers) == (0, 240)
+    assert without_care > 100
+
+
+def starts_slowly(rng: random.Random, gain: float, behind: float) -> Curve:
+    gaps = [gain + rng.gauss(0, 0.004) * (1 - k / 33) - behind * (1 - k / 32) ** 2 for k in range(1, POINTS + 1)]
+    return Curve(tuple(gaps), gain, "lr down")

@@ -16,6 +16,8 @@ import pytest
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import Blocked, EvalFailed, Evaluated, IterationRecord, ProposerFailed
+from autoresearch.core.results import Result
+from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_policy
@@ -381,6 +383,29 @@ def test_knobs_that_this_run_keeps_fixed_are_named_with_the_baseline():
     prompt = build_prompt(PromptInputs(Space(fewer, BASELINE, 60), short.trajectory, "1 h", 1), 6000)
     assert section(prompt, "Baseline") == "val_bpb 2.0000; not to be changed: lr = 0.0003"
     assert section(prompt, "Constraints") == "None."
+
+
+def stopped_at(night: PromptInputs, *values: float) -> PromptInputs:
+    """The same night with trials of these learning rates that were stopped early."""
+    at = StopPoint(fraction=0.45, loss=5.41, limit=5.1, predicted_gain_frac=-0.06)
+    more = [Result(100 + n, "stopped_early", "tpe", "lr", value, stopped=at) for n, value in enumerate(values)]
+    night.trajectory.results += more
+    return night
+
+
+def test_a_trial_that_was_stopped_early_is_named_without_an_effect():
+    prompt = build_prompt(stopped_at(hand_made(), 7e-3, 6e-3), 6000)
+    measured = section(prompt, "Measured so far")
+    assert "too far behind the baseline to be kept" in measured
+    assert "lr 2 times at 0.006, 0.007; the latest at 45% of the budget (loss 5.41, limit 5.10)" in measured
+    assert "0.007:" not in measured
+    assert "-6" not in measured.partition("stopped early")[2], "the predicted gain is not told"
+    assert "2 stopped early" in section(prompt, "Budget left")
+
+
+def test_many_of_them_are_summarised(thousand):
+    short = build_prompt(stopped_at(hand_made(), *(7e-3 + n / 1e6 for n in range(100))), 6000)
+    assert "lr 100 times at 0.007 to 0.0071" in short or "lr 100 times" in short
 
 
 def test_a_knob_with_nothing_left_is_said_to_be_closed(thousand):
