@@ -10,6 +10,12 @@ WITHOUT_TORCH := test,tpe,llm,bpe,report
 NEED_TORCH := tests/unit/training tests/unit/trials/test_model_shape.py tests/unit/cli/test_export.py \
     tests/unit/report/export/test_megatron_bridge.py tests/unit/report/export/test_warmup.py
 
+# The parts of `make mutate`, as patterns of mutmut's names.
+MUTATE_rails := 'rails.*'
+MUTATE_decision := 'autoresearch.core.decision.*' 'autoresearch.verdicts.*'
+MUTATE_journal := 'autoresearch.storage.*'
+MUTATE_trajectory := 'autoresearch.core.trajectory.*'
+
 # `make test PYTHON=python3.12` uses a virtual environment of its own and leaves .venv as it is.
 ifeq ($(origin PYTHON),file)
 VENV := .venv
@@ -69,10 +75,10 @@ rails-fuzz: $(READY) ## judge 1,000,000 proposals with the rails and with their 
 kills: $(READY) ## kill 10,000 daemons at random moments and check what is left; about 15 minutes on two cores
 	$(BIN)/python -m benchmarks.kills --kills 10000
 
-mutate: $(READY) ## change the rails' code in about 1,150 ways and list the changes that no test notices; half an hour
+mutate: $(READY) ## change rails, decision, journal and trajectory in 3,600 ways and list what no test notices; MUTATE=rails: one part
 	$(BIN)/python $(INSTALL) -e '.[mutation]'
 	rm -rf mutants
-	$(BIN)/mutmut run
+	$(BIN)/mutmut run $(if $(MUTATE),$(or $(MUTATE_$(MUTATE)),$(error MUTATE=$(MUTATE) is not rails, decision, journal or trajectory)))
 	$(BIN)/mutmut results
 
 schema: $(READY) ## write docs/trajectory.schema.json from the records
