@@ -102,7 +102,7 @@ def test_another_user_pauses_and_resumes_and_can_do_nothing_else(box, start):
     paused = last(box, name, Paused)
     found = box.records(name)
     closed = found[found.index(paused) - 1]
-    assert isinstance(closed, IterationRecord)
+    assert isinstance(closed, IterationRecord) or closed.void, "a contended trial is measured again"
     assert seconds_between(closed, paused) < 2
     until("the trial's end", lambda: len(box.processes(name)) == 2)  # daemon and server: no trial, no accelerator
     assert box.show(name, "ActiveState") == "active"

@@ -349,6 +349,7 @@ def test_ctrl_c_while_the_llm_is_waited_for_ends_it_without_noise(run_dir: Path,
             finally:
                 doctor.kill()
     assert doctor.returncode == 130
-    assert err.decode() == "autoresearch: interrupted\n"
+    said = err.decode().splitlines()  # asyncio, in this mode, adds where a busy machine made it late
+    assert [line for line in said if not line.startswith("Executing <")] == ["autoresearch: interrupted"]
     assert b"LLM server" not in out
     assert not run_dir.exists()
