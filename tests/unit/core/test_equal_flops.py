@@ -120,5 +120,7 @@ def test_the_verdict_and_its_row_say_it_of_a_keep(make_settings: Any, kind: str,
     assert ("at equal FLOPs, read from the loss curves: about" in judged.reason) == is_said
     assert ("% at equal FLOPs" in row.remark) == is_said
     if is_said:
-        assert row.equal_flops_gain == pytest.approx(gain_at_equal_flops(gain, 2.0, FALLING, float(settings.baseline["lr_warmup"]) / 200))
+        assert row.equal_flops_gain == pytest.approx(
+            gain_at_equal_flops(gain, 2.0, FALLING, float(settings.baseline["lr_warmup"]) / 200)
+        )
         assert row.remark.startswith("trained on 2.00 x the baseline's FLOPs, about -")
