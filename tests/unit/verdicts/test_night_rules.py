@@ -151,3 +151,19 @@ def test_the_record_rule_takes_as_many_seeds_as_its_power_needs():
     assert null.mean() == pytest.approx(0.001, abs=0.0006)
     assert 0.9 <= true.mean() < 0.95
     assert set(trials) == {9}
+
+
+def test_one_to_four_baseline_seeds_at_the_start_give_the_same_verdicts():
+    """A keep needs four seeds of both: what is measured first saves trials of the baseline, and decides nothing."""
+    rng, starts = np.random.default_rng(8), (1, 2, 3, 4)
+    nights = [SequentialNights(RULES[0], seeds) for seeds in starts]
+    baseline = 1 + 0.003 * rng.standard_normal((40, RULES[0].max_seeds))
+    for one in nights:
+        one.start(baseline)
+    for j in range(1, 9):
+        gains = rng.choice([0, 0.007, 0.02], (40, 1), p=[0.8, 0.1, 0.1])
+        values = 1 - gains + 0.003 * rng.standard_normal(baseline.shape)
+        (keep, trials), *others = (one.judge(j, values) for one in nights)
+        for other_keep, other_trials in others:
+            assert (keep == other_keep).all()
+            assert (trials == other_trials).all()
