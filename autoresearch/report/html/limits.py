@@ -35,8 +35,8 @@ def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
     yield from _transfer(s)
     yield (
         "Untried values",
-        "Values were not tried equally often. Where a knob was not tried, nothing is known; a trial that failed, "
-        "was blocked or was stopped early has no val_bpb and is not part of any effect.",
+        "Values were not tried equally often. Where a knob was not tried, nothing is known; a trial "
+        "that failed or was blocked has no val_bpb and is not part of any effect.",
     )
     yield (
         "Why it worked",
