@@ -31,7 +31,7 @@ MIN_BYTES = 4 << 20  # of a journal, or of its growth, that are worth a cache
 MAX_LINE_BYTES = 1024
 MAX_SMALL_BYTES = 1 << 20  # a cache is smaller than its journal, unless that is short
 PACKAGE = Path(__file__).parents[1]
-FOLDING = (PACKAGE / "core", PACKAGE / "report", PACKAGE / "storage", PACKAGE / "daemon", PACKAGE.parent / "rails")
+FOLDING = (*(PACKAGE / name for name in ("core", "verdicts", "report", "storage", "daemon")), PACKAGE.parent / "rails")
 
 
 class Header(FrozenModel):

@@ -15,6 +15,7 @@ from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Measurement, Suspended
 from autoresearch.core.ports import SuspendControl
+from autoresearch.core.stopped_trial import EarlyStop
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.backend import TrialBackend, real_backend
 from autoresearch.daemon.policy import build_policy
@@ -75,6 +76,18 @@ def measured(backend: TrialBackend, cfg: Cfg) -> Measurement:
     outcome = backend.trial.measure(cfg, 0, lambda *_: None)
     assert isinstance(outcome, Measurement), outcome
     return outcome
+
+
+@pytest.mark.parametrize("trainer", ["torch", "megatron"])
+def test_a_trial_is_stopped_early_with_the_losses_of_a_whole_one(make: Make, trainer: str) -> None:
+    backend = make(trainer=trainer)
+    assert backend.estimator is not None
+    cfg = dict(backend.estimator.baseline)
+    curve = measured(backend, cfg).train_loss_curve
+    stop = backend.trial.measure(cfg, 0, lambda *_: None, limits=(*[None] * 15, 1e-3))
+    assert isinstance(stop, EarlyStop), stop
+    assert curve is not None
+    assert stop.train_loss_curve == curve[:16]
 
 
 @pytest.mark.parametrize("trainer", ["torch", "megatron"])

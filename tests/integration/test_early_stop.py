@@ -27,6 +27,7 @@ from autoresearch.training.checkpointing.checkpoint import Checkpoint
 from autoresearch.training.checkpointing.suspension import Suspension
 from autoresearch.training.stop_early import LimitExceeded
 from autoresearch.training.train import train_and_measure
+from autoresearch.training.trainer import LossQueue
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.spec import TrialSpec
 from tests.integration.test_pausing import Stops, build_spec
@@ -81,6 +82,19 @@ def test_in_parts_it_is_stopped_where_it_is_stopped_undisturbed(
     assert isinstance(end, EarlyStop)
     same = ("stopped_early", "train_loss_curve", "train_steps", "train_flops")
     assert [getattr(end, name) for name in same] == [getattr(whole, name) for name in same]
+
+
+def test_losses_that_arrive_late_stop_it_at_the_same_step(
+    small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CUDA the host runs ahead of the device: a loss is there some steps later, unless it is waited for."""
+    spec = build_spec(small_corpus, "torch", size=40).model_copy(update={"stop_above": HALF})
+    on_time = end_of(spec, tmp_path)
+    take = LossQueue.take
+    monkeypatch.setattr(LossQueue, "take", lambda queue, pending: [] if pending else take(queue, pending))
+    late = end_of(spec, tmp_path)
+    same = ("stopped_early", "train_loss_curve", "train_steps")
+    assert [getattr(late, name) for name in same] == [getattr(on_time, name) for name in same]
 
 
 @pytest.mark.xdist_group("ranks")

@@ -25,6 +25,7 @@ def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
             "not comparable with any other run, and only with care within this one.",
         )
     yield from _luck(s, history)
+    yield from _early_stops(s)
     yield from _compute(s, history)
     if s.evaluated:
         yield (
@@ -77,6 +78,21 @@ def _chance(s: Summary, best: Row | None) -> Iterator[tuple[str, str]]:
             f"This does not show that a change has no effect: it may gain less than {needed} that a keep needs, or "
             "have been unlucky with its first seed. Its gain is of few seeds, often one.",
         )
+
+
+def _early_stops(s: Summary) -> Iterator[tuple[str, str]]:
+    """What early stopping may have cost, and by what that would be seen."""
+    if s.early_stops is None or not s.early_stops.stopped:
+        return
+    audited, keeps = plural(s.early_stops.audited, "trial"), plural(s.early_stops.audited_keeps, "keep")
+    found = (
+        f"{audited} ran on for the audit and gave {keeps}" if s.early_stops.audited else "no trial ran on for the audit"
+    )
+    yield (
+        "Stopped early",
+        f"Of {plural(s.early_stops.stopped, 'candidate')} only the beginning of the loss curve is known. That none of "
+        f"them would have become a keep is a forecast from earlier curves; {found}.",
+    )
 
 
 def _compute(s: Summary, history: History) -> Iterator[tuple[str, str]]:

@@ -31,6 +31,7 @@ from autoresearch.core.values import Cfg
 from autoresearch.daemon.policy import build_early_stop
 from autoresearch.report.verify import verify
 from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_meter import FakeMeter, fake_power
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.scripted_proposer import ScriptedProposer
@@ -206,6 +207,15 @@ def test_a_suspended_trial_resumes_with_the_same_limits(make_settings: Make) -> 
     assert (first.trial, first.continues, second.continues) == (second.trial, False, True)
     assert len(only(StoppedEarly, loop)) == 1
     assert verify(records(loop)).difference is None
+
+
+def test_its_joules_and_flops_are_counted_as_they_were(make_settings: Make) -> None:
+    loop = new_loop(make_settings(iters=PAST + 1), script(BAD))
+    loop.meter = FakeMeter([{"train": fake_power(300.0)}] * (3 + PAST) + [{"train": fake_power(40.0)}])
+    loop.run()
+    stop = only(StoppedEarly, loop)[0].eval_metrics
+    assert (stop.energy_j, stop.train_flops, stop.train_steps) == (40.0, 4 * 10**8, 4)
+    assert loop.trajectory.energy_j == 300 * (3 + PAST) + 40
 
 
 class TestSlowStarters:

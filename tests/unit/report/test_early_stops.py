@@ -14,6 +14,7 @@ from autoresearch.daemon.verdict_lines import audited_line
 from autoresearch.report.comparison import compare
 from autoresearch.report.early_stops import EarlyStopNumbers, describe_early_stops
 from autoresearch.report.history import History, Row
+from autoresearch.report.html.limits import describe_limits
 from autoresearch.report.native import build_history
 from autoresearch.report.summary import summarise, summary_json
 from autoresearch.report.text import render_report, render_status
@@ -154,3 +155,12 @@ def test_the_page_shows_it_in_a_lane_of_its_own(stopped: Any) -> None:
     page = render_html(summarise(history), history)
     assert "stopped early at " in page
     assert "1 trial stopped early" in page
+
+
+def test_the_limits_of_the_page_say_that_it_is_a_forecast(stopped: Any, audited: Any) -> None:
+    def limit(loop: Any) -> str:
+        history = build_history(records(loop))
+        return dict(describe_limits(summarise(history), history)).get("Stopped early", "")
+
+    assert limit(stopped).endswith("is a forecast from earlier curves; no trial ran on for the audit.")
+    assert limit(audited) == "", "what ran on was measured"
