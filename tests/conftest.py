@@ -39,6 +39,7 @@ QUICK_TRIALS = {
 # Most tests are about something else than the verdict, and one trial per configuration is enough for them.
 ONE_SEED = {"decision.rule": "threshold"}
 os.environ["AUTORESEARCH_DECISION__RULE"] = "threshold"  # for commands that tests run
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch in this process: other tests need the other cores
 
 MakeSettings = Callable[..., Settings]
 

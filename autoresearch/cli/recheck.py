@@ -68,7 +68,7 @@ def _facts(result: Rechecked) -> dict[str, Any]:
     kept, (low, high) = result.kept, result.interval_frac
     return {
         "iter": kept.iter,
-        "change": kept.diff,
+        "change": kept.change,
         "kept_by_run": kept.by_run,
         "kept_by_threshold": kept.by_threshold,
         "claimed_frac": kept.claimed_frac,
@@ -96,6 +96,6 @@ def _table(results: Sequence[Rechecked]) -> list[str]:
         span = "-" if low is None or high is None else f"{signed_percent(low)} to {signed_percent(high)}"
         label = f"{result.label}, {len(result.failures)} failed" if result.failures else result.label
         claimed = f"{signed_percent(kept.claimed_frac)} x{kept.seeds}"
-        rows.append((str(kept.iter), safe(kept.diff, 40), ", ".join(by), claimed, mean, span, label))
+        rows.append((str(kept.iter), safe(kept.change, 40), ", ".join(by), claimed, mean, span, label))
     widths = [max(len(row[i]) for row in rows) for i in range(len(heading))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

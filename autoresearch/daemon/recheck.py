@@ -34,7 +34,7 @@ class Kept:
     """A configuration that was kept: by the run itself, by rule threshold replayed on its trials, or by both."""
 
     iter: int
-    diff: str
+    change: str  # for example "lr = 0.003"
     cfg: Cfg
     by_run: bool
     by_threshold: bool
@@ -105,7 +105,7 @@ def _kept(record: Evaluated, by_run: bool, by_threshold: bool, first: float | No
     claimed, seeds = record.improvement_frac, len(record.evidence.seeds) if record.evidence else len(record.trials)
     if not by_run and first is not None:
         claimed, seeds = first, 1
-    return Kept(record.iter, record.diff, record.candidate_cfg, by_run, by_threshold, claimed, seeds)
+    return Kept(record.iter, f"{record.proposal.knob} = {record.proposal.new_value}", record.candidate_cfg, by_run, by_threshold, claimed, seeds)
 
 
 def _first_gain(candidate: Sequence[TrialEnded], baseline: dict[int, float]) -> float | None:
@@ -141,7 +141,7 @@ def recheck(
             outcome = trials.known(wanted) or trials.measure(wanted)
             if outcome is None:
                 return results, False
-            name = result.kept.diff if result else "baseline"
+            name = result.kept.change if result else "baseline"
             observer.notify(f"fresh trial {number}/{seeds * (1 + len(kept))}: {name}, seed {seed}, {_outcome(outcome)}")
             if result is None:
                 if isinstance(outcome, Failure):

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +87,14 @@ def records(run_dir: Path) -> list[Any]:
     return [decode(payload) for payload in read(run_dir / "trajectory.jsonl").payloads]
 
 
-def test_pause_now_takes_hold_within_5_s_and_changes_nothing(tmp_path: Path, small_corpus: Path, whole: float) -> None:
+def test_pause_now_takes_hold_inside_the_trial_and_changes_nothing(
+    tmp_path: Path, small_corpus: Path, whole: float
+) -> None:
     daemon = Daemon(tmp_path / "run", small_corpus)
     for _ in range(5):
         daemon.hear(b"progress")
-    began = time.monotonic()
     assert daemon.say("pause", "--now") == f"{tmp_path / 'run'} pauses inside its running trial\n"
     daemon.hear(b'record {"stage":"paused"')
-    assert time.monotonic() - began < 5
     daemon.say("resume")
     for _ in range(5):
         daemon.hear(b"progress")

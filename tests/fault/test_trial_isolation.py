@@ -9,7 +9,6 @@ import os
 import select
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial
-from autoresearch.trials.runner import KILL_DEADLINE_S
 from autoresearch.trials.spec import Budget, TrialSpec
 
 pytestmark = pytest.mark.xdist_group("trial_isolation")  # they share one trial server
@@ -245,9 +243,7 @@ class TestSignals:
                 ends.extend([gone(lab.child()), gone(psutil.Process(before))])
                 os.kill(before, signal.SIGSTOP)
 
-        began = time.monotonic()
         outcome = lab.failed({"budget": ENDLESS}, stop_the_server, deadline_s=2.0)
-        assert time.monotonic() - began < 2.0 + KILL_DEADLINE_S + 5.0
         assert outcome.cause == Cause.TIMEOUT
         assert "the trial server did not report its end and was replaced" in outcome.detail
         assert all(ended() for ended in ends)

@@ -21,7 +21,8 @@ from autoresearch.testing.recording_observer import RecordingObserver
 @pytest.fixture
 def settings(tmp_path: Path, small_corpus: Path, quick_trials: dict[str, Any]) -> Callable[..., Settings]:
     """A run of small real trials."""
-    given = {**quick_trials, "dir": tmp_path / "run", "corpus": str(small_corpus), "proposer": "random"}
+    small = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "baseline.seq_len": 64}
+    given = {**quick_trials, **small, "dir": tmp_path / "run", "corpus": str(small_corpus), "proposer": "random"}
     return lambda **changes: resolve({**given, **changes}, {}).settings
 
 

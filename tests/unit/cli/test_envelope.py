@@ -25,7 +25,7 @@ def measure(cli, monkeypatch, tmp_path):
     monkeypatch.setattr(envelope, "real_backend", fake_backend)
 
     def call(*argv: str, to: Path = tmp_path / "run") -> tuple[int, str, str]:
-        return cli("envelope", "--dir", str(to), "--batch-size", "4,8", "--seq-len", "128", *argv)
+        return cli("envelope", "--dir", str(to), "--batch-size", "4,8", "--seq-len", "64", *argv)
 
     return call
 
@@ -33,14 +33,14 @@ def measure(cli, monkeypatch, tmp_path):
 def test_an_envelope_is_a_line_as_each_point_comes_then_a_table_and_where_it_is(measure, tmp_path):
     code, out, err = measure("--precision", "fp32")
     assert (code, err) == (0, "")
-    assert re.search(r"^  1/2 +4 +128  fp32 ", out, re.MULTILINE)
+    assert re.search(r"^  1/2 +4 +64  fp32 ", out, re.MULTILINE)
     table = out[out.index("batch") :]
-    assert re.search(r"^ +8 +128 +fp32 +990,000 +1,000,000 ", table, re.MULTILINE)
+    assert re.search(r"^ +8 +64 +fp32 +990,000 +1,000,000 ", table, re.MULTILINE)
     assert str(tmp_path / "run" / "envelope.jsonl") in out
     assert "R7 estimates time from these speeds" in out
     assert measure("--precision", "fp32")[1].count("2 of 2 points are measured already") == 1
     other = measure("--precision", "bf16", to=tmp_path / "other")[1]
-    assert "R7 estimates time from FLOPs alone: the baseline's 8 x 128 fp32 is not measured" in other
+    assert "R7 estimates time from FLOPs alone: the baseline's 8 x 64 fp32 is not measured" in other
 
 
 def test_an_envelope_as_json_keeps_stdout_for_it(measure):

@@ -28,7 +28,7 @@ def test_a_child_that_hangs_is_killed_with_what_it_started() -> None:
     began = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         python(code, 0.5)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30, "the sleep lasts 60 s"
 
 
 def test_a_grandchild_that_holds_its_output_is_not_waited_for() -> None:
@@ -44,7 +44,7 @@ def test_a_child_that_cannot_be_killed_is_left_to_the_kernel(monkeypatch: pytest
     monkeypatch.setattr(os, "killpg", lambda pid, _number: killed.append(pid))
     began = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
-        python("import time; time.sleep(8)", 0.3)
-    assert time.monotonic() - began < 5
+        python("import time; time.sleep(60)", 0.3)
+    assert time.monotonic() - began < 30
     (pid,) = killed
     os.kill(pid, 9)

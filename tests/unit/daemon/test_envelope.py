@@ -33,8 +33,8 @@ from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.spec import Budget, Device
 
-FOUR = Axes((8, 16), (128,), ("fp32", "bf16"))
-ALL_FOUR = [(8, 128, "fp32"), (8, 128, "bf16"), (16, 128, "fp32"), (16, 128, "bf16")]
+FOUR = Axes((8, 16), (64,), ("fp32", "bf16"))
+ALL_FOUR = [(8, 64, "fp32"), (8, 64, "bf16"), (16, 64, "fp32"), (16, 64, "bf16")]
 GIB = 2**30
 CPU = Device(
     device="cpu", kind="cpu", precisions=("fp32", "bf16"), without={"fp8": "it needs a CUDA device"},
@@ -87,8 +87,8 @@ class TestPoints:
         policy = build_policy(make_settings())
         cfgs = points_of(policy, Axes())
         assert len(cfgs) == 4 * 3 * 2
-        assert swept(cfgs[0]) == (2, 64, "fp32")
-        assert swept(cfgs[-1]) == (16, 256, "bf16")
+        assert swept(cfgs[0]) == (2, 32, "fp32")
+        assert swept(cfgs[-1]) == (16, 128, "bf16")
         sizes = [int(c["batch_size"]) * int(c["seq_len"]) for c in cfgs]
         assert sizes == sorted(sizes)
         others = {k: v for k, v in policy.baseline.items() if k not in ("batch_size", "seq_len", "precision")}
@@ -130,12 +130,12 @@ class TestSweep:
         assert (envelope.planned, envelope.ended, envelope.peaks) == (4, "", {"fp32": 1e9, "bf16": 1e9})
 
     def test_mfu_is_the_models_flops_over_the_measured_peak(self, make_settings) -> None:
-        (point,) = found(make_settings(), axes=Axes((8,), (128,), ("fp32",))).points
+        (point,) = found(make_settings(), axes=Axes((8,), (64,), ("fp32",))).points
         assert point.speed is not None
         assert point.mfu == pytest.approx(100 * point.speed.real_tokens_per_s / 1e9)
 
     def test_several_ranks_have_several_peaks(self, make_settings) -> None:
-        axes = Axes((8,), (128,), ("fp32",))
+        axes = Axes((8,), (64,), ("fp32",))
         one = found(make_settings(), axes=axes).points[0]
         two = found(make_settings({"parallel.data": 2}), axes=axes, fresh=True).points[0]
         assert two.mfu == pytest.approx(one.mfu / 2)
@@ -166,19 +166,19 @@ class TestRefused:
 
     def test_what_the_trainer_cannot_do_is_not_run(self, make_settings, estimator) -> None:
         timer = FakeTimer()
-        envelope = found(make_settings(), timer, Axes((8,), (128,), ("fp32", "fp8")), estimator=estimator)
+        envelope = found(make_settings(), timer, Axes((8,), (64,), ("fp32", "fp8")), estimator=estimator)
         assert "trainer torch cannot train in fp8" in envelope.points[1].refused
         assert [c["precision"] for c in timer.timed] == ["fp32"]
         assert list(envelope.peaks) == ["fp32"]
 
     def test_what_cannot_fit_is_not_run_and_what_is_only_slow_is(self, make_settings, estimator) -> None:
         settings = make_settings({"limits.memory_gib": 2.0, "limits.max_time_ratio": 1.0})
-        envelope = found(settings, axes=Axes((8, 64, 4096), (128,), ("fp32",)), estimator=estimator)
-        assert where(envelope) == [(8, 128, "fp32"), (64, 128, "fp32")]
+        envelope = found(settings, axes=Axes((8, 64, 4096), (64,), ("fp32",)), estimator=estimator)
+        assert where(envelope) == [(8, 64, "fp32"), (64, 64, "fp32")]
         assert "GiB of memory, 2.00 GiB are available" in envelope.points[2].refused
 
     def test_the_same_refusal_is_written_once(self, make_settings, estimator) -> None:
-        again = partial(found, make_settings(), axes=Axes((8,), (128,), ("fp8",)), estimator=estimator)
+        again = partial(found, make_settings(), axes=Axes((8,), (64,), ("fp8",)), estimator=estimator)
         first, second = again(), again()
         assert [p.refused for p in first.points] == [p.refused for p in second.points]
         assert len(read(first.path).payloads) == 2  # the conditions and one point
@@ -187,7 +187,7 @@ class TestRefused:
 class TestResume:
     def test_what_was_measured_is_not_measured_again(self, make_settings) -> None:
         settings, timer, observer = make_settings(), FakeTimer(), RecordingObserver()
-        first = found(settings, axes=Axes((8,), (128,)))
+        first = found(settings, axes=Axes((8,), (64,)))
         again = found(settings, timer, observer=observer)
         assert [swept(c) for c in timer.timed] == ALL_FOUR[2:]
         assert again.points[:2] == first.points
@@ -293,7 +293,7 @@ class TestEnd:
 class TestForR7:
     def test_it_needs_the_baselines_own_point(self, make_settings) -> None:
         settings = make_settings()
-        assert not found(settings, axes=Axes((16,), (128,), ("fp32",))).prices_r7
+        assert not found(settings, axes=Axes((16,), (64,), ("fp32",))).prices_r7
         assert found(settings).prices_r7
 
     def test_a_baseline_that_could_not_run_does_not_prevent_a_sweep(self, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def again(run: list[Any], make_settings: Callable[..., Any], tmp_path: Path) -> 
 def test_a_real_gain_holds_and_a_lucky_one_is_not_there(again):
     results, complete, _ = again()
     assert complete
-    assert [(r.kept.iter, r.label) for r in results] == [(1, "holds"), (2, "not there")]
+    assert [(r.kept.change, r.label) for r in results] == [("lr = 0.003", "holds"), ("beta1 = 0.8", "not there")]
     assert results[0].mean_frac == pytest.approx(0.03, abs=0.002)
     assert results[1].kept.claimed_frac == pytest.approx(0.01, abs=0.001)
     assert [p.seed for p in results[0].pairs] == [SEED_OFFSET + i for i in range(4)]

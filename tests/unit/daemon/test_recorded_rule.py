@@ -121,7 +121,7 @@ def test_the_service_and_the_doctor_continue_a_run_by_threshold(tmp_path):
     began = settings_of(tmp_path, rule="threshold")
     service.run(began, RecordingObserver(), make_backend=fake_backend)
     longer, observer = settings_of(tmp_path).model_copy(update={"iters": 4}), RecordingObserver()
-    check, _ = history(longer, build_policy(longer))
+    check, *_ = history(longer, build_policy(longer))
     assert check.state == "ok"
     assert "continues at iteration 3 of 4; this run continues by rule threshold" in check.found
     assert service.run(longer, observer, make_backend=fake_backend) == "complete"

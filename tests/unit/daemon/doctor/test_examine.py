@@ -343,9 +343,9 @@ def test_ctrl_c_while_the_llm_is_waited_for_ends_it_without_noise(run_dir: Path,
         environment = {**os.environ, "PYTHONPATH": root}
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as doctor:
             try:
-                assert asked.wait(60)
+                assert asked.wait(120)
                 doctor.send_signal(signal.SIGINT)
-                out, err = doctor.communicate(timeout=30)
+                out, err = doctor.communicate(timeout=120)
             finally:
                 doctor.kill()
     assert doctor.returncode == 130
