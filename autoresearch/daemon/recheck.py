@@ -105,7 +105,8 @@ def _kept(record: Evaluated, by_run: bool, by_threshold: bool, first: float | No
     claimed, seeds = record.improvement_frac, len(record.evidence.seeds) if record.evidence else len(record.trials)
     if not by_run and first is not None:
         claimed, seeds = first, 1
-    return Kept(record.iter, f"{record.proposal.knob} = {record.proposal.new_value}", record.candidate_cfg, by_run, by_threshold, claimed, seeds)
+    change = f"{record.proposal.knob} = {record.proposal.new_value}"
+    return Kept(record.iter, change, record.candidate_cfg, by_run, by_threshold, claimed, seeds)
 
 
 def _first_gain(candidate: Sequence[TrialEnded], baseline: dict[int, float]) -> float | None:

@@ -120,6 +120,7 @@ def test_a_run_stops_a_diverging_learning_rate_and_can_be_verified(small_corpus:
     """Ten harmless changes give the curves, the eleventh trains with a hundred times the learning rate."""
     small = {"baseline.d_model": 64, "baseline.n_layer": 1, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
     flags: dict[str, Any] = {"corpus": str(small_corpus), "eval.bytes": 2048, "threads": 1, "budget.size": 32}
+    flags |= {"baseline.seq_len": 128}
     rule = {"early_stop.min_curves": 10, "early_stop.audit_frac": 0.0, "decision.baseline_seeds": 1}
     more = {"dir": str(tmp_path / "run"), "proposer": "replay", "replay_from": "none", "iters": 11, "baseline.lr": 1e-3}
     more |= {"menu.knobs.lr.high": 1.0, "decision.vault": "off", "reports": ["text"]}
