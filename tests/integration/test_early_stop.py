@@ -116,16 +116,15 @@ def test_all_ranks_stop_together(small_corpus: Path, quick_trials: dict[str, Any
         backend.close()
 
 
-def test_a_run_stops_a_diverging_learning_rate_and_can_be_verified(small_corpus: Path, tmp_path: Path) -> None:
-    """Ten harmless changes give the curves, the eleventh trains with a hundred times the learning rate."""
+def test_a_run_stops_a_learning_rate_that_learns_nothing_and_can_be_verified(small_corpus: Path, tmp_path: Path) -> None:
+    """Ten harmless changes give the curves, the eleventh trains with a thousandth of the learning rate."""
     small = {"baseline.d_model": 64, "baseline.n_layer": 1, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
     flags: dict[str, Any] = {"corpus": str(small_corpus), "eval.bytes": 2048, "threads": 1, "budget.size": 32}
-    flags |= {"baseline.seq_len": 128}
     rule = {"early_stop.min_curves": 10, "early_stop.audit_frac": 0.0, "decision.baseline_seeds": 1}
-    more = {"dir": str(tmp_path / "run"), "proposer": "replay", "replay_from": "none", "iters": 11, "baseline.lr": 1e-3}
-    more |= {"menu.knobs.lr.high": 1.0, "decision.vault": "off", "reports": ["text"]}
+    more = {"dir": str(tmp_path / "run"), "proposer": "replay", "replay_from": "none", "iters": 11, "baseline.lr": 1e-2}
+    more |= {"menu.knobs.lr.low": 1e-6, "decision.vault": "off", "reports": ["text"]}
     settings = resolve({**small, **flags, **rule, **more}, {}).settings
-    values = [*(round(1e-3 * (0.9 - 0.01 * n), 6) for n in range(10)), 0.3]
+    values = [*(round(1e-2 * (0.9 - 0.01 * n), 6) for n in range(10)), 1e-5]
     replies = [json.dumps({"knob": "lr", "new_value": v, "reason": "a test"}) for v in values]
     assert run(settings, RecordingObserver(), replies=tuple((reply,) for reply in replies)) == "complete"
     records = load_records(tmp_path / "run")
