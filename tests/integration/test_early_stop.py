@@ -116,7 +116,7 @@ def test_all_ranks_stop_together(small_corpus: Path, quick_trials: dict[str, Any
         backend.close()
 
 
-def test_a_run_stops_a_learning_rate_that_learns_nothing_and_can_be_verified(small_corpus: Path, tmp_path: Path) -> None:
+def test_a_run_stops_a_learning_rate_that_learns_nothing_and_is_verified(small_corpus: Path, tmp_path: Path) -> None:
     """Ten harmless changes give the curves, the eleventh trains with a thousandth of the learning rate."""
     small = {"baseline.d_model": 64, "baseline.n_layer": 1, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}
     flags: dict[str, Any] = {"corpus": str(small_corpus), "eval.bytes": 2048, "threads": 1, "budget.size": 32}
