@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, TypeVar
 
 from autoresearch.core.ports import Interrupted
@@ -37,7 +40,8 @@ class AsyncBridge:
         self._loop.set_default_executor(executor)
         task = self._loop.create_task(self._bounded(coroutine, seconds))
         try:
-            return self._loop.run_until_complete(task)
+            with self._ctrl_c_cancels(task):
+                return self._loop.run_until_complete(task)
         except KeyboardInterrupt:
             self._end_after_interrupt(task)
             raise
@@ -60,10 +64,43 @@ class AsyncBridge:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
+    @contextmanager
+    def _ctrl_c_cancels(self, task: asyncio.Task[Any]) -> Iterator[None]:
+        """Let a Ctrl-C cancel the task, as ``asyncio.Runner`` does, and raise ``KeyboardInterrupt`` after it.
+
+        Raised where it strikes, within a library, it leaves coroutines that were never awaited. A second one is raised
+        at once. Where the program has a handler of its own, or in another thread, nothing changes.
+        """
+        in_main = threading.current_thread() is threading.main_thread()
+        if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+        interrupted = False
+
+        def on_sigint(_signal: int, _frame: FrameType | None) -> None:
+            nonlocal interrupted
+            if interrupted or task.done():
+                raise KeyboardInterrupt
+            interrupted = True
+            task.cancel()
+            self._loop.call_soon_threadsafe(lambda: None)  # the loop wakes up
+
+        signal.signal(signal.SIGINT, on_sigint)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not interrupted:
+                raise
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupted:
+            raise KeyboardInterrupt
+
     def _end_after_interrupt(self, task: asyncio.Task[Any]) -> None:
         """End the task after a Ctrl-C. If the interrupt hit the task, the loop's next run would raise it again."""
         if task.done():  # it ended with the interrupt: running the loop until such a task completes never returns
-            task.exception()
+            if not task.cancelled():
+                task.exception()
             return
         task.cancel()
         with suppress(asyncio.CancelledError, Exception, KeyboardInterrupt):
