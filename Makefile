@@ -75,7 +75,7 @@ rails-fuzz: $(READY) ## judge 1,000,000 proposals with the rails and with their 
 kills: $(READY) ## kill 10,000 daemons at random moments and check what is left; about 15 minutes on two cores
 	$(BIN)/python -m benchmarks.kills --kills 10000
 
-mutate: $(READY) ## change rails, decision, journal and trajectory in 3,600 ways and list what no test notices; MUTATE=rails: one part
+mutate: $(READY) ## change rails, decision, journal and trajectory in 3,400 ways and list what no test notices; MUTATE=rails: one part
 	$(BIN)/python $(INSTALL) -e '.[mutation]'
 	rm -rf mutants
 	$(BIN)/mutmut run $(if $(MUTATE),$(or $(MUTATE_$(MUTATE)),$(error MUTATE=$(MUTATE) is not rails, decision, journal or trajectory)))

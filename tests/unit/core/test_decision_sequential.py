@@ -13,6 +13,7 @@ from autoresearch.core.decision import (
     Pair,
     decide,
     judgement_of,
+    mean_bpb,
     next_baseline_trial,
     next_trial,
     paired_gains,
@@ -210,3 +211,8 @@ def test_of_the_threshold_every_word_and_both_numbers() -> None:
     assert keep.reason == "improvement +5.00% reaches the 1.25% that a keep needs"
     assert revert.reason == "improvement -5.00% is below the 1.25% that a keep needs"
     assert (keep.val_bpb, keep.baseline_val_bpb, keep.evidence) == (1.9, 2.0, None)
+
+
+def test_a_mean_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^a decision needs at least one measured trial on either side$"):
+        mean_bpb(trials(None))

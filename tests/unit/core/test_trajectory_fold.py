@@ -20,6 +20,7 @@ from autoresearch.core.records import (
     Meta,
     Proposed,
     Started,
+    Stopped,
     TrialEnded,
     TrialStarted,
     TrialSuspended,
@@ -127,6 +128,16 @@ class TestStart:
     def test_a_trial_that_never_ended_is_lost_once(self) -> None:
         trajectory = Trajectory.fold([begun(1, 0, "a"), started("b"), started("c")])
         assert (trajectory.running, trajectory.host_losses) == (None, 1)
+        for record in (begun(2, 0, "c"), started("d")):
+            trajectory.add(record)
+        assert (trajectory.running, trajectory.host_losses) == (None, 2)
+
+    def test_one_that_the_user_stopped_is_not_lost(self) -> None:
+        trajectory = Trajectory.fold([begun(1, 0, "a")])
+        trajectory.add(Stopped(ts=TS, reason="SIGINT", completed_iters=0, requested_iters=8))
+        assert trajectory.running is None
+        trajectory.add(started("b"))
+        assert trajectory.host_losses == 0
 
     def test_failures_of_the_baseline_are_forgotten_with_the_losses_and_measurements_stay(self) -> None:
         good, bad = ended(1, 0), ended(2, 0, CRASH, seed=1)

@@ -148,6 +148,7 @@ class TestMenu:
             ("precision", {"choices": ["fp8", "\u212a", "K"], "default": "fp8"},
              r"knobs.precision.choices: two of ['fp8', '\u212a', 'K'] look the same"),
             ("lr", {"doc": "\u2067"}, r"knobs.lr.doc: '\u2067' has a character that does not print"),
+            ("lr", {"doc": "one\n\u2067"}, r"knobs.lr.doc: 'one \u2067' has a character that does not print"),
             ("lr", {"doc": "a\rb"}, r"knobs.lr.doc: 'a\rb' has a character that does not print"),
         ],
     )  # fmt: skip
@@ -157,8 +158,8 @@ class TestMenu:
         assert str(refused.value) == why
 
     def test_lines_and_tabs_may_stand_in_a_description(self) -> None:
-        menu = MENU.override({"knobs": {"lr": {"doc": "one\n\ttwo"}}})
-        assert menu.knobs["lr"].doc == "one\n\ttwo"
+        menu = MENU.override({"knobs": {name: {"doc": f"{name}\n\ttwo"} for name in MENU.knobs}})
+        assert [knob.doc for knob in menu.knobs.values()] == [f"{name}\n\ttwo" for name in MENU.knobs]
         rules = [{"name": "a", "rule": "lr < 1", "doc": "one\n\ttwo"}]
         assert MENU.override({"constraints": rules}).constraints[0].doc == "one\n\ttwo"
 
@@ -166,6 +167,7 @@ class TestMenu:
         ("change", "why"),
         [
             ({"name": "\u200b"}, r"constraints[0].name: '\u200b' has a character that does not print"),
+            ({"doc": "a\n\u200b"}, r"constraints[0].doc: 'a \u200b' has a character that does not print"),
             ({"doc": "\u200b"}, r"constraints[0].doc: '\u200b' has a character that does not print"),
         ],
     )

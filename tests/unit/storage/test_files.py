@@ -337,3 +337,16 @@ def test_a_file_of_our_own_directory_is_not_replaced_through_a_link(tmp_path: Pa
         atomic_write(tmp_path / "logs" / "a", b"text", own_folder=True)
     atomic_write(tmp_path / "logs" / "a", b"text")
     assert (tmp_path / "elsewhere" / "a").read_bytes() == b"text"
+
+
+def test_a_temporary_file_that_is_gone_does_not_hide_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_fd: int) -> None:
+        for path in tmp_path.iterdir():
+            path.unlink()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        atomic_write(tmp_path / "a", b"text")
+    with opened_directory(tmp_path) as folder, pytest.raises(OSError, match="Input/output error"):
+        create_file("a", folder, b"text")

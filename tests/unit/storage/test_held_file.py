@@ -225,6 +225,16 @@ def test_records_without_a_place_are_bounded_and_their_removal_is_reported(path:
 
 
 class TestContent:
+    def test_others_may_read_it_where_no_mode_is_given(self, path: Path) -> None:
+        before = os.umask(0)
+        try:
+            file = HeldFile(path)
+            file.keep_aside("aside", b"text")
+        finally:
+            os.umask(before)
+        file.close()
+        assert [p.stat().st_mode & 0o777 for p in (path, path.with_name("aside"))] == [0o644, 0o644]
+
     def test_writes_are_appended_and_counted_and_read_back(self, path: Path) -> None:
         path.write_bytes(b"old ")
         file = HeldFile(path)

@@ -56,6 +56,13 @@ class TestRead:
 
     def test_an_absent_file_is_empty(self, path: Path) -> None:
         assert read(path) == Contents([], 0, b"")
+        assert parse(b"", path) == Contents([], 0, b"")
+        assert parse(b"{", path) == Contents([], 0, b"{")
+
+    def test_zeros_over_several_records_are_measured_by_the_lines_before_them(self, path: Path) -> None:
+        whole = b"".join(seal(n, FIRST) for n in range(5))
+        assert parse(whole + b"\0" * 40, path).torn == b"\0" * 40
+        assert "more than one torn record" in refusal(lambda: parse(whole + b"\0" * 4000, path)).what
 
     def test_a_file_that_cannot_be_read_is_named(self, tmp_path: Path) -> None:
         assert refusal(lambda: read(tmp_path)).what == f"cannot read {tmp_path}: Is a directory"
@@ -90,6 +97,13 @@ class TestOpen:
         error = refusal(lambda: Journal(path))
         assert (error.what, error.no_space) == (f"cannot write {path}: No space left on device", True)
         assert error.hint == f"make room on the file system of {path} (df -h)"
+
+    def test_a_place_that_the_user_may_not_write_is_named_with_its_owner(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path.touch()
+        fail(monkeypatch, "fsync", errno.EACCES)
+        assert refusal(lambda: Journal(path)).hint.startswith(f"{path} belongs to ")
 
     def test_another_failure_while_it_is_opened_is_not_a_full_disk(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,7 +144,7 @@ class TestOpen:
         assert (journal.torn_bytes, journal.describe_removed()) == (9, "")
         journal.close()
         journal = Journal(path)
-        assert (journal.torn_bytes, journal.size) == (0, len(LINES[0]))
+        assert (journal.torn_bytes, journal.removed_torn_files, journal.size) == (0, 0, len(LINES[0]))
         assert journal.append(SECOND) == 1
         journal.close()
 
@@ -139,9 +153,21 @@ class TestOpen:
             path.write_bytes(torn)
             Journal(path, first=b'"stage":"meta"').close()
             assert path.read_bytes() == b""
-        for other in (b'{"seq":0,"stage":"started"', b'{"seq":1', b"\0{"):
+        for other in (b'{"seq":0,"stage":"started"', b'{"seq":1', b'{"seq":0,X', b"\0{"):
             path.write_bytes(other)
             assert "line 1 is not a record" in refusal(lambda: Journal(path, first=b'"stage":"meta"')).what
+
+    def test_a_torn_tail_longer_than_a_block_is_kept_byte_by_byte(self, path: Path) -> None:
+        torn = b"x" * (2 << 20) + b"\n"
+        path.write_bytes(LINES[0] + torn)
+        Journal(path).close()
+        (aside,) = path.parent.glob("j.torn-*")
+        assert aside.read_bytes() == torn
+
+    def test_no_space_is_reserved_where_none_is_asked_for(self, path: Path) -> None:
+        journal = Journal(path)
+        assert path.stat().st_blocks == 0
+        journal.close()
 
     def test_the_hash_of_a_known_beginning_stands_for_its_lines(self, path: Path) -> None:
         journal_of(path, FIRST, SECOND, SECOND).close()

@@ -60,7 +60,11 @@ def test_every_file_in_every_blocks_is_read_as_the_parser_reads_it(data: bytes, 
 
 def test_a_number_that_another_program_wrote_with_zeros_is_read() -> None:
     line = seal(0, '{"a":1}').replace(b'"seq":0', b'"seq":00')
-    assert list(WholeLines([line])) == []
+    assert list(WholeLines([line])) == [], "its checksum is of the number without them"
+    body = b'{"seq":00,"a":1'
+    assert list(WholeLines([body + b',"crc":"%08x"}\n' % crc32(body)])) == [b'{"a":1}']
+    other = b'{"seq":01,"a":1'
+    assert list(WholeLines([other + b',"crc":"%08x"}\n' % crc32(other)])) == []
     whole = seal(7, '{"a":1}')
     assert list(WholeLines([whole])) == [], "number 7 is not the first"
 
@@ -116,6 +120,10 @@ class TestSeal:
 
 class TestWholeLines:
     """By examples; what holds for any file and any blocks is above."""
+
+    def test_of_nothing(self) -> None:
+        lines = WholeLines([])
+        assert (list(lines), lines.count, lines.size, lines.place, lines.rest) == ([], 0, 0, 0, b"")
 
     @pytest.mark.parametrize("size", [1, 7, 60, 10_000])
     def test_all_lines_of_a_sound_file(self, size: int) -> None:

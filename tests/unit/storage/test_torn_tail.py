@@ -99,6 +99,14 @@ class TestLength:
         assert tail_problem(b"\0" * limit, payloads) == ""
         assert tail_problem(b"\0" * (limit + 1), payloads) == self.too_long(limit + 1, limit + 1, "zeros", limit)
 
+    def test_the_longest_follower_counts_and_not_the_last_and_only_the_first_field_is_the_kind(self) -> None:
+        sizes = ((b"a,1", 100), (b"c,2", 300), (b"a,3", 150), (b"b,4", 200), (b"a,5", 150))
+        payloads = [kind + b"," + b"x" * (size - 4) for kind, size in sizes]
+        assert tail_problem(b"\0" * LIMIT, payloads) == ""
+        assert tail_problem(b"\0" * (LIMIT + 1), payloads) == self.too_long(LIMIT + 1, LIMIT + 1, "zeros")
+        short = [*payloads, b"b,9," + b"x" * 146]
+        assert tail_problem(b"\0" * 217, short) == self.too_long(217, 217, "zeros", 216)
+
 
 def test_a_physical_line_is_split_before_each_beginning_of_a_record() -> None:
     assert split_lines(b"noise") == [b"noise"]

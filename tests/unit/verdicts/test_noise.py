@@ -233,3 +233,9 @@ def test_two_values_on_one_side_are_a_noise():
     assert pooled_noise([1.0, 1.2], []) == Noise(pytest.approx(math.sqrt(2 * 0.02) / 1.1), 1, "trials")
     assert pooled_noise([2.0], [], [1.0, 1.2]) == Noise(pytest.approx(math.sqrt(2 * 0.02) / 2), 1, "trials")
     assert pooled_noise([2.0], [[0.1, 0.3]]).df == 1
+
+
+def test_candidates_without_any_residual_do_not_hide_the_one_that_has_some():
+    """The search begins above the solution: zero solves the equation too."""
+    gains = [[0.1, 0.3], [0.2, 0.2], [0.3, 0.3]]
+    assert pooled_noise([1.0], gains).sd_frac == pytest.approx(math.sqrt(0.02 / (3 * normal_consistency(2.5))))
