@@ -144,7 +144,7 @@ class TestOpen:
         assert (journal.torn_bytes, journal.describe_removed()) == (9, "")
         journal.close()
         journal = Journal(path)
-        assert (journal.torn_bytes, journal.removed_torn_files, journal.size) == (0, 0, len(LINES[0]))
+        assert (journal.torn_bytes, journal.describe_removed(), journal.size) == (0, "", len(LINES[0]))
         assert journal.append(SECOND) == 1
         journal.close()
 
