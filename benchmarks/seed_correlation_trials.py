@@ -7,6 +7,7 @@ baseline is also trained with one of the two from elsewhere. The folder keeps ``
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,6 +17,7 @@ from pathlib import Path
 from autoresearch.config.resolve import parse_assignment, resolve
 from autoresearch.daemon.backend import open_corpus, prepare_corpus
 from autoresearch.daemon.policy import build_policy
+from autoresearch.machine import die_with_parent
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.spec import TrialSpec
 
@@ -61,7 +63,8 @@ def measure(folder: Path, keys: Iterable[Key], workers: int, corpus: str = "stdl
     done = read_trials(folder / TRIALS)
     if left := [key for key in keys if key not in done]:
         specs = build_specs(folder, left, corpus)
-        with ProcessPoolExecutor(workers) as pool, (folder / TRIALS).open("a") as file:
+        pool = ProcessPoolExecutor(workers, initializer=die_with_parent, initargs=(os.getpid(),))
+        with pool, (folder / TRIALS).open("a") as file:
             futures = {pool.submit(train, spec, key.init_seed): key for key, spec in specs.items()}
             for future in as_completed(futures):
                 key, result = futures[future], future.result()
