@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--corpus", default="stdlib")
     args = parser.parse_args()
     found = trials_of_run(load_records(args.run), args.corpus) if args.run else {}
-    seeds = [seed for seed in seeds_of(found, BASELINE) if seed < args.seeds]
-    wanted = list(foreign_baselines(seeds) if args.run else planned(args.seeds))
+    found = {key: bpb for key, bpb in found.items() if key.data_seed < args.seeds}
+    wanted = list(foreign_baselines(seeds_of(found, BASELINE)) if args.run else planned(args.seeds))
     measured = measure(args.dir, wanted, args.workers, args.corpus)
     print(section(found | {key: measured[key] for key in wanted}))
 
