@@ -57,7 +57,7 @@ def refusal_of_bf16(settings: Settings) -> str:
 @pytest.mark.slow
 def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
     settings = resolve({**flags, "limits.max_time_ratio": 2.5}, {}).settings
-    envelope = quick(settings, Axes((4, 8), (128,), ("fp32", "bf16")))
+    envelope = quick(settings, Axes((4, 8), (64,), ("fp32", "bf16")))
     assert [p.status for p in envelope.points] == ["measured"] * 4
     for point in envelope.points:
         s = point.speed
@@ -73,10 +73,10 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
     assert envelope.prices_r7
 
     step_ms = {p.swept: p.speed.real_step_ms for p in envelope.points if p.speed}
-    in_bf16 = next(p for p in envelope.points if p.swept == (8, 128, "bf16"))
+    in_bf16 = next(p for p in envelope.points if p.swept == (8, 64, "bf16"))
     assert in_bf16.speed is not None
     for times, refused in ((1, ""), (3, "3.0 x the baseline's time")):  # as if bf16 were so much slower than fp32 here
-        slower = in_bf16.speed.model_copy(update={"real_step_ms": times * step_ms[8, 128, "fp32"]})
+        slower = in_bf16.speed.model_copy(update={"real_step_ms": times * step_ms[8, 64, "fp32"]})
         journal = Journal(envelope.path)
         journal.append(in_bf16.model_copy(update={"outcome": slower}).model_dump_json())
         journal.close()
