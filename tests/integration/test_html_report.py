@@ -114,10 +114,10 @@ def test_a_run_by_rule_sequential_shows_seeds_and_intervals(chromium, tmp_path, 
     assert complaints(chromium) == []
     assert chromium.run("return document.documentElement.scrollWidth") == size[0]
     cells = chromium.run("return [...document.querySelectorAll('#rows td.interval')].map((e) => e.textContent)")
-    assert cells == [*[""] * 9, "+1.59 to +4.57%"]
+    assert cells == [*[""] * 7, "+0.08 to +1.10%", "", "+1.50 to +2.65%"]
     sizes = """return [...Plots.shown.get('effect-0').roots[0].model.document._all_models.values()]
         .filter((m) => m.name === 'keep').map((m) => m.data.size[0] / DATA.markSize)"""
-    assert chromium.run(sizes) == [pytest.approx((1 + 7 / 3) ** 0.5)]
+    assert chromium.run(sizes) == [pytest.approx((1 + 3 / 3) ** 0.5)]  # n_layer = 1, four seeds
 
 
 def test_the_table_sorts_both_ways_and_puts_what_is_missing_last(chromium, page, night):
