@@ -147,7 +147,7 @@ def _kill(box: Sandbox, at: Capture) -> None:
     starts = sum(isinstance(r, Started) for r in box.records(NAME))
     at.note("SIGKILL from outside for the daemon, in the middle of a trial; server and trial must end with it")
     os.kill(daemon, signal.SIGKILL)
-    assert have_ended(ends), "somebody outlived the daemon"
+    assert have_ended(ends), "a process outlived the daemon"
     last(box, NAME, Started, more_than=starts)
     at.status()
 

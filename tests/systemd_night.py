@@ -97,7 +97,7 @@ def stop(box: Sandbox, name: str) -> list[Any]:
 
 def recovered(box: Sandbox, name: str, ends: list[int], old: list[Any]) -> list[Any]:
     """Everybody of old is gone, systemd has started it anew, and the open trial is run again."""
-    assert have_ended(ends), "somebody outlived the daemon"
+    assert have_ended(ends), "a process outlived the daemon"
     last(box, name, Started, more_than=sum(isinstance(r, Started) for r in old))
     until("the restart", lambda: box.show(name, "ActiveState") == "active")
     last(box, name, TrialEnded, more_than=sum(isinstance(r, TrialEnded) for r in old))

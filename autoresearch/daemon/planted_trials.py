@@ -103,7 +103,7 @@ def bad_baseline(policy: Policy, bad: str | None) -> tuple[str, Cfg]:
     """The knob and the configuration with its bad value. Raises ``ConfigError`` if the menu does not allow it."""
     knob, value = parse_assignment(bad) if bad else ("lr", BAD_LR * float(policy.baseline["lr"]))
     if knob not in policy.baseline:
-        raise ConfigError(f"--bad {knob}: there is no such knob", hint=f"one of {', '.join(policy.baseline)}")
+        raise ConfigError(f"--bad {knob}: {knob} is not a knob", hint=f"one of {', '.join(policy.baseline)}")
     cfg = {**policy.baseline, knob: value}
     if why := policy.menu.check_config(cfg, policy.steps):
         raise ConfigError(f"--bad {knob}={value}: {why}", hint="a value that the menu allows")

@@ -33,7 +33,7 @@ def replay_orders(
     """Judge the candidate as the first test of a run, in random orders of the seeds; values are paired by place.
 
     The orders share their trials: the result says what the rule does with these trials, not how another sample of
-    seeds would turn out. An order that needs more seeds than there are is no keep. Raises ``ValueError`` if the two
+    seeds would turn out. An order that needs more seeds than there are is not kept. Raises ``ValueError`` if the two
     have different lengths or are empty.
     """
     if not baseline or len(baseline) != len(candidate):

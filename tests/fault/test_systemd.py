@@ -202,7 +202,7 @@ def test_a_trial_whose_server_is_stopped_is_ended_by_its_deadline_too(box, start
     os.kill(server, signal.SIGSTOP)
     failed = last(box, name, EvalFailed)
     assert failed.cause is Cause.TIMEOUT
-    assert have_ended(ends), "somebody outlived the deadline"
+    assert have_ended(ends), "a process outlived the deadline"
     in_a_trial(box, name, after=failed.iter)
     assert main_pid(box, name) == daemon
     assert box.show(name, "NRestarts") == "0"

@@ -58,7 +58,7 @@ def test_the_same_call_continues(measure):
 
 @pytest.mark.parametrize(
     ("bad", "words"),
-    [("speed=1", "no such knob"), ("lr=5", "lr"), ("lr=2e-3", "profile's own value"), ("lr", "no '='")],
+    [("speed=1", "is not a knob"), ("lr=5", "lr"), ("lr=2e-3", "profile's own value"), ("lr", "no '='")],
 )
 def test_a_bad_value_that_cannot_be_is_refused(measure, bad, words):
     with pytest.raises(ConfigError, match=words):

@@ -33,7 +33,7 @@ def test_one_candidate_has_the_correlation_of_its_pairs():
 
 
 def test_candidates_are_pooled_within_their_own_means():
-    """The gain of a candidate is no correlation: only what varies with the seed counts."""
+    """The gain of a candidate is not a correlation: only what varies with the seed counts."""
     one = [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]
     shifted = [(b, c + 100) for b, c in one]
     assert pooled_correlation([one, shifted]).value == pytest.approx(1)

@@ -61,7 +61,7 @@ def test_a_candidate_that_is_noisier_than_the_run_is_judged_by_its_own_noise():
 
 
 def test_a_candidate_with_a_noise_of_its_own_has_its_own_degrees_of_freedom():
-    """Four wild values that happen to agree are no proof: 3 degrees of freedom, whatever the run knows."""
+    """Four wild values that happen to agree do not prove a gain: 3 degrees of freedom, whatever the run knows."""
     judgement = judge([0.05, 0.06, 0.07, 0.08], KNOWN, RULE, 1)
     assert judgement.sd_frac == pytest.approx(statistics.stdev([0.05, 0.06, 0.07, 0.08]))
     assert judgement.df == 3
