@@ -56,7 +56,7 @@ def recheck(args: argparse.Namespace) -> int:
         facts = {"run": args.path, "seeds": args.seeds, "complete": complete, "kept": [_facts(r) for r in results]}
         print(json.dumps(facts, indent=2))
     elif results:
-        print("\n".join([*_table(results), "", NOTE]))
+        print("\n".join([*_table(results), "", *_summary(results), "", NOTE]))
     else:
         print(f"{args.path}: nothing was kept")
     if not complete:
@@ -71,6 +71,7 @@ def _facts(result: Rechecked) -> dict[str, Any]:
         "change": kept.change,
         "kept_by_run": kept.by_run,
         "kept_by_threshold": kept.by_threshold,
+        "first_seed_frac": kept.first_frac,
         "claimed_frac": kept.claimed_frac,
         "claimed_seeds": kept.seeds,
         "gains_frac": list(result.gains_frac),
@@ -83,11 +84,34 @@ def _facts(result: Rechecked) -> dict[str, Any]:
     }
 
 
+def _summary(results: Sequence[Rechecked]) -> list[str]:
+    """What each rule claims on average, beside the fresh seeds of the same keeps."""
+    from math import fsum, sqrt
+    from statistics import fmean
+
+    from autoresearch.core.text import signed_percent
+
+    lines = []
+    for rule in ("run", "threshold"):
+        pairs = []
+        for result in results:
+            kept = result.kept
+            claim = kept.claimed_frac if rule == "run" else kept.first_frac
+            if (kept.by_run if rule == "run" else kept.by_threshold) and claim is not None and result.gains_frac:
+                pairs.append((claim, fmean(result.gains_frac)))
+        if pairs:
+            claims, fresh = (fmean(side) for side in zip(*pairs, strict=True))
+            rms = sqrt(fsum((c - f) ** 2 for c, f in pairs) / len(pairs))
+            text = f"claims {signed_percent(claims)} on average, fresh seeds {signed_percent(fresh)}"
+            lines.append(f"{rule}: {len(pairs)} kept, {text}, root mean square difference {100 * rms:.2f}%")
+    return lines
+
+
 def _table(results: Sequence[Rechecked]) -> list[str]:
     from autoresearch.core.text import signed_percent
     from autoresearch.report.format import safe
 
-    heading = ("iter", "change", "kept by", "claimed", "fresh seeds", "95% interval", "verdict")
+    heading = ("iter", "change", "kept by", "first seed", "claimed", "fresh seeds", "95% interval", "verdict")
     rows = [heading]
     for result in results:
         kept, (low, high) = result.kept, result.interval_frac
@@ -96,6 +120,7 @@ def _table(results: Sequence[Rechecked]) -> list[str]:
         span = "-" if low is None or high is None else f"{signed_percent(low)} to {signed_percent(high)}"
         label = f"{result.label}, {len(result.failures)} failed" if result.failures else result.label
         claimed = f"{signed_percent(kept.claimed_frac)} x{kept.seeds}"
-        rows.append((str(kept.iter), safe(kept.change, 40), ", ".join(by), claimed, mean, span, label))
+        first = "-" if kept.first_frac is None else signed_percent(kept.first_frac)
+        rows.append((str(kept.iter), safe(kept.change, 40), ", ".join(by), first, claimed, mean, span, label))
     widths = [max(len(row[i]) for row in rows) for i in range(len(heading))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -12,6 +12,7 @@ from typing import Self
 from pydantic import TypeAdapter
 
 from autoresearch.config.settings import Settings
+from autoresearch.core.loop import input_changed
 from autoresearch.core.measurement import Failure, Measurement
 from autoresearch.core.ports import Interrupted, Observer
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
@@ -86,13 +87,18 @@ class FreshTrials:
         return self._known.get((self._conditions(wanted), wanted.seed))
 
     def measure(self, wanted: Wanted) -> FreshTrial | Failure | None:
-        """Measure a trial and remember it; ``None`` if a signal ended it. A failure is not remembered."""
+        """Measure a trial and remember it; ``None`` if a signal ended it. A failure is not remembered.
+
+        Raises ``CorpusError`` if a file that trials read has changed; the trial that may have read it is forgotten.
+        """
         if self._stopped():
             return None
         try:
             outcome = self.backend.trial.measure(wanted.cfg, wanted.seed, lambda *_: None)
         except Interrupted:
             return None
+        if what := self.backend.inputs.change():
+            raise input_changed(what)
         if isinstance(outcome, Failure):
             return outcome
         if not isinstance(outcome, Measurement):

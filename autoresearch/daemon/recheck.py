@@ -38,8 +38,9 @@ class Kept:
     cfg: Cfg
     by_run: bool
     by_threshold: bool
-    claimed_frac: float  # by the run's decision, or by the one seed of the replayed threshold
-    seeds: int
+    first_frac: float | None  # on the first seed alone, which is what rule threshold goes by
+    claimed_frac: float  # by the run's decision; the first seed's where the run did not keep it
+    seeds: int  # of the claim
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ def _kept(record: Evaluated, by_run: bool, by_threshold: bool, first: float | No
     if not by_run and first is not None:
         claimed, seeds = first, 1
     change = f"{record.proposal.knob} = {record.proposal.new_value}"
-    return Kept(record.iter, change, record.candidate_cfg, by_run, by_threshold, claimed, seeds)
+    return Kept(record.iter, change, record.candidate_cfg, by_run, by_threshold, first, claimed, seeds)
 
 
 def _first_gain(candidate: Sequence[TrialEnded], baseline: dict[int, float]) -> float | None:

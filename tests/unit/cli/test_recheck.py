@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def test_each_kept_configuration_has_a_line(cli, kept):
         "change",
         "kept",
         "by",
+        "first",
+        "seed",
         "claimed",
         "fresh",
         "seeds",
@@ -47,6 +50,9 @@ def test_each_kept_configuration_has_a_line(cli, kept):
     assert "run, threshold" in line
     assert " x3 " in line
     assert line.endswith("holds")
+    assert re.search(
+        r"^threshold: 1 kept, claims \+2\.\d\d% on average, fresh seeds \+2\.\d\d%, root", out, re.MULTILINE
+    )
     assert "fresh trial 1/6: baseline, seed 2000, val_bpb " in err
 
 

@@ -14,8 +14,9 @@ from autoresearch.core.records import Meta, decode
 from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
 from autoresearch.daemon.backend import TrialBackend
-from autoresearch.daemon.recheck import SEED_OFFSET, Rechecked, kept_configurations, recheck
-from autoresearch.errors import BaselineFailed, YardstickMismatch
+from autoresearch.daemon.inputs import Inputs
+from autoresearch.daemon.recheck import FRESH_TRIALS, SEED_OFFSET, Rechecked, kept_configurations, recheck
+from autoresearch.errors import BaselineFailed, CorpusError, YardstickMismatch
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.fake_backend import YARDSTICK
@@ -127,3 +128,21 @@ def test_a_run_by_rule_sequential_also_says_what_the_threshold_would_have_kept(m
     assert [(k.iter, k.by_run, k.by_threshold) for k in kept] == [(1, True, True), (2, False, True)]
     assert kept[0].seeds >= 4
     assert kept[1].seeds == 1
+
+
+def test_a_trial_that_may_have_read_a_changed_input_is_not_remembered(run, make_settings, tmp_path):
+    corpus = tmp_path / "val.bin"
+    corpus.write_bytes(b"before")
+    inputs = Inputs()
+    inputs.watch(corpus)
+
+    def overwrite(cfg: Cfg, seed: int) -> float:
+        corpus.write_bytes(b"another text")
+        return bpb(cfg, seed)
+
+    settings, kept = make_settings(dir=tmp_path / "recheck"), kept_configurations(run)
+    meta = next(r for r in run if isinstance(r, Meta))
+    backend = TrialBackend(FakeTrial(bpb=overwrite), YARDSTICK, None, inputs=inputs)
+    with pytest.raises(CorpusError, match=r"val\.bin has changed"):
+        recheck(settings, meta, kept, 2, RecordingObserver(), make_backend=lambda *_: backend)
+    assert (settings.run_dir / FRESH_TRIALS).read_bytes() == b""
