@@ -1,0 +1,186 @@
+"""What the engine needs of a suite, and what a suite needs of a model: Protocols and plain values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from autoresearch.benches.cases import Case, CaseSet
+from autoresearch.benches.records import BenchMeta, BenchTrial, Grade
+
+
+class Infrastructure(Exception):
+    """The server or the transport failed, after the project's own retries: the attempt has no result.
+
+    ``cause`` is the value of a ``Classification`` of core/llm_calls.py.
+    """
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(f"{cause}: {detail}")
+        self.cause, self.detail = cause, detail
+
+
+class ContextOverflow(Exception):
+    """Prompt and completion do not fit; ``context_tokens`` is the length that the server reported, if it did."""
+
+    def __init__(self, detail: str, context_tokens: int | None) -> None:
+        super().__init__(detail)
+        self.detail, self.context_tokens = detail, context_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class NativeToolCall:
+    """A tool call in the server's own field. ``arguments`` is the text that the model wrote, not parsed."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTurn:
+    """One completion. ``text`` is the answer without its thinking; a count that was not reported is ``None``."""
+
+    text: str
+    thinking: str = ""
+    tool_calls: tuple[NativeToolCall, ...] = ()
+    finish_reason: str | None = None
+    model: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    latency_s: float = 0.0
+
+
+class Chat(Protocol):
+    """A model behind an OpenAI-compatible server, for one thread. Retries and deadlines are its own."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of prompt and completion together, as reported or assumed."""
+        ...
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        max_tokens: int | None = None,
+        seed: int | None = None,
+    ) -> ChatTurn:
+        """One completion; ``messages`` and ``tools`` are in OpenAI's form, ``seed`` is sent where given.
+
+        ``max_tokens`` bounds the completion; ``None``: as set for the run. Raises ``Infrastructure``,
+        ``ContextOverflow``, and ``core.ports.Interrupted`` once the run is to stop at once.
+        """
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """The server's own count where it has a tokenizer endpoint, else an estimate."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a suite returns of one attempt; the engine adds case, sample, time and energy."""
+
+    status: str
+    answer: str | None
+    turns: tuple[dict[str, Any], ...] = ()
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The surroundings of one attempt."""
+
+    chat: Chat | None  # None for a suite, or a case, that asks no model
+    folder: Path  # of this attempt alone: created, empty; what it leaves stays as evidence
+    limits: Mapping[str, float]
+    options: Mapping[str, Any]
+    stopped: Callable[[], bool]  # Ctrl-C twice: end now
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A trial with the latest grade of each grader, by the grader's name without its version."""
+
+    seq: int
+    trial: BenchTrial
+    grades: Mapping[str, Grade]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRun:
+    """A bench run as read from its journal. ``planned`` = cases x samples; every planned sample is in a denominator."""
+
+    path: Path
+    meta: BenchMeta
+    cases: CaseSet
+    trials: Mapping[tuple[str, int], Graded]  # by case and sample
+
+    @property
+    def planned(self) -> int:
+        """How many attempts a complete run has."""
+        return len(self.cases.cases) * self.meta.samples
+
+    @property
+    def missing(self) -> tuple[tuple[str, int], ...]:
+        """The planned attempts without a trial, in order."""
+        wanted = ((case.id, sample) for case in self.cases.cases for sample in range(self.meta.samples))
+        return tuple(pair for pair in wanted if pair not in self.trials)
+
+
+class Suite(Protocol):
+    """One kind of case. Everything but ``attempt`` is pure, or reads the given files only."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def grader(self) -> str:
+        """name@version of its grader; a change of the grading raises the version."""
+        ...
+
+    @property
+    def needs_model(self) -> bool: ...
+
+    @property
+    def default_limits(self) -> Mapping[str, float]: ...
+
+    @property
+    def prompt_text(self) -> str:
+        """Everything of the prompt that is not the case: its hash is part of the run."""
+        ...
+
+    def add_flags(self, parser: argparse.ArgumentParser) -> None:
+        """Define the suite's own flags of ``bench run``."""
+        ...
+
+    def options(self, args: argparse.Namespace) -> dict[str, Any]:
+        """The options of the run, as plain JSON, from its flags. Raises ``ConfigError``."""
+        ...
+
+    def load(self, source: Path) -> CaseSet:
+        """Read cases. Raises ``CorpusError`` that names file and line."""
+        ...
+
+    def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
+        """One attempt; called in one of several threads. Raises ``Infrastructure`` and ``Interrupted`` only."""
+        ...
+
+    def grade(self, case: Case, trial: BenchTrial, folder: Path) -> Grade:
+        """Grade a trial, in the main thread; ``folder`` is what the attempt left. Deterministic, needs no model."""
+        ...
+
+    def analyze(self, run: BenchRun) -> dict[str, Any]:
+        """The suite's figures as plain JSON. Every planned sample is in every denominator."""
+        ...
+
+    def describe(self, analysis: Mapping[str, Any]) -> str:
+        """The figures as text for a terminal."""
+        ...

@@ -1,0 +1,1 @@
+"""Suite P: proposers on a table of measured configurations, in virtual time."""

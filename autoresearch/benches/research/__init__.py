@@ -1,0 +1,1 @@
+"""Suite R: agents that search literature with tools, and what bounds their score."""

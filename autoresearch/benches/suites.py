@@ -1,0 +1,22 @@
+"""The table of suites. A suite is imported when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from autoresearch.benches.ports import Suite
+
+# By the name on the command line: module and class.
+SUITES = {
+    "proposer": ("autoresearch.benches.proposers.suite", "ProposerSuite"),
+    "research": ("autoresearch.benches.research.suite", "ResearchSuite"),
+    "samples": ("autoresearch.benches.samples.suite", "SamplesSuite"),
+    "workflow": ("autoresearch.benches.workflow.suite", "WorkflowSuite"),
+}
+
+
+def suite_named(name: str) -> Suite:
+    """The suite of this name, a key of ``SUITES``."""
+    module, kind = SUITES[name]
+    suite: Suite = getattr(import_module(module), kind)()
+    return suite
