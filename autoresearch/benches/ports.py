@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from autoresearch.benches.cases import Case, CaseSet
 from autoresearch.benches.records import BenchMeta, BenchTrial, Grade
+from autoresearch.core.llm_calls import Classification
+from autoresearch.llm.tool_calls import NativeToolCall as NativeToolCall
 
 
 class Infrastructure(Exception):
@@ -23,6 +25,13 @@ class Infrastructure(Exception):
         self.cause, self.detail = cause, detail
 
 
+class WrongModel(Infrastructure):
+    """The server has another model than the one that the run asks: the run is not continued with it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Classification.MODEL_GONE, detail)
+
+
 class ContextOverflow(Exception):
     """Prompt and completion do not fit; ``context_tokens`` is the length that the server reported, if it did."""
 
@@ -32,17 +41,11 @@ class ContextOverflow(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NativeToolCall:
-    """A tool call in the server's own field. ``arguments`` is the text that the model wrote, not parsed."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """One completion. ``text`` is the answer without its thinking; a count that was not reported is ``None``."""
+    """One completion. ``text`` is the answer without its thinking; a count that was not reported is ``None``.
+
+    What the server's field of tool calls holds beside well-formed calls stands at the end of ``text``, as JSON.
+    """
 
     text: str
     thinking: str = ""
@@ -80,6 +83,19 @@ class Chat(Protocol):
     def count_tokens(self, text: str) -> int:
         """The server's own count where it has a tokenizer endpoint, else an estimate."""
         ...
+
+
+class RunChat(Chat, Protocol):
+    """The chat of one thread of a bench run; the engine opens and closes it."""
+
+    def begin(self, sample: int) -> None:
+        """Before each attempt: check that the server has the run's model, and set the seed of this sample.
+
+        Raises ``Infrastructure``, ``WrongModel`` and ``Interrupted``.
+        """
+        ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
