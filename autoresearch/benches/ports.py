@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoresearch.benches.cases import Case, CaseSet
-from autoresearch.benches.records import BenchMeta, BenchTrial, Grade
+from autoresearch.benches.records import BenchMeta, BenchTrial, Ended, Grade
 from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.tool_calls import NativeToolCall as NativeToolCall
 
@@ -138,6 +138,7 @@ class BenchRun:
     meta: BenchMeta
     cases: CaseSet
     trials: Mapping[tuple[str, int], Graded]  # by case and sample
+    ends: tuple[Ended, ...] = ()  # of its starts, in order
 
     @property
     def planned(self) -> int:
@@ -163,7 +164,9 @@ class Suite(Protocol):
         ...
 
     @property
-    def needs_model(self) -> bool: ...
+    def needs_model(self) -> bool:
+        """Whether attempts get a ``Chat``; asked after ``options``, so that it may depend on the flags."""
+        ...
 
     @property
     def default_limits(self) -> Mapping[str, float]: ...
@@ -186,11 +189,17 @@ class Suite(Protocol):
         ...
 
     def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
-        """One attempt; called in one of several threads. Raises ``Infrastructure`` and ``Interrupted`` only."""
+        """One attempt; called in one of several threads. Raises ``Infrastructure`` and ``Interrupted`` only.
+
+        Another exception counts as an error of our own code: the attempt stays missing, and the run incomplete.
+        """
         ...
 
     def grade(self, case: Case, trial: BenchTrial, folder: Path) -> Grade:
-        """Grade a trial, in the main thread; ``folder`` is what the attempt left. Deterministic, needs no model."""
+        """Grade a trial, in the main thread. Deterministic, needs no model. The engine sets the grade's ``trial``.
+
+        ``folder`` is what the attempt left; it does not exist where the attempt left nothing.
+        """
         ...
 
     def analyze(self, run: BenchRun) -> dict[str, Any]:
