@@ -36,7 +36,7 @@ def add(kinds: Any) -> None:
 def analyze(args: argparse.Namespace) -> int:
     """``autoresearch bench analyze``."""
     from autoresearch.benches.analysis import analyse, describe_analysis
-    from autoresearch.benches.reading import read_run
+    from autoresearch.benches.run_directory import read_run
     from autoresearch.benches.suites import suite_named
 
     if args.html and args.no_html:
@@ -69,7 +69,7 @@ def _write_page(args: argparse.Namespace, run: BenchRun, suite: Suite, found: An
 def diagnose(args: argparse.Namespace) -> int:
     """``autoresearch bench diagnose``."""
     from autoresearch.benches.diagnosing import describe_diagnosis, diagnose_run
-    from autoresearch.benches.reading import read_run
+    from autoresearch.benches.run_directory import read_run
 
     found = diagnose_run(read_run(Path(args.run)))
     print(json.dumps(found, indent=2) if args.json else describe_diagnosis(found))

@@ -27,8 +27,8 @@ def add(kinds: Any) -> None:
 def compare(args: argparse.Namespace) -> int:
     """``autoresearch bench compare``. Exit code 76 where the runs cannot be compared."""
     from autoresearch.benches.comparison_text import describe_comparison
-    from autoresearch.benches.reading import read_run
     from autoresearch.benches.run_comparison import compare_runs
+    from autoresearch.benches.run_directory import read_run
     from autoresearch.benches.suites import suite_named
 
     a, b = read_run(Path(args.a)), read_run(Path(args.b))
