@@ -35,7 +35,7 @@ def differences(old: BenchMeta, new: BenchMeta) -> list[str]:
 
 
 def sampling_record(asked: Mapping[str, Any], refused: Sequence[str]) -> dict[str, Any]:
-    """The sampling as sent: ``None`` where a parameter has no value or the server refuses it; what was refused apart."""
+    """The sampling as sent: ``None`` where a parameter has no value or is refused; the refused ones stand apart."""
     lost = {name: asked[name] for name in sorted(refused) if asked.get(name) is not None}
     return {**{name: None if name in lost else value for name, value in asked.items()}, "refused": lost}
 

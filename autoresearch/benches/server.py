@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from autoresearch.benches.chat import CHECK_S, Sampling, ServerChat
 from autoresearch.core.llm_calls import ANSWERED, Classification

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.cli.parsing import add_command, as_sentence, whole_number
+from autoresearch.cli.bench_conditions import limits_of, meta_of, server_of
+from autoresearch.cli.parsing import add_command, as_sentence, number, whole_number
 from autoresearch.cli.settings import add_settings, resolve_args
-from autoresearch.errors import AutoresearchError, BenchIncomplete, ConfigError, MissingPackage, missing_extra
+from autoresearch.errors import AutoresearchError, BenchIncomplete, MissingPackage, missing_extra
 
 if TYPE_CHECKING:
     from autoresearch.benches.cases import CaseSet
     from autoresearch.benches.ports import BenchRun, Suite
-    from autoresearch.benches.records import BenchMeta, Ended
+    from autoresearch.benches.records import Ended
     from autoresearch.benches.run_directory import BenchDirectory
     from autoresearch.benches.server import BenchServer
     from autoresearch.cli.bench_progress import BenchProgress
@@ -82,29 +80,29 @@ def load_suite(name: str) -> Suite:
 
 
 def _add_flags(parser: argparse.ArgumentParser, name: str) -> None:
-    number = whole_number(1, 1_000_000)
+    count = whole_number(1, 1_000_000)
     parser.add_argument("cases", metavar="CASES", help="file or folder with the cases (docs/benches.md)")
     parser.add_argument("--dir", metavar="DIR", help=f"directory of the bench run (default: runs/bench-{name})")
     text = "samples of each case; may grow when a run is continued (default: 1)"
-    parser.add_argument("-k", "--samples", type=number, default=1, metavar="K", help=text)
+    parser.add_argument("-k", "--samples", type=count, default=1, metavar="K", help=text)
     text = "attempts at the same time, each with its own connection (default: 1)"
     parser.add_argument("--parallel", type=whole_number(1, MAX_THREADS), default=1, metavar="N", help=text)
-    parser.add_argument("--limit", type=number, metavar="N", help="take the first N cases only (default: all)")
+    parser.add_argument("--limit", type=count, metavar="N", help="take the first N cases only (default: all)")
     text = "another value of one of the suite's limits, see below; may be repeated"
     parser.add_argument("--bound", action="append", default=[], metavar="NAME=NUMBER", help=text)
     group = parser.add_argument_group("sampling", "sent with every request; part of the run's conditions")
     text = "(default: the setting llm.temperature)"
-    group.add_argument("--temperature", type=_number(0, 10), metavar="T", help=text)
-    group.add_argument("--top-p", type=_number(0, 1), metavar="P", help="(default: the server's)")
+    group.add_argument("--temperature", type=number(0, 10), metavar="T", help=text)
+    group.add_argument("--top-p", type=number(0, 1), metavar="P", help="(default: the server's)")
     text = "tokens of one reply, thinking included (default: a quarter of the context, at most 8,192)"
     group.add_argument("--max-tokens", type=whole_number(1, 1 << 20), metavar="N", help=text)
     text = "sample i is sent the seed N + i (default: none is sent)"
     group.add_argument("--seed", type=whole_number(0, 2**31 - 1), metavar="N", help=text)
     group = parser.add_argument_group("patience", "with a server that is slow or fails")
     text = "longest duration of one request, retries included (default: 600)"
-    group.add_argument("--deadline", type=_number(1, 86_400), default=600.0, metavar="SECONDS", help=text)
+    group.add_argument("--deadline", type=number(1, 86_400), default=600.0, metavar="SECONDS", help=text)
     text = "how long a failing server is waited for before the run ends as incomplete (default: 900)"
-    group.add_argument("--patience", type=_number(0, 7 * 86_400), default=900.0, metavar="SECONDS", help=text)
+    group.add_argument("--patience", type=number(0, 7 * 86_400), default=900.0, metavar="SECONDS", help=text)
     parser.add_argument("--json", action="store_true", help="print the result as JSON at the end, progress to stderr")
     add_settings(parser, ("llm.base_url", "llm.model"))
 
@@ -117,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
     suite: Suite = args.suite
     settings = resolve_args(args).settings
-    options, limits = suite.options(args), _limits(suite, args.bound)
+    options, limits = suite.options(args), limits_of(suite, args.bound)
     cases = _load_cases(suite, Path(args.cases), args.limit)
     run_dir = Path(args.dir or f"runs/bench-{suite.name}")
     progress = BenchProgress(sys.stderr)
@@ -127,8 +125,10 @@ def run(args: argparse.Namespace) -> int:
             progress.notify(
                 f"{directory.torn_bytes} torn bytes at the end of trials.jsonl were cut off and kept beside it"
             )
-        server = _find_server(suite, cases, directory, args, settings, control, progress)
-        directory.begin(_meta(suite, cases, options, limits, args, settings, directory, server), cases)
+        server = server_of(
+            suite, cases, directory, args, settings, lambda: bool(control.stop_reason()), progress.notify
+        )
+        directory.begin(meta_of(suite, cases, options, limits, args, settings, directory, server), cases)
         try:
             ended = _engine(suite, cases, directory, server, args, settings, control, progress)
         finally:
@@ -143,107 +143,6 @@ def run(args: argparse.Namespace) -> int:
 def _load_cases(suite: Suite, source: Path, limit: int | None) -> CaseSet:
     cases = suite.load(source)
     return cases if limit is None else replace(cases, cases=cases.cases[:limit])
-
-
-def _limits(suite: Suite, bounds: Sequence[str]) -> dict[str, float]:
-    """The suite's limits with those of ``--bound``. Raises ``ConfigError``."""
-    limits = {name: float(value) for name, value in suite.default_limits.items()}
-    for text in bounds:
-        name, equals, value = text.partition("=")
-        if name not in limits or not equals:
-            known = ", ".join(limits) or "none"
-            raise ConfigError(f"--bound {text}: {name!r} is not a limit of {suite.name}", hint=f"its limits: {known}")
-        try:
-            limits[name] = _number(0, 1e12)(value)
-        except argparse.ArgumentTypeError as e:
-            raise ConfigError(f"--bound {text}: {e}", hint=f"--bound {name}={limits[name]:g}") from e
-    return limits
-
-
-def _find_server(
-    suite: Suite,
-    cases: CaseSet,
-    directory: BenchDirectory,
-    args: argparse.Namespace,
-    settings: Settings,
-    control: RunControl,
-    progress: BenchProgress,
-) -> BenchServer | None:
-    """The server where attempts need one; a run that has all of them needs none."""
-    planned = len(cases.cases) * args.samples
-    if not suite.needs_model or (directory.fold.meta and len(directory.fold.trials) >= planned):
-        return None
-    try:
-        from autoresearch.benches.chat import Sampling
-        from autoresearch.benches.server import find_server
-    except ImportError as e:
-        raise missing_extra(f"bench run {suite.name}", e.name or "openai", "llm") from e
-    from autoresearch.core.ports import Interrupted
-    from autoresearch.llm.key import llm_key
-
-    chosen, old = settings.llm, directory.fold.meta
-    try:
-        return find_server(
-            chosen.base_url,
-            llm_key(os.environ),
-            Sampling(**_sampling(args, settings)),
-            wanted=chosen.model,
-            recorded=old.model if old else None,
-            context=chosen.max_model_len,
-            deadline_s=args.deadline,
-            notify=progress.notify,
-            stopped=lambda: bool(control.stop_reason()),
-        )
-    except Interrupted as e:
-        raise KeyboardInterrupt from e
-
-
-def _sampling(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """The sampling as asked for."""
-    return {
-        "temperature": settings.llm.temperature if args.temperature is None else args.temperature,
-        "top_p": args.top_p,
-        "max_tokens": args.max_tokens or settings.llm.max_tokens or None,
-        "seed": args.seed,
-    }
-
-
-def _meta(
-    suite: Suite,
-    cases: CaseSet,
-    options: dict[str, Any],
-    limits: dict[str, float],
-    args: argparse.Namespace,
-    settings: Settings,
-    directory: BenchDirectory,
-    server: BenchServer | None,
-) -> BenchMeta:
-    """The conditions of this start. A complete run, for which no server was asked, keeps what it knows of its own."""
-    from autoresearch.benches.conditions import current_versions, sampling_record, sha256_of_text
-    from autoresearch.benches.records import BenchMeta
-    from autoresearch.machine import utc
-
-    old = directory.fold.meta if server is None and suite.needs_model else None
-    model = server.model.name if server else None
-    refused = server.refused if server else ()
-    if old is not None:
-        wanted = settings.llm.model
-        model = wanted if wanted and wanted not in (old.model or "") else old.model
-        refused = tuple(old.sampling.get("refused") or ())
-    return BenchMeta(
-        ts=utc(),
-        suite=suite.name,
-        cases_sha256=cases.sha256,
-        cases=len(cases.cases),
-        samples=args.samples,
-        model=model,
-        base_url=server.base_url if server else old.base_url if old else None,
-        sampling=sampling_record(_sampling(args, settings), refused) if server or old else {},
-        prompt_sha256=sha256_of_text(suite.prompt_text),
-        limits=limits,
-        options=options,
-        versions=old.versions if old else current_versions(),
-    )
 
 
 def _engine(
@@ -284,38 +183,9 @@ def _engine(
         return engine.run()
 
 
-def result_of(suite: Suite, run: BenchRun, ended: Ended, unavailable: dict[str, int]) -> dict[str, Any]:
-    """What ``--json`` prints; a count that no attempt reported is ``None``."""
-    trials = [graded.trial for graded in run.trials.values()]
-    scored = [g for graded in run.trials.values() if (g := graded.grades.get(suite.grader.partition("@")[0]))]
-    joules = ended.power.energy_j if ended.power else None
-    return {
-        "dir": str(run.path),
-        "suite": run.meta.suite,
-        "model": run.meta.model,
-        "ended": ended.reason,
-        "detail": ended.detail,
-        "complete": not run.missing,
-        "cases": len(run.cases.cases),
-        "samples": run.meta.samples,
-        "planned": run.planned,
-        "recorded": len(trials),
-        "missing": len(run.missing),
-        "ungraded": len(trials) - sum(grade.score is not None for grade in scored),
-        "statuses": dict(sorted(Counter(trial.status for trial in trials).items())),
-        "unavailable": unavailable,
-        "tokens_in": _sum([trial.tokens_in for trial in trials]),
-        "tokens_out": _sum([trial.tokens_out for trial in trials]),
-        "attempts_s": _sum([trial.wall_s for trial in trials]),
-        "attempts_energy_j": _sum([trial.energy_j for trial in trials]),
-        "this_start_s": ended.wall_s,
-        "this_start_energy_j": joules,
-        "energy_scope": ended.power.scope if ended.power else None,
-        "analysis": suite.analyze(run),
-    }
-
-
 def _print_result(suite: Suite, run: BenchRun, ended: Ended, unavailable: dict[str, int], as_json: bool) -> None:
+    from autoresearch.benches.result import result_of
+
     try:
         result = result_of(suite, run, ended, unavailable)
     except AutoresearchError:
@@ -332,26 +202,6 @@ def _print_result(suite: Suite, run: BenchRun, ended: Ended, unavailable: dict[s
     print(f"\n{run.meta.suite}: {result['recorded']} of {result['planned']} attempts{tokens}{joules}, in {run.path}")
     if ended.reason == "stopped":
         print(f"stopped: {ended.detail}; the same command continues")
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-def _number(low: float, high: float) -> Any:
-    """A type of argument: a number from ``low`` to ``high``."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
-        return value
-
-    return parse
 
 
 def _limits_text(suite: Suite) -> str:
