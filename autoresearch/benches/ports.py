@@ -209,3 +209,11 @@ class Suite(Protocol):
     def describe(self, analysis: Mapping[str, Any]) -> str:
         """The figures as text for a terminal."""
         ...
+
+    def case_scores(self, run: BenchRun) -> dict[str, tuple[float | None, ...]]:
+        """The headline score of each case, one a planned sample; ``None`` for one that is missing or ungraded."""
+        ...
+
+    def headline(self, run: BenchRun) -> str:
+        """The name of that score."""
+        ...
