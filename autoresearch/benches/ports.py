@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoresearch.benches.cases import Case, CaseSet
-from autoresearch.benches.records import BenchMeta, BenchTrial, Grade
+from autoresearch.benches.records import BenchMeta, BenchTrial, Grade, Unavailable
 
 
 class Infrastructure(Exception):
@@ -122,6 +122,7 @@ class BenchRun:
     meta: BenchMeta
     cases: CaseSet
     trials: Mapping[tuple[str, int], Graded]  # by case and sample
+    unavailable: Mapping[tuple[str, int], Unavailable] = field(default_factory=dict)  # the latest, of missing attempts
 
     @property
     def planned(self) -> int:
@@ -183,4 +184,12 @@ class Suite(Protocol):
 
     def describe(self, analysis: Mapping[str, Any]) -> str:
         """The figures as text for a terminal."""
+        ...
+
+    def case_scores(self, run: BenchRun) -> dict[str, tuple[float | None, ...]]:
+        """Of every case, the headline score of each planned sample, 0 to 1; ``None``: missing or ungraded."""
+        ...
+
+    def headline(self, run: BenchRun) -> str:
+        """The name of that score, for example ``Accuracy@1``."""
         ...
