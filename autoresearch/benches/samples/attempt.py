@@ -27,8 +27,8 @@ def attempt_sample(case: Case, chat: Chat, system: str | None) -> Attempt:
     try:
         turn = chat.complete(build_messages(case.payload, system))
     except ContextOverflow as e:
-        evidence = {"detail": e.detail[:2_000], "context_tokens": e.context_tokens} | _times(began)
-        return Attempt(CONTEXT_EXCEEDED, None, evidence=evidence)
+        overflow: dict[str, Any] = {"detail": e.detail[:2_000], "context_tokens": e.context_tokens}
+        return Attempt(CONTEXT_EXCEEDED, None, evidence=overflow | _times(began))
     text, evidence = visible_text(turn.text)
     if turn.thinking:
         evidence["thinking_chars"] = evidence.get("thinking_chars", 0) + len(turn.thinking)

@@ -14,7 +14,7 @@ MAX_TEXT_CHARS = 400_000  # only the end of a longer text is searched: the answe
 _BOX = re.compile(r"\\boxed\s*\{")
 _FRAME = re.compile(r"\\fbox\s*\{")  # counts only where the text has no \boxed{}
 _ANSWER_LINE = re.compile(
-    r"(?i:\banswer)[*_]{0,3}[ \t]*[:：][ \t*_($\[{]*(?:\\(?:text|textbf|mathrm|mathbf)\{)?[ (]*"
+    r"(?i:\banswer)[*_]{0,3}[ \t]*[:\uff1a][ \t*_($\[{]*(?:\\(?:text|textbf|mathrm|mathbf)\{)?[ (]*"
     r"(?:([A-Z])(?![A-Za-z0-9])|([a-z])[ \t.)\]}$*_]*$)",
     re.MULTILINE,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -43,13 +44,16 @@ def extract_answer(kind: str, text: str) -> str | None:
 
 
 def normalise_answer(kind: str, extracted: str) -> str | None:
-    """The answer by which samples vote; ``None`` where a choice has no letter."""
+    """The answer by which samples vote; ``None`` where a choice has no letter. A long one is named by its hash."""
     extracted = extracted.strip()
     if kind == "mcq":
         return choice_letter(extracted)
-    if kind == "exact":
-        return plain_text(extracted[:MAX_ANSWER_CHARS])
-    return vote_key(extracted) if len(extracted) <= MAX_ANSWER_CHARS else extracted
+    if kind != "exact" and len(extracted) <= MAX_ANSWER_CHARS:
+        return vote_key(extracted)
+    answer = plain_text(extracted) if kind == "exact" else extracted
+    if len(answer) <= MAX_ANSWER_CHARS:
+        return answer
+    return f"{answer[:100]}... sha256 {hashlib.sha256(answer.encode(errors='replace')).hexdigest()}"
 
 
 def grade_text(kind: str, expected: str, text: str, verifier: Verifier) -> Verdict:
@@ -63,7 +67,7 @@ def grade_text(kind: str, expected: str, text: str, verifier: Verifier) -> Verdi
     if kind == "mcq":
         return Verdict(answer == choice_letter(expected), answer, extracted)
     if kind == "exact":
-        return Verdict(answer == plain_text(expected), answer, extracted)
+        return Verdict(answer == normalise_answer(kind, expected), answer, extracted)
     try:
         return Verdict(math_equal(expected, extracted, verifier), answer, extracted)
     except Undecided as e:
@@ -86,7 +90,7 @@ def math_equal(expected: str, answer: str, verifier: Verifier) -> bool:
     if len(gold) == 1 and gold in CHOICES and choice_letter(given) == gold:
         return True
     if _is_words(gold) and _is_words(given):
-        return len(gold) > 1 and gold.casefold().split() == given.casefold().split()
+        return len(gold) > 2 and gold.casefold().split() == given.casefold().split()
     pairs = [(gold, given)]
     if plain != pairs[0]:
         pairs.append(plain)

@@ -61,9 +61,7 @@ def _compare(math_verify: Any, pairs: Sequence[tuple[str, str]]) -> bool | str:
     try:
         for expected, answer in pairs:
             # Its own timeouts are off: they are signals, and this process has its limit.
-            gold, given = (
-                math_verify.parse(f"${text}$", config, parsing_timeout=None) for text in (expected, answer)
-            )
+            gold, given = (math_verify.parse(f"${text}$", config, parsing_timeout=None) for text in (expected, answer))
             if gold and given and math_verify.verify(gold, given, timeout_seconds=None, raise_on_error=True):
                 return True
     except BaseException as e:  # whatever a computer algebra system raises on hostile text

@@ -14,7 +14,8 @@ MAX_NUMBER_CHARS = 60  # a longer number is compared as text
 
 _CHARACTERS = str.maketrans(
     {
-        "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2013": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
+        "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2013": "-", "·": r"\cdot ", "⋅": r"\cdot ",
+        "\u00d7": r"\times ",
         "÷": r"\div ", "°": r"^\circ ", "π": r"\pi ", "∞": r"\infty ", "∅": r"\emptyset ", "√": r"\sqrt ",
         "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "≤": r"\le ", "≥": r"\ge ",
         "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2007": " ", "\u200b": "", "\u2061": "", "\ufeff": "",
@@ -56,7 +57,7 @@ _LONE_LETTER = re.compile(r"\b[A-Z]\b")
 
 
 def math_text(answer: str) -> str:
-    """``answer`` in one way of writing, for math_verify: characters, wrappers, thousands, mixed and scientific numbers."""
+    """``answer`` as math_verify reads it rightly: characters, wrappers, thousands, mixed and scientific numbers."""
     text = answer.translate(_CHARACTERS)
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
@@ -97,7 +98,7 @@ def choice_letter(answer: str) -> str | None:
 
 
 def plain_text(answer: str) -> str:
-    r"""For exact answers: NFKC, case, spaces, quotes and a full stop at the end ignored, and wrappers as ``\text{}``."""
+    r"""An exact answer without what is ignored: case, spacing, quotes, a last full stop, ``\text{}`` around it."""
     text = _unwrapped(unicodedata.normalize("NFKC", answer).strip())
     text = " ".join(text.split()).rstrip(".").strip(" \"'\u201c\u201d\u2018\u2019`")
     return unicodedata.normalize("NFKC", text.casefold())

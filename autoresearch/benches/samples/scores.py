@@ -7,7 +7,7 @@ decides a case of its kind, the judge for kind ``judge``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch.benches.cases import Case
@@ -64,19 +64,21 @@ def score_run(run: BenchRun) -> list[ScoredCase]:
             id=case.id,
             kind=_kind(case),
             family=case.family,
-            samples=tuple(_sample(run.trials.get((case.id, number))) for number in range(run.meta.samples)),
+            samples=tuple(
+                _sample(run.trials.get((case.id, number)), _kind(case)) for number in range(run.meta.samples)
+            ),
         )
         for case in run.cases.cases
         if _kind(case) != PUBLISHED
     ]
 
 
-def cases_with(method: str, cases: Iterable[ScoredCase]) -> list[ScoredCase]:
+def cases_with(method: str, cases: Sequence[ScoredCase]) -> list[ScoredCase]:
     """The cases that this method can decide."""
     return [case for case in cases if method in _methods(case)]
 
 
-def methods_of(cases: Iterable[ScoredCase]) -> list[str]:
+def methods_of(cases: Sequence[ScoredCase]) -> list[str]:
     """The methods of a run in the order of its tables; ``correct`` only where its cases are decided differently."""
     each = [_methods(case) for case in cases]
     found = {method for methods in each for method in methods}
@@ -86,7 +88,7 @@ def methods_of(cases: Iterable[ScoredCase]) -> list[str]:
     return [method for method in METHODS if method in found]
 
 
-def headline_method(cases: Iterable[ScoredCase]) -> str:
+def headline_method(cases: Sequence[ScoredCase]) -> str:
     """The method that the headline reports."""
     deciding = {JUDGE if case.kind == "judge" else SYMBOLIC for case in cases}
     return deciding.pop() if len(deciding) == 1 else DECISIVE
@@ -105,15 +107,16 @@ def _kind(case: Case) -> str:
     return str(case.payload.get("kind", ""))
 
 
-def _sample(graded: Graded | None) -> Sample:
+def _sample(graded: Graded | None, kind: str) -> Sample:
     if graded is None:
         return Sample(recorded=False)
     own, judge = graded.grades.get(SYMBOLIC_GRADER), graded.grades.get(JUDGE_GRADER)
     detail: Mapping[str, object] = own.detail if own else {}
-    extracted = detail.get("extracted")
+    answer = own.answer if own else None
+    extracted = answer if kind == "mcq" else detail.get("extracted")  # upstream extracts the letter
     return Sample(
         recorded=True,
-        answer=own.answer if own else None,
+        answer=answer,
         extracted=extracted if isinstance(extracted, str) else None,
         symbolic=own.score if own else None,
         judge=judge.score if judge else None,
