@@ -17,6 +17,7 @@ from autoresearch.cli import (
     bench_import,
     bench_run,
     bench_stop,
+    bench_table,
     bench_tonight,
 )
 from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
@@ -57,8 +58,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
-    bench_run.add(suites)
-    for module in (bench_analyze, bench_compare, bench_grade, bench_import, bench_tonight):
+    for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table, bench_tonight):
         module.add(suites)
 
 

@@ -64,7 +64,7 @@ def add(kinds: Any) -> None:
         suite = add_command(suites, name, run, about)
         assert isinstance(suite, SuiteParser)
         suite.suite_name = name
-        _add_flags(suite, name)
+        add_flags(suite, name)
 
 
 def load_suite(name: str) -> Suite:
@@ -79,7 +79,8 @@ def load_suite(name: str) -> Suite:
         raise missing_extra(f"bench run {name}", e.name or name, "bench") from e
 
 
-def _add_flags(parser: argparse.ArgumentParser, name: str) -> None:
+def add_flags(parser: argparse.ArgumentParser, name: str) -> None:
+    """The flags of ``bench run`` that every suite has."""
     count = whole_number(1, 1_000_000)
     parser.add_argument("cases", metavar="CASES", help="file or folder with the cases (docs/benches.md)")
     parser.add_argument("--dir", metavar="DIR", help=f"directory of the bench run (default: runs/bench-{name})")
