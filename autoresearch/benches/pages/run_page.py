@@ -39,9 +39,9 @@ def render(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
 
 
 def _about(a: Analysis) -> str:
-    unknown = "The model is not named in the imported files" if a.imported else "No model was asked"
+    unknown = "The model is not known" if a.imported else "No model was asked"
     model = f"Model {clean(a.model, 100)}" if a.model else unknown
-    source = f", imported from {clean(a.imported, 60)}" if a.imported else ""
+    source = f"; imported from {clean(a.imported, 60)}" if a.imported else ""
     return f"{model}{source}. Suite {a.suite}: {plural(a.cases, 'case')} x {plural(a.samples, 'sample')}."
 
 

@@ -75,7 +75,7 @@ def _rows(value: Any) -> list[tuple[str, Mapping[str, Any]]] | None:
         return None
     if not named or not all(isinstance(row, Mapping) for _, row in named):
         return None
-    flat = [(name, dict(_flattened(row))) for name, row in named]
+    flat: list[tuple[str, Mapping[str, Any]]] = [(name, dict(_flattened(row))) for name, row in named]
     return flat if all(map(_is_single, (item for _, row in flat for item in row.values()))) else None
 
 
