@@ -181,16 +181,33 @@ class TestFailures:
         assert "KeyError: 'a mistake'" in seen.failures[0].detail
         assert run_bench(tmp_path / "run").reason == "complete"
 
-    @pytest.mark.parametrize("evidence", [{"a": {1, 2}}, {"a": object()}])
-    def test_a_result_that_no_record_can_hold_is_an_error_of_the_suite(self, tmp_path: Path, evidence: Any) -> None:
+    @pytest.mark.parametrize("value", [object(), {3: 4}])
+    def test_a_result_that_no_record_can_hold_is_an_error_of_the_suite(self, tmp_path: Path, value: Any) -> None:
         class Odd(FakeSuite):
             def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
-                return Attempt("finished", "a", evidence=evidence)
+                return Attempt("finished", "a", evidence=value if isinstance(value, dict) else {"a": value})
 
         seen = Seen()
-        run_bench(tmp_path / "run", suite=Odd(), seen=seen, samples=1)
-        run, _ = result(tmp_path / "run")
-        assert len(run.trials) + len(seen.failures) == 3
+        assert run_bench(tmp_path / "run", suite=Odd(), seen=seen, samples=1).reason == "incomplete"
+        assert [f.cause for f in seen.failures] == ["internal_error"] * 3
+        assert result(tmp_path / "run")[1]["trials"] == 0
+
+    def test_a_number_that_json_lacks_is_recorded_as_null(self, tmp_path: Path) -> None:
+        class Odd(FakeSuite):
+            def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
+                return Attempt("finished", "a", evidence={"a": float("nan"), "b": [float("inf")]})
+
+        assert run_bench(tmp_path / "run", suite=Odd(), samples=1).reason == "complete"
+        assert result(tmp_path / "run")[0].trials["a", 0].trial.evidence == {"a": None, "b": [None]}
+
+    def test_half_a_surrogate_pair_in_an_answer_is_replaced(self, tmp_path: Path) -> None:
+        class Odd(FakeSuite):
+            def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
+                return Attempt("finished", "a\ud800", ({"text": "\ud800"},), evidence={"a": ["\udfff"]})
+
+        assert run_bench(tmp_path / "run", suite=Odd(), samples=1).reason == "complete"
+        trial = result(tmp_path / "run")[0].trials["a", 0].trial
+        assert (trial.answer, trial.turns, trial.evidence) == ("a?", ({"text": "?"},), {"a": ["?"]})
 
     def test_another_model_ends_the_run_and_names_both(self, tmp_path: Path) -> None:
         chat = FakeChat(oracle, WrongModel("this run asks A; the server now has B"))
