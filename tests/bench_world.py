@@ -1,141 +1,80 @@
-"""A bench run with the small suite and scripted chats: what the tests of the engine share."""
+"""Bench runs on disk for tests: written with the engine's own journal, from a table of scores."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.benches.cases import CaseSet
-from autoresearch.benches.conditions import sha256_of_text
-from autoresearch.benches.engine import BenchObserver, Engine
-from autoresearch.benches.patience import Patience
-from autoresearch.benches.ports import BenchRun, RunChat
-from autoresearch.benches.records import BenchMeta, BenchTrial, Ended, Grade, Unavailable
-from autoresearch.benches.run_directory import open_directory, read_run
-from autoresearch.testing.fake_chat import FakeChat
-from autoresearch.testing.fake_suite import FakeSuite, fake_cases
+from autoresearch.benches.cases import Case, CaseSet
+from autoresearch.benches.ports import BenchRun
+from autoresearch.benches.records import BenchMeta, BenchRecord, BenchTrial, Grade, Unavailable
+from autoresearch.benches.run_directory import read_run, write_imported
 
-CASES = fake_cases("a", "b/c", "d d")
+TS = "2026-11-26T00:00:00Z"
 
 
-@dataclass
-class Clock:
-    """Time that passes only while the engine waits."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class FakeControl:
-    """Stops after so many recorded trials, and at once where ``abort`` is set."""
-
-    clock: Clock = field(default_factory=Clock)
-    stopped: str = ""
-    aborted: bool = False
-    waits: list[float] = field(default_factory=list)
-
-    def stop_reason(self) -> str:
-        return self.stopped
-
-    def wait(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.clock.now += seconds
-
-
-@dataclass
-class Seen(BenchObserver):
-    """What the engine reported, and what to do after each record."""
-
-    trials: list[tuple[BenchTrial, Grade]] = field(default_factory=list)
-    failures: list[Unavailable] = field(default_factory=list)
-    progress: list[tuple[int, int]] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-    stops: list[tuple[str, int]] = field(default_factory=list)
-    threads: set[str] = field(default_factory=set)
-    then: Callable[[], None] = lambda: None
-
-    def planned(self, done: int, planned: int) -> None:
-        self.progress.append((done, planned))
-
-    def recorded(self, trial: BenchTrial, grade: Grade) -> None:
-        self.threads.add(threading.current_thread().name)
-        self.trials.append((trial, grade))
-        self.then()
-
-    def unavailable(self, record: Unavailable) -> None:
-        self.failures.append(record)
-        self.then()
-
-    def stopping(self, reason: str, under_way: int) -> None:
-        self.stops.append((reason, under_way))
-
-    def notify(self, message: str) -> None:
-        self.messages.append(message)
-
-
-def meta_of(suite: Any, cases: CaseSet, samples: int = 2, **changes: Any) -> BenchMeta:
-    meta = BenchMeta(
-        ts="2026-01-01T00:00:00.000Z",
-        suite=suite.name,
-        cases_sha256=cases.sha256,
-        cases=len(cases.cases),
-        samples=samples,
-        model="fake-model",
-        base_url="http://localhost:8000/v1",
-        sampling={"temperature": 0.7, "top_p": None, "max_tokens": None, "seed": None, "refused": {}},
-        prompt_sha256=sha256_of_text(suite.prompt_text),
-        limits=dict(suite.default_limits),
-        options={"loud": False},
-        versions={"autoresearch": "0.1.0"},
-    )
-    return meta.model_copy(update=changes)
-
-
-def oracle(messages: Any) -> str:
-    """The right answer to each question of ``fake_cases``."""
-    return str(messages[-1]["content"]).removeprefix("What is ").removesuffix("?")
-
-
-def run_bench(
-    path: Path,
-    chat: Callable[[], RunChat] = lambda: FakeChat(oracle),
-    *,
-    suite: Any = None,
-    cases: CaseSet = CASES,
-    samples: int = 2,
-    parallel: int = 1,
-    control: FakeControl | None = None,
-    seen: Seen | None = None,
-    limit_s: float = 900.0,
-    meter: Any = None,
-    **changes: Any,
-) -> Ended:
-    """Begin or continue the run in ``path``; ``chat`` is opened in each thread."""
-    suite = suite or FakeSuite()
-    control = control or FakeControl()
-    with open_directory(path) as directory:
-        directory.begin(meta_of(suite, cases, samples, **changes), cases)
-        engine = Engine(
-            suite,
-            cases,
-            directory,
-            control,
-            lambda _stopped, _notify: chat(),
-            parallel=parallel,
-            observer=seen or Seen(),
-            patience=Patience(limit_s, control.clock),
-            **({"meter": meter} if meter else {}),
+def case_set(ids: Sequence[str], families: Mapping[str, str] | None = None, **payload: Any) -> CaseSet:
+    """Cases of suite ``fake``: the expected answer is the id."""
+    rows = [
+        Case(
+            id=i,
+            suite="fake",
+            family=(families or {}).get(i, ""),
+            payload={"question": f"What is {i}?", "expected": i, "expected_answer": i, **payload},
         )
-        return engine.run()
+        for i in ids
+    ]
+    return CaseSet("fake", tuple(rows))
 
 
-def result(path: Path) -> tuple[BenchRun, dict[str, Any]]:
-    """The run as anyone reads it, and its figures."""
-    run = read_run(path)
-    return run, FakeSuite().analyze(run)
+def meta_of(cases: CaseSet, samples: int, **changes: Any) -> BenchMeta:
+    fields: dict[str, Any] = {
+        "ts": TS,
+        "suite": cases.suite,
+        "cases_sha256": cases.sha256,
+        "cases": len(cases.cases),
+        "samples": samples,
+        "model": "acme/agent-8b",
+        "base_url": "http://localhost:8000/v1",
+        "sampling": {"temperature": 0.7},
+        "prompt_sha256": "0" * 64,
+        "limits": {},
+        "options": {"loud": False},
+        "versions": {"autoresearch": "0.1.0"},
+    }
+    return BenchMeta(**fields | changes)
+
+
+def write_bench(
+    folder: Path,
+    scores: Mapping[str, Sequence[float | None]],
+    *,
+    cases: CaseSet | None = None,
+    grader: str = "fake@1",
+    lost: Mapping[tuple[str, int], str] | None = None,
+    **meta: Any,
+) -> BenchRun:
+    """A run with these scores by case and sample; ``None`` is a missing sample, NaN one that is ungraded.
+
+    ``lost``: the cause of a missing sample.
+    """
+    cases = cases or case_set(list(scores))
+    samples = max(map(len, scores.values()))
+    records: list[BenchRecord] = []
+    for case, values in scores.items():
+        for sample, score in enumerate(values):
+            if score is None:
+                if cause := (lost or {}).get((case, sample)):
+                    records.append(Unavailable(ts=TS, case=case, sample=sample, cause=cause, detail="no answer"))
+                continue
+            answer = case if score == 1 else "wrong"
+            trial = BenchTrial(
+                ts=TS, case=case, sample=sample, status="finished", answer=answer, wall_s=2.0, tokens_out=10
+            )
+            known = score if score == score else None
+            correct = None if known is None else known == 1
+            records.append(trial)
+            records.append(Grade(ts=TS, trial=len(records), grader=grader, score=known, correct=correct))
+    write_imported(folder, meta_of(cases, samples, **meta), cases, records)
+    return read_run(folder)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from autoresearch.benches.cases import CaseSet
 from autoresearch.benches.ports import BenchRun, Graded
-from autoresearch.benches.records import BENCH_SCHEMA_VERSION, BenchMeta, BenchRecord, BenchTrial, Ended, Grade
+from autoresearch.benches.records import (
+    BENCH_SCHEMA_VERSION,
+    BenchMeta,
+    BenchRecord,
+    BenchTrial,
+    Ended,
+    Grade,
+    Unavailable,
+)
 from autoresearch.errors import JournalDamaged
 
 Pair = tuple[str, int]  # case and sample
@@ -27,6 +35,7 @@ class Fold:
     pairs: dict[int, Pair] = field(default_factory=dict)  # by the trial's seq
     trials: dict[Pair, Graded] = field(default_factory=dict)
     unavailable: Counter[str] = field(default_factory=Counter)  # by cause, of every start
+    lost: dict[Pair, Unavailable] = field(default_factory=dict)  # the latest of each pair
     ends: list[Ended] = field(default_factory=list)
 
     def add(self, seq: int, record: BenchRecord) -> None:
@@ -43,11 +52,18 @@ class Fold:
             self.ends.append(record)
         else:
             self.unavailable[record.cause] += 1
+            self.lost[record.case, record.sample] = record
 
     def run(self, path: Path, cases: CaseSet) -> BenchRun:
-        """The run as it stands, for an analysis."""
+        """The run as it stands, for an analysis. Raises ``JournalDamaged`` for a trial that was not planned."""
         assert self.meta is not None
-        return BenchRun(path, self.meta, cases, dict(self.trials), tuple(self.ends))
+        known = {case.id for case in cases.cases}
+        for (case, sample), graded in self.trials.items():
+            if case not in known or not 0 <= sample < self.meta.samples:
+                what = f"line {graded.seq + 1} is of case {case!r}, sample {sample}, which was not planned"
+                raise JournalDamaged(f"{path}: {what}", hint="restore trials.jsonl and cases.jsonl from a copy")
+        lost = {pair: record for pair, record in self.lost.items() if pair not in self.trials}
+        return BenchRun(path, self.meta, cases, dict(self.trials), tuple(self.ends), lost)
 
     def _add_meta(self, meta: BenchMeta) -> None:
         if meta.schema_version > BENCH_SCHEMA_VERSION:

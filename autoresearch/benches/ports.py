@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoresearch.benches.cases import Case, CaseSet
-from autoresearch.benches.records import BenchMeta, BenchTrial, Ended, Grade
+from autoresearch.benches.records import BenchMeta, BenchTrial, Ended, Grade, Unavailable
 from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.tool_calls import NativeToolCall as NativeToolCall
 
@@ -139,6 +139,7 @@ class BenchRun:
     cases: CaseSet
     trials: Mapping[tuple[str, int], Graded]  # by case and sample
     ends: tuple[Ended, ...] = ()  # of its starts, in order
+    unavailable: Mapping[tuple[str, int], Unavailable] = field(default_factory=dict)  # the latest, of missing attempts
 
     @property
     def planned(self) -> int:
@@ -211,9 +212,9 @@ class Suite(Protocol):
         ...
 
     def case_scores(self, run: BenchRun) -> dict[str, tuple[float | None, ...]]:
-        """The headline score of each case, one a planned sample; ``None`` for one that is missing or ungraded."""
+        """Of every case, the headline score of each planned sample, 0 to 1; ``None``: missing or ungraded."""
         ...
 
     def headline(self, run: BenchRun) -> str:
-        """The name of that score."""
+        """The name of that score, for example ``Accuracy@1``."""
         ...

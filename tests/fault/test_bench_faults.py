@@ -17,7 +17,7 @@ from autoresearch.benches.run_directory import open_directory
 from autoresearch.benches.server import BenchServer, find_server
 from autoresearch.errors import BenchIncomplete, ConfigError, YardstickMismatch
 from autoresearch.testing.fake_suite import FakeSuite
-from tests.bench_world import CASES, FakeControl, Seen, meta_of, oracle, result
+from tests.engine_world import CASES, FakeControl, Seen, meta_of, oracle, result
 from tests.fake_llm import (
     Behaviour,
     FakeLlm,

@@ -19,7 +19,7 @@ from autoresearch.benches.ports import BenchRun
 from autoresearch.benches.run_directory import read_run
 from autoresearch.testing.fake_chat import FakeChat
 from autoresearch.testing.fake_suite import fake_cases
-from tests.bench_world import CASES, oracle, result, run_bench
+from tests.engine_world import CASES, oracle, result, run_bench
 from tests.fake_llm import FakeLlm, Wire, says
 
 ROOT = Path(__file__).parents[2]

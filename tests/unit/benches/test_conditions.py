@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoresearch.benches.conditions import current_versions, differences, sampling_record
 from autoresearch.testing.fake_suite import FakeSuite
-from tests.bench_world import CASES, meta_of
+from tests.engine_world import CASES, meta_of
 
 META = meta_of(FakeSuite(), CASES)
 

@@ -18,7 +18,7 @@ from autoresearch.errors import YardstickMismatch
 from autoresearch.testing.fake_chat import FakeChat
 from autoresearch.testing.fake_meter import fake_power
 from autoresearch.testing.fake_suite import FakeSuite, fake_cases
-from tests.bench_world import CASES, FakeControl, Seen, oracle, result, run_bench
+from tests.engine_world import CASES, FakeControl, Seen, oracle, result, run_bench
 
 DOWN = Infrastructure("unreachable", "connection refused")
 

@@ -6,7 +6,7 @@ import pytest
 
 from autoresearch.benches.patience import Patience
 from autoresearch.core.llm_calls import ANSWERED, Classification
-from tests.bench_world import Clock
+from tests.engine_world import Clock
 
 A, B = ("a", 0), ("b", 0)
 

@@ -13,7 +13,7 @@ from autoresearch.benches.run_directory import open_directory, read_run, write_i
 from autoresearch.errors import ConfigError, CorpusError, JournalDamaged, LockHeld
 from autoresearch.storage.sealed_line import seal
 from autoresearch.testing.fake_suite import FakeSuite
-from tests.bench_world import CASES, meta_of, result, run_bench
+from tests.engine_world import CASES, meta_of, result, run_bench
 
 TS = "2026-01-01T00:00:00.000Z"
 TRIAL = BenchTrial(ts=TS, case="a", sample=0, status="finished", answer="a")

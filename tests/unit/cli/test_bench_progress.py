@@ -6,7 +6,7 @@ import io
 
 from autoresearch.benches.records import BenchTrial, Grade, Unavailable
 from autoresearch.cli.bench_progress import MAX_SHOWN_FAILURES, BenchProgress
-from tests.bench_world import Clock
+from tests.engine_world import Clock
 
 TS = "2026-01-01T00:00:00.000Z"
 TRIAL = BenchTrial(ts=TS, case="a", sample=0, status="finished", answer="a")

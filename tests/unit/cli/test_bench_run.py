@@ -16,7 +16,7 @@ from autoresearch.benches.run_directory import read_run
 from autoresearch.cli.bench_run import ABOUT
 from autoresearch.cli.main import build_parser, main
 from autoresearch.config.secrets import KEY_VARIABLE
-from tests.bench_world import CASES, oracle
+from tests.engine_world import CASES, oracle
 from tests.fake_llm import FakeLlm, Wire, refusing, says, sends
 
 KEY = "sk-local/0123456789abcdef+Zz"
