@@ -213,9 +213,9 @@ def _costs(a: BenchRun, b: BenchRun, ids: list[str]) -> list[CostRow]:
         of_a, of_b = _cost(a, name, ids), _cost(b, name, ids)
         both = sorted(set(of_a) & set(of_b))
         if both:
-            means = [fsum(side[case] for case in both) / len(both) for side in (of_a, of_b)]
+            mean_a, mean_b = (fsum(side[case] for case in both) / len(both) for side in (of_a, of_b))
             interval = bootstrap_interval([of_b[case] - of_a[case] for case in both])
-            rows.append(CostRow(name, len(both), *means, interval))
+            rows.append(CostRow(name, len(both), mean_a, mean_b, interval))
     return rows
 
 
