@@ -13,6 +13,7 @@ from typing import Any
 
 from autoresearch import __version__
 from autoresearch.cli import (
+    audit,
     bench,
     config,
     doctor,
@@ -51,6 +52,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     repair.add,
     verify.add,
     recheck.add,
+    audit.add,
     pause.add,
     doctor.add,
     envelope.add,
