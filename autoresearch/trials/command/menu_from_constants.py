@@ -40,10 +40,8 @@ def menu_from_constants(constants: Mapping[str, Constant]) -> DerivedMenu:
         entry, why = _entry(name, constant)
         if entry is None:
             left_out[name] = why
-        elif name.lower() in knobs or name.lower() == "steps":
-            left_out[name] = (
-                "another constant has this name" if name.lower() in knobs else "steps has a meaning of its own"
-            )
+        elif name == "STEPS":
+            left_out[name] = "steps has a meaning of its own in a menu's constraints"
         else:
             knobs[name.lower()] = entry | {"doc": _doc(constant)}
             rules[name.lower()] = why
