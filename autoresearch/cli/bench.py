@@ -19,6 +19,7 @@ from autoresearch.cli import (
     bench_run,
     bench_stop,
     bench_table,
+    bench_tonight,
 )
 from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
 from autoresearch.cli.parsing import add_command, as_sentence, whole_number
@@ -59,7 +60,7 @@ def add(commands: Any) -> None:
     add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
     bench_audit.add(suites)
-    for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table):
+    for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table, bench_tonight):
         module.add(suites)
 
 
