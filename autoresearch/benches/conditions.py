@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -32,6 +32,12 @@ def differences(old: BenchMeta, new: BenchMeta) -> list[str]:
     if new.samples < old.samples:
         found.append(f"samples: {old.samples}, now {new.samples} (they may grow, not shrink)")
     return found
+
+
+def sampling_record(asked: Mapping[str, Any], refused: Sequence[str]) -> dict[str, Any]:
+    """The sampling as sent: ``None`` where a parameter has no value or is refused; the refused ones stand apart."""
+    lost = {name: asked[name] for name in sorted(refused) if asked.get(name) is not None}
+    return {**{name: None if name in lost else value for name, value in asked.items()}, "refused": lost}
 
 
 def sha256_of_text(text: str) -> str:

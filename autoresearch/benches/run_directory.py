@@ -101,7 +101,12 @@ def read_run(path: Path) -> BenchRun:
 def read_cases(folder: Path, meta: BenchMeta) -> CaseSet:
     """The cases of a run. Raises ``CorpusError`` where they are not those of its trials."""
     path = folder / CASES
-    cases = CaseSet(meta.suite, tuple(_decode_cases(path)))
+    try:
+        cases = CaseSet(meta.suite, tuple(_decode_cases(path)))
+    except CorpusError as e:
+        if str(path) in e.what:
+            raise
+        raise CorpusError(f"{path}: {e.what}", hint="restore the file from a copy") from e
     if cases.sha256 != meta.cases_sha256:
         what = f"{path} has other cases than the run's: sha256 {cases.sha256[:12]}, recorded {meta.cases_sha256[:12]}"
         raise CorpusError(what, hint="restore the file; `bench run` wrote it and nothing may change it")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from autoresearch.benches.chat import CHECK_S, Sampling, ServerChat
 from autoresearch.core.llm_calls import ANSWERED, Classification
@@ -23,6 +23,7 @@ from autoresearch.llm.requests import ask_without_refused, send
 from autoresearch.llm.retry import BACKOFF_S
 
 WAIT_HINT = "start the server, or check --base-url; the same command continues"
+PARAMETERS = ("temperature", "top_p", "max_tokens", "seed")
 REFUSED = frozenset({Classification.REQUEST_REJECTED, Classification.MODEL_GONE})
 
 
@@ -38,15 +39,12 @@ class BenchServer:
     context: int = 0
     deadline_s: float = 600.0
 
-    def as_sent(self) -> dict[str, Any]:
-        """The sampling for the record: ``None`` for what is not sent, or what the server refuses."""
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The parameters that the server refuses."""
         sent = self.parameters
-        return {
-            "temperature": self.sampling.temperature if sent.temperature else None,
-            "top_p": self.sampling.top_p if "top_p" in sent.more else None,
-            "max_tokens": self.sampling.max_tokens if sent.max_tokens else None,
-            "seed": self.sampling.seed if "seed" in sent.more else None,
-        }
+        lost = {"temperature": not sent.temperature, "max_tokens": not sent.max_tokens}
+        return tuple(name for name in PARAMETERS if lost.get(name, name not in (*lost, *sent.more)))
 
     def open_chat(self, stopped: Callable[[], bool], notify: Callable[[str], None]) -> ServerChat:
         """A chat for the thread that calls this."""
@@ -79,7 +77,7 @@ def find_server(
     """Find the model named ``wanted``, else the ``recorded`` one, else the first that chats, and ask it for a greeting.
 
     Raises ``BenchIncomplete`` where the server does not answer, ``ConfigError`` where it refuses, and
-    ``YardstickMismatch`` where it has not the recorded model.
+    ``YardstickMismatch`` where it lacks the recorded model.
     """
     bridge = AsyncBridge(stopped)
     client = Client(base_url, key)
@@ -89,7 +87,8 @@ def find_server(
         found = BenchServer(base_url, key, model, sampling, Parameters(more=OPTIONAL), context, deadline_s)
         return replace(found, parameters=_probe(found, client, bridge, backoff_s, notify))
     finally:
-        bridge.run(client.close(), 1.0)
+        with suppress(Exception):
+            bridge.run(client.close(), 1.0)
         bridge.close()
 
 

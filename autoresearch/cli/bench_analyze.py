@@ -37,12 +37,12 @@ def analyze(args: argparse.Namespace) -> int:
     """``autoresearch bench analyze``."""
     from autoresearch.benches.analysis import analyse, describe_analysis
     from autoresearch.benches.run_directory import read_run
-    from autoresearch.benches.suites import suite_named
+    from autoresearch.cli.bench_run import load_suite
 
     if args.html and args.no_html:
         raise ConfigError("--html and --no-html contradict each other", hint="give one of them")
     run = read_run(Path(args.run))
-    suite = suite_named(run.meta.suite)
+    suite = load_suite(run.meta.suite)
     found = analyse(suite, run)
     print(json.dumps(found.model_dump(), indent=2) if args.json else describe_analysis(suite, found))
     if not args.no_html:

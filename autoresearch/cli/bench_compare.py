@@ -29,10 +29,10 @@ def compare(args: argparse.Namespace) -> int:
     from autoresearch.benches.comparison_text import describe_comparison
     from autoresearch.benches.run_comparison import compare_runs
     from autoresearch.benches.run_directory import read_run
-    from autoresearch.benches.suites import suite_named
+    from autoresearch.cli.bench_run import load_suite
 
     a, b = read_run(Path(args.a)), read_run(Path(args.b))
-    found = compare_runs(a, b, suite_named(a.meta.suite), common=args.common, bounds=args.bounds)
+    found = compare_runs(a, b, load_suite(a.meta.suite), common=args.common, bounds=args.bounds)
     if args.html:
         from autoresearch.benches.pages import render_comparison
 

@@ -46,11 +46,11 @@ def regrade(args: argparse.Namespace) -> int:
     from autoresearch.benches.regrading import describe_regrading
     from autoresearch.benches.regrading import regrade as grade_again
     from autoresearch.benches.run_directory import open_directory, read_run
-    from autoresearch.benches.suites import suite_named
+    from autoresearch.cli.bench_run import load_suite
 
     run = read_run(Path(args.run))
     with open_directory(run.path) as directory:
-        found = grade_again(directory, run.cases, suite_named(run.meta.suite))
+        found = grade_again(directory, run.cases, load_suite(run.meta.suite))
     print(json.dumps(asdict(found), indent=2) if args.json else describe_regrading(found))
     return 0
 

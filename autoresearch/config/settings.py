@@ -96,8 +96,8 @@ class DecisionSettings(Section):
     )
     earlier_runs: Literal["auto", "off"] | tuple[Path, ...] = Field(
         "auto",
-        description="rule sequential: earlier runs on the same yardstick whose noise a new run starts with; auto: "
-        "those in archive/ of the run directory; or a list of run directories and trajectories",
+        description="rule sequential: earlier runs on the same yardstick whose noise and loss curves a new run starts "
+        "with; auto: those in archive/ of the run directory; or a list of run directories and trajectories",
     )
     vault: Literal["auto", "off"] = Field(
         "auto",
@@ -122,7 +122,7 @@ class EarlyStopSettings(Section):
         0.01, description="largest share of keeps that early stopping may lose"
     )
     min_curves: Annotated[int, Field(ge=10, le=400)] = Field(
-        30, description="full loss curves of this run's candidates before the first trial is stopped"
+        30, description="full loss curves of candidates, earlier runs' included, before the first trial is stopped"
     )
     audit_frac: Annotated[float, Field(ge=0, le=1)] = Field(
         0.05, description="share of the trials that would be stopped which run on, so that lost keeps are seen"
@@ -243,6 +243,9 @@ class Settings(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="device that trains")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="CPU threads of a trial; 0: every usable core")
+    max_changes: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="knobs that one proposal may change; 1: each effect is of one knob (docs/search.md)"
+    )
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
         0, description="seed of initialisation, data order and proposer"
     )

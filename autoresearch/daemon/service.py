@@ -165,7 +165,9 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     check_yardstick(context.trajectory, backend.yardstick)
     policy = context.policy
     proposer_context = ProposerContext(
-        space=Space(policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings)),
+        space=Space(
+            policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings), settings.max_changes
+        ),
         judge=partial(judge, policy, backend, settings),
         run_dir=context.run_dir,
         stop_or_pause_requested=control.stop_or_pause_requested,
@@ -213,7 +215,9 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
 def record_start(context: RunContext, backend: TrialBackend, loop: Loop, metering: Metering | None) -> None:
     """Record ``meta`` where the run is new, then ``started``."""
     if context.trajectory.meta is None:
-        earlier = read_earlier_runs(context.settings, backend.yardstick, context.observer.notify)
+        earlier = read_earlier_runs(
+            context.settings, backend.yardstick, context.policy.baseline, context.observer.notify
+        )
         loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier))
     ends_at = context.control.ends_at()
     loop.record(

@@ -38,7 +38,7 @@ def _trials_of(record: CandidateTried, trials: Sequence[TrialEnded], trajectory:
         own, reference = (points_of(m.train_loss_curve, m.val_bpb) for m in (trial.outcome, baseline))
         if own and reference:
             p, baseline_cfg = record.proposal, trajectory.meta.baseline_cfg if trajectory.meta else {}
-            group, kind = f"{p.knob}={p.new_value}", kind_of(p, baseline_cfg)
+            group, kind = p.text.replace(" = ", "="), kind_of(p, baseline_cfg)
             yield FullTrial(group, str(trial.seed), own, reference, kind, warmup(record.candidate_cfg))
 
 

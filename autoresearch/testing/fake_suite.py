@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.benches.cases import Case, CaseSet
-from autoresearch.benches.ports import Attempt, Bench, BenchRun
+from autoresearch.benches.ports import Attempt, Bench, BenchRun, ContextOverflow
 from autoresearch.benches.records import BenchTrial, Grade
 from autoresearch.errors import CorpusError
 
@@ -40,24 +40,27 @@ class FakeSuite:
             lines = source.read_text().splitlines()
             rows = [json.loads(line) for line in lines]
             cases = [Case(id=row["id"], suite=self.name, payload=row) for row in rows]
-        except (OSError, ValueError, KeyError, TypeError) as e:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
             raise CorpusError(f"{source}: {e}", hint="JSON lines with id, question and expected") from e
         return CaseSet(self.name, tuple(cases))
 
     def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
         assert bench.chat is not None
         question = str(case.payload["question"])
-        turn = bench.chat.complete(
-            [{"role": "user", "content": question.upper() if bench.options["loud"] else question}]
-        )
+        asked = question.upper() if bench.options["loud"] else question
+        try:
+            turn = bench.chat.complete([{"role": "user", "content": asked}])
+        except ContextOverflow as e:
+            return Attempt("context_length_exceeded", None, evidence={"detail": e.detail})
         (bench.folder / "reply.txt").write_text(turn.text)
         shown = {"text": turn.text, "latency_s": turn.latency_s}
         return Attempt("finished", turn.text, (shown,), turn.tokens_in, turn.tokens_out, {"sample": sample})
 
     def grade(self, case: Case, trial: BenchTrial, folder: Path) -> Grade:
-        said = (folder / "reply.txt").read_text()
-        is_right = said == case.payload["expected"] == trial.answer
-        return Grade(ts=trial.ts, trial=0, grader=self.grader, score=float(is_right), correct=is_right, answer=said)
+        file = folder / "reply.txt"
+        left = file.read_text() if file.exists() else None
+        is_right = left == case.payload["expected"] == trial.answer
+        return Grade(ts=trial.ts, trial=0, grader=self.grader, score=float(is_right), correct=is_right, answer=left)
 
     def analyze(self, run: BenchRun) -> dict[str, Any]:
         grades = [g for graded in run.trials.values() for g in graded.grades.values()]
