@@ -44,6 +44,7 @@ class RunComparison:
 
     suite: str
     names: tuple[str, str]
+    models: tuple[str | None, str | None]
     headlines: tuple[Headline, Headline]
     differs: tuple[tuple[str, str, str], ...]
     left_out: int
@@ -78,6 +79,7 @@ def compare_runs(
     return RunComparison(
         suite=a.meta.suite,
         names=(str(a.path), str(b.path)),
+        models=(a.meta.model, b.meta.model),
         headlines=(build_headline(name, scores_a), build_headline(name, scores_b)),
         differs=tuple(differences(a, b)),
         left_out=left_out,

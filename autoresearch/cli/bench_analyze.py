@@ -71,6 +71,7 @@ def diagnose(args: argparse.Namespace) -> int:
     from autoresearch.benches.diagnosing import describe_diagnosis, diagnose_run
     from autoresearch.benches.run_directory import read_run
 
-    found = diagnose_run(read_run(Path(args.run)))
-    print(json.dumps(found, indent=2) if args.json else describe_diagnosis(found))
+    run = read_run(Path(args.run))
+    found = diagnose_run(run)
+    print(json.dumps(found, indent=2) if args.json else describe_diagnosis(run, found))
     return 0

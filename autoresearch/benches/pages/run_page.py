@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import fsum
 
 from autoresearch.benches.analysis import Analysis, describe_incomplete
-from autoresearch.benches.headline import POINTS, check_scores, describe_headline, percent
+from autoresearch.benches.headline import POINTS, check_scores, describe_headline, name_headline, percent
 from autoresearch.benches.pages.tables import MAX_ROWS, Table, cell, tables_of
 from autoresearch.benches.pages.template import render_template
 from autoresearch.benches.ports import BenchRun, Suite
@@ -24,7 +24,7 @@ def render(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
         "run",
         title=f"{analysis.suite}: {describe_headline(headline)}",
         analysis=analysis,
-        headline=describe_headline(headline),
+        headline=name_headline(headline),
         state=f"{analysis.done:,} of {plural(analysis.planned, 'planned attempt')} done",
         about=_about(analysis),
         incomplete=describe_incomplete(analysis).removeprefix("INCOMPLETE: "),

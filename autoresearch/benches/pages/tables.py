@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup
 
 from autoresearch.report.html.text import clean, with_minus
 
 MAX_ROWS, MAX_COLUMNS, MAX_DEPTH = 200, 14, 6
 CELL_CHARS, LABEL_CHARS = 160, 60
 FIRST = "figures"
+_ONE = r"(?:< )?[-+\N{MINUS SIGN}]?\d[\d,.]*(?:e[-+]?\d+)?%?"
+_NUMBER = re.compile(rf"{_ONE}(?: to {_ONE})?(?: (?:s|min|h|J|Wh)\b.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,20 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left_out: int = 0
+
+    @property
+    def classes(self) -> tuple[Markup, ...]:
+        """The attribute of each column's cells: a column of numbers is aligned to the right, but for the first."""
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
+        return tuple(
+            Markup(' class="number"') if place and _are_numbers(cells) else Markup("")
+            for place, cells in enumerate(columns)
+        )
+
+
+def _are_numbers(cells: Iterable[str]) -> bool:
+    found = [cell for cell in cells if cell not in ("", "-")]
+    return bool(found) and all(map(_NUMBER.fullmatch, found))
 
 
 def tables_of(figures: Mapping[str, Any]) -> list[Table]:
@@ -38,7 +57,7 @@ def _tables(title: str, value: Mapping[str, Any], depth: int) -> Iterator[Table]
         if _is_single(item):
             continue
         if rows is not None:
-            yield _with_columns(name, rows)
+            yield _with_columns(name, rows, is_list=isinstance(item, list))
         elif isinstance(item, Mapping) and depth < MAX_DEPTH:
             yield from _tables(name, item, depth + 1)
         else:
@@ -58,10 +77,13 @@ def _rows(value: Any) -> list[tuple[str, Mapping[str, Any]]] | None:
     return named
 
 
-def _with_columns(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Table:
+def _with_columns(title: str, rows: list[tuple[str, Mapping[str, Any]]], *, is_list: bool) -> Table:
     columns = list(dict.fromkeys(key for _, row in rows for key in row))[:MAX_COLUMNS]
     cells = [(name, *(cell(row[c]) if c in row else "" for c in columns)) for name, row in rows]
-    return _table(title, ("", *map(label, columns)), cells)
+    head = ("", *map(label, columns))
+    if is_list and columns and all(isinstance(row.get(columns[0]), str) for _, row in rows):
+        head, cells = head[1:], [row[1:] for row in cells]  # its first field names the row
+    return _table(title, head, cells)
 
 
 def _table(title: str, head: tuple[str, ...], rows: list[Any]) -> Table:
