@@ -27,7 +27,7 @@ class Document:
     lines: dict[tuple[str | int, ...], int]
 
     def error(self, where: tuple[str | int, ...], what: str) -> CorpusError:
-        """The error for the part at ``where``: names file, line and field. Parts that are not in the file are skipped."""
+        """The error for the part at ``where``, with file, line and field; its line is that of the last known part."""
         known: tuple[str | int, ...] = ()
         for part in where:
             if (*known, part) in self.lines:

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.benches.workflow.task import Endpoint, Scalar, Service
+from autoresearch.benches.workflow.checks import Scalar
+from autoresearch.benches.workflow.task import Endpoint, Service
 
 MAX_ROWS = 200  # of one answer
 MAX_VALUE_BYTES = 1 << 20

@@ -41,6 +41,7 @@ class CheckResult:
     """``reason`` says what was found where the check failed."""
 
     name: str
+    type: str
     passed: bool
     weight: float
     reason: str = ""
@@ -70,7 +71,7 @@ def grade_checks(task: Task, folder: Path, answer: str, originals: Mapping[str, 
         results = []
         for i, check in enumerate(task.checks):
             reason = _failure(check, left)
-            results.append(CheckResult(task.check_name(i), reason is None, check.weight, reason or ""))
+            results.append(CheckResult(task.check_name(i), check.type, reason is None, check.weight, reason or ""))
     return results
 
 
