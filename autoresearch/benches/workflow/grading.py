@@ -24,7 +24,7 @@ from autoresearch.benches.workflow.checks import (
     Row,
     Says,
 )
-from autoresearch.benches.workflow.database import SqlError, execute, opened_for_reading
+from autoresearch.benches.workflow.database import DatabaseDamaged, SqlError, execute, opened_for_reading
 from autoresearch.benches.workflow.task import Task
 from autoresearch.benches.workflow.workspace import MAX_READ_BYTES, Workspace, WorkspaceError
 
@@ -164,6 +164,8 @@ def _row(check: Row, left: Left) -> str | None:
     try:
         with opened_for_reading(path) as connection:
             _, rows, _ = execute(connection, check.sql, {}, writes=False)
+    except DatabaseDamaged as e:
+        raise Ungradable(f"{path.name}: {e}") from e
     except SqlError as e:
         return f"the query failed: {e}"
     wanted = _rows(check.equals)

@@ -97,6 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer) -> None:
         data = json.dumps(answer[1], ensure_ascii=False).encode()
         self.close_connection = True
+        self.request_version = "HTTP/1.0"  # as if sent so: for 0.9 the base class sends neither status nor headers
         self.send_response(answer[0])
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
