@@ -2,6 +2,7 @@
 
     AutoresearchError                 1
       ConfigError                    78   a setting, a flag, a menu: names the field and the value
+      BenchIncomplete                68   a bench run ended with attempts that the LLM server did not answer
       MissingPackage                 69   an optional package is not installed
       CorpusError                    66   a source, a corpus or another input is missing, damaged, unfit or changed
       LockHeld                       75   another daemon owns the run directory
@@ -38,6 +39,12 @@ class ConfigError(AutoresearchError):
     """A setting that is unknown, of the wrong type or out of range."""
 
     exit_code = 78
+
+
+class BenchIncomplete(AutoresearchError):
+    """A bench run ended early: the server failed for longer than its patience, or an attempt could not be made."""
+
+    exit_code = 68
 
 
 class MissingPackage(AutoresearchError):

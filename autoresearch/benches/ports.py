@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoresearch.benches.cases import Case, CaseSet
-from autoresearch.benches.records import BenchMeta, BenchTrial, Grade
+from autoresearch.benches.records import BenchMeta, BenchTrial, Ended, Grade, Unavailable
+from autoresearch.core.llm_calls import Classification
+from autoresearch.llm.tool_calls import NativeToolCall as NativeToolCall
 
 
 class Infrastructure(Exception):
@@ -23,6 +25,13 @@ class Infrastructure(Exception):
         self.cause, self.detail = cause, detail
 
 
+class WrongModel(Infrastructure):
+    """The server has another model than the one that the run asks: the run is not continued with it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Classification.MODEL_GONE, detail)
+
+
 class ContextOverflow(Exception):
     """Prompt and completion do not fit; ``context_tokens`` is the length that the server reported, if it did."""
 
@@ -32,17 +41,11 @@ class ContextOverflow(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NativeToolCall:
-    """A tool call in the server's own field. ``arguments`` is the text that the model wrote, not parsed."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """One completion. ``text`` is the answer without its thinking; a count that was not reported is ``None``."""
+    """One completion. ``text`` is the answer without its thinking; a count that was not reported is ``None``.
+
+    What the server's field of tool calls holds beside well-formed calls stands at the end of ``text``, as JSON.
+    """
 
     text: str
     thinking: str = ""
@@ -80,6 +83,19 @@ class Chat(Protocol):
     def count_tokens(self, text: str) -> int:
         """The server's own count where it has a tokenizer endpoint, else an estimate."""
         ...
+
+
+class RunChat(Chat, Protocol):
+    """The chat of one thread of a bench run; the engine opens and closes it."""
+
+    def begin(self, sample: int) -> None:
+        """Before each attempt: check that the server has the run's model, and set the seed of this sample.
+
+        Raises ``Infrastructure``, ``WrongModel`` and ``Interrupted``.
+        """
+        ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +138,8 @@ class BenchRun:
     meta: BenchMeta
     cases: CaseSet
     trials: Mapping[tuple[str, int], Graded]  # by case and sample
+    ends: tuple[Ended, ...] = ()  # of its starts, in order
+    unavailable: Mapping[tuple[str, int], Unavailable] = field(default_factory=dict)  # the latest, of missing attempts
 
     @property
     def planned(self) -> int:
@@ -147,7 +165,9 @@ class Suite(Protocol):
         ...
 
     @property
-    def needs_model(self) -> bool: ...
+    def needs_model(self) -> bool:
+        """Whether attempts get a ``Chat``; asked after ``options``, so that it may depend on the flags."""
+        ...
 
     @property
     def default_limits(self) -> Mapping[str, float]: ...
@@ -170,11 +190,17 @@ class Suite(Protocol):
         ...
 
     def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
-        """One attempt; called in one of several threads. Raises ``Infrastructure`` and ``Interrupted`` only."""
+        """One attempt; called in one of several threads. Raises ``Infrastructure`` and ``Interrupted`` only.
+
+        Another exception counts as an error of our own code: the attempt stays missing, and the run incomplete.
+        """
         ...
 
     def grade(self, case: Case, trial: BenchTrial, folder: Path) -> Grade:
-        """Grade a trial, in the main thread; ``folder`` is what the attempt left. Deterministic, needs no model."""
+        """Grade a trial, in the main thread. Deterministic, needs no model. The engine sets the grade's ``trial``.
+
+        ``folder`` is what the attempt left; it does not exist where the attempt left nothing.
+        """
         ...
 
     def analyze(self, run: BenchRun) -> dict[str, Any]:
@@ -183,4 +209,12 @@ class Suite(Protocol):
 
     def describe(self, analysis: Mapping[str, Any]) -> str:
         """The figures as text for a terminal."""
+        ...
+
+    def case_scores(self, run: BenchRun) -> dict[str, tuple[float | None, ...]]:
+        """Of every case, the headline score of each planned sample, 0 to 1; ``None``: missing or ungraded."""
+        ...
+
+    def headline(self, run: BenchRun) -> str:
+        """The name of that score, for example ``Accuracy@1``."""
         ...

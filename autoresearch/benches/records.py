@@ -9,13 +9,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from autoresearch.core.power import Power
 from autoresearch.core.values import Fraction, FrozenModel, NotNegative, PositiveInt, decode_record
 
 BENCH_SCHEMA_VERSION = 1
 
 
 class BenchMeta(FrozenModel):
-    """The first record: what is fixed for the whole bench run. A run with another is not continued."""
+    """What is fixed for the whole bench run; the first record. A run with another is not continued.
+
+    A later one is written where ``samples`` grew, or ``base_url`` or ``versions`` changed: the latest is the run's.
+    """
 
     stage: Literal["meta"] = "meta"
     schema_version: int = BENCH_SCHEMA_VERSION
@@ -47,7 +51,7 @@ class BenchTrial(FrozenModel):
     tokens_in: int | None = None
     tokens_out: int | None = None
     wall_s: NotNegative | None = None
-    energy_j: NotNegative | None = None
+    energy_j: NotNegative | None = None  # null unless it was metered and no other attempt ran at the same time
     evidence: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -71,11 +75,22 @@ class Unavailable(FrozenModel):
     ts: str
     case: str
     sample: int
-    cause: str  # a Classification of core/llm_calls.py
+    cause: str  # a Classification of core/llm_calls.py, or internal_error: an error of our own code
     detail: str
 
 
-BenchRecord = Annotated[BenchMeta | BenchTrial | Grade | Unavailable, Field(discriminator="stage")]
+class Ended(FrozenModel):
+    """The end of one start of the run. A start that was killed has none."""
+
+    stage: Literal["ended"] = "ended"
+    ts: str
+    reason: Literal["complete", "stopped", "incomplete"]
+    detail: str
+    wall_s: NotNegative
+    power: Power | None = None  # of the time in which attempts ran; null where nothing was metered
+
+
+BenchRecord = Annotated[BenchMeta | BenchTrial | Grade | Unavailable | Ended, Field(discriminator="stage")]
 _RECORD: TypeAdapter[BenchRecord] = TypeAdapter(BenchRecord)
 
 

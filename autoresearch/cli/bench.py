@@ -1,4 +1,4 @@
-"""``autoresearch bench``: what the rules of a verdict get wrong, proven by simulation with a known truth."""
+"""``autoresearch bench``: what the rules of a verdict get wrong, by simulation; which model should drive the loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.cli import bench_stop
+from autoresearch.cli import bench_analyze, bench_compare, bench_grade, bench_import, bench_run, bench_stop, bench_table
 from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
 from autoresearch.cli.parsing import add_command, as_sentence, whole_number
 from autoresearch.cli.settings import add_settings
@@ -31,9 +31,9 @@ SD = 0.0046  # relative, of a seed: what profile tiny's seeds have at most
 
 def add(commands: Any) -> None:
     """The command ``bench`` with its suites."""
-    text = "prove the verdicts: false keeps, power and cost of each rule, what early stopping loses and saves"
+    text = "prove the verdicts by simulation (aa, planted, stop); measure which model should drive the loop (run)"
     parser = commands.add_parser("bench", help=text, description=as_sentence(text))
-    suites = parser.add_subparsers(title="suites", required=True, metavar="SUITE")
+    suites = parser.add_subparsers(title="benches", required=True, metavar="BENCH")
     text = "nights of proposals that change nothing: how often is any of them kept"
     parser = add_command(suites, "aa", aa, text)
     _add_flags(parser, nights=10_000)
@@ -49,6 +49,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
+    for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table):
+        module.add(suites)
 
 
 def aa(args: argparse.Namespace) -> int:

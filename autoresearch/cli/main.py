@@ -38,8 +38,9 @@ from autoresearch.machine import explain_os_error, limit_named_in
 DESCRIPTION = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
 EXIT_CODES = """\
 exit codes: 0 done, or ended in good order; 1 unexpected, or refused by the rails; 2 usage; 65 damaged trajectory;
-66 corpus or another input; 69 package missing; 70 baseline failed; 71 trial server; 74 cannot read or write;
-75 another daemon holds the run; 76 another yardstick, baseline, menu or rule; 78 configuration; 130 interrupted"""
+66 corpus or another input; 68 incomplete bench run; 69 package missing; 70 baseline failed; 71 trial server;
+74 cannot read or write; 75 another daemon holds the run; 76 another yardstick, baseline, menu or rule;
+78 configuration; 130 interrupted"""
 
 # In the order of the help text. Each adds a command, or a closely related pair, to the parser.
 COMMANDS: tuple[Callable[[Any], None], ...] = (

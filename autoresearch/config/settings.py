@@ -96,8 +96,8 @@ class DecisionSettings(Section):
     )
     earlier_runs: Literal["auto", "off"] | tuple[Path, ...] = Field(
         "auto",
-        description="rule sequential: earlier runs on the same yardstick whose noise a new run starts with; auto: "
-        "those in archive/ of the run directory; or a list of run directories and trajectories",
+        description="rule sequential: earlier runs on the same yardstick whose noise and loss curves a new run starts "
+        "with; auto: those in archive/ of the run directory; or a list of run directories and trajectories",
     )
     vault: Literal["auto", "off"] = Field(
         "auto",
@@ -122,7 +122,7 @@ class EarlyStopSettings(Section):
         0.01, description="largest share of keeps that early stopping may lose"
     )
     min_curves: Annotated[int, Field(ge=10, le=400)] = Field(
-        30, description="full loss curves of this run's candidates before the first trial is stopped"
+        30, description="full loss curves of candidates, earlier runs' included, before the first trial is stopped"
     )
     audit_frac: Annotated[float, Field(ge=0, le=1)] = Field(
         0.05, description="share of the trials that would be stopped which run on, so that lost keeps are seen"

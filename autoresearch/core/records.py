@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from autoresearch.core.earlier_curve import EarlierCurve
 from autoresearch.core.early_stop_record import StoppedEarly as StoppedEarly
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
@@ -77,6 +78,7 @@ class EarlierRun(FrozenModel):
 
     Standard deviations of one paired gain, fractions of the baseline: from repeated gains, and from the baseline's own
     trials as if equal seeds had nothing in common; with their degrees of freedom, 0 where nothing was repeated.
+    ``curves``: its full loss curves for early stopping, in their order, where its baseline is this run's too.
     """
 
     run_id: str
@@ -84,6 +86,7 @@ class EarlierRun(FrozenModel):
     gains_df: float
     trials_sd_frac: float
     trials_df: float
+    curves: tuple[EarlierCurve, ...] = ()
 
 
 Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]

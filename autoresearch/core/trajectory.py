@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from autoresearch.core.decision import Comparison, paired_gains, pairs_of
+from autoresearch.core.earlier_curve import curves_of
 from autoresearch.core.full_curves import full_curves, kind_of
 from autoresearch.core.iterations import Iterations, Source
 from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
@@ -70,7 +71,7 @@ class Trajectory:
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)  # those for a later candidate's seeds too
     extra_baseline: list[TrialEnded] = field(default_factory=list)  # those that the open iteration needed
     earlier_gains: list[tuple[float, ...]] = field(default_factory=list)  # paired, of candidates with several seeds
-    curves: list[Curve] = field(default_factory=list)  # of the latest full trials of candidates
+    curves: list[Curve] = field(default_factory=list)  # of the latest full trials of candidates, and of earlier runs
     early_stop: EarlyStopRule | None = None  # of the last start
     sealed: SealedKeep | None = None  # the last record's keep, until its vault is unsealed
     vault_baseline: list[TrialEnded] = field(default_factory=list)  # of the baseline, for vaults: in no verdict
@@ -140,6 +141,7 @@ class Trajectory:
             case Meta():
                 self.meta = record
                 self.tried = Tried(record.baseline_cfg)
+                self.curves = curves_of(run.curves for run in record.earlier_runs)
             case Started():
                 self._start(record)
             case TrialStarted():

@@ -215,7 +215,9 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
 def record_start(context: RunContext, backend: TrialBackend, loop: Loop, metering: Metering | None) -> None:
     """Record ``meta`` where the run is new, then ``started``."""
     if context.trajectory.meta is None:
-        earlier = read_earlier_runs(context.settings, backend.yardstick, context.observer.notify)
+        earlier = read_earlier_runs(
+            context.settings, backend.yardstick, context.policy.baseline, context.observer.notify
+        )
         loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier))
     ends_at = context.control.ends_at()
     loop.record(

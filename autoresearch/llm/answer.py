@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoresearch.core.llm_calls import Classification
+from autoresearch.llm.tool_calls import NativeToolCall
 
 MAX_TEXT_CHARS = 1 << 16  # that are kept of an answer, and of its thinking
 
@@ -33,3 +34,5 @@ class Answer:
     is_enforced: bool = False  # whether the server is known to enforce that schema
     refusal: str = ""  # more of a refusal's message than ``detail`` has: untrusted, not recorded
     think_style: str = "none"  # see thinking.Style
+    tool_calls: tuple[NativeToolCall, ...] = ()
+    malformed_calls: tuple[str, ...] = ()  # what stands in the field of tool calls and is none, as text

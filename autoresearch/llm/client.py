@@ -66,7 +66,11 @@ class Client:
         if schema is not None:
             named = {"json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}
             body["response_format"] = {"type": form, **(named if form == "json_schema" else {"schema": dict(schema)})}
-        return (await self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)).content
+        return await self.post_chat(body)
+
+    async def post_chat(self, body: Mapping[str, Any]) -> bytes:
+        """The body of the answer to a whole request of /chat/completions, as given."""
+        return (await self._client.post("/chat/completions", body=dict(body), cast_to=httpx2.Response)).content
 
     async def models(self) -> bytes:
         """The body of ``GET /v1/models``."""

@@ -12,6 +12,7 @@ from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.answer import MAX_TEXT_CHARS, Answer
 from autoresearch.llm.model_kind import is_chat_model
 from autoresearch.llm.thinking import separate_thinking
+from autoresearch.llm.tool_calls import parse_tool_calls
 
 MAX_NAME_CHARS = 4096  # a local model's name is its path
 MAX_SHOWN_BYTES = 1000  # of a body that is not JSON: enough to recognise the error that it reports
@@ -49,8 +50,11 @@ class Model:
     is_chat: bool = True  # False: it embeds, ranks, speaks or draws
 
 
-def parse_completion(body: bytes) -> Answer:
-    """The answer in a chat completion. Raises ``MalformedResponse``; ``ReportedError`` for an error in its place."""
+def parse_completion(body: bytes, max_chars: int = MAX_TEXT_CHARS) -> Answer:
+    """The answer in a chat completion, at most ``max_chars`` of its text and of its thinking.
+
+    Raises ``MalformedResponse``; ``ReportedError`` for an error in its place.
+    """
     reply = _require_object(_decode_json(body), "the response")
     choices = reply.get("choices")
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
@@ -63,7 +67,7 @@ def parse_completion(body: bytes) -> Answer:
     usage = reply.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     finish_reason = choice.get("finish_reason")
-    answer = _parse_message(message)
+    answer = _parse_message(message, max_chars)
     if not answer.text and finish_reason != "length" and not answer.has_tool_call:
         answer = _answer_in_thinking(answer)
     return Answer(
@@ -76,6 +80,8 @@ def parse_completion(body: bytes) -> Answer:
         model=_valid_name(reply.get("model")),
         prompt_tokens=_valid_count(usage.get("prompt_tokens")),
         completion_tokens=_valid_count(usage.get("completion_tokens")),
+        tool_calls=answer.tool_calls,
+        malformed_calls=answer.malformed_calls,
     )
 
 
@@ -125,7 +131,7 @@ def parse_token_count(body: bytes) -> int:
     return count
 
 
-def _parse_message(message: Mapping[str, Any]) -> Answer:
+def _parse_message(message: Mapping[str, Any], max_chars: int) -> Answer:
     """The text and the thinking of a message; servers put the thinking in different places."""
     content = message.get("content")
     if isinstance(content, list):  # content parts
@@ -138,12 +144,15 @@ def _parse_message(message: Mapping[str, Any]) -> Answer:
     field = next(
         (_replace_surrogates(v) for name in THINKING_FIELDS if isinstance(v := message.get(name), str) and v), ""
     )
+    calls, malformed = parse_tool_calls(message)
     return Answer(
         Classification.OK,
-        text=text[:MAX_TEXT_CHARS],
-        thinking=f"{field}{thinking}"[:MAX_TEXT_CHARS],
+        text=text[:max_chars],
+        thinking=f"{field}{thinking}"[:max_chars],
         think_style="field" if field and style == "none" else style,
         has_tool_call=bool(message.get("tool_calls") or message.get("function_call")),
+        tool_calls=calls,
+        malformed_calls=malformed,
     )
 
 

@@ -10,19 +10,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, get_args
 
 from autoresearch.core.llm_calls import ANSWERED, Classification, Message
-from autoresearch.core.ports import Interrupted
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.async_bridge import AsyncBridge
-from autoresearch.llm.classify import classify_error, context_length_in, reclassify_fault
+from autoresearch.llm.classify import context_length_in, reclassify_fault
 from autoresearch.llm.client import TOKENIZER_PATHS, Client, SchemaForm
 from autoresearch.llm.extract import is_truncated_prose
-from autoresearch.llm.key import key_redactor
 from autoresearch.llm.model_choice import SHOWN_CHARS, explain_missing_model, explain_skipped_models
 from autoresearch.llm.model_kind import NOT_A_CHAT_MODEL
 from autoresearch.llm.parameters import Parameters
 from autoresearch.llm.parse import Model, choose_model, parse_completion, parse_models, parse_token_count
 from autoresearch.llm.probe import GREETING, PROBE_TOKENS, Structured, probe_schema, schema_support
-from autoresearch.llm.retry import BACKOFF_S, CircuitBreaker, ask_with_retries
+from autoresearch.llm.requests import ask_without_refused, count_tokens, send
+from autoresearch.llm.retry import BACKOFF_S, CircuitBreaker
 
 DEFAULT_CONTEXT = 8192  # where neither settings nor server give one; Ollama starts with less: set ``llm.max_model_len``
 # The context assumed after an overflow whose message names no length: a fraction of the last one, bounded below.
@@ -157,16 +156,15 @@ class LlmServer:
     def count_tokens(self, text: str) -> int | None:
         """The count by the model's tokenizer, or ``None`` where the server has no endpoint for it."""
         name, end = self.model.name if self.model else "", time.monotonic() + min(DISCOVERY_S, self.deadline_s)
-        for path in self._tokenizer_paths if name else ():
-            counted = self._request(self.client.tokenize(path, name, text), parse_token_count, end - time.monotonic())
-            if not isinstance(counted, Answer):
-                self._tokenizer_paths = (path,)
-                return counted
-            if counted.classification in (Classification.REQUEST_REJECTED, Classification.MALFORMED_RESPONSE):
-                self._tokenizer_paths = tuple(
-                    p for p in self._tokenizer_paths if p != path
-                )  # the server does not have it; after other failures it is tried again
-        return None
+        if not name:
+            return None
+        counted, self._tokenizer_paths = count_tokens(
+            self._tokenizer_paths,
+            lambda path: self._request(
+                self.client.tokenize(path, name, text), parse_token_count, end - time.monotonic()
+            ),
+        )
+        return counted
 
     def close(self) -> None:
         """Close the connections, also while the user requests a stop."""
@@ -186,9 +184,8 @@ class LlmServer:
         end: float,
     ) -> Answer:
         """One chat completion, with retries until ``end``, and without a parameter that the server refuses by name."""
-        parameters, tries = self.parameters, 0
 
-        def try_once(left_s: float) -> Answer:
+        def try_once(parameters: Parameters, left_s: float) -> Answer:
             request = self.client.chat(
                 name,
                 messages,
@@ -200,29 +197,15 @@ class LlmServer:
             )
             return reclassify_fault(self._request(request, parse_completion, left_s))
 
-        while True:
-            left_s = max(0.0, end - time.monotonic())
-            answer = ask_with_retries(try_once, left_s, self.bridge.sleep, self.backoff_s)
-            tries += answer.tries
-            refused = parameters.refused_in(answer.refusal)
-            if refused is None or not left_s:
-                break
-            parameters, why = parameters.without(refused), answer.detail
+        asked = ask_without_refused(try_once, self.parameters, end, self.bridge.sleep, self.backoff_s)
+        answer, parameters, why = asked
         if answer.classification in ANSWERED and parameters != self.parameters:
             self.parameters = parameters
-            kept = ", ".join(parameters.fields(0, 0.0)) or "neither max_tokens nor temperature"
-            self.notify(f"the LLM server refuses a parameter: it is sent {kept} from now on ({why[:SHOWN_CHARS]})")
-        return replace(answer, tries=tries)
+            self.notify(parameters.describe_refusal(why))
+        return answer
 
     def _request(self, request: Coroutine[Any, Any, bytes], parse: Callable[[bytes], T], seconds: float) -> T | Answer:
-        """The parsed response, or the failure as an answer, whatever the packages below raise."""
-        began = time.monotonic()
-        try:
-            return parse(self.bridge.run(request, seconds))
-        except Interrupted:
-            raise
-        except Exception as e:
-            return replace(classify_error(e, key_redactor(self.key)), latency_s=time.monotonic() - began)
+        return send(self.bridge, request, parse, seconds, self.key)
 
     def _select_model(self, listed: list[Model] | Answer) -> Model | Answer:
         """The model to ask, or the failure because of which there is none."""

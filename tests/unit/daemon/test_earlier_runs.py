@@ -110,34 +110,34 @@ def test_named_runs_count_once_and_off_reads_none(settings_of: Any, tmp_path: Pa
     run(settings_of(dir=tmp_path / "old"), "old")
     twice = [str(tmp_path / "old"), str(tmp_path / "old" / TRAJECTORY)]
     messages: list[str] = []
-    assert len(read_earlier_runs(settings_of(twice), YARDSTICK, messages.append)) == 1
-    assert len(read_earlier_runs(settings_of(str(tmp_path / "old")), YARDSTICK, messages.append)) == 1
-    assert read_earlier_runs(settings_of("off"), YARDSTICK, messages.append) == ()
-    assert read_earlier_runs(settings_of(), YARDSTICK, messages.append) == ()
+    assert len(read_earlier_runs(settings_of(twice), YARDSTICK, {}, messages.append)) == 1
+    assert len(read_earlier_runs(settings_of(str(tmp_path / "old")), YARDSTICK, {}, messages.append)) == 1
+    assert read_earlier_runs(settings_of("off"), YARDSTICK, {}, messages.append) == ()
+    assert read_earlier_runs(settings_of(), YARDSTICK, {}, messages.append) == ()
 
 
 def test_another_yardstick_is_not_pooled(settings_of: Any, tmp_path: Path) -> None:
     run(settings_of(dir=tmp_path / "old"), "old", threads=8)
-    assert read_run_noise(tmp_path / "old" / TRAJECTORY, YARDSTICK) is None
+    assert read_run_noise(tmp_path / "old" / TRAJECTORY, YARDSTICK, {}) is None
     messages: list[str] = []
-    assert read_earlier_runs(settings_of([str(tmp_path / "old")]), YARDSTICK, messages.append) == ()
+    assert read_earlier_runs(settings_of([str(tmp_path / "old")]), YARDSTICK, {}, messages.append) == ()
     assert "it has another yardstick" in messages[0]
 
 
 def test_a_run_of_single_seeds_says_nothing(make_settings: Any, tmp_path: Path) -> None:
     run(make_settings(proposer="replay", iters=2, dir=tmp_path / "old"), "old")
-    assert read_run_noise(tmp_path / "old" / TRAJECTORY, YARDSTICK) is None
+    assert read_run_noise(tmp_path / "old" / TRAJECTORY, YARDSTICK, {}) is None
 
 
 def test_what_cannot_be_read_is_refused_where_it_was_named(settings_of: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"decision\.earlier_runs: .*nowhere does not exist"):
-        read_earlier_runs(settings_of([str(tmp_path / "nowhere")]), YARDSTICK, lambda _: None)
+        read_earlier_runs(settings_of([str(tmp_path / "nowhere")]), YARDSTICK, {}, lambda _: None)
     damaged = tmp_path / "damaged"
     run(settings_of(dir=damaged), "old")
     lines = (damaged / TRAJECTORY).read_bytes().splitlines(keepends=True)
     (damaged / TRAJECTORY).write_bytes(b"".join([*lines[:3], b"garbage\n", *lines[3:]]))
     with pytest.raises(ConfigError, match=r"decision\.earlier_runs: "):
-        read_earlier_runs(settings_of([str(damaged)]), YARDSTICK, lambda _: None)
+        read_earlier_runs(settings_of([str(damaged)]), YARDSTICK, {}, lambda _: None)
 
 
 def test_an_archived_run_that_cannot_be_read_is_left_out_with_a_message(settings_of: Any) -> None:
@@ -146,5 +146,5 @@ def test_an_archived_run_that_cannot_be_read_is_left_out_with_a_message(settings
     folder.mkdir(parents=True)
     (folder / TRAJECTORY).write_bytes(b"garbage\ngarbage\n")
     messages: list[str] = []
-    assert read_earlier_runs(settings, YARDSTICK, messages.append) == ()
+    assert read_earlier_runs(settings, YARDSTICK, {}, messages.append) == ()
     assert messages[0].startswith("the noise of ")
