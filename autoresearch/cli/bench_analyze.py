@@ -26,6 +26,10 @@ def add(kinds: Any) -> None:
     parser.add_argument("run", metavar="RUN", help="directory of a bench run")
     parser.add_argument("--html", metavar="FILE", help=f"write the page to FILE instead of RUN/{PAGE}")
     parser.add_argument("--no-html", action="store_true", help="write no page")
+    text = (
+        "majority@k that the table of suite samples shows: by the normalised answer, or as NeMo-Skills (default: own)"
+    )
+    parser.add_argument("--majority", choices=("own", "nemo"), help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
     text = "where a research run loses its cases: search, retrieval, context, format or the model"
     parser = add_command(kinds, "diagnose", diagnose, text)
@@ -44,6 +48,11 @@ def analyze(args: argparse.Namespace) -> int:
     run = read_run(Path(args.run))
     suite = load_suite(run.meta.suite)
     found = analyse(suite, run)
+    if args.majority:
+        if "majority" not in found.figures:
+            what = f"--majority {args.majority}: a run of suite {run.meta.suite} has no majority"
+            raise ConfigError(what, hint="leave it out: it is for runs of suite samples")
+        found.figures["majority"] = args.majority
     print(json.dumps(found.model_dump(), indent=2) if args.json else describe_analysis(suite, found))
     if not args.no_html:
         _write_page(args, run, suite, found)
