@@ -106,7 +106,7 @@ def _bounded_sentence(low: Paired, high: Paired, verdict: Verdict, missing: tupl
     if verdict != "cannot tell":
         worst = describe_p(max(low.p, high.p))
         return f"{verdict} scores higher, whatever the missing samples are: {between} (at most {worst})."
-    return f"Cannot tell which scores higher: {between}. Complete the runs: the same command continues each."
+    return f"Cannot tell which scores higher: {between}. Complete the runs to know more."
 
 
 def compare_complete(a: Mapping[str, Sequence[float]], b: Mapping[str, Sequence[float]]) -> Paired:

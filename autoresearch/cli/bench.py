@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli import (
     bench_analyze,
+    bench_audit,
     bench_compare,
     bench_grade,
     bench_import,
@@ -58,6 +59,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
+    bench_audit.add(suites)
     for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table, bench_tonight):
         module.add(suites)
 

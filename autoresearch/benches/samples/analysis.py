@@ -43,7 +43,7 @@ def analyze_run(run: BenchRun) -> dict[str, Any]:
         "suite": run.meta.suite,
         "model": run.meta.model,
         "imported": run.meta.imported,
-        "majority": "own",  # which one the text shows; the figures have both
+        "majority": run.meta.options.get("majority", "own"),  # which one the text shows; the figures have both
         "cases": len(cases),
         "samples": run.meta.samples,
         "planned": len(cases) * run.meta.samples,

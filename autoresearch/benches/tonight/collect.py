@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 from autoresearch.benches.analysis import analyse, describe_incomplete
@@ -14,12 +13,12 @@ from autoresearch.benches.ports import BenchRun, Suite
 from autoresearch.benches.run_directory import read_run
 from autoresearch.benches.tonight.candidate import Candidate
 from autoresearch.benches.tonight.evidence import Evidence, OtherRun, build_evidence
+from autoresearch.benches.tonight.nights import candidates_of, table_of
 from autoresearch.benches.tonight.verdict import decide_tonight
 from autoresearch.core.text import plural
 from autoresearch.errors import YardstickMismatch
 
 PROPOSER = "proposer"
-CANDIDATES = "autoresearch.benches.proposers.candidates"  # candidates_of(run), table_of(run)
 
 
 def collect_evidence(paths: Sequence[Path], load_suite: Callable[[str], Suite]) -> Evidence:
@@ -34,16 +33,12 @@ def collect_evidence(paths: Sequence[Path], load_suite: Callable[[str], Suite]) 
 
 
 def _candidates(runs: Sequence[BenchRun]) -> list[Candidate]:
-    if not runs:
-        return []
-    module = import_module(CANDIDATES)
-    tables = {module.table_of(run): run.path for run in runs}
+    tables = {table_of(run): run.path for run in runs}
     if len(tables) > 1:
         places = ", ".join(map(str, list(tables.values())[:5]))
-        what = f"the runs were made on {plural(len(tables), 'table')} of measured configurations: {places}"
+        what = f"the runs were made on {plural(len(tables), 'table')} of configurations, or by other rules: {places}"
         raise YardstickMismatch(what, hint="give runs on one table; their regrets cannot be compared otherwise")
-    found: list[Candidate] = [c for run in runs for c in module.candidates_of(run)]
-    return found
+    return candidates_of(runs)
 
 
 def merge_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:

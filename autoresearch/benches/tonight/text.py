@@ -18,15 +18,14 @@ CLOCK_HEAD = ("candidate", f"regret in TPE's time for {TRIALS}", "time a proposa
 def describe_evidence(e: Evidence) -> str:
     """The page as text, in the page's order."""
     candidates = [row.candidate for row in e.tonight.rows]
-    lines = [e.tonight.headline, e.tonight.reason, "", f"    {e.command}", ""]
-    lines += format_table(HEAD, candidate_cells(e.tonight.rows)) if e.tonight.rows else []
+    lines = [e.tonight.headline, e.tonight.reason, "", f"    {e.command}"]
     if e.tonight.rows:
+        lines += ["", *format_table(HEAD, candidate_cells(e.tonight.rows))]
         lines += ["", "Against the clock, and the proposer's own cost"]
         lines += format_table(CLOCK_HEAD, clock_cells(e.tonight.rows))
-    if classes := failure_classes(candidates):
+    if failure_classes(candidates):
         lines += ["", "Proposals lost, by class"]
         lines += format_table(("class", *(c.name for c in candidates)), failure_cells(e))
-        assert classes
     if e.others:
         lines += ["", "Other runs"]
         lines += [f"  {r.suite}, {r.model or 'no model'}: {r.headline}" for r in e.others]

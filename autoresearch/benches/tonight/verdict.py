@@ -77,7 +77,11 @@ def decide_tonight(candidates: Sequence[Candidate]) -> Tonight:
     rows = tuple(sorted(rows, key=lambda row: (row.regret is None, row.regret or 0.0)))
     models = [row for row in rows if row.candidate.model]
     if baseline is None:
-        why = f"no run has {BASELINE}, so there is nothing to compare with" if candidates else "nothing was measured"
+        why = (
+            f"no run has {BASELINE}, so there is nothing to compare with"
+            if candidates
+            else "no run of the suite proposer was given"
+        )
         return Tonight("cannot tell", None, f"Cannot tell: {why}", _NOTHING, rows)
     winners = [row for row in models if row.p_holm is not None and row.p_holm < ALPHA and (row.gain or 0) > 0]
     if winners:

@@ -122,7 +122,7 @@ def test_tonight_without_runs_of_proposers(tmp_path, capsys):
     write_bench(tmp_path / "a", {"a": [1.0, None]})
     code, out, _ = run(capsys, "tonight", tmp_path / "a", "--html", tmp_path / "t.html")
     assert code == 0
-    assert out.startswith("Cannot tell: nothing was measured")
+    assert out.startswith("Cannot tell: no run of the suite proposer was given")
     assert "accuracy between 50.0% and 100.0%" in out
     assert "1 of 2 planned samples have no trial" in out
     assert "Cannot tell" in (tmp_path / "t.html").read_text()

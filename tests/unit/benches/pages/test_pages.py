@@ -94,5 +94,5 @@ def test_the_page_of_the_morning():
 
 def test_the_page_of_a_morning_without_runs_of_proposers():
     text = check_page(render_tonight(build_evidence(decide_tonight([]), [])))
-    assert "Cannot tell: nothing was measured" in text
+    assert "Cannot tell: no run of the suite proposer was given" in text
     assert "Nothing: every planned sample" in text

@@ -33,14 +33,17 @@ def test_shapes():
         "pass_at_k": {"1": 0.5, "2": None},
         "families": {"hr": {"cases": 3, "pass": 0.5}, "crm": {"cases": 4, "extra": True}},
         "losses": [{"loss": "format", "n": 3}, {"loss": "context", "n": 4}],
-        "deep": {"er": {"a": {"b": {"c": 1}}}},
+        "modes": [{"mode": "pass@1", "rates": {"correct": {"value": 0.5, "lower": 0.25, "upper": 0.75}, "n": 3}}],
+        "deep": {"er": {"a": {"b": {"c": {"d": {"e": 1}}}}}},
+        "estimate": {"value": 0.5, "lower": 0.5, "upper": 0.5},
     }
     assert tables_of(figures) == [
-        Table("figures", ("", ""), (("planned", "1,234"), ("rate", "0.4322"), ("none", "-"))),
+        Table("figures", ("", ""), (("planned", "1,234"), ("rate", "0.4322"), ("none", "-"), ("estimate", "0.5"))),
         Table("pass at k", ("", ""), (("1", "0.5"), ("2", "-"))),
         Table("families", ("", "cases", "pass", "extra"), (("hr", "3", "0.5", ""), ("crm", "4", "", "yes"))),
         Table("losses", ("loss", "n"), (("format", "3"), ("context", "4"))),
-        Table("deep: er: a", ("", "c"), (("b", "1"),)),
+        Table("modes", ("mode", "rates: correct", "rates: n"), (("pass@1", "0.5 [0.25, 0.75]", "3"),)),
+        Table("deep: er: a", ("", "c: d: e"), (("b", "1"),)),
     ]
 
 

@@ -244,7 +244,7 @@ def test_statuses_are_counted() -> None:
 
 
 def test_the_table_shows_the_majority_that_was_chosen() -> None:
-    own, nemo = (describe_analysis(analyze_run(run_of(FOUR)) | {"majority": name}) for name in ("own", "nemo"))
+    own, nemo = (describe_analysis(analyze_run(run_of(FOUR, majority=name))) for name in ("own", "nemo"))
     assert "majority@4 " in own
     assert "43.75%" in own
     assert "[nemo]" not in own
