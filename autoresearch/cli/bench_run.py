@@ -32,6 +32,7 @@ ABOUT = {
     "samples": "several samples of each question: pass@k, majority@k, without a judge where that is possible",
     "workflow": "tasks in mocked business services, checked by their state, audit log and workspace",
 }
+OWN_CASES = {"workflow": "builtin"}  # of suites that come with cases
 MAX_THREADS = 256
 
 
@@ -82,7 +83,13 @@ def load_suite(name: str) -> Suite:
 def add_flags(parser: argparse.ArgumentParser, name: str) -> None:
     """The flags of ``bench run`` that every suite has."""
     count = whole_number(1, 1_000_000)
-    parser.add_argument("cases", metavar="CASES", help="file or folder with the cases (docs/benches.md)")
+    text = "file or folder with the cases (docs/benches.md)"
+    if own := OWN_CASES.get(name):
+        parser.add_argument(
+            "cases", metavar="CASES", nargs="?", default=own, help=f"{text}; {own}: those of the package"
+        )
+    else:
+        parser.add_argument("cases", metavar="CASES", help=text)
     parser.add_argument("--dir", metavar="DIR", help=f"directory of the bench run (default: runs/bench-{name})")
     text = "samples of each case; may grow when a run is continued (default: 1)"
     parser.add_argument("-k", "--samples", type=count, default=1, metavar="K", help=text)

@@ -81,14 +81,17 @@ def analyze_run(run: BenchRun) -> dict[str, Any]:
 
 def score_name(run: BenchRun) -> str:
     """The name of the headline's score, for example ``symbolic_correct pass@1[avg-of-8]``."""
-    return f"{headline_method(score_run(run)) or 'nothing'} {_first_mode(run.meta.samples)}"
+    cases = score_run(run)
+    return f"{headline_method(cases)} {_first_mode(run.meta.samples)}" if cases else "no score"
 
 
 def headline_scores(run: BenchRun) -> dict[str, tuple[float | None, ...]]:
     """The headline's score of each planned sample, by case."""
     cases = score_run(run)
     method = headline_method(cases)
-    return {case.id: case.scores(method) for case in cases}
+    scored = {case.id: case.scores(method) for case in cases}
+    nothing = (None,) * run.meta.samples  # of a row of metrics.json
+    return {case.id: scored.get(case.id, nothing) for case in run.cases.cases}
 
 
 def _scores(cases: Sequence[ScoredCase], method: str) -> dict[str, tuple[float | None, ...]]:

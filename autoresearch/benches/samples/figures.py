@@ -128,11 +128,17 @@ def _extremes(case: ScoredCase, method: str) -> tuple[Fraction, Fraction]:
     )
     largest = max((len(cluster) for cluster in lows), default=0)
     can_win = [i for i, cluster in enumerate(lows) if len(cluster) + missing >= largest]
-    worst = [sum(map(Fraction, lows[i]), Fraction(0)) / (len(lows[i]) + missing) for i in can_win]
-    best = [(sum(map(Fraction, highs[i]), Fraction(0)) + missing) / (len(highs[i]) + missing) for i in can_win]
-    if missing and missing >= largest:  # the missing ones agree on an answer of their own
+    worst = [_sum(lows[i]) / (len(lows[i]) + missing) for i in can_win]
+    best = [(_sum(highs[i]) + missing) / (len(highs[i]) + missing) for i in can_win]
+    if not missing:  # it is known which clusters tie
+        return sum(worst, Fraction(0)) / len(worst), sum(best, Fraction(0)) / len(best)
+    if missing >= largest:  # the missing ones may agree on an answer of their own
         return Fraction(0), Fraction(1)
     return min(worst), max(best)
+
+
+def _sum(scores: Sequence[float]) -> Fraction:
+    return sum(map(Fraction, scores), Fraction(0))
 
 
 def _figure(value: float, lower: float, upper: float) -> Figure:

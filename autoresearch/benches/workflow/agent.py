@@ -1,4 +1,4 @@
-"""One attempt at a task: turns of a model with the task's tools, until it answers without a call or a limit is reached."""
+"""One attempt at a task: turns of a model with its tools, until it answers without a call or a limit is reached."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class WorkflowAgent:
 
     def _ask(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], used: int) -> Fitted:
         limit = max(1, min(self._limits.max_completion_tokens, self._limits.max_tokens - used))
-        return complete_fitted(self._chat, messages, tools, limit, None, self._raise_if_stopped, self._scale)
+        return complete_fitted(self._chat, messages, tools, limit, self._raise_if_stopped, self._scale)
 
     def _use(self, parsed: ParsedCalls, end: float) -> list[dict[str, Any]]:
         """The results of the calls, in their order; once the time is over no further call is made."""

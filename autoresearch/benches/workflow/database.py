@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.benches.workflow.task import Endpoint, Scalar, Service
+from autoresearch.benches.workflow.checks import Scalar
+from autoresearch.benches.workflow.task import Endpoint, Service
 
 MAX_ROWS = 200  # of one answer
 MAX_VALUE_BYTES = 1 << 20
@@ -31,6 +32,10 @@ _PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_][A-Za-z0-9_]*)")
 
 class SqlError(Exception):
     """A statement failed; the message is sqlite's own."""
+
+
+class DatabaseDamaged(SqlError):
+    """The file is missing, or is not a database of sqlite."""
 
 
 def parameters_of(sql: str) -> tuple[str, ...]:
@@ -67,13 +72,13 @@ def build(service: Service, path: Path | str) -> sqlite3.Connection:
 
 
 def opened_for_reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
-    """The database of an attempt that ended. Raises ``SqlError`` where there is none."""
+    """The database of an attempt that ended. Raises ``DatabaseDamaged``."""
     if not path.is_file():
-        raise SqlError(f"the database {path.name} of the attempt is missing")
+        raise DatabaseDamaged(f"the database {path.name} of the attempt is missing")
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     except sqlite3.Error as e:
-        raise SqlError(str(e)) from e
+        raise DatabaseDamaged(str(e)) from e
     _confine(connection)
     return contextlib.closing(connection)
 
@@ -129,6 +134,8 @@ def _bounded(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as e:
+        if type(e) is sqlite3.DatabaseError and e.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise DatabaseDamaged(str(e)) from e
         took_too_long = str(e) == "interrupted"
         raise SqlError(f"the statement took longer than {STATEMENT_S:g} s" if took_too_long else str(e)) from e
     except (OverflowError, ValueError, sqlite3.Warning) as e:  # an integer beyond 64 bits; two statements in one

@@ -28,7 +28,6 @@ class WorkflowSuite:
     name = "workflow"
     grader = GRADER
     needs_model = True
-    default_cases = "builtin"  # the tasks of the package
 
     @property
     def default_limits(self) -> Mapping[str, float]:
