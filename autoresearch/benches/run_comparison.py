@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from math import fsum
 from typing import Any
 
+from autoresearch.benches.analysis import NOT_SAMPLED
 from autoresearch.benches.comparison import Comparison, compare_scores
 from autoresearch.benches.headline import Headline, build_headline, check_scores
 from autoresearch.benches.ports import BenchRun, Suite
@@ -114,6 +115,9 @@ def _check_same_yardstick(a: BenchRun, b: BenchRun) -> None:
     if a.meta.suite != b.meta.suite:
         what = f"A is a run of the suite {a.meta.suite}, B of {b.meta.suite}"
         raise YardstickMismatch(what, hint="compare two runs of the same suite")
+    if a.meta.suite in NOT_SAMPLED:
+        what = f"the cases of suite {a.meta.suite} are the things that it compares, so there is no case to pair"
+        raise YardstickMismatch(what, hint="`autoresearch bench tonight A B` compares proposers, seed by seed")
     versions = graders(a), graders(b)
     for name in sorted(set(versions[0]) & set(versions[1])):
         if versions[0][name] != versions[1][name] or len(versions[0][name]) > 1:
