@@ -133,7 +133,7 @@ def test_the_candidates_of_a_run(tmp_path):
         "call timeout": 4,
         "crash out_of_memory": 3,
         "R1_schema": 2,
-        "no data": 1,
+        "no data in the table": 1,
     }
     assert hybrid.proposals == 44
     assert (hybrid.proposal_s, hybrid.proposal_j) == (0.5, 2.0)
@@ -181,6 +181,7 @@ def test_the_morning_of_two_models(tmp_path, monkeypatch):
         "tpe",
         "hybrid with acme/poor",
     ]
+    assert found.tonight.rows[0].clock_gain == pytest.approx(0.2)
     assert found.incomplete == (
         f"{tmp_path}/s: 1 of 2 planned samples have no trial (not attempted 1). "
         "The headline is bounded with them as 0 and as 1.",
