@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rails.knobs import Value, is_finite, show
+from rails.knobs import Value, is_finite, same_value, show
 from rails.menu import Menu
 from rails.novelty import Tried
 from rails.strict_json import StrictJsonError, parse_json
@@ -17,6 +18,8 @@ from rails.verdict import Config, Estimate, Limits
 MAX_REPLY_BYTES = 4096
 MAX_REASON_CHARS = 500
 FIELDS = ("knob", "new_value", "reason")
+SEVERAL_FIELDS = ("changes", "reason")  # of a proposal of several changes
+CHANGE_FIELDS = ("knob", "new_value")  # of each of them
 # Control characters, lone surrogates, line and paragraph separators: they can forge lines in a log.
 FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 # Bidirectional overrides: with them the text that is displayed differs from the text that is stored.
@@ -27,8 +30,19 @@ class Refused(Exception):
     """A reply that R1 refuses, with the reason. ``gate`` catches it; it never leaves this package."""
 
 
-def schema(raw: object) -> dict[str, Any]:
-    """R1: exactly one JSON object with exactly ``knob, new_value, reason``. Raises ``Refused``."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What R1 reads of a reply: the changes with their values as written, and the reason."""
+
+    changes: tuple[tuple[str, Any], ...]
+    reason: str
+
+
+def schema(raw: object, max_changes: int = 1) -> Reply:
+    """R1: one JSON object, of ``knob, new_value, reason`` or, where several are allowed, of ``changes, reason``.
+
+    Raises ``Refused``.
+    """
     text = _text(raw)
     try:
         reply = parse_json(text)
@@ -36,22 +50,51 @@ def schema(raw: object) -> dict[str, Any]:
         raise Refused(f"not one JSON object: {e}") from e
     if not isinstance(reply, dict):
         raise Refused(f"a JSON object is expected, not {show(reply)}")
-    if extra := [k for k in reply if k not in FIELDS]:
-        raise Refused(f"unexpected key {show(extra[0])}; exactly {', '.join(FIELDS)} are expected")
-    if missing := [k for k in FIELDS if k not in reply]:
-        raise Refused(f"missing key {missing[0]}; exactly {', '.join(FIELDS)} are expected")
-    if not isinstance(reply["knob"], str):
-        raise Refused(f"knob must be a string, not {show(reply['knob'])}")
+    is_several = max_changes > 1 and "changes" in reply
+    _check_keys(reply, SEVERAL_FIELDS if is_several else FIELDS)
+    changes = _several(reply["changes"], max_changes) if is_several else (_change(reply),)
     _check_reason(reply["reason"])
-    return reply
+    return Reply(changes, reply["reason"])
 
 
-def menu_entry(knob: str, menu: Menu, baseline: object) -> str | None:
-    """R2: the knob is on the menu, and the baseline is a configuration with a usable value for every knob."""
-    if knob not in menu.knobs:
-        near = difflib.get_close_matches(knob[:40], menu.knobs, n=1)
+def _several(listed: object, max_changes: int) -> tuple[tuple[str, Any], ...]:
+    """The changes of a list: from one to ``max_changes``, each of another knob."""
+    if not isinstance(listed, list) or not listed:
+        raise Refused(f"changes must be a list of at least one change, not {show(listed)}")
+    if len(listed) > max_changes:
+        raise Refused(f"{len(listed)} changes are proposed, at most {max_changes} are allowed (max_changes)")
+    changes: dict[str, Any] = {}
+    for number, entry in enumerate(listed, 1):
+        where = f"change {number}: "
+        if not isinstance(entry, dict):
+            raise Refused(f"{where}a JSON object is expected, not {show(entry)}")
+        _check_keys(entry, CHANGE_FIELDS, where)
+        knob, value = _change(entry, where)
+        if knob in changes:
+            raise Refused(f"{where}{show(knob)} is changed twice")
+        changes[knob] = value
+    return tuple(changes.items())
+
+
+def _change(entry: Mapping[str, Any], where: str = "") -> tuple[str, Any]:
+    if not isinstance(entry["knob"], str):
+        raise Refused(f"{where}knob must be a string, not {show(entry['knob'])}")
+    return entry["knob"], entry["new_value"]
+
+
+def _check_keys(given: Mapping[str, Any], expected: tuple[str, ...], where: str = "") -> None:
+    if extra := [k for k in given if k not in expected]:
+        raise Refused(f"{where}unexpected key {show(extra[0])}; exactly {', '.join(expected)} are expected")
+    if missing := [k for k in expected if k not in given]:
+        raise Refused(f"{where}missing key {missing[0]}; exactly {', '.join(expected)} are expected")
+
+
+def menu_entry(knobs: Iterable[str], menu: Menu, baseline: object) -> str | None:
+    """R2: the knobs are on the menu, and the baseline is a configuration with a usable value for every knob."""
+    if (unknown := next((name for name in knobs if name not in menu.knobs), None)) is not None:
+        near = difflib.get_close_matches(unknown[:40], menu.knobs, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(menu.knobs)}"
-        return f"{show(knob)} is not a knob of the menu; {hint}"
+        return f"{show(unknown)} is not a knob of the menu; {hint}"
     if not isinstance(baseline, Mapping):
         return f"the baseline is not a configuration: {show(baseline)}"
     if missing := [name for name in menu.knobs if name not in baseline]:
@@ -62,20 +105,27 @@ def menu_entry(knob: str, menu: Menu, baseline: object) -> str | None:
     return None
 
 
-def diff_line(knob: str, baseline: Config, candidate: Config) -> tuple[str, str | None]:
-    """R5: the change as a one-line unified diff, and the reason why it is not one (or ``None``).
+def diff_lines(knobs: Sequence[str], baseline: Config, candidate: Config) -> tuple[str, str | None]:
+    """R5: the change as a unified diff with one line per knob, and the reason why it is not one (or ``None``).
 
     The check does not trust the code that built the candidate: it applies the diff to the baseline's text and compares
-    the result with the candidate's text, every field of it.
+    the result with the candidate's text, every field of it. Of several knobs each must have another value than the
+    baseline's: what is named is what changes. (Of one knob, R6 refuses the baseline's own value.)
     """
     before, after = _lines(baseline), _lines(candidate)
     names = list(baseline)
-    at = names.index(knob)
-    header = f"--- a/cfg.py\n+++ b/cfg.py\n@@ -{at + 1} +{at + 1} @@\n"
-    diff = f"{header}-{before[at]}\n+{after[at]}\n"
-    if list(candidate) != names or [*before[:at], diff.splitlines()[-1][1:], *before[at + 1 :]] != after:
+    places = sorted(names.index(knob) for knob in knobs)
+    hunks = [f"@@ -{at + 1} +{at + 1} @@\n-{before[at]}\n+{after[at]}\n" for at in places]
+    diff = f"--- a/cfg.py\n+++ b/cfg.py\n{''.join(hunks)}"
+    applied = list(before)
+    for at, hunk in zip(places, hunks, strict=True):
+        applied[at] = hunk.splitlines()[-1][1:]
+    if list(candidate) != names or applied != after:
         touched = [n for n in names if candidate.get(n) != baseline[n]]
-        return diff, f"the change touches {', '.join(touched) or 'another set of fields'}, not {knob} alone"
+        alone = f"{', '.join(knobs)} alone"
+        return diff, f"the change touches {', '.join(touched) or 'another set of fields'}, not {alone}"
+    if len(knobs) > 1 and (same := [k for k in knobs if same_value(candidate[k], baseline[k])]):
+        return diff, f"{same[0]} = {show(candidate[same[0]])} is the baseline's own value: leave it out"
     return diff, None
 
 

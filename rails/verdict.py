@@ -26,11 +26,20 @@ class Rail(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One change of one knob, and the proposer's reason for it."""
+    """One change of one knob, and the proposer's reason for it.
+
+    ``also`` has the further changes of a proposal of several: they are one candidate, judged and tried together.
+    """
 
     knob: str
     new_value: Value
     reason: str
+    also: tuple[tuple[str, Value], ...] = ()
+
+    @property
+    def changes(self) -> tuple[tuple[str, Value], ...]:
+        """Every change, in the proposal's order."""
+        return ((self.knob, self.new_value), *self.also)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from autoresearch.benches.ports import BenchRun, Suite
 from autoresearch.core.text import escape_control, plural
 from autoresearch.core.values import FrozenModel
 
-NOT_ATTEMPTED = "not attempted"
+NOT_ATTEMPTED, NOT_IMPORTED = "not attempted", "not in the imported files"
 
 
 class Analysis(FrozenModel):
@@ -71,7 +71,8 @@ def analyse(suite: Suite, run: BenchRun) -> Analysis:
 
 def missing_by_cause(run: BenchRun) -> dict[str, int]:
     """The planned samples without a trial, by the cause that was recorded last."""
-    found = Counter(run.unavailable[pair].cause if pair in run.unavailable else NOT_ATTEMPTED for pair in run.missing)
+    unknown = NOT_IMPORTED if run.meta.imported else NOT_ATTEMPTED
+    found = Counter(run.unavailable[pair].cause if pair in run.unavailable else unknown for pair in run.missing)
     return dict(found.most_common())
 
 

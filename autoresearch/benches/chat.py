@@ -70,9 +70,12 @@ class ServerChat:
     parameters: Parameters = field(default_factory=lambda: Parameters(more=OPTIONAL))
     _seed: int | None = None
     _is_suspect: bool = False  # the server failed: it may have been restarted with another model
-    _known_names: set[str | None] = field(default_factory=lambda: {None})  # that replies may bear
+    _known_names: set[str | None] = field(init=False)  # that replies may bear
     _learned_context: int | None = None
     _tokenizer_paths: tuple[str, ...] = TOKENIZER_PATHS
+
+    def __post_init__(self) -> None:
+        self._known_names = {None, self.model.name}
 
     @property
     def context_tokens(self) -> int:

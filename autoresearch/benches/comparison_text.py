@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autoresearch.benches.comparison import Paired, format_p, points
+from autoresearch.benches.comparison import Paired, describe_p, points
 from autoresearch.benches.headline import POINTS, describe_headline, percent
 from autoresearch.benches.run_comparison import RunComparison
 from autoresearch.core.text import escape_control, plural
@@ -17,8 +17,7 @@ MAX_ROWS = 20  # of cases, in the terminal
 def describe_comparison(c: RunComparison) -> str:
     """The comparison as text for a terminal: the verdict first."""
     lines = [c.comparison.sentence, ""]
-    for side, name, headline in zip("AB", c.names, c.headlines, strict=True):
-        lines.append(f"{side}  {escape_control(name)}: {describe_headline(headline)}")
+    lines += [f"{side}  {text}" for side, text in zip("AB", describe_sides(c), strict=True)]
     lines += ["", *(f"{label:<30}{value}" for label, value in figures(c))]
     if c.left_out:
         lines.append(
@@ -36,6 +35,13 @@ def describe_comparison(c: RunComparison) -> str:
     return "\n".join(lines)
 
 
+def describe_sides(c: RunComparison) -> Iterator[str]:
+    """Directory, model and headline of A and of B."""
+    for name, model, headline in zip(c.names, c.models, c.headlines, strict=True):
+        of = f" ({_short(model)})" if model else ""
+        yield f"{escape_control(name)}{of}: {describe_headline(headline)}"
+
+
 def figures(c: RunComparison) -> Iterator[tuple[str, str]]:
     """The figures of the comparison, as label and text; both bounds where samples are missing."""
     sides = {"": c.comparison.paired} if c.comparison.paired else {}
@@ -50,7 +56,7 @@ def _figures(p: Paired, which: str) -> Iterator[tuple[str, str]]:
     yield f"B minus A{which}", f"{points(p.difference)} points"
     if p.interval:
         yield "  95% interval", f"{points(p.interval[0])} to {points(p.interval[1])} (10,000 bootstraps over cases)"
-    yield f"  {p.test}", f"p = {format_p(p.p)}"
+    yield f"  {p.test}", describe_p(p.p)
     yield (
         "  cases",
         f"{p.b_higher:,} higher in B, {p.a_higher:,} higher in A, {p.cases - p.a_higher - p.b_higher:,} equal",

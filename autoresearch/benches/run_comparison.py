@@ -15,6 +15,7 @@ from autoresearch.errors import YardstickMismatch
 
 NAMED = 5  # cases in an error
 DIRECT = ("model", "base_url", "samples", "prompt_sha256", "imported")
+NOT_CONDITIONS = {"import_notes", "majority"}  # options that describe the files, and what a table shows
 GROUPS = ("sampling", "limits", "options", "versions")
 
 
@@ -44,6 +45,7 @@ class RunComparison:
 
     suite: str
     names: tuple[str, str]
+    models: tuple[str | None, str | None]
     headlines: tuple[Headline, Headline]
     differs: tuple[tuple[str, str, str], ...]
     left_out: int
@@ -78,6 +80,7 @@ def compare_runs(
     return RunComparison(
         suite=a.meta.suite,
         names=(str(a.path), str(b.path)),
+        models=(a.meta.model, b.meta.model),
         headlines=(build_headline(name, scores_a), build_headline(name, scores_b)),
         differs=tuple(differences(a, b)),
         left_out=left_out,
@@ -138,7 +141,8 @@ def differences(a: BenchRun, b: BenchRun) -> list[tuple[str, str, str]]:
     fields: dict[str, tuple[Any, Any]] = {name: (getattr(a.meta, name), getattr(b.meta, name)) for name in DIRECT}
     for group in GROUPS:
         one, other = getattr(a.meta, group), getattr(b.meta, group)
-        fields |= {f"{group}.{key}": (one.get(key), other.get(key)) for key in sorted({*one, *other})}
+        keys = sorted({*one, *other} - NOT_CONDITIONS)
+        fields |= {f"{group}.{key}": (one.get(key), other.get(key)) for key in keys}
     names = [", ".join(sorted(set().union(*graders(run).values()))) or None for run in (a, b)]
     fields["graders"] = (names[0], names[1])
     return [(name, _shown(x), _shown(y)) for name, (x, y) in fields.items() if x != y]

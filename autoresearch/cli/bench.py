@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.cli import bench_analyze, bench_compare, bench_grade, bench_import, bench_run, bench_stop
+from autoresearch.cli import (
+    bench_analyze,
+    bench_audit,
+    bench_compare,
+    bench_grade,
+    bench_import,
+    bench_run,
+    bench_stop,
+    bench_table,
+    bench_tonight,
+)
 from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
 from autoresearch.cli.parsing import add_command, as_sentence, whole_number
 from autoresearch.cli.settings import add_settings
@@ -49,8 +59,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
-    bench_run.add(suites)
-    for module in (bench_analyze, bench_compare, bench_grade, bench_import):
+    bench_audit.add(suites)
+    for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table, bench_tonight):
         module.add(suites)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PROFILES = ("tiny", "gb10-354m")  # of the named cases, beside the shipped menu
 MAX_INPUT_BYTES = 1 << 20
+MAX_CHANGES = 64
 DEVICE_UNKNOWN = "only a run knows its device; `autoresearch doctor` and `run` check it"
 
 
@@ -33,6 +34,9 @@ def add(commands: Any) -> None:
     one.add_argument("path", nargs="?", metavar="RUN", help="take menu, baseline and history of this run")
     one.add_argument("--menu", metavar="FILE", help="take this menu, with its defaults as the baseline")
     one.add_argument("--profile", metavar="PROFILE", help="take menu and baseline of this profile (default tiny)")
+    one.add_argument(
+        "--max-changes", type=_changes, default=1, metavar="N", help="how many knobs a reply may change (default 1)"
+    )
     one.add_argument("--json", action="store_true", help="print JSON")
     text = "judge adversarial cases and count the right verdicts; exit code 1 if one is wrong"
     many = add_command(kinds, "bench", bench, text)
@@ -50,11 +54,13 @@ def check(args: argparse.Namespace) -> int:
 
     raw = sys.stdin.buffer.read(MAX_INPUT_BYTES) if args.text == "-" else os.fsencode(args.text)
     context, known = _context_of(args)
-    verdict = gate(raw, context.baseline, context.menu, steps=context.steps, known=known)
+    verdict = gate(raw, context.baseline, context.menu, steps=context.steps, known=known, max_changes=args.max_changes)
+    changes = [{"knob": knob, "new_value": v} for knob, v in verdict.proposal.changes] if verdict.proposal else None
     outcomes = explain(verdict, {Rail.R7_BUDGET: DEVICE_UNKNOWN})
     if args.json:
         rows = [{"rail": o.rail, "outcome": o.outcome, "checks": o.checks, "reason": o.reason} for o in outcomes]
-        found = {"ok": verdict.ok, "rail": verdict.rail, "reason": verdict.reason, "diff": verdict.diff, "rails": rows}
+        found = {"ok": verdict.ok, "rail": verdict.rail, "reason": verdict.reason, "diff": verdict.diff}
+        found |= {"changes": changes, "rails": rows}
         print(json.dumps(found, indent=2))
     else:
         print(_headline(verdict))
@@ -144,7 +150,7 @@ def _headline(verdict: Verdict) -> str:
         return f"refused by {verdict.rail}: {verdict.reason}"
     proposal = verdict.proposal
     assert proposal is not None  # a verdict that passes has one
-    return f"passed: {proposal.knob} = {json.dumps(proposal.new_value)}"
+    return "passed: " + ", ".join(f"{knob} = {json.dumps(value)}" for knob, value in proposal.changes)
 
 
 def _plain(result: Score) -> Mapping[str, Any]:
@@ -172,6 +178,14 @@ def _table(result: Score) -> str:
     if len(result.misses) > 20:
         lines.append(f"and {len(result.misses) - 20} more wrong verdicts: --json lists them")
     return "\n".join(lines)
+
+
+def _changes(text: str) -> int:
+    """Parse a number of changes; a type for argparse."""
+    value = int(text)
+    if not 1 <= value <= MAX_CHANGES:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of changes from 1 to {MAX_CHANGES}")
+    return value
 
 
 def _count(text: str) -> int:

@@ -243,6 +243,9 @@ class Settings(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="device that trains")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="CPU threads of a trial; 0: every usable core")
+    max_changes: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="knobs that one proposal may change; 1: each effect is of one knob (docs/search.md)"
+    )
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
         0, description="seed of initialisation, data order and proposer"
     )

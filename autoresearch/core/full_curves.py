@@ -12,10 +12,12 @@ from autoresearch.verdicts.early_stop import Curve
 
 
 def kind_of(proposal: ProposalRecord, baseline_cfg: Cfg) -> str:
-    """``lr down``: the knob of a change and its direction; of a knob without an order the value.
+    """``lr down``: the knob of a change and its direction; of a knob without an order, and of several, the values.
 
     A smaller learning rate or a longer warmup starts slowly, and their opposites do not say how slowly.
     """
+    if proposal.also:
+        return proposal.text
     old, new = baseline_cfg.get(proposal.knob), proposal.new_value
     if isinstance(old, str) or isinstance(new, str) or old is None:
         return f"{proposal.knob} = {new}"

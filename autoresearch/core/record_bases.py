@@ -10,12 +10,30 @@ from autoresearch.core.values import Cfg, FrozenModel, KnobValue
 from rails import Rail
 
 
+class KnobChange(FrozenModel):
+    """One of the further changes of a proposal of several."""
+
+    knob: str
+    new_value: KnobValue
+
+
 class ProposalRecord(FrozenModel):
-    """One change of one knob, in the proposer's words."""
+    """One change of one knob, or several that are tried together, in the proposer's words."""
 
     knob: str
     new_value: KnobValue
     reason: str
+    also: tuple[KnobChange, ...] = ()  # what else it changes; empty for one change
+
+    @property
+    def changes(self) -> tuple[tuple[str, KnobValue], ...]:
+        """Every change, in the proposal's order."""
+        return ((self.knob, self.new_value), *((c.knob, c.new_value) for c in self.also))
+
+    @property
+    def text(self) -> str:
+        """``lr = 0.001, beta1 = 0.95``."""
+        return ", ".join(f"{knob} = {value}" for knob, value in self.changes)
 
 
 class EstimateRecord(FrozenModel):

@@ -19,6 +19,7 @@ from autoresearch.core.records import (
     EstimateRecord,
     EvalFailed,
     Evaluated,
+    KnobChange,
     LoopComplete,
     ProposalRecord,
     Proposed,
@@ -252,8 +253,10 @@ def build_stopped(trajectory: Trajectory, iters: int, reason: str, ts: str) -> S
 
 
 def _proposal(verdict: Verdict) -> ProposalRecord | None:
-    p = verdict.proposal
-    return ProposalRecord(knob=p.knob, new_value=p.new_value, reason=p.reason) if p else None
+    if (p := verdict.proposal) is None:
+        return None
+    also = tuple(KnobChange(knob=knob, new_value=value) for knob, value in p.also)
+    return ProposalRecord(knob=p.knob, new_value=p.new_value, reason=p.reason, also=also)
 
 
 def _estimate(verdict: Verdict) -> EstimateRecord | None:

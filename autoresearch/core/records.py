@@ -23,6 +23,7 @@ from autoresearch.core.record_bases import CandidateTried as CandidateTried
 from autoresearch.core.record_bases import EstimateRecord as EstimateRecord
 from autoresearch.core.record_bases import Event as Event
 from autoresearch.core.record_bases import Iteration as Iteration
+from autoresearch.core.record_bases import KnobChange as KnobChange
 from autoresearch.core.record_bases import Metered as Metered
 from autoresearch.core.record_bases import ProposalRecord as ProposalRecord
 from autoresearch.core.stopped_trial import EarlyStopRule, StopPlan, StopPoint

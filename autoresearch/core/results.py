@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from autoresearch.core.measurement import Cause
-from autoresearch.core.records import Attempt, EvalFailed, Evaluated, IterationRecord, StoppedEarly
+from autoresearch.core.records import (
+    Attempt,
+    EvalFailed,
+    Evaluated,
+    IterationRecord,
+    ProposalRecord,
+    StoppedEarly,
+)
 from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.values import KnobValue
 from rails import Rail
@@ -24,7 +31,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A closed iteration. ``knob`` and what follows it are null without a candidate that was tried."""
+    """A closed iteration. What follows ``source`` is empty without a candidate that was tried.
+
+    ``knob`` and ``new_value`` are null too where several knobs were changed: the effect is of none of them alone.
+    """
 
     iter: int
     stage: Literal["evaluated", "stopped_early", "eval_failed", "blocked", "proposer_failed"]
@@ -40,6 +50,14 @@ class Result:
     refused: tuple[Refused, ...] = ()
     reply_sources: tuple[str, ...] = ()  # who gave each of its replies
     stopped: StopPoint | None = None  # where its trial was stopped early: it has no val_bpb and no gain
+    several: tuple[tuple[str, KnobValue], ...] = ()  # the changes of a candidate of more than one
+
+    @property
+    def changes(self) -> tuple[tuple[str, KnobValue], ...]:
+        """What the candidate changed; empty without one."""
+        if self.knob is None or self.new_value is None:
+            return self.several
+        return ((self.knob, self.new_value),)
 
 
 def result_of(record: IterationRecord) -> Result:
@@ -50,21 +68,31 @@ def result_of(record: IterationRecord) -> Result:
         case Evaluated(proposal=p):
             is_keep = record.decision == "keep"
             bpb, gain, trials = record.val_bpb, record.improvement_frac, len(record.trials)
-            return Result(*head, p.knob, p.new_value, bpb, gain, is_keep, trials, None, "", *tail)
+            return Result(*head, *one_change(p), bpb, gain, is_keep, trials, None, "", *tail, several=several(p))
         case StoppedEarly(proposal=p):
             return Result(
                 *head,
-                p.knob,
-                p.new_value,
+                *one_change(p),
                 refused=refused,
                 reply_sources=sources,
                 stopped=record.eval_metrics.stopped_early,
+                several=several(p),
             )
         case EvalFailed(proposal=p):
             failure = (record.cause, record.eval_metrics.detail)
-            return Result(*head, p.knob, p.new_value, None, None, False, 0, *failure, *tail)
+            return Result(*head, *one_change(p), None, None, False, 0, *failure, *tail, several=several(p))
         case _:
             return Result(*head, refused=refused, reply_sources=sources)
+
+
+def one_change(proposal: ProposalRecord) -> tuple[str | None, KnobValue | None]:
+    """Knob and value of a proposal of one change; nulls for several."""
+    return (None, None) if proposal.also else (proposal.knob, proposal.new_value)
+
+
+def several(proposal: ProposalRecord) -> tuple[tuple[str, KnobValue], ...]:
+    """The changes of a proposal of more than one; empty for one."""
+    return proposal.changes if proposal.also else ()
 
 
 def replies_of(attempts: Sequence[Attempt]) -> list[tuple[Attempt, ...]]:
@@ -86,4 +114,4 @@ def _refused(record: IterationRecord) -> tuple[Refused, ...]:
     if record.verdict_ok and len(record.attempts) == 1:  # its one attempt passed
         return ()
     refused = (a for a in record.attempts if not a.verdict_ok)
-    return tuple(Refused(a.proposal.knob if a.proposal else None, a.rail, a.reason) for a in refused)
+    return tuple(Refused(one_change(a.proposal)[0] if a.proposal else None, a.rail, a.reason) for a in refused)

@@ -73,6 +73,7 @@ def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, t
         known=trajectory.known(),
         estimate=backend.estimator,
         limits=limits_now(backend.free_accelerator_bytes, settings),
+        max_changes=settings.max_changes,
     )
 
 

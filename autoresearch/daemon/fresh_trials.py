@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.loop import input_changed
-from autoresearch.core.measurement import Failure, Measurement
+from autoresearch.core.measurement import RETRYABLE, Cause, Failure, Measurement
 from autoresearch.core.ports import Interrupted, Observer
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
 from autoresearch.daemon.backend import TrialBackend, real_backend
@@ -34,6 +34,21 @@ class FreshTrial(FrozenModel):
     trial_wall_s: NotNegative
     train_loss_curve: tuple[float, ...] | None = None  # as in a run's trials; null in older caches
     warmup_frac: NotNegative = 0.0  # the share of its budget that the configuration warms up
+    train_steps: int | None = None  # as what follows: null in older caches
+    train_tokens: int | None = None
+    train_flops: int | None = None
+    peak_bytes: int | None = None
+
+
+class FailedTrial(FrozenModel):
+    """A trial that its configuration made fail, where failures are remembered too. A null was not measured."""
+
+    conditions_sha256: str
+    seed: int
+    cause: Cause
+    detail: str
+    trial_wall_s: NotNegative | None = None
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +60,27 @@ class Wanted:
 
 
 FRESH_TRIAL: TypeAdapter[FreshTrial] = TypeAdapter(FreshTrial)
+ANY_TRIAL: TypeAdapter[FreshTrial | FailedTrial] = TypeAdapter(FreshTrial | FailedTrial)
 
 
 class FreshTrials:
     """A context that holds the run directory of the settings and measures trials into its file ``name``.
 
+    With ``remember_failures`` a failure that is not chance (``RETRYABLE``) is durable too, and is not tried again.
     Entering raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
 
     def __init__(
-        self, settings: Settings, name: str, observer: Observer, make_backend: MakeBackend | None = None
+        self,
+        settings: Settings,
+        name: str,
+        observer: Observer,
+        make_backend: MakeBackend | None = None,
+        *,
+        remember_failures: bool = False,
     ) -> None:
         self.settings, self.name, self.observer = settings, name, observer
+        self.remember_failures = remember_failures
         self.policy = build_policy(settings)
         self.make_backend = make_backend or real_backend
         self._open = ExitStack()
@@ -66,8 +90,16 @@ class FreshTrials:
             run_dir = opened.enter_context(hold(self.settings.run_dir))
             self._journal = Journal(run_dir / self.name)
             opened.callback(self._journal.close)
-            trials = decode_fresh_trials(self._journal.path, self._journal)
-            self._known = {(t.conditions_sha256, t.seed): t for t in trials}
+            decoded = decode_lines(
+                self._journal, lambda p: decode_record(ANY_TRIAL, p), self._journal.path, hint="another --dir"
+            )
+            self._known: dict[tuple[str, int], FreshTrial] = {}
+            self._failed: dict[tuple[str, int], FailedTrial] = {}
+            for trial in decoded:
+                if isinstance(trial, FreshTrial):
+                    self._known[trial.conditions_sha256, trial.seed] = trial
+                else:
+                    self._failed[trial.conditions_sha256, trial.seed] = trial
             self._control = RunControl(run_dir / PAUSE_FLAG)
             self.backend: TrialBackend = self.make_backend(
                 self.settings, self.policy, run_dir, self._stopped, self.observer
@@ -86,8 +118,12 @@ class FreshTrials:
         """The trial, if it was measured before."""
         return self._known.get((self._conditions(wanted), wanted.seed))
 
+    def known_failure(self, wanted: Wanted) -> FailedTrial | None:
+        """The failure, if this trial failed before and failures are remembered."""
+        return self._failed.get((self._conditions(wanted), wanted.seed))
+
     def measure(self, wanted: Wanted) -> FreshTrial | Failure | None:
-        """Measure a trial and remember it; ``None`` if a signal ended it. A failure is not remembered.
+        """Measure a trial and remember it; ``None`` if a signal ended it. A failure: see ``remember_failures``.
 
         Raises ``CorpusError`` if a file that trials read has changed; the trial that may have read it is forgotten.
         """
@@ -100,6 +136,7 @@ class FreshTrials:
         if what := self.backend.inputs.change():
             raise input_changed(what)
         if isinstance(outcome, Failure):
+            self._remember_failure(wanted, outcome)
             return outcome
         if not isinstance(outcome, Measurement):
             return None  # suspended
@@ -111,10 +148,28 @@ class FreshTrials:
             trial_wall_s=outcome.trial_wall_s,
             train_loss_curve=outcome.train_loss_curve,
             warmup_frac=min(1.0, int(wanted.cfg["lr_warmup"]) / steps) if steps else 0.0,
+            train_steps=outcome.train_steps,
+            train_tokens=outcome.train_tokens,
+            train_flops=outcome.train_flops,
+            peak_bytes=outcome.peak_bytes,
         )
         self._journal.append(trial.model_dump_json())
         self._known[conditions, wanted.seed] = trial
         return trial
+
+    def _remember_failure(self, wanted: Wanted, failure: Failure) -> None:
+        if not self.remember_failures or failure.cause in RETRYABLE:
+            return
+        failed = FailedTrial(
+            conditions_sha256=self._conditions(wanted),
+            seed=wanted.seed,
+            cause=failure.cause,
+            detail=failure.detail,
+            trial_wall_s=failure.trial_wall_s,
+            peak_bytes=failure.peak_bytes,
+        )
+        self._journal.append(failed.model_dump_json())
+        self._failed[failed.conditions_sha256, failed.seed] = failed
 
     def _conditions(self, wanted: Wanted) -> str:
         return sha256_of({"yardstick": self.backend.yardstick.model_dump(mode="json"), "cfg": wanted.cfg})

@@ -106,7 +106,7 @@ def _kept(record: Evaluated, by_run: bool, by_threshold: bool, first: float | No
     claimed, seeds = record.improvement_frac, len(record.evidence.seeds) if record.evidence else len(record.trials)
     if not by_run and first is not None:
         claimed, seeds = first, 1
-    change = f"{record.proposal.knob} = {record.proposal.new_value}"
+    change = record.proposal.text
     return Kept(record.iter, change, record.candidate_cfg, by_run, by_threshold, first, claimed, seeds)
 
 

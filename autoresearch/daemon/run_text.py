@@ -54,7 +54,7 @@ def describe_suspended(trajectory: Trajectory) -> str:
 def describe_change(trajectory: Trajectory) -> str:
     """The change of the open iteration; empty without one."""
     p = trajectory.proposed.proposal if trajectory.proposed else None
-    return f"{p.knob} = {p.new_value}" if p else ""
+    return p.text if p else ""
 
 
 def describe_continuation(trajectory: Trajectory, iters: int) -> str:

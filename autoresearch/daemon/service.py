@@ -165,7 +165,9 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     check_yardstick(context.trajectory, backend.yardstick)
     policy = context.policy
     proposer_context = ProposerContext(
-        space=Space(policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings)),
+        space=Space(
+            policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings), settings.max_changes
+        ),
         judge=partial(judge, policy, backend, settings),
         run_dir=context.run_dir,
         stop_or_pause_requested=control.stop_or_pause_requested,

@@ -42,7 +42,7 @@ def baseline_trial_line(trial: TrialEnded, run: Trajectory) -> str:
     if run.proposed:
         p = run.proposed.proposal
         what = f"baseline, seed {trial.seed}"
-        return f"{INDENT}{what:<{CHANGE_CELLS}} {trial.outcome.val_bpb:.4f}   needed for {p.knob} = {p.new_value}"
+        return f"{INDENT}{what:<{CHANGE_CELLS}} {trial.outcome.val_bpb:.4f}   needed for {p.text}"
     if rule.baseline_seeds == 1:
         return ""
     start = f"{'baseline':>{NUMBER_CELLS}}  {f'seed {trial.seed}':<{CHANGE_CELLS}}"
@@ -58,7 +58,7 @@ def candidate_trial_line(trial: TrialEnded, run: Trajectory, number: str) -> str
     if not gains or (len(run.outcomes) == 1 and next_trial(run.comparison, rule) is None):
         return ""
     p = run.proposed.proposal
-    change = f"{p.knob} = {p.new_value}, seed {trial.seed}"
+    change = f"{p.text}, seed {trial.seed}"
     so_far = (
         "promising: more seeds follow" if len(gains) == 1 else f"{100 * fmean(gains):+.2f} % over {len(gains)} seeds"
     )
@@ -81,7 +81,7 @@ def judged_line(record: Evaluated, number: str) -> str:
     """The verdict on a candidate; where it has several seeds, their number and the interval of the gain."""
     p, evidence = record.proposal, record.evidence
     label = evidence.label if evidence else record.decision
-    start = f"{number:>{NUMBER_CELLS}}  {f'{p.knob} = {p.new_value}':<{CHANGE_CELLS}} {record.val_bpb:.4f}"
+    start = f"{number:>{NUMBER_CELLS}}  {p.text:<{CHANGE_CELLS}} {record.val_bpb:.4f}"
     figures = f"{100 * record.improvement_frac:+7.2f} %  {label:<{LABEL_CELLS}} {record.iter_wall_s:6.1f} s"
     return f"{start} {figures}{_basis(evidence)}"
 

@@ -37,3 +37,8 @@ def separate_thinking(text: str) -> Separated:
     if opening and "{" not in rest[: opening.start()]:  # after a brace it is part of the answer
         thought, rest, style = f"{thought}{rest[opening.end() :]}", rest[: opening.start()], "unclosed"
     return Separated(rest.strip(), _OPEN.sub("", thought).strip(), style)
+
+
+def opens_thinking(text: str) -> bool:
+    """Whether an opening tag stands in ``text``: in an answer, thinking that never closed."""
+    return _OPEN.search(text) is not None

@@ -123,8 +123,9 @@ class LlmProposer:
     def _call(self, conversation: Conversation, trajectory: Trajectory) -> Exchange:
         answer = self._ask(conversation, trajectory)
         is_truncated = is_truncated_prose(answer.text, answer.finish_reason)
-        found = () if is_truncated else extract_proposals(answer.text, self.proposals)
-        rewritten = [] if answer.is_enforced else [normalise(proposal, self.space.menu) for proposal in found]
+        found = () if is_truncated else self._extract(answer.text)
+        several = self.space.max_changes > 1
+        rewritten = [] if answer.is_enforced else [normalise(p, self.space.menu, several=several) for p in found]
         judged = tuple(text for text, _ in rewritten) or found
         conversation.normalisations = tuple(change for _, change in rewritten) if judged != found else ()
         classification, detail = classify_reply(answer, judged, lambda raw: self.judge(raw, trajectory))
@@ -148,6 +149,9 @@ class LlmProposer:
             latency_s=answer.latency_s,
             tries=answer.tries,
         )
+
+    def _extract(self, text: str) -> tuple[str, ...]:
+        return extract_proposals(text, self.proposals, several=self.space.max_changes > 1)
 
     def _ask(self, conversation: Conversation, trajectory: Trajectory) -> Answer:
         """One call, or why there was none. A bug in this code must not cost the iteration either."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch.core.ports import Reply
@@ -24,6 +24,23 @@ class Space:
     over_budget: Callable[[Config], str] = lambda _cfg: (
         ""
     )  # why R7 would refuse a configuration now; empty if it would not
+    max_changes: int = 1  # knobs that a proposal may change
+
+    def is_open_together(
+        self, changes: Mapping[str, Value], trajectory: Trajectory, refused: Sequence[Attempt]
+    ) -> bool:
+        """``is_open`` for several changes as one candidate; each must have another value than the baseline's."""
+        if not 1 <= len(changes) <= self.max_changes:
+            return False
+        candidate = {**self.baseline, **changes}
+        for knob, value in changes.items():
+            if same_value(value, self.baseline[knob]) or self.menu.knobs[knob].accept(value)[1]:
+                return False
+        if self.menu.broken_rule(candidate, self.steps) or trajectory.known().find(candidate):
+            return False
+        if any(_is_refusal_of_all(a, changes) for a in refused):
+            return False
+        return not self.over_budget(candidate)
 
     def is_open(self, knob: str, value: Value, trajectory: Trajectory, refused: Sequence[Attempt]) -> bool:
         """Whether the change breaks no constraint, is not known, is not over budget and was not refused before."""
@@ -88,10 +105,29 @@ def build_reply(knob: str, value: Value, reason: str, source: str) -> Reply:
     return Reply(json.dumps({"knob": knob, "new_value": value, "reason": reason}), source)
 
 
+def build_joint_reply(changes: Mapping[str, Value], reason: str, source: str) -> Reply:
+    """A proposal of one or several changes as the raw text that the rails read."""
+    if len(changes) == 1:
+        ((knob, value),) = changes.items()
+        return build_reply(knob, value, reason, source)
+    listed = [{"knob": knob, "new_value": value} for knob, value in changes.items()]
+    return Reply(json.dumps({"changes": listed, "reason": reason}), source)
+
+
+def _is_refusal_of_all(attempt: Attempt, changes: Mapping[str, Value]) -> bool:
+    proposal = attempt.proposal
+    if attempt.rail is Rail.R1_SCHEMA or proposal is None:
+        return False
+    refused = dict(proposal.changes)
+    return refused.keys() == changes.keys() and all(same_value(refused[k], v) for k, v in changes.items())
+
+
 def _is_refusal_of(attempt: Attempt, knob: str, value: Value) -> bool:
     proposal = attempt.proposal
     is_final = attempt.rail is not Rail.R1_SCHEMA
-    return is_final and proposal is not None and proposal.knob == knob and same_value(proposal.new_value, value)
+    if proposal is None or proposal.also:
+        return False
+    return is_final and proposal.knob == knob and same_value(proposal.new_value, value)
 
 
 def round_value(value: float, low: float, high: float) -> float:

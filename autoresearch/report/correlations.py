@@ -31,7 +31,7 @@ def knob_correlations(rows: Sequence[Row]) -> list[KnobCorrelation]:
     """The correlation for each knob where there is data, those with the most pairs first."""
     by_knob: dict[str, list[Sequence[tuple[float, float]]]] = {}
     for row in rows:
-        if row.knob is not None and row.paired_bpbs:
+        if row.knob is not None and not row.several and row.paired_bpbs:
             by_knob.setdefault(row.knob, []).append(row.paired_bpbs)
     pooled = {knob: pooled_correlation(candidates) for knob, candidates in by_knob.items()}
     known = [_numbers(knob, found) for knob, found in pooled.items() if found.is_known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from autoresearch.core.records import Yardstick
+from autoresearch.core.records import ProposalRecord, Yardstick
 from autoresearch.core.text import escape_control, signed_percent
 from autoresearch.core.values import KnobValue
 
@@ -107,6 +107,11 @@ def format_bpb(value: float | None) -> str:
 def format_change(knob: str | None, value: KnobValue | None, cells: int) -> str:
     """``knob = value`` as one printable line of at most ``cells`` terminal cells; a dash without a knob."""
     return "-" if knob is None else safe(f"{knob} = {value}", cells)
+
+
+def format_changes(proposal: ProposalRecord, cells: int) -> str:
+    """Every change of a proposal as one printable line: ``lr = 0.001, beta1 = 0.95``."""
+    return safe(", ".join(f"{knob} = {value}" for knob, value in proposal.changes), cells)
 
 
 def format_counts(counts: Mapping[str, int]) -> str:

@@ -48,6 +48,9 @@ class Row:
     The five parts of ``wall_s`` are ``train_s`` and ``eval_s`` of measured trials, ``failed_s`` of trials that failed
     or were discarded and run again, ``propose_s`` and ``overhead_s``. Over several trials seconds, tokens and joules
     are sums and ``peak_bytes`` is the maximum.
+
+    Where several knobs were changed together, ``knob`` lists their names, ``lr, beta1``, and ``new_value`` the values
+    in the same order, ``0.001, 0.95``: the effect is of none of them alone, so it is not counted for any of them.
     """
 
     iter: int
@@ -94,6 +97,7 @@ class Row:
     would_stop: StopPoint | None = None  # where it would have been stopped, but for the audit
     ratios: CostRatios = UNKNOWN_RATIOS  # of a measured candidate's costs to the baseline's
     equal_flops_gain: tuple[float, float] | None = None  # about, low and high; None where equal or not known
+    several: tuple[tuple[str, KnobValue], ...] = ()  # the changes of a candidate of more than one; see ``knob``
 
     @property
     def remark(self) -> str:

@@ -69,7 +69,7 @@ def knob_importance(history: History) -> list[KnobImportance]:
     """The knobs that were measured, the most important first; those with too few values last, by their range."""
     rows: dict[str, list[Row]] = {}
     for row in history.rows:
-        if row.knob is not None and row.new_value is not None and row.improvement_frac is not None:
+        if row.knob is not None and not row.several and row.new_value is not None and row.improvement_frac is not None:
             rows.setdefault(row.knob, []).append(row)
     menu = _menu(history)
     values = {knob: _by_value(measured) for knob, measured in rows.items()}

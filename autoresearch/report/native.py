@@ -264,22 +264,26 @@ def refused_by_rail(attempts: Iterable[Attempt]) -> dict[str, int]:
 
 def llm_judged(attempts: Iterable[Attempt]) -> dict[str, int]:
     """The LLM's proposals by rail. A proposal that an iteration has twice is novel only once, whatever R6 reported."""
-    seen: set[tuple[str, KnobValue]] = set()
+    seen: set[tuple[tuple[str, KnobValue], ...]] = set()
     judged: Counter[str] = Counter()
     for attempt in attempts:
         if attempt.source == LLM_SOURCE:
-            pair = (attempt.proposal.knob, attempt.proposal.new_value) if attempt.proposal else None
-            is_copy = attempt.verdict_ok and pair in seen
+            changes = tuple(sorted(attempt.proposal.changes, key=lambda c: c[0])) if attempt.proposal else None
+            is_copy = attempt.verdict_ok and changes in seen
             judged[str(Rail.R6_NOVELTY if is_copy else attempt.rail)] += 1
-            if pair is not None:
-                seen.add(pair)
+            if changes is not None:
+                seen.add(changes)
     return dict(judged)
 
 
 def _proposed(proposal: ProposalRecord | None) -> dict[str, Any]:
     if proposal is None:
         return {}
-    return {"knob": proposal.knob, "new_value": plain_value(proposal.new_value), "why": proposal.reason}
+    changes = tuple((knob, plain_value(value)) for knob, value in proposal.changes)
+    if len(changes) == 1:
+        return {"knob": changes[0][0], "new_value": changes[0][1], "why": proposal.reason}
+    knobs, values = (", ".join(str(part) for part in column) for column in zip(*changes, strict=True))
+    return {"knob": knobs, "new_value": plain_value(values), "why": proposal.reason, "several": changes}
 
 
 def _trials(numbers: Iterable[int], closing: Outcome, outcomes: Mapping[int, Outcome]) -> list[Outcome]:

@@ -229,7 +229,7 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _coverage(history: History) -> dict[str, Any]:
-    counts = Counter(row.knob for row in history.rows if row.knob is not None)
+    counts = Counter(name for row in history.rows if row.knob is not None for name in dict(row.several) or (row.knob,))
     touched = [name for name in history.knobs if name in counts]
     off_menu = sorted(set(counts) - set(history.knobs))
     return {

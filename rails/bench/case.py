@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from rails.checks import diff_line
+from rails.checks import diff_lines
 from rails.gate import DEFAULT_STEPS, gate
 from rails.menu import Menu, Steps, default_menu
 from rails.novelty import Tried
@@ -36,9 +36,10 @@ class Case:
     """One line of ``cases.jsonl``. ``rail`` is the rail that must refuse ``text``, or ``passed``; ``why`` says why.
 
     ``baseline`` changes values of the context's baseline; ``tried`` lists changes of the baseline that the run has
-    measured; ``estimate`` has the fields of ``Estimate`` and, as ``memory_bytes``, the limit. A case with a
-    ``candidate`` asks R5 alone whether these changes of the baseline are one line of ``text``, a knob's name: the gate
-    builds its candidates so that R5 never has to refuse one.
+    measured; ``estimate`` has the fields of ``Estimate`` and, as ``memory_bytes``, the limit; ``max_changes`` is how
+    many knobs a reply may change. A case with a ``candidate`` asks R5 alone whether these changes of the baseline are
+    one line each of ``text``, knob names with a comma between them: the gate builds its candidates so that R5 never has
+    to refuse another field than a named one.
     """
 
     name: str
@@ -51,12 +52,13 @@ class Case:
     tried: tuple[Mapping[str, Any], ...] = ()
     estimate: Mapping[str, Any] | None = None
     candidate: Mapping[str, Any] | None = None
+    max_changes: int = 1
 
     def judge(self, context: Context) -> tuple[str, str]:
         """The rail that judges the case in ``context``, and its reason."""
         baseline = {**context.baseline, **self.baseline}
         if self.candidate is not None:
-            lint = diff_line(self.text, baseline, {**baseline, **self.candidate})[1]
+            lint = diff_lines(self.text.split(","), baseline, {**baseline, **self.candidate})[1]
             return (Rail.R5_DIFF_LINT, lint) if lint else (Rail.PASSED, "")
         known = Tried(baseline)
         for change in self.tried:
@@ -71,6 +73,7 @@ class Case:
             known=known,
             estimate=(lambda _cfg: Estimate(**cost)) if cost else None,
             limits=limits,
+            max_changes=self.max_changes,
         )
         return verdict.rail, verdict.reason
 

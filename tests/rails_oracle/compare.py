@@ -32,9 +32,19 @@ def judge(raw: str | bytes, world: oracle.World, menu: Menu) -> str:
     needed, available = world.memory or (0, None)
     estimate = (lambda _cfg: Estimate(needed, world.time_ratio)) if world.memory else None
     verdict = gate(
-        raw, world.baseline, menu, steps=world.steps, known=known, estimate=estimate, limits=Limits(available)
+        raw,
+        world.baseline,
+        menu,
+        steps=world.steps,
+        known=known,
+        estimate=estimate,
+        limits=Limits(available),
+        max_changes=world.max_changes,
     )
     assert verdict.ok is (verdict.rail == "passed") is (verdict.candidate is not None)
+    if verdict.ok:
+        assert verdict.proposal is not None
+        assert verdict.candidate == {**world.baseline, **dict(verdict.proposal.changes)}
     return str(verdict.rail)
 
 

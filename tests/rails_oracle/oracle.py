@@ -36,26 +36,29 @@ class World:
     measured: list[dict[str, Any]] = field(default_factory=list)
     memory: tuple[int, int | None] | None = None  # needed and available bytes
     time_ratio: float = 1.0
+    max_changes: int = 1
 
 
 def rail(raw: str | bytes, world: World) -> str:
     """The rail that refuses ``raw``, or ``passed``."""
     try:
-        reply = read(raw)
+        changes = read(raw, world.max_changes)
     except (No, UnicodeDecodeError, ValueError, RecursionError):
         return "R1_schema"
-    if reply["knob"] not in world.menu["knobs"]:
+    if any(change["knob"] not in world.menu["knobs"] for change in changes):
         return "R2_menu"
     if not all(name in world.baseline for name in world.menu["knobs"]) or not all(map(usable, world.baseline.values())):
         return "R2_menu"
-    entry = world.menu["knobs"][reply["knob"]]
-    if not fits(entry, reply["new_value"]):
-        return "R3_range"
-    value = float(reply["new_value"]) if entry["type"] == "float" else reply["new_value"]
     new = dict(world.baseline)
-    new[reply["knob"]] = value
+    for change in changes:
+        entry = world.menu["knobs"][change["knob"]]
+        if not fits(entry, change["new_value"]):
+            return "R3_range"
+        new[change["knob"]] = float(change["new_value"]) if entry["type"] == "float" else change["new_value"]
     if any(not holds(c["rule"], new, world.steps) for c in world.menu["constraints"]):
         return "R4_cross"
+    if len(changes) > 1 and any(same(new[c["knob"]], world.baseline[c["knob"]]) for c in changes):
+        return "R5_diff_lint"
     if any(all(same(new[k], old[k]) for k in new) for old in (world.baseline, *world.measured)):
         return "R6_novelty"
     if world.memory and world.memory[1] is not None and world.memory[0] > world.memory[1]:
@@ -63,20 +66,37 @@ def rail(raw: str | bytes, world: World) -> str:
     return "R7_budget" if world.memory and not world.time_ratio <= 3.0 else PASSED
 
 
-def read(raw: str | bytes) -> dict[str, Any]:
-    """R1. Raises ``No`` or ``ValueError``."""
+def read(raw: str | bytes, max_changes: int) -> list[dict[str, Any]]:
+    """R1: the changes, one table each. Raises ``No`` or ``ValueError``."""
     size = len(raw) if isinstance(raw, bytes) else len(raw.encode("utf-8", "surrogatepass"))
     if size > REPLY_BYTES:
         raise No
     reply = Reader(raw.decode("utf-8") if isinstance(raw, bytes) else raw).whole()
-    if not isinstance(reply, dict) or sorted(reply) != ["knob", "new_value", "reason"]:
+    if not isinstance(reply, dict):
+        raise No
+    if sorted(reply) == ["knob", "new_value", "reason"]:
+        changes: Any = [{"knob": reply["knob"], "new_value": reply["new_value"]}]
+    elif sorted(reply) == ["changes", "reason"] and max_changes > 1:
+        changes = reply["changes"]
+        if not isinstance(changes, list) or not 1 <= len(changes) <= max_changes:
+            raise No
+    else:
+        raise No
+    for change in changes:
+        if (
+            not isinstance(change, dict)
+            or sorted(change) != ["knob", "new_value"]
+            or not isinstance(change["knob"], str)
+        ):
+            raise No
+    if len({change["knob"] for change in changes}) < len(changes):
         raise No
     reason = reply["reason"]
-    if not isinstance(reply["knob"], str) or not isinstance(reason, str) or len(reason) > REASON_CHARS:
+    if not isinstance(reason, str) or len(reason) > REASON_CHARS:
         raise No
     if not all(may_stand_in_a_reason(char) for char in reason):
         raise No
-    return reply
+    return changes
 
 
 def usable(value: Any) -> bool:

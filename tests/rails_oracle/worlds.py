@@ -28,8 +28,9 @@ def draw_world(chance: random.Random) -> World:
         baseline[chance.choice([*names, "other"])] = chance.choice(extra)
     world = World(menu, baseline, chance.choice([60, 60, None, 0, 9, 200]))
     for _ in range(chance.randint(0, 3) if all(map(usable, baseline.values())) else 0):  # else there is no run yet
-        name = chance.choice(names)
-        world.measured.append({**baseline, name: draw_value(knobs[name], chance)})
+        changed = chance.sample(names, chance.choice([1, 1, min(2, len(names)), len(names)]))
+        world.measured.append({**baseline, **{name: draw_value(knobs[name], chance) for name in changed}})
+    world.max_changes = chance.choice([1, 1, 2, 3, 9])
     if chance.random() < 0.3:
         world.memory = (chance.randint(0, 4), chance.choice([None, 2, 3]))
         world.time_ratio = chance.choice([0.5, 3.0, 3.0000000000000004, 9.0, math.nan, math.inf])
@@ -87,17 +88,8 @@ def draw_term(names: list[str], chance: random.Random, depth: int = 0) -> str:
 
 
 def draw_reply(world: World, chance: random.Random) -> str | bytes:
-    """A reply to judge in ``world``."""
-    name = chance.choice(list(world.menu["knobs"]))
-    value = near(world, name, chance)
-    fields = {"knob": name, "new_value": value, "reason": draw_reason(chance)}
-    kind = chance.random()
-    if kind < 0.05:
-        fields[chance.choice([*fields, "Knob", "extra", ""])] = chance.choice([None, 1, True, "x", [], {}])
-    elif kind < 0.08:
-        del fields[chance.choice(list(fields))]
-    elif kind < 0.13:
-        fields["knob"] = chance.choice([name.upper(), f"{name} ", "steps", "", "lr", "\u0430", None, 3, [name]])
+    """A reply to judge in ``world``: of one change, or of several."""
+    fields = draw_several(world, chance) if chance.random() < 0.5 else draw_one(world, chance)
     items = list(fields.items())
     chance.shuffle(items)
     text = json.dumps(dict(items), ensure_ascii=chance.random() < 0.6)
@@ -107,6 +99,58 @@ def draw_reply(world: World, chance: random.Random) -> str | bytes:
         raw = text.encode("utf-8", "surrogatepass")
         return raw if chance.random() < 0.7 else raw[: chance.randint(0, len(raw))] + b"\xff\xc3"
     return text
+
+
+def draw_several(world: World, chance: random.Random) -> dict[str, Any]:
+    """The fields of a reply with a list of changes: often that of a known configuration, often with a flaw."""
+    names = list(world.menu["knobs"])
+    chosen = chance.sample(names, min(len(names), chance.choice([1, 2, 2, 3, 5])))
+    known = chance.choice([world.baseline, *world.measured])
+    is_known = chance.random() < 0.3
+    clean = chance.random() < 0.6
+    changes: list[Any] = [
+        {
+            "knob": name,
+            "new_value": known[name]
+            if is_known
+            else draw_value(world.menu["knobs"][name], chance)
+            if clean
+            else near(world, name, chance),
+        }
+        for name in chosen
+    ]
+    fields: dict[str, Any] = {"changes": changes, "reason": draw_reason(chance)}
+    match chance.randrange(24):
+        case 0:
+            changes.append(dict(chance.choice(changes)))  # a knob twice
+        case 1:
+            changes.insert(chance.randint(0, len(changes)), chance.choice([None, [], {}, "lr", 1, {"knob": names[0]}]))
+        case 2:
+            chance.choice(changes)["reason"] = "a key too many"
+        case 3:
+            chance.choice(changes)["knob"] = chance.choice(["", "steps", "LR", None, 3, [names[0]]])
+        case 4:
+            fields["changes"] = chance.choice([[], None, {}, "x", changes[0], [changes]])
+        case 5:
+            fields |= draw_one(world, chance)  # both forms at once
+        case 6:
+            del fields[chance.choice(list(fields))]
+    return fields
+
+
+def draw_one(world: World, chance: random.Random) -> dict[str, Any]:
+    """The fields of a reply with one change, often with a flaw."""
+    name = chance.choice(list(world.menu["knobs"]))
+    value = near(world, name, chance)
+    fields: dict[str, Any] = {"knob": name, "new_value": value, "reason": draw_reason(chance)}
+    kind = chance.random()
+    if kind < 0.05:
+        fields[chance.choice([*fields, "Knob", "extra", ""])] = chance.choice([None, 1, True, "x", [], {}])
+    elif kind < 0.08:
+        del fields[chance.choice(list(fields))]
+    elif kind < 0.13:
+        fields["knob"] = chance.choice([name.upper(), f"{name} ", "steps", "", "lr", "\u0430", None, 3, [name]])
+    return fields
 
 
 def near(world: World, name: str, chance: random.Random) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from autoresearch.benches.comparison_text import figures
-from autoresearch.benches.headline import describe_headline
+from autoresearch.benches.comparison_text import describe_sides, figures
 from autoresearch.benches.pages.tables import MAX_ROWS, Table
 from autoresearch.benches.pages.template import render_template
 from autoresearch.benches.run_comparison import CaseRow, RunComparison
@@ -15,10 +14,7 @@ def render(c: RunComparison) -> str:
     """The page as one HTML document."""
     verdict = c.comparison.verdict
     heading = "Cannot tell which scores higher" if verdict == "cannot tell" else f"{verdict} scores higher"
-    sides = [
-        f"{side}: {clean(name, 120)}. {describe_headline(headline)}."
-        for side, name, headline in zip("AB", c.names, c.headlines, strict=True)
-    ]
+    sides = [f"{side}: {text}." for side, text in zip("AB", describe_sides(c), strict=True)]
     if c.left_out:
         sides.append(f"{plural(c.left_out, 'case')} left out, because not the same in both runs.")
     return render_template(

@@ -79,7 +79,7 @@ def examine(
     if device and corpus and span:
         note(training.yardstick(settings, policy, corpus, span, device, run))
     note(machine.energy(settings, device))
-    note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps)))
+    note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps, max_changes=settings.max_changes)))
     note(_llm(settings, policy, run, device, estimator, llm_max_s))
     return checks
 
@@ -98,7 +98,14 @@ def _llm(
     def judge(raw: str, trajectory: Trajectory) -> Verdict:
         limits, known = limits_now(free_bytes, settings), trajectory.known()
         return gate(
-            raw, policy.baseline, policy.menu, steps=policy.steps, known=known, estimate=estimator, limits=limits
+            raw,
+            policy.baseline,
+            policy.menu,
+            steps=policy.steps,
+            known=known,
+            estimate=estimator,
+            limits=limits,
+            max_changes=settings.max_changes,
         )
 
     def over_budget(cfg: Config) -> str:
@@ -107,5 +114,5 @@ def _llm(
     budget = {"budget_kind": settings.budget.kind, "budget_size": settings.budget.size}
     yardstick = PLACEHOLDER_YARDSTICK.model_copy(update=budget)
     trajectory = run if run.meta else Trajectory.fold([build_meta(settings, policy, yardstick)])
-    space = Space(policy.menu, policy.baseline, policy.steps, over_budget)
+    space = Space(policy.menu, policy.baseline, policy.steps, over_budget, settings.max_changes)
     return llm(settings, space, judge, trajectory, max_s, describe_setup(estimator))

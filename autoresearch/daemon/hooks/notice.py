@@ -9,8 +9,7 @@ from autoresearch.config.settings import HookEvent
 from autoresearch.core.records import EvalFailed, Evaluated, ProposalRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import describe_disturbance
-from autoresearch.report.format import NAME_CELLS, format_bpb, format_change, safe
-from autoresearch.report.history import plain_value
+from autoresearch.report.format import NAME_CELLS, format_bpb, format_changes, safe
 from autoresearch.report.verdict_text import describe_verdict
 from autoresearch.report.verdicts import corrected_frac
 
@@ -130,4 +129,4 @@ def _best(record: Evaluated, trajectory: Trajectory) -> dict[str, Any]:
 
 
 def _change(proposal: ProposalRecord) -> str:
-    return format_change(proposal.knob, plain_value(proposal.new_value), NAME_CELLS)
+    return format_changes(proposal, NAME_CELLS)

@@ -146,7 +146,7 @@ class Terminal(Observer):
                     self._change = describe_change(self._trajectory or Trajectory())
                     self._print(continued)
             case Proposed(proposal=p):
-                self._change = f"{p.knob} = {p.new_value}"
+                self._change = p.text
             case Baseline():
                 trajectory = self._trajectory or Trajectory()
                 self._print(baseline_line(event))
@@ -246,13 +246,13 @@ def iteration_line(record: IterationRecord, number: str) -> str:
         case Evaluated(evidence=Evidence()):
             return f"{judged_line(record, number)}{source}"
         case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
-            change = f"{p.knob} = {p.new_value}"
+            change = p.text
             end = f"{record.iter_wall_s:6.1f} s{source}"
             return f"{number:>8}  {change:<28} {bpb:.4f} {100 * gain:+7.2f} %  {decision:<6} {end}"
         case StoppedEarly(proposal=p):
-            return f"{stopped_line(record, f'{p.knob} = {p.new_value}', number)}{source}"
+            return f"{stopped_line(record, p.text, number)}{source}"
         case EvalFailed(proposal=p, cause=cause):
-            return f"{number:>8}  {f'{p.knob} = {p.new_value}':<28} failed: {cause} ({record.reason}){source}"
+            return f"{number:>8}  {p.text:<28} failed: {cause} ({record.reason}){source}"
         case Blocked(rail=rail):
             return f"{number:>8}  blocked after {len(record.attempts)} attempts by {rail}: {record.reason}"
         case ProposerFailed():

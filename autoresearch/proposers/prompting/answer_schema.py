@@ -17,6 +17,8 @@ MAX_ENUM = 64  # whole numbers listed one by one: llama-cpp-python ignores ``min
 def answer_schema(space: Space, trajectory: Trajectory, proposals: int) -> dict[str, Any]:
     """The schema of one answer with at most ``proposals`` proposals. Raises ``Exhausted`` when no knob is open.
 
+    Where a proposal may change several knobs, it is one change or a list of them.
+
     Only keywords that the grammar engines of vLLM, SGLang and llama.cpp know: ``enum`` in place of ``const``, and
     nothing like ``multipleOf`` or ``uniqueItems``. What a schema cannot express (a known value within
     an open range), the rails refuse afterwards.
@@ -25,6 +27,8 @@ def answer_schema(space: Space, trajectory: Trajectory, proposals: int) -> dict[
     variants = [_proposal_schema(name, schema) for name, schema in values.items() if schema is not None]
     if not variants:
         raise Exhausted("every value of the menu has been tried")
+    if space.max_changes > 1 and len(values) > 1:
+        variants.append(_several_schema(space))
     listed = {"type": "array", "minItems": 1, "maxItems": proposals, "items": {"anyOf": variants}}
     return _object({"proposals": listed})
 
@@ -37,6 +41,25 @@ def _proposal_schema(knob: str, value: dict[str, Any]) -> dict[str, Any]:
             "reason": {"type": "string", "maxLength": MAX_REASON_CHARS},
         }
     )
+
+
+def _several_schema(space: Space) -> dict[str, Any]:
+    """A list of changes. A value that is known alone may be proposed with another one, so the whole menu is allowed."""
+    entries = [
+        _object({"knob": {"type": "string", "enum": [name]}, "new_value": _whole_schema(knob)})
+        for name, knob in space.menu.knobs.items()
+    ]
+    most = min(space.max_changes, len(entries))
+    listed = {"type": "array", "minItems": 2, "maxItems": most, "items": {"anyOf": entries}}
+    return _object({"changes": listed, "reason": {"type": "string", "maxLength": MAX_REASON_CHARS}})
+
+
+def _whole_schema(knob: Knob) -> dict[str, Any]:
+    if isinstance(knob, ChoiceKnob):
+        return {"type": "integer" if isinstance(knob.choices[0], int) else "string", "enum": list(knob.choices)}
+    if isinstance(knob, IntKnob) and knob.high - knob.low < MAX_ENUM:
+        return {"type": "integer", "enum": list(range(knob.low, knob.high + 1))}
+    return {"type": "integer" if isinstance(knob, IntKnob) else "number", "minimum": knob.low, "maximum": knob.high}
 
 
 def _value_schema(space: Space, knob: Knob, trajectory: Trajectory) -> dict[str, Any] | None:

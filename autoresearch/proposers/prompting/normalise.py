@@ -10,40 +10,70 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from autoresearch.core.ports import Normalisation
 from rails import ChoiceKnob, IntKnob, Knob, Menu
-from rails.checks import BIDI, FIELDS, FORBIDDEN_CATEGORIES, MAX_REASON_CHARS
+from rails.checks import BIDI, CHANGE_FIELDS, FIELDS, FORBIDDEN_CATEGORIES, MAX_REASON_CHARS, SEVERAL_FIELDS
 from rails.strict_json import StrictJsonError, parse_json
 
 MAX_PROPOSAL_CHARS = 1 << 16
 _NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def normalise(proposal: str, menu: Menu) -> tuple[str, Normalisation | None]:
-    """The text to judge and what was changed; ``proposal`` itself and ``None`` where nothing is."""
+def normalise(proposal: str, menu: Menu, *, several: bool = False) -> tuple[str, Normalisation | None]:
+    """The text to judge and what was changed; ``proposal`` itself and ``None`` where nothing is.
+
+    ``several``: a list of changes is a valid proposal, and each of its entries is rewritten alike.
+    """
     try:
         given = parse_json(proposal[:MAX_PROPOSAL_CHARS])
     except StrictJsonError:
         return proposal, None
-    if not isinstance(given, dict) or not isinstance(given.get("knob"), str) or "new_value" not in given:
+    is_several = several and isinstance(given, dict) and _is_list_of_changes(given.get("changes"))
+    if not isinstance(given, dict) or not (is_several or _is_change(given)):
         return proposal, None
     changes: list[str] = []
-    if extra := [key for key in given if key not in FIELDS]:
+    _count_extra(given, SEVERAL_FIELDS if is_several else FIELDS, changes)
+    if is_several:
+        fields: dict[str, Any] = {
+            "changes": [_change(entry, menu, changes, CHANGE_FIELDS) for entry in given["changes"]]
+        }
+    else:
+        fields = _change(given, menu, changes)
+    reason, change = _reason(given)
+    changes += [f"reason: {change}"] if change else []
+    if not changes:
+        return proposal, None
+    text = json.dumps({**fields, "reason": reason}, ensure_ascii=False)
+    return text, Normalisation(proposal, tuple(dict.fromkeys(changes)))
+
+
+def _is_change(given: object) -> bool:
+    return isinstance(given, dict) and isinstance(given.get("knob"), str) and "new_value" in given
+
+
+def _is_list_of_changes(given: object) -> bool:
+    return isinstance(given, list) and all(map(_is_change, given))
+
+
+def _count_extra(given: dict[str, Any], expected: Sequence[str], changes: list[str]) -> None:
+    if extra := [key for key in given if key not in expected]:
         changes.append(f"dropped {len(extra)} extra key{'s' if len(extra) > 1 else ''}")
+
+
+def _change(given: dict[str, Any], menu: Menu, changes: list[str], expected: Sequence[str] = ()) -> dict[str, Any]:
+    """Knob and value of one change as the menu writes them; what was rewritten is added to ``changes``."""
+    if expected:
+        _count_extra(given, expected, changes)
     name = _knob_name(given["knob"], menu)
     if name != given["knob"]:
         changes.append("knob: written as on the menu")
     value = _value(given["new_value"], menu.knobs.get(name))
     if type(value) is not type(given["new_value"]) or value != given["new_value"]:
         changes.append(f"new_value: {_kind(given['new_value'])} to {_kind(value)}")
-    reason, change = _reason(given)
-    changes += [f"reason: {change}"] if change else []
-    if not changes:
-        return proposal, None
-    text = json.dumps({"knob": name, "new_value": value, "reason": reason}, ensure_ascii=False)
-    return text, Normalisation(proposal, tuple(changes))
+    return {"knob": name, "new_value": value}
 
 
 def _knob_name(given: str, menu: Menu) -> str:

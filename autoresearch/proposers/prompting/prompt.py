@@ -27,7 +27,13 @@ from autoresearch.proposers.prompting.prompt_sections import (
     measured_lines,
     refused_lines,
 )
-from autoresearch.proposers.prompting.prompt_task import budget_lines, example_answer, keep_rule
+from autoresearch.proposers.prompting.prompt_task import (
+    budget_lines,
+    changes_how_many,
+    changes_rule,
+    example_answer,
+    keep_rule,
+)
 from autoresearch.proposers.space import Space
 from rails import ChoiceKnob, IntKnob, Knob
 from rails.menu import STEPS
@@ -117,6 +123,8 @@ def _fixed_sections(inputs: PromptInputs, results: Results) -> dict[str, str]:
     meta = _meta(inputs.trajectory)
     return {
         "keep_rule": keep_rule(meta.decision_rule),
+        "changes_how_many": changes_how_many(inputs.space),
+        "changes_rule": changes_rule(inputs.space),
         "baseline": _baseline(inputs),
         "budget": f"{one_line(inputs.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
         "best": _best(inputs.trajectory),
@@ -200,7 +208,7 @@ def _best(trajectory: Trajectory) -> str:
     best = trajectory.best
     if best is None:
         return "Nothing has been kept yet."
-    change = f"{best.proposal.knob} = {value_text(best.proposal.new_value)}"
+    change = ", ".join(f"{knob} = {value_text(value)}" for knob, value in best.proposal.changes)
     if best.evidence:  # its mean val_bpb is of other seeds than the baseline's
         return f"{change}: {percent(best.improvement_frac)} x{len(best.trials)} (iteration {best.iter})"
     return f"{change}: {percent(best.improvement_frac)}, val_bpb {best.val_bpb:.4f} (iteration {best.iter})"

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autoresearch.core.measurement import Cause
-from autoresearch.core.results import Refused
+from autoresearch.core.results import Refused, Result
 from autoresearch.core.stopped_trial import describe_point
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.prompting.prompt_format import value_text
 from rails import Menu, Rail, Value
 
 NO_KNOB = ""  # key of refusals that do not name a knob of the menu
+SEVERAL = "several knobs together"  # key of results of candidates that change more than one
 
 
 @dataclass(slots=True)
@@ -101,17 +103,18 @@ def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
     results = Results(iterations=len(trajectory.results))
     measured: dict[str, KnobResults] = {}
     for r in trajectory.results:
-        if r.knob is None or r.new_value is None:
+        knob, value = _place_of(r)
+        if knob is None or value is None:
             results.blocked += r.stage == "blocked"
             results.proposer_failed += r.stage != "blocked"
         elif r.improvement_frac is not None:
-            if r.knob not in measured:
-                measured[r.knob] = KnobResults()
-            measured[r.knob].add(r.new_value, r.improvement_frac, r.trials, r.is_keep)
+            if knob not in measured:
+                measured[knob] = KnobResults()
+            measured[knob].add(value, r.improvement_frac, r.trials, r.is_keep)
         elif r.cause is not None:
-            results.failures.setdefault((r.knob, r.cause), Failures()).add(r.new_value, r.detail)
+            results.failures.setdefault((knob, r.cause), Failures()).add(value, r.detail)
         elif r.stopped is not None:
-            results.stopped.setdefault(r.knob, Failures()).add(r.new_value, describe_point(r.stopped))
+            results.stopped.setdefault(knob, Failures()).add(value, describe_point(r.stopped))
         if r.refused:
             _add_refusals(results, r.refused, menu)
     results.measured = {knob: measured[knob] for knob in dict.fromkeys((*menu.knobs, *measured)) if knob in measured}
@@ -120,6 +123,13 @@ def summarise_results(trajectory: Trajectory, menu: Menu) -> Results:
     for failures in (*results.failures.values(), *results.stopped.values()):
         failures.values = sorted(set(failures.values))
     return results
+
+
+def _place_of(r: Result) -> tuple[str | None, Value | None]:
+    """Knob and value; all results of several knobs stand under one name, so that a prompt can summarise them."""
+    if not r.several:
+        return r.knob, r.new_value
+    return SEVERAL, " with ".join(f"{knob} {value_text(value)}" for knob, value in r.several)
 
 
 def _add_refusals(results: Results, refused: Sequence[Refused], menu: Menu) -> None:

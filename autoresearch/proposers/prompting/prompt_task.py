@@ -40,6 +40,32 @@ def budget_lines(space: Space, meta: Meta, setup: str, *, is_explained: bool) ->
     return "\n".join(lines + ([f"- {one_line(setup, SETUP_CHARS)}"] if setup else []))
 
 
+def changes_how_many(space: Space) -> str:
+    """What an experiment does with the baseline, in the introduction of the prompt."""
+    return "changes ONE knob" if space.max_changes == 1 else f"changes 1 to {_most_changes(space)} knobs"
+
+
+def changes_rule(space: Space) -> str:
+    """What a proposal is, and how changes that helped are combined."""
+    if space.max_changes == 1:
+        return (
+            "- A proposal is one knob and its new value; all other knobs stay at the baseline.\n"
+            "- The baseline never moves, not even when a change is kept: changes do not add up."
+        )
+    listed = [{"knob": "NAME", "new_value": "VALUE"}] * 2
+    form = json.dumps({"changes": listed, "reason": "why"}).replace('"VALUE"', "VALUE")
+    return (
+        f"- A proposal is one knob and its new value, or up to {_most_changes(space)} knobs together:\n  {form}\n"
+        "  All other knobs stay at the baseline.\n"
+        "- The baseline never moves, not even when a change is kept: propose changes that helped together to combine "
+        "them."
+    )
+
+
+def _most_changes(space: Space) -> int:
+    return min(space.max_changes, len(space.menu.knobs))
+
+
 def keep_rule(rule: DecisionRule) -> str:
     """What a change needs to be kept, in sentences for the rules of the prompt."""
     percent = f"+{100 * rule.accept_delta_frac:g}%"

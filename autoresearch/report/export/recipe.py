@@ -200,7 +200,7 @@ def _build_source(
         corpus_sha256=meta.yardstick.corpus_sha256,
         budget=budget,
         iter=best.iter if best else 0,
-        change=f"{best.proposal.knob} = {best.proposal.new_value}" if best else "",
+        change=best.proposal.text if best else "",
         val_bpb=best.val_bpb if best else baseline.baseline_val_bpb,
         baseline_val_bpb=baseline.baseline_val_bpb,
         trial_steps=trial_steps,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autoresearch.core.values import KnobValue
 from autoresearch.report.format import format_bpb
-from autoresearch.report.history import History
+from autoresearch.report.history import History, Row
 from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain, format_value
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.verdict_text import describe_verdict
@@ -18,17 +18,17 @@ NAME = "best.toml"
 
 @dataclass(frozen=True, slots=True)
 class BestFile:
-    """``text`` is TOML; ``changed`` is the index of its line that differs from the baseline, or ``None``."""
+    """``text`` is TOML; ``changed`` has the indexes of its lines that differ from the baseline."""
 
     name: str
     text: str
-    changed: int | None
+    changed: tuple[int, ...]
     is_baseline: bool
 
     @property
     def lines(self) -> tuple[tuple[str, bool], ...]:
-        """Each line, and whether it is the changed line."""
-        return tuple((line, n == self.changed) for n, line in enumerate(self.text.splitlines()))
+        """Each line, and whether it is a changed line."""
+        return tuple((line, n in self.changed) for n, line in enumerate(self.text.splitlines()))
 
 
 def build_best_file(s: Summary, history: History) -> BestFile | None:
@@ -40,8 +40,9 @@ def build_best_file(s: Summary, history: History) -> BestFile | None:
     cfg = {name: value for name, value in history.baseline_cfg.items() if name in history.knobs}
     if not cfg:
         return None
-    if best and best.knob in cfg and best.new_value is not None:
-        cfg[best.knob] = best.new_value
+    changes = _changes(best) if best else {}
+    if best and changes and all(knob in cfg for knob in changes):
+        cfg.update(changes)
         why = (
             f"# {best.knob} = {format_value(best.new_value)}, iteration {best.iter}: val_bpb {format_bpb(best.val_bpb)}"
         )
@@ -51,7 +52,7 @@ def build_best_file(s: Summary, history: History) -> BestFile | None:
         basis = f"{gain} against the baseline's {format_bpb(s.baseline_val_bpb)}"
         head = [why, f"# {describe_verdict(best.improvement_frac, best.evidence) if best.evidence else basis}"]
     else:
-        best, head = None, ["# the baseline: nothing was kept"]
+        best, changes, head = None, {}, ["# the baseline: nothing was kept"]
     where = f"# run {clean(s.run_id, NAME_CHARS)}" if s.run_id else "# a run without a name"
     profile = [f"profile = {toml_value(s.profile)}"] if s.profile else []
     lines = [
@@ -63,8 +64,14 @@ def build_best_file(s: Summary, history: History) -> BestFile | None:
         *(f"{toml_key(name)} = {toml_value(v)}" for name, v in cfg.items()),
     ]
     lines = [line if line.isascii() or not line.startswith("#") else ascii(line)[1:-1] for line in lines]
-    changed = len(lines) - len(cfg) + list(cfg).index(best.knob) if best and best.knob else None
+    changed = tuple(len(lines) - len(cfg) + list(cfg).index(knob) for knob in changes)
     return BestFile(NAME, "\n".join(lines) + "\n", changed, best is None)
+
+
+def _changes(best: Row) -> dict[str, KnobValue]:
+    if best.several:
+        return dict(best.several)
+    return {} if best.knob is None or best.new_value is None else {best.knob: best.new_value}
 
 
 def toml_key(name: str) -> str:

@@ -51,7 +51,7 @@ def build_coverage(history: History) -> tuple[KnobCoverage, ...]:
     """One entry per knob, in the menu's order."""
     rows: dict[str, list[Row]] = {}
     for row in history.rows:
-        if is_tried(row) and row.knob is not None:
+        if is_tried(row) and row.knob is not None and not row.several:
             rows.setdefault(row.knob, []).append(row)
     found = [_cover_knob(domain, rows.get(domain.knob, [])) for domain in build_domains(history)]
     most = max((cell.tried for entry in found for cell in entry.cells), default=0)

@@ -58,7 +58,7 @@ def build_domains(history: History) -> tuple[KnobDomain, ...]:
     """One per knob: those of the menu in its order, then knobs that were tried without being on it."""
     tried: dict[str, list[KnobValue]] = {}
     for row in history.rows:
-        if is_tried(row) and row.knob is not None and row.new_value is not None:
+        if is_tried(row) and row.knob is not None and not row.several and row.new_value is not None:
             tried.setdefault(row.knob, []).append(row.new_value)
     menu = _menu(history)
     names = [*history.knobs, *sorted(set(tried) - set(history.knobs))]

@@ -9,8 +9,7 @@ from rich.text import Text
 from autoresearch.hints import command
 from autoresearch.report import History, text
 from autoresearch.report.end_time import describe_end
-from autoresearch.report.format import NAME_CELLS, format_change, format_duration, pad, safe
-from autoresearch.report.history import plain_value
+from autoresearch.report.format import NAME_CELLS, format_changes, format_duration, pad, safe
 from autoresearch.report.text import LABEL_CELLS
 from autoresearch.report.watch.eta import elapsed_s, estimate_left_s, format_clock, format_estimate
 from autoresearch.report.watch.snapshot import Snapshot
@@ -97,7 +96,7 @@ def _describe_trial(snapshot: Snapshot) -> str:
     what = ["the baseline" if open_trial and open_trial.iter == 0 else "a trial"]
     if open_trial and snapshot.proposed:
         p = snapshot.proposed.proposal
-        change = format_change(p.knob, plain_value(p.new_value), NAME_CELLS)
+        change = format_changes(p, NAME_CELLS)
         what = [change, f"by {safe(snapshot.proposed.source, NAME_CELLS)}"]
         if open_trial.iter == 0:  # the candidate needs one more seed of the baseline
             what = [f"the baseline for {change}"]

@@ -46,8 +46,11 @@ def settings_for(iters: int, **changes: Any) -> Settings:
     return Settings.model_validate({"iters": iters, "baseline": BASELINE, **changes})
 
 
-def change_of(raw: str) -> tuple[str, object]:
+def change_of(raw: str) -> tuple[object, ...]:
+    """Knob and value of a proposal of one change; the pairs of one of several."""
     fields = json.loads(raw)
+    if "changes" in fields:
+        return tuple((change["knob"], change["new_value"]) for change in fields["changes"])
     return fields["knob"], fields["new_value"]
 
 

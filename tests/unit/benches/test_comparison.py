@@ -77,7 +77,7 @@ def test_missing_samples_bound_the_difference():
     assert found.bounds is not None
     assert [side.difference for side in found.bounds] == [0.0, 0.25]
     assert (found.missing_a, found.missing_b, found.verdict) == (1, 0, "cannot tell")
-    assert "between +0.0 and +25.0 points, because 1 of A and 0 of B are without a score" in found.sentence
+    assert "between +0.0 and +25.0 points, because 1 samples of A and 0 of B are without a score" in found.sentence
 
 
 def test_a_verdict_that_missing_samples_cannot_change():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rails import ChoiceKnob, Estimate, IntKnob, Limits, Proposal, Rail, Tried, default_menu, gate
-from rails.checks import diff_line
+from rails.checks import diff_lines
 
 MENU = default_menu()
 BASELINE = MENU.defaults
@@ -313,7 +313,7 @@ def test_r5_proves_that_the_diff_is_one_line(knob, value):
     ],
 )
 def test_r5_does_not_trust_the_code_that_built_the_candidate(candidate, touched):
-    _, why = diff_line("lr", BASELINE, candidate)
+    _, why = diff_lines(["lr"], BASELINE, candidate)
     assert why == f"the change touches {touched}, not lr alone"
 
 

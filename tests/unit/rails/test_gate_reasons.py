@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rails import Estimate, Proposal, Rail, Tried, default_menu, gate, parse_menu
-from rails.checks import diff_line
+from rails.checks import diff_lines
 
 MENU = default_menu()
 BASELINE = MENU.defaults
@@ -32,7 +32,7 @@ def test_r6_and_r7_keep_proposal_and_diff_for_the_record():
 def test_the_reasons_show_the_value_that_was_refused():
     assert gate(reply(reason=["x"]), BASELINE).reason == "reason must be a string, not ['x']"
     assert gate(reply(), 3).reason == "the baseline is not a configuration: 3"
-    assert diff_line("lr", BASELINE, BASELINE | {"extra": 1})[1] == (
+    assert diff_lines(["lr"], BASELINE, BASELINE | {"extra": 1})[1] == (
         "the change touches another set of fields, not lr alone"
     )
 

@@ -22,7 +22,7 @@ def test_both_judge_generated_proposals_alike():
     counts, differences = compare(3000, seed=20261126)
     assert differences == []
     assert set(counts) == {
-        "R1_schema", "R2_menu", "R3_range", "R4_cross", "R6_novelty", "R7_budget", "passed",
+        "R1_schema", "R2_menu", "R3_range", "R4_cross", "R5_diff_lint", "R6_novelty", "R7_budget", "passed",
     }  # fmt: skip
 
 

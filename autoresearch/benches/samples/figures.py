@@ -1,0 +1,149 @@
+"""The figures of a table of samples: each with what missing samples could change. Pure.
+
+A figure is ``{"value", "lower", "upper"}``: with every missing or ungraded sample as wrong, and between all of them
+wrong and all of them right. ``value`` is ``None`` where the figure is not defined; ``why`` says why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import fsum
+from typing import Any
+
+from autoresearch.benches.samples.scores import Sample, ScoredCase
+from autoresearch.benches.statistics.majority import Vote, clusters, majority_at_k, majority_at_k_nemo
+from autoresearch.benches.statistics.missing import bounds, mean_of_cases
+from autoresearch.benches.statistics.pass_at_k import Estimate, pass_at_k, pass_hat_k
+
+Scores = dict[str, tuple[float | None, ...]]
+Figure = dict[str, Any]
+Majority = Callable[[Sequence[Sequence[Vote]], int], Estimate]
+
+
+def mean_figure(scores: Scores) -> Figure:
+    """pass@1[avg-of-n]: the mean over cases of the mean over samples."""
+    low, high = bounds(mean_of_cases, scores)
+    return _figure(low, low, high)
+
+
+def pass_figure(scores: Scores, k: int, *, every: bool = False) -> Figure:
+    """pass@k, or with ``every`` pass^k."""
+    if any(score not in (0.0, 1.0, None) for samples in scores.values() for score in samples):
+        return _undefined("a score is neither 0 nor 1")
+    estimate = pass_hat_k if every else pass_at_k
+
+    def value(filled: dict[str, tuple[float, ...]]) -> Estimate:
+        return estimate(((len(samples), sum(map(int, samples))) for samples in filled.values()), k)
+
+    low, high = bounds(value, scores)
+    if low.value is None or high.value is None:
+        return _undefined(f"{low.too_few} of {low.cases} cases have fewer than {k} samples", low.too_few)
+    return _figure(low.value, low.value, high.value)
+
+
+def majority_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
+    """majority@k by the normalised answer.
+
+    With missing or ungraded samples and k = n the bounds hold for every completion of the run: see ``_extremes``. With
+    k < n they are not computed.
+    """
+    votes = [_votes(case, method, 0.0) for case in cases]
+    figure = _majority(votes, k, majority_at_k)
+    if figure["value"] is None or all(score is not None for case in cases for score in case.scores(method)):
+        return figure
+    if any(len(case.samples) != k for case in cases):
+        return {"value": figure["value"], "lower": None, "upper": None}
+    extremes = [_extremes(case, method) for case in cases]
+    low, high = (float(sum(column, Fraction(0)) / len(cases)) for column in zip(*extremes, strict=True))
+    return _figure(figure["value"], low, high)
+
+
+def majority_nemo_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
+    """majority@k as NeMo-Skills computes it: by the extracted answer, and an ungraded sample is wrong."""
+    votes = [[(sample.extracted, sample.score(method, case.kind) or 0.0) for sample in case.samples] for case in cases]
+    figure = _majority(votes, k, majority_at_k_nemo)
+    if all(score is not None for case in cases for score in case.scores(method)):
+        return figure
+    return {"value": figure["value"], "lower": None, "upper": None}
+
+
+def no_answer_figure(cases: Sequence[ScoredCase], *, of_all: bool) -> Figure:
+    """The share of samples without an answer, or with ``of_all`` of cases none of whose samples has one.
+
+    A missing sample may turn out to have none: it counts in ``upper`` only.
+    """
+    shares: list[tuple[Fraction, Fraction]] = []
+    for case in cases:
+        without = sum(sample.recorded and sample.answer is None for sample in case.samples)
+        missing = sum(not sample.recorded for sample in case.samples)
+        n = len(case.samples)
+        if of_all:
+            shares.append((Fraction(without == n), Fraction(without + missing == n)))
+        else:
+            shares.append((Fraction(without, n), Fraction(without + missing, n)))
+    low, high = (float(sum(column, Fraction(0)) / len(cases)) for column in zip(*shares, strict=True))
+    return _figure(low, low, high)
+
+
+def _majority(votes: Sequence[Sequence[Vote]], k: int, estimate: Majority) -> Figure:
+    """The mean of ``estimate`` over the cases; cases with the same votes are computed once."""
+    alike = Counter(tuple(_renamed(case)) for case in votes)
+    too_few = sum(count for case, count in alike.items() if len(case) < k)
+    if too_few or not votes:
+        return _undefined(f"{too_few} of {len(votes)} cases have fewer than {k} samples", too_few)
+    total = fsum(count * (estimate([case], k).value or 0.0) for case, count in alike.items())
+    value = min(1.0, total / len(votes))
+    return _figure(value, value, value)
+
+
+def _renamed(votes: Sequence[Vote]) -> list[Vote]:
+    """The votes with their answers numbered in the order in which they appear: their text has no influence."""
+    names: dict[str, str] = {}
+    return [(None if answer is None else names.setdefault(answer, str(len(names))), score) for answer, score in votes]
+
+
+def _votes(case: ScoredCase, method: str, unknown: float) -> list[Vote]:
+    return [(sample.answer, _known(sample, method, case.kind, unknown)) for sample in case.samples]
+
+
+def _known(sample: Sample, method: str, kind: str, unknown: float) -> float:
+    score = sample.score(method, kind)
+    return unknown if score is None else score
+
+
+def _extremes(case: ScoredCase, method: str) -> tuple[Fraction, Fraction]:
+    """Between which values the majority score of a case lies, whatever its missing samples answer.
+
+    With m missing samples a cluster of s samples can win only where s + m reaches the largest cluster's size; its score
+    then lies between that with m more wrong and with m more right ones. A tie averages over winners, so that it lies
+    between them too. Ungraded samples have their answer, and count as wrong or right in their cluster.
+    """
+    present = [sample for sample in case.samples if sample.recorded]
+    missing = len(case.samples) - len(present)
+    lows, highs = (
+        clusters([(sample.answer, _known(sample, method, case.kind, unknown)) for sample in present])
+        for unknown in (0.0, 1.0)
+    )
+    largest = max((len(cluster) for cluster in lows), default=0)
+    can_win = [i for i, cluster in enumerate(lows) if len(cluster) + missing >= largest]
+    worst = [_sum(lows[i]) / (len(lows[i]) + missing) for i in can_win]
+    best = [(_sum(highs[i]) + missing) / (len(highs[i]) + missing) for i in can_win]
+    if not missing:  # it is known which clusters tie
+        return sum(worst, Fraction(0)) / len(worst), sum(best, Fraction(0)) / len(best)
+    if missing >= largest:  # the missing ones may agree on an answer of their own
+        return Fraction(0), Fraction(1)
+    return min(worst), max(best)
+
+
+def _sum(scores: Sequence[float]) -> Fraction:
+    return sum(map(Fraction, scores), Fraction(0))
+
+
+def _figure(value: float, lower: float, upper: float) -> Figure:
+    return {"value": value, "lower": lower, "upper": upper}
+
+
+def _undefined(why: str, cases_below_k: int = 0) -> Figure:
+    return {"value": None, "lower": None, "upper": None, "why": why, "cases_below_k": cases_below_k}

@@ -1,0 +1,69 @@
+"""What a run has learned of the joint space, as arrays: one row per result, the baseline first. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autoresearch.core.results import Result
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.cube import Array, Cube
+from rails import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """``loss`` is the gain with its sign turned, in fractions of the baseline: 0 is the baseline, lower is better.
+
+    It is NaN for what has no value: a failure, or a trial that was stopped early. ``ended`` says which rows came to
+    their end; nothing is made up for the others.
+    """
+
+    places: Array
+    loss: Array
+    repeats: Array  # trials that the loss is the mean of
+    kept: Array  # 1 for a keep
+
+    @property
+    def ended(self) -> Array:
+        return np.isfinite(self.loss)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def first(self, count: int) -> Evidence:
+        """What was known after that many rows."""
+        return Evidence(self.places[:count], self.loss[:count], self.repeats[:count], self.kept[:count])
+
+
+@dataclass(slots=True)
+class EvidenceReader:
+    """Reads a trajectory once: rows of results that were read before are kept, those of another run are dropped."""
+
+    cube: Cube
+    baseline: Config
+    _read: list[Result] = field(default_factory=list)
+    _rows: list[tuple[Array, float, float, float]] = field(default_factory=list)
+    _count: int = 0  # results read, those without a candidate included
+
+    def read(self, trajectory: Trajectory) -> Evidence:
+        """The evidence of every closed iteration that tried a candidate."""
+        results = trajectory.results
+        if self._count > len(results) or (self._count and results[self._count - 1] is not self._read[-1]):
+            self._read, self._rows, self._count = [], [], 0
+        for result in results[self._count :]:
+            if result.changes:
+                self._rows.append(self._row(result))
+        self._count = len(results)
+        self._read = results[-1:]
+        own = self.cube.places([self.baseline])[0]
+        seeds = float(max(1, len(trajectory.baseline.trials))) if trajectory.baseline else 1.0
+        rows = [(own, 0.0, seeds, 0.0), *self._rows]
+        places, loss, repeats, kept = zip(*rows, strict=True)
+        return Evidence(np.array(places), np.array(loss), np.array(repeats), np.array(kept))
+
+    def _row(self, result: Result) -> tuple[Array, float, float, float]:
+        place = self.cube.places([{**self.baseline, **dict(result.changes)}])[0]
+        loss = float("nan") if result.improvement_frac is None else -result.improvement_frac
+        return place, loss, float(max(1, result.trials)), float(result.is_keep)

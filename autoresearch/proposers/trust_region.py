@@ -1,0 +1,210 @@
+"""Proposer ``trust-region``: a Gaussian process over candidates of a few knobs around the best known point.
+
+Published optimizers that search the whole cube spend a night of 30 to 100 trials on configurations far worse than the
+baseline (docs/search.md). This one stays in a region around what is known to be good, as TuRBO does (D. Eriksson et
+al., "Scalable Global Optimization via Local Bayesian Optimization", 2019): candidates change one to four knobs of the
+centre, the region shrinks after failures to improve, grows after improvements, and restarts when it is small. A
+separate model (``feasibility.py``) says where trials fail.
+
+The trajectory is the only memory: the proposer is deterministic in the seed and the trajectory.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autoresearch.core.ports import Exhausted, Reply
+from autoresearch.core.records import Attempt
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.candidates import Recipe, draw_candidates
+from autoresearch.proposers.cube import Array, Cube
+from autoresearch.proposers.evidence import Evidence, EvidenceReader
+from autoresearch.proposers.feasibility import Feasibility, learn_feasibility
+from autoresearch.proposers.gaussian_process import Hyper, Process, fit
+from autoresearch.proposers.space import Space, build_joint_reply
+from rails import Value, same_value
+
+FIT_ROWS = 150  # values that the process is fitted to
+HYPER_ROWS = 100  # and its hyperparameters
+FAILURE_ROWS = 800  # results that the feasibility model is fitted to
+POOL = 600  # candidates of a first round
+REFINED = 12  # of them, around which a second round is drawn
+PER_REFINED = 20
+MAX_FAILURE = 0.10  # probability above which a candidate is not proposed while there are others
+START_LENGTH, MIN_LENGTH, MAX_LENGTH = 0.35, 0.06, 0.7
+GROW_AFTER, SHRINK_AFTER = 2, 6
+GROW, SHRINK = 1.5, 0.6
+REASON_KNOBS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What the models say after a trajectory."""
+
+    evidence: Evidence
+    process: Process
+    feasibility: Feasibility
+    posterior: Array  # mean of each row that ended; infinite for the others
+    length: float  # of the region's side
+
+    @property
+    def centre(self) -> int:
+        """The row with the best mean."""
+        return int(np.argmin(self.posterior))
+
+
+@dataclass(slots=True)
+class TrustRegionProposer:
+    """Deterministic in the seed and the trajectory."""
+
+    space: Space
+    seed: int
+    name: str = "trust-region"
+    _cube: Cube = field(init=False)
+    _reader: EvidenceReader = field(init=False)
+    _hyper: dict[int, tuple[Array, Hyper]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._cube = Cube(self.space.menu)
+        self._reader = EvidenceReader(self._cube, self.space.baseline)
+
+    def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        """See ``ports.Proposer``."""
+        rng = np.random.default_rng([self.seed, trajectory.next_iter, len(refused)])
+        belief = self.belief(trajectory)
+        for row, reason in self._ranked(belief, rng):
+            changes = self._changes(row)
+            if changes and self.space.is_open_together(changes, trajectory, refused):
+                return build_joint_reply(changes, reason, self.name)
+        chance = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        if (drawn := self.space.random_open(chance, trajectory, refused)) is None:
+            raise Exhausted("every value of the menu has been tried")
+        return build_joint_reply(dict([drawn]), "no candidate of the region is open: drawn at random", self.name)
+
+    def belief(self, trajectory: Trajectory) -> Belief:
+        """The models of everything that the trajectory holds."""
+        evidence = self._reader.read(trajectory)
+        places = self._cube.expand(evidence.places)
+        rows = choose_rows(evidence, FIT_ROWS)
+        process = fit(places[rows], evidence.loss[rows], evidence.repeats[rows], self._hyper_of(evidence))
+        posterior = np.full(len(evidence), np.inf)
+        posterior[rows] = process.mean_at(places[rows])
+        recent = np.union1d(
+            np.flatnonzero(~evidence.ended)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:]
+        )
+        feasibility = learn_feasibility(places[0], places[recent], (~evidence.ended[recent]).astype(float))
+        return Belief(evidence, process, feasibility, posterior, region_length(evidence))
+
+    def best(self, trajectory: Trajectory) -> dict[str, Value]:
+        """The changes of the tried configuration that the process takes for the best; empty for the baseline."""
+        belief = self.belief(trajectory)
+        return self._changes(belief.evidence.places[belief.centre])
+
+    def _hyper_of(self, evidence: Evidence) -> Hyper:
+        """Hyperparameters are fitted anew at some numbers of results only: each fit takes tens of milliseconds."""
+        count = milestone(len(evidence))
+        prefix = evidence.first(count)
+        known = self._hyper.get(count)
+        if known is None or not np.array_equal(known[0], prefix.loss, equal_nan=True):
+            rows = choose_rows(prefix, HYPER_ROWS)
+            places = self._cube.expand(prefix.places[rows])
+            self._hyper = {count: (prefix.loss, fit(places, prefix.loss[rows], prefix.repeats[rows]).hyper)}
+        return self._hyper[count][1]
+
+    def _ranked(self, belief: Belief, rng: np.random.Generator) -> list[tuple[Array, str]]:
+        """Candidates, the most promising first, each with the reason for proposing it."""
+        recipe = self._recipe(belief)
+        pool = draw_candidates(recipe, belief.evidence.places[self._parents(belief)], POOL, rng)
+        score = self._score(belief, pool)
+        best = np.argsort(-score)[:REFINED]
+        narrow = recipe.narrower()
+        pool = np.vstack([pool, draw_candidates(narrow, pool[best], REFINED * PER_REFINED, rng)])
+        score = self._score(belief, pool)
+        order = np.argsort(-score, kind="stable")[:80]
+        mean, sd = belief.process.predict(self._cube.expand(pool[order]))
+        reasons = [self._reason(belief, float(m), float(s)) for m, s in zip(mean, sd, strict=True)]
+        return list(zip(pool[order], reasons, strict=True))
+
+    def _parents(self, belief: Belief) -> Array:
+        """Rows that candidates are made of: the centre most often, then the next best."""
+        order = np.argsort(belief.posterior)
+        order = order[np.isfinite(belief.posterior[order])][:4]
+        shares = (12, 4, 2, 2)[: len(order)]
+        return np.repeat(order, shares)
+
+    def _recipe(self, belief: Belief) -> Recipe:
+        relevance = self._cube.by_knob(belief.process.relevance)
+        own = belief.evidence.places[0]
+        order = np.argsort(belief.posterior)[:8]
+        return Recipe(self._cube, own, belief.evidence.places[order], belief.length, relevance, self.space.max_changes)
+
+    def _score(self, belief: Belief, pool: Array) -> Array:
+        """Expected improvement on the centre's mean, times the probability of an end; failures are ranked last."""
+        points = self._cube.expand(pool)
+        mean, sd = belief.process.predict(points)
+        failure = belief.feasibility.failure(points)
+        gain = expected_improvement(belief.posterior[belief.centre] - mean, sd)
+        return np.where(failure <= MAX_FAILURE, np.log(gain + 1e-300) + np.log1p(-failure), -1e6 - 1e3 * failure)
+
+    def _changes(self, row: Array) -> dict[str, Value]:
+        cfg = self._cube.config(row)
+        own = self._cube.places([self.space.baseline])[0]
+        changed = [k.name for i, k in enumerate(self._cube.knobs) if abs(row[i] - own[i]) > 1e-9]
+        return {name: cfg[name] for name in changed if not same_value(cfg[name], self.space.baseline[name])}
+
+    def _reason(self, belief: Belief, mean: float, sd: float) -> str:
+        order = np.argsort(-self._cube.by_knob(belief.process.relevance))[:REASON_KNOBS]
+        names = ", ".join(self._cube.knobs[i].name for i in order)
+        return f"expected {-100 * mean:+.2f}% +- {100 * sd:.2f}; region {belief.length:.2f}; most relevant {names}"
+
+
+def expected_improvement(gain: Array, sd: Array) -> Array:
+    """Of a Gaussian with this mean and standard deviation, the mean of its part above 0."""
+    z = gain / sd
+    density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+    below = 0.5 * (1.0 + _erf(z / math.sqrt(2.0)))
+    return np.maximum(gain * below + sd * density, 0.0)
+
+
+def _erf(x: Array) -> Array:
+    """Abramowitz and Stegun 7.1.26; error below 1.5e-7."""
+    t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
+    poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    return np.sign(x) * (1.0 - poly * np.exp(-(x**2)))
+
+
+def milestone(count: int) -> int:
+    """The largest number of results up to ``count`` at which hyperparameters are fitted: every third, later fewer."""
+    step = max(3, count // 12)
+    return max(1, count - count % step)
+
+
+def choose_rows(evidence: Evidence, most: int) -> Array:
+    """The rows with a value that a process is fitted to: all, or the best and the newest of them, the baseline too."""
+    ended = np.flatnonzero(evidence.ended)
+    if len(ended) <= most:
+        return ended
+    best = ended[np.argsort(evidence.loss[ended], kind="stable")[: most // 2]]
+    newest = np.setdiff1d(ended[1:], best)[-(most - len(best) - 1) :]
+    return np.union1d(np.union1d(best, newest), ended[:1])
+
+
+def region_length(evidence: Evidence) -> float:
+    """The side of the region after these results, by TuRBO's counts of successes and failures in a row."""
+    length, best, successes, failures = START_LENGTH, 0.0, 0, 0
+    for loss in evidence.loss[1:]:
+        if loss < best:
+            best, successes, failures = float(loss), successes + 1, 0
+        else:
+            successes, failures = 0, failures + 1
+        if successes == GROW_AFTER:
+            length, successes = min(MAX_LENGTH, GROW * length), 0
+        elif failures == SHRINK_AFTER:
+            length, failures = SHRINK * length, 0
+            length = START_LENGTH if length < MIN_LENGTH else length
+    return length
