@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.cli import bench_analyze, bench_compare, bench_grade, bench_import, bench_run, bench_stop, bench_table
+from autoresearch.cli import (
+    bench_analyze,
+    bench_compare,
+    bench_grade,
+    bench_import,
+    bench_run,
+    bench_search,
+    bench_stop,
+    bench_table,
+)
 from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
 from autoresearch.cli.parsing import add_command, as_sentence, whole_number
 from autoresearch.cli.settings import add_settings
@@ -49,6 +58,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
+    bench_search.add(suites)
     for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table):
         module.add(suites)
 
