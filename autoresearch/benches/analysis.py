@@ -93,7 +93,8 @@ def describe_incomplete(a: Analysis) -> str:
         parts.append(f"{sum(a.missing.values()):,} of {plural(a.planned, 'planned sample')} have no trial ({causes})")
     if a.ungraded:
         parts.append(f"{plural(a.ungraded, 'trial')} {'has' if a.ungraded == 1 else 'have'} no grade")
-    return f"INCOMPLETE: {'; '.join(parts)}. The headline is bounded with them as 0 and as 1."
+    what = "figures are" if a.suite in NOT_SAMPLED else "headline is"
+    return f"INCOMPLETE: {'; '.join(parts)}. The {what} bounded with them as 0 and as 1."
 
 
 def describe_analysis(suite: Suite, a: Analysis) -> str:
@@ -102,7 +103,11 @@ def describe_analysis(suite: Suite, a: Analysis) -> str:
     source = f", imported from {a.imported}" if a.imported else ""
     model = f", model {escape_control(a.model)}" if a.model else ""
     lines = [f"{a.suite}: {escape_control(a.run)}, {of}{model}{source}", describe_incomplete(a)]
-    lines += [describe_headline(a.headline_value), describe_statuses(a.statuses), describe_totals(a.totals)]
+    lines += [
+        "" if a.suite in NOT_SAMPLED else describe_headline(a.headline_value),
+        describe_statuses(a.statuses),
+        describe_totals(a.totals),
+    ]
     return "\n".join([line for line in lines if line] + ["", suite.describe(a.figures)]).rstrip()
 
 
