@@ -9,7 +9,6 @@ from autoresearch.benches.run_comparison import CaseRow, RunComparison
 from autoresearch.core.text import plural
 from autoresearch.report.html.text import clean, with_minus
 
-
 FEW_CASES = 50
 
 
