@@ -118,10 +118,10 @@ def test_a_statement_without_end_is_interrupted(tmp_path: Path, monkeypatch: pyt
     assert "took longer" in answer["error"]
 
 
-@pytest.mark.parametrize("sql", ["SELECT load_extension('x')", "SELECT * FROM pragma_database_list"])
+@pytest.mark.parametrize("sql", ["SELECT load_extension('x')", "PRAGMA writable_schema = 1"])
 def test_files_are_out_of_reach(tmp_path: Path, sql: str) -> None:
     endpoint = {"tool": "x", "method": "GET", "path": "/x", "sql": sql}
-    with pytest.raises(CorpusError, match="authorized|prohibited"):  # found when the task is read
+    with pytest.raises(CorpusError, match=r"authorized|prohibited"):  # found when the task is read
         World(tmp_path, endpoints=[endpoint])
 
 
