@@ -12,7 +12,7 @@ from autoresearch.benches.ports import Chat, ChatTurn, Infrastructure, NativeToo
 from autoresearch.benches.research.call_values import BadCall, ParsedCalls, decode_arguments
 from autoresearch.benches.research.fitting import DoesNotFit, Fitted, complete_fitted
 from autoresearch.benches.research.tool_calls import describe_errors, find_calls
-from autoresearch.benches.workflow.prompt import NO_ANSWER, shown_result, system_text
+from autoresearch.benches.workflow.prompt import NO_ANSWER, shown_result, system_text, without_surrogates
 from autoresearch.core.llm_calls import Classification
 from autoresearch.core.ports import Interrupted
 
@@ -26,6 +26,7 @@ Status = Literal[
     "error",
 ]
 MAX_FORMAT_ERRORS = 3  # in a row
+MAX_NAME_CHARS = 80  # of a tool, in the record
 # The same request would be refused again, so these end the attempt; any other failure is the infrastructure's.
 OF_THE_REQUEST = frozenset({Classification.REQUEST_REJECTED, Classification.MALFORMED_RESPONSE})
 
@@ -111,9 +112,9 @@ class WorkflowAgent:
             results = self._use(parsed, end)
             self._record(trace, number, fitted, parsed, results, self._clock() - began)
             if not (parsed.calls or parsed.errors or is_empty):
-                trace.status, trace.answer = "finished", parsed.text
+                trace.status, trace.answer = "finished", without_surrogates(parsed.text)
                 return trace
-            error = NO_ANSWER if is_empty else describe_errors(parsed.errors) if parsed.errors else ""
+            error = NO_ANSWER if is_empty else without_surrogates(describe_errors(parsed.errors))
             trace.messages += _results(fitted.turn, results, error)
             format_errors = 0 if parsed.calls else format_errors + 1
             if format_errors == MAX_FORMAT_ERRORS:
@@ -182,11 +183,11 @@ class WorkflowAgent:
                 "input_tokens": fitted.prompt_tokens,
                 "output_tokens": output,
                 "action": "tool" if parsed.calls else "finish" if parsed.text and not parsed.errors else "error",
-                "calls": [call.name for call in parsed.calls],
-                "call_problems": [str(result["error"])[:200] for result in results if "error" in result],
+                "calls": [without_surrogates(call.name)[:MAX_NAME_CHARS] for call in parsed.calls],
+                "call_problems": [without_surrogates(str(r["error"]))[:200] for r in results if "error" in r],
                 "call_source": parsed.calls[0].source if parsed.calls else None,
                 "call_formats": list(dict.fromkeys(call.format for call in every)),
-                "format_errors": [error.problem[:200] for error in parsed.errors],
+                "format_errors": [without_surrogates(error.problem)[:200] for error in parsed.errors],
                 "finish_reason": turn.finish_reason,
             }
         )
@@ -194,13 +195,13 @@ class WorkflowAgent:
 
 def _assistant(turn: ChatTurn) -> dict[str, Any]:
     """The answer as a message of the conversation; thinking is not sent back."""
-    message: dict[str, Any] = {"role": "assistant", "content": turn.text}
+    message: dict[str, Any] = {"role": "assistant", "content": without_surrogates(turn.text)}
     if turn.tool_calls:
         message["tool_calls"] = [
             {
                 "id": call.id or f"call_{n}",
                 "type": "function",
-                "function": {"name": call.name, "arguments": _valid(call.arguments)},
+                "function": {"name": without_surrogates(call.name), "arguments": _valid(call.arguments)},
             }
             for n, call in enumerate(turn.tool_calls)
         ]
@@ -235,6 +236,6 @@ def _is_readable(call: NativeToolCall) -> bool:
 def _valid(arguments: str) -> str:
     """Arguments that a chat template can render: some parse them, and fail on what is not JSON."""
     try:
-        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+        return without_surrogates(arguments) if isinstance(json.loads(arguments), dict) else "{}"
     except (ValueError, RecursionError):
         return "{}"

@@ -12,7 +12,7 @@ from autoresearch.benches.cases import Case, CaseSet
 from autoresearch.benches.ports import Attempt, Bench, BenchRun
 from autoresearch.benches.records import BenchTrial, Grade
 from autoresearch.benches.workflow.analysis import analyze, case_scores, describe
-from autoresearch.benches.workflow.attempt import UNGRADED, run_attempt
+from autoresearch.benches.workflow.attempt import REFUSED, run_attempt
 from autoresearch.benches.workflow.grading import Ungradable, grade_checks, score_of
 from autoresearch.benches.workflow.load import files_of, load_cases, task_of
 from autoresearch.benches.workflow.prompt import PROMPT_TEXT
@@ -57,9 +57,9 @@ class WorkflowSuite:
         return run_attempt(case, sample, bench)
 
     def grade(self, case: Case, trial: BenchTrial, folder: Path) -> Grade:
-        """The checks of the task on what the attempt left. A trial that could not be carried out has no score."""
-        if trial.status in UNGRADED:
-            return _ungraded(str(trial.evidence.get(trial.status, trial.status)))
+        """The checks of the task on what the attempt left. A refused one has no score."""
+        if trial.status == REFUSED:
+            return _ungraded(str(trial.evidence.get(REFUSED, REFUSED)))
         task = task_of(case)
         try:
             results = grade_checks(task, folder, trial.answer or "", files_of(case))
