@@ -36,6 +36,7 @@ class Fold:
     trials: dict[Pair, Graded] = field(default_factory=dict)
     unavailable: Counter[str] = field(default_factory=Counter)  # by cause, of every start
     lost: dict[Pair, Unavailable] = field(default_factory=dict)  # the latest of each pair
+    last_failure: dict[Pair, Unavailable] = field(default_factory=dict)  # of attempts that are missing
     ends: list[Ended] = field(default_factory=list)
 
     def add(self, seq: int, record: BenchRecord) -> None:
@@ -52,6 +53,8 @@ class Fold:
             self.ends.append(record)
         else:
             self.unavailable[record.cause] += 1
+            if (pair := (record.case, record.sample)) not in self.trials:
+                self.last_failure[pair] = record
             self.lost[record.case, record.sample] = record
 
     def run(self, path: Path, cases: CaseSet) -> BenchRun:
@@ -76,6 +79,7 @@ class Fold:
         if pair in self.trials:
             raise JournalDamaged(f"sample {trial.sample} of case {trial.case!r} has a second trial")
         self.pairs[seq] = pair
+        self.last_failure.pop(pair, None)
         self.trials[pair] = Graded(seq, trial, {})
 
     def _add_grade(self, grade: Grade) -> None:

@@ -12,14 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli import (
     bench_analyze,
+<<<<<<< HEAD
     bench_audit,
+=======
+>>>>>>> G
     bench_compare,
     bench_grade,
     bench_import,
     bench_run,
+<<<<<<< HEAD
     bench_stop,
     bench_table,
     bench_tonight,
+=======
+    bench_search,
+    bench_stop,
+    bench_table,
+>>>>>>> G
 )
 from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
 from autoresearch.cli.parsing import add_command, as_sentence, whole_number
@@ -59,8 +68,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
     bench_stop.add(suites)
+<<<<<<< HEAD
     bench_audit.add(suites)
     for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table, bench_tonight):
+=======
+    bench_search.add(suites)
+    for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table):
+>>>>>>> G
         module.add(suites)
 
 

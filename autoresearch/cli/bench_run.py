@@ -99,9 +99,9 @@ def add_flags(parser: argparse.ArgumentParser, name: str) -> None:
     text = "another value of one of the suite's limits, see below; may be repeated"
     parser.add_argument("--bound", action="append", default=[], metavar="NAME=NUMBER", help=text)
     group = parser.add_argument_group("sampling", "sent with every request; part of the run's conditions")
-    text = "(default: the setting llm.temperature)"
+    text = "sampling temperature (default: the setting llm.temperature)"
     group.add_argument("--temperature", type=number(0, 10), metavar="T", help=text)
-    group.add_argument("--top-p", type=number(0, 1), metavar="P", help="(default: the server's)")
+    group.add_argument("--top-p", type=number(0, 1), metavar="P", help="nucleus sampling (default: the server's)")
     text = "tokens of one reply, thinking included (default: a quarter of the context, at most 8,192)"
     group.add_argument("--max-tokens", type=whole_number(1, 1 << 20), metavar="N", help=text)
     text = "sample i is sent the seed N + i (default: none is sent)"

@@ -230,7 +230,7 @@ class Settings(Section):
         description="directory of a prepared corpus, or 'stdlib' to prepare Python's standard library as one",
     )
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
-    proposer: Literal["auto", "hybrid", "nim", "tpe", "random", "replay"] = Field(
+    proposer: Literal["auto", "hybrid", "nim", "tpe", "trust-region", "random", "replay"] = Field(
         "auto", description="what proposes changes; auto: hybrid where an LLM server answers, else tpe"
     )
     replay_from: Path | None = Field(
