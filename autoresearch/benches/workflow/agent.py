@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol
 from autoresearch.benches.ports import Chat, ChatTurn, Infrastructure, NativeToolCall
 from autoresearch.benches.research.call_values import BadCall, ParsedCalls, decode_arguments
 from autoresearch.benches.research.fitting import DoesNotFit, Fitted, complete_fitted
+from autoresearch.benches.research.rejection import is_about_the_request
 from autoresearch.benches.research.tool_calls import describe_errors, find_calls
 from autoresearch.benches.workflow.prompt import NO_ANSWER, shown_result, system_text, without_surrogates
-from autoresearch.core.llm_calls import Classification
 from autoresearch.core.ports import Interrupted
 
 Status = Literal[
@@ -27,8 +27,6 @@ Status = Literal[
 ]
 MAX_FORMAT_ERRORS = 3  # in a row
 MAX_NAME_CHARS = 80  # of a tool, in the record
-# The same request would be refused again, so these end the attempt; any other failure is the infrastructure's.
-OF_THE_REQUEST = frozenset({Classification.REQUEST_REJECTED, Classification.MALFORMED_RESPONSE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class WorkflowAgent:
                 trace.status, trace.detail = "context_length_exceeded", e.detail
                 return trace
             except Infrastructure as e:
-                if e.cause not in OF_THE_REQUEST:
+                if not is_about_the_request(e):
                     raise
                 trace.status, trace.detail = "api_error", e.detail
                 return trace
@@ -139,7 +137,7 @@ class WorkflowAgent:
         try:
             fitted = self._ask(trace.messages, self._tools, trace.tokens_out)
         except Infrastructure as e:
-            if e.cause != Classification.REQUEST_REJECTED or not self._tools or trace.turns:
+            if not (is_about_the_request(e) and self._tools and not trace.turns):
                 raise
             trace.messages[0] = {"role": "system", "content": system_text(self._tools, as_text=True)}
             self._tools = ()

@@ -129,10 +129,20 @@ def test_a_prompt_that_does_not_fit() -> None:
     assert "100 tokens" in trace.detail
 
 
-@pytest.mark.parametrize("cause", ["unreachable", "server_error", "timeout", "rate_limited"])
-def test_a_failing_server_is_no_result(cause: str) -> None:
+@pytest.mark.parametrize(
+    ("cause", "detail"),
+    [
+        ("unreachable", "x"),
+        ("server_error", "x"),
+        ("timeout", "x"),
+        ("rate_limited", "x"),
+        ("request_rejected", "HTTP 401: wrong key"),
+        ("request_rejected", "HTTP 404: no such path"),
+    ],
+)
+def test_a_failing_server_and_a_refused_key_are_not_results(cause: str, detail: str) -> None:
     with pytest.raises(Infrastructure):
-        run(FakeChat(LOOK, Infrastructure(cause, "x")))
+        run(FakeChat(LOOK, Infrastructure(cause, detail)))
 
 
 def test_a_rejected_request_ends_the_attempt() -> None:
