@@ -65,7 +65,11 @@ class Trace:
 
 
 class WorkflowAgent:
-    """Carries out one task. ``clock`` gives monotonic seconds, ``stopped`` is true once the user ends the run."""
+    """Carries out one task.
+
+    ``tools_as_text``: the tools are a part of the prompt, not sent in their own field. ``clock`` gives monotonic
+    seconds, ``stopped`` is true once the user ends the run.
+    """
 
     def __init__(
         self,
@@ -73,19 +77,21 @@ class WorkflowAgent:
         tools: Tools,
         limits: AgentLimits,
         *,
+        tools_as_text: bool = False,
         stopped: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._chat, self._toolbox, self._limits = chat, tools, limits
         self._stopped, self._clock = stopped, clock
-        self._tools: Sequence[Mapping[str, Any]] = tools.schemas()
-        self._names = [tool["function"]["name"] for tool in self._tools]
-        self._types = {t["function"]["name"]: t["function"]["parameters"]["properties"] for t in self._tools}
+        self._schemas = tools.schemas()
+        self._tools: Sequence[Mapping[str, Any]] = () if tools_as_text else self._schemas  # as sent
+        self._names = [tool["function"]["name"] for tool in self._schemas]
+        self._types = {t["function"]["name"]: t["function"]["parameters"]["properties"] for t in self._schemas}
         self._scale = 1.0  # tokens of the server over estimated ones
 
     def run(self, task: str) -> Trace:
         """Run the loop. Raises ``Infrastructure``, ``Interrupted``, and what the tools raise."""
-        system = system_text(self._tools, as_text=False)
+        system = system_text(self._schemas, as_text=not self._tools)
         trace = Trace(messages=[{"role": "system", "content": system}, {"role": "user", "content": task}])
         end = self._clock() + self._limits.timeout_s
         format_errors = 0
@@ -110,7 +116,8 @@ class WorkflowAgent:
             results = self._use(parsed, end)
             self._record(trace, number, fitted, parsed, results, self._clock() - began)
             if not (parsed.calls or parsed.errors or is_empty):
-                trace.status, trace.answer = "finished", without_surrogates(parsed.text)
+                trace.answer = without_surrogates(parsed.text)
+                trace.status = "max_tokens_reached" if fitted.turn.finish_reason == "length" else "finished"
                 return trace
             error = NO_ANSWER if is_empty else without_surrogates(describe_errors(parsed.errors))
             trace.messages += _results(fitted.turn, results, error)
@@ -139,7 +146,7 @@ class WorkflowAgent:
         except Infrastructure as e:
             if not (is_about_the_request(e) and self._tools and not trace.turns):
                 raise
-            trace.messages[0] = {"role": "system", "content": system_text(self._tools, as_text=True)}
+            trace.messages[0] = {"role": "system", "content": system_text(self._schemas, as_text=True)}
             self._tools = ()
             fitted = self._ask(trace.messages, self._tools, trace.tokens_out)
         if not fitted.is_estimated and fitted.estimate:

@@ -68,7 +68,9 @@ def run_attempt(case: Case, sample: int, bench: Bench) -> Attempt:
     with prepared(
         task, files_of(case), bench.folder, seed, shell=shell, timeout_s=limits.timeout_s, stopped=bench.stopped
     ) as tools:
-        trace = WorkflowAgent(bench.chat, tools, limits, stopped=bench.stopped).run(task.prompt.text)
+        trace = WorkflowAgent(
+            bench.chat, tools, limits, tools_as_text=bench.options.get("tools") == "text", stopped=bench.stopped
+        ).run(task.prompt.text)
         if tools.services.problems:
             raise AttemptFailed(f"a service failed: {tools.services.problems[0]}")
     return _attempt(task, trace, limits)

@@ -43,11 +43,14 @@ class WorkflowSuite:
             "--fault-seed", type=int, default=0, metavar="N", help="seed of the faults that tasks inject (default 0)"
         )
 
+        text = "how the tools are sent: in their own field, or as a part of the prompt (default native)"
+        parser.add_argument("--tools", choices=("native", "text"), default="native", help=text)
+
     def options(self, args: argparse.Namespace) -> dict[str, Any]:
         seed = getattr(args, "fault_seed", 0)
         if not 0 <= seed < 1 << 31:
             raise ConfigError(f"--fault-seed {seed} is not between 0 and 2147483647", hint="--fault-seed 0")
-        return {"fault_seed": seed}
+        return {"fault_seed": seed, "tools": getattr(args, "tools", "native")}
 
     def load(self, source: Path) -> CaseSet:
         """Read the task folders below ``source``; "builtin": those of the package."""

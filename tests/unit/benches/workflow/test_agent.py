@@ -161,6 +161,19 @@ def test_a_server_that_refuses_tools_gets_them_as_text() -> None:
     assert '"name": "look"' in chat.requests[1].messages[0]["content"]
 
 
+def test_tools_are_sent_as_text_where_the_user_asks_for_it() -> None:
+    chat, tools = FakeChat('<tool_call>{"name": "look", "arguments": {}}</tool_call>', "ok"), FakeTools()
+    assert run(chat, tools, tools_as_text=True).answer == "ok"
+    assert [request.tools for request in chat.requests] == [(), ()]
+    assert '"name": "look"' in chat.requests[0].messages[0]["content"]
+    assert tools.used == [("look", {})]
+
+
+def test_an_answer_that_was_cut_off_is_not_finished() -> None:
+    trace = run(FakeChat(ChatTurn("The total is 1", finish_reason="length")))
+    assert (trace.status, trace.answer) == ("max_tokens_reached", "The total is 1")
+
+
 def test_a_stop_interrupts_before_the_next_request_and_the_next_call() -> None:
     chat = FakeChat(LOOK)
     with pytest.raises(Interrupted):
