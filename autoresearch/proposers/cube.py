@@ -60,7 +60,9 @@ class Cube:
             if isinstance(knob, ChoiceKnob):
                 steps = max(1, len(knob.choices) - 1)
                 snapped[:, index] = np.rint(snapped[:, index] * steps) / steps
-            elif isinstance(knob, IntKnob) and knob.high > knob.low:
+            elif knob.high <= knob.low:
+                snapped[:, index] = 0.0
+            elif isinstance(knob, IntKnob):
                 snapped[:, index] = _snap_integers(knob, snapped[:, index])
         return snapped
 

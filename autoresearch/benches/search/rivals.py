@@ -182,6 +182,6 @@ def build_cmaes(problem: Problem) -> Searcher:
     import cmaes  # noqa: F401  # which the sampler needs, and imports late
     import optuna
 
-    start = {name: value for name, value in problem.baseline.items()}
+    start = dict(problem.baseline)
     sampler = optuna.samplers.CmaEsSampler(x0=start, seed=problem.seed, warn_independent_sampling=False)
     return OptunaSearcher(problem, sampler)
