@@ -107,7 +107,8 @@ class TrustRegionProposer:
         recent = np.union1d(
             np.flatnonzero(~evidence.ended)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:]
         )
-        feasibility = learn_feasibility(places[0], places[recent], (~evidence.ended[recent]).astype(float))
+        failed = (~evidence.ended[recent]).astype(float)
+        feasibility = learn_feasibility(places[0], places[recent], failed, self._cube.caution)
         return Belief(evidence, process, feasibility, posterior, region_length(evidence))
 
     def best(self, trajectory: Trajectory) -> dict[str, Value]:

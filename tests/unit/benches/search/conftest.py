@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from autoresearch.benches.search.surrogate import fit_surrogate
 from autoresearch.benches.search.table import read_menu, read_table
 
 MENU = {
@@ -69,6 +70,20 @@ def read(write):
         return read_table(table, read_menu(menu))
 
     return call
+
+
+@pytest.fixture(scope="session")
+def surrogate(measured, tmp_path_factory):
+    """Fitted once: it takes a second."""
+    return fitted_to(measured, tmp_path_factory.mktemp("search"))[0]
+
+
+def fitted_to(entries, directory):
+    """The surrogate of these rows and its quality."""
+    table, menu = directory / "table.json", directory / "menu.json"
+    table.write_text(json.dumps(entries))
+    menu.write_text(json.dumps(MENU))
+    return fit_surrogate(read_table(table, read_menu(menu)))
 
 
 @pytest.fixture(scope="session")

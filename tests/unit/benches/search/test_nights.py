@@ -14,11 +14,6 @@ from autoresearch.cli import main
 QUICK = ["random", "climb", "joint"]
 
 
-@pytest.fixture
-def surrogate(read, measured):
-    return fit_surrogate(read(measured))[0]
-
-
 def test_the_joint_search_beats_chance_and_the_default(surrogate):
     rows = {(r.proposer, r.trials): r for r in summarise(run_nights(surrogate, QUICK, 3, (10, 25), 1))}
     assert len(rows) == 6

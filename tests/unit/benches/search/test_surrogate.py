@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from autoresearch.benches.search.surrogate import Scale, fit_surrogate, spearman
-from tests.unit.benches.search.conftest import draw, truth
+from tests.unit.benches.search.conftest import draw, fitted_to, truth
 
 
-@pytest.fixture
-def fitted(read, measured):
-    return fit_surrogate(read(measured))
+@pytest.fixture(scope="module")
+def fitted(measured, tmp_path_factory):
+    return fitted_to(measured, tmp_path_factory.mktemp("surrogate"))
 
 
 def test_it_knows_means_and_crashes_that_it_has_not_seen(fitted):
