@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from autoresearch.proposers.space import round_value
 from rails import ChoiceKnob, Config, FloatKnob, IntKnob, Knob, Menu, Value
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 ONE_HOT = math.sqrt(0.5)  # of one coordinate of a word: two different words are 1 apart
 CAUTIOUS_STEP = 0.2
 LOG_RATIO = 16  # whole numbers whose range is this wide, from above 0, are taken on a logarithmic scale

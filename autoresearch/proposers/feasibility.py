@@ -35,7 +35,7 @@ class Feasibility:
         features = _features(at, self.centre, self.scale)
         logit = features @ self.weights
         variance = np.einsum("ij,jk,ik->i", features, self.covariance, features)
-        return 1.0 / (1.0 + np.exp(-logit / np.sqrt(1.0 + PROBIT * variance)))
+        return np.asarray(1.0 / (1.0 + np.exp(-logit / np.sqrt(1.0 + PROBIT * variance))))
 
 
 def _features(at: Array, centre: Array, scale: Array) -> Array:
