@@ -22,6 +22,8 @@ def render(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
     heading = name_headline(analysis.headline_value)
     if analysis.suite in NOT_SAMPLED:
         heading = f"{plural(analysis.cases, analysis.suite)}, {plural(analysis.samples, 'seed')} each"
+    if analysis.published_only:
+        heading = "Published figures"
     return render_template(
         "run",
         title=f"{analysis.suite}: {heading}",
@@ -49,7 +51,7 @@ def _about(a: Analysis) -> str:
 
 def _key_figures(a: Analysis) -> Iterator[tuple[str, str, str]]:
     h = a.headline_value
-    if a.suite in NOT_SAMPLED:
+    if a.suite in NOT_SAMPLED or a.published_only:
         pass  # a mean over proposers is a figure of none of them
     elif h.value is None:
         yield h.name, f"{percent(h.low)} to {percent(h.high)}", "every missing sample as 0, and as 1"
