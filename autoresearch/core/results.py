@@ -31,7 +31,7 @@ class Result:
     source: str
     knob: str | None = None
     new_value: KnobValue | None = None
-    val_bpb: float | None = None
+    loss: float | None = None  # ``val_bpb``, or the metric as a loss; not shown
     improvement_frac: float | None = None
     is_keep: bool = False
     trials: int = 0
@@ -49,8 +49,8 @@ def result_of(record: IterationRecord) -> Result:
     match record:
         case Evaluated(proposal=p):
             is_keep = record.decision == "keep"
-            bpb, gain, trials = record.val_bpb, record.improvement_frac, len(record.trials)
-            return Result(*head, p.knob, p.new_value, bpb, gain, is_keep, trials, None, "", *tail)
+            loss, gain, trials = record.loss, record.improvement_frac, len(record.trials)
+            return Result(*head, p.knob, p.new_value, loss, gain, is_keep, trials, None, "", *tail)
         case StoppedEarly(proposal=p):
             return Result(
                 *head,

@@ -80,7 +80,7 @@ class Trajectory:
     trials_started: int = 0  # a suspended trial that resumes counts once
     starts: int = 0
     best: Evaluated | None = None  # the keep with the largest gain
-    lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
+    lowest: float | None = None  # the lowest loss of a single measurement in closed iterations and the baseline
     trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
     metering: Metering | None = None  # of the last start
@@ -213,7 +213,7 @@ class Trajectory:
         return retryable and self.baseline_retryable_failures == 1
 
     def _update_lowest(self) -> None:
-        measured = [m.val_bpb for m in measurements(self.outcomes)]
+        measured = [m.loss for m in measurements(self.outcomes)]
         self.lowest = min([*measured, *([] if self.lowest is None else [self.lowest])], default=None)
 
     def _unseal(self) -> None:
@@ -274,7 +274,7 @@ class Totals(Trajectory):
 def is_better(one: Evaluated, other: Evaluated) -> bool:
     """Whether a keep gains more; under rule sequential their means are of different seeds and say nothing."""
     if one.evidence is None or other.evidence is None:
-        return one.val_bpb < other.val_bpb
+        return one.loss < other.loss
     return one.improvement_frac > other.improvement_frac
 
 
