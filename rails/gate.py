@@ -20,7 +20,7 @@ def gate(
     *,
     steps: Steps = DEFAULT_STEPS,
     known: Tried | None = None,
-    estimate: Callable[[Config], Estimate] | None = None,
+    estimate: Callable[[Config], Estimate | None] | None = None,
     limits: Limits = Limits(),
 ) -> Verdict:
     """Judge one raw reply against the fixed baseline.
@@ -55,7 +55,7 @@ def _check_novelty_and_budget(
     diff: str,
     candidate: Mapping[str, int | float | str],
     known: Tried,
-    estimate: Callable[[Config], Estimate] | None,
+    estimate: Callable[[Config], Estimate | None] | None,
     limits: Limits,
 ) -> Verdict:
     """R6 and R7 for a valid change: it must be new and within the limits."""

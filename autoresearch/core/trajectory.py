@@ -22,6 +22,7 @@ from autoresearch.core.records import (
     IterationRecord,
     Meta,
     Metered,
+    ProposalRecord,
     Proposed,
     Started,
     Stopped,
@@ -34,6 +35,7 @@ from autoresearch.core.records import (
 from autoresearch.core.results import Result, result_of
 from autoresearch.core.results import replies_of as replies_of
 from autoresearch.core.stopped_trial import EarlyStop, EarlyStopRule
+from autoresearch.core.tried_costs import TriedCost, costs_of
 from autoresearch.core.values import sha256_of
 from autoresearch.core.vault import SealedKeep
 from autoresearch.verdicts.early_stop import MAX_CURVES, Curve
@@ -86,6 +88,7 @@ class Trajectory:
     metering: Metering | None = None  # of the last start
     baseline_retryable_failures: int = 0  # failures of the baseline that chance may have caused
     tried: Tried | None = None
+    costs: list[TriedCost] = field(default_factory=list)  # of a run with a command, for R7
 
     @classmethod
     def fold(cls, records: Iterable[Event]) -> Trajectory:
@@ -156,6 +159,7 @@ class Trajectory:
                 self._end_trial(record)
             case Baseline():
                 self.baseline = record
+                self._learn_costs(None)
                 self._update_lowest()
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
                 self.voided = []
@@ -228,6 +232,7 @@ class Trajectory:
         self._update_lowest()
         if isinstance(record, Evaluated | StoppedEarly | EvalFailed):
             self.candidates_tried += 1
+            self._learn_costs(record.proposal)
             kind = kind_of(record.proposal, self.meta.baseline_cfg if self.meta else {})
             self.curves += full_curves(kind, self.outcomes, self.baseline_outcomes)
             del self.curves[:-MAX_CURVES]
@@ -257,6 +262,11 @@ class Trajectory:
         if sha256_of(record.candidate_cfg) in self.unsealed:
             return None
         return SealedKeep(record, tuple(self.outcomes))
+
+    def _learn_costs(self, proposal: ProposalRecord | None) -> None:
+        """What the open configuration took, where a command trains: its costs are known from trials alone."""
+        if self.meta and self.meta.yardstick.command:
+            self.costs += costs_of(proposal, (t.outcome for t in self.outcomes))
 
     def _note_tried(self, record: CandidateTried, outcome: str, *, retryable: bool = False) -> None:
         if self.tried is not None:  # None: of a damaged log that is only shown, and R6 is not asked
