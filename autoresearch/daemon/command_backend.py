@@ -95,10 +95,9 @@ def _try_handover(trial: CommandTrial, policy: Policy) -> None:
 
 def describe_command(command: CommandSettings, files: CommandFiles) -> str:
     """One line at the start: what is watched, and what verdicts rest on without a seed."""
-    what = (
-        f"commit {files.commit[:12]} and its changes" if files.commit and command.files is None else "as they are now"
-    )
-    text = f"each trial runs {' '.join(command.argv or ())}; {len(files.paths)} files are watched ({what})"
+    by_git = files.commit if command.files is None else None
+    what = f"commit {by_git[:12]} and its changes" if by_git else "as they are now"
+    text = f"each trial runs {shlex.join(command.argv or ())}; {len(files.paths)} files are watched ({what})"
     return text if command.is_seeded else f"{text}; it takes no seed, so verdicts assume that trials do not correlate"
 
 
