@@ -129,10 +129,20 @@ def test_a_prompt_that_does_not_fit() -> None:
     assert "100 tokens" in trace.detail
 
 
-@pytest.mark.parametrize("cause", ["unreachable", "server_error", "timeout", "rate_limited"])
-def test_a_failing_server_is_no_result(cause: str) -> None:
+@pytest.mark.parametrize(
+    ("cause", "detail"),
+    [
+        ("unreachable", "x"),
+        ("server_error", "x"),
+        ("timeout", "x"),
+        ("rate_limited", "x"),
+        ("request_rejected", "HTTP 401: wrong key"),
+        ("request_rejected", "HTTP 404: no such path"),
+    ],
+)
+def test_a_failing_server_and_a_refused_key_are_not_results(cause: str, detail: str) -> None:
     with pytest.raises(Infrastructure):
-        run(FakeChat(LOOK, Infrastructure(cause, "x")))
+        run(FakeChat(LOOK, Infrastructure(cause, detail)))
 
 
 def test_a_rejected_request_ends_the_attempt() -> None:
@@ -149,6 +159,19 @@ def test_a_server_that_refuses_tools_gets_them_as_text() -> None:
     assert run(chat).answer == "ok"
     assert len(chat.requests) == 2
     assert '"name": "look"' in chat.requests[1].messages[0]["content"]
+
+
+def test_tools_are_sent_as_text_where_the_user_asks_for_it() -> None:
+    chat, tools = FakeChat('<tool_call>{"name": "look", "arguments": {}}</tool_call>', "ok"), FakeTools()
+    assert run(chat, tools, tools_as_text=True).answer == "ok"
+    assert [request.tools for request in chat.requests] == [(), ()]
+    assert '"name": "look"' in chat.requests[0].messages[0]["content"]
+    assert tools.used == [("look", {})]
+
+
+def test_an_answer_that_was_cut_off_is_not_finished() -> None:
+    trace = run(FakeChat(ChatTurn("The total is 1", finish_reason="length")))
+    assert (trace.status, trace.answer) == ("max_tokens_reached", "The total is 1")
 
 
 def test_a_stop_interrupts_before_the_next_request_and_the_next_call() -> None:

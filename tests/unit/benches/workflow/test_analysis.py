@@ -140,6 +140,12 @@ def test_the_text_shows_families_bounds_and_reasons() -> None:
     assert "pass@" not in describe(analyze(run_of(samples=1)))
 
 
+def test_a_run_without_any_call_says_what_may_be_the_cause() -> None:
+    without = run_of(graded("a", 0, False, turns=({"calls": []},)))
+    assert "--tools text" in describe(analyze(without))
+    assert "--tools text" not in describe(analyze(run_of(graded("a", 0, True, turns=({"calls": ["x"]},)))))
+
+
 def test_text_of_others_cannot_control_the_terminal() -> None:
     run = run_of(graded("a", 0, None, status="refused", evidence={"refused": "\x1b[2J"}))
     assert "\x1b" not in describe(analyze(run))

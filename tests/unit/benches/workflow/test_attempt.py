@@ -11,12 +11,13 @@ import pytest
 
 from autoresearch.benches.cases import Case
 from autoresearch.benches.ports import Attempt, Bench, ChatTurn, Infrastructure, NativeToolCall
+from autoresearch.benches.trial_record import record_attempt
 from autoresearch.benches.workflow import attempt as attempt_module
-from autoresearch.benches.workflow.audit import read_audit
+from autoresearch.benches.workflow.audit import AuditLog, read_audit
 from autoresearch.benches.workflow.sandbox import shell as shell_module
 from autoresearch.benches.workflow.sandbox.shell import SandboxFailed, refusal
 from autoresearch.benches.workflow.suite import WorkflowSuite
-from autoresearch.testing.contracts.suite import as_trial
+from autoresearch.benches.workflow.toolbox import AttemptFailed
 from autoresearch.testing.fake_chat import FakeChat
 from tests.unit.benches.workflow.tasks import make_case, service
 
@@ -35,7 +36,7 @@ def attempt(case: Case, folder: Path, *script: Any, seed: int = 0, sample: int =
 
 
 def grade(case: Case, made: Attempt, folder: Path) -> Any:
-    return SUITE.grade(case, as_trial(case, 0, made), folder)
+    return SUITE.grade(case, record_attempt(case.id, 0, made, "2026-01-01T00:00:00.000Z", 1.0), folder)
 
 
 def test_a_task_that_is_carried_out_is_correct(tmp_path: Path) -> None:
@@ -56,6 +57,24 @@ def test_the_right_words_without_the_deed_are_wrong(tmp_path: Path) -> None:
     made, _ = attempt(case, tmp_path / "a", "I noted that Ana was called.")
     graded = grade(case, made, tmp_path / "a")
     assert (graded.score, graded.correct, graded.detail["failed"]) == (0.0, False, ["1_row"])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "\ud800",
+        ChatTurn("\ud800", tool_calls=(NativeToolCall("1", "\udfff", "{}"),)),
+        ChatTurn("", tool_calls=(NativeToolCall("1", "set_note", '{"id": 1, "note": "\\ud800"}'),)),
+        ChatTurn("", tool_calls=(NativeToolCall("1", "set_note", '{"id": 1, "note": "\ud800"}'),)),
+        ChatTurn("", tool_calls=(NativeToolCall("1", "write_file", '{"path": "\ud800", "content": ""}'),)),
+    ],
+)
+def test_half_a_surrogate_pair_of_the_model_can_be_recorded(tmp_path: Path, odd: Any) -> None:
+    case = make_case(tmp_path / "task")
+    made, chat = attempt(case, tmp_path / "a", odd, "end")
+    assert not grade(case, made, tmp_path / "a").correct
+    for request in chat.requests:
+        json.dumps(request.messages, ensure_ascii=False).encode()
 
 
 def test_the_threshold_decides(tmp_path: Path) -> None:
@@ -144,9 +163,17 @@ def test_a_sandbox_that_fails_is_not_the_models_fault(tmp_path: Path, monkeypatc
     monkeypatch.setattr(attempt_module, "refusal", lambda: None)
     monkeypatch.setattr(shell_module.LandlockShell, "run", fail)
     case = make_case(tmp_path / "task", **SHELL)
-    made, _ = attempt(case, tmp_path / "a", call("shell", command="x"))
-    assert (made.status, made.evidence) == ("harness_error", {"harness_error": "no descriptor left"})
-    assert grade(case, made, tmp_path / "a").score is None
+    with pytest.raises(AttemptFailed, match="no descriptor left"):  # the engine makes it again
+        attempt(case, tmp_path / "a", call("shell", command="x"))
+
+
+def test_a_service_that_failed_is_not_the_models_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **fields: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(AuditLog, "append", fail)
+    with pytest.raises(AttemptFailed, match="no space left"):
+        attempt(make_case(tmp_path / "task"), tmp_path / "a", call("list_people"), "done")
 
 
 @pytest.mark.parametrize("arguments", [{}, {"command": 7}, {"command": "x", "more": 1}])

@@ -40,7 +40,6 @@ def test_the_example_is_a_task_that_can_be_passed(tmp_path: Path) -> None:
         *(get_args(kind)[0] for kind in CHECKS),
         *get_args(agent.Status),
         attempt.REFUSED,
-        attempt.HARNESS_ERROR,
     ],
 )
 def test_every_name_is_on_the_page(name: str) -> None:
