@@ -15,7 +15,7 @@ from autoresearch.benches.proposers.checkpoints import Checkpoint, Step
 from autoresearch.benches.proposers.counts import Counts
 from autoresearch.benches.proposers.problem import problem_of
 from autoresearch.benches.proposers.table_file import parse_table
-from autoresearch.benches.tonight.candidate import BASELINE, TRIALS, Candidate
+from autoresearch.benches.tonight.candidate import BASELINE, NO_DATA, TRIALS, Candidate
 from autoresearch.core.llm_calls import Classification
 from autoresearch.core.values import sha256_of
 from autoresearch.errors import CorpusError
@@ -86,7 +86,7 @@ def candidates_of(runs: Sequence[BenchRun]) -> list[Candidate]:
 def failures_of(counts: Counts) -> dict[str, int]:
     """Proposals that were lost, by class: refused by a rail, a crash of their trial, a call without an answer."""
     found = Counter(counts.refused)
-    found["no data"] += counts.no_data
+    found[NO_DATA] += counts.no_data
     found["proposer failed"] += counts.proposer_failed
     found.update({f"crash {cause}": n for cause, n in counts.crashes.items()})
     found.update({f"call {kind}": n for kind, n in counts.calls.items() if kind not in ANSWERED})

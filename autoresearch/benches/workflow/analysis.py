@@ -205,6 +205,8 @@ def describe(figures: Mapping[str, Any]) -> str:
         f"calls: {calls['calls']:,} in {calls['turns']:,} turns, {calls['failed_calls']:,} with an error, "
         f"{calls['format_errors']:,} unreadable"
     )
+    if calls["turns"] and not calls["calls"]:
+        lines.append("no call was made: a server may ignore tools in their own field; try --tools text")
     if judge := figures["judge"]:
         lines.append(
             f"judge: {percent(judge['mean'])} beside {percent(judge['checks_mean'])} by the checks "
