@@ -93,6 +93,7 @@ class OwnTurn(_Form):
     call_formats: list[str] | None = None
     call_errors: int | None = None
     context_tokens: int | None = None
+    finish_reason: str | None = None
 
 
 class OwnForm(_Form):

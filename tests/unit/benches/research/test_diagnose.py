@@ -186,6 +186,14 @@ def test_a_wall_of_the_reserve_is_named() -> None:
     assert found["bottleneck"] == "context"
 
 
+def test_answers_that_were_cut_off_are_named_beside_the_format() -> None:
+    found = one(turns=[FORMAT_ERROR | {"finish_reason": "length"}] * 3, status="error", ended_by="format")
+    assert found["turns"]["cut_off"] == 3
+    assert "3 with a format error of the model (3 cut off at the token limit of a completion)" in describe_diagnosis(
+        found
+    )
+
+
 def test_errors_of_the_format_and_of_the_server_are_counted_apart() -> None:
     found = one(turns=[FORMAT_ERROR, FORMAT_ERROR, NO_ANSWER], status="api_error")
     assert (found["turns"]["format_errors"], found["turns"]["server_errors"]) == (2, 1)
