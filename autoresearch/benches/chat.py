@@ -119,7 +119,7 @@ class ServerChat:
         if answer.classification is Classification.CONTEXT_LENGTH_EXCEEDED:
             raise ContextOverflow(answer.detail, context_length_in(answer.detail))
         if answer.classification not in ANSWERED:
-            raise Infrastructure(answer.classification, answer.detail)
+            raise Infrastructure(answer.classification, answer.detail, answer.retry_after_s)
         return _turn(answer, time.monotonic() - began)
 
     def count_tokens(self, text: str) -> int:
@@ -163,14 +163,14 @@ class ServerChat:
         return answer
 
     def _check_model(self, seconds: float) -> Answer | None:
-        """The failure of a server that does not answer; ``None`` where it has the model, or lists none.
+        """The failure of a server that cannot be reached; ``None`` where it has the model, or lists none.
 
-        Raises ``WrongModel``. Some servers chat but list no models, or load a model when it is asked.
+        Raises ``WrongModel``. Some servers chat but list no models, load a model when it is asked, or list nothing
+        while they generate: then the completion itself shows whether they work.
         """
         listed = self._send(self.client.models(), parse_models, seconds)
         if isinstance(listed, Answer):
-            is_down = listed.classification in (Classification.UNREACHABLE, Classification.TIMEOUT)
-            return listed if is_down else None
+            return listed if listed.classification is Classification.UNREACHABLE else None
         if listed and choose_model(listed, self.model.name) is None:
             names = ", ".join(m.name for m in listed)[:SHOWN_CHARS]
             raise WrongModel(f"this run asks {self.model.name}; the server now has {names}")

@@ -105,10 +105,9 @@ def _choose(
 ) -> Model:
     name = wanted or recorded
     if isinstance(listed, Answer):
-        is_down = listed.classification in (Classification.UNREACHABLE, Classification.TIMEOUT)
-        if is_down or name is None:
+        if listed.classification is Classification.UNREACHABLE or name is None:
             raise _failed(base_url, listed, has_key=has_key)
-        return Model(name)  # some servers chat, but do not list models
+        return Model(name)  # some servers chat, but list no models, or none while they generate
     if not listed and name is not None:
         return Model(name)  # some load a model when it is asked
     if chosen := choose_model(listed, name):

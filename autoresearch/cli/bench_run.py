@@ -133,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
             progress.notify(
                 f"{directory.torn_bytes} torn bytes at the end of trials.jsonl were cut off and kept beside it"
             )
+        directory.check(meta_of(suite, cases, options, limits, args, settings, directory, None))
         server = server_of(
             suite, cases, directory, args, settings, lambda: bool(control.stop_reason()), progress.notify
         )
@@ -143,7 +144,8 @@ def run(args: argparse.Namespace) -> int:
             progress.done()
         _print_result(suite, directory.fold.run(run_dir, cases), ended, dict(directory.fold.unavailable), args.json)
     if ended.reason == "incomplete":
-        hint = f"the same command continues; `autoresearch bench analyze {run_dir}` bounds the result"
+        slower = ", with a longer --deadline" if "timeout" in ended.detail else ""
+        hint = f"the same command continues{slower}; `autoresearch bench analyze {run_dir}` bounds the result"
         raise BenchIncomplete(ended.detail, hint=hint)
     return 0
 

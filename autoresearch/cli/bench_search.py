@@ -27,13 +27,17 @@ def add(suites: Any) -> None:
     parser = add_command(suites, "search", search, text)
     text = 'the measured configurations: JSON, a list of {"cfg": {...}, "value": number, or null for a crash}, or CSV'
     parser.add_argument("--table", metavar="FILE", required=True, help=text)
-    parser.add_argument("--menu", metavar="FILE", required=True, help="the knobs of the table; its defaults are the start")
+    parser.add_argument(
+        "--menu", metavar="FILE", required=True, help="the knobs of the table; its defaults are the start"
+    )
     text = f"nights of each proposer; the same seed has the same luck for all (default {SEEDS})"
     parser.add_argument("--seeds", type=whole_number(1, 10_000), default=SEEDS, metavar="N", help=text)
     text = f"numbers of trials after which a night is judged (default {','.join(map(str, MARKS))})"
     parser.add_argument("--trials", type=_marks, default=MARKS, metavar="N,N", help=text)
     parser.add_argument("--proposers", type=_names, metavar="NAME,NAME", help="run these only (default: all)")
-    parser.add_argument("--jobs", type=whole_number(1, 1024), metavar="N", help="processes (default: every usable core)")
+    parser.add_argument(
+        "--jobs", type=whole_number(1, 1024), metavar="N", help="processes (default: every usable core)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -74,7 +78,8 @@ def _describe(table: Table, surrogate: Surrogate, quality: Quality) -> list[str]
         f"{len(table.rows)} rows, {table.crashes} crashed; {len(table.menu.knobs)} knobs",
         f"surrogate, on configurations that it had not seen: Spearman {quality.spearman:.3f}, mean error "
         f"{quality.mae:.4f}, crashes right {100 * quality.crash_accuracy:.1f}%",
-        f"noise: sd {surrogate.residuals.std():.5f} ({noise}); the default's mean is {surrogate.mean(surrogate.baseline):.4f}",
+        f"noise: sd {surrogate.residuals.std():.5f} ({noise})",
+        f"the default's true mean: {surrogate.mean(surrogate.baseline):.4f}",
     ]
     return lines + ([f"{table.outside} rows are off the menu and were left out"] if table.outside else [])
 
@@ -94,7 +99,8 @@ def _quality(table: Table, surrogate: Surrogate, quality: Quality) -> dict[str, 
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = [f"{'proposer':<17} {'equal':<6} {'trials':>6} {'seeds':>5}  {'true mean':>9}  {'se':>7}  {'crashed':>7}  {'- ours':>8}  {'p':>7}"]
+    left = f"{'proposer':<17} {'equal':<6} {'trials':>6} {'seeds':>5}  {'true mean':>9}  {'se':>7}"
+    lines = [f"{left}  {'crashed':>7}  {'- ours':>8}  {'p':>7}"]
     for r in rows:
         se = "-" if r.se is None else f"{r.se:.5f}"
         difference = "" if r.difference is None else f"{r.difference:+.5f}"

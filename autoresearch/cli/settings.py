@@ -22,7 +22,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         "--proposer",
         "proposer",
         str,
-        "auto, hybrid, nim (any LLM server), tpe, random or replay (default: the profile's)",
+        "auto, hybrid, nim (any LLM server), tpe, trust-region, random or replay (default: the profile's)",
     ),
     ("--base-url", "llm.base_url", str, "the LLM server (default: http://localhost:8000/v1)"),
     ("--model", "llm.model", str, "its model (default: the only or first one)"),

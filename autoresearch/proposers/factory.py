@@ -128,7 +128,10 @@ PROPOSERS: Mapping[str, ProposerSpec] = {
     ),
     "tpe": ProposerSpec(_build_tpe, False, ("optuna",), "Optuna's tree-structured Parzen estimator"),
     "trust-region": ProposerSpec(
-        _build_trust_region, False, (), "a Gaussian process around the best known point; with max_changes, of many knobs"
+        _build_trust_region,
+        False,
+        (),
+        "a Gaussian process around the best known point; with max_changes, of many knobs",
     ),
     "random": ProposerSpec(_build_random, False, (), "uniformly random changes, the control"),
     "replay": ProposerSpec(_build_replay, False, (), "the proposals of a recorded run (--replay-from)"),

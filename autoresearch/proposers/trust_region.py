@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,8 +54,18 @@ class Belief:
 
     @property
     def centre(self) -> int:
-        """The row with the best mean."""
-        return int(np.argmin(self.posterior))
+        """The row with the best mean; a confirmed keep if one is as good but for the noise of a mean."""
+        best = int(np.argmin(self.posterior))
+        keeps = np.flatnonzero((self.evidence.kept > 0) & np.isfinite(self.posterior))
+        if not len(keeps):
+            return best
+        keep = int(keeps[np.argmin(self.posterior[keeps])])
+        return keep if self.posterior[keep] <= self.posterior[best] + self.noise_sd else best
+
+    @property
+    def noise_sd(self) -> float:
+        """Of one trial."""
+        return self.process.sd * math.exp(0.5 * self.process.hyper.noise)
 
 
 @dataclass(slots=True)
@@ -97,7 +107,8 @@ class TrustRegionProposer:
         recent = np.union1d(
             np.flatnonzero(~evidence.ended)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:]
         )
-        feasibility = learn_feasibility(places[0], places[recent], (~evidence.ended[recent]).astype(float))
+        failed = (~evidence.ended[recent]).astype(float)
+        feasibility = learn_feasibility(places[0], places[recent], failed, self._cube.caution)
         return Belief(evidence, process, feasibility, posterior, region_length(evidence))
 
     def best(self, trajectory: Trajectory) -> dict[str, Value]:
@@ -116,19 +127,16 @@ class TrustRegionProposer:
             self._hyper = {count: (prefix.loss, fit(places, prefix.loss[rows], prefix.repeats[rows]).hyper)}
         return self._hyper[count][1]
 
-    def _ranked(self, belief: Belief, rng: np.random.Generator) -> list[tuple[Array, str]]:
-        """Candidates, the most promising first, each with the reason for proposing it."""
+    def _ranked(self, belief: Belief, rng: np.random.Generator) -> Iterator[tuple[Array, str]]:
+        """Candidates, the most promising first, each once and with the reason for proposing it."""
         recipe = self._recipe(belief)
-        pool = draw_candidates(recipe, belief.evidence.places[self._parents(belief)], POOL, rng)
-        score = self._score(belief, pool)
-        best = np.argsort(-score)[:REFINED]
-        narrow = recipe.narrower()
-        pool = np.vstack([pool, draw_candidates(narrow, pool[best], REFINED * PER_REFINED, rng)])
-        score = self._score(belief, pool)
-        order = np.argsort(-score, kind="stable")[:80]
-        mean, sd = belief.process.predict(self._cube.expand(pool[order]))
-        reasons = [self._reason(belief, float(m), float(s)) for m, s in zip(mean, sd, strict=True)]
-        return list(zip(pool[order], reasons, strict=True))
+        pool = _distinct(draw_candidates(recipe, belief.evidence.places[self._parents(belief)], POOL, rng))
+        best = np.argsort(-self._score(belief, pool), kind="stable")[:REFINED]
+        near = draw_candidates(recipe.narrower(), pool[best], REFINED * PER_REFINED, rng)
+        pool = _distinct(np.vstack([pool, near]))
+        for place in np.argsort(-self._score(belief, pool), kind="stable"):
+            mean, sd = belief.process.predict(self._cube.expand(pool[place : place + 1]))
+            yield pool[place], self._reason(belief, float(mean[0]), float(sd[0]))
 
     def _parents(self, belief: Belief) -> Array:
         """Rows that candidates are made of: the centre most often, then the next best."""
@@ -161,6 +169,11 @@ class TrustRegionProposer:
         order = np.argsort(-self._cube.by_knob(belief.process.relevance))[:REASON_KNOBS]
         names = ", ".join(self._cube.knobs[i].name for i in order)
         return f"expected {-100 * mean:+.2f}% +- {100 * sd:.2f}; region {belief.length:.2f}; most relevant {names}"
+
+
+def _distinct(pool: Array) -> Array:
+    """Each place once, in an order that depends on the places alone."""
+    return np.unique(np.round(pool, 12), axis=0)
 
 
 def expected_improvement(gain: Array, sd: Array) -> Array:

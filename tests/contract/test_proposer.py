@@ -22,6 +22,7 @@ from autoresearch.proposers.trust_region import TrustRegionProposer
 from autoresearch.storage.exchange_log import MemoryLog
 from autoresearch.testing.contracts.proposer import (
     BASELINE,
+    TINY_CHANGES,
     ProposerContract,
     SeededProposerContract,
     raws,
@@ -47,6 +48,7 @@ class TestTrustRegionOfSeveral(SeededProposerContract):
     """Of all knobs: every rule of the contract holds for whole configurations."""
 
     max_changes = 13
+    tiny_changes = TINY_CHANGES | {(("batch_size", 8), ("n_head", heads)) for heads in (4, 8)}
 
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         return TrustRegionProposer(space, seed)

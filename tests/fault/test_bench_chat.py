@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoresearch.benches import chat as chat_module
 from autoresearch.benches.chat import Sampling, ServerChat
 from autoresearch.benches.ports import ContextOverflow, Infrastructure, NativeToolCall, WrongModel
 from autoresearch.core.ports import Interrupted
@@ -336,6 +337,12 @@ class TestModel:
     @pytest.mark.parametrize("models", [says_no(500, "oops"), answers({"data": []}), sends(b"<html>")])
     def test_a_server_that_chats_but_lists_nothing_is_asked(self, models: Behaviour) -> None:
         with FakeLlm(says("hello"), on_models=models) as server, chat_of(server.base_url) as chat:
+            chat.begin(0)
+            assert chat.complete(USER).text == "hello"
+
+    def test_a_server_that_lists_nothing_while_it_generates_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(chat_module, "CHECK_S", 0.2)
+        with FakeLlm(says("hello"), on_models=silence()) as server, chat_of(server.base_url) as chat:
             chat.begin(0)
             assert chat.complete(USER).text == "hello"
 

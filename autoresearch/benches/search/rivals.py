@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,12 @@ class OptunaSearcher:
         return {**params, **{name: value for name, value in floats.items() if name in params}}
 
 
+def _require(*packages: str) -> None:
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise ImportError(f"No module named {name!r}", name=name)
+
+
 def build_random(problem: Problem) -> Searcher:
     return RandomSearcher(problem)
 
@@ -170,18 +177,17 @@ def build_gp(problem: Problem) -> Searcher:
     import warnings
 
     import optuna
-    import scipy  # noqa: F401  # which the sampler needs, and imports late
-    import torch  # noqa: F401
 
+    _require("scipy", "torch")  # which the sampler imports late
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return OptunaSearcher(problem, optuna.samplers.GPSampler(seed=problem.seed))
 
 
 def build_cmaes(problem: Problem) -> Searcher:
-    import cmaes  # noqa: F401  # which the sampler needs, and imports late
     import optuna
 
-    start = {name: value for name, value in problem.baseline.items()}
+    _require("cmaes")
+    start = dict(problem.baseline)
     sampler = optuna.samplers.CmaEsSampler(x0=start, seed=problem.seed, warn_independent_sampling=False)
     return OptunaSearcher(problem, sampler)

@@ -202,7 +202,7 @@ def _costs(rows: Sequence[TableRow], cube: Cube) -> Costs | None:
     if len(known) < MIN_RESIDUALS:
         return None
     features = _quadratic(cube.expand(cube.places([row.cfg for row in known])))
-    target = np.log([row.flops for row in known])
+    target = np.log(np.array([row.flops for row in known], dtype=float))
     ridge = features.T @ features + 1e-3 * np.eye(features.shape[1])
     weights = np.linalg.solve(ridge, features.T @ target)
     low, high = float(target.min()), float(target.max())

@@ -24,6 +24,13 @@ def test_three_failures_in_a_row_begin_a_wait_that_doubles() -> None:
     assert not patience.over
 
 
+def test_a_server_that_names_a_longer_time_is_given_it() -> None:
+    patience = Patience(1e9, Clock())
+    patience.failed(A, "rate_limited", "429", 300.0)
+    assert patience.remaining_cooldown_s() == 300
+    assert not patience.over
+
+
 def test_a_success_ends_the_failing() -> None:
     patience = Patience(0, Clock())
     for _ in range(9):
