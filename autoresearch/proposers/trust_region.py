@@ -188,7 +188,7 @@ def _erf(x: Array) -> Array:
     """Abramowitz and Stegun 7.1.26; error below 1.5e-7."""
     t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
     poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return np.sign(x) * (1.0 - poly * np.exp(-(x**2)))
+    return np.asarray(np.sign(x) * (1.0 - poly * np.exp(-(x**2))))
 
 
 def milestone(count: int) -> int:
