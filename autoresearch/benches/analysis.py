@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from autoresearch.benches.headline import Headline, build_headline, check_scores, describe_headline
@@ -12,7 +12,8 @@ from autoresearch.benches.ports import BenchRun, Suite
 from autoresearch.core.text import escape_control, plural
 from autoresearch.core.values import FrozenModel
 
-NOT_ATTEMPTED = "not attempted"
+NOT_SAMPLED = {"proposer"}  # its cases are the proposers themselves, not a sample of any others
+NOT_ATTEMPTED, NOT_IMPORTED = "not attempted", "not in the imported files"
 
 
 class Analysis(FrozenModel):
@@ -44,8 +45,9 @@ class Analysis(FrozenModel):
 
 def analyse(suite: Suite, run: BenchRun) -> Analysis:
     """Analyse a run. Every planned sample is in every denominator; ``headline`` has the bounds of missing ones."""
-    scores = check_scores(run, suite.case_scores(run))
-    headline = build_headline(suite.headline(run), scores)
+    headline = build_headline(suite.headline(run), check_scores(run, suite.case_scores(run)))
+    if run.meta.suite in NOT_SAMPLED:
+        headline = replace(headline, se=None, interval=None)
     missing = missing_by_cause(run)
     trials = [graded.trial for graded in run.trials.values()]
     return Analysis(
@@ -71,7 +73,8 @@ def analyse(suite: Suite, run: BenchRun) -> Analysis:
 
 def missing_by_cause(run: BenchRun) -> dict[str, int]:
     """The planned samples without a trial, by the cause that was recorded last."""
-    found = Counter(run.unavailable[pair].cause if pair in run.unavailable else NOT_ATTEMPTED for pair in run.missing)
+    unknown = NOT_IMPORTED if run.meta.imported else NOT_ATTEMPTED
+    found = Counter(run.unavailable[pair].cause if pair in run.unavailable else unknown for pair in run.missing)
     return dict(found.most_common())
 
 

@@ -70,9 +70,12 @@ class ServerChat:
     parameters: Parameters = field(default_factory=lambda: Parameters(more=OPTIONAL))
     _seed: int | None = None
     _is_suspect: bool = False  # the server failed: it may have been restarted with another model
-    _known_names: set[str | None] = field(default_factory=lambda: {None})  # that replies may bear
+    _known_names: set[str | None] = field(init=False)  # that replies may bear
     _learned_context: int | None = None
     _tokenizer_paths: tuple[str, ...] = TOKENIZER_PATHS
+
+    def __post_init__(self) -> None:
+        self._known_names = {None, self.model.name}
 
     @property
     def context_tokens(self) -> int:
@@ -116,7 +119,7 @@ class ServerChat:
         if answer.classification is Classification.CONTEXT_LENGTH_EXCEEDED:
             raise ContextOverflow(answer.detail, context_length_in(answer.detail))
         if answer.classification not in ANSWERED:
-            raise Infrastructure(answer.classification, answer.detail)
+            raise Infrastructure(answer.classification, answer.detail, answer.retry_after_s)
         return _turn(answer, time.monotonic() - began)
 
     def count_tokens(self, text: str) -> int:
@@ -160,14 +163,14 @@ class ServerChat:
         return answer
 
     def _check_model(self, seconds: float) -> Answer | None:
-        """The failure of a server that does not answer; ``None`` where it has the model, or lists none.
+        """The failure of a server that cannot be reached; ``None`` where it has the model, or lists none.
 
-        Raises ``WrongModel``. Some servers chat but list no models, or load a model when it is asked.
+        Raises ``WrongModel``. Some servers chat but list no models, load a model when it is asked, or list nothing
+        while they generate: then the completion itself shows whether they work.
         """
         listed = self._send(self.client.models(), parse_models, seconds)
         if isinstance(listed, Answer):
-            is_down = listed.classification in (Classification.UNREACHABLE, Classification.TIMEOUT)
-            return listed if is_down else None
+            return listed if listed.classification is Classification.UNREACHABLE else None
         if listed and choose_model(listed, self.model.name) is None:
             names = ", ".join(m.name for m in listed)[:SHOWN_CHARS]
             raise WrongModel(f"this run asks {self.model.name}; the server now has {names}")

@@ -30,7 +30,7 @@ class Paired:
     mean_a: float
     mean_b: float
     difference: float
-    interval: tuple[float, float] | None  # 95%, bootstrap over cases
+    interval: tuple[float, float] | None  # 95%, bootstrap over cases; null where no two differences differ
     test: str
     p: float
     detectable: float | None  # minimum detectable effect
@@ -43,7 +43,7 @@ class Paired:
     def sentence(self) -> str:
         """The verdict with its numbers."""
         interval = f"95% interval {points(self.interval[0])} to {points(self.interval[1])}, " if self.interval else ""
-        numbers = f"{points(self.difference)} points ({interval}p = {format_p(self.p)}, {self.test})"
+        numbers = f"{points(self.difference)} points ({interval}{describe_p(self.p)}, {self.test})"
         over = f"over {plural(self.cases, 'case')}"
         if self.verdict != "cannot tell":
             return f"{self.verdict} scores higher: B minus A is {numbers} {over}."
@@ -101,12 +101,12 @@ def compare_scores(headline: str, a: Scores, b: Scores) -> Comparison:
 
 
 def _bounded_sentence(low: Paired, high: Paired, verdict: Verdict, missing: tuple[int, int]) -> str:
-    lost = f"{missing[0]:,} of A and {missing[1]:,} of B are without a score"
+    lost = f"{missing[0]:,} samples of A and {missing[1]:,} of B are without a score"
     between = f"B minus A is between {points(low.difference)} and {points(high.difference)} points, because {lost}"
     if verdict != "cannot tell":
-        worst = format_p(max(low.p, high.p))
-        return f"{verdict} scores higher, whatever the missing samples are: {between} (p at most {worst})."
-    return f"Cannot tell which scores higher: {between}. Complete the runs: the same command continues each."
+        worst = describe_p(max(low.p, high.p))
+        return f"{verdict} scores higher, whatever the missing samples are: {between} (at most {worst})."
+    return f"Cannot tell which scores higher: {between}. Complete the runs to know more."
 
 
 def compare_complete(a: Mapping[str, Sequence[float]], b: Mapping[str, Sequence[float]]) -> Paired:
@@ -128,7 +128,7 @@ def compare_complete(a: Mapping[str, Sequence[float]], b: Mapping[str, Sequence[
         mean_a=fsum(means_a.values()) / len(ids),
         mean_b=fsum(means_b.values()) / len(ids),
         difference=difference,
-        interval=bootstrap_interval(differences),
+        interval=bootstrap_interval(differences) if min(differences) < max(differences) else None,
         test=test,
         p=p,
         detectable=minimum_detectable_effect(differences),
@@ -145,5 +145,10 @@ def points(fraction: float) -> str:
 
 
 def format_p(p: float) -> str:
-    """Two digits, and a bound where p is tiny."""
+    """Two digits, and a bound where p is tiny: ``0.031``, ``< 0.0001``."""
     return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def describe_p(p: float) -> str:
+    """``p = 0.031``, ``p < 0.0001``."""
+    return f"p {format_p(p)}" if p < 0.0001 else f"p = {format_p(p)}"

@@ -7,7 +7,7 @@ state is in the journal: after a kill at any point the same call goes on, and th
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,9 +20,10 @@ from autoresearch.benches.cases import Case, CaseSet
 from autoresearch.benches.energy import AttemptEnergy
 from autoresearch.benches.fold import Pair, grader_name
 from autoresearch.benches.patience import INTERNAL_ERROR, Patience
-from autoresearch.benches.ports import Attempt, Bench, BenchRun, Graded, Infrastructure, RunChat, Suite, WrongModel
+from autoresearch.benches.ports import Bench, BenchRun, Graded, Infrastructure, RunChat, Suite, WrongModel
 from autoresearch.benches.records import BenchTrial, Ended, Grade, Unavailable, decode_bench_record
 from autoresearch.benches.run_directory import BenchDirectory
+from autoresearch.benches.trial_record import record_attempt
 from autoresearch.benches.workers import Workers
 from autoresearch.core.ports import Interrupted, Meter, NullMeter
 from autoresearch.core.records import encode
@@ -191,7 +192,8 @@ class Engine:
         try:
             if chat is not None:
                 chat.begin(sample)
-            result = self._trial(pair, self.suite.attempt(case, sample, bench), began)
+            attempt = self.suite.attempt(case, sample, bench)
+            result = record_attempt(*pair, attempt, self.utc(), time.monotonic() - began)
         except Interrupted:
             result = None
         except Infrastructure as e:
@@ -200,24 +202,6 @@ class Engine:
             result = Infrastructure(INTERNAL_ERROR, _describe(e))
         attempt_folder.settle(folder)
         return Outcome(pair, result)
-
-    def _trial(self, pair: Pair, attempt: Attempt, began: float) -> BenchTrial:
-        """The record of an attempt, as it will be read back: a grade now and one after a kill see the same."""
-        record = BenchTrial(
-            ts=self.utc(),
-            case=pair[0],
-            sample=pair[1],
-            status=attempt.status,
-            answer=attempt.answer,
-            turns=tuple(attempt.turns),
-            tokens_in=attempt.tokens_in,
-            tokens_out=attempt.tokens_out,
-            wall_s=time.monotonic() - began,
-            evidence=dict(attempt.evidence),
-        )
-        decoded = decode_bench_record(encode(record))
-        assert isinstance(decoded, BenchTrial)
-        return decoded
 
     def _handle(self, outcome: Outcome, energy_j: float | None, ready: deque[Pair]) -> None:
         """Record what a thread made of an attempt, in the main thread."""
@@ -238,7 +222,7 @@ class Engine:
                 self.observer.unavailable(record)
                 if isinstance(e, WrongModel):
                     self._wrong_model = e.detail
-                elif self.patience.failed(outcome.pair, e.cause, detail):
+                elif self.patience.failed(outcome.pair, e.cause, detail, e.retry_after_s):
                     ready.append(outcome.pair)
 
     def _grade_missing(self) -> None:
@@ -264,9 +248,14 @@ class Engine:
             stop = self.control.stop_reason()
             is_stopped = bool(stop) and not (self.patience.over or self._wrong_model)
             reason = "stopped" if is_stopped else "incomplete"
-            why = stop if is_stopped else self._wrong_model or self.patience.over or "failed, and was not tried again"
+            why = stop if is_stopped else self._wrong_model or self.patience.over or self._causes()
             detail = f"{plural(missing, 'planned attempt')} missing ({why})"
         return Ended(ts=self.utc(), reason=reason, detail=detail, wall_s=wall_s, power=energy.total)
+
+    def _causes(self) -> str:
+        """Why the missing attempts have no result, the most frequent cause first."""
+        causes = Counter(record.cause for record in self.directory.fold.last_failure.values())
+        return ", ".join(f"{cause} {count}" for cause, count in causes.most_common())
 
 
 def grade_trial(suite: Suite, case: Case, graded: Graded, run_dir: Path) -> Grade:

@@ -89,6 +89,12 @@ def describe_headline(h: Headline) -> str:
     return f"{h.name} {percent(h.value)} ({error}{of})"
 
 
+def name_headline(h: Headline) -> str:
+    """Name and value: ``Accuracy@1 12.5%``, or its bounds."""
+    value = f"between {percent(h.low)} and {percent(h.high)}" if h.value is None else percent(h.value)
+    return f"{h.name} {value}"
+
+
 def percent(fraction: float) -> str:
     """``12.5%``."""
     return f"{POINTS * fraction:.1f}%"

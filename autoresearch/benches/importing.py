@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from autoresearch.benches.imported import ImportedRun
 from autoresearch.benches.ports import BenchRun
 from autoresearch.benches.records import BenchRecord, BenchTrial
 from autoresearch.benches.run_directory import write_imported
-from autoresearch.errors import AutoresearchError, ConfigError, CorpusError
+from autoresearch.errors import AutoresearchError, ConfigError, CorpusError, missing_extra
 
 # By the kind on the command line: the module with ``import_runs(files)``, and what it reads.
 IMPORTERS = {
@@ -53,8 +54,15 @@ def importer_of(kind: str) -> Importer:
     if kind not in IMPORTERS:
         raise ConfigError(f"{kind!r} cannot be imported", hint=f"one of {', '.join(IMPORTERS)}")
     module, _ = IMPORTERS[kind]
-    importer: Importer = import_module(module).import_runs
+    importer: Importer = _load(module, f"bench import {kind}").import_runs
     return importer
+
+
+def _load(module: str, feature: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as e:
+        raise missing_extra(feature, e.name or module, "bench") from e
 
 
 def write_run(folder: Path, run: ImportedRun, ts: str) -> None:
@@ -77,5 +85,5 @@ def export_lines(run: BenchRun) -> Iterator[str]:
     if run.meta.suite not in EXPORTERS:
         known = ", ".join(EXPORTERS)
         raise ConfigError(f"a run of suite {run.meta.suite} has no other form", hint=f"export a run of: {known}")
-    lines: Iterator[str] = import_module(EXPORTERS[run.meta.suite]).export_run(run)
+    lines: Iterator[str] = _load(EXPORTERS[run.meta.suite], "bench export").export_run(run)
     yield from lines

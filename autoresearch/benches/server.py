@@ -38,6 +38,7 @@ class BenchServer:
     parameters: Parameters
     context: int = 0
     deadline_s: float = 600.0
+    backoff_s: float = BACKOFF_S
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -56,6 +57,7 @@ class BenchServer:
             key=self.key,
             context=self.context,
             deadline_s=self.deadline_s,
+            backoff_s=self.backoff_s,
             notify=notify,
             parameters=self.parameters,
         )
@@ -84,8 +86,8 @@ def find_server(
     try:
         listed = send(bridge, client.models(), parse_models, CHECK_S, key)
         model = _choose(listed, wanted, recorded, base_url, notify, has_key=key is not None)
-        found = BenchServer(base_url, key, model, sampling, Parameters(more=OPTIONAL), context, deadline_s)
-        return replace(found, parameters=_probe(found, client, bridge, backoff_s, notify))
+        found = BenchServer(base_url, key, model, sampling, Parameters(more=OPTIONAL), context, deadline_s, backoff_s)
+        return replace(found, parameters=_probe(found, client, bridge, notify))
     finally:
         with suppress(Exception):
             bridge.run(client.close(), 1.0)
@@ -103,10 +105,9 @@ def _choose(
 ) -> Model:
     name = wanted or recorded
     if isinstance(listed, Answer):
-        is_down = listed.classification in (Classification.UNREACHABLE, Classification.TIMEOUT)
-        if is_down or name is None:
+        if listed.classification is Classification.UNREACHABLE or name is None:
             raise _failed(base_url, listed, has_key=has_key)
-        return Model(name)  # some servers chat, but do not list models
+        return Model(name)  # some servers chat, but list no models, or none while they generate
     if not listed and name is not None:
         return Model(name)  # some load a model when it is asked
     if chosen := choose_model(listed, name):
@@ -120,9 +121,7 @@ def _choose(
     raise ConfigError(f"{base_url}: {why}", hint="--model NAME, or start the server with a chat model")
 
 
-def _probe(
-    server: BenchServer, client: Client, bridge: AsyncBridge, backoff_s: float, notify: Callable[[str], None]
-) -> Parameters:
+def _probe(server: BenchServer, client: Client, bridge: AsyncBridge, notify: Callable[[str], None]) -> Parameters:
     """Ask for a greeting: the server chats, and takes these parameters. Returns those that it takes."""
     sampling = server.sampling
     more = {"top_p": sampling.top_p, "seed": sampling.seed}
@@ -133,7 +132,7 @@ def _probe(
         return send(bridge, client.post_chat(sent), partial(parse_completion), left_s, server.key)
 
     end = time.monotonic() + server.deadline_s
-    answer, parameters, why = ask_without_refused(try_once, server.parameters, end, bridge.sleep, backoff_s)
+    answer, parameters, why = ask_without_refused(try_once, server.parameters, end, bridge.sleep, server.backoff_s)
     if answer.classification not in ANSWERED:
         raise _failed(server.base_url, answer, has_key=server.key is not None)
     if parameters != server.parameters:

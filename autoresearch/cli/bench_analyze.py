@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ def add(kinds: Any) -> None:
     parser.add_argument("run", metavar="RUN", help="directory of a bench run")
     parser.add_argument("--html", metavar="FILE", help=f"write the page to FILE instead of RUN/{PAGE}")
     parser.add_argument("--no-html", action="store_true", help="write no page")
+    text = "majority@k of suite samples: by the normalised answer, or as NeMo-Skills has it (default: the run's)"
+    parser.add_argument("--majority", choices=("own", "nemo"), help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
     text = "where a research run loses its cases: search, retrieval, context, format or the model"
     parser = add_command(kinds, "diagnose", diagnose, text)
@@ -41,13 +44,24 @@ def analyze(args: argparse.Namespace) -> int:
 
     if args.html and args.no_html:
         raise ConfigError("--html and --no-html contradict each other", hint="give one of them")
-    run = read_run(Path(args.run))
+    run = _with_majority(read_run(Path(args.run)), args.majority)
     suite = load_suite(run.meta.suite)
     found = analyse(suite, run)
     print(json.dumps(found.model_dump(), indent=2) if args.json else describe_analysis(suite, found))
     if not args.no_html:
         _write_page(args, run, suite, found)
     return 0
+
+
+def _with_majority(run: BenchRun, majority: str | None) -> BenchRun:
+    """The run with another value of its option. Raises ``ConfigError`` for a suite without votes."""
+    if majority is None:
+        return run
+    if run.meta.suite != "samples":
+        what = f"--majority is of suite samples, and {run.path} is a run of suite {run.meta.suite}"
+        raise ConfigError(what, hint="leave --majority away")
+    options = {**run.meta.options, "majority": majority}
+    return replace(run, meta=run.meta.model_copy(update={"options": options}))
 
 
 def _write_page(args: argparse.Namespace, run: BenchRun, suite: Suite, found: Analysis) -> None:
@@ -71,6 +85,7 @@ def diagnose(args: argparse.Namespace) -> int:
     from autoresearch.benches.diagnosing import describe_diagnosis, diagnose_run
     from autoresearch.benches.run_directory import read_run
 
-    found = diagnose_run(read_run(Path(args.run)))
-    print(json.dumps(found, indent=2) if args.json else describe_diagnosis(found))
+    run = read_run(Path(args.run))
+    found = diagnose_run(run)
+    print(json.dumps(found, indent=2) if args.json else describe_diagnosis(run, found))
     return 0

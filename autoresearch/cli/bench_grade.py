@@ -61,6 +61,7 @@ def judge(args: argparse.Namespace) -> int:
     from autoresearch.benches.run_directory import open_directory, read_run
 
     run = read_run(Path(args.run))
+    check_family(run.meta.model, resolve_args(args).settings.llm.model or "", force=args.force)
     server = _find_judge(args)
     check_family(run.meta.model, server.model.name, force=args.force)
     with open_directory(run.path) as directory:
@@ -76,7 +77,10 @@ def judge(args: argparse.Namespace) -> int:
 
 
 def check_family(agent: str | None, judge: str, *, force: bool) -> None:
-    """Raise ``ConfigError`` for a judge of the agent's own family, or where the agent is not known."""
+    """Raise ``ConfigError`` for a judge of the agent's own family, or where the agent is not known.
+
+    An empty ``judge`` is one that the server will choose: only the agent is checked.
+    """
     from autoresearch.benches.model_family import families_of, same_family
 
     if force:
@@ -84,7 +88,7 @@ def check_family(agent: str | None, judge: str, *, force: bool) -> None:
     if agent is None:
         what = "the run does not name its model, so the judge may be of its own family"
         raise ConfigError(what, hint="--force, if you know that it is not")
-    if same_family(agent, judge):
+    if judge and same_family(agent, judge):
         family = ", ".join(sorted(families_of(agent) & families_of(judge))) or judge
         what = f"the judge {judge} is of the same family as the agent {agent} ({family}) and would favour it"
         raise ConfigError(what, hint="a judge of another family (--model, --base-url), or --force")

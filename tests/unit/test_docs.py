@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import get_args
 import pytest
 
 from autoresearch import errors
+from autoresearch.benches.records import BenchMeta, BenchTrial, Ended, Grade, Unavailable
 from autoresearch.cli import EXIT_CODES, build_parser
 from autoresearch.cli.settings import RUN_FLAGS
 from autoresearch.config.resolve import profile_names, resolve, setting_names
@@ -17,6 +19,7 @@ from autoresearch.core.llm_calls import Classification, Exchange, LlmCall
 from autoresearch.core.measurement import Cause, Mark
 from autoresearch.core.power import PHASES, Metering, Power
 from autoresearch.core.records import file_schema
+from autoresearch.core.values import FrozenModel
 from rails import Rail
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +28,7 @@ USAGE = (ROOT / "docs/usage.md").read_text()
 TRAJECTORY = (ROOT / "docs/trajectory.md").read_text()
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 INDEX = (ROOT / "docs/README.md").read_text()
+BENCHES = (ROOT / "docs/benches.md").read_text()
 
 
 def commands() -> list[str]:
@@ -183,3 +187,27 @@ def test_every_make_target_of_the_safety_page_exists() -> None:
 @pytest.mark.parametrize("name", sorted({*Power.model_fields, *Metering.model_fields, *PHASES, *get_args(Mark)}))
 def test_every_field_and_phase_of_the_energy_is_explained(name: str) -> None:
     assert f"`{name}`" in TRAJECTORY
+
+
+BENCH_RECORDS = (BenchMeta, BenchTrial, Grade, Unavailable, Ended)
+
+
+@pytest.mark.parametrize("record", BENCH_RECORDS, ids=lambda r: r.__name__)
+def test_every_record_of_a_bench_run_is_explained_with_its_fields(record: type[FrozenModel]) -> None:
+    stage = record.model_fields["stage"].default
+    (row,) = re.findall(rf"^\| `{stage}` \| \w.*$", BENCHES, re.MULTILINE)
+    assert [name for name in record.model_fields if name not in ("stage", "ts") and f"`{name}`" not in row] == []
+
+
+def test_every_flag_of_bench_run_is_explained() -> None:
+    from autoresearch.cli.bench_run import add_flags
+
+    parser = argparse.ArgumentParser()
+    add_flags(parser, "samples")
+    flags = {flag for action in parser._actions for flag in action.option_strings} - {
+        "-h",
+        "--help",
+        "--config",
+        "--set",
+    }
+    assert [flag for flag in sorted(flags) if not re.search(rf"`{flag}\b", BENCHES)] == []

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from autoresearch.benches.suites import SUITES
 from autoresearch.cli.settings import RUN_FLAGS
 from autoresearch.config.resolve import profile_names, resolve
 from autoresearch.config.settings import Settings
@@ -113,6 +114,15 @@ def test_every_method_has_words_in_the_report() -> None:
 def test_every_sensor_is_on_the_energy_page(module: Path) -> None:
     page = (ROOT / "docs/energy.md").read_text().lower()
     assert module.stem.replace("_", "-") in page
+
+
+# A suite.
+
+
+@pytest.mark.parametrize("name", sorted(SUITES))
+def test_every_suite_is_on_the_page_of_the_benches(name: str) -> None:
+    page = (ROOT / "docs/benches.md").read_text()
+    assert re.search(rf"^\| `{name}` \| \w", page, re.MULTILINE)
 
 
 # A command.

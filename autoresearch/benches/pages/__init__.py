@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autoresearch.benches.analysis import Analysis
     from autoresearch.benches.ports import BenchRun, Suite
     from autoresearch.benches.run_comparison import RunComparison
+    from autoresearch.benches.tonight.evidence import Evidence
 
 
 def render_run(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
@@ -31,3 +32,12 @@ def render_comparison(comparison: RunComparison) -> str:
     except ModuleNotFoundError as e:
         raise missing_extra("the page of a comparison", e.name or "jinja2", "report") from e
     return render(comparison)
+
+
+def render_tonight(evidence: Evidence) -> str:
+    """The page of the morning. Depends only on its argument. Raises ``MissingPackage``."""
+    try:
+        from autoresearch.benches.pages.tonight_page import render
+    except ModuleNotFoundError as e:
+        raise missing_extra("the page of the morning", e.name or "jinja2", "report") from e
+    return render(evidence)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from autoresearch.benches.comparison_text import figures
-from autoresearch.benches.headline import describe_headline
+from autoresearch.benches.comparison_text import cost_cells, describe_sides, figures
 from autoresearch.benches.pages.tables import MAX_ROWS, Table
 from autoresearch.benches.pages.template import render_template
 from autoresearch.benches.run_comparison import CaseRow, RunComparison
@@ -15,10 +14,7 @@ def render(c: RunComparison) -> str:
     """The page as one HTML document."""
     verdict = c.comparison.verdict
     heading = "Cannot tell which scores higher" if verdict == "cannot tell" else f"{verdict} scores higher"
-    sides = [
-        f"{side}: {clean(name, 120)}. {describe_headline(headline)}."
-        for side, name, headline in zip("AB", c.names, c.headlines, strict=True)
-    ]
+    sides = [f"{side}: {text}." for side, text in zip("AB", describe_sides(c), strict=True)]
     if c.left_out:
         sides.append(f"{plural(c.left_out, 'case')} left out, because not the same in both runs.")
     return render_template(
@@ -32,6 +28,7 @@ def render(c: RunComparison) -> str:
         differs=Table(
             "", ("field", "A", "B"), tuple((clean(n, 60), clean(a, 120), clean(b, 120)) for n, a, b in c.differs)
         ),
+        costs=Table("", ("", "A", "B", "difference"), tuple((n, a, b, with_minus(d)) for n, a, b, d in cost_cells(c))),
         families=Table(
             "",
             ("family", "cases", "A", "B", "B - A"),
@@ -48,10 +45,19 @@ def _cases(rows: tuple[CaseRow, ...]) -> Table:
     """The cases with different scores, the largest difference first; then those without a score on a side."""
     differing = sorted((r for r in rows if r.a != r.b), key=_size, reverse=True)
     cells = tuple(
-        (clean(r.case, 60), clean(r.family, 40), _score(r.a), _score(r.b), _difference(r.a, r.b))
+        (
+            clean(r.case, 60),
+            clean(r.family, 40),
+            _score(r.a),
+            _score(r.b),
+            _difference(r.a, r.b),
+            _seconds(r.a_wall_s),
+            _seconds(r.b_wall_s),
+        )
         for r in differing[:MAX_ROWS]
     )
-    return Table("", ("case", "family", "A", "B", "B - A"), cells, max(0, len(differing) - MAX_ROWS))
+    head = ("case", "family", "A", "B", "B - A", "seconds in A", "in B")
+    return Table("", head, cells, max(0, len(differing) - MAX_ROWS))
 
 
 def _size(row: CaseRow) -> float:
@@ -60,6 +66,10 @@ def _size(row: CaseRow) -> float:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}"
 
 
 def _difference(a: float | None, b: float | None) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from math import fsum
 
 from autoresearch.benches.analysis import Analysis, describe_incomplete
-from autoresearch.benches.headline import POINTS, check_scores, describe_headline, percent
+from autoresearch.benches.headline import POINTS, check_scores, describe_headline, name_headline, percent
 from autoresearch.benches.pages.tables import MAX_ROWS, Table, cell, tables_of
 from autoresearch.benches.pages.template import render_template
 from autoresearch.benches.ports import BenchRun, Suite
-from autoresearch.core.text import plural
+from autoresearch.core.text import escape_control, plural
 from autoresearch.report.format import format_duration
 from autoresearch.report.html.text import clean
 
@@ -24,11 +24,12 @@ def render(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
         "run",
         title=f"{analysis.suite}: {describe_headline(headline)}",
         analysis=analysis,
-        headline=describe_headline(headline),
+        headline=name_headline(headline),
         state=f"{analysis.done:,} of {plural(analysis.planned, 'planned attempt')} done",
         about=_about(analysis),
         incomplete=describe_incomplete(analysis).removeprefix("INCOMPLETE: "),
         key_figures=list(_key_figures(analysis)),
+        described="\n".join(escape_control(line) for line in suite.describe(analysis.figures).strip("\n").split("\n")),
         tables=tables_of(analysis.figures),
         statuses=Table("", ("status", "attempts"), tuple((clean(s, 60), cell(n)) for s, n in _endings(analysis))),
         cases=_cases(run, suite),
@@ -38,8 +39,9 @@ def render(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
 
 
 def _about(a: Analysis) -> str:
-    model = f"Model {clean(a.model, 100)}" if a.model else "No model was asked"
-    source = f", imported from {clean(a.imported, 60)}" if a.imported else ""
+    unknown = "The model is not known" if a.imported else "No model was asked"
+    model = f"Model {clean(a.model, 100)}" if a.model else unknown
+    source = f"; imported from {clean(a.imported, 60)}" if a.imported else ""
     return f"{model}{source}. Suite {a.suite}: {plural(a.cases, 'case')} x {plural(a.samples, 'sample')}."
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup
 
 from autoresearch.report.html.text import clean, with_minus
 
 MAX_ROWS, MAX_COLUMNS, MAX_DEPTH = 200, 14, 6
 CELL_CHARS, LABEL_CHARS = 160, 60
 FIRST = "figures"
+ESTIMATE = (("value", "mean"), ("lower", "low"), ("upper", "high"))  # fields of a figure with its bounds, in each name
+_ONE = r"(?:< )?[-+\N{MINUS SIGN}]?\d[\d,.]*(?:e[-+]?\d+)?%?"
+_NUMBER = re.compile(rf"{_ONE}(?: to {_ONE}| \[{_ONE}, {_ONE}\])?(?: (?:s|min|h|J|Wh)\b.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,20 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     left_out: int = 0
 
+    @property
+    def classes(self) -> tuple[Markup, ...]:
+        """The attribute of each column's cells: a column of numbers is aligned to the right, but for the first."""
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
+        return tuple(
+            Markup(' class="number"') if place and _are_numbers(cells) else Markup("")
+            for place, cells in enumerate(columns)
+        )
+
+
+def _are_numbers(cells: Iterable[str]) -> bool:
+    found = [cell for cell in cells if cell not in ("", "-")]
+    return bool(found) and all(map(_NUMBER.fullmatch, found))
+
 
 def tables_of(figures: Mapping[str, Any]) -> list[Table]:
     """The figures as tables: single values first, then each group under its name."""
@@ -29,6 +49,7 @@ def tables_of(figures: Mapping[str, Any]) -> list[Table]:
 
 
 def _tables(title: str, value: Mapping[str, Any], depth: int) -> Iterator[Table]:
+    value = {key: _estimate(item) if _is_estimate(item) else item for key, item in value.items()}
     singles = [(label(key), cell(item)) for key, item in value.items() if _is_single(item)]
     if singles:
         yield _table(title or FIRST, ("", ""), singles)
@@ -38,7 +59,7 @@ def _tables(title: str, value: Mapping[str, Any], depth: int) -> Iterator[Table]
         if _is_single(item):
             continue
         if rows is not None:
-            yield _with_columns(name, rows)
+            yield _with_columns(name, rows, is_list=isinstance(item, list))
         elif isinstance(item, Mapping) and depth < MAX_DEPTH:
             yield from _tables(name, item, depth + 1)
         else:
@@ -49,19 +70,47 @@ def _rows(value: Any) -> list[tuple[str, Mapping[str, Any]]] | None:
     """Named rows with the same kind of single values, or ``None`` for what is not a table."""
     if isinstance(value, Mapping):
         named = [(label(key), row) for key, row in value.items()]
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value:
         named = [(str(number), row) for number, row in enumerate(value, 1)]
     else:
         return None
-    if len(named) < 1 or not all(isinstance(row, Mapping) and all(map(_is_single, row.values())) for _, row in named):
+    if not named or not all(isinstance(row, Mapping) for _, row in named):
         return None
-    return named
+    flat: list[tuple[str, Mapping[str, Any]]] = [(name, dict(_flattened(row))) for name, row in named]
+    return flat if all(map(_is_single, (item for _, row in flat for item in row.values()))) else None
 
 
-def _with_columns(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Table:
+def _flattened(row: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """The values of a row; a group inside it becomes columns named ``group: field``, an estimate one cell."""
+    for key, value in row.items():
+        name = f"{before}{key}"
+        if _is_estimate(value):
+            yield name, _estimate(value)
+        elif isinstance(value, Mapping) and value and depth < 2:
+            yield from _flattened(value, f"{name}: ", depth + 1)
+        else:
+            yield name, value
+
+
+def _is_estimate(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(any(key in value for key in keys) for keys in ESTIMATE)
+
+
+def _estimate(value: Mapping[str, Any]) -> str:
+    """``0.33`` where the bounds are the value, else ``0.33 [0.33, 0.58]``."""
+    point, low, high = (next(value[key] for key in keys if key in value) for keys in ESTIMATE)
+    if low == high == point or (low is None and high is None):
+        return cell(point)
+    return f"{cell(point)} [{cell(low)}, {cell(high)}]"
+
+
+def _with_columns(title: str, rows: list[tuple[str, Mapping[str, Any]]], *, is_list: bool) -> Table:
     columns = list(dict.fromkeys(key for _, row in rows for key in row))[:MAX_COLUMNS]
     cells = [(name, *(cell(row[c]) if c in row else "" for c in columns)) for name, row in rows]
-    return _table(title, ("", *map(label, columns)), cells)
+    head = ("", *map(label, columns))
+    if is_list and columns and all(isinstance(row.get(columns[0]), str) for _, row in rows):
+        head, cells = head[1:], [row[1:] for row in cells]  # its first field names the row
+    return _table(title, head, cells)
 
 
 def _table(title: str, head: tuple[str, ...], rows: list[Any]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def analyze_run(run: BenchRun) -> dict[str, Any]:
         "recorded": len(trials),
         "missing": len(run.missing),
         "is_complete": not run.missing,
-        "statuses": {status: sum(trial.status == status for trial in trials) for status in STATUSES},
+        "statuses": dict.fromkeys(STATUSES, 0) | dict(sorted(Counter(trial.status for trial in trials).items())),
         "retriever_alone": _retriever(run),
         "deep": _deep(run, kinds["deep"]),
         "wide": _wide(run, kinds["wide"]),

@@ -34,7 +34,7 @@ def load_cases(source: Path) -> CaseSet:
     return build_cases(source, lines)
 
 
-def build_cases(source: Path, lines: Sequence[tuple[str, Mapping[str, Any]]]) -> CaseSet:
+def build_cases(source: Path | str, lines: Sequence[tuple[str, Mapping[str, Any]]]) -> CaseSet:
     """Cases from the lines of ``source`` with their places in it, in order. Raises ``CorpusError``."""
     payloads: list[dict[str, Any]] = []
     for place, line in lines:
@@ -76,7 +76,7 @@ def _deep_id(payload: Mapping[str, Any]) -> str | None:
     return gold[0]["id"] or None if payload["type"] == "deep" and len(gold) == 1 else None
 
 
-def _refuse_repeats(source: Path, places: Sequence[str], payloads: Iterable[Mapping[str, Any]]) -> None:
+def _refuse_repeats(source: Path | str, places: Sequence[str], payloads: Iterable[Mapping[str, Any]]) -> None:
     seen: defaultdict[str, list[str]] = defaultdict(list)
     for place, payload in zip(places, payloads, strict=True):
         seen[question_hash(payload["question"])].append(place)

@@ -81,7 +81,7 @@ def read_outcome(trial: BenchTrial) -> Outcome:
         raw = []
     probed = evidence.get("probe") or {}
     turns = trial.turns
-    unrecorded = sum(turn.get("papers_retrieved_this_turn") or 0 for turn in turns if turn.get("papers") is None)
+    unrecorded = sum(_results_of(turn) for turn in turns if turn.get("papers") is None)
     nominee = evidence.get("nominee")
     return Outcome(
         candidates=None if raw is None else tuple(_paper(item) for item in raw),
@@ -93,6 +93,12 @@ def read_outcome(trial: BenchTrial) -> Outcome:
         ranks=tuple(probed["ranks"]) if "ranks" in probed else None,
         ended_by=evidence.get("ended_by"),
     )
+
+
+def _results_of(turn: Mapping[str, Any]) -> int:
+    """How many results a turn had; a search whose number is not recorded may have had one."""
+    number = turn.get("papers_retrieved_this_turn")
+    return int(is_search(turn)) if number is None else int(number)
 
 
 def _paper(item: Mapping[str, str]) -> Paper:

@@ -38,12 +38,14 @@ LOSSES: dict[Loss, tuple[Part, str]] = {
     "worse query": ("model", "the question itself as a query returns the paper, the model's queries do not"),
     "seen, not nominated": ("model", "a search returned the paper, and the model did not nominate it"),
     "searched, not nominated": ("model or retrieval", "it is not recorded which papers the searches returned"),
-    "not recorded": ("unknown", "it is not recorded which papers were nominated"),
+    "not recorded": ("unknown", "the run does not record the nominated papers or the turns"),
 }
 
 
 def find_loss(trial: BenchTrial, outcome: Outcome, place: int, gold: Paper, top_k: int) -> Loss:
     """Why ``gold``, the gold paper at ``place``, was not nominated. ``top_k``: results of a search of the model."""
+    if not trial.turns and trial.status in ("finished", "max_turns_reached"):
+        return "not recorded"
     is_full = trial.status in ("context_length_exceeded", "max_tokens_reached")
     saw = outcome.saw(gold)
     if not searched(trial.turns):

@@ -1,7 +1,8 @@
 """The figures of a table of samples: each with what missing samples could change. Pure.
 
 A figure is ``{"value", "lower", "upper"}``: with every missing or ungraded sample as wrong, and between all of them
-wrong and all of them right. ``value`` is ``None`` where the figure is not defined; ``why`` says why.
+wrong and all of them right. ``value`` is ``None`` where the figure is not defined; ``why`` says why. ``cases_below_k``
+counts the cases with fewer than k samples that have a score.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def pass_figure(scores: Scores, k: int, *, every: bool = False) -> Figure:
     low, high = bounds(value, scores)
     if low.value is None or high.value is None:
         return _undefined(f"{low.too_few} of {low.cases} cases have fewer than {k} samples", low.too_few)
-    return _figure(low.value, low.value, high.value)
+    below = sum(sum(score is not None for score in samples) < k for samples in scores.values())
+    return _figure(low.value, low.value, high.value) | ({"cases_below_k": below} if below else {})
 
 
 def majority_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
@@ -128,11 +130,17 @@ def _extremes(case: ScoredCase, method: str) -> tuple[Fraction, Fraction]:
     )
     largest = max((len(cluster) for cluster in lows), default=0)
     can_win = [i for i, cluster in enumerate(lows) if len(cluster) + missing >= largest]
-    worst = [sum(map(Fraction, lows[i]), Fraction(0)) / (len(lows[i]) + missing) for i in can_win]
-    best = [(sum(map(Fraction, highs[i]), Fraction(0)) + missing) / (len(highs[i]) + missing) for i in can_win]
-    if missing and missing >= largest:  # the missing ones agree on an answer of their own
+    worst = [_sum(lows[i]) / (len(lows[i]) + missing) for i in can_win]
+    best = [(_sum(highs[i]) + missing) / (len(highs[i]) + missing) for i in can_win]
+    if not missing:  # it is known which clusters tie
+        return sum(worst, Fraction(0)) / len(worst), sum(best, Fraction(0)) / len(best)
+    if missing >= largest:  # the missing ones may agree on an answer of their own
         return Fraction(0), Fraction(1)
     return min(worst), max(best)
+
+
+def _sum(scores: Sequence[float]) -> Fraction:
+    return sum(map(Fraction, scores), Fraction(0))
 
 
 def _figure(value: float, lower: float, upper: float) -> Figure:

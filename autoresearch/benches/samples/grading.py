@@ -8,7 +8,14 @@ from typing import Any, Protocol
 
 from autoresearch.benches.samples.extraction import last_answer_line, last_box
 from autoresearch.benches.samples.math_verifier import Undecided
-from autoresearch.benches.samples.normalisation import choice_letter, math_text, plain_text, vote_key, without_percent
+from autoresearch.benches.samples.normalisation import (
+    choice_letter,
+    marked_letter,
+    math_text,
+    plain_text,
+    vote_key,
+    without_percent,
+)
 
 MAX_ANSWER_CHARS = 2_000  # a longer answer is compared as text only
 CHOICES = "ABCDEFGHIJ"  # a mathematical case whose expected answer is one of these is compared by letter too
@@ -87,7 +94,7 @@ def math_equal(expected: str, answer: str, verifier: Verifier) -> bool:
     plain = (without_percent(gold), without_percent(given))
     if vote_key(gold) == vote_key(given) or vote_key(plain[0]) == vote_key(plain[1]):
         return True
-    if len(gold) == 1 and gold in CHOICES and choice_letter(given) == gold:
+    if len(gold) == 1 and gold in CHOICES and marked_letter(given) == gold:
         return True
     if _is_words(gold) and _is_words(given):
         return len(gold) > 2 and gold.casefold().split() == given.casefold().split()

@@ -1,8 +1,11 @@
-"""A process that compares two mathematical answers: ``python -m autoresearch.benches.samples.math_process PARENT``.
+"""A process that compares mathematical answers: ``python -m autoresearch.benches.samples.math_process``.
 
 A model's answer is hostile: ``9**9**9`` or a nest of a thousand roots can take hours and all memory, and math_verify's
 own timeout is a signal that a long multiplication does not notice and that a thread cannot receive. Here the kernel
 ends the process when a comparison has used its CPU time; CPU time, so that a busy machine does not change a grade.
+
+It ends when its stdin is closed, thus also when its parent ends. (PR_SET_PDEATHSIG would kill it with the thread of
+the parent that started it.)
 
 One request a line on stdin, ``[seconds, [[expected, answer], ...]]``: equal where one of the pairs is. One reply a
 line on stdout: ``true``, ``false``, or the name of the error.
@@ -19,15 +22,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from autoresearch.machine import die_with_parent
-
 MEMORY_BYTES = 1 << 30  # beside what the imports take
 
 
 def main() -> None:
     """Compare until the parent closes stdin."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
-    die_with_parent(int(sys.argv[1]))
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a library that prints does not write a reply
     logging.disable(logging.CRITICAL)

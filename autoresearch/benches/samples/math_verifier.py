@@ -101,7 +101,7 @@ class MathVerifier:
             self.close()
         raise AutoresearchError(
             "the process that compares mathematical answers does not start",
-            hint=f"see what `{sys.executable} -P -m {MODULE} {os.getpid()}` writes to the terminal",
+            hint=f"see what `{sys.executable} -P -m {MODULE}` writes to the terminal",
         )
 
     def _read_line(self, process: subprocess.Popen[bytes]) -> bytes:
@@ -124,7 +124,7 @@ def _start() -> subprocess.Popen[bytes]:
     path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PACKAGES)])
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE, str(os.getpid())],
+            [sys.executable, "-P", "-m", MODULE],
             env=without_secrets(os.environ) | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -19,7 +19,7 @@ _CHARACTERS = str.maketrans(
         "÷": r"\div ", "°": r"^\circ ", "π": r"\pi ", "∞": r"\infty ", "∅": r"\emptyset ", "√": r"\sqrt ",
         "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "≤": r"\le ", "≥": r"\ge ",
         "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2007": " ", "\u200b": "", "\u2061": "", "\ufeff": "",
-        "\t": " ", "\n": " ", "\r": " ",
+        "\t": " ", "\n": " ", "\r": " ", "€": "", "£": "",
     }
 )  # fmt: skip
 _REWRITES = tuple(
@@ -50,7 +50,7 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
 _RATIO = re.compile(r"([+-]?)(?:\\frac\{([+-]?\d+)\}\{(\d+)\}|\\frac(\d)(\d)|(\d+)/(\d+))")
 
 _OTHER_LETTERS = str.maketrans("أبجدঅবডঢ", "ABCDABCD")  # choices A to D in Arabic and Bengali, as upstream reads them
-_LEADING_LETTER = re.compile(r"^[\s(\[{<*_\"'$]*([A-Z])\s*(?:[.):\]}>*]|$)")
+_LEADING_LETTER = re.compile(r"^[\s(\[{<*_\"'$]*([A-Z])\s*(?:[.):\]}>*]+(?:\s|$)|$)")
 _SEVERAL_LETTERS = re.compile(r"[\s(]*[A-Z](?:[\s)]*(?:,|/|&|\band\b|\bor\b)[\s(]*[A-Z])+[\s).]*")
 _LOWER_LETTER = re.compile(r"[\s(\[{<*_]*([a-z])[\s)\]}>*_.]*")
 _LONE_LETTER = re.compile(r"\b[A-Z]\b")
@@ -79,22 +79,31 @@ def without_percent(text: str) -> str:
 
 
 def choice_letter(answer: str) -> str | None:
-    r"""The letter of a multiple-choice answer such as ``B``, ``(B)``, ``\text{B}``, ``B. Paris`` or ``<B>``.
+    """The letter of a multiple-choice answer: the one that it is or begins with, else the last one that stands alone.
 
-    Otherwise the last capital letter that stands alone. ``None`` where there is none, and where the answer is a list of
-    letters: it does not choose.
+    ``None`` where there is none, and where the answer is a list of letters: it does not choose.
     """
-    text = _unwrapped(unicodedata.normalize("NFKC", answer[:2_000]).strip()).translate(_OTHER_LETTERS).strip()
-    if len(text) == 1:
-        return text.upper() if "A" <= text.upper() <= "Z" else None
+    text = _choice_text(answer)
     if _SEVERAL_LETTERS.fullmatch(text):
         return None
-    if leading := _LEADING_LETTER.match(text):
-        return leading.group(1)
-    if lower := _LOWER_LETTER.fullmatch(text):
-        return lower.group(1).upper()
+    if letter := marked_letter(answer):
+        return letter
     alone = _LONE_LETTER.findall(text)
     return alone[-1] if alone else None
+
+
+def marked_letter(answer: str) -> str | None:
+    r"""The letter of an answer that is one, or begins with one: ``B``, ``(b)``, ``\text{B}``, ``B. Paris``, ``<B>``."""
+    text = _choice_text(answer)
+    if len(text) == 1:
+        return text.upper() if "A" <= text.upper() <= "Z" else None
+    found = _LEADING_LETTER.match(text) or _LOWER_LETTER.fullmatch(text)
+    return found.group(1).upper() if found else None
+
+
+def _choice_text(answer: str) -> str:
+    text = unicodedata.normalize("NFKC", answer[:2_000]).strip()
+    return _unwrapped(text).translate(_OTHER_LETTERS).strip()
 
 
 def plain_text(answer: str) -> str:

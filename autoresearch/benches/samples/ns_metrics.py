@@ -25,6 +25,7 @@ NUMBERS = frozenset(  # what is not a rate
         "avg_tokens", "gen_seconds", "invalid_scores", "score",
     }
 )  # fmt: skip
+COUNTED = frozenset({"num_entries", "num_prompts", "num_problems", "num_benchmarks_in_group", "accuracy"})
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
@@ -42,8 +43,8 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
     if not isinstance(value, dict):
         raise CorpusError(f"{file}: a JSON object is expected, not {shown(value)}", hint=HINT)
     rows = [_row(file, path, figures) for path, figures in _leaves(file, (), value)]
-    if not rows:
-        raise CorpusError(f"{file} has no figures", hint=HINT)
+    if not any(COUNTED & row["metrics"].keys() for row in rows):
+        raise CorpusError(f"{file} has no figures of `ns eval`: none of {', '.join(sorted(COUNTED))}", hint=HINT)
     return rows
 
 
@@ -88,7 +89,7 @@ def _metric(where: str, name: str, value: Any) -> dict[str, Any]:
 
 
 def rows_of(rows: Iterable[dict[str, Any]], benchmarks: Iterable[str]) -> list[dict[str, Any]]:
-    """The rows of these benchmarks, of their subsets (``math-aime24``), and of the groups that hold them (``ruler``)."""
+    """The rows of these benchmarks, of their subsets (``math-aime24``) and of their groups (``ruler``)."""
 
     def belongs(row: str, benchmark: str) -> bool:
         return row == benchmark or row.startswith(f"{benchmark}-") or benchmark.startswith(f"{row}.")

@@ -91,7 +91,7 @@ def methods_of(cases: Sequence[ScoredCase]) -> list[str]:
 def headline_method(cases: Sequence[ScoredCase]) -> str:
     """The method that the headline reports."""
     deciding = {JUDGE if case.kind == "judge" else SYMBOLIC for case in cases}
-    return deciding.pop() if len(deciding) == 1 else DECISIVE
+    return deciding.pop() if len(deciding) == 1 else DECISIVE  # also of no case
 
 
 def _methods(case: ScoredCase) -> set[str]:

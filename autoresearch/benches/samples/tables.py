@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoresearch.benches.samples.figures import Figure
-from autoresearch.core.text import plural
+from autoresearch.core.text import escape_control, plural
 
 NEMO = "[nemo]"
+_WITH_K = re.compile(r"(.*(?:@|avg-of-))(\d{1,6})\]?")
 
 
 def describe_analysis(analysis: Mapping[str, Any]) -> str:
     """The figures for a terminal."""
     parts = []
     if analysis["modes"]:
-        parts += [_modes(analysis), _headline(analysis)]
+        parts += [_modes(analysis), _remarks(analysis)]
         parts += [_by_k(analysis["by_k"])] if len(analysis["by_k"]) > 2 else []
         parts += [_families(analysis)] if len(analysis["families"]) > 1 else []
     if analysis["published"]:
-        parts.append(_published(analysis["published"]))
-    parts += [f"note: {note}" for note in analysis["notes"]]
+        parts += _published(analysis["published"])
+    parts += [f"note: {escape_control(note)}" for note in analysis["notes"]]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -30,16 +32,17 @@ def percent(figure: Figure) -> str:
     if value is None:
         return "-"
     if lower is None:
-        return f"{value:.2%} [?]"
-    return f"{value:.2%}" if lower == upper else f"{value:.2%} [{lower:.2%}, {upper:.2%}]"
+        return f"{value:.2%} ?"
+    return f"{value:.2%}" if lower == upper else f"{lower:.2%} to {upper:.2%}"
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell, below a centred title."""
+    rows = [[escape_control(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     total = sum(widths) + 3 * (len(widths) - 1)
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)]
-    return "\n".join([f" {title} ".center(total, "-"), *(line.rstrip() for line in lines)])
+    return "\n".join([f" {escape_control(title)} ".center(total, "-"), *(line.rstrip() for line in lines)])
 
 
 def _modes(analysis: Mapping[str, Any]) -> str:
@@ -57,39 +60,24 @@ def _modes(analysis: Mapping[str, Any]) -> str:
     return table(title, header, rows)
 
 
-def _headline(analysis: Mapping[str, Any]) -> str:
-    headline = analysis["headline"]
-    lines = [f"{headline['method']} {headline['mode']}: {percent(headline)} over {plural(analysis['cases'], 'case')}"]
-    if headline["wilson_95"]:
-        lines.append("  95% interval {:.2%} to {:.2%} (Wilson)".format(*headline["wilson_95"]))
-    elif headline["se"] is not None:
-        lines.append(f"  standard error {headline['se']:.2%} (SD of the case means / sqrt(cases))")
-    spread = analysis["run_statistics"][headline["method"]]
+def _remarks(analysis: Mapping[str, Any]) -> str:
+    """What the tables do not show; the command adds headline, statuses and what is missing."""
+    lines = []
+    spread = analysis["run_statistics"][analysis["headline"]["method"]]
     if spread:
         lines.append(
-            f"  between the {spread['runs']} runs: SD {spread['sd']:.2%}, SE {spread['se']:.2%} "
-            "(n - 1, as NeMo-Skills: the noise of sampling on these cases only)"
+            f"between the {spread['runs']} runs of {analysis['headline']['method']}: SD {spread['sd']:.2%}, "
+            f"SE {spread['se']:.2%} (n - 1, as NeMo-Skills: the noise of sampling on these cases only)"
         )
-    lines += _gaps(analysis)
-    return "\n".join(lines)
-
-
-def _gaps(analysis: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if analysis["missing"]:
-        lines.append(f"  incomplete: {analysis['missing']} of {analysis['planned']} planned samples are missing")
+    if not analysis["complete"]:
+        lines.append("a to b: every missing or ungraded sample as wrong, and as right; ?: not known")
     if analysis["ungraded"]:
         what = plural(analysis["ungraded"], "sample")
-        lines.append(f"  {what} without a verdict (kind judge: `autoresearch bench judge`)")
-    if not analysis["complete"]:
-        lines.append("  they count as wrong; [a, b]: all of them wrong, all of them right")
+        lines.append(f"{what} without a verdict: `autoresearch bench judge RUN` for cases of kind judge")
     if analysis["undecided"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in analysis["undecided"].items())
-        lines.append(f"  comparisons that did not end, counted as wrong: {reasons}")
-    others = {status: n for status, n in analysis["statuses"].items() if status != "finished"}
-    if others:
-        lines.append("  ended otherwise than finished: " + ", ".join(f"{status} {n}" for status, n in others.items()))
-    return lines
+        lines.append(f"comparisons that did not end, counted as wrong: {reasons}")
+    return "\n".join(lines)
 
 
 def _by_k(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -116,21 +104,41 @@ def _families(analysis: Mapping[str, Any]) -> str:
     return table("by family", header, rows)
 
 
-def _published(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The figures of metrics.json, as they were read: none of them is computed here."""
-    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    header = ["published", "evaluation_mode", *names]
-    cells = [[row["benchmark"], row["mode"], *(_metric(row["metrics"].get(name)) for name in names)] for row in rows]
-    return table("metrics.json, not computed here", header, cells)
+def _published(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The figures of metrics.json as they were read, none computed here; a table for each set of names."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in _largest_k(rows):
+        groups.setdefault(tuple(row["metrics"]), []).append(row)
+    return [
+        table(
+            "published in metrics.json, not computed here",
+            ["benchmark", "evaluation_mode", *names],
+            [[row["benchmark"], row["mode"], *(_metric(row["metrics"][name]) for name in names)] for row in members],
+        )
+        for names, members in groups.items()
+    ]
 
 
-def _metric(metric: Mapping[str, Any] | None) -> str:
-    if metric is None:
-        return ""
+def _largest_k(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of the modes of a benchmark that differ in k the last, as upstream prints them; the JSON has all."""
+    largest: dict[tuple[str, str], int] = {}
+    for row in rows:
+        kind, k = _mode(row["mode"])
+        largest[row["benchmark"], kind] = max(k, largest.get((row["benchmark"], kind), 0))
+    return [row for row in rows if _mode(row["mode"])[1] == largest[row["benchmark"], _mode(row["mode"])[0]]]
+
+
+def _mode(mode: str) -> tuple[str, int]:
+    """``majority@8`` as ("majority@", 8)."""
+    found = _WITH_K.fullmatch(mode)
+    return (found[1], int(found[2])) if found else (mode, 0)
+
+
+def _metric(metric: Mapping[str, Any]) -> str:
     value = metric["value"]
-    return (
-        f"{value:.2%}" if metric["unit"] == "fraction" else f"{value:g}" if metric["unit"] == "number" else str(value)
-    )
+    if metric["unit"] == "text":
+        return str(value)
+    return f"{value:.2%}" if metric["unit"] == "fraction" else f"{value:.10g}"
 
 
 def _whole(value: float | None) -> str:

@@ -9,7 +9,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 
 CPU_S = 5  # the limit that counts: a busy machine does not change the result
 WALL_S = 120.0

@@ -27,7 +27,7 @@ class Document:
     lines: dict[tuple[str | int, ...], int]
 
     def error(self, where: tuple[str | int, ...], what: str) -> CorpusError:
-        """The error for the part at ``where``: names file, line and field. Parts that are not in the file are skipped."""
+        """The error for the part at ``where``, with file, line and field; its line is that of the last known part."""
         known: tuple[str | int, ...] = ()
         for part in where:
             if (*known, part) in self.lines:
@@ -59,8 +59,7 @@ def parse_yaml(data: bytes, path: Path) -> Document:
     except UnicodeDecodeError as e:
         raise CorpusError(f"{path} is not UTF-8 at byte {e.start}", hint="save it as UTF-8") from e
     try:
-        _refuse_events(yaml.parse(text, Loader=yaml.SafeLoader), yaml, path)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _loader(yaml, path)(text).get_single_node()
     except yaml.YAMLError as e:
         raise CorpusError(f"{path}, {_first_words(e)}", hint=_FORMAT) from e
     lines: dict[tuple[str | int, ...], int] = {}
@@ -68,24 +67,36 @@ def parse_yaml(data: bytes, path: Path) -> Document:
     return Document(path, value, lines)
 
 
-def _refuse_events(events: Any, yaml: Any, path: Path) -> None:
-    """Refuse what a small file can become large by, before any node exists."""
-    depth = 0
-    for event in events:
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise CorpusError(f"{path}, line {line}: anchors and aliases are not supported", hint="write the value out")
-        if getattr(event, "tag", None) and not isinstance(event, yaml.AliasEvent):
-            raise CorpusError(f"{path}, line {line}: the tag {event.tag} is not supported", hint="write a plain value")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise CorpusError(f"{path}, line {line}: nested deeper than {MAX_DEPTH} levels", hint=_FORMAT)
+def _loader(yaml: Any, path: Path) -> Any:
+    """A loader that refuses what a small file can become large by, before the node exists."""
+
+    class Bounded(yaml.SafeLoader):  # type: ignore[misc]
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            event = self.peek_event()
+            line = event.start_mark.line + 1
+            if isinstance(event, yaml.AliasEvent) or event.anchor:
+                what = "anchors and aliases are not supported"
+                raise CorpusError(f"{path}, line {line}: {what}", hint="write the value out")
+            if event.tag:
+                raise CorpusError(
+                    f"{path}, line {line}: the tag {event.tag} is not supported", hint="write a plain value"
+                )
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                raise CorpusError(f"{path}, line {line}: nested deeper than {MAX_DEPTH} levels", hint=_FORMAT)
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    return Bounded
 
 
 def _construct(node: Any, where: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], path: Path) -> Any:
     lines[where] = node.start_mark.line + 1
     if node.id == "scalar":
-        return node.value if node.style else _plain(node.value)
+        return _text(node, path) if node.style else _plain(node.value)
     if node.id == "sequence":
         return [_construct(item, (*where, i), lines, path) for i, item in enumerate(node.value)]
     mapping: dict[str, Any] = {}
@@ -93,10 +104,21 @@ def _construct(node: Any, where: tuple[str | int, ...], lines: dict[tuple[str | 
         line = key.start_mark.line + 1
         if key.id != "scalar" or not (key.style or isinstance(_plain(key.value), str)):
             raise CorpusError(f"{path}, line {line}: a key must be a string", hint="quote the key")
-        if key.value in mapping:
+        if _text(key, path) in mapping:
             raise CorpusError(f"{path}, line {line}: the key {key.value!r} occurs twice", hint="remove one of them")
-        mapping[key.value] = _construct(item, (*where, key.value), lines, path)
+        name = _text(key, path)
+        mapping[name] = _construct(item, (*where, name), lines, path)
     return mapping
+
+
+def _text(node: Any, path: Path) -> str:
+    """A string; the escapes of a surrogate pair, as JSON has them, are one character."""
+    try:
+        text: str = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as e:
+        line = node.start_mark.line + 1
+        raise CorpusError(f"{path}, line {line}: a text holds half a surrogate pair", hint="write the character") from e
+    return text
 
 
 _INT = re.compile(r"[-+]?[0-9]{1,18}")

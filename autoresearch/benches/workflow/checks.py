@@ -83,7 +83,7 @@ class FileUnchanged(_Check):
 class Row(_Check):
     """``sql``, a query of the service's database after the attempt, gives ``equals``.
 
-    A scalar: one row of one column. A list of scalars: one row. A list of lists: these rows, in this order. ``[]``: none.
+    A scalar: one row of one column. A list of scalars: one row. A list of lists: these rows, in order. ``[]``: none.
     """
 
     type: Literal["row"]

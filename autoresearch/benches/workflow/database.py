@@ -6,6 +6,7 @@ The schema and the statements come from a task of unknown origin. The values tha
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import sqlite3
 import time
@@ -13,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.benches.workflow.task import Endpoint, Scalar, Service
+from autoresearch.benches.workflow.checks import Scalar
+from autoresearch.benches.workflow.task import Endpoint, Service
 
 MAX_ROWS = 200  # of one answer
+MAX_ANSWER_CHARS = 256 << 10
 MAX_VALUE_BYTES = 1 << 20
 MAX_DATABASE_PAGES = 16_384  # of 4 KiB
 STATEMENT_S = 5.0
@@ -31,6 +34,10 @@ _PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_][A-Za-z0-9_]*)")
 
 class SqlError(Exception):
     """A statement failed; the message is sqlite's own."""
+
+
+class DatabaseDamaged(SqlError):
+    """The file is missing, or is not a database of sqlite."""
 
 
 def parameters_of(sql: str) -> tuple[str, ...]:
@@ -67,13 +74,13 @@ def build(service: Service, path: Path | str) -> sqlite3.Connection:
 
 
 def opened_for_reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
-    """The database of an attempt that ended. Raises ``SqlError`` where there is none."""
+    """The database of an attempt that ended. Raises ``DatabaseDamaged``."""
     if not path.is_file():
-        raise SqlError(f"the database {path.name} of the attempt is missing")
+        raise DatabaseDamaged(f"the database {path.name} of the attempt is missing")
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     except sqlite3.Error as e:
-        raise SqlError(str(e)) from e
+        raise DatabaseDamaged(str(e)) from e
     _confine(connection)
     return contextlib.closing(connection)
 
@@ -115,11 +122,22 @@ def problem_of(connection: sqlite3.Connection, sql: str) -> str | None:
 
 
 def as_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Rows as JSON objects; bytes become their hexadecimal form."""
-    return [
-        {name: value.hex() if isinstance(value, bytes) else value for name, value in zip(columns, row, strict=True)}
-        for row in rows[:MAX_ROWS]
-    ]
+    """Rows as JSON objects, as many as an answer may have; bytes become their hexadecimal form."""
+    shown: list[dict[str, Any]] = []
+    left = MAX_ANSWER_CHARS
+    for row in rows[:MAX_ROWS]:
+        plain = {name: _as_json(value) for name, value in zip(columns, row, strict=True)}
+        left -= len(str(plain))
+        if left < 0:
+            break
+        shown.append(plain)
+    return shown
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
 
 
 @contextlib.contextmanager
@@ -129,6 +147,8 @@ def _bounded(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as e:
+        if type(e) is sqlite3.DatabaseError and e.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise DatabaseDamaged(str(e)) from e
         took_too_long = str(e) == "interrupted"
         raise SqlError(f"the statement took longer than {STATEMENT_S:g} s" if took_too_long else str(e)) from e
     except (OverflowError, ValueError, sqlite3.Warning) as e:  # an integer beyond 64 bits; two statements in one

@@ -24,7 +24,7 @@ from autoresearch.benches.workflow.checks import (
     Row,
     Says,
 )
-from autoresearch.benches.workflow.database import SqlError, execute, opened_for_reading
+from autoresearch.benches.workflow.database import DatabaseDamaged, SqlError, execute, opened_for_reading
 from autoresearch.benches.workflow.task import Task
 from autoresearch.benches.workflow.workspace import MAX_READ_BYTES, Workspace, WorkspaceError
 
@@ -41,6 +41,7 @@ class CheckResult:
     """``reason`` says what was found where the check failed."""
 
     name: str
+    type: str
     passed: bool
     weight: float
     reason: str = ""
@@ -70,7 +71,7 @@ def grade_checks(task: Task, folder: Path, answer: str, originals: Mapping[str, 
         results = []
         for i, check in enumerate(task.checks):
             reason = _failure(check, left)
-            results.append(CheckResult(task.check_name(i), reason is None, check.weight, reason or ""))
+            results.append(CheckResult(task.check_name(i), check.type, reason is None, check.weight, reason or ""))
     return results
 
 
@@ -163,6 +164,8 @@ def _row(check: Row, left: Left) -> str | None:
     try:
         with opened_for_reading(path) as connection:
             _, rows, _ = execute(connection, check.sql, {}, writes=False)
+    except DatabaseDamaged as e:
+        raise Ungradable(f"{path.name}: {e}") from e
     except SqlError as e:
         return f"the query failed: {e}"
     wanted = _rows(check.equals)

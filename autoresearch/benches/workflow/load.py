@@ -93,8 +93,8 @@ def _validated(document: Document) -> Task:
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         given = first.get("input")
-        value = f" ({str(given)[:80]!r})" if isinstance(given, str | int | float | bool) else ""
-        raise document.error(tuple(first["loc"]), f"{first['msg']}{value}") from e
+        value = f" ({ascii(given)[:80]})" if isinstance(given, str | int | float | bool) else ""
+        raise document.error(tuple(first["loc"]), f"{first['msg'].removeprefix('Value error, ')}{value}") from e
     except ValueError as e:
         raise document.error((), str(e)) from e
 

@@ -23,6 +23,10 @@ def read_parameters(endpoint: Endpoint, path_values: Mapping[str, str], target: 
     except ValueError as e:
         raise BadRequest(f"the query string cannot be read: {e}") from e
     given = {**_json_object(body), **query, **path_values}
+    try:
+        json.dumps(given, ensure_ascii=False).encode()
+    except UnicodeEncodeError as e:
+        raise BadRequest("a text holds half a surrogate pair") from e
     names = all_parameters(endpoint)
     if unknown := sorted(set(given) - set(names)):
         raise BadRequest(f"unknown parameter {unknown[0]!r}; known are: {', '.join(names) or 'none'}")

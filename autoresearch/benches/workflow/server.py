@@ -19,6 +19,7 @@ from autoresearch.benches.workflow.faults import FaultPlan
 from autoresearch.benches.workflow.task import Service
 
 MAX_CONNECTIONS = 64
+MAX_DRAINED_BYTES = 8 << 20
 READ_S = 10.0  # for a client that does not send what it announced
 
 
@@ -80,15 +81,23 @@ class _Handler(BaseHTTPRequestHandler):
         if not (length.isascii() and length.isdigit()):
             return backend.refuse(method, target, 400, f"content-length {length!r} is not a number")
         if len(length) > 12 or int(length) > MAX_BODY_BYTES:
+            self._drain(int(length[:12]))
             return backend.refuse(method, target, 413, f"the body is larger than {MAX_BODY_BYTES:,} bytes")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             return backend.refuse(method, target, 400, f"the body ends after {len(body):,} of {length} bytes")
         return backend.handle(method, target, body, self.server.closing.wait)
 
+    def _drain(self, length: int) -> None:
+        """Read and drop the body, so that the client, which still sends it, comes to read the answer."""
+        left = min(length, MAX_DRAINED_BYTES)
+        while left > 0 and (data := self.rfile.read(min(left, 1 << 16))):
+            left -= len(data)
+
     def _send(self, answer: Answer) -> None:
         data = json.dumps(answer[1], ensure_ascii=False).encode()
         self.close_connection = True
+        self.request_version = "HTTP/1.0"  # as if sent so: for 0.9 the base class sends neither status nor headers
         self.send_response(answer[0])
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))

@@ -1,4 +1,4 @@
-"""Solutions of a task: tool calls and a final answer, replayed through the real services. They test the task's checks."""
+"""Solutions of a task: tool calls and a final answer, replayed through the real services, to test the checks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_solutions(folder: Path) -> dict[str, Solution]:
 
 
 def replay(calls: Sequence[Call], toolbox: Toolbox) -> None:
-    """Make the calls; one that an injected fault failed is repeated. Raises ``CorpusError`` for an unexpected result."""
+    """Make the calls; one that a fault failed is repeated. Raises ``CorpusError`` for an unexpected result."""
     for call in calls:
         result: dict[str, Any] = {}
         for _ in range(MAX_TRIES):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from autoresearch.benches.workflow.checks import Called, Check, FileUnchanged, NotCalled, RelativePath, Row, Scalar
-from autoresearch.core.values import Fraction, FrozenModel, Positive, PositiveInt
+from autoresearch.core.values import Fraction, FrozenModel, PositiveInt
 
 FILE_TOOLS = ("list_files", "read_file", "write_file", "replace_in_file")
 SHELL = "shell"
@@ -81,7 +81,7 @@ class Judge(FrozenModel):
 
 
 class Task(FrozenModel):
-    """One workflow. ``workspace`` names the folder beside task.yaml that is copied for each attempt, or is its files."""
+    """One workflow. ``workspace``: the folder beside task.yaml that is copied for each attempt, or its files."""
 
     task_id: Name
     family: Annotated[str, Field(min_length=1, max_length=60)]

@@ -75,7 +75,10 @@ class Toolbox:
         return {**result, "error": f"ended: {ended.ended_by}"} if ended.ended_by else result
 
     def _request(self, service: Service, endpoint: Endpoint, arguments: Mapping[str, Any]) -> Result:
-        method, target, body = http_request(service.name, endpoint, arguments)
+        try:
+            method, target, body = http_request(service.name, endpoint, arguments)
+        except UnicodeEncodeError:
+            return {"error": "an argument holds half a surrogate pair"}
         assert self.services.port is not None
         connection = http.client.HTTPConnection("127.0.0.1", self.services.port, timeout=REQUEST_S)
         try:
@@ -130,6 +133,8 @@ def _endpoint_schema(service: Service, endpoint: Endpoint) -> dict[str, Any]:
 def _shell_schema(task: Task) -> dict[str, Any]:
     services = ", ".join(f"$SERVICES_URL/{service.name}" for service in task.services)
     network = f" Of the network it reaches only {services}." if services else " It has no network."
-    text = f"Run a command with sh in the workspace, for at most {COMMAND_S:g} s; nothing outside can be written.{network}"
+    text = (
+        f"Run a command with sh in the workspace, for at most {COMMAND_S:g} s; nothing outside can be written.{network}"
+    )
     parameters = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
     return {"description": text, "parameters": {**parameters, "additionalProperties": False}}

@@ -37,7 +37,9 @@ class Usage:
 def parts_of(path: str) -> tuple[str, ...]:
     """The names in ``path``; empty for the workspace itself. Raises ``WorkspaceError``."""
     if path.startswith("/"):
-        raise WorkspaceError(f"{path!r} is an absolute path: use a path relative to the workspace, for example notes.md")
+        raise WorkspaceError(
+            f"{path!r} is an absolute path: use a path relative to the workspace, for example notes.md"
+        )
     parts = tuple(part for part in path.split("/") if part not in ("", "."))
     if ".." in parts:
         raise WorkspaceError(f"{path!r} leaves the workspace")

@@ -26,9 +26,9 @@ from autoresearch.benches.ports import (
     NativeToolCall,
     Suite,
 )
-from autoresearch.benches.records import BenchMeta, BenchTrial, Grade, decode_bench_record
+from autoresearch.benches.records import BenchMeta, Grade
+from autoresearch.benches.trial_record import record_attempt
 from autoresearch.core.ports import Interrupted
-from autoresearch.core.records import encode
 from autoresearch.errors import AutoresearchError, CorpusError
 from autoresearch.testing.fake_chat import FakeChat
 
@@ -47,6 +47,10 @@ ODD_REPLIES: dict[str, str | ChatTurn | Exception] = {
     "thinking alone": ChatTurn("", thinking="let me see", finish_reason="length"),
     "an unknown tool": ChatTurn("", tool_calls=(NativeToolCall("1", "no_such_tool", "{}"),)),
     "broken arguments": ChatTurn("", tool_calls=(NativeToolCall("1", "no_such_tool", '{"a": '),)),
+    "half a surrogate pair": ChatTurn(
+        "", tool_calls=(NativeToolCall("1", "finish", '{"ids": "\\ud800", "answer": "\\ud800"}'),)
+    ),
+    "half a pair in text": '<tool_call>{"name": "finish", "arguments": {"answer": "\\ud800"}}</tool_call>',
     "a prompt that does not fit": ContextOverflow("maximum context length is 100 tokens", 100),
     "a prompt that never fits": ContextOverflow("context size exceeded", None),
 }
@@ -116,7 +120,7 @@ class SuiteContract:
         return BenchRun(Path("run"), meta, cases, graded)
 
     def graded(self, suite: Suite, case: Case, attempt: Attempt, folder: Path, sample: int, seq: int) -> Graded:
-        trial = as_trial(case, sample, attempt)
+        trial = record_attempt(case.id, sample, attempt, TS, 1.0)
         grade = suite.grade(case, trial, attempt_folder(folder, case.id, sample)).model_copy(update={"trial": seq})
         return Graded(seq, trial, {suite.grader.partition("@")[0]: grade})
 
@@ -210,7 +214,7 @@ class SuiteContract:
         self, suite: Suite, cases: CaseSet, attempt: Any, tmp_path: Path
     ) -> None:
         case = cases.cases[0]
-        trial = as_trial(case, 0, attempt(case, self.good_chat(case)))
+        trial = record_attempt(case.id, 0, attempt(case, self.good_chat(case)), TS, 1.0)
         folder = attempt_folder(tmp_path, case.id, 0)
         before = listing(folder)
         one, other = (suite.grade(case, trial, folder) for _ in range(2))
@@ -218,7 +222,7 @@ class SuiteContract:
         assert listing(folder) == before
 
     def test_a_trial_without_an_answer_is_not_correct(self, suite: Suite, cases: CaseSet, tmp_path: Path) -> None:
-        trial = as_trial(cases.cases[0], 0, Attempt("error", None))
+        trial = record_attempt(cases.cases[0].id, 0, Attempt("error", None), TS, 1.0)
         grade = suite.grade(cases.cases[0], trial, tmp_path / "missing")
         assert not grade.correct
         assert not grade.score
@@ -265,25 +269,6 @@ def parse(suite: Suite, *args: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     suite.add_flags(parser)
     return parser.parse_args(args)
-
-
-def as_trial(case: Case, sample: int, attempt: Attempt) -> BenchTrial:
-    """The record of an attempt, written and read back."""
-    record = BenchTrial(
-        ts=TS,
-        case=case.id,
-        sample=sample,
-        status=attempt.status,
-        answer=attempt.answer,
-        turns=tuple(attempt.turns),
-        tokens_in=attempt.tokens_in,
-        tokens_out=attempt.tokens_out,
-        wall_s=1.0,
-        evidence=attempt.evidence,
-    )
-    decoded = decode_bench_record(encode(record))
-    assert isinstance(decoded, BenchTrial)
-    return decoded
 
 
 def drop_time(grade: Grade) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_several_samples_are_one_observation_of_their_case():
     assert found.test == "sign-flip test"
     assert found.p == pytest.approx(2 / 2**8)
     assert found.difference == pytest.approx(1 / 3)
-    assert found.detectable == pytest.approx(0, abs=1e-12)
+    assert (found.detectable, found.interval) == (pytest.approx(0, abs=1e-12), None)
 
 
 def test_it_joins_by_id_and_the_order_has_no_influence():
@@ -77,7 +77,7 @@ def test_missing_samples_bound_the_difference():
     assert found.bounds is not None
     assert [side.difference for side in found.bounds] == [0.0, 0.25]
     assert (found.missing_a, found.missing_b, found.verdict) == (1, 0, "cannot tell")
-    assert "between +0.0 and +25.0 points, because 1 of A and 0 of B are without a score" in found.sentence
+    assert "between +0.0 and +25.0 points, because 1 samples of A and 0 of B are without a score" in found.sentence
 
 
 def test_a_verdict_that_missing_samples_cannot_change():

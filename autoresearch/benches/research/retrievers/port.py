@@ -56,4 +56,7 @@ class Retriever(Protocol):
 
 def distinct(documents: Sequence[Document]) -> tuple[Document, ...]:
     """The documents in their order, each paper once: its first occurrence stays."""
-    return tuple({document.paper.key: document for document in reversed(documents)}.values())[::-1]
+    first: dict[str, Document] = {}
+    for document in documents:
+        first.setdefault(document.paper.key, document)
+    return tuple(first.values())

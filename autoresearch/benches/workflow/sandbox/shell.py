@@ -25,7 +25,8 @@ RLIMITS = {"RLIMIT_AS": 2 << 30, "RLIMIT_FSIZE": 64 << 20, "RLIMIT_NOFILE": 256,
 _GRACE_S = 10.0  # for the supervisor to end what the command started
 _PACKAGES = Path(autoresearch.__file__).resolve().parents[1]
 _START = (
-    "import sys; sys.path.insert(0, {packages!r}); from autoresearch.benches.workflow.sandbox import confine; confine.main()"
+    "import sys; sys.path.insert(0, {packages!r}); "
+    "from autoresearch.benches.workflow.sandbox import confine; confine.main()"
 )
 
 
@@ -98,7 +99,9 @@ class LandlockShell:
             return _result(report.read(4096), output)
 
 
-def _specification(command: str, workspace: Path, port: int | None, timeout_s: float, report_fd: int) -> dict[str, object]:
+def _specification(
+    command: str, workspace: Path, port: int | None, timeout_s: float, report_fd: int
+) -> dict[str, object]:
     root = str(workspace.resolve())
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": root, "TMPDIR": root, "LC_ALL": "C.UTF-8", "PWD": root}
     if port is not None:
