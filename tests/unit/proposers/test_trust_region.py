@@ -10,6 +10,7 @@ import pytest
 from autoresearch.benches.search.ours import Lookup
 from autoresearch.core.measurement import Cause
 from autoresearch.core.results import Result
+from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.evidence import Evidence
 from autoresearch.proposers.space import Space
@@ -22,6 +23,7 @@ from autoresearch.proposers.trust_region import (
     choose_rows,
     expected_improvement,
     milestone,
+    most_failure,
     region_length,
 )
 from rails import Tried, default_menu
@@ -106,7 +108,7 @@ def test_ten_thousand_results_bound_the_work():
     rng = np.random.default_rng(0)
     loss = rng.normal(size=10_000)
     loss[::7] = np.nan
-    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000)), 150)
+    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000), np.zeros(10_000)), 150)
     assert len(rows) <= 151
     assert int(np.nanargmin(loss)) in rows
     assert np.isfinite(loss[rows]).all()
@@ -115,7 +117,7 @@ def test_ten_thousand_results_bound_the_work():
 def test_the_region_shrinks_grows_and_restarts():
     def length(losses):
         array = np.array([0.0, *losses])
-        return region_length(Evidence(np.zeros((len(array), 1)), array, array, array))
+        return region_length(Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array))))
 
     assert length([]) == START_LENGTH
     assert length([1.0] * SHRINK_AFTER) < START_LENGTH
@@ -136,3 +138,19 @@ def test_expected_improvement_is_that_of_a_large_sample():
     gain, sd = np.array([0.5, -1.0, 0.0]), np.array([1.0, 0.7, 2.0])
     draws = np.random.default_rng(0).standard_normal((400_000, 3)) * sd + gain
     np.testing.assert_allclose(expected_improvement(gain, sd), np.maximum(draws, 0).mean(0), rtol=0.02)
+
+
+def test_the_more_fails_the_safer_the_candidates():
+    assert most_failure(0, 0) == MAX_FAILURE
+    assert most_failure(1, 100) == MAX_FAILURE
+    assert most_failure(3, 20) < 0.5 * MAX_FAILURE
+    assert most_failure(20, 20) > 0
+
+
+def test_a_trial_that_was_stopped_early_is_a_typical_loser_and_no_failure():
+    stop = StopPoint(fraction=0.5, loss=4.0, limit=3.0)
+    results = [measured(1, {"lr": 1e-3}, -0.02), measured(2, {"lr": 2e-3}, -0.04), measured(3, {"lr": 4e-4}, 0.03)]
+    results.append(Result(4, "stopped_early", "x", "beta1", 0.8, stopped=stop))
+    belief = proposer().belief(trajectory_of(results))
+    assert belief.evidence.loss[4] == pytest.approx(0.03)
+    assert not belief.evidence.failed.any()
