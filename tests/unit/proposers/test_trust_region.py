@@ -85,7 +85,8 @@ def test_failures_are_avoided_and_have_no_value():
     cube = one._cube
     dear, same = ({**BASELINE, "batch_size": 32}, {**BASELINE, "beta1": 0.91})
     chance = belief.feasibility.failure(cube.expand(cube.places([dear, same])))
-    assert chance[0] > MAX_FAILURE > chance[1]
+    assert chance[0] > MAX_FAILURE
+    assert chance[0] > 1.5 * chance[1]
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
