@@ -75,7 +75,7 @@ def test_a_confirmed_keep_is_the_centre_where_another_is_better_within_the_noise
 
 
 def test_failures_are_avoided_and_have_no_value():
-    failed = [Result(n, "eval_failed", "x", "batch_size", 32, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
+    failed = [Result(n, "eval_failed", "x", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
     gains = [measured(3 + n, {"lr": 3e-4 * (1 + n / 10)}, 0.01) for n in range(1, 8)]
     one = proposer()
     run = trajectory_of([*failed, *gains])
@@ -83,7 +83,7 @@ def test_failures_are_avoided_and_have_no_value():
     assert np.isnan(belief.evidence.loss[1:4]).all()
     assert np.isinf(belief.posterior[1:4]).all()
     cube = one._cube
-    dear, same = ({**BASELINE, "batch_size": 32}, {**BASELINE, "beta1": 0.91})
+    dear, same = ({**BASELINE, "batch_size": 4}, {**BASELINE, "beta1": 0.91})
     chance = belief.feasibility.failure(cube.expand(cube.places([dear, same])))
     assert chance[0] > MAX_FAILURE
     assert chance[0] > 1.5 * chance[1]
