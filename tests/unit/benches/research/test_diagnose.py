@@ -128,8 +128,8 @@ def test_every_planned_attempt_is_right_or_lost_once() -> None:
     assert found["right"] + sum(losses.values()) == found["planned"] == 8
     assert found["sentence"] == (
         "no single bottleneck: the retrieval and the model lose 2 of 8 attempts each (the model finished without a "
-        "search: 1; the index does not have the paper: 1; neither the model's queries nor the question itself return "
-        "the paper: 1; a search returned the paper, and the model did not nominate it: 1); 38% of the papers are right"
+        "search: 1; the index does not have the paper: 1; no search returned the paper: 1;"
+        " a search returned the paper, and the model did not nominate it: 1); 38% of the papers are right"
     )
 
 
