@@ -18,7 +18,7 @@ from autoresearch.daemon.run_reader import decode_trajectory
 from autoresearch.errors import ConfigError, CorpusError, YardstickMismatch
 from autoresearch.report import load, render_report, summarise, summary_json
 from autoresearch.report.verify import verify
-from autoresearch.storage.survey import read
+from autoresearch.storage.journal import read
 
 ROOT = Path(__file__).parents[2]
 SHAPES = {  # example -> its script here, what it is called there, the metric

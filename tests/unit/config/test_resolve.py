@@ -261,7 +261,7 @@ def test_a_time_of_day_is_hours_and_minutes(time):
 
 @pytest.mark.parametrize("value", ["nope", 3, ["tiny"], {"name": "tiny"}])
 def test_an_unknown_profile_is_refused_with_those_there_are(value):
-    with pytest.raises(ConfigError, match=r"^profile = .* is not one of gb10-354m, h100-354m, tiny"):
+    with pytest.raises(ConfigError, match=r"^profile = .* is not one of command, gb10-354m, h100-354m, tiny"):
         resolve({"profile": value}, {})
     with pytest.raises(ConfigError, match=r"did you mean tiny\?"):
         resolve({"profile": "tinny"}, {})
