@@ -70,7 +70,7 @@ def _read_run(path: Path) -> tuple[list[FullTrial], set[str]]:
         known = [n for n in nulls if n.train_loss_curve]
         latest = known[-1].conditions_sha256 if known else ""
         same = [n for n in known if n.conditions_sha256 == latest]
-        curves = [(n.seed, n.train_loss_curve or (), n.val_bpb) for n in same]
+        curves = [(n.seed, n.train_loss_curve or (), n.loss) for n in same]
         trials += null_trials(curves, same[-1].warmup_frac if same else 0.0)
         conditions |= {latest} if same else set()
     if not trials:

@@ -1,4 +1,4 @@
-"""``autoresearch bench table``: make the table of measured configurations that proposers are benched on."""
+"""``autoresearch bench table``: measured configurations that proposers are benched on, or past runs as such a table."""
 
 from __future__ import annotations
 
@@ -22,31 +22,26 @@ def add(kinds: Any) -> None:
     text = "measure every knob of the menu at several values, for `bench run proposer`; resumes earlier work in --dir"
     parser = add_command(kinds, "table", table, text)
     parser.add_argument("--out", required=True, metavar="FILE", help="the table, as JSON")
+    text = "measure nothing: make the table of the trials of these runs, which have one yardstick"
+    parser.add_argument("--runs", nargs="+", metavar="RUN", help=text)
     text = "values of each range of numbers (default 7); every choice is measured"
     parser.add_argument("--values", type=whole_number(2, 1000), default=7, metavar="N", help=text)
     text = "seeds of each configuration (default 3)"
     parser.add_argument("--seeds", type=whole_number(1, 1000), default=3, metavar="N", help=text)
     text = "seeds of the baseline (default 12)"
     parser.add_argument("--baseline-seeds", type=whole_number(1, 1000), default=12, metavar="N", help=text)
+    text = "rounds in which the middle of each interval is measured that is too bent to interpolate (default 0)"
+    parser.add_argument("--refine", type=whole_number(0, 10), default=0, metavar="N", help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_settings(parser, ("profile", "dir", "corpus", "trainer", "device"))
 
 
 def table(args: argparse.Namespace) -> int:
     """``autoresearch bench table``."""
-    from autoresearch.benches.proposers.measure_table import TablePlan, measure_table
     from autoresearch.benches.proposers.table_file import format_table
-    from autoresearch.daemon.observers.terminal import Terminal
+    from autoresearch.benches.proposers.table_of_runs import table_of_runs
 
-    terminal = Terminal(0, sys.stderr)
-    plan = TablePlan(args.values, args.seeds, args.baseline_seeds)
-    made = measure_table(
-        resolve_args(args).settings,
-        plan,
-        terminal,
-        on_trial=lambda done, of, line: terminal.notify(f"trial {done}/{of}: {line}"),
-    )
-    terminal.done()
+    made = table_of_runs([Path(run) for run in args.runs]) if args.runs else _measure(args)
     write_file(Path(args.out), format_table(made))
     facts = _facts(made)
     print(json.dumps(facts, indent=2) if args.json else _text(facts, args.out))
@@ -54,6 +49,22 @@ def table(args: argparse.Namespace) -> int:
         missing = f"{made.planned - len(made.rows)} of {made.planned} trials are missing"
         raise AutoresearchError(missing, hint="the same command resumes; the table holds what was measured")
     return 0
+
+
+def _measure(args: argparse.Namespace) -> TableFile:
+    from autoresearch.benches.proposers.measure_table import TablePlan, measure_table
+    from autoresearch.daemon.observers.terminal import Terminal
+
+    terminal = Terminal(0, sys.stderr)
+    plan = TablePlan(args.values, args.seeds, args.baseline_seeds, args.refine)
+    made = measure_table(
+        resolve_args(args).settings,
+        plan,
+        terminal,
+        on_trial=lambda done, of, line: terminal.notify(f"trial {done}/{of}: {line}"),
+    )
+    terminal.done()
+    return made
 
 
 def _facts(made: TableFile) -> dict[str, Any]:
@@ -80,5 +91,5 @@ def _text(facts: dict[str, Any], out: str) -> str:
         f"{facts['failed']} of them failed, {facts['trial_s'] / 60:.0f} minutes of trials: {out}"
     ]
     lines += [f"refused: {r['knob']} = {r['value']}: {safe(r['reason'], 200)}" for r in facts["refused"]]
-    lines += [f"left out: {count} {reason}" for reason, count in facts["skipped"].items()]
+    lines += [f"left out: {count:,} {reason}" for reason, count in facts["skipped"].items()]
     return "\n".join(lines)

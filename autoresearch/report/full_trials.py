@@ -36,7 +36,7 @@ def _trials_of(record: CandidateTried, trials: Sequence[TrialEnded], trajectory:
         baseline = measurement_of_seed(trajectory.baseline_outcomes, trial.seed)
         if not isinstance(trial.outcome, Measurement) or baseline is None:
             continue
-        own, reference = (points_of(m.train_loss_curve, m.val_bpb) for m in (trial.outcome, baseline))
+        own, reference = (points_of(m.train_loss_curve, m.loss) for m in (trial.outcome, baseline))
         if own and reference:
             p, baseline_cfg = record.proposal, trajectory.meta.baseline_cfg if trajectory.meta else {}
             group, kind = p.text.replace(" = ", "="), kind_of(p, baseline_cfg)

@@ -1,4 +1,4 @@
-"""What a night would hand over after so many trials: the configuration of the lowest noisy value, and its truth. Pure."""
+"""What a night would hand over after so many trials: the configuration with the lowest noisy value. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TRIALS = (10, 30, 60, 100)  # after which a night is looked at
 class Checkpoint(FrozenModel):
     """A night after ``trials`` trials, those with which the baseline is measured first not counted.
 
-    ``reached``: the trials that it really spent by then, fewer where it ended before. ``chosen``: the knobs in which the
-    configuration that it would hand over differs from the baseline: of those without a failed trial, the baseline
+    ``reached``: the trials that it really spent by then, fewer where it ended before. ``chosen``: the knobs in which
+    the configuration that it would hand over differs from the baseline: of those without a failed trial, the baseline
     included, the one with the lowest mean over its trials; of equal ones the first. ``noisy`` is that mean over
     ``seeds``, ``true`` its truth. ``kept``: the same of the best keep of the rule, or of the baseline.
     ``virtual_s``: seconds of trials and of proposing since the baseline was measured.

@@ -1,4 +1,4 @@
-"""What a night's proposals were: refusals by rail, repeats, calls of a model by how they ended, tokens, seconds. Pure."""
+"""What a night's proposals were: refusals, repeats, failures, calls of a model, tokens and seconds. Pure."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def _count_iteration(record: IterationRecord) -> Counts:
         refused=dict(refused),
         no_data=sum(not a.verdict_ok and a.reason.startswith(NO_DATA) for a in record.attempts),
         repeats=refused[Rail.R6_NOVELTY.value],
-        blocked=record.stage == "blocked",
-        proposer_failed=record.stage == "proposer_failed",
+        blocked=int(record.stage == "blocked"),
+        proposer_failed=int(record.stage == "proposer_failed"),
         crashes={record.cause.value: 1} if isinstance(record, EvalFailed) else {},
-        evaluated=isinstance(record, Evaluated),
+        evaluated=int(isinstance(record, Evaluated)),
         by_source={record.source: 1} if is_candidate else {},
         calls=dict(Counter(c.classification.value for c in calls)),
         tokens_in=sum(tokens_in) if tokens_in else None,

@@ -89,6 +89,11 @@ class MeasuredTable:
         sound = [c for c in self.cells.values() if c.values and not c.failures]
         return min(sound or [c for c in self.cells.values() if c.values], key=lambda c: c.mean or math.inf)
 
+    @property
+    def optimum_mean(self) -> float:
+        """Its true mean: what regret is measured from."""
+        return self.optimum.mean or self.baseline_mean
+
     def point(self, cfg: Cfg, seed: int) -> Point:
         """See ``Surface``."""
         cell = self.cells.get(key := self._key(cfg))

@@ -50,7 +50,7 @@ def run_night(
     watch, time, journal = NightWatch(night.trials, aborted), VirtualTime(), BatchJournal()
     judge = partial(judge_on_surface, problem, policy)
     context = ProposerContext(
-        space=Space(policy.menu, policy.baseline, policy.steps),
+        space=Space(policy.menu, policy.baseline, policy.steps, problem.over_budget, settings.max_changes),
         judge=judge,
         run_dir=folder,
         stop_or_pause_requested=aborted,
@@ -135,10 +135,15 @@ def policy_of(problem: Problem, settings: Settings) -> Policy:
 
 
 def judge_on_surface(problem: Problem, policy: Policy, raw: str, trajectory: Trajectory) -> Verdict:
-    """The gate, and then whether the surface has a value: the proposal of a configuration without one is refused."""
+    """The gate, and then whether the surface has a value: the proposal of a configuration without one is refused.
+
+    R7 refuses what it refused on the machine that measured; a trial that runs out of memory is a fact of the surface.
+    """
     verdict = gate(raw, policy.baseline, policy.menu, steps=policy.steps, known=trajectory.known())
     if verdict.candidate is None:
         return verdict
+    if why := problem.over_budget(verdict.candidate):
+        return Verdict(False, Rail.R7_BUDGET, why, verdict.proposal, verdict.diff)
     try:
         problem.surface.point(dict(verdict.candidate), policy.rule.seed)
     except NoData as e:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autoresearch.benches.research.jsonl import shown
+from autoresearch.benches.jsonl import shown
 from autoresearch.benches.research.papers import Paper, normalise_id
 from autoresearch.core.values import NotNegative
 from autoresearch.errors import CorpusError
