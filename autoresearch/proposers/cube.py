@@ -20,7 +20,7 @@ from rails import ChoiceKnob, Config, FloatKnob, IntKnob, Knob, Menu, Value
 
 Array = NDArray[Any]
 ONE_HOT = math.sqrt(0.5)  # of one coordinate of a word: two different words are 1 apart
-CAUTIOUS_STEP = 0.2
+CAUTIOUS_STEP = 0.3
 LOG_RATIO = 16  # whole numbers whose range is this wide, from above 0, are taken on a logarithmic scale
 
 

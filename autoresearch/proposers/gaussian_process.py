@@ -87,7 +87,7 @@ def _squared(a: Array, b: Array, inverse: Array) -> Array:
     left, right = a * inverse, b * inverse
     product = left @ right.T
     squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None, :] - 2.0 * product
-    return np.maximum(squares, 0.0)
+    return np.asarray(np.maximum(squares, 0.0))
 
 
 def fit(points: Array, values: Array, repeats: Array, hyper: Hyper | None = None) -> Process:

@@ -35,7 +35,10 @@ FAILURE_ROWS = 800  # results that the feasibility model is fitted to
 POOL = 600  # candidates of a first round
 REFINED = 12  # of them, around which a second round is drawn
 PER_REFINED = 20
-MAX_FAILURE = 0.10  # probability above which a candidate is not proposed while there are others
+MAX_FAILURE = 0.10  # what a candidate may fail with, as long as failures are rare
+FAILURE_SHARE = 0.10  # of the trials so far, at which only the safest candidates are left
+SAFEST = 0.3  # of MAX_FAILURE
+PRIOR_FAILURES, PRIOR_TRIALS = 0.4, 10.0
 START_LENGTH, MIN_LENGTH, MAX_LENGTH = 0.35, 0.06, 0.7
 GROW_AFTER, SHRINK_AFTER = 2, 6
 GROW, SHRINK = 1.5, 0.6
@@ -51,6 +54,7 @@ class Belief:
     feasibility: Feasibility
     posterior: Array  # mean of each row that ended; infinite for the others
     length: float  # of the region's side
+    most_failure: float  # probability of a failure above which no candidate is proposed while there are others
 
     @property
     def centre(self) -> int:
@@ -98,18 +102,19 @@ class TrustRegionProposer:
 
     def belief(self, trajectory: Trajectory) -> Belief:
         """The models of everything that the trajectory holds."""
-        evidence = self._reader.read(trajectory)
+        raw = self._reader.read(trajectory)
+        evidence = raw.with_stops()
         places = self._cube.expand(evidence.places)
         rows = choose_rows(evidence, FIT_ROWS)
-        process = fit(places[rows], evidence.loss[rows], evidence.repeats[rows], self._hyper_of(evidence))
+        process = fit(places[rows], evidence.loss[rows], evidence.repeats[rows], self._hyper_of(raw))
         posterior = np.full(len(evidence), np.inf)
         posterior[rows] = process.mean_at(places[rows])
-        recent = np.union1d(
-            np.flatnonzero(~evidence.ended)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:]
-        )
-        failed = (~evidence.ended[recent]).astype(float)
+        all_failed = evidence.failed
+        recent = np.union1d(np.flatnonzero(all_failed)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:])
+        failed = all_failed[recent].astype(float)
         feasibility = learn_feasibility(places[0], places[recent], failed, self._cube.caution)
-        return Belief(evidence, process, feasibility, posterior, region_length(evidence))
+        most = most_failure(int(all_failed.sum()), len(evidence) - 1)
+        return Belief(evidence, process, feasibility, posterior, region_length(evidence), most)
 
     def best(self, trajectory: Trajectory) -> dict[str, Value]:
         """The changes of the tried configuration that the process takes for the best; empty for the baseline."""
@@ -119,7 +124,7 @@ class TrustRegionProposer:
     def _hyper_of(self, evidence: Evidence) -> Hyper:
         """Hyperparameters are fitted anew at some numbers of results only: each fit takes tens of milliseconds."""
         count = milestone(len(evidence))
-        prefix = evidence.first(count)
+        prefix = evidence.first(count).with_stops()
         known = self._hyper.get(count)
         if known is None or not np.array_equal(known[0], prefix.loss, equal_nan=True):
             rows = choose_rows(prefix, HYPER_ROWS)
@@ -157,7 +162,9 @@ class TrustRegionProposer:
         mean, sd = belief.process.predict(points)
         failure = belief.feasibility.failure(points)
         gain = expected_improvement(belief.posterior[belief.centre] - mean, sd)
-        return np.where(failure <= MAX_FAILURE, np.log(gain + 1e-300) + np.log1p(-failure), -1e6 - 1e3 * failure)
+        return np.where(
+            failure <= belief.most_failure, np.log(gain + 1e-300) + np.log1p(-failure), -1e6 - 1e3 * failure
+        )
 
     def _changes(self, row: Array) -> dict[str, Value]:
         cfg = self._cube.config(row)
@@ -188,7 +195,14 @@ def _erf(x: Array) -> Array:
     """Abramowitz and Stegun 7.1.26; error below 1.5e-7."""
     t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
     poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return np.sign(x) * (1.0 - poly * np.exp(-(x**2)))
+    return np.asarray(np.sign(x) * (1.0 - poly * np.exp(-(x**2))))
+
+
+def most_failure(failures: int, trials: int) -> float:
+    """With what probability a candidate may fail, after so many failures: less where these were frequent."""
+    share = (failures + PRIOR_FAILURES) / (trials + PRIOR_TRIALS)
+    room = (FAILURE_SHARE - share) / (FAILURE_SHARE / 2)
+    return MAX_FAILURE * min(1.0, max(SAFEST, room))
 
 
 def milestone(count: int) -> int:
@@ -199,7 +213,7 @@ def milestone(count: int) -> int:
 
 def choose_rows(evidence: Evidence, most: int) -> Array:
     """The rows with a value that a process is fitted to: all, or the best and the newest of them, the baseline too."""
-    ended = np.flatnonzero(evidence.ended)
+    ended = np.flatnonzero(evidence.has_value)
     if len(ended) <= most:
         return ended
     best = ended[np.argsort(evidence.loss[ended], kind="stable")[: most // 2]]

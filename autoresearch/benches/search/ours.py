@@ -85,7 +85,7 @@ class ProposerSearcher:
                 source=self.proposer.name,
                 knob=knob,
                 new_value=new_value,
-                val_bpb=value,
+                loss=value,
                 improvement_frac=gain,
                 trials=0 if value is None else 1,
                 cause=Cause.OUT_OF_MEMORY if value is None else None,

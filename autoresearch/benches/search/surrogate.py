@@ -218,7 +218,7 @@ class Costs:
     high: float
 
     def __call__(self, points: Array) -> Array:
-        return np.exp(np.clip(_quadratic(points) @ self.weights, self.low, self.high))
+        return np.asarray(np.exp(np.clip(_quadratic(points) @ self.weights, self.low, self.high)))
 
 
 def _quadratic(points: Array) -> Array:

@@ -10,6 +10,7 @@ import pytest
 from autoresearch.benches.search.ours import Lookup
 from autoresearch.core.measurement import Cause
 from autoresearch.core.results import Result
+from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.evidence import Evidence
 from autoresearch.proposers.space import Space
@@ -22,6 +23,7 @@ from autoresearch.proposers.trust_region import (
     choose_rows,
     expected_improvement,
     milestone,
+    most_failure,
     region_length,
 )
 from rails import Tried, default_menu
@@ -73,7 +75,7 @@ def test_a_confirmed_keep_is_the_centre_where_another_is_better_within_the_noise
 
 
 def test_failures_are_avoided_and_have_no_value():
-    failed = [Result(n, "eval_failed", "x", "batch_size", 32, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
+    failed = [Result(n, "eval_failed", "x", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
     gains = [measured(3 + n, {"lr": 3e-4 * (1 + n / 10)}, 0.01) for n in range(1, 8)]
     one = proposer()
     run = trajectory_of([*failed, *gains])
@@ -81,9 +83,10 @@ def test_failures_are_avoided_and_have_no_value():
     assert np.isnan(belief.evidence.loss[1:4]).all()
     assert np.isinf(belief.posterior[1:4]).all()
     cube = one._cube
-    dear, same = ({**BASELINE, "batch_size": 32}, {**BASELINE, "beta1": 0.91})
+    dear, same = ({**BASELINE, "batch_size": 4}, {**BASELINE, "beta1": 0.91})
     chance = belief.feasibility.failure(cube.expand(cube.places([dear, same])))
-    assert chance[0] > MAX_FAILURE > chance[1]
+    assert chance[0] > MAX_FAILURE
+    assert chance[0] > 1.5 * chance[1]
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
@@ -106,7 +109,7 @@ def test_ten_thousand_results_bound_the_work():
     rng = np.random.default_rng(0)
     loss = rng.normal(size=10_000)
     loss[::7] = np.nan
-    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000)), 150)
+    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000), np.zeros(10_000)), 150)
     assert len(rows) <= 151
     assert int(np.nanargmin(loss)) in rows
     assert np.isfinite(loss[rows]).all()
@@ -115,7 +118,7 @@ def test_ten_thousand_results_bound_the_work():
 def test_the_region_shrinks_grows_and_restarts():
     def length(losses):
         array = np.array([0.0, *losses])
-        return region_length(Evidence(np.zeros((len(array), 1)), array, array, array))
+        return region_length(Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array))))
 
     assert length([]) == START_LENGTH
     assert length([1.0] * SHRINK_AFTER) < START_LENGTH
@@ -136,3 +139,19 @@ def test_expected_improvement_is_that_of_a_large_sample():
     gain, sd = np.array([0.5, -1.0, 0.0]), np.array([1.0, 0.7, 2.0])
     draws = np.random.default_rng(0).standard_normal((400_000, 3)) * sd + gain
     np.testing.assert_allclose(expected_improvement(gain, sd), np.maximum(draws, 0).mean(0), rtol=0.02)
+
+
+def test_the_more_fails_the_safer_the_candidates():
+    assert most_failure(0, 0) == MAX_FAILURE
+    assert most_failure(1, 100) == MAX_FAILURE
+    assert most_failure(3, 20) < 0.5 * MAX_FAILURE
+    assert most_failure(20, 20) > 0
+
+
+def test_a_trial_that_was_stopped_early_is_a_typical_loser_and_no_failure():
+    stop = StopPoint(fraction=0.5, loss=4.0, limit=3.0)
+    results = [measured(1, {"lr": 1e-3}, -0.02), measured(2, {"lr": 2e-3}, -0.04), measured(3, {"lr": 4e-4}, 0.03)]
+    results.append(Result(4, "stopped_early", "x", "beta1", 0.8, stopped=stop))
+    belief = proposer().belief(trajectory_of(results))
+    assert belief.evidence.loss[4] == pytest.approx(0.03)
+    assert not belief.evidence.failed.any()

@@ -265,8 +265,8 @@ from autoresearch.benches.workflow.sandbox.shell import LandlockShell
 work = Path(sys.argv[1])
 if sys.argv[2] == "no user namespaces":
     shell._START = shell._START.replace("confine.main()", "confine.mounts.CLONE_NEWUSER = -1; confine.main()")
-COMMANDS = ("id -u", "cat ../secret.txt", "chmod 777 ../secret.txt", "echo x > new && cat new", "touch s; chmod +x s")
-for command in COMMANDS:
+commands = "id -u", "cat ../secret.txt", "chmod 777 ../secret.txt", "echo x > new && cat new", "touch s; chmod +x s"
+for command in commands:
     result = LandlockShell().run(command, work, None, 20.0, bool)
     print(command, "|", result.exit_code, result.ended_by, result.output.strip())
 """
