@@ -21,7 +21,7 @@ def gate(
     *,
     steps: Steps = DEFAULT_STEPS,
     known: Tried | None = None,
-    estimate: Callable[[Config], Estimate] | None = None,
+    estimate: Callable[[Config], Estimate | None] | None = None,
     limits: Limits = Limits(),
     max_changes: int = 1,
 ) -> Verdict:
@@ -62,7 +62,7 @@ def _check_novelty_and_budget(
     diff: str,
     candidate: Mapping[str, int | float | str],
     known: Tried,
-    estimate: Callable[[Config], Estimate] | None,
+    estimate: Callable[[Config], Estimate | None] | None,
     limits: Limits,
 ) -> Verdict:
     """R6 and R7 for a valid change: it must be new and within the limits."""

@@ -53,11 +53,12 @@ def write_bench(
     cases: CaseSet | None = None,
     grader: str = "fake@1",
     lost: Mapping[tuple[str, int], str] | None = None,
+    walls: Mapping[str, float] | None = None,
     **meta: Any,
 ) -> BenchRun:
     """A run with these scores by case and sample; ``None`` is a missing sample, NaN one that is ungraded.
 
-    ``lost``: the cause of a missing sample.
+    ``lost``: the cause of a missing sample. ``walls``: the seconds of each attempt at a case.
     """
     cases = cases or case_set(list(scores))
     samples = max(map(len, scores.values()))
@@ -69,8 +70,9 @@ def write_bench(
                     records.append(Unavailable(ts=TS, case=case, sample=sample, cause=cause, detail="no answer"))
                 continue
             answer = case if score == 1 else "wrong"
+            wall_s = (walls or {}).get(case, 2.0)
             trial = BenchTrial(
-                ts=TS, case=case, sample=sample, status="finished", answer=answer, wall_s=2.0, tokens_out=10
+                ts=TS, case=case, sample=sample, status="finished", answer=answer, wall_s=wall_s, tokens_out=10
             )
             known = score if score == score else None
             correct = None if known is None else known == 1

@@ -18,7 +18,7 @@ from autoresearch.benches.ports import ChatTurn, ContextOverflow, Infrastructure
 from autoresearch.core.llm_calls import ANSWERED, Classification
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.async_bridge import AsyncBridge
-from autoresearch.llm.classify import context_length_in, reclassify_fault
+from autoresearch.llm.classify import context_length_in, reclassify_fault, reclassify_open_thinking
 from autoresearch.llm.client import MAX_BODY_BYTES, TOKENIZER_PATHS, Client
 from autoresearch.llm.parameters import OPTIONAL, Parameters
 from autoresearch.llm.parse import Model, choose_model, parse_completion, parse_models, parse_token_count
@@ -68,6 +68,7 @@ class ServerChat:
     backoff_s: float = BACKOFF_S
     notify: Callable[[str], None] = lambda _message: None
     parameters: Parameters = field(default_factory=lambda: Parameters(more=OPTIONAL))
+    think_style: str = "none"  # ``closing tag``: the template opens the thinking, so that a cut reply has no tag
     _seed: int | None = None
     _is_suspect: bool = False  # the server failed: it may have been restarted with another model
     _known_names: set[str | None] = field(init=False)  # that replies may bear
@@ -119,7 +120,7 @@ class ServerChat:
         if answer.classification is Classification.CONTEXT_LENGTH_EXCEEDED:
             raise ContextOverflow(answer.detail, context_length_in(answer.detail))
         if answer.classification not in ANSWERED:
-            raise Infrastructure(answer.classification, answer.detail)
+            raise Infrastructure(answer.classification, answer.detail, answer.retry_after_s)
         return _turn(answer, time.monotonic() - began)
 
     def count_tokens(self, text: str) -> int:
@@ -153,6 +154,9 @@ class ServerChat:
 
         answer, parameters, why = ask_without_refused(try_once, self.parameters, end, self.bridge.sleep, self.backoff_s)
         if answer.classification in ANSWERED:
+            if answer.think_style == "closing tag":
+                self.think_style = answer.think_style
+            answer = reclassify_open_thinking(answer, self.think_style)
             if parameters != self.parameters:
                 self.parameters = parameters
                 self.notify(parameters.describe_refusal(why))
@@ -163,14 +167,14 @@ class ServerChat:
         return answer
 
     def _check_model(self, seconds: float) -> Answer | None:
-        """The failure of a server that does not answer; ``None`` where it has the model, or lists none.
+        """The failure of a server that cannot be reached; ``None`` where it has the model, or lists none.
 
-        Raises ``WrongModel``. Some servers chat but list no models, or load a model when it is asked.
+        Raises ``WrongModel``. Some servers chat but list no models, load a model when it is asked, or list nothing
+        while they generate: then the completion itself shows whether they work.
         """
         listed = self._send(self.client.models(), parse_models, seconds)
         if isinstance(listed, Answer):
-            is_down = listed.classification in (Classification.UNREACHABLE, Classification.TIMEOUT)
-            return listed if is_down else None
+            return listed if listed.classification is Classification.UNREACHABLE else None
         if listed and choose_model(listed, self.model.name) is None:
             names = ", ".join(m.name for m in listed)[:SHOWN_CHARS]
             raise WrongModel(f"this run asks {self.model.name}; the server now has {names}")

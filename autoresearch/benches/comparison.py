@@ -30,7 +30,7 @@ class Paired:
     mean_a: float
     mean_b: float
     difference: float
-    interval: tuple[float, float] | None  # 95%, bootstrap over cases
+    interval: tuple[float, float] | None  # 95%, bootstrap over cases; null where no two differences differ
     test: str
     p: float
     detectable: float | None  # minimum detectable effect
@@ -128,7 +128,7 @@ def compare_complete(a: Mapping[str, Sequence[float]], b: Mapping[str, Sequence[
         mean_a=fsum(means_a.values()) / len(ids),
         mean_b=fsum(means_b.values()) / len(ids),
         difference=difference,
-        interval=bootstrap_interval(differences),
+        interval=bootstrap_interval(differences) if min(differences) < max(differences) else None,
         test=test,
         p=p,
         detectable=minimum_detectable_effect(differences),

@@ -7,7 +7,7 @@ state is in the journal: after a kill at any point the same call goes on, and th
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -59,6 +59,9 @@ class BenchObserver:
 
     def planned(self, done: int, planned: int) -> None:
         """So many of the planned attempts are recorded; called again after each."""
+
+    def heartbeat(self) -> None:
+        """Called ten times a second while attempts are under way."""
 
     def recorded(self, trial: BenchTrial, grade: Grade) -> None:
         """An attempt has its record and its grade."""
@@ -160,6 +163,7 @@ class Engine:
                 if (outcome := workers.result(POLL_S)) is not None:
                     self._handle(outcome, energy.ended(), ready)
                 self.meter.poll()
+                self.observer.heartbeat()
             elif may_start and ready:
                 self.observer.waiting(cooldown_s, "the server failed several times in a row")
                 self.control.wait(cooldown_s)
@@ -222,7 +226,7 @@ class Engine:
                 self.observer.unavailable(record)
                 if isinstance(e, WrongModel):
                     self._wrong_model = e.detail
-                elif self.patience.failed(outcome.pair, e.cause, detail):
+                elif self.patience.failed(outcome.pair, e.cause, detail, e.retry_after_s):
                     ready.append(outcome.pair)
 
     def _grade_missing(self) -> None:
@@ -248,9 +252,14 @@ class Engine:
             stop = self.control.stop_reason()
             is_stopped = bool(stop) and not (self.patience.over or self._wrong_model)
             reason = "stopped" if is_stopped else "incomplete"
-            why = stop if is_stopped else self._wrong_model or self.patience.over or "failed, and was not tried again"
+            why = stop if is_stopped else self._wrong_model or self.patience.over or self._causes()
             detail = f"{plural(missing, 'planned attempt')} missing ({why})"
         return Ended(ts=self.utc(), reason=reason, detail=detail, wall_s=wall_s, power=energy.total)
+
+    def _causes(self) -> str:
+        """Why the missing attempts have no result, the most frequent cause first."""
+        causes = Counter(record.cause for record in self.directory.fold.last_failure.values())
+        return ", ".join(f"{cause} {count}" for cause, count in causes.most_common())
 
 
 def grade_trial(suite: Suite, case: Case, graded: Graded, run_dir: Path) -> Grade:

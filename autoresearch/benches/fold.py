@@ -35,7 +35,7 @@ class Fold:
     pairs: dict[int, Pair] = field(default_factory=dict)  # by the trial's seq
     trials: dict[Pair, Graded] = field(default_factory=dict)
     unavailable: Counter[str] = field(default_factory=Counter)  # by cause, of every start
-    lost: dict[Pair, Unavailable] = field(default_factory=dict)  # the latest of each pair
+    last_failure: dict[Pair, Unavailable] = field(default_factory=dict)  # of attempts that are missing
     ends: list[Ended] = field(default_factory=list)
 
     def add(self, seq: int, record: BenchRecord) -> None:
@@ -52,7 +52,8 @@ class Fold:
             self.ends.append(record)
         else:
             self.unavailable[record.cause] += 1
-            self.lost[record.case, record.sample] = record
+            if (pair := (record.case, record.sample)) not in self.trials:
+                self.last_failure[pair] = record
 
     def run(self, path: Path, cases: CaseSet) -> BenchRun:
         """The run as it stands, for an analysis. Raises ``JournalDamaged`` for a trial that was not planned."""
@@ -62,8 +63,7 @@ class Fold:
             if case not in known or not 0 <= sample < self.meta.samples:
                 what = f"line {graded.seq + 1} is of case {case!r}, sample {sample}, which was not planned"
                 raise JournalDamaged(f"{path}: {what}", hint="restore trials.jsonl and cases.jsonl from a copy")
-        lost = {pair: record for pair, record in self.lost.items() if pair not in self.trials}
-        return BenchRun(path, self.meta, cases, dict(self.trials), tuple(self.ends), lost)
+        return BenchRun(path, self.meta, cases, dict(self.trials), tuple(self.ends), dict(self.last_failure))
 
     def _add_meta(self, meta: BenchMeta) -> None:
         if meta.schema_version > BENCH_SCHEMA_VERSION:
@@ -76,6 +76,7 @@ class Fold:
         if pair in self.trials:
             raise JournalDamaged(f"sample {trial.sample} of case {trial.case!r} has a second trial")
         self.pairs[seq] = pair
+        self.last_failure.pop(pair, None)
         self.trials[pair] = Graded(seq, trial, {})
 
     def _add_grade(self, grade: Grade) -> None:

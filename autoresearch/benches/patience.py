@@ -49,7 +49,7 @@ class Patience:
         self._successes += 1
         self._failed.pop(pair, None)
 
-    def failed(self, pair: Pair, cause: str, detail: str) -> bool:
+    def failed(self, pair: Pair, cause: str, detail: str, retry_after_s: float | None = None) -> bool:
         """Count a failure of the infrastructure; whether this attempt is to be made again.
 
         It is not where the request was rejected or our own code failed, nor after ``MAX_TRIES`` while others succeed.
@@ -58,9 +58,10 @@ class Patience:
             return False
         if self._failing_since is None:
             self._failing_since = self.clock()
-        kind = Classification(cause)
+        known = cause in set(Classification)
+        kind = Classification(cause) if known else Classification.UNREACHABLE  # a suite's own word
         is_rejected = kind is Classification.REQUEST_REJECTED
-        if self._breaker.record(Answer(kind, detail)):
+        if self._breaker.record(Answer(kind, detail, retry_after_s=retry_after_s)):
             wait_s = self._breaker.remaining_cooldown_s()
             if is_rejected or self.clock() + wait_s - self._failing_since > self.limit_s:
                 self.over = f"{cause}: {detail}"

@@ -17,12 +17,12 @@ from autoresearch.llm.tool_calls import NativeToolCall as NativeToolCall
 class Infrastructure(Exception):
     """The server or the transport failed, after the project's own retries: the attempt has no result.
 
-    ``cause`` is the value of a ``Classification`` of core/llm_calls.py.
+    ``cause`` is the value of a ``Classification`` of core/llm_calls.py; ``retry_after_s`` is the server's own request.
     """
 
-    def __init__(self, cause: str, detail: str) -> None:
+    def __init__(self, cause: str, detail: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"{cause}: {detail}")
-        self.cause, self.detail = cause, detail
+        self.cause, self.detail, self.retry_after_s = cause, detail, retry_after_s
 
 
 class WrongModel(Infrastructure):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import fsum
 from typing import Any
 
+from autoresearch.benches.analysis import NOT_SAMPLED
 from autoresearch.benches.comparison import Comparison, compare_scores
 from autoresearch.benches.headline import Headline, build_headline, check_scores
 from autoresearch.benches.ports import BenchRun, Suite
+from autoresearch.benches.statistics.bootstrap import bootstrap_interval
 from autoresearch.benches.statistics.missing import Scores
 from autoresearch.core.text import plural
 from autoresearch.errors import YardstickMismatch
 
 NAMED = 5  # cases in an error
+COSTS = ("wall_s", "tokens_in", "tokens_out", "energy_j", "turns")
 DIRECT = ("model", "base_url", "samples", "prompt_sha256", "imported")
 NOT_CONDITIONS = {"import_notes", "majority"}  # options that describe the files, and what a table shows
 GROUPS = ("sampling", "limits", "options", "versions")
@@ -21,12 +25,27 @@ GROUPS = ("sampling", "limits", "options", "versions")
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """One case on both sides; a mean is ``None`` where a sample of it has no score."""
+    """One case on both sides; a mean is ``None`` where a sample of it has no score, or does not report it."""
 
     case: str
     family: str
     a: float | None
     b: float | None
+    a_wall_s: float | None
+    b_wall_s: float | None
+    a_turns: float | None
+    b_turns: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """What an attempt takes, over the cases that report it on both sides: means over cases. Described, not tested."""
+
+    name: str
+    cases: int
+    a: float
+    b: float
+    interval: tuple[float, float] | None  # 95%, of B minus A: bootstrap over cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,7 @@ class RunComparison:
     differs: tuple[tuple[str, str, str], ...]
     left_out: int
     comparison: Comparison
+    costs: tuple[CostRow, ...]
     families: tuple[FamilyRow, ...]
     rows: tuple[CaseRow, ...]  # in the order of A's cases
 
@@ -66,6 +86,10 @@ def compare_runs(
     With ``common`` the cases that are the same on both sides, else all must be. Raises ``YardstickMismatch`` for
     another suite, other cases or another version of a grader, and for missing samples without ``bounds``.
     """
+    for side, run in (("A", a), ("B", b)):
+        if run.meta.imported and not run.trials:
+            what = f"{side} was imported from published figures, without a sample"
+            raise YardstickMismatch(what, hint="import the samples themselves, to compare case by case")
     _check_same_yardstick(a, b)
     ids, left_out = _common_cases(a, b, allowed=common)
     all_a, all_b = (check_scores(run, suite.case_scores(run)) for run in (a, b))
@@ -76,7 +100,7 @@ def compare_runs(
         lost = f"{comparison.missing_a:,} samples of A and {comparison.missing_b:,} of B have no score"
         hint = "complete the runs (`autoresearch bench run` continues them), or compare their bounds with --bounds"
         raise YardstickMismatch(f"the runs are incomplete: {lost}", hint=hint)
-    rows = tuple(_rows(a, ids, scores_a, scores_b))
+    rows = tuple(_rows(a, b, ids, scores_a, scores_b))
     return RunComparison(
         suite=a.meta.suite,
         names=(str(a.path), str(b.path)),
@@ -85,6 +109,7 @@ def compare_runs(
         differs=tuple(differences(a, b)),
         left_out=left_out,
         comparison=comparison,
+        costs=tuple(_costs(a, b, ids)),
         families=tuple(_families(rows)),
         rows=rows,
     )
@@ -94,6 +119,9 @@ def _check_same_yardstick(a: BenchRun, b: BenchRun) -> None:
     if a.meta.suite != b.meta.suite:
         what = f"A is a run of the suite {a.meta.suite}, B of {b.meta.suite}"
         raise YardstickMismatch(what, hint="compare two runs of the same suite")
+    if a.meta.suite in NOT_SAMPLED:
+        what = f"the cases of suite {a.meta.suite} are the things that it compares, so there is no case to pair"
+        raise YardstickMismatch(what, hint="`autoresearch bench tonight A B` compares proposers, seed by seed")
     versions = graders(a), graders(b)
     for name in sorted(set(versions[0]) & set(versions[1])):
         if versions[0][name] != versions[1][name] or len(versions[0][name]) > 1:
@@ -152,13 +180,51 @@ def _shown(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _rows(a: BenchRun, ids: list[str], scores_a: Scores, scores_b: Scores) -> list[CaseRow]:
+def _rows(a: BenchRun, b: BenchRun, ids: list[str], scores_a: Scores, scores_b: Scores) -> list[CaseRow]:
     family = {case.id: case.family for case in a.cases.cases}
-    return [CaseRow(case, family[case], _mean(scores_a[case]), _mean(scores_b[case])) for case in ids]
+    costs = [{name: _cost(run, name, ids) for name in ("wall_s", "turns")} for run in (a, b)]
+    return [
+        CaseRow(
+            case=case,
+            family=family[case],
+            a=_mean(scores_a[case]),
+            b=_mean(scores_b[case]),
+            a_wall_s=costs[0]["wall_s"].get(case),
+            b_wall_s=costs[1]["wall_s"].get(case),
+            a_turns=costs[0]["turns"].get(case),
+            b_turns=costs[1]["turns"].get(case),
+        )
+        for case in ids
+    ]
 
 
-def _mean(samples: Any) -> float | None:
-    return None if None in samples else fsum(samples) / len(samples)
+def _mean(samples: Sequence[float | None]) -> float | None:
+    known = [score for score in samples if score is not None]
+    return fsum(known) / len(known) if len(known) == len(samples) else None
+
+
+def _cost(run: BenchRun, name: str, ids: list[str]) -> dict[str, float]:
+    """The mean over the samples of each case that report it: seconds, tokens, or the number of turns."""
+    found = {}
+    for case in ids:
+        trials = [run.trials[case, n].trial for n in range(run.meta.samples) if (case, n) in run.trials]
+        values = [len(t.turns) or None if name == "turns" else getattr(t, name) for t in trials]
+        known = [float(value) for value in values if value is not None]
+        if known:
+            found[case] = fsum(known) / len(known)
+    return found
+
+
+def _costs(a: BenchRun, b: BenchRun, ids: list[str]) -> list[CostRow]:
+    rows = []
+    for name in COSTS:
+        of_a, of_b = _cost(a, name, ids), _cost(b, name, ids)
+        both = sorted(set(of_a) & set(of_b))
+        if both:
+            mean_a, mean_b = (fsum(side[case] for case in both) / len(both) for side in (of_a, of_b))
+            interval = bootstrap_interval([of_b[case] - of_a[case] for case in both])
+            rows.append(CostRow(name, len(both), mean_a, mean_b, interval))
+    return rows
 
 
 def _families(rows: tuple[CaseRow, ...]) -> list[FamilyRow]:

@@ -40,19 +40,20 @@ class BenchDirectory:
         """Bytes of a record that a kill left half written; they were cut off and kept beside the journal."""
         return self._journal.torn_bytes
 
-    def begin(self, meta: BenchMeta, cases: CaseSet) -> None:
-        """Write the first record, or check that the run continues under the same conditions.
+    def check(self, meta: BenchMeta) -> None:
+        """Raise ``YardstickMismatch`` that names what differs, where the run has other conditions than ``meta``."""
+        if self.fold.meta is not None and (differ := differences(self.fold.meta, meta)):
+            hint = "run it with the same conditions, or choose another --dir for these"
+            raise YardstickMismatch(f"{self.path} was run under other conditions: {'; '.join(differ)}", hint=hint)
 
-        ``samples`` may grow. Raises ``YardstickMismatch`` that names what differs.
-        """
+    def begin(self, meta: BenchMeta, cases: CaseSet) -> None:
+        """Write the first record, or check that the run continues under the same conditions; ``samples`` may grow."""
         old = self.fold.meta
+        self.check(meta)
         if old is None:
             _write_cases(self.path, cases)
             self.append(meta)
             return
-        if differ := differences(old, meta):
-            hint = "run it with the same conditions, or choose another --dir for these"
-            raise YardstickMismatch(f"{self.path} was run under other conditions: {'; '.join(differ)}", hint=hint)
         if (old.samples, old.base_url, old.versions) != (meta.samples, meta.base_url, meta.versions):
             self.append(meta)
 

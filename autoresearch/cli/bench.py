@@ -17,6 +17,7 @@ from autoresearch.cli import (
     bench_grade,
     bench_import,
     bench_run,
+    bench_search,
     bench_stop,
     bench_table,
     bench_tonight,
@@ -32,6 +33,19 @@ if TYPE_CHECKING:
 
     Sources = dict[str, tuple[Draw, float]]  # by name: how to draw a noise, and its standard deviation
 
+# In the order of the help text.
+MODULES = (
+    bench_stop,
+    bench_audit,
+    bench_search,
+    bench_table,
+    bench_run,
+    bench_analyze,
+    bench_compare,
+    bench_grade,
+    bench_import,
+    bench_tonight,
+)
 MAX_NOISE_BYTES = 64 << 20
 NOTES = """P(any false): share of nights that keep a proposal without any gain.
 trials: of candidates, per proposal; trials/keep: all of them per true keep. Trials of the baseline are apart."""
@@ -58,9 +72,7 @@ def add(commands: Any) -> None:
     text = "the value of the baseline that is far from good; the profile's own is the gain (default: half its lr)"
     parser.add_argument("--bad", metavar="KNOB=VALUE", help=text)
     add_settings(parser, ("profile", "dir", "corpus"))
-    bench_stop.add(suites)
-    bench_audit.add(suites)
-    for module in (bench_run, bench_analyze, bench_compare, bench_grade, bench_import, bench_table, bench_tonight):
+    for module in MODULES:
         module.add(suites)
 
 

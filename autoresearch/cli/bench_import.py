@@ -26,8 +26,8 @@ def add(kinds: Any) -> None:
     text = "write a research run as AutoResearchBench's own output, for its graders"
     parser = add_command(kinds, "export", export, text)
     parser.add_argument("run", metavar="RUN", help="directory of a bench run")
-    parser.add_argument("--out", required=True, metavar="FILE", help="JSON Lines file to write")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--out", metavar="FILE", help="JSON Lines file to write (default: standard output)")
+    parser.add_argument("--json", action="store_true", help="print the name of the file and its lines as JSON")
 
 
 def import_run(args: argparse.Namespace) -> int:
@@ -69,7 +69,12 @@ def export(args: argparse.Namespace) -> int:
     from autoresearch.benches.importing import export_lines
     from autoresearch.benches.run_directory import read_run
 
+    if args.json and not args.out:
+        raise ConfigError("--json needs --out: without it the lines themselves are printed", hint="--out FILE")
     lines = [line.rstrip("\n") for line in export_lines(read_run(Path(args.run)))]
+    if not args.out:
+        print("\n".join(lines))
+        return 0
     write_file(Path(args.out), "".join(f"{line}\n" for line in lines))
     print(json.dumps({"out": args.out, "lines": len(lines)}) if args.json else f"{args.out}: {len(lines):,} lines")
     return 0

@@ -99,9 +99,9 @@ def add_flags(parser: argparse.ArgumentParser, name: str) -> None:
     text = "another value of one of the suite's limits, see below; may be repeated"
     parser.add_argument("--bound", action="append", default=[], metavar="NAME=NUMBER", help=text)
     group = parser.add_argument_group("sampling", "sent with every request; part of the run's conditions")
-    text = "(default: the setting llm.temperature)"
+    text = "sampling temperature (default: the setting llm.temperature)"
     group.add_argument("--temperature", type=number(0, 10), metavar="T", help=text)
-    group.add_argument("--top-p", type=number(0, 1), metavar="P", help="(default: the server's)")
+    group.add_argument("--top-p", type=number(0, 1), metavar="P", help="nucleus sampling (default: the server's)")
     text = "tokens of one reply, thinking included (default: a quarter of the context, at most 8,192)"
     group.add_argument("--max-tokens", type=whole_number(1, 1 << 20), metavar="N", help=text)
     text = "sample i is sent the seed N + i (default: none is sent)"
@@ -133,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
             progress.notify(
                 f"{directory.torn_bytes} torn bytes at the end of trials.jsonl were cut off and kept beside it"
             )
+        directory.check(meta_of(suite, cases, options, limits, args, settings, directory, None))
         server = server_of(
             suite, cases, directory, args, settings, lambda: bool(control.stop_reason()), progress.notify
         )
@@ -143,7 +144,8 @@ def run(args: argparse.Namespace) -> int:
             progress.done()
         _print_result(suite, directory.fold.run(run_dir, cases), ended, dict(directory.fold.unavailable), args.json)
     if ended.reason == "incomplete":
-        hint = f"the same command continues; `autoresearch bench analyze {run_dir}` bounds the result"
+        slower = ", with a longer --deadline" if "timeout" in ended.detail else ""
+        hint = f"the same command continues{slower}; `autoresearch bench analyze {run_dir}` bounds the result"
         raise BenchIncomplete(ended.detail, hint=hint)
     return 0
 

@@ -25,7 +25,7 @@ def add(kinds: Any) -> None:
     parser = add_command(kinds, "stop", stop, text)
     columns = (
         "CSV with the columns group,run,fraction,value (configuration, seed, share of the budget, loss there), "
-        "or run directories: their candidates' trials, and the null trials of bench aa --trials"
+        "run directories: their candidates' trials, and the null trials of bench aa --trials; or tables of bench table"
     )
     parser.add_argument("--curves", required=True, nargs="+", metavar="PATH", help=columns)
     parser.add_argument("--baseline", metavar="GROUP", help="the group of the baseline in CSV (default: the first)")
@@ -48,7 +48,7 @@ def stop(args: argparse.Namespace) -> int:
     _check(args)
     trials, baseline = read_sources([Path(path) for path in args.curves], args.baseline)
     rule = StopRule(tolerated=args.tolerated, min_curves=args.min_curves)
-    if all(Path(path).is_dir() for path in args.curves):
+    if all(Path(path).is_dir() or path.endswith(".json") for path in args.curves):
         rule = StopRule.of_run(args.tolerated, args.min_curves, rule.audit_frac)
     levels = sorted({args.tolerated, *LEVELS})
     rules = [replace(rule, tolerated=level) for level in levels]

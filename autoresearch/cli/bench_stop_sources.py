@@ -1,4 +1,4 @@
-"""What ``autoresearch bench stop --curves`` reads: CSV files, and run directories with trajectories or null trials."""
+"""What ``autoresearch bench stop --curves`` reads: CSV files, tables, and run directories with runs or null trials."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_BYTES = 256 << 20
 def read_sources(paths: Sequence[Path], baseline: str | None) -> tuple[list[FullTrial], str]:
     """The trials of all paths in their order, and the name of the baseline. Raises ``CorpusError``.
 
-    Curves of run directories must be of one yardstick and one baseline; what a CSV file is of is not known.
+    Curves of run directories and tables must be of one yardstick and one baseline; what a CSV file is of is not known.
     """
     trials: list[FullTrial] = []
     names: list[str] = []
     conditions: dict[str, Path] = {}
     for path in paths:
-        if path.is_dir():
-            found, of = _read_run(path)
+        if path.is_dir() or path.suffix == ".json":
+            found, of = _read_run(path) if path.is_dir() else _read_table(path)
             names.append("the baseline")
             for one in of:
                 conditions.setdefault(one, path)
@@ -70,13 +70,36 @@ def _read_run(path: Path) -> tuple[list[FullTrial], set[str]]:
         known = [n for n in nulls if n.train_loss_curve]
         latest = known[-1].conditions_sha256 if known else ""
         same = [n for n in known if n.conditions_sha256 == latest]
-        curves = [(n.seed, n.train_loss_curve or (), n.val_bpb) for n in same]
+        curves = [(n.seed, n.train_loss_curve or (), n.loss) for n in same]
         trials += null_trials(curves, same[-1].warmup_frac if same else 0.0)
         conditions |= {latest} if same else set()
     if not trials:
         hint = "name the directory of a run that has measured candidates, or of `autoresearch bench aa --trials`"
         raise CorpusError(f"{path} has no full loss curve of a candidate or a null trial", hint=hint)
     return trials, conditions
+
+
+def _read_table(path: Path) -> tuple[list[FullTrial], set[str]]:
+    """The trials of a table of `autoresearch bench table`, each against the baseline with the same seed."""
+    from autoresearch.benches.proposers.table_file import read_table
+    from autoresearch.core.values import sha256_of
+    from autoresearch.report.full_trials import change_trial
+
+    table = read_table(path)
+    known = [row for row in table.rows if row.val_bpb is not None and row.curve]
+    baselines = {row.seed: row for row in known if row.cfg == table.baseline_cfg}
+    trials = []
+    for row in known:
+        changed = [knob for knob, value in row.cfg.items() if value != table.baseline_cfg[knob]]
+        baseline = baselines.get(row.seed)
+        if len(changed) == 1 and baseline and row.curve and baseline.curve and row.val_bpb and baseline.val_bpb:
+            own, reference = (row.curve, row.val_bpb), (baseline.curve, baseline.val_bpb)
+            warmup = float(row.cfg["lr_warmup"]) / row.steps if row.steps and "lr_warmup" in row.cfg else 0.0
+            trials.append(change_trial(changed[0], row.cfg, row.seed, own, reference, table.baseline_cfg, warmup))
+    if not trials:
+        hint = "measure it again with this version: `autoresearch bench table`"
+        raise CorpusError(f"{path} has no full loss curve of a changed configuration", hint=hint)
+    return trials, {sha256_of({"yardstick": table.yardstick.model_dump(mode="json"), "cfg": table.baseline_cfg})}
 
 
 def _lines(path: Path) -> list[str]:

@@ -32,14 +32,14 @@ def noise_of_trials(args: argparse.Namespace) -> tuple[Draw, float]:
         args.trials,
         terminal,
         on_trial=lambda number, trial: terminal.notify(
-            f"null trial {number}/{args.trials}: seed {trial.seed}, val_bpb {trial.val_bpb:.4f}"
+            f"null trial {number}/{args.trials}: seed {trial.seed}, {trial.describe()}"
         ),
     )
     terminal.done()
     if len(trials) < args.trials:
         ended = f"ended after {len(trials)} of {args.trials} null trials"
         raise AutoresearchError(ended, hint="the same command resumes")
-    residuals = relative_residuals({"baseline": [t.val_bpb for t in trials]})
+    residuals = relative_residuals({"baseline": [t.loss for t in trials]})
     spread = pstdev(residuals)
     print(f"{len(trials)} null trials: standard deviation {100 * spread:.3f}%", file=sys.stderr)
     return resampled(residuals), spread

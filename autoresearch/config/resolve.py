@@ -22,6 +22,7 @@ from autoresearch.config.settings import DEFAULT_PROFILE, Section, Settings
 from autoresearch.errors import ConfigError
 
 ENV_PREFIX = "AUTORESEARCH_"
+COMMAND = "command"  # the trainer whose menu and baseline are the user's, and the profile without either
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def resolve(
     upper = [(f"file {file}", _read_toml(file))] if file else []
     upper += [(f"environment {name}", layer) for name, layer in _from_environment(environ)]
     upper += [("flag", _nest(flags))]
+    if next((layer["trainer"] for _, layer in reversed(upper) if "trainer" in layer), None) == COMMAND:
+        default_profile = COMMAND
     profile = next((layer["profile"] for _, layer in reversed(upper) if "profile" in layer), default_profile)
     defaults = {"profile": profile, **profile_values(str(profile))}
     if any("menu_file" in layer for _, layer in upper):

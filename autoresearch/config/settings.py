@@ -7,31 +7,17 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from autoresearch.config.base_url import check_base_url
+from autoresearch.config.command import CommandSettings
+from autoresearch.config.section import Section as Section
+from autoresearch.config.section import refuse_ambiguous
 from autoresearch.config.window import Window
 
 DEFAULT_PROFILE = "tiny"
 HookEvent = Literal["best", "paused", "failed", "finished", "died"]
 HOOK_EVENTS: tuple[HookEvent, ...] = get_args(HookEvent)
-
-
-def _refuse_ambiguous(value: Any) -> Any:
-    """Refuse what pydantic would convert to something else: true to 1, and an empty string to the current directory."""
-    if isinstance(value, bool):
-        raise ValueError("no setting takes true or false")
-    if value == "":
-        raise ValueError("it is empty; leave it out to take the default")
-    return value
-
-
-class Section(BaseModel):
-    """Frozen; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    _every_field = field_validator("*", mode="before")(_refuse_ambiguous)
 
 
 class TokenizerSettings(Section):
@@ -230,13 +216,15 @@ class Settings(Section):
         description="directory of a prepared corpus, or 'stdlib' to prepare Python's standard library as one",
     )
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
-    proposer: Literal["auto", "hybrid", "nim", "tpe", "random", "replay"] = Field(
+    proposer: Literal["auto", "hybrid", "nim", "tpe", "trust-region", "random", "replay"] = Field(
         "auto", description="what proposes changes; auto: hybrid where an LLM server answers, else tpe"
     )
     replay_from: Path | None = Field(
         None, description="trajectory or exchanges.jsonl whose proposals the replay proposer repeats"
     )
-    trainer: Literal["torch", "megatron"] = Field("torch", description="what trains the GPT")
+    trainer: Literal["torch", "megatron", "command"] = Field(
+        "torch", description="what trains the GPT; command: the user's own script, see [command]"
+    )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
         description="torch.compile the layers; auto: where a trial saves more measured time than compiling costs",
@@ -280,9 +268,10 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
+    command: CommandSettings = CommandSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
     energy: EnergySettings = EnergySettings()  # type: ignore[call-arg]
-    baseline: dict[str, Annotated[int | float | str, BeforeValidator(_refuse_ambiguous)]] = Field(
+    baseline: dict[str, Annotated[int | float | str, BeforeValidator(refuse_ambiguous)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
     menu_file: Path | None = Field(None, description="your own menu file; the package's if not given")

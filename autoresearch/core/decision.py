@@ -19,6 +19,8 @@ from autoresearch.verdicts.noise import NO_NOISE, EarlierNoise, Noise, merge_run
 from autoresearch.verdicts.rule import SequentialRule, alpha_spent
 from autoresearch.verdicts.sequential import Judgement, judge
 
+MAX_GAIN = 1.0  # relative to a baseline of 0
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -41,11 +43,14 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict on a candidate. ``improvement_frac`` is (baseline - candidate) / baseline: positive is better."""
+    """The verdict on a candidate. ``improvement_frac`` is (baseline - candidate) / |baseline|: positive is better.
+
+    Losses are means: ``val_bpb``, or the metric as a loss (``Measurement.loss``).
+    """
 
     decision: Literal["keep", "revert"]
-    val_bpb: float
-    baseline_val_bpb: float
+    loss: float
+    baseline_loss: float
     improvement_frac: float
     reason: str
     evidence: Evidence | None = None
@@ -56,8 +61,8 @@ class Pair:
     """Candidate and baseline, measured with one seed."""
 
     seed: int
-    candidate_bpb: float
-    baseline_bpb: float
+    candidate_loss: float
+    baseline_loss: float
     baseline_trial: int
 
 
@@ -90,8 +95,8 @@ def usable_seeds(baseline: Sequence[TrialEnded], rule: DecisionRule) -> Iterator
 
 def pairs_of(candidate: Sequence[TrialEnded], baseline: Sequence[TrialEnded]) -> list[Pair]:
     """Measured trials of both with the same seed, in the order of the seeds."""
-    ours = {t.seed: t.outcome.val_bpb for t in candidate if isinstance(t.outcome, Measurement)}
-    theirs = {t.seed: (t.outcome.val_bpb, t.trial) for t in baseline if isinstance(t.outcome, Measurement)}
+    ours = {t.seed: t.outcome.loss for t in candidate if isinstance(t.outcome, Measurement)}
+    theirs = {t.seed: (t.outcome.loss, t.trial) for t in baseline if isinstance(t.outcome, Measurement)}
     return [Pair(s, ours[s], *theirs[s]) for s in sorted(ours.keys() & theirs.keys())]
 
 
@@ -99,17 +104,24 @@ def paired_gains(pairs: Sequence[Pair]) -> tuple[float, ...]:
     """(baseline - candidate) of each seed, relative to the mean of the baseline over these seeds."""
     if not pairs:
         return ()
-    reference = fmean(p.baseline_bpb for p in pairs)
-    return tuple((p.baseline_bpb - p.candidate_bpb) / reference for p in pairs)
+    reference = abs(fmean(p.baseline_loss for p in pairs))
+    return tuple(_share(p.baseline_loss - p.candidate_loss, reference) for p in pairs)
+
+
+def _share(difference: float, reference: float) -> float:
+    """``difference`` relative to ``reference``; of a reference that is 0, which only a metric can be, unbounded."""
+    if reference:
+        return difference / reference
+    return math.copysign(MAX_GAIN, difference) if difference else 0.0
 
 
 def judgement_of(compared: Comparison, rule: DecisionRule) -> Judgement:
     """Apply the sequential rule to the paired gains so far."""
     pairs = pairs_of(compared.candidate, compared.baseline)
     gains = paired_gains(pairs)
-    baseline = [t.outcome.val_bpb for t in compared.baseline if isinstance(t.outcome, Measurement)]
+    baseline = [t.outcome.loss for t in compared.baseline if isinstance(t.outcome, Measurement)]
     earlier = noise_of_earlier(compared.earlier_runs)
-    noise = pooled_noise(baseline, [*compared.earlier_gains, gains], [p.candidate_bpb for p in pairs], earlier)
+    noise = pooled_noise(baseline, [*compared.earlier_gains, gains], [p.candidate_loss for p in pairs], earlier)
     return judge(gains, noise, sequential_rule(rule), compared.test)
 
 
@@ -140,7 +152,7 @@ def decide(compared: Comparison, rule: DecisionRule) -> Decision:
     if not pairs:
         raise ValueError("a decision needs a seed with which candidate and baseline are measured")
     found = judgement_of(compared, rule)
-    candidate, baseline = fmean(p.candidate_bpb for p in pairs), fmean(p.baseline_bpb for p in pairs)
+    candidate, baseline = fmean(p.candidate_loss for p in pairs), fmean(p.baseline_loss for p in pairs)
     evidence = Evidence(
         label=found.label or "inconclusive",
         test=compared.test,
@@ -156,7 +168,7 @@ def decide(compared: Comparison, rule: DecisionRule) -> Decision:
         alpha=found.alpha,
         alpha_spent=alpha_spent(rule.alpha or 0.0, compared.test),
     )
-    gain = (baseline - candidate) / baseline
+    gain = _share(baseline - candidate, abs(baseline))
     decision = found.decision or "revert"
     return Decision(decision, candidate, baseline, gain, _sentence(evidence, gain, rule), evidence)
 
@@ -184,17 +196,27 @@ def _sentence(evidence: Evidence, gain: float, rule: DecisionRule) -> str:
 
 def _decide_by_threshold(compared: Comparison, rule: DecisionRule) -> Decision:
     """The mean of all the candidate's trials against the mean of all the baseline's."""
-    mean, reference = mean_bpb(compared.candidate), mean_bpb(compared.baseline)
-    gain = (reference - mean) / reference
+    mean, reference = mean_loss(compared.candidate), mean_loss(compared.baseline)
+    gain = _share(reference - mean, abs(reference))
     keep = gain >= rule.accept_delta_frac
     relation = "reaches" if keep else "is below"
     reason = f"improvement {100 * gain:+.2f}% {relation} the {100 * rule.accept_delta_frac:g}% that a keep needs"
     return Decision("keep" if keep else "revert", mean, reference, gain, reason)
 
 
-def mean_bpb(trials: Sequence[TrialEnded]) -> float:
-    """Return the mean val_bpb of the measured trials. Raises ``ValueError`` if there are none."""
-    measured = [t.outcome.val_bpb for t in trials if isinstance(t.outcome, Measurement)]
+def mean_loss(trials: Sequence[TrialEnded]) -> float:
+    """Return the mean loss of the measured trials. Raises ``ValueError`` if there are none."""
+    measured = [t.outcome.loss for t in trials if isinstance(t.outcome, Measurement)]
     if not measured:
         raise ValueError("a decision needs at least one measured trial on either side")
     return fmean(measured)
+
+
+def unusable_baseline(values: Sequence[float]) -> str:
+    """Why gains cannot be relative to a baseline with these values, one per seed; empty if they can."""
+    shown = ", ".join(f"{value:.6g}" for value in values)
+    if not fmean(values):
+        return f"the baseline's metric is 0 ({shown}), and gains are relative to it"
+    if min(values) < 0 < max(values):
+        return f"the baseline's metric lies on both sides of 0 ({shown}), and gains are relative to its mean"
+    return ""

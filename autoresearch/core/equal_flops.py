@@ -33,7 +33,7 @@ def equal_flops_gain(
     if len(curves) < len(costlier):
         return None
     curve = [fmean(points) for points in zip(*curves, strict=True)]
-    warmup_frac = float(its_cfg.get("lr_warmup", 0)) / fmean(m.train_steps for m in costlier)
+    warmup_frac = float(its_cfg.get("lr_warmup", 0)) / fmean(m.train_steps or 1 for m in costlier)
     return gain_at_equal_flops(gain_frac, ratio, curve, warmup_frac)
 
 

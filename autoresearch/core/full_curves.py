@@ -31,7 +31,7 @@ def full_curves(kind: str, candidate: Iterable[TrialEnded], baseline: Sequence[T
         reference = measurement_of_seed(baseline, trial.seed)
         own = trial.outcome
         if isinstance(own, Measurement) and own.train_loss_curve and reference and reference.train_loss_curve:
-            gain = (reference.val_bpb - own.val_bpb) / reference.val_bpb
+            gain = (reference.loss - own.loss) / abs(reference.loss)
             found.append(Curve(gaps_of(own.train_loss_curve, reference.train_loss_curve), gain, kind))
     return found
 

@@ -10,11 +10,20 @@ from functools import partial
 from itertools import zip_longest
 from typing import Literal
 
-from autoresearch.core.decision import Comparison, Needed, decide, mean_bpb, next_baseline_trial, next_trial
+from autoresearch.core.decision import (
+    Comparison,
+    Needed,
+    decide,
+    mean_loss,
+    next_baseline_trial,
+    next_trial,
+    unusable_baseline,
+)
 from autoresearch.core.disk_wait import DiskWait
 from autoresearch.core.early_stopping import WarmupFrac, judge_end, plan_stop
 from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
+from autoresearch.core.metric import mean_metric
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s, is_first_full_disk
 from autoresearch.core.ports import (
     Control,
@@ -202,13 +211,17 @@ class Loop:
         if failure := first_failure(trials):
             hint = "change the baseline or the limits; `autoresearch config` with the same flags shows both"
             raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
+        measured = measurements(trials)
+        if problem := unusable_baseline([m.value for m in measured]):
+            raise BaselineFailed(problem, hint="return another metric, for example 1 - accuracy or an error above 0")
         self.record(
             Baseline(
                 ts=self.utc(),
                 baseline_cfg=self.baseline_cfg,
-                baseline_val_bpb=mean_bpb(trials),
+                baseline_val_bpb=None if measured[0].metric else mean_loss(trials),
+                metric=mean_metric(measured[0].metric, mean_loss(trials)),
                 trials=tuple(t.trial for t in trials),
-                eval_metrics=measurements(trials)[0].without_curve(),
+                eval_metrics=measured[0].without_curve(),
                 wall_s=self.active_s() - began,
             )
         )

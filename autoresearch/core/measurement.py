@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
+from autoresearch.core.metric import Metric, loss_of
 from autoresearch.core.power import Scope
 from autoresearch.core.stopped_trial import EarlyStop
 from autoresearch.core.values import FrozenModel as FrozenModel
@@ -27,6 +28,7 @@ class Cause(StrEnum):
     EXITED = "exited"  # the process ended without a result
     GARBAGE = "garbage"  # the result was not a measurement
     DISK_FULL = "disk_full"  # it could not write a file, twice
+    CHECK_FAILED = "check_failed"  # a command measured, and the user's check of it did not pass
     HOST_LOST = "host_lost"  # the machine went down during this trial, twice
 
 
@@ -40,31 +42,54 @@ Mark = Literal["throttled", "contended", "slow", "fast"]
 
 
 class Measurement(FrozenModel):
-    """What one trial measured."""
+    """What one trial measured. A trial of trainer ``command`` knows its metric and its seconds; the rest is null."""
 
     ok: Literal[True] = True
-    val_bpb: Positive
-    val_nats_per_token: Positive
-    val_tokens: PositiveInt
-    val_bytes: PositiveInt
-    train_loss_first: float
-    train_loss_last: float
-    train_steps: PositiveInt
-    train_tokens: PositiveInt
-    train_flops: PositiveInt
-    params: PositiveInt
-    mean_step_ms: NotNegative
-    tokens_per_s: NotNegative
-    train_wall_s: NotNegative  # first forward to last step
-    val_wall_s: NotNegative
+    val_bpb: Positive | None  # null where the metric is another one
+    val_nats_per_token: Positive | None
+    val_tokens: PositiveInt | None
+    val_bytes: PositiveInt | None
+    train_loss_first: float | None
+    train_loss_last: float | None
+    train_steps: PositiveInt | None
+    train_tokens: PositiveInt | None
+    train_flops: PositiveInt | None
+    params: PositiveInt | None
+    mean_step_ms: NotNegative | None
+    tokens_per_s: NotNegative | None
+    train_wall_s: NotNegative  # first forward to last step; of a command, from its start to its end
+    val_wall_s: NotNegative  # of a command, its checks
     trial_wall_s: NotNegative  # as the daemon saw it, process start and end included
-    peak_bytes: PositiveInt
+    peak_bytes: PositiveInt | None
     device: str
     energy_j: float | None = None  # of the whole trial; its scope, method and coverage stand in the trial's ``power``
     deadline_extended_s: float | None = None  # it was slowed but made progress, and got that much more time
     # Mean loss in nats per token, before the updates, over each of CURVE_POINTS equal parts of the budget; of the first
     # rank. Null in older records, and in ``eval_metrics``: the trial's own record has it.
     train_loss_curve: Annotated[tuple[float, ...], Field(max_length=CURVE_POINTS)] | None = None
+    metric: Metric | None = None  # null where the metric is bits per byte, which ``val_bpb`` has
+    metric_count: PositiveInt | None = None  # how often a command printed it; the last value counts
+
+    @model_validator(mode="after")
+    def _one_value(self) -> Self:
+        if (self.val_bpb is None) == (self.metric is None):
+            raise ValueError("either val_bpb or metric is needed, and not both")
+        return self
+
+    @property
+    def loss(self) -> float:
+        """What verdicts compare, less is better: ``val_bpb``, or the value of the metric, negated if higher is better.
+
+        It is not shown; ``value`` is.
+        """
+        return loss_of(self.value, self.metric.direction if self.metric else "lower")
+
+    @property
+    def value(self) -> float:
+        """The value of the metric: ``val_bpb``, or that of ``metric``."""
+        value = self.val_bpb if self.metric is None else self.metric.value
+        assert value is not None, "validated"
+        return value
 
     def without_curve(self) -> Measurement:
         """The same without its curve, for a record that repeats the measurement of its trial."""

@@ -12,6 +12,7 @@ from autoresearch.core.decision import Decision
 from autoresearch.core.equal_flops import describe_equal_flops, equal_flops_gain
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
+from autoresearch.core.metric import mean_metric
 from autoresearch.core.ports import Normalisation
 from autoresearch.core.records import (
     Attempt,
@@ -127,7 +128,7 @@ def build_evaluated(
 ) -> Evaluated:
     """Build the record of a candidate that was measured and judged."""
     measured = measurements(trajectory.outcomes)
-    lowest = min(m.val_bpb for m in measured)
+    lowest, metric = min(m.loss for m in measured), measured[0].metric
     marks = deciding_marks(trajectory.outcomes, trajectory.meta)
     baseline_marks = deciding_marks(trajectory.baseline_outcomes, trajectory.meta)
     return Evaluated(
@@ -136,8 +137,10 @@ def build_evaluated(
         + _speed_note(trajectory, marks, baseline_marks)
         + _compute_note(trajectory, decision, proposed.candidate_cfg),
         eval_metrics=measured[0].without_curve(),
-        val_bpb=decision.val_bpb,
-        baseline_val_bpb=decision.baseline_val_bpb,
+        val_bpb=None if metric else decision.loss,
+        baseline_val_bpb=None if metric else decision.baseline_loss,
+        metric=mean_metric(metric, decision.loss),
+        baseline_metric=mean_metric(metric, decision.baseline_loss),
         improvement_frac=decision.improvement_frac,
         decision=decision.decision,
         is_new_best=trajectory.lowest is None or lowest < trajectory.lowest,
@@ -229,6 +232,8 @@ def build_loop_complete(trajectory: Trajectory, iters: int, ts: str) -> LoopComp
         baseline_val_bpb=trajectory.baseline.baseline_val_bpb,
         best_val_bpb=best.val_bpb if best else None,
         best_iter=best.iter if best else None,
+        baseline_metric=trajectory.baseline.metric,
+        best_metric=best.metric if best else None,
         credit=source_credits(trajectory.results),
     )
 

@@ -11,12 +11,13 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from autoresearch.core.earlier_curve import EarlierCurve
 from autoresearch.core.early_stop_record import StoppedEarly as StoppedEarly
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
+from autoresearch.core.metric import Metric, MetricKind, loss_of, value_of
 from autoresearch.core.power import Metering
 from autoresearch.core.record_bases import Attempt as Attempt
 from autoresearch.core.record_bases import CandidateTried as CandidateTried
@@ -36,15 +37,28 @@ SCHEMA_VERSION = 1
 DisturbedBaseline = Literal["wait", "repeat", "refuse"]
 
 
+class CommandYardstick(FrozenModel):
+    """What makes two measurements of trainer ``command`` comparable, beside versions, threads, device and budget."""
+
+    argv: tuple[str, ...]
+    files_sha256: str  # of the names and contents of all files that it can read
+    files: int
+    commit: str | None  # of the git checkout; null outside of one. Uncommitted changes are in files_sha256
+    settings_sha256: str  # of every other setting of [command]
+    metric: MetricKind
+    seeded: bool  # whether it takes a seed; if not, trials with equal seeds have nothing in common
+    owns_budget: bool  # whether the script keeps its own budget, which is not handed to it
+
+
 class Yardstick(FrozenModel):
     """What makes two val_bpb comparable. Two runs that differ in any field are not compared."""
 
-    corpus_sha256: str
-    tokenizer_sha256: str
-    span_start_token: int
-    span_tokens: int
-    span_bytes: int
-    evaluator_version: int
+    corpus_sha256: str | None  # null, as the five that follow, where a command trains and measures
+    tokenizer_sha256: str | None
+    span_start_token: int | None
+    span_tokens: int | None
+    span_bytes: int | None
+    evaluator_version: int | None
     trainer: str
     versions: dict[str, str]  # torch, and whatever else computes
     threads: int
@@ -57,6 +71,18 @@ class Yardstick(FrozenModel):
     data_parallel: int = 1
     tensor_parallel: int = 1
     fp8_recipe: str | None = None  # null where nothing is computed in fp8
+    command: CommandYardstick | None = None  # of trainer command; null for every other
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        """Leave ``command`` out where it is null: the hash of a yardstick without one stays what it was.
+
+        Without a return type, or the schema would lose the fields.
+        """
+        fields: dict[str, Any] = serialize(self)
+        if self.command is None:
+            fields.pop("command", None)
+        return fields
 
 
 class DecisionRule(FrozenModel):
@@ -191,10 +217,21 @@ class Baseline(Metered):
 
     stage: Literal["baseline"] = "baseline"
     baseline_cfg: Cfg
-    baseline_val_bpb: float
+    baseline_val_bpb: float | None  # the mean; null where the metric is another one
     trials: tuple[int, ...]
     eval_metrics: Measurement
     wall_s: float
+    metric: Metric | None = None  # the mean; null where the metric is bits per byte
+
+    @property
+    def value(self) -> float:
+        """The mean of the metric."""
+        return value_of(self.baseline_val_bpb, self.metric)
+
+    @property
+    def loss(self) -> float:
+        """The mean as a loss, of which less is better."""
+        return loss_of(self.value, self.metric.direction if self.metric else "lower")
 
 
 class Proposed(Metered):
@@ -213,12 +250,12 @@ class Proposed(Metered):
 
 
 class Evaluated(CandidateTried):
-    """A candidate was measured and judged. ``is_new_best``: the lowest single measurement so far."""
+    """A candidate was measured and judged. ``is_new_best``: the best single measurement so far."""
 
     stage: Literal["evaluated"] = "evaluated"
     eval_metrics: Measurement
-    val_bpb: float
-    baseline_val_bpb: float
+    val_bpb: float | None  # null, as the baseline's, where the metric is another one
+    baseline_val_bpb: float | None
     improvement_frac: float
     decision: Literal["keep", "revert"]
     is_new_best: bool
@@ -226,6 +263,24 @@ class Evaluated(CandidateTried):
     # Of the trials that were compared, where their speed may have decided: empty unless the budget is in seconds.
     marks: tuple[Mark, ...] = ()
     baseline_marks: tuple[Mark, ...] = ()
+    metric: Metric | None = None  # the mean; null, as the baseline's, where the metric is bits per byte
+    baseline_metric: Metric | None = None
+
+    @property
+    def value(self) -> float:
+        """The mean of the metric."""
+        return value_of(self.val_bpb, self.metric)
+
+    @property
+    def loss(self) -> float:
+        """The mean as a loss, of which less is better."""
+        return loss_of(self.value, self.metric.direction if self.metric else "lower")
+
+    @property
+    def baseline_loss(self) -> float:
+        """The same of the baseline."""
+        value = value_of(self.baseline_val_bpb, self.baseline_metric)
+        return loss_of(value, self.metric.direction if self.metric else "lower")
 
 
 class Unsealed(Metered):
@@ -320,10 +375,12 @@ class LoopComplete(Metered):
     revert_count: int
     blocked_count: int
     failed_count: int
-    baseline_val_bpb: float
+    baseline_val_bpb: float | None  # null where the metric is another one
     best_val_bpb: float | None  # of the best keep
     best_iter: int | None
     credit: tuple[SourceCredit, ...] = ()
+    baseline_metric: Metric | None = None  # null where the metric is bits per byte
+    best_metric: Metric | None = None
 
 
 IterationRecord = Evaluated | StoppedEarly | EvalFailed | Blocked | ProposerFailed

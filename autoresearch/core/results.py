@@ -41,7 +41,7 @@ class Result:
     source: str
     knob: str | None = None
     new_value: KnobValue | None = None
-    val_bpb: float | None = None
+    loss: float | None = None  # ``val_bpb``, or the metric as a loss; not shown
     improvement_frac: float | None = None
     is_keep: bool = False
     trials: int = 0
@@ -67,8 +67,8 @@ def result_of(record: IterationRecord) -> Result:
     match record:
         case Evaluated(proposal=p):
             is_keep = record.decision == "keep"
-            bpb, gain, trials = record.val_bpb, record.improvement_frac, len(record.trials)
-            return Result(*head, *one_change(p), bpb, gain, is_keep, trials, None, "", *tail, several=several(p))
+            loss, gain, trials = record.loss, record.improvement_frac, len(record.trials)
+            return Result(*head, *one_change(p), loss, gain, is_keep, trials, None, "", *tail, several=several(p))
         case StoppedEarly(proposal=p):
             return Result(
                 *head,

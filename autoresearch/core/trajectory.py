@@ -23,6 +23,7 @@ from autoresearch.core.records import (
     IterationRecord,
     Meta,
     Metered,
+    ProposalRecord,
     Proposed,
     Started,
     Stopped,
@@ -35,6 +36,7 @@ from autoresearch.core.records import (
 from autoresearch.core.results import Result, result_of
 from autoresearch.core.results import replies_of as replies_of
 from autoresearch.core.stopped_trial import EarlyStop, EarlyStopRule
+from autoresearch.core.tried_costs import TriedCost, costs_of
 from autoresearch.core.values import sha256_of
 from autoresearch.core.vault import SealedKeep
 from autoresearch.verdicts.early_stop import MAX_CURVES, Curve
@@ -81,12 +83,13 @@ class Trajectory:
     trials_started: int = 0  # a suspended trial that resumes counts once
     starts: int = 0
     best: Evaluated | None = None  # the keep with the largest gain
-    lowest: float | None = None  # the lowest single measurement in closed iterations and the baseline
+    lowest: float | None = None  # the lowest loss of a single measurement in closed iterations and the baseline
     trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
     metering: Metering | None = None  # of the last start
     baseline_retryable_failures: int = 0  # failures of the baseline that chance may have caused
     tried: Tried | None = None
+    costs: list[TriedCost] = field(default_factory=list)  # of a run with a command, for R7
 
     @classmethod
     def fold(cls, records: Iterable[Event]) -> Trajectory:
@@ -158,6 +161,7 @@ class Trajectory:
                 self._end_trial(record)
             case Baseline():
                 self.baseline = record
+                self._learn_costs(None)
                 self._update_lowest()
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
                 self.voided = []
@@ -215,7 +219,7 @@ class Trajectory:
         return retryable and self.baseline_retryable_failures == 1
 
     def _update_lowest(self) -> None:
-        measured = [m.val_bpb for m in measurements(self.outcomes)]
+        measured = [m.loss for m in measurements(self.outcomes)]
         self.lowest = min([*measured, *([] if self.lowest is None else [self.lowest])], default=None)
 
     def _unseal(self) -> None:
@@ -230,6 +234,7 @@ class Trajectory:
         self._update_lowest()
         if isinstance(record, Evaluated | StoppedEarly | EvalFailed):
             self.candidates_tried += 1
+            self._learn_costs(record.proposal)
             kind = kind_of(record.proposal, self.meta.baseline_cfg if self.meta else {})
             self.curves += full_curves(kind, self.outcomes, self.baseline_outcomes)
             del self.curves[:-MAX_CURVES]
@@ -260,6 +265,11 @@ class Trajectory:
             return None
         return SealedKeep(record, tuple(self.outcomes))
 
+    def _learn_costs(self, proposal: ProposalRecord | None) -> None:
+        """What the open configuration took, where a command trains: its costs are known from trials alone."""
+        if self.meta and self.meta.yardstick.command:
+            self.costs += costs_of(proposal, (t.outcome for t in self.outcomes))
+
     def _note_tried(self, record: CandidateTried, outcome: str, *, retryable: bool = False) -> None:
         if self.tried is not None:  # None: of a damaged log that is only shown, and R6 is not asked
             self.tried.add(record.candidate_cfg, outcome, retryable=retryable)
@@ -276,7 +286,7 @@ class Totals(Trajectory):
 def is_better(one: Evaluated, other: Evaluated) -> bool:
     """Whether a keep gains more; under rule sequential their means are of different seeds and say nothing."""
     if one.evidence is None or other.evidence is None:
-        return one.val_bpb < other.val_bpb
+        return one.loss < other.loss
     return one.improvement_frac > other.improvement_frac
 
 

@@ -109,5 +109,7 @@ def is_slow(outcome: Measurement, train: Power | None, baseline: Sequence[TrialE
 
 
 def flops_per_s(measured: Measurement) -> float | None:
-    """Return the FLOP/s of training; ``None`` if training took no time."""
+    """Return the FLOP/s of training; ``None`` if training took no time or its FLOPs are not known."""
+    if measured.train_flops is None:
+        return None
     return measured.train_flops / measured.train_wall_s if measured.train_wall_s > 0 else None

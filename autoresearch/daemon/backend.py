@@ -15,6 +15,7 @@ from autoresearch.core.ports import Observer, Timer, Trial
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
+from autoresearch.daemon.command_backend import command_backend
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
@@ -30,6 +31,7 @@ from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.machine import spare_bytes, usable_cpus
 from autoresearch.storage.run_dir import CHECKPOINT, CORPUS, LOGS
 from autoresearch.storage.speed_log import step_seconds
+from autoresearch.trials.command.costs import learned_estimate
 from autoresearch.trials.compile_decision import decide_compiled
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.forked_trial import ForkedTrial
@@ -37,11 +39,12 @@ from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import TrialServer
 from autoresearch.trials.spec import INITIALISATION, Device, TrialSpec
 from autoresearch.trials.trial_budget import budget_flops
-from rails import ChoiceKnob, Config, Limits, Verdict, gate, over_budget
+from rails import ChoiceKnob, Config, Estimate, Limits, Verdict, gate, over_budget
 
 STDLIB = "stdlib"
 SERVER_LOG = "trial-server.log"
 LIMITS_VALID_S = 1.0
+NO_MEMORY_LIMIT = 1 << 62
 VAULT_SHARE = 0.5  # of eval.bytes: what the vault scores of the test split; about 3% of a trial of profile tiny
 
 
@@ -51,7 +54,7 @@ class TrialBackend:
 
     trial: Trial
     yardstick: Yardstick
-    estimator: Estimator | None
+    estimator: Estimator | None  # None for a command, whose costs are learned from its trials
     free_accelerator_bytes: int | None = None
     close: Callable[[], None] = lambda: None
     timer: Timer | None = None
@@ -71,10 +74,26 @@ def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, t
         policy.menu,
         steps=policy.steps,
         known=trajectory.known(),
-        estimate=backend.estimator,
-        limits=limits_now(backend.free_accelerator_bytes, settings),
+        estimate=estimate_of(policy, backend, trajectory),
+        limits=backend_limits(backend, settings),
         max_changes=settings.max_changes,
     )
+
+
+def estimate_of(
+    policy: Policy, backend: TrialBackend, trajectory: Trajectory
+) -> Callable[[Config], Estimate | None] | None:
+    """What R7 expects of a configuration: computed from the model, or learned from what this run has measured."""
+    if backend.estimator is not None or not policy.own_menu:
+        return backend.estimator
+    return learned_estimate(policy.baseline, trajectory.costs)
+
+
+def backend_limits(backend: TrialBackend, settings: Settings) -> Limits:
+    """``limits_now``; of a command that reports the memory of another device, only the user's own limit counts."""
+    if settings.trainer == "command" and settings.command.peak_memory_pattern and memory_cap_bytes(settings) is None:
+        return Limits(NO_MEMORY_LIMIT, settings.limits.max_time_ratio)
+    return limits_now(backend.free_accelerator_bytes, settings)
 
 
 def limits_now(free_accelerator_bytes: int | None, settings: Settings) -> Limits:
@@ -90,21 +109,26 @@ def refusal_for_cost(backend: TrialBackend, settings: Settings, cfg: Config) -> 
 
 
 def build_cost_check(
-    backend: TrialBackend, settings: Settings, clock: Callable[[], float] = time.monotonic
+    backend: TrialBackend,
+    settings: Settings,
+    clock: Callable[[], float] = time.monotonic,
+    estimate: Callable[[], Callable[[Config], Estimate | None] | None] | None = None,
 ) -> Callable[[Config], str]:
     """``refusal_for_cost`` for a proposer, which calls it for hundreds of candidates before it proposes one.
 
     Memory is read once a second and not for each of them: reading it takes ten times as long as the estimate.
+    ``estimate`` gives the present estimate where it is learned; the backend's own if it is not given.
     """
-    estimator, limits, read_at = backend.estimator, None, -math.inf
+    limits, read_at = None, -math.inf
 
     def find_refusal(cfg: Config) -> str:
         nonlocal limits, read_at
-        if estimator is None:
+        estimator = estimate() if estimate else backend.estimator
+        if estimator is None or (cost := estimator(cfg)) is None:
             return ""
         if limits is None or clock() - read_at >= LIMITS_VALID_S:
-            limits, read_at = limits_now(backend.free_accelerator_bytes, settings), clock()
-        return over_budget(estimator(cfg), limits) or ""
+            limits, read_at = backend_limits(backend, settings), clock()
+        return over_budget(cost, limits) or ""
 
     return find_refusal
 
@@ -116,6 +140,8 @@ def real_backend(
 
     Raises ``ConfigError``, ``MissingPackage``, ``CorpusError`` or ``TrialServerError``.
     """
+    if settings.trainer == "command":
+        return TrialBackend(**command_backend(settings, policy, run_dir, aborted, observer))
     refuse_clocks_of_several_ranks(settings)
     refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, run_dir))
     path = prepare_corpus(settings, run_dir, observer)

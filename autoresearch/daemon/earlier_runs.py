@@ -80,7 +80,7 @@ def read_run_noise(file: Path, yardstick: Yardstick, baseline: Cfg) -> EarlierRu
     if not isinstance(meta, Meta) or meta.yardstick != yardstick:
         return None
     run = Totals.fold(map(_without_inherited, decode_trajectory(payloads, file)))
-    noise = noise_of_run([m.val_bpb for m in measurements(run.baseline_outcomes)], run.earlier_gains)
+    noise = noise_of_run([m.loss for m in measurements(run.baseline_outcomes)], run.earlier_gains)
     if not noise.df:
         return None
     return EarlierRun(

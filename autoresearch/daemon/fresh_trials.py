@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from autoresearch.config.settings import Settings
 from autoresearch.core.loop import input_changed
 from autoresearch.core.measurement import RETRYABLE, Cause, Failure, Measurement
+from autoresearch.core.metric import BITS_PER_BYTE, Metric, loss_of, value_of
 from autoresearch.core.ports import Interrupted, Observer
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
 from autoresearch.daemon.backend import TrialBackend, real_backend
@@ -30,7 +31,7 @@ class FreshTrial(FrozenModel):
 
     conditions_sha256: str
     seed: int
-    val_bpb: Positive
+    val_bpb: Positive | None
     trial_wall_s: NotNegative
     train_loss_curve: tuple[float, ...] | None = None  # as in a run's trials; null in older caches
     warmup_frac: NotNegative = 0.0  # the share of its budget that the configuration warms up
@@ -38,6 +39,17 @@ class FreshTrial(FrozenModel):
     train_tokens: int | None = None
     train_flops: int | None = None
     peak_bytes: int | None = None
+    metric: Metric | None = None  # null where the metric is bits per byte
+
+    @property
+    def loss(self) -> float:
+        """``val_bpb``, or the metric as a loss."""
+        return loss_of(value_of(self.val_bpb, self.metric), self.metric.direction if self.metric else "lower")
+
+    def describe(self) -> str:
+        """``val_bpb 2.1234``."""
+        name = self.metric.name if self.metric else BITS_PER_BYTE
+        return f"{name} {value_of(self.val_bpb, self.metric):.4f}"
 
 
 class FailedTrial(FrozenModel):
@@ -145,9 +157,10 @@ class FreshTrials:
             conditions_sha256=conditions,
             seed=wanted.seed,
             val_bpb=outcome.val_bpb,
+            metric=outcome.metric,
             trial_wall_s=outcome.trial_wall_s,
             train_loss_curve=outcome.train_loss_curve,
-            warmup_frac=min(1.0, int(wanted.cfg["lr_warmup"]) / steps) if steps else 0.0,
+            warmup_frac=min(1.0, int(wanted.cfg.get("lr_warmup", 0)) / steps) if steps else 0.0,
             train_steps=outcome.train_steps,
             train_tokens=outcome.train_tokens,
             train_flops=outcome.train_flops,

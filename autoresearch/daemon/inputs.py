@@ -67,6 +67,10 @@ class Inputs:
         if package:
             self._packages[path] = Package(package, version(package), version)
 
+    def sha256(self, path: Path) -> str:
+        """The hash of a watched file as it was read; empty for a pipe or a device."""
+        return self._hashes.get(Path(os.path.abspath(path)), "")
+
     def watch_corpus(self, path: Path, open_corpus: Callable[[], Corpus]) -> Corpus:
         """Open a corpus with ``open_corpus``, which verifies every byte, and watch what trials read of it.
 

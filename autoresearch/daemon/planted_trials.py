@@ -80,9 +80,9 @@ def measure_real_gain(
             name = f"{knob} = {one.cfg[knob]}, seed {one.seed}"
             if isinstance(outcome, Failure):
                 raise BaselineFailed(f"{name}: {outcome.detail}", hint="another --bad")
-            observer.notify(f"trial {number}/{len(wanted)}: {name}, val_bpb {outcome.val_bpb:.4f}")
+            observer.notify(f"trial {number}/{len(wanted)}: {name}, {outcome.describe()}")
             found.append(outcome)
-    baseline, candidate = ([t.val_bpb for t in found[side::2]] for side in (0, 1))
+    baseline, candidate = ([t.loss for t in found[side::2]] for side in (0, 1))
     wanted_rule = settings.decision
     rule = SequentialRule(wanted_rule.accept_delta_frac, wanted_rule.alpha, wanted_rule.max_seeds)
     reference = fmean(baseline)

@@ -21,6 +21,7 @@ from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, l
 
 # How a menu's error names its entry: knobs.NAME: or knobs.NAME.FIELD: (rails/menu.py).
 ENTRY = re.compile(r"knobs\.(\w+)(?:\.(\w+))?: ")
+KNOB_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # as rails/menu.py has it
 VOCABULARIES = {"byte": 257, "gpt2": 50257}  # of the tokenizers whose size is not a setting
 
 
@@ -36,9 +37,12 @@ class Policy:
     rule: DecisionRule
     budget: Budget
     vocab: int
+    own_menu: bool = False  # of a command, whose knobs this program knows nothing of
 
     def steps(self, cfg: Config) -> int | None:
         """Optimizer steps of a configuration, for the cross constraints; ``None`` for a budget in seconds."""
+        if self.own_menu:
+            return int(self.budget.size) if self.budget.kind == "steps" else None
         return trial_steps(self.budget, cfg, self.baseline, self.vocab)
 
     def trial_budget(self, cfg: Config) -> Budget:
@@ -58,6 +62,8 @@ class Policy:
 
 def build_policy(settings: Settings) -> Policy:
     """Build the policy of the settings. Raises ``ConfigError`` naming the entry that does not fit."""
+    if settings.trainer == "command":
+        return _command_policy(settings)
     names = list(default_menu().knobs)
     if differing := sorted(set(settings.baseline) ^ set(names)):
         raise ConfigError(
@@ -81,6 +87,33 @@ def build_policy(settings: Settings) -> Policy:
     return policy
 
 
+def _command_policy(settings: Settings) -> Policy:
+    """The policy of a command: the user's own menu, and its defaults with the user's baseline over them.
+
+    A baseline may have more names than the menu: they are handed over too, and never changed.
+    """
+    if settings.menu_file is None:
+        raise ConfigError("menu_file is not set", hint="trainer = 'command' needs your own menu: docs/any-trainer.md")
+    try:
+        menu = load_menu(settings.menu_file)
+        baseline = {**menu.defaults, **settings.baseline}
+        for name, knob in menu.knobs.items():
+            baseline[name] = as_float(baseline[name]) if isinstance(knob, FloatKnob) else baseline[name]
+        menu = menu.override(settings.menu, defaults=baseline)
+    except MenuError as e:
+        raise _menu_error(str(e)) from e
+    if bad := [name for name in baseline if not KNOB_NAME.fullmatch(name)]:
+        raise ConfigError(f"baseline.{bad[0]} is not a usable name", hint="lower-case letters, digits and _")
+    budget = Budget(kind=settings.budget.kind, size=settings.budget.size)
+    if budget.kind == "flops":
+        hint = "set budget.kind to seconds, steps or tokens: the FLOPs of a command are not known"
+        raise ConfigError("budget.kind = 'flops' with trainer = 'command'", hint=hint)
+    policy = Policy(menu, baseline, build_rule(settings), budget, vocab=0, own_menu=True)
+    if why := menu.check_config(baseline, policy.steps):
+        raise ConfigError(f"baseline: {why}", hint=_name_settings(why, menu))
+    return policy
+
+
 def build_rule(settings: Settings) -> DecisionRule:
     """The decision rule of the settings, with every constant that a verdict depends on."""
     wanted = settings.decision
@@ -93,6 +126,8 @@ def build_rule(settings: Settings) -> DecisionRule:
 def build_early_stop(settings: Settings) -> EarlyStopRule | None:
     """The constants of early stopping for the next start; ``None`` where no trial may be stopped."""
     wanted = settings.early_stop
+    if settings.trainer == "command":
+        return None  # it returns no loss curve
     if wanted.enabled == "off" or settings.decision.rule == "threshold" or settings.budget.kind == "seconds":
         return None
     rule = StopRule.of_run(wanted.tolerated, wanted.min_curves, wanted.audit_frac)
@@ -122,8 +157,12 @@ def _name_settings(why: str, menu: Menu) -> str:
 
 def _plain(name: str, value: int | float | str) -> int | float | str:
     """Convert an integer to float for a float knob; one too large for a float is left for the menu to refuse."""
-    is_float_knob = isinstance(default_menu().knobs[name], FloatKnob)
-    return float(value) if is_float_knob and isinstance(value, int) and is_finite(value) else value
+    return as_float(value) if isinstance(default_menu().knobs[name], FloatKnob) else value
+
+
+def as_float(value: int | float | str) -> int | float | str:
+    """An integer as a float, if a float can hold it."""
+    return float(value) if isinstance(value, int) and is_finite(value) else value
 
 
 def check_policy(trajectory: Trajectory, policy: Policy) -> None:

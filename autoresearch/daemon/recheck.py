@@ -86,14 +86,14 @@ def kept_configurations(records: Iterable[Event]) -> list[Kept]:
     """What a run kept, and what rule threshold would have kept on the first seed of the same candidates."""
     trials: dict[int, TrialEnded] = {}
     found: list[Kept] = []
-    needed, baseline = 0.0, dict[int, float]()  # the baseline's val_bpb by seed
+    needed, baseline = 0.0, dict[int, float]()  # the baseline's loss by seed
     for record in records:
         if isinstance(record, Meta):
             needed = record.decision_rule.accept_delta_frac
         elif isinstance(record, TrialEnded) and not record.void and isinstance(record.outcome, Measurement):
             trials[record.trial] = record
             if record.iter == 0:
-                baseline[record.seed] = record.outcome.val_bpb
+                baseline[record.seed] = record.outcome.loss
         elif isinstance(record, Evaluated):
             first = _first_gain([trials[n] for n in record.trials if n in trials], baseline)
             by_run, by_threshold = record.decision == "keep", first is not None and first >= needed
@@ -113,7 +113,7 @@ def _kept(record: Evaluated, by_run: bool, by_threshold: bool, first: float | No
 def _first_gain(candidate: Sequence[TrialEnded], baseline: dict[int, float]) -> float | None:
     for trial in candidate:
         if isinstance(trial.outcome, Measurement) and trial.seed in baseline:
-            return (baseline[trial.seed] - trial.outcome.val_bpb) / baseline[trial.seed]
+            return paired_gains([Pair(trial.seed, trial.outcome.loss, baseline[trial.seed], 0)])[0]
     return None
 
 
@@ -152,7 +152,7 @@ def recheck(
             elif isinstance(outcome, Failure):
                 result.failures.append(f"seed {seed}: {outcome.detail}")
             else:
-                result.pairs.append(Pair(seed, outcome.val_bpb, baseline[seed].val_bpb, 0))
+                result.pairs.append(Pair(seed, outcome.loss, baseline[seed].loss, 0))
     return results, True
 
 
@@ -165,4 +165,4 @@ def _plan(results: Sequence[Rechecked], seeds: int) -> Iterator[tuple[int, Reche
 
 
 def _outcome(outcome: FreshTrial | Failure) -> str:
-    return f"failed: {outcome.detail}" if isinstance(outcome, Failure) else f"val_bpb {outcome.val_bpb:.4f}"
+    return f"failed: {outcome.detail}" if isinstance(outcome, Failure) else outcome.describe()

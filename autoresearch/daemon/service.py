@@ -24,7 +24,14 @@ from autoresearch.core.power import Metering
 from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Resumed, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
-from autoresearch.daemon.backend import TrialBackend, build_cost_check, check_baseline, judge, real_backend
+from autoresearch.daemon.backend import (
+    TrialBackend,
+    build_cost_check,
+    check_baseline,
+    estimate_of,
+    judge,
+    real_backend,
+)
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
 from autoresearch.daemon.earlier_runs import read_earlier_runs
@@ -164,9 +171,14 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     settings, control = context.settings, context.control
     check_yardstick(context.trajectory, backend.yardstick)
     policy = context.policy
+    estimate = partial(estimate_of, policy, backend, context.trajectory)
     proposer_context = ProposerContext(
         space=Space(
-            policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings), settings.max_changes
+            policy.menu,
+            policy.baseline,
+            policy.steps,
+            build_cost_check(backend, settings, estimate=estimate),
+            settings.max_changes,
         ),
         judge=partial(judge, policy, backend, settings),
         run_dir=context.run_dir,

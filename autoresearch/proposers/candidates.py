@@ -53,7 +53,7 @@ def _changed(recipe: Recipe, count: int, rng: np.random.Generator) -> Array:
     keys = rng.random((count, knobs)) ** (1.0 / np.maximum(weight, 1e-9))  # weighted draw without replacement
     how_many = rng.choice(np.arange(1, MOST_KNOBS + 1), p=SHARES, size=count)
     ranks = np.argsort(np.argsort(-keys, axis=1), axis=1)
-    return ranks < np.minimum(how_many, knobs)[:, None]
+    return np.asarray(ranks < np.minimum(how_many, knobs)[:, None])
 
 
 def _move(recipe: Recipe, places: Array, rng: np.random.Generator) -> Array:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from autoresearch.proposers.space import round_value
 from rails import ChoiceKnob, Config, FloatKnob, IntKnob, Knob, Menu, Value
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 ONE_HOT = math.sqrt(0.5)  # of one coordinate of a word: two different words are 1 apart
+CAUTIOUS_STEP = 0.3
 LOG_RATIO = 16  # whole numbers whose range is this wide, from above 0, are taken on a logarithmic scale
 
 
@@ -60,9 +62,16 @@ class Cube:
             if isinstance(knob, ChoiceKnob):
                 steps = max(1, len(knob.choices) - 1)
                 snapped[:, index] = np.rint(snapped[:, index] * steps) / steps
-            elif isinstance(knob, IntKnob) and knob.high > knob.low:
+            elif knob.high <= knob.low:
+                snapped[:, index] = 0.0
+            elif isinstance(knob, IntKnob):
                 snapped[:, index] = _snap_integers(knob, snapped[:, index])
         return snapped
+
+    @cached_property
+    def caution(self) -> Array:
+        """For each coordinate what a step counts: of coarse choices and words less than its length."""
+        return np.array([_caution(self.knobs[index]) for index in self.owner])
 
     def by_knob(self, values: Sequence[float] | Array) -> Array:
         """For each knob the largest value of its coordinates."""
@@ -140,6 +149,14 @@ def _choices(knob: Knob) -> tuple[int | str, ...]:
 
 def _width(knob: Knob) -> int:
     return len(_choices(knob)) if is_word(knob) else 1
+
+
+def _caution(knob: Knob) -> float:
+    """Scales the smallest step to ``CAUTIOUS_STEP`` where it is larger."""
+    if is_word(knob):
+        return CAUTIOUS_STEP
+    step = step_of(knob, position(knob, knob.default))
+    return min(1.0, CAUTIOUS_STEP / step) if step > 0 else 1.0
 
 
 def _nearest(choices: Sequence[int | str], value: Value) -> int:

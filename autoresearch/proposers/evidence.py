@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,25 +16,36 @@ from rails import Config
 class Evidence:
     """``loss`` is the gain with its sign turned, in fractions of the baseline: 0 is the baseline, lower is better.
 
-    It is NaN for what has no value: a failure, or a trial that was stopped early. ``ended`` says which rows came to
-    their end; nothing is made up for the others.
+    It is NaN for what has no value: a failure, for which nothing is made up, and a trial that was stopped early.
     """
 
     places: Array
     loss: Array
     repeats: Array  # trials that the loss is the mean of
     kept: Array  # 1 for a keep
+    stopped: Array  # 1 for a trial that was stopped early
 
     @property
-    def ended(self) -> Array:
+    def has_value(self) -> Array:
         return np.isfinite(self.loss)
+
+    @property
+    def failed(self) -> Array:
+        return ~self.has_value & (self.stopped == 0)
+
+    def with_stops(self) -> Evidence:
+        """A trial that was stopped early is taken for a typical loser: it could not become a keep, no more is known."""
+        worse = self.loss[self.loss > 0]
+        typical = float(np.median(worse)) if len(worse) else 0.0
+        return replace(self, loss=np.where(self.stopped > 0, typical, self.loss))
 
     def __len__(self) -> int:
         return len(self.loss)
 
     def first(self, count: int) -> Evidence:
         """What was known after that many rows."""
-        return Evidence(self.places[:count], self.loss[:count], self.repeats[:count], self.kept[:count])
+        rows = slice(count)
+        return Evidence(self.places[rows], self.loss[rows], self.repeats[rows], self.kept[rows], self.stopped[rows])
 
 
 @dataclass(slots=True)
@@ -44,7 +55,7 @@ class EvidenceReader:
     cube: Cube
     baseline: Config
     _read: list[Result] = field(default_factory=list)
-    _rows: list[tuple[Array, float, float, float]] = field(default_factory=list)
+    _rows: list[tuple[Array, float, float, float, float]] = field(default_factory=list)
     _count: int = 0  # results read, those without a candidate included
 
     def read(self, trajectory: Trajectory) -> Evidence:
@@ -59,11 +70,12 @@ class EvidenceReader:
         self._read = results[-1:]
         own = self.cube.places([self.baseline])[0]
         seeds = float(max(1, len(trajectory.baseline.trials))) if trajectory.baseline else 1.0
-        rows = [(own, 0.0, seeds, 0.0), *self._rows]
-        places, loss, repeats, kept = zip(*rows, strict=True)
-        return Evidence(np.array(places), np.array(loss), np.array(repeats), np.array(kept))
+        rows = [(own, 0.0, seeds, 0.0, 0.0), *self._rows]
+        places, *columns = zip(*rows, strict=True)
+        return Evidence(np.array(places), *map(np.array, columns))
 
-    def _row(self, result: Result) -> tuple[Array, float, float, float]:
+    def _row(self, result: Result) -> tuple[Array, float, float, float, float]:
         place = self.cube.places([{**self.baseline, **dict(result.changes)}])[0]
         loss = float("nan") if result.improvement_frac is None else -result.improvement_frac
-        return place, loss, float(max(1, result.trials)), float(result.is_keep)
+        stopped = float(result.stopped is not None)
+        return place, loss, float(max(1, result.trials)), float(result.is_keep), stopped

@@ -24,6 +24,7 @@ from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, Recording, ReplayProposer
 from autoresearch.proposers.space import Space
+from autoresearch.proposers.trust_region import TrustRegionProposer
 from autoresearch.storage.exchange_log import ExchangeLog
 from rails import Verdict
 
@@ -98,6 +99,14 @@ def _build_tpe(settings: Settings, context: ProposerContext, _recording: Recordi
     return build_tpe(settings, context.space)
 
 
+def _build_trust_region(
+    settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack
+) -> Proposer:
+    if settings.max_changes == 1:
+        context.notify("trust-region changes one knob at a time: --set max_changes=13 lets it combine changes")
+    return TrustRegionProposer(context.space, settings.seed)
+
+
 def _build_random(settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack) -> Proposer:
     return RandomProposer(context.space, settings.seed)
 
@@ -118,6 +127,12 @@ PROPOSERS: Mapping[str, ProposerSpec] = {
         _build_llm, True, ("openai",), "an LLM behind any OpenAI-compatible server, tpe where it fails"
     ),
     "tpe": ProposerSpec(_build_tpe, False, ("optuna",), "Optuna's tree-structured Parzen estimator"),
+    "trust-region": ProposerSpec(
+        _build_trust_region,
+        False,
+        (),
+        "a Gaussian process around the best known point; with max_changes, of many knobs",
+    ),
     "random": ProposerSpec(_build_random, False, (), "uniformly random changes, the control"),
     "replay": ProposerSpec(_build_replay, False, (), "the proposals of a recorded run (--replay-from)"),
 }

@@ -26,25 +26,31 @@ class Feasibility:
     """The posterior of the weights, as a Gaussian around its maximum."""
 
     centre: Array
+    scale: Array
     weights: Array
     covariance: Array
 
     def failure(self, at: Array) -> Array:
         """The probability that each row of ``at`` fails."""
-        features = _features(at, self.centre)
+        features = _features(at, self.centre, self.scale)
         logit = features @ self.weights
         variance = np.einsum("ij,jk,ik->i", features, self.covariance, features)
-        return 1.0 / (1.0 + np.exp(-logit / np.sqrt(1.0 + PROBIT * variance)))
+        return np.asarray(1.0 / (1.0 + np.exp(-logit / np.sqrt(1.0 + PROBIT * variance))))
 
 
-def _features(at: Array, centre: Array) -> Array:
-    step = at - centre
+def _features(at: Array, centre: Array, scale: Array) -> Array:
+    step = (at - centre) * scale
     return np.hstack([np.ones((len(at), 1)), step, step**2])
 
 
-def learn_feasibility(centre: Array, points: Array, failed: Array) -> Feasibility:
-    """From points of which ``failed`` is 1 for a failure and 0 for what ran to its end."""
-    features = _features(points, centre)
+def learn_feasibility(centre: Array, points: Array, failed: Array, scale: Array | None = None) -> Feasibility:
+    """From points of which ``failed`` is 1 for a failure and 0 for what ran to its end.
+
+    ``scale`` is below 1 for coordinates whose smallest step is large: else the first step of a choice of two would
+    look as dangerous as the way through a whole range.
+    """
+    scale = np.ones(points.shape[1]) if scale is None else scale
+    features = _features(points, centre, scale)
     width = features.shape[1]
     prior = np.zeros(width)
     prior[0] = BIAS
@@ -58,4 +64,4 @@ def learn_feasibility(centre: Array, points: Array, failed: Array) -> Feasibilit
         slope = features.T @ (failed - chance) - precision * (weights - prior)
         move = np.linalg.solve(curvature, slope)
         weights = weights + move * min(1.0, 5.0 / (np.abs(move).max() + 1e-12))
-    return Feasibility(centre, weights, np.linalg.inv(curvature))
+    return Feasibility(centre, scale, weights, np.linalg.inv(curvature))

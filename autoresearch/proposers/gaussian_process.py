@@ -64,7 +64,7 @@ class Process:
 
     def mean_at(self, at: Array) -> Array:
         """The mean alone."""
-        return self.mean + self.sd * (matern(at, self.points, self.hyper) @ self.weights)
+        return np.asarray(self.mean + self.sd * (matern(at, self.points, self.hyper) @ self.weights))
 
     @property
     def relevance(self) -> Array:
@@ -79,14 +79,15 @@ def _length_median(dimensions: int) -> float:
 def matern(a: Array, b: Array, hyper: Hyper) -> Array:
     """Covariance of the function between the rows of ``a`` and of ``b``."""
     distance = np.sqrt(_squared(a, b, np.exp(-hyper.length)))
-    return math.exp(hyper.scale) * (1.0 + SQRT5 * distance + 5.0 / 3.0 * distance**2) * np.exp(-SQRT5 * distance)
+    shape = (1.0 + SQRT5 * distance + 5.0 / 3.0 * distance**2) * np.exp(-SQRT5 * distance)
+    return np.asarray(math.exp(hyper.scale) * shape)
 
 
 def _squared(a: Array, b: Array, inverse: Array) -> Array:
     left, right = a * inverse, b * inverse
     product = left @ right.T
     squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None, :] - 2.0 * product
-    return np.maximum(squares, 0.0)
+    return np.asarray(np.maximum(squares, 0.0))
 
 
 def fit(points: Array, values: Array, repeats: Array, hyper: Hyper | None = None) -> Process:
@@ -122,7 +123,7 @@ def _tail_weights(process: Process, standard: Array) -> Array:
     diagonal = np.einsum("ij,ij->j", inverse, inverse)
     residual = process.weights / diagonal  # of leaving it out
     scaled = residual**2 * diagonal
-    return (TAIL_DF + 1.0) / (TAIL_DF + np.maximum(scaled, 1.0))
+    return np.asarray((TAIL_DF + 1.0) / (TAIL_DF + np.maximum(scaled, 1.0)))
 
 
 def maximise(points: Array, standard: Array, repeats: Array, tails: Array) -> Hyper:

@@ -177,7 +177,7 @@ def results_to_learn_from(results: Sequence[Result]) -> list[Result]:
     begin = max(0, 2 * len(tried) // WINDOW - 1) * (WINDOW // 2)
     by_knob: dict[str | None, list[Result]] = {}
     for r in tried[:begin]:
-        if r.val_bpb is not None:
+        if r.loss is not None:
             by_knob.setdefault(r.knob, []).append(r)
     best = (nlargest(BEST_OF_KNOB, of_knob, key=lambda r: -(r.improvement_frac or 0.0)) for of_knob in by_knob.values())
     return [*sorted(chain.from_iterable(best), key=lambda r: r.iter), *tried[begin:]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +35,10 @@ FAILURE_ROWS = 800  # results that the feasibility model is fitted to
 POOL = 600  # candidates of a first round
 REFINED = 12  # of them, around which a second round is drawn
 PER_REFINED = 20
-MAX_FAILURE = 0.10  # probability above which a candidate is not proposed while there are others
+MAX_FAILURE = 0.10  # what a candidate may fail with, as long as failures are rare
+FAILURE_SHARE = 0.10  # of the trials so far, at which only the safest candidates are left
+SAFEST = 0.3  # of MAX_FAILURE
+PRIOR_FAILURES, PRIOR_TRIALS = 0.4, 10.0
 START_LENGTH, MIN_LENGTH, MAX_LENGTH = 0.35, 0.06, 0.7
 GROW_AFTER, SHRINK_AFTER = 2, 6
 GROW, SHRINK = 1.5, 0.6
@@ -51,11 +54,22 @@ class Belief:
     feasibility: Feasibility
     posterior: Array  # mean of each row that ended; infinite for the others
     length: float  # of the region's side
+    most_failure: float  # probability of a failure above which no candidate is proposed while there are others
 
     @property
     def centre(self) -> int:
-        """The row with the best mean."""
-        return int(np.argmin(self.posterior))
+        """The row with the best mean; a confirmed keep if one is as good but for the noise of a mean."""
+        best = int(np.argmin(self.posterior))
+        keeps = np.flatnonzero((self.evidence.kept > 0) & np.isfinite(self.posterior))
+        if not len(keeps):
+            return best
+        keep = int(keeps[np.argmin(self.posterior[keeps])])
+        return keep if self.posterior[keep] <= self.posterior[best] + self.noise_sd else best
+
+    @property
+    def noise_sd(self) -> float:
+        """Of one trial."""
+        return self.process.sd * math.exp(0.5 * self.process.hyper.noise)
 
 
 @dataclass(slots=True)
@@ -88,17 +102,19 @@ class TrustRegionProposer:
 
     def belief(self, trajectory: Trajectory) -> Belief:
         """The models of everything that the trajectory holds."""
-        evidence = self._reader.read(trajectory)
+        raw = self._reader.read(trajectory)
+        evidence = raw.with_stops()
         places = self._cube.expand(evidence.places)
         rows = choose_rows(evidence, FIT_ROWS)
-        process = fit(places[rows], evidence.loss[rows], evidence.repeats[rows], self._hyper_of(evidence))
+        process = fit(places[rows], evidence.loss[rows], evidence.repeats[rows], self._hyper_of(raw))
         posterior = np.full(len(evidence), np.inf)
         posterior[rows] = process.mean_at(places[rows])
-        recent = np.union1d(
-            np.flatnonzero(~evidence.ended)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:]
-        )
-        feasibility = learn_feasibility(places[0], places[recent], (~evidence.ended[recent]).astype(float))
-        return Belief(evidence, process, feasibility, posterior, region_length(evidence))
+        all_failed = evidence.failed
+        recent = np.union1d(np.flatnonzero(all_failed)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:])
+        failed = all_failed[recent].astype(float)
+        feasibility = learn_feasibility(places[0], places[recent], failed, self._cube.caution)
+        most = most_failure(int(all_failed.sum()), len(evidence) - 1)
+        return Belief(evidence, process, feasibility, posterior, region_length(evidence), most)
 
     def best(self, trajectory: Trajectory) -> dict[str, Value]:
         """The changes of the tried configuration that the process takes for the best; empty for the baseline."""
@@ -108,7 +124,7 @@ class TrustRegionProposer:
     def _hyper_of(self, evidence: Evidence) -> Hyper:
         """Hyperparameters are fitted anew at some numbers of results only: each fit takes tens of milliseconds."""
         count = milestone(len(evidence))
-        prefix = evidence.first(count)
+        prefix = evidence.first(count).with_stops()
         known = self._hyper.get(count)
         if known is None or not np.array_equal(known[0], prefix.loss, equal_nan=True):
             rows = choose_rows(prefix, HYPER_ROWS)
@@ -116,19 +132,16 @@ class TrustRegionProposer:
             self._hyper = {count: (prefix.loss, fit(places, prefix.loss[rows], prefix.repeats[rows]).hyper)}
         return self._hyper[count][1]
 
-    def _ranked(self, belief: Belief, rng: np.random.Generator) -> list[tuple[Array, str]]:
-        """Candidates, the most promising first, each with the reason for proposing it."""
+    def _ranked(self, belief: Belief, rng: np.random.Generator) -> Iterator[tuple[Array, str]]:
+        """Candidates, the most promising first, each once and with the reason for proposing it."""
         recipe = self._recipe(belief)
-        pool = draw_candidates(recipe, belief.evidence.places[self._parents(belief)], POOL, rng)
-        score = self._score(belief, pool)
-        best = np.argsort(-score)[:REFINED]
-        narrow = recipe.narrower()
-        pool = np.vstack([pool, draw_candidates(narrow, pool[best], REFINED * PER_REFINED, rng)])
-        score = self._score(belief, pool)
-        order = np.argsort(-score, kind="stable")[:80]
-        mean, sd = belief.process.predict(self._cube.expand(pool[order]))
-        reasons = [self._reason(belief, float(m), float(s)) for m, s in zip(mean, sd, strict=True)]
-        return list(zip(pool[order], reasons, strict=True))
+        pool = _distinct(draw_candidates(recipe, belief.evidence.places[self._parents(belief)], POOL, rng))
+        best = np.argsort(-self._score(belief, pool), kind="stable")[:REFINED]
+        near = draw_candidates(recipe.narrower(), pool[best], REFINED * PER_REFINED, rng)
+        pool = _distinct(np.vstack([pool, near]))
+        for place in np.argsort(-self._score(belief, pool), kind="stable"):
+            mean, sd = belief.process.predict(self._cube.expand(pool[place : place + 1]))
+            yield pool[place], self._reason(belief, float(mean[0]), float(sd[0]))
 
     def _parents(self, belief: Belief) -> Array:
         """Rows that candidates are made of: the centre most often, then the next best."""
@@ -149,7 +162,9 @@ class TrustRegionProposer:
         mean, sd = belief.process.predict(points)
         failure = belief.feasibility.failure(points)
         gain = expected_improvement(belief.posterior[belief.centre] - mean, sd)
-        return np.where(failure <= MAX_FAILURE, np.log(gain + 1e-300) + np.log1p(-failure), -1e6 - 1e3 * failure)
+        return np.where(
+            failure <= belief.most_failure, np.log(gain + 1e-300) + np.log1p(-failure), -1e6 - 1e3 * failure
+        )
 
     def _changes(self, row: Array) -> dict[str, Value]:
         cfg = self._cube.config(row)
@@ -161,6 +176,11 @@ class TrustRegionProposer:
         order = np.argsort(-self._cube.by_knob(belief.process.relevance))[:REASON_KNOBS]
         names = ", ".join(self._cube.knobs[i].name for i in order)
         return f"expected {-100 * mean:+.2f}% +- {100 * sd:.2f}; region {belief.length:.2f}; most relevant {names}"
+
+
+def _distinct(pool: Array) -> Array:
+    """Each place once, in an order that depends on the places alone."""
+    return np.unique(np.round(pool, 12), axis=0)
 
 
 def expected_improvement(gain: Array, sd: Array) -> Array:
@@ -175,7 +195,14 @@ def _erf(x: Array) -> Array:
     """Abramowitz and Stegun 7.1.26; error below 1.5e-7."""
     t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
     poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return np.sign(x) * (1.0 - poly * np.exp(-(x**2)))
+    return np.asarray(np.sign(x) * (1.0 - poly * np.exp(-(x**2))))
+
+
+def most_failure(failures: int, trials: int) -> float:
+    """With what probability a candidate may fail, after so many failures: less where these were frequent."""
+    share = (failures + PRIOR_FAILURES) / (trials + PRIOR_TRIALS)
+    room = (FAILURE_SHARE - share) / (FAILURE_SHARE / 2)
+    return MAX_FAILURE * min(1.0, max(SAFEST, room))
 
 
 def milestone(count: int) -> int:
@@ -186,7 +213,7 @@ def milestone(count: int) -> int:
 
 def choose_rows(evidence: Evidence, most: int) -> Array:
     """The rows with a value that a process is fitted to: all, or the best and the newest of them, the baseline too."""
-    ended = np.flatnonzero(evidence.ended)
+    ended = np.flatnonzero(evidence.has_value)
     if len(ended) <= most:
         return ended
     best = ended[np.argsort(evidence.loss[ended], kind="stable")[: most // 2]]

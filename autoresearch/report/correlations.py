@@ -50,18 +50,18 @@ def _numbers(knob: str, found: Correlation) -> KnobCorrelation:
 
 
 def paired_bpbs(evidence: Evidence | None, baseline: Sequence[TrialEnded]) -> tuple[tuple[float, float], ...]:
-    """The val_bpb of baseline and candidate at each seed of a verdict on at least ``MIN_SEEDS`` seeds.
+    """The loss (val_bpb) of baseline and candidate at each seed of a verdict on at least ``MIN_SEEDS`` seeds.
 
     Empty where a trial is not in ``baseline``. A record has the paired gains, relative to the baseline's mean over
     these seeds.
     """
     if evidence is None or len(evidence.seeds) < MIN_SEEDS:
         return ()
-    by_trial = {trial.trial: m.val_bpb for trial in baseline for m in measurements([trial])}
+    by_trial = {trial.trial: m.loss for trial in baseline for m in measurements([trial])}
     if not by_trial.keys() >= set(evidence.baseline_trials):
         return ()
     bpbs = [by_trial[n] for n in evidence.baseline_trials]
-    mean = fmean(bpbs)
+    mean = abs(fmean(bpbs))
     return tuple((b, b - gain * mean) for b, gain in zip(bpbs, evidence.gains_frac, strict=True))
 
 

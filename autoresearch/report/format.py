@@ -100,8 +100,13 @@ def format_cost(cost: float) -> str:
 
 
 def format_bpb(value: float | None) -> str:
-    """A val_bpb with four decimals: ``3.3695``; a dash for ``None``."""
-    return "-" if value is None else f"{value:.4f}"
+    """A val_bpb or another metric with four decimals: ``3.3695``; a dash for ``None``.
+
+    A metric of another size has six significant digits: ``123457``, ``-0.00123457``.
+    """
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or 0.1 <= abs(value) < 1000 else f"{value:.6g}"
 
 
 def format_change(knob: str | None, value: KnobValue | None, cells: int) -> str:
@@ -119,6 +124,23 @@ def format_counts(counts: Mapping[str, int]) -> str:
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     more = f" and {len(ranked) - MAX_COUNTS} more" if len(ranked) > MAX_COUNTS else ""
     return ", ".join(f"{safe(name, NAME_CELLS)} {n}" for name, n in ranked[:MAX_COUNTS]) + more
+
+
+def describe_unseeded(yardstick: Yardstick | None) -> str:
+    """What verdicts rest on where a command takes no seed; empty where trials have one."""
+    if yardstick is None or yardstick.command is None or yardstick.command.seeded:
+        return ""
+    return (
+        "The command takes no seed, so a seed only numbers its trials: verdicts assume that trials of candidate and "
+        "baseline have nothing in common. A script that always computes the same shows no noise, and then a keep says "
+        "nothing beyond that one computation."
+    )
+
+
+def describe_budget(yardstick: Yardstick) -> str:
+    """As ``format_budget``; of a command that keeps its own, that it does."""
+    own = "the script's own " if yardstick.command and yardstick.command.owns_budget else ""
+    return f"{own}{format_budget(yardstick)}"
 
 
 def format_budget(yardstick: Yardstick) -> str:

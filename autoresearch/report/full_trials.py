@@ -7,8 +7,9 @@ from functools import partial
 
 from autoresearch.core.full_curves import kind_of, measurement_of_seed
 from autoresearch.core.measurement import CURVE_POINTS, Measurement
-from autoresearch.core.records import CandidateTried, Event, TrialEnded
+from autoresearch.core.records import CandidateTried, Event, ProposalRecord, TrialEnded
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.core.values import Cfg
 from autoresearch.trials.trial_budget import warmup_frac
 from autoresearch.verdicts.curves import Points
 from autoresearch.verdicts.early_stop_replay import FullTrial
@@ -35,11 +36,26 @@ def _trials_of(record: CandidateTried, trials: Sequence[TrialEnded], trajectory:
         baseline = measurement_of_seed(trajectory.baseline_outcomes, trial.seed)
         if not isinstance(trial.outcome, Measurement) or baseline is None:
             continue
-        own, reference = (points_of(m.train_loss_curve, m.val_bpb) for m in (trial.outcome, baseline))
+        own, reference = (points_of(m.train_loss_curve, m.loss) for m in (trial.outcome, baseline))
         if own and reference:
             p, baseline_cfg = record.proposal, trajectory.meta.baseline_cfg if trajectory.meta else {}
             group, kind = p.text.replace(" = ", "="), kind_of(p, baseline_cfg)
             yield FullTrial(group, str(trial.seed), own, reference, kind, warmup(record.candidate_cfg))
+
+
+def change_trial(
+    knob: str,
+    cfg: Cfg,
+    seed: int,
+    own: tuple[Sequence[float], float],
+    baseline: tuple[Sequence[float], float],
+    baseline_cfg: Cfg,
+    warmup: float,
+) -> FullTrial:
+    """A trial of a changed knob and the baseline's with the same seed; each side: losses, and val_bpb."""
+    change = ProposalRecord(knob=knob, new_value=cfg[knob], reason="")
+    kind = kind_of(change, baseline_cfg)
+    return FullTrial(f"{knob}={cfg[knob]}", str(seed), points_of(*own), points_of(*baseline), kind, warmup)
 
 
 def null_trials(curves: Sequence[tuple[int, Sequence[float], float]], warmup: float) -> list[FullTrial]:

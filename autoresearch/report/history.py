@@ -18,6 +18,7 @@ from autoresearch.core.costs import UNKNOWN_RATIOS, CostRatios, describe_compute
 from autoresearch.core.equal_flops import format_range
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
+from autoresearch.core.metric import MetricKind, MetricWords
 from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import EarlierRun, Evidence, Unsealed, Yardstick
 from autoresearch.core.stopped_trial import StopPoint, describe_point
@@ -62,8 +63,8 @@ class Row:
     new_value: KnobValue | None = None
     why: str | None = None  # written by the proposer: untrusted
     source: str | None = None
-    val_bpb: float | None = None  # mean over the trials
-    lowest_val_bpb: float | None = None  # of a single trial
+    val_bpb: float | None = None  # mean over the trials; of a run with another metric (History.metric), of that
+    lowest_val_bpb: float | None = None  # of a single trial; of another metric its best value
     trials: int = 0  # number of measured trials
     improvement_frac: float | None = None  # (baseline - candidate) / baseline: positive is better
     decision: Literal["keep", "revert"] | None = None
@@ -168,6 +169,7 @@ class History:
     zone: str | None = None  # its abbreviation
     warnings: tuple[str, ...] = ()  # what could not be read of a damaged log
     val_overlap: float | None = None  # share of validation that occurs verbatim in train
+    metric: MetricKind | None = None  # what ``val_bpb`` of baseline and rows is; None: bits per byte
 
     @property
     def baseline_val_bpb(self) -> float | None:
@@ -186,7 +188,21 @@ class History:
         """
         if row.evidence is None or row.improvement_frac is None or self.baseline_val_bpb is None:
             return row.val_bpb
-        return self.baseline_val_bpb * (1 - row.improvement_frac)
+        return self.with_gain(self.baseline_val_bpb, row.improvement_frac)
+
+    def with_gain(self, baseline: float, gain_frac: float) -> float:
+        """The value that has this gain over ``baseline``."""
+        step = abs(baseline) * gain_frac
+        return baseline + step if self.words.higher_is_better else baseline - step
+
+    def loss(self, value: float) -> float:
+        """A value as a loss, of which less is better."""
+        return -value if self.words.higher_is_better else value
+
+    @property
+    def words(self) -> MetricWords:
+        """How to name the metric."""
+        return MetricWords(self.metric)
 
 
 def plain_value(value: object) -> KnobValue:

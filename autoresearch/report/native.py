@@ -12,6 +12,7 @@ from autoresearch.core.costs import cost_ratios
 from autoresearch.core.equal_flops import equal_flops_gain
 from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Failure, Mark, Measurement, Outcome
+from autoresearch.core.metric import MetricKind, named_kind
 from autoresearch.core.records import (
     Attempt,
     Baseline,
@@ -32,6 +33,7 @@ from autoresearch.core.records import (
     StoppedEarly,
     TrialEnded,
     Unsealed,
+    Yardstick,
 )
 from autoresearch.core.stopped_trial import EarlyStop, StopPoint
 from autoresearch.core.trajectory import Totals, Trajectory, measurements
@@ -98,7 +100,7 @@ class HistoryBuilder:
                 row = with_marks(_row(record, self.outcomes), self._take_marked_trials())
                 if isinstance(record, Evaluated):
                     rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
-                    pairs = paired_bpbs(record.evidence, self.trajectory.baseline_outcomes)
+                    pairs = paired_bpbs(record.evidence, self._seeded_baseline())
                     row = replace(row, corrected_frac=corrected_frac(record, rule), paired_bpbs=pairs)
                 row = replace(row, would_stop=self.would_stop)
                 self.rows.append(with_baseline_trials(self._with_ratios(row, record), self.extra_trials))
@@ -141,6 +143,11 @@ class HistoryBuilder:
         for number in record.trials:
             self.outcomes.pop(number, None)
 
+    def _seeded_baseline(self) -> list[TrialEnded]:
+        """The baseline's trials, where equal seeds can have something in common."""
+        command = self.trajectory.meta.yardstick.command if self.trajectory.meta else None
+        return [] if command and not command.seeded else self.trajectory.baseline_outcomes
+
     def _take_marked_trials(self) -> list[TrialEnded]:
         marked, self.marked_trials = self.marked_trials, []
         return marked
@@ -148,7 +155,7 @@ class HistoryBuilder:
     def _baseline_bpbs(self) -> tuple[float, ...]:
         run = self.trajectory
         trials = run.baseline_outcomes if run.baseline else [] if run.proposed else run.outcomes
-        return tuple(m.val_bpb for m in measurements(trials))
+        return tuple(m.value for m in measurements(trials))
 
     def history(self) -> History:
         """The history of the records so far. Raises ``ValueError`` if a whole log has none."""
@@ -188,7 +195,13 @@ class HistoryBuilder:
             ends_at=started.ends_at if started else None,
             zone=started.zone if started else None,
             val_overlap=meta.val_overlap if meta else None,
+            metric=metric_of(meta.yardstick) if meta else None,
         )
+
+
+def metric_of(yardstick: Yardstick) -> MetricKind | None:
+    """What a run measures; ``None`` for bits per byte."""
+    return named_kind(yardstick.command.metric) if yardstick.command else None
 
 
 def build_history(records: Iterable[Event], *, damaged: bool = False) -> History:
@@ -207,7 +220,7 @@ def _baseline_row(record: Baseline, outcomes: Mapping[int, Outcome]) -> Row:
         iter=0,
         stage="baseline",
         ts=record.ts,
-        val_bpb=record.baseline_val_bpb,
+        val_bpb=record.value,
         overhead_s=max(0.0, record.wall_s - spent),
         wall_s=record.wall_s,
         **measured,
@@ -235,7 +248,7 @@ def _row(record: IterationRecord, outcomes: Mapping[int, Outcome]) -> Row:
             return Row(**common)
         case Evaluated():
             verdict: dict[str, Any] = {
-                "val_bpb": record.val_bpb,
+                "val_bpb": record.value,
                 "improvement_frac": record.improvement_frac,
                 "decision": record.decision,
                 "evidence": record.evidence,
@@ -295,13 +308,14 @@ def _measured(trials: Sequence[Outcome]) -> dict[str, Any]:
     ok = [t for t in trials if isinstance(t, Measurement)]
     failed = [t for t in trials if isinstance(t, Failure)]
     trained = [t for t in trials if isinstance(t, Measurement | EarlyStop)]
+    tokens = [t.train_tokens for t in trained if t.train_tokens is not None]
     return {
         "trials": len(ok),
-        "lowest_val_bpb": min((m.val_bpb for m in ok), default=None),
+        "lowest_val_bpb": min(ok, key=lambda m: m.loss).value if ok else None,
         "train_s": total(*(t.train_wall_s for t in trained)),
         "eval_s": total(*(m.val_wall_s for m in ok)),
         "failed_s": total(*(f.trial_wall_s for f in failed)),
-        "tokens": sum(t.train_tokens for t in trained) if trained else None,
+        "tokens": sum(tokens) if tokens else None,
         "peak_bytes": max((t.peak_bytes for t in trials if t.peak_bytes is not None), default=None),
         "energy_j": total(*(t.energy_j for t in trials)),
         "curves": tuple(

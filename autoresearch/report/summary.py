@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any, Literal
 
+from autoresearch.core.metric import Metric, MetricKind, MetricWords
 from autoresearch.core.power import JOULES_PER_KWH as JOULES_PER_KWH
 from autoresearch.core.records import Yardstick
 from autoresearch.core.values import FrozenModel, KnobValue
@@ -96,6 +97,10 @@ class Summary(FrozenModel):
     vault: list[VaultNumbers]  # of the keeps whose vault is unsealed
     research: ResearchNumbers  # researching or flailing?
 
+    metric: MetricKind | None = None  # what is measured, if not bits per byte; the fields with val_bpb are null then
+    baseline_metric: Metric | None = None
+    best_metric: Metric | None = None  # of the best keep
+    best_single_metric: Metric | None = None  # of any single trial, the baseline's included; not a verdict
     accept_delta_frac: float | None
     verdicts: VerdictNumbers | None = None  # None by rule threshold
     baseline_val_bpb: float | None
@@ -127,6 +132,26 @@ class Summary(FrozenModel):
     deadline_extended_s: float | None  # by which the deadlines of slowed trials were moved; None: none was
     deadline_extended_iters: list[int]  # the iterations of these trials, 0 for the baseline
     warnings: list[str]  # what could not be read of a damaged log; the numbers count only what is whole
+
+    @property
+    def baseline_result(self) -> float | None:
+        """The baseline's mean, of whatever is measured."""
+        return self.baseline_metric.value if self.baseline_metric else self.baseline_val_bpb
+
+    @property
+    def best_result(self) -> float | None:
+        """That of the best keep."""
+        return self.best_metric.value if self.best_metric else self.best_val_bpb
+
+    @property
+    def lowest_result(self) -> float | None:
+        """The best single measurement."""
+        return self.best_single_metric.value if self.best_single_metric else self.lowest_val_bpb
+
+    @property
+    def words(self) -> MetricWords:
+        """How to name what is measured."""
+        return MetricWords(self.metric)
 
 
 def summarise(history: History) -> Summary:
@@ -169,9 +194,10 @@ def summary_json(summary: Summary) -> str:
 
 
 def best_keep(rows: Iterable[Row]) -> Row | None:
-    """The keep with the lowest mean val_bpb, by rule sequential with the largest gain; of equal ones the first."""
+    """The keep with the largest gain, in a log without gains that with the lowest val_bpb; of equal ones the first."""
     kept = [row for row in rows if row.decision == "keep" and row.val_bpb is not None]
-    if kept and all(row.evidence for row in kept):  # their means are of different seeds
+    # by rule sequential their means are of different seeds; a gain is one in whatever direction the metric goes
+    if kept and all(row.improvement_frac is not None for row in kept):
         return max(kept, key=lambda row: row.improvement_frac or 0.0)
     return min(kept, key=lambda row: row.val_bpb or 0.0, default=None)
 
@@ -260,18 +286,32 @@ def _repeats(rows: Sequence[Row]) -> dict[str, Any]:
 def _results(history: History) -> dict[str, Any]:
     best = best_keep(history.rows)
     measured = [row for row in _all_rows(history) if row.lowest_val_bpb is not None]
-    lowest = min(measured, key=lambda row: row.lowest_val_bpb or 0.0, default=None)
+    lowest = min(measured, key=lambda row: history.loss(row.lowest_val_bpb or 0.0), default=None)
+    results = {
+        "baseline": history.baseline_val_bpb,
+        "best": best.val_bpb if best else None,
+        "lowest": lowest.lowest_val_bpb if lowest else None,
+    }
     return {
-        "baseline_val_bpb": history.baseline_val_bpb,
+        **_values(results, history.metric),
         "baseline_failure": history.baseline_failure,
-        "best_val_bpb": best.val_bpb if best else None,
         "best_iter": best.iter if best else None,
         "best_knob": best.knob if best else None,
         "best_value": best.new_value if best else None,
         "best_improvement_frac": best.improvement_frac if best else None,
-        "lowest_val_bpb": lowest.lowest_val_bpb if lowest else None,
         "lowest_iter": lowest.iter if lowest else None,
     }
+
+
+def _values(results: Mapping[str, float | None], kind: MetricKind | None) -> dict[str, Any]:
+    """The fields of these results: ``val_bpb``, or the metric by its name with ``val_bpb`` null."""
+    if kind is None:
+        return {f"{name}_val_bpb": value for name, value in results.items()}
+    fields: dict[str, Any] = {"metric": kind} | {f"{name}_val_bpb": None for name in results}
+    for name, value in results.items():
+        field = "best_single_metric" if name == "lowest" else f"{name}_metric"
+        fields[field] = None if value is None else Metric(name=kind.name, value=value, direction=kind.direction)
+    return fields
 
 
 def _costs(history: History) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+from autoresearch.core.metric import BITS_PER_BYTE
 from autoresearch.report.format import format_bpb, format_change, format_duration, format_percent, pad, safe
 from autoresearch.report.history import Row
 
@@ -31,7 +32,13 @@ def choose_columns(*, with_source: bool, sequential: bool) -> Mapping[str, int]:
 
 
 def render_table(
-    rows: Sequence[Row], width: int, color: bool, *, with_source: bool = False, sequential: bool = False
+    rows: Sequence[Row],
+    width: int,
+    color: bool,
+    *,
+    with_source: bool = False,
+    sequential: bool = False,
+    metric: str = BITS_PER_BYTE,
 ) -> list[str]:
     """A heading and a line per row: iteration, change, val_bpb, gain over the baseline, verdict, wall time, reason.
 
@@ -40,11 +47,17 @@ def render_table(
     rule of that name, there is a column for the number of seeds that the gain is the mean of.
     """
     columns = choose_columns(with_source=with_source, sequential=sequential)
-    heading = "".join(pad(name, cells) for name, cells in columns.items())
+    heading = format_heading(columns, metric)
     return [
         paint(heading.rstrip(), "dim", color),
         *(paint(format_row(r, width, columns), row_style(r), color) for r in rows),
     ]
+
+
+def format_heading(columns: Mapping[str, int], metric: str = BITS_PER_BYTE) -> str:
+    """The names of the columns; that of ``val_bpb`` is the metric's."""
+    shown = {name: safe(metric, cells - 1) if name == BITS_PER_BYTE else name for name, cells in columns.items()}
+    return "".join(pad(shown[name], cells) for name, cells in columns.items())
 
 
 def format_row(row: Row, width: int, columns: Mapping[str, int] = COLUMNS) -> str:

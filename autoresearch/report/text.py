@@ -13,8 +13,9 @@ from autoresearch.report.early_stops import describe_early_stops
 from autoresearch.report.energy import energy_lines, marks_line
 from autoresearch.report.format import (
     NAME_CELLS,
+    describe_budget,
+    describe_unseeded,
     format_bpb,
-    format_budget,
     format_change,
     format_counts,
     format_duration,
@@ -108,7 +109,8 @@ def _rows_block(title: str, rows: Sequence[Row], s: Summary, width: int, color: 
     if not rows:
         return []
     shown = {"with_source": len(s.sources) > 1, "sequential": s.verdicts is not None}
-    return ["\n".join([f"{title}:", *render_table(rows, max(width, MIN_WIDTH), color, **shown)])]
+    table = render_table(rows, max(width, MIN_WIDTH), color, **shown, metric=s.words.name)
+    return ["\n".join([f"{title}:", *table])]
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
@@ -154,20 +156,24 @@ def describe_run(s: Summary) -> str:
     parts = [f"{word} {safe(name, NAME_CELLS)}" for word, name in named.items() if name]
     if y := s.yardstick:
         parts.append(f"trainer {safe(y.trainer, NAME_CELLS)} on {safe(y.device_kind, NAME_CELLS)}")
-        parts.append(f"{format_budget(y)} a trial")
+        parts.append(f"{describe_budget(y)} a trial")
+        if not s.words.is_bits_per_byte:
+            better = "higher" if s.words.higher_is_better else "lower"
+            parts.append(f"measured: {safe(s.words.named_unit, NAME_CELLS)}, {better} is better")
     return ", ".join(parts)
 
 
 def describe_best(s: Summary, history: History) -> Iterator[str]:
     """The best keep in sentences that claim no more than was measured."""
-    if s.baseline_val_bpb is None and s.warnings and s.iterations:
+    if s.baseline_result is None and s.warnings and s.iterations:
         yield "The record of the baseline is among those that are lost."
-    elif s.baseline_val_bpb is None:
+    elif s.baseline_result is None:
         yield describe_missing_baseline(s)
     elif best := best_keep(history.rows):
         yield from _describe_best_keep(s, history, best)
     elif s.evaluated == 0:
-        yield f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}. No candidate is measured yet."
+        value = f"{safe(s.words.name, NAME_CELLS)} {format_bpb(s.baseline_result)}"
+        yield f"The baseline has {value}. No candidate is measured yet."
         if history.baseline and history.baseline.disturbance:
             yield f"NOTE: {history.baseline.disturbance}; every verdict against it will carry that mark."
     elif s.verdicts:
@@ -177,8 +183,8 @@ def describe_best(s: Summary, history: History) -> Iterator[str]:
         where = f"in iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
         tried = plural(s.evaluated, "candidate")
         yield (
-            f"No keep: none of {tried} beat the baseline's {format_bpb(s.baseline_val_bpb)} by {needed}. "
-            f"The lowest single measurement is {format_bpb(s.lowest_val_bpb)}, {where}."
+            f"No keep: none of {tried} beat the baseline's {format_bpb(s.baseline_result)} by {needed}. "
+            f"The {s.words.best} single measurement is {format_bpb(s.lowest_result)}, {where}."
         )
 
 
@@ -225,10 +231,11 @@ def _describe_best_keep(s: Summary, history: History, best: Row) -> Iterator[str
 
 
 def _describe_threshold_keep(s: Summary, history: History, best: Row, instead: str) -> Iterator[str]:
-    gain = f"{100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else "against"
+    gain = f"{100 * best.improvement_frac:.2f}% {s.words.beyond}" if best.improvement_frac is not None else "against"
     yield (
         f"Best keep: iteration {best.iter:,}, {format_change(best.knob, best.new_value, NAME_CELLS)}{instead}: "
-        f"val_bpb {format_bpb(best.val_bpb)}, {gain} the baseline's {format_bpb(s.baseline_val_bpb)}."
+        f"{safe(s.words.name, NAME_CELLS)} {format_bpb(best.val_bpb)}, {gain} the baseline's "
+        f"{format_bpb(s.baseline_result)}."
     )
     baseline_trials = history.baseline.trials if history.baseline else 0
     if best.trials <= 1 or baseline_trials <= 1:
@@ -243,6 +250,8 @@ def _describe_threshold_keep(s: Summary, history: History, best: Row, instead: s
 def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
     """Label and text of each count that the run has."""
     yield "verdicts", _count_verdicts(s)
+    if unseeded := describe_unseeded(s.yardstick):
+        yield "seeds", unseeded
     if s.early_stops:
         yield "early stop", describe_early_stops(s.early_stops)
     for n, text in enumerate(vault_lines(s.vault)):
@@ -327,9 +336,10 @@ def render_curve(s: Summary, history: History, width: int) -> list[str]:
         return []
     points = [_point(row, history) for row in history.rows]
     measured = [p for p in points if not isinstance(p, str)]
-    scale = Scale.of([*measured, *([] if s.baseline_val_bpb is None else [s.baseline_val_bpb])])
+    scale = Scale.of([*measured, *([] if s.baseline_result is None else [s.baseline_result])])
     room = width - LABEL_CELLS
-    return ["val_bpb".ljust(LABEL_CELLS) + sparkline(points, room, scale), *_legend(s, points, scale, room, width)]
+    label = safe(s.words.name, LABEL_CELLS - 1).ljust(LABEL_CELLS)
+    return [label + sparkline(points, room, scale), *_legend(s, points, scale, room, width)]
 
 
 def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int, width: int) -> list[str]:
@@ -339,8 +349,8 @@ def _legend(s: Summary, points: Sequence[Point], scale: Scale | None, room: int,
         parts.append(
             f"{format_bpb(scale.low)} {scale.bar(scale.low)} to {format_bpb(scale.high)} {scale.bar(scale.high)}{above}"
         )
-    if scale and s.baseline_val_bpb is not None:
-        parts.append(f"the baseline, {format_bpb(s.baseline_val_bpb)}, is {scale.bar(s.baseline_val_bpb)}")
+    if scale and s.baseline_result is not None:
+        parts.append(f"the baseline, {format_bpb(s.baseline_result)}, is {scale.bar(s.baseline_result)}")
     words = {FAILED: "failed", BLOCKED: "blocked", STOPPED: "stopped early"}
     parts += [f"{glyph} {word}" for glyph, word in words.items() if glyph in points]
     if len(points) > room:

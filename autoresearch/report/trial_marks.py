@@ -38,7 +38,7 @@ def with_baseline_trials(row: Row, extra: Sequence[TrialEnded]) -> Row:
     return replace(
         row,
         baseline_trials=len(extra),
-        baseline_tokens=sum(m.train_tokens for m in measured),
+        baseline_tokens=sum(m.train_tokens or 0 for m in measured),
         train_s=total(row.train_s, *(m.train_wall_s for m in measured)),
         eval_s=total(row.eval_s, *(m.val_wall_s for m in measured)),
         failed_s=total(row.failed_s, *(f.trial_wall_s for f in failed)),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch.core.decision import Decision, decide, mean_bpb
+from autoresearch.core.decision import Decision, decide, mean_loss
 from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, StoppedEarly
 from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.report.difference import Difference as Difference
@@ -28,7 +28,7 @@ def verify(records: Iterable[Event]) -> Verification:
         difference = check_stop(record, trajectory)
         checked += isinstance(record, StoppedEarly)
         if isinstance(record, Baseline):
-            difference = _difference(0, {"baseline_val_bpb": record.baseline_val_bpb}, _baseline_of(trajectory))
+            difference = _difference(0, {"baseline_val_bpb": record.loss}, _baseline_of(trajectory))
         elif isinstance(record, Evaluated):
             difference = _check(record, trajectory, _rule_of(trajectory.meta))
             checked += 1
@@ -53,13 +53,14 @@ def _check(record: Evaluated, trajectory: Trajectory, rule: DecisionRule) -> Dif
 
 
 def _verdict(of: Evaluated | Decision) -> dict[str, Any]:
-    names = ("decision", "val_bpb", "baseline_val_bpb", "improvement_frac", "evidence")
-    return {name: getattr(of, name) for name in names}
+    losses = (of.loss, of.baseline_loss)
+    fields = {"decision": of.decision, "val_bpb": losses[0], "baseline_val_bpb": losses[1]}
+    return fields | {name: getattr(of, name) for name in ("improvement_frac", "evidence")}
 
 
 def _baseline_of(trajectory: Trajectory) -> dict[str, Any]:
     try:
-        return {"baseline_val_bpb": mean_bpb(trajectory.outcomes)}
+        return {"baseline_val_bpb": mean_loss(trajectory.outcomes)}
     except ValueError as e:
         return {"baseline_val_bpb": str(e)}
 

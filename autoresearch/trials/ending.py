@@ -50,7 +50,7 @@ def _named_end(output: ChildOutput, exit_code: int | None, answers: TypeAdapter[
     if exit_code is None:
         return Failure(cause=Cause.KILLED, detail="the trial server was killed, and the trial with it")
     if exit_code < 0:
-        return _signalled(-exit_code)
+        return describe_signal(-exit_code)
     if output.garbage:
         return Failure(cause=Cause.GARBAGE, detail=f"it answered {output.garbage}")
     if output.answer is None:
@@ -66,7 +66,8 @@ def _last_words(output: ChildOutput) -> str:
     return f"; it printed {last[:200]!a}{limits}" if last else ""
 
 
-def _signalled(number: int) -> Failure:
+def describe_signal(number: int) -> Failure:
+    """The failure of a process that a signal ended."""
     name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
     if number in (signal.SIGKILL, signal.SIGTERM):
         return Failure(

@@ -169,6 +169,7 @@ class Guard:
     pace: Pace = field(default_factory=Pace)
     extended_s: float = 0.0  # by how much ``deadline`` was moved
     killed_at: float = 0.0
+    held: Callable[[], int] | None = None  # bytes of a trial of several processes; of ``pid`` alone if not given
 
     def deduct_earlier_parts(self, step: int | None) -> None:
         """Deduct the time of the trial's earlier parts from the deadline once its first ``step`` shows that it resumed.
@@ -186,7 +187,7 @@ class Guard:
         if (now := time.monotonic()) > self.deadline and not self._extend(now):
             more = f" and {self.extended_s:.3g} s more, which it got because it progressed" if self.extended_s else ""
             return Cause.TIMEOUT, f"not finished after {self.deadline_s:g} s{more}"
-        held = resident_bytes(self.pid)
+        held = self.held() if self.held else resident_bytes(self.pid)
         if self.limit is not None and held > self.limit:
             return Cause.OUT_OF_MEMORY, f"it held {held >> 20} MiB, {self.limit >> 20} MiB were allowed"
         left, floor = available_bytes(), reserve_bytes(total_bytes()) // 2

@@ -38,7 +38,7 @@ def warmup_frac(meta: Meta | None, cfg: Config) -> float:
 
     It follows from the records alone, so that ``autoresearch verify`` finds what the run found.
     """
-    if meta is None or (meta.vocab is None and meta.yardstick.budget_kind == "flops"):
+    if meta is None or meta.yardstick.command or (meta.vocab is None and meta.yardstick.budget_kind == "flops"):
         return 1.0
     budget = Budget(kind=meta.yardstick.budget_kind, size=meta.yardstick.budget_size)
     steps = trial_steps(budget, cfg, meta.baseline_cfg, meta.vocab or 0)

@@ -150,7 +150,7 @@ def _noise_of_gains(gains: Iterable[Sequence[float]]) -> Noise:
 def _noise_of_trials(baseline: Sequence[float], candidate: Sequence[float]) -> Noise:
     samples = [values for values in (baseline, candidate) if len(values) >= 2]
     df = sum(len(values) - 1 for values in samples)
-    if not df:
+    if not df or not fmean(baseline):
         return NO_NOISE
     sd = math.sqrt(2 * math.fsum(_squares(values) for values in samples) / df)
     return Noise(sd / abs(fmean(baseline)), float(df), "trials")

@@ -18,9 +18,11 @@ from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer
 from autoresearch.proposers.space import Space, build_reply
 from autoresearch.proposers.tpe import TpeProposer
+from autoresearch.proposers.trust_region import TrustRegionProposer
 from autoresearch.storage.exchange_log import MemoryLog
 from autoresearch.testing.contracts.proposer import (
     BASELINE,
+    TINY_CHANGES,
     ProposerContract,
     SeededProposerContract,
     raws,
@@ -33,6 +35,23 @@ from rails import Rail, Verdict, gate
 class TestTpe(SeededProposerContract):
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         return TpeProposer(space, seed)
+
+
+class TestTrustRegion(SeededProposerContract):
+    """Of one knob, as the loop's default asks for."""
+
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
+        return TrustRegionProposer(space, seed)
+
+
+class TestTrustRegionOfSeveral(SeededProposerContract):
+    """Of all knobs: every rule of the contract holds for whole configurations."""
+
+    max_changes = 13
+    tiny_changes = TINY_CHANGES | {(("batch_size", 8), ("n_head", heads)) for heads in (4, 8)}
+
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
+        return TrustRegionProposer(space, seed)
 
 
 class TestRandom(SeededProposerContract):

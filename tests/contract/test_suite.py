@@ -13,6 +13,7 @@ from autoresearch.benches.ports import Graded, Suite
 from autoresearch.benches.proposers.suite import ProposerSuite
 from autoresearch.benches.proposers.table_file import format_table
 from autoresearch.benches.research.suite import ResearchSuite
+from autoresearch.benches.samples.suite import SamplesSuite
 from autoresearch.testing.contracts.suite import SuiteContract
 from autoresearch.testing.fake_chat import FakeChat
 from autoresearch.testing.fake_suite import FakeSuite
@@ -61,6 +62,32 @@ class TestResearchSuite(SuiteContract):
         call = json.dumps({"name": "search", "arguments": {"query": case.payload["question"]}})
         ids = ", ".join(str(i) for i in range(len(case.payload["gold"])))
         return FakeChat(f"<tool_call>{call}</tool_call>", f"<candidates>{ids}</candidates><answer>Done</answer>")
+
+
+class NoVerifier:
+    """For answers that are equal as text: no process is started."""
+
+    def any_equal(self, pairs: list[tuple[str, str]]) -> bool:
+        return False
+
+
+class TestSamplesSuite(SuiteContract):
+    @pytest.fixture
+    def suite(self) -> SamplesSuite:
+        return SamplesSuite(NoVerifier())
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        kinds = {"math": r"\frac{1}{2}", "mcq": "B", "exact": "New York"}
+        rows = [
+            {"id": f"{kind}/1", "question": "?", "expected_answer": expected, "kind": kind, "family": kind}
+            for kind, expected in kinds.items()
+        ]
+        (tmp_path / "cases.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        return tmp_path / "cases.jsonl"
+
+    def good_chat(self, case: Case) -> FakeChat:
+        return FakeChat(rf"<think>\boxed{{no}}</think>It is \boxed{{{case.payload['expected_answer']}}}.")
 
 
 class TestProposerSuite(SuiteContract):

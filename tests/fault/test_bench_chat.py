@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoresearch.benches import chat as chat_module
 from autoresearch.benches.chat import Sampling, ServerChat
 from autoresearch.benches.ports import ContextOverflow, Infrastructure, NativeToolCall, WrongModel
 from autoresearch.core.ports import Interrupted
@@ -135,6 +136,17 @@ class TestTurns:
     def test_thinking_is_separated(self, behaviour: Behaviour, text: str, thinking: str) -> None:
         turn = self.turn(behaviour)
         assert (turn.text, turn.thinking) == (text, thinking)
+
+    def test_cut_thinking_whose_template_opens_it_is_no_answer(self) -> None:
+        """Such a reply has no tag at all: what earlier ones had, or the probe's, shows it."""
+        cut = says("so the answer may be \\boxed{3}, but wait", "length")
+        with FakeLlm(cut, says("hm</think>yes"), cut) as server, chat_of(server.base_url) as chat:
+            assert chat.complete(USER).text.startswith("so the answer")
+            assert chat.complete(USER).text == "yes"
+            turn = chat.complete(USER)
+            assert (turn.text, turn.thinking[:13], turn.finish_reason) == ("", "so the answer", "length")
+        with FakeLlm(cut) as server, chat_of(server.base_url, think_style="closing tag") as chat:
+            assert chat.complete(USER).text == ""
 
     def test_a_cut_answer_is_a_turn(self) -> None:
         assert self.turn(says("The answer is", "length")).finish_reason == "length"
@@ -336,6 +348,12 @@ class TestModel:
     @pytest.mark.parametrize("models", [says_no(500, "oops"), answers({"data": []}), sends(b"<html>")])
     def test_a_server_that_chats_but_lists_nothing_is_asked(self, models: Behaviour) -> None:
         with FakeLlm(says("hello"), on_models=models) as server, chat_of(server.base_url) as chat:
+            chat.begin(0)
+            assert chat.complete(USER).text == "hello"
+
+    def test_a_server_that_lists_nothing_while_it_generates_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(chat_module, "CHECK_S", 0.2)
+        with FakeLlm(says("hello"), on_models=silence()) as server, chat_of(server.base_url) as chat:
             chat.begin(0)
             assert chat.complete(USER).text == "hello"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from autoresearch.benches.comparison_text import describe_sides, figures
+from autoresearch.benches.comparison_text import cost_cells, describe_sides, figures
 from autoresearch.benches.pages.tables import MAX_ROWS, Table
 from autoresearch.benches.pages.template import render_template
 from autoresearch.benches.run_comparison import CaseRow, RunComparison
 from autoresearch.core.text import plural
 from autoresearch.report.html.text import clean, with_minus
+
+FEW_CASES = 50
 
 
 def render(c: RunComparison) -> str:
@@ -28,6 +30,7 @@ def render(c: RunComparison) -> str:
         differs=Table(
             "", ("field", "A", "B"), tuple((clean(n, 60), clean(a, 120), clean(b, 120)) for n, a, b in c.differs)
         ),
+        costs=Table("", ("", "A", "B", "difference"), tuple((n, a, b, with_minus(d)) for n, a, b, d in cost_cells(c))),
         families=Table(
             "",
             ("family", "cases", "A", "B", "B - A"),
@@ -41,13 +44,23 @@ def render(c: RunComparison) -> str:
 
 
 def _cases(rows: tuple[CaseRow, ...]) -> Table:
-    """The cases with different scores, the largest difference first; then those without a score on a side."""
-    differing = sorted((r for r in rows if r.a != r.b), key=_size, reverse=True)
+    """The largest difference first; of many cases only those with different scores."""
+    shown = rows if len(rows) <= FEW_CASES else [r for r in rows if r.a != r.b]
+    differing = sorted(shown, key=_size, reverse=True)
     cells = tuple(
-        (clean(r.case, 60), clean(r.family, 40), _score(r.a), _score(r.b), _difference(r.a, r.b))
+        (
+            clean(r.case, 60),
+            clean(r.family, 40),
+            _score(r.a),
+            _score(r.b),
+            _difference(r.a, r.b),
+            _seconds(r.a_wall_s),
+            _seconds(r.b_wall_s),
+        )
         for r in differing[:MAX_ROWS]
     )
-    return Table("", ("case", "family", "A", "B", "B - A"), cells, max(0, len(differing) - MAX_ROWS))
+    head = ("case", "family", "A", "B", "B - A", "seconds in A", "in B")
+    return Table("", head, cells, max(0, len(differing) - MAX_ROWS))
 
 
 def _size(row: CaseRow) -> float:
@@ -56,6 +69,10 @@ def _size(row: CaseRow) -> float:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}"
 
 
 def _difference(a: float | None, b: float | None) -> str:

@@ -14,6 +14,7 @@ from autoresearch.report.html.text import clean, with_minus
 MAX_ROWS, MAX_COLUMNS, MAX_DEPTH = 200, 14, 6
 CELL_CHARS, LABEL_CHARS = 160, 60
 FIRST = "figures"
+ESTIMATE = (("value", "mean"), ("lower", "low"), ("upper", "high"))  # fields of a figure with its bounds, in each name
 _ONE = r"(?:< )?[-+\N{MINUS SIGN}]?\d[\d,.]*(?:e[-+]?\d+)?%?"
 _NUMBER = re.compile(rf"{_ONE}(?: to {_ONE}| \[{_ONE}, {_ONE}\])?(?: (?:s|min|h|J|Wh)\b.*)?")
 
@@ -92,16 +93,15 @@ def _flattened(row: Mapping[str, Any], before: str = "", depth: int = 0) -> Iter
 
 
 def _is_estimate(value: Any) -> bool:
-    return isinstance(value, Mapping) and {"value", "lower", "upper"} <= set(value)
+    return isinstance(value, Mapping) and all(any(key in value for key in keys) for keys in ESTIMATE)
 
 
 def _estimate(value: Mapping[str, Any]) -> str:
     """``0.33`` where the bounds are the value, else ``0.33 [0.33, 0.58]``."""
-    low, high = value["lower"], value["upper"]
-    if low == high == value["value"]:
-        return cell(value["value"])
-    bounds = "" if low is None and high is None else f" [{cell(low)}, {cell(high)}]"
-    return f"{cell(value['value'])}{bounds}"
+    point, low, high = (next(value[key] for key in keys if key in value) for keys in ESTIMATE)
+    if low == high == point or (low is None and high is None):
+        return cell(point)
+    return f"{cell(point)} [{cell(low)}, {cell(high)}]"
 
 
 def _with_columns(title: str, rows: list[tuple[str, Mapping[str, Any]]], *, is_list: bool) -> Table:

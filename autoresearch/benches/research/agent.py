@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from autoresearch.benches.research.actions import Action, decide_action, nominat
 from autoresearch.benches.research.conversation import Answered, Conversation
 from autoresearch.benches.research.fitting import DoesNotFit, Fitted, complete_fitted, estimate_prompt
 from autoresearch.benches.research.prompt import PARAMETERS, TOOL, TOOLS
+from autoresearch.benches.research.rejection import is_about_the_request
 from autoresearch.benches.research.retrievers.port import Document, Retriever, RetrieverFailed, distinct
 from autoresearch.benches.research.tool_calls import find_calls
 from autoresearch.benches.research.trace import (
@@ -23,12 +23,9 @@ from autoresearch.benches.research.trace import (
     turn_record,
     unanswered_record,
 )
-from autoresearch.core.llm_calls import Classification
 from autoresearch.core.ports import Interrupted
 
 MAX_FORMAT_ERRORS = 3  # in a row
-# A refusal of the address or the key is not about this conversation: every attempt would end by it.
-_SETUP_ERROR = re.compile(r"HTTP (?:3\d\d|40[1345]|407)\b")
 # Why a turn is the last one: in words for the model, and the status if it does not finish then.
 LAST: dict[EndedBy, tuple[str, Status]] = {
     "turns": ("the number of turns", "max_turns_reached"),
@@ -83,6 +80,8 @@ class ResearchAgent:
             parsed = find_calls(fitted.turn, (TOOL,), PARAMETERS)
             nominated = nominate(trace.candidates, parsed, tuple(document.paper for document in latest))
             action = decide_action(parsed, self._top_k)
+            if action.kind == "error" and fitted.turn.finish_reason == "length":
+                action = action.with_error(f"the answer was cut off after {fitted.completion_limit} tokens: be brief")
             results: tuple[Document, ...] | None = None
             if action.kind == "tool" and not last:
                 results, refused = self._search(action)
@@ -118,7 +117,7 @@ class ResearchAgent:
         try:
             fitted = self._ask(messages)
         except Infrastructure as e:
-            if not (_is_about_the_request(e) and self._tools and not trace.turns):
+            if not (is_about_the_request(e) and self._tools and not trace.turns):
                 raise
             self._tools, trace.tools_refused = (), e.detail
             fitted = self._ask(messages)
@@ -149,7 +148,7 @@ class ResearchAgent:
             record = unanswered_record(number, error.prompt_tokens, error.detail)
             trace.turns.append(record | more | {"duration": duration})
             return trace.end("context_length_exceeded", "context", error.detail)
-        if not _is_about_the_request(error):
+        if not is_about_the_request(error):
             raise error
         record = unanswered_record(number, self._estimate(messages), error.detail)
         trace.turns.append(record | {"estimated": ["input_tokens"], "duration": duration})
@@ -168,8 +167,3 @@ class ResearchAgent:
                     raise Infrastructure(e.cause, f"retriever {self._retriever.name}: {e.detail}") from e
                 refused = f"the search failed: {e.detail}"
         return distinct(found), refused
-
-
-def _is_about_the_request(error: Infrastructure) -> bool:
-    """Whether the server refused this conversation, and would again: a result, not a failure of the server."""
-    return error.cause == Classification.REQUEST_REJECTED and not _SETUP_ERROR.match(error.detail)

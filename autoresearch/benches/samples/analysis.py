@@ -14,6 +14,7 @@ from typing import Any
 from autoresearch.benches.ports import BenchRun, Graded
 from autoresearch.benches.samples.figures import (
     Figure,
+    Scores,
     majority_figure,
     majority_nemo_figure,
     mean_figure,
@@ -28,7 +29,7 @@ from autoresearch.benches.samples.scores import (
     methods_of,
     score_run,
 )
-from autoresearch.benches.statistics.missing import case_means, filled
+from autoresearch.benches.statistics.missing import case_means, count_missing, filled
 from autoresearch.benches.statistics.spread import spread_across_runs, standard_error
 from autoresearch.benches.statistics.wilson import wilson_interval
 
@@ -42,7 +43,7 @@ def analyze_run(run: BenchRun) -> dict[str, Any]:
         "suite": run.meta.suite,
         "model": run.meta.model,
         "imported": run.meta.imported,
-        "majority": run.meta.options.get("majority", "own"),
+        "majority": run.meta.options.get("majority", "own"),  # which one the text shows; the figures have both
         "cases": len(cases),
         "samples": run.meta.samples,
         "planned": len(cases) * run.meta.samples,
@@ -72,7 +73,7 @@ def analyze_run(run: BenchRun) -> dict[str, Any]:
         "methods": methods,
         "headline": _headline(cases, method),
         "modes": _modes(cases, methods, _costs(run)),
-        "by_k": [_at_k(cases, method, k) for k in _steps(run.meta.samples)],
+        "by_k": [_at_k(cases, _scores(cases, method), method, k) for k in _steps(run.meta.samples)],
         "run_statistics": {name: _run_statistics(cases_with(name, cases), name) for name in methods},
         "families": _families(cases, method),
         "tokens": _token_totals(run),
@@ -94,7 +95,7 @@ def headline_scores(run: BenchRun) -> dict[str, tuple[float | None, ...]]:
     return {case.id: scored.get(case.id, nothing) for case in run.cases.cases}
 
 
-def _scores(cases: Sequence[ScoredCase], method: str) -> dict[str, tuple[float | None, ...]]:
+def _scores(cases: Sequence[ScoredCase], method: str) -> Scores:
     return {case.id: case.scores(method) for case in cases}
 
 
@@ -110,8 +111,7 @@ def _steps(samples: int) -> list[int]:
 def _headline(cases: Sequence[ScoredCase], method: str) -> dict[str, Any]:
     scores = _scores(cases, method)
     figure = mean_figure(scores)
-    as_wrong = filled(scores, 0.0)
-    se = standard_error(list(case_means(as_wrong).values()))
+    se = _standard_error(scores)
     single = [samples[0] for samples in scores.values()] if len(cases[0].samples) == 1 else []
     is_binary = bool(single) and all(score in (0.0, 1.0) for score in single)
     wilson = wilson_interval(sum(score == 1.0 for score in single), len(single)) if is_binary else None
@@ -123,6 +123,13 @@ def _headline(cases: Sequence[ScoredCase], method: str) -> dict[str, Any]:
         "interval_95": None if se is None else [figure["value"] - Z95 * se, figure["value"] + Z95 * se],
         "wilson_95": None if wilson is None else list(wilson),
     }
+
+
+def _standard_error(scores: Scores) -> float | None:
+    """``None`` also where a sample has no score: what it will be is not a matter of chance."""
+    if count_missing(scores):
+        return None
+    return standard_error(list(case_means(filled(scores, 0.0)).values()))
 
 
 def _modes(cases: Sequence[ScoredCase], methods: Sequence[str], costs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -143,19 +150,18 @@ def _modes(cases: Sequence[ScoredCase], methods: Sequence[str], costs: dict[str,
         nothing = no_answer_figure(cases, of_all=True)
         by_method = [(name, cases_with(name, cases)) for name in methods]
         add(f"majority@{n}", {name: majority_figure(these, name, n) for name, these in by_method}, nothing)
-        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name, n) for name, these in by_method}, nothing)
+        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name) for name, these in by_method}, nothing)
         add(f"pass@{n}", {name: pass_figure(scores, n) for name, scores in table.items()}, nothing)
         add(f"pass^{n}", {name: pass_figure(scores, n, every=True) for name, scores in table.items()}, nothing)
     return rows
 
 
-def _at_k(cases: Sequence[ScoredCase], method: str, k: int) -> dict[str, Any]:
-    scores = _scores(cases, method)
+def _at_k(cases: Sequence[ScoredCase], scores: Scores, method: str, k: int) -> dict[str, Any]:
     return {
         "k": k,
         "pass@k": pass_figure(scores, k),
         "pass^k": pass_figure(scores, k, every=True),
-        "majority@k": majority_figure(cases, method, k),
+        "majority@k": mean_figure(scores) if k == 1 else majority_figure(cases, method, k),
     }
 
 
@@ -177,7 +183,7 @@ def _families(cases: Sequence[ScoredCase], method: str) -> list[dict[str, Any]]:
             "family": family,
             "cases": len(members),
             "mean": mean_figure(_scores(members, method)),
-            "se": standard_error(list(case_means(filled(_scores(members, method), 0.0)).values())),
+            "se": _standard_error(_scores(members, method)),
             "majority": majority_figure(members, method, len(members[0].samples)),
             "pass": pass_figure(_scores(members, method), len(members[0].samples)),
             "no_answer": no_answer_figure(members, of_all=False),

@@ -43,12 +43,6 @@ class SamplesSuite:
     def add_flags(self, parser: argparse.ArgumentParser) -> None:
         """See ``ports.Suite``."""
         parser.add_argument("--system", metavar="TEXT", help="system message of every sample, for example /think")
-        parser.add_argument(
-            "--majority",
-            choices=("own", "nemo"),
-            default="own",
-            help="which majority@k the table shows: by the normalised answer, or as NeMo-Skills (default: own)",
-        )
 
     def options(self, args: argparse.Namespace) -> dict[str, Any]:
         """See ``ports.Suite``."""
@@ -56,7 +50,7 @@ class SamplesSuite:
         if system is not None and len(system) > MAX_SYSTEM_CHARS:
             what = f"--system has {len(system):,} characters; at most {MAX_SYSTEM_CHARS:,} are sent"
             raise ConfigError(what, hint="put what belongs to a case into its question")
-        return ({"system": system} if system else {}) | {"majority": args.majority}
+        return {"system": system} if system else {}
 
     def load(self, source: Path) -> CaseSet:
         """See ``ports.Suite``."""

@@ -21,7 +21,7 @@ def describe_analysis(analysis: Mapping[str, Any]) -> str:
         parts += [_by_k(analysis["by_k"])] if len(analysis["by_k"]) > 2 else []
         parts += [_families(analysis)] if len(analysis["families"]) > 1 else []
     if analysis["published"]:
-        parts.append(_published(analysis["published"]))
+        parts += _published(analysis["published"])
     parts += [f"note: {escape_control(note)}" for note in analysis["notes"]]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -104,13 +104,19 @@ def _families(analysis: Mapping[str, Any]) -> str:
     return table("by family", header, rows)
 
 
-def _published(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The figures of metrics.json, as they were read: none of them is computed here."""
-    rows = _largest_k(rows)
-    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    header = ["published", "evaluation_mode", *names]
-    cells = [[row["benchmark"], row["mode"], *(_metric(row["metrics"].get(name)) for name in names)] for row in rows]
-    return table("metrics.json, not computed here", header, cells)
+def _published(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The figures of metrics.json as they were read, none computed here; a table for each set of names."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in _largest_k(rows):
+        groups.setdefault(tuple(row["metrics"]), []).append(row)
+    return [
+        table(
+            "published in metrics.json, not computed here",
+            ["benchmark", "evaluation_mode", *names],
+            [[row["benchmark"], row["mode"], *(_metric(row["metrics"][name]) for name in names)] for row in members],
+        )
+        for names, members in groups.items()
+    ]
 
 
 def _largest_k(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -128,9 +134,7 @@ def _mode(mode: str) -> tuple[str, int]:
     return (found[1], int(found[2])) if found else (mode, 0)
 
 
-def _metric(metric: Mapping[str, Any] | None) -> str:
-    if metric is None:
-        return ""
+def _metric(metric: Mapping[str, Any]) -> str:
     value = metric["value"]
     if metric["unit"] == "text":
         return str(value)

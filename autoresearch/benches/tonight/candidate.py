@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 BASELINE = "tpe"  # what a model has to beat
 TRIALS = 30  # the regret after so many trials decides
+NO_DATA = "no data in the table"  # a proposal that the table cannot answer: not the proposer's failure
 
 
 @dataclass(frozen=True, slots=True)

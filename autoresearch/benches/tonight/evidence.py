@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoresearch.benches.tonight.candidate import Candidate
+from autoresearch.benches.tonight.candidate import NO_DATA, Candidate
 from autoresearch.benches.tonight.verdict import Tonight
 from autoresearch.core.text import plural
 from autoresearch.hints import command
@@ -75,6 +75,7 @@ def find_bottleneck(candidates: Sequence[Candidate], others: Sequence[OtherRun])
         for c in candidates
         if c.model and c.proposals
         for name, count in c.failures.items()
+        if name != NO_DATA
     ]
     if not losses:
         return "Not known: no run of the suite research, and no model's proposals, were given."

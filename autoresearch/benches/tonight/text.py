@@ -12,7 +12,15 @@ from autoresearch.core.text import escape_control
 from autoresearch.report.format import format_duration
 
 HEAD = ("candidate", f"regret after {TRIALS}", "95% interval", "gain over TPE", "95% interval", "p", "seeds")
-CLOCK_HEAD = ("candidate", f"regret in TPE's time for {TRIALS}", "time a proposal", "J a proposal", "gain a kJ")
+CLOCK_HEAD = (
+    "candidate",
+    f"regret in TPE's time for {TRIALS}",
+    "gain over TPE",
+    "95% interval",
+    "time a proposal",
+    "J a proposal",
+    "gain a kJ",
+)
 
 
 def describe_evidence(e: Evidence) -> str:
@@ -56,6 +64,8 @@ def clock_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
         (
             row.candidate.name,
             _number(row.at_clock),
+            _number(row.clock_gain, sign=True),
+            _interval(row.clock_interval, sign=True),
             "-" if row.candidate.proposal_s is None else format_duration(row.candidate.proposal_s),
             "-" if row.candidate.proposal_j is None else f"{row.candidate.proposal_j:,.1f}",
             _number(row.gain_per_kj, sign=True),

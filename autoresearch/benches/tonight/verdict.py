@@ -40,6 +40,8 @@ class Row:
     paired: int  # seeds that TPE has too
     gain: float | None
     gain_interval: Interval
+    clock_gain: float | None  # TPE's regret at its own time for 30 trials minus the candidate's at that time
+    clock_interval: Interval
     p: float | None  # sign-flip test, two-sided
     p_holm: float | None  # corrected for the number of models
     seeds_needed: int | None  # in all, to show a true gain as large as this one
@@ -106,6 +108,7 @@ def _row(c: Candidate, baseline: Candidate | None) -> Row:
     paired = sorted(set(c.regret) & set(baseline.regret)) if baseline is not None and c is not baseline else []
     gains = [baseline.regret[seed] - c.regret[seed] for seed in paired] if baseline else []
     gain = fsum(gains) / len(gains) if gains else None
+    in_time = _gains_in_time(c, baseline, paired) if baseline else []
     return Row(
         candidate=c,
         seeds=len(values),
@@ -115,10 +118,17 @@ def _row(c: Candidate, baseline: Candidate | None) -> Row:
         paired=len(paired),
         gain=gain,
         gain_interval=bootstrap_interval(gains),
+        clock_gain=fsum(in_time) / len(in_time) if in_time else None,
+        clock_interval=bootstrap_interval(in_time),
         p=sign_flip_test(gains) if gains else None,
         p_holm=None,
         seeds_needed=cases_needed(gains, gain) if gain else None,
     )
+
+
+def _gains_in_time(c: Candidate, baseline: Candidate, seeds: Sequence[int]) -> list[float]:
+    both = [seed for seed in seeds if seed in baseline.at_clock and seed in c.at_clock]
+    return [baseline.at_clock[seed] - c.at_clock[seed] for seed in both]
 
 
 def _correct(rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -143,6 +153,9 @@ def _reason(best: Row, models: Sequence[Row], winners: Sequence[Row]) -> str:
     if len(winners) > 1:
         others = ", ".join(row.candidate.name for row in winners[1:])
         text += f" {others} also beat TPE; among these the lowest mean regret decides."
+    if best.clock_interval and best.clock_interval[1] < 0:
+        low, high = best.clock_interval
+        text += f" In TPE's time for {TRIALS} trials it is behind: 95% interval of its gain {low:+.4f} to {high:+.4f}."
     return text
 
 
@@ -150,7 +163,10 @@ def _open(best: Row) -> str:
     if best.paired < MIN_SEEDS and (best.gain or 0) <= 0:
         common = f"{plural(best.paired, 'seed')} in common with TPE"
         return f"{_capital(best.candidate.name)} has {common}; {MIN_SEEDS} are needed."
-    return f"{_gain_text(best)}, which may be chance. Until then TPE, which costs nothing."
+    more = (
+        f"{best.candidate.source or 'its run'} with -k {best.seeds + best.candidate.missing + (best.more_seeds or 0)}"
+    )
+    return f"{_gain_text(best)}, which may be chance. Continue {more}; until then TPE, which costs nothing."
 
 
 def _no_model(models: Sequence[Row]) -> str:

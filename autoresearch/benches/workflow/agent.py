@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol
 from autoresearch.benches.ports import Chat, ChatTurn, Infrastructure, NativeToolCall
 from autoresearch.benches.research.call_values import BadCall, ParsedCalls, decode_arguments
 from autoresearch.benches.research.fitting import DoesNotFit, Fitted, complete_fitted
+from autoresearch.benches.research.rejection import is_about_the_request
 from autoresearch.benches.research.tool_calls import describe_errors, find_calls
-from autoresearch.benches.workflow.prompt import NO_ANSWER, shown_result, system_text
-from autoresearch.core.llm_calls import Classification
+from autoresearch.benches.workflow.prompt import NO_ANSWER, shown_result, system_text, without_surrogates
 from autoresearch.core.ports import Interrupted
 
 Status = Literal[
@@ -26,8 +26,7 @@ Status = Literal[
     "error",
 ]
 MAX_FORMAT_ERRORS = 3  # in a row
-# The same request would be refused again, so these end the attempt; any other failure is the infrastructure's.
-OF_THE_REQUEST = frozenset({Classification.REQUEST_REJECTED, Classification.MALFORMED_RESPONSE})
+MAX_NAME_CHARS = 80  # of a tool, in the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,11 @@ class Trace:
 
 
 class WorkflowAgent:
-    """Carries out one task. ``clock`` gives monotonic seconds, ``stopped`` is true once the user ends the run."""
+    """Carries out one task.
+
+    ``tools_as_text``: the tools are a part of the prompt, not sent in their own field. ``clock`` gives monotonic
+    seconds, ``stopped`` is true once the user ends the run.
+    """
 
     def __init__(
         self,
@@ -74,19 +77,21 @@ class WorkflowAgent:
         tools: Tools,
         limits: AgentLimits,
         *,
+        tools_as_text: bool = False,
         stopped: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._chat, self._toolbox, self._limits = chat, tools, limits
         self._stopped, self._clock = stopped, clock
-        self._tools: Sequence[Mapping[str, Any]] = tools.schemas()
-        self._names = [tool["function"]["name"] for tool in self._tools]
-        self._types = {t["function"]["name"]: t["function"]["parameters"]["properties"] for t in self._tools}
+        self._schemas = tools.schemas()
+        self._tools: Sequence[Mapping[str, Any]] = () if tools_as_text else self._schemas  # as sent
+        self._names = [tool["function"]["name"] for tool in self._schemas]
+        self._types = {t["function"]["name"]: t["function"]["parameters"]["properties"] for t in self._schemas}
         self._scale = 1.0  # tokens of the server over estimated ones
 
     def run(self, task: str) -> Trace:
         """Run the loop. Raises ``Infrastructure``, ``Interrupted``, and what the tools raise."""
-        system = system_text(self._tools, as_text=False)
+        system = system_text(self._schemas, as_text=not self._tools)
         trace = Trace(messages=[{"role": "system", "content": system}, {"role": "user", "content": task}])
         end = self._clock() + self._limits.timeout_s
         format_errors = 0
@@ -101,7 +106,7 @@ class WorkflowAgent:
                 trace.status, trace.detail = "context_length_exceeded", e.detail
                 return trace
             except Infrastructure as e:
-                if e.cause not in OF_THE_REQUEST:
+                if not is_about_the_request(e):
                     raise
                 trace.status, trace.detail = "api_error", e.detail
                 return trace
@@ -111,9 +116,10 @@ class WorkflowAgent:
             results = self._use(parsed, end)
             self._record(trace, number, fitted, parsed, results, self._clock() - began)
             if not (parsed.calls or parsed.errors or is_empty):
-                trace.status, trace.answer = "finished", parsed.text
+                trace.answer = without_surrogates(parsed.text)
+                trace.status = "max_tokens_reached" if fitted.turn.finish_reason == "length" else "finished"
                 return trace
-            error = NO_ANSWER if is_empty else describe_errors(parsed.errors) if parsed.errors else ""
+            error = NO_ANSWER if is_empty else without_surrogates(describe_errors(parsed.errors))
             trace.messages += _results(fitted.turn, results, error)
             format_errors = 0 if parsed.calls else format_errors + 1
             if format_errors == MAX_FORMAT_ERRORS:
@@ -138,9 +144,9 @@ class WorkflowAgent:
         try:
             fitted = self._ask(trace.messages, self._tools, trace.tokens_out)
         except Infrastructure as e:
-            if e.cause != Classification.REQUEST_REJECTED or not self._tools or trace.turns:
+            if not (is_about_the_request(e) and self._tools and not trace.turns):
                 raise
-            trace.messages[0] = {"role": "system", "content": system_text(self._tools, as_text=True)}
+            trace.messages[0] = {"role": "system", "content": system_text(self._schemas, as_text=True)}
             self._tools = ()
             fitted = self._ask(trace.messages, self._tools, trace.tokens_out)
         if not fitted.is_estimated and fitted.estimate:
@@ -182,11 +188,11 @@ class WorkflowAgent:
                 "input_tokens": fitted.prompt_tokens,
                 "output_tokens": output,
                 "action": "tool" if parsed.calls else "finish" if parsed.text and not parsed.errors else "error",
-                "calls": [call.name for call in parsed.calls],
-                "call_problems": [str(result["error"])[:200] for result in results if "error" in result],
+                "calls": [without_surrogates(call.name)[:MAX_NAME_CHARS] for call in parsed.calls],
+                "call_problems": [without_surrogates(str(r["error"]))[:200] for r in results if "error" in r],
                 "call_source": parsed.calls[0].source if parsed.calls else None,
                 "call_formats": list(dict.fromkeys(call.format for call in every)),
-                "format_errors": [error.problem[:200] for error in parsed.errors],
+                "format_errors": [without_surrogates(error.problem)[:200] for error in parsed.errors],
                 "finish_reason": turn.finish_reason,
             }
         )
@@ -194,13 +200,13 @@ class WorkflowAgent:
 
 def _assistant(turn: ChatTurn) -> dict[str, Any]:
     """The answer as a message of the conversation; thinking is not sent back."""
-    message: dict[str, Any] = {"role": "assistant", "content": turn.text}
+    message: dict[str, Any] = {"role": "assistant", "content": without_surrogates(turn.text)}
     if turn.tool_calls:
         message["tool_calls"] = [
             {
                 "id": call.id or f"call_{n}",
                 "type": "function",
-                "function": {"name": call.name, "arguments": _valid(call.arguments)},
+                "function": {"name": without_surrogates(call.name), "arguments": _valid(call.arguments)},
             }
             for n, call in enumerate(turn.tool_calls)
         ]
@@ -235,6 +241,6 @@ def _is_readable(call: NativeToolCall) -> bool:
 def _valid(arguments: str) -> str:
     """Arguments that a chat template can render: some parse them, and fail on what is not JSON."""
     try:
-        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+        return without_surrogates(arguments) if isinstance(json.loads(arguments), dict) else "{}"
     except (ValueError, RecursionError):
         return "{}"

@@ -12,7 +12,6 @@ from typing import Any
 from autoresearch.benches.cases import Case
 from autoresearch.benches.ports import Attempt, Bench
 from autoresearch.benches.workflow.agent import AgentLimits, Trace, WorkflowAgent
-from autoresearch.benches.workflow.database import SqlError
 from autoresearch.benches.workflow.faults import FaultPlan
 from autoresearch.benches.workflow.grading import WORKSPACE
 from autoresearch.benches.workflow.load import files_of, task_of
@@ -23,8 +22,6 @@ from autoresearch.benches.workflow.toolbox import AttemptFailed, Toolbox
 from autoresearch.benches.workflow.workspace import Workspace
 
 REFUSED = "refused"  # the machine cannot run the task safely
-HARNESS_ERROR = "harness_error"  # a service or the sandbox failed: not graded
-UNGRADED = frozenset({REFUSED, HARNESS_ERROR})
 MAX_TRANSCRIPT_CHARS = 200_000
 
 
@@ -45,14 +42,17 @@ def prepared(
     root.mkdir()
     with Workspace(root) as workspace:
         for path, data in files.items():
-            workspace.write(path, data)
+            workspace.create(path, data)
         end = clock() + timeout_s
         with serving(task.services, folder, FaultPlan(seed)) as services:
             yield Toolbox(task, services, workspace, root, shell, lambda: end - clock(), stopped)
 
 
 def run_attempt(case: Case, sample: int, bench: Bench) -> Attempt:
-    """Let the run's model carry out the task. Raises ``Infrastructure`` and ``Interrupted``."""
+    """Let the run's model carry out the task. Raises ``Infrastructure`` and ``Interrupted``.
+
+    Where a service or the sandbox fails, ``AttemptFailed`` or ``OSError``: then there is no result of the model.
+    """
     task = task_of(case)
     if task.uses_shell and (reason := refusal()):
         return Attempt(REFUSED, None, evidence={REFUSED: f"the task has a shell: {reason}"})
@@ -65,13 +65,14 @@ def run_attempt(case: Case, sample: int, bench: Bench) -> Attempt:
     )
     seed = f"{bench.options.get('fault_seed', 0)}/{case.id}/{sample}"
     shell = LandlockShell() if task.uses_shell else None
-    try:
-        with prepared(
-            task, files_of(case), bench.folder, seed, shell=shell, timeout_s=limits.timeout_s, stopped=bench.stopped
-        ) as tools:
-            trace = WorkflowAgent(bench.chat, tools, limits, stopped=bench.stopped).run(task.prompt.text)
-    except (AttemptFailed, SqlError, OSError) as e:
-        return Attempt(HARNESS_ERROR, None, evidence={HARNESS_ERROR: str(e)})
+    with prepared(
+        task, files_of(case), bench.folder, seed, shell=shell, timeout_s=limits.timeout_s, stopped=bench.stopped
+    ) as tools:
+        trace = WorkflowAgent(
+            bench.chat, tools, limits, tools_as_text=bench.options.get("tools") == "text", stopped=bench.stopped
+        ).run(task.prompt.text)
+        if tools.services.problems:
+            raise AttemptFailed(f"a service failed: {tools.services.problems[0]}")
     return _attempt(task, trace, limits)
 
 

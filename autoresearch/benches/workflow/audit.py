@@ -14,6 +14,7 @@ from autoresearch.storage.files import open_regular
 
 AUDIT_NAME = "audit.jsonl"
 MAX_AUDIT_BYTES = 64 << 20
+MAX_RECORD_BYTES = 4 << 20
 
 
 class AuditDamaged(Exception):
@@ -42,6 +43,11 @@ class AuditLog:
         self._lock = threading.Lock()
         self._seq = 0
         self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more record, as large as one can be, might not fit."""
+        return self._bytes > MAX_AUDIT_BYTES - MAX_RECORD_BYTES
 
     def append(self, **fields: Any) -> None:
         """Write one record. Raises ``OSError``: also once the log is as long as it may be."""

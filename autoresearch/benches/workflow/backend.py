@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from autoresearch.benches.workflow.audit import AuditLog
-from autoresearch.benches.workflow.database import MAX_ROWS, SqlError, as_rows, build, execute, parameters_of
+from autoresearch.benches.workflow.database import SqlError, as_rows, build, execute, parameters_of
 from autoresearch.benches.workflow.faults import FaultPlan
 from autoresearch.benches.workflow.parameters import BadRequest, read_parameters
 from autoresearch.benches.workflow.task import Endpoint, Fault, Service
@@ -67,6 +67,8 @@ class Backend:
         if fault and fault.delay_s:
             wait(fault.delay_s)
         with self._lock:
+            if self._audit.is_full:
+                return 429, {"error": "too many requests"}  # not carried out, so not recorded either
             if fault and fault.status:
                 answer: Answer = (fault.status, {"error": "the service is temporarily unavailable; try again"})
             else:
@@ -88,6 +90,8 @@ class Backend:
         answer: Answer = (status, {"error": message})
         service, endpoint, _ = self._route(method, target)
         with self._lock:
+            if self._audit.is_full:
+                return answer
             self._audit.append(
                 ts=utc(),
                 service=service.name if service else None,
@@ -125,8 +129,8 @@ class Backend:
         except SqlError as e:
             return 400, {"error": str(e)}
         answer: dict[str, Any] = {"rows": as_rows(columns, rows)} if columns else {}
-        if len(rows) > MAX_ROWS:
-            answer["truncated"] = f"only the first {MAX_ROWS} rows are shown"
+        if columns and len(answer["rows"]) < len(rows):
+            answer["truncated"] = f"only the first {len(answer['rows'])} rows are shown"
         return 200, {**answer, "changed": changed} if writes else answer
 
 

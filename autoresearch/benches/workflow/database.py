@@ -6,6 +6,7 @@ The schema and the statements come from a task of unknown origin. The values tha
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import sqlite3
 import time
@@ -17,6 +18,7 @@ from autoresearch.benches.workflow.checks import Scalar
 from autoresearch.benches.workflow.task import Endpoint, Service
 
 MAX_ROWS = 200  # of one answer
+MAX_ANSWER_CHARS = 256 << 10
 MAX_VALUE_BYTES = 1 << 20
 MAX_DATABASE_PAGES = 16_384  # of 4 KiB
 STATEMENT_S = 5.0
@@ -120,11 +122,22 @@ def problem_of(connection: sqlite3.Connection, sql: str) -> str | None:
 
 
 def as_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Rows as JSON objects; bytes become their hexadecimal form."""
-    return [
-        {name: value.hex() if isinstance(value, bytes) else value for name, value in zip(columns, row, strict=True)}
-        for row in rows[:MAX_ROWS]
-    ]
+    """Rows as JSON objects, as many as an answer may have; bytes become their hexadecimal form."""
+    shown: list[dict[str, Any]] = []
+    left = MAX_ANSWER_CHARS
+    for row in rows[:MAX_ROWS]:
+        plain = {name: _as_json(value) for name, value in zip(columns, row, strict=True)}
+        left -= len(str(plain))
+        if left < 0:
+            break
+        shown.append(plain)
+    return shown
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
 
 
 @contextlib.contextmanager

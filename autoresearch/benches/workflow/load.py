@@ -94,7 +94,7 @@ def _validated(document: Document) -> Task:
         first = e.errors(include_url=False)[0]
         given = first.get("input")
         value = f" ({ascii(given)[:80]})" if isinstance(given, str | int | float | bool) else ""
-        raise document.error(tuple(first["loc"]), f"{first['msg']}{value}") from e
+        raise document.error(tuple(first["loc"]), f"{first['msg'].removeprefix('Value error, ')}{value}") from e
     except ValueError as e:
         raise document.error((), str(e)) from e
 

@@ -33,7 +33,12 @@ def system_text(tools: Sequence[Mapping[str, Any]], *, as_text: bool) -> str:
     return f"{SYSTEM}\n{TEXT_CALLS}\n\nThe tools, with the JSON schema of their arguments:\n{lines}"
 
 
+def without_surrogates(text: str) -> str:
+    """``text``, in which half a surrogate pair, which neither a request nor a record can hold, is a question mark."""
+    return text.encode(errors="replace").decode()
+
+
 def shown_result(result: Mapping[str, Any]) -> str:
     """A tool's result as JSON, cut off where it is too long."""
-    text = json.dumps(result, ensure_ascii=False)
+    text = without_surrogates(json.dumps(result, ensure_ascii=False))
     return text if len(text) <= MAX_RESULT_CHARS else f"{text[:MAX_RESULT_CHARS]}... [cut off]"

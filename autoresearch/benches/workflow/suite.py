@@ -12,7 +12,7 @@ from autoresearch.benches.cases import Case, CaseSet
 from autoresearch.benches.ports import Attempt, Bench, BenchRun
 from autoresearch.benches.records import BenchTrial, Grade
 from autoresearch.benches.workflow.analysis import analyze, case_scores, describe
-from autoresearch.benches.workflow.attempt import UNGRADED, run_attempt
+from autoresearch.benches.workflow.attempt import REFUSED, run_attempt
 from autoresearch.benches.workflow.grading import Ungradable, grade_checks, score_of
 from autoresearch.benches.workflow.load import files_of, load_cases, task_of
 from autoresearch.benches.workflow.prompt import PROMPT_TEXT
@@ -43,11 +43,14 @@ class WorkflowSuite:
             "--fault-seed", type=int, default=0, metavar="N", help="seed of the faults that tasks inject (default 0)"
         )
 
+        text = "how the tools are sent: in their own field, or as a part of the prompt (default native)"
+        parser.add_argument("--tools", choices=("native", "text"), default="native", help=text)
+
     def options(self, args: argparse.Namespace) -> dict[str, Any]:
         seed = getattr(args, "fault_seed", 0)
         if not 0 <= seed < 1 << 31:
             raise ConfigError(f"--fault-seed {seed} is not between 0 and 2147483647", hint="--fault-seed 0")
-        return {"fault_seed": seed}
+        return {"fault_seed": seed, "tools": getattr(args, "tools", "native")}
 
     def load(self, source: Path) -> CaseSet:
         """Read the task folders below ``source``; "builtin": those of the package."""
@@ -57,9 +60,9 @@ class WorkflowSuite:
         return run_attempt(case, sample, bench)
 
     def grade(self, case: Case, trial: BenchTrial, folder: Path) -> Grade:
-        """The checks of the task on what the attempt left. A trial that could not be carried out has no score."""
-        if trial.status in UNGRADED:
-            return _ungraded(str(trial.evidence.get(trial.status, trial.status)))
+        """The checks of the task on what the attempt left. A refused one has no score."""
+        if trial.status == REFUSED:
+            return _ungraded(str(trial.evidence.get(REFUSED, REFUSED)))
         task = task_of(case)
         try:
             results = grade_checks(task, folder, trial.answer or "", files_of(case))

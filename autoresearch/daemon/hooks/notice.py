@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.config.settings import HookEvent
+from autoresearch.core.metric import Metric, MetricWords
 from autoresearch.core.records import EvalFailed, Evaluated, ProposalRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import describe_disturbance
@@ -32,11 +33,13 @@ class Notice:
     iterations_closed: int
     iterations_requested: int
     change: str | None  # for example "lr = 0.003"
-    val_bpb: float | None
+    val_bpb: float | None  # null, as the baseline's, where the metric is another one
     improvement_frac: float | None
     reason: str
     baseline_val_bpb: float | None
     best: dict[str, Any] | None  # the best keep so far
+    metric: dict[str, Any] | None = None  # name, value and direction, where it is not bits per byte
+    baseline_metric: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,13 @@ def build_notice(
         reason=why,
         baseline_val_bpb=baseline.baseline_val_bpb if baseline else None,
         best=_best(best, trajectory) if best else None,
+        metric=_plain_metric(measured.metric if measured else None),
+        baseline_metric=_plain_metric(baseline.metric if baseline else None),
     )
+
+
+def _plain_metric(metric: Metric | None) -> dict[str, Any] | None:
+    return metric.model_dump(mode="json") if metric else None
 
 
 def _describe(event: HookEvent, why: str, trajectory: Trajectory, iters: int, about: Subject | None) -> str:
@@ -93,7 +102,7 @@ def _standing(trajectory: Trajectory) -> str:
     if trajectory.best:
         return f"best: {_result(trajectory.best)} (iteration {trajectory.best.iter})"
     if trajectory.baseline:
-        return f"no keep, the baseline's {format_bpb(trajectory.baseline.baseline_val_bpb)} stands"
+        return f"no keep, the baseline's {format_bpb(trajectory.baseline.value)} stands"
     return "the baseline is not measured"
 
 
@@ -102,8 +111,9 @@ def _result(record: Evaluated) -> str:
     mark = disturbed and f" ({disturbed})"
     if record.evidence:
         return f"{_change(record.proposal)}, {describe_verdict(record.improvement_frac, record.evidence)}{mark}"
-    gain = f"{100 * record.improvement_frac:.2f}% below the baseline"
-    return f"{_change(record.proposal)}, val_bpb {format_bpb(record.val_bpb)}, {gain}{mark}"
+    words = MetricWords(record.metric.kind if record.metric else None)
+    gain = f"{100 * record.improvement_frac:.2f}% {words.beyond} the baseline"
+    return f"{_change(record.proposal)}, {safe(words.name, NAME_CELLS)} {format_bpb(record.value)}, {gain}{mark}"
 
 
 def _best(record: Evaluated, trajectory: Trajectory) -> dict[str, Any]:
@@ -115,7 +125,7 @@ def _best(record: Evaluated, trajectory: Trajectory) -> dict[str, Any]:
         "improvement_frac": record.improvement_frac,
         "marks": list(record.marks),
         "baseline_marks": list(record.baseline_marks),
-    }
+    } | ({"metric": _plain_metric(record.metric)} if record.metric else {})
     if (evidence := record.evidence) is None:
         return best
     return best | {

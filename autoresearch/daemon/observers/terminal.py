@@ -47,6 +47,7 @@ from autoresearch.daemon.verdict_lines import (
     noise_lines,
     stopped_line,
 )
+from autoresearch.report.format import format_bpb
 from autoresearch.report.vault import describe_gains
 
 
@@ -149,7 +150,7 @@ class Terminal(Observer):
                 self._change = p.text
             case Baseline():
                 trajectory = self._trajectory or Trajectory()
-                self._print(baseline_line(event))
+                self._print(baseline_line(event, self._trajectory))
                 if marks := deciding_marks(trajectory.baseline_outcomes, trajectory.meta):
                     self._print(f"the baseline ran {' and '.join(marks)}: every verdict against it carries that mark")
                 for line in noise_lines(trajectory):
@@ -245,10 +246,10 @@ def iteration_line(record: IterationRecord, number: str) -> str:
     match record:
         case Evaluated(evidence=Evidence()):
             return f"{judged_line(record, number)}{source}"
-        case Evaluated(proposal=p, val_bpb=bpb, improvement_frac=gain, decision=decision):
+        case Evaluated(proposal=p, improvement_frac=gain, decision=decision):
             change = p.text
             end = f"{record.iter_wall_s:6.1f} s{source}"
-            return f"{number:>8}  {change:<28} {bpb:.4f} {100 * gain:+7.2f} %  {decision:<6} {end}"
+            return f"{number:>8}  {change:<28} {format_bpb(record.value)} {100 * gain:+7.2f} %  {decision:<6} {end}"
         case StoppedEarly(proposal=p):
             return f"{stopped_line(record, p.text, number)}{source}"
         case EvalFailed(proposal=p, cause=cause):

@@ -40,6 +40,7 @@ from autoresearch.daemon.run_text import (
     describe_suspended,
 )
 from autoresearch.daemon.systemd.notify import Notifier
+from autoresearch.report.format import format_bpb
 
 FEED_S = 1.0  # at least, between two datagrams without a new state
 # By this much each datagram extends the limit of a start or stop. Longer than the longest silence of a healthy daemon:
@@ -193,7 +194,9 @@ class WatchdogObserver(Observer):
     def _best(self, known: Trajectory) -> str:
         closed = f" in {plural(len(known.iterations), 'closed iteration')}" if known.iterations else ""
         if best := known.best:
-            return f"best {best.val_bpb:.4f} ({100 * best.improvement_frac:+.2f} %, iteration {best.iter}){closed}"
+            return (
+                f"best {format_bpb(best.value)} ({100 * best.improvement_frac:+.2f} %, iteration {best.iter}){closed}"
+            )
         return f"no keep yet{closed}" if known.baseline else ""
 
     def _feed_if_due(self) -> None:

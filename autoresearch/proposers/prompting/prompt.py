@@ -33,6 +33,8 @@ from autoresearch.proposers.prompting.prompt_task import (
     changes_rule,
     example_answer,
     keep_rule,
+    metric_name,
+    metric_sections,
 )
 from autoresearch.proposers.space import Space
 from rails import ChoiceKnob, IntKnob, Knob
@@ -125,6 +127,7 @@ def _fixed_sections(inputs: PromptInputs, results: Results) -> dict[str, str]:
         "keep_rule": keep_rule(meta.decision_rule),
         "changes_how_many": changes_how_many(inputs.space),
         "changes_rule": changes_rule(inputs.space),
+        **metric_sections(meta),
         "baseline": _baseline(inputs),
         "budget": f"{one_line(inputs.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
         "best": _best(inputs.trajectory),
@@ -153,7 +156,7 @@ def _constraints(space: Space, detail: Detail) -> str:
 def _baseline(inputs: PromptInputs) -> str:
     """Its measurement, and the values that are not knobs of the menu; the others stand with their knobs."""
     space, measured = inputs.space, inputs.trajectory.baseline
-    bpb = f"val_bpb {measured.baseline_val_bpb:.4f}" if measured else "not measured yet"
+    bpb = f"{metric_name(inputs.trajectory)} {measured.value:.4f}" if measured else "not measured yet"
     fixed = [f"{name} = {value_text(v)}" for name, v in space.baseline.items() if name not in space.menu.knobs]
     return bpb + (f"; not to be changed: {', '.join(fixed)}" if fixed else "")
 
@@ -211,7 +214,8 @@ def _best(trajectory: Trajectory) -> str:
     change = ", ".join(f"{knob} = {value_text(value)}" for knob, value in best.proposal.changes)
     if best.evidence:  # its mean val_bpb is of other seeds than the baseline's
         return f"{change}: {percent(best.improvement_frac)} x{len(best.trials)} (iteration {best.iter})"
-    return f"{change}: {percent(best.improvement_frac)}, val_bpb {best.val_bpb:.4f} (iteration {best.iter})"
+    value = f"{metric_name(trajectory)} {best.value:.4f}"
+    return f"{change}: {percent(best.improvement_frac)}, {value} (iteration {best.iter})"
 
 
 def _beliefs(beliefs: tuple[Belief, ...], detail: Detail) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+from autoresearch.core.metric import BITS_PER_BYTE, named_kind
 from autoresearch.core.records import DecisionRule, Meta
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.prompting.prompt_format import one_line
@@ -12,6 +13,26 @@ from autoresearch.proposers.space import Space
 from rails import Value
 
 SETUP_CHARS = 400
+METRIC_CHARS = 60
+
+
+def metric_sections(meta: Meta) -> dict[str, str]:
+    """What is trained and measured: a GPT and bits per byte, or the user's own script and metric."""
+    kind = named_kind(meta.yardstick.command.metric) if meta.yardstick.command else None
+    what = "the training of a small GPT" if meta.yardstick.command is None else "a training script"
+    if kind is None:
+        metric, more = "val_bpb: bits per byte on validation text, lower", "fewer bits per byte"
+    else:
+        unit = f" ({one_line(kind.unit, METRIC_CHARS)})" if kind.unit else ""
+        metric = f"{one_line(kind.name, METRIC_CHARS)}{unit}: {kind.direction}"
+        more = f"{kind.direction} {one_line(kind.name, METRIC_CHARS)}"
+    return {"what": f"You tune {what}.", "metric": metric, "more": more}
+
+
+def metric_name(trajectory: Trajectory) -> str:
+    """The name of what is measured."""
+    command = trajectory.meta.yardstick.command if trajectory.meta else None
+    return one_line(command.metric.name, METRIC_CHARS) if command else BITS_PER_BYTE
 
 
 def budget_lines(space: Space, meta: Meta, setup: str, *, is_explained: bool) -> str:

@@ -114,18 +114,20 @@ def build_recipe(records: Iterable[Event], *, steps: int | None = None, vocab: i
     if meta is None or baseline is None:
         hint = "wait until the baseline is measured; `autoresearch status` shows it"
         raise JournalError("the run has no measurement yet that can be exported", hint=hint)
+    if meta.yardstick.command is not None:
+        raise ConfigError("the run trained with a command of its own", hint="its menu and baseline are the recipe")
     cfg = check_cfg(best.candidate_cfg if best else baseline.baseline_cfg)
     measured = (best or baseline).eval_metrics
     yardstick = meta.yardstick
     budget = Budget(kind=yardstick.budget_kind, size=yardstick.budget_size)
     counted = None if budget.kind == "flops" else budget.steps(int(cfg["batch_size"]), int(cfg["seq_len"]))
-    trial_steps = counted or measured.train_steps
+    trial_steps = counted or measured.train_steps or 1
     if steps is not None and steps < 1:
         raise ConfigError(f"steps = {steps} is not at least 1", hint=f"the best trial made {trial_steps}")
     _check_parallel(cfg, yardstick.data_parallel, yardstick.tensor_parallel)
     return Recipe(
         cfg=cfg,
-        vocab=vocab or vocab_of(cfg, measured.params),
+        vocab=vocab or vocab_of(cfg, measured.params or 0),
         steps=steps or trial_steps,
         seed=_seed(seeds, best or baseline),
         data_parallel=yardstick.data_parallel,
@@ -197,12 +199,12 @@ def _build_source(
         run_id=meta.run_id,
         profile=meta.profile,
         trainer=meta.yardstick.trainer,
-        corpus_sha256=meta.yardstick.corpus_sha256,
+        corpus_sha256=meta.yardstick.corpus_sha256 or "",
         budget=budget,
         iter=best.iter if best else 0,
         change=best.proposal.text if best else "",
-        val_bpb=best.val_bpb if best else baseline.baseline_val_bpb,
-        baseline_val_bpb=baseline.baseline_val_bpb,
+        val_bpb=(best or baseline).value,
+        baseline_val_bpb=baseline.value,
         trial_steps=trial_steps,
         verdict=describe_verdict(best.improvement_frac, best.evidence) if best and best.evidence else "",
     )

@@ -43,13 +43,14 @@ def build_best_file(s: Summary, history: History) -> BestFile | None:
     changes = _changes(best) if best else {}
     if best and changes and all(knob in cfg for knob in changes):
         cfg.update(changes)
+        name = clean(s.words.name, NAME_CHARS)
         why = (
-            f"# {best.knob} = {format_value(best.new_value)}, iteration {best.iter}: val_bpb {format_bpb(best.val_bpb)}"
+            f"# {best.knob} = {format_value(best.new_value)}, iteration {best.iter}: {name} {format_bpb(best.val_bpb)}"
         )
         if best.evidence:
             why = f"# {best.knob} = {format_value(best.new_value)}, iteration {best.iter}"
         gain = format_gain(best.improvement_frac).replace(MINUS, "-")
-        basis = f"{gain} against the baseline's {format_bpb(s.baseline_val_bpb)}"
+        basis = f"{gain} against the baseline's {format_bpb(s.baseline_result)}"
         head = [why, f"# {describe_verdict(best.improvement_frac, best.evidence) if best.evidence else basis}"]
     else:
         best, changes, head = None, {}, ["# the baseline: nothing was kept"]

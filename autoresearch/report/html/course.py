@@ -38,8 +38,8 @@ def build_course(history: History) -> Course:
     every = [*measured, *([] if baseline is None else [baseline])]
     scale = Scale.of(every) or Scale(0.0, 1.0, False)
     room = (scale.high - scale.low or abs(scale.high) * 0.01 or 1.0) * 0.06
-    lowest = min([scale.low, *((baseline or 0.0) * (1 - bound) for bound in keep_bounds(history))])
-    low, high = lowest - room, scale.high + room
+    bounds = [history.with_gain(baseline or 0.0, bound) for bound in keep_bounds(history)]
+    low, high = min([scale.low, *bounds]) - room, max([scale.high, *bounds]) + room
     step = (high - low) * LANE
     stages = {r.stage for r in history.rows}
     below = [("stopped early", "stopped_early"), ("failed", "eval_failed"), ("blocked", "blocked")]
@@ -52,7 +52,7 @@ def build_course(history: History) -> Course:
     return Course(
         iterations=max((r.iter for r in history.rows), default=0),
         baseline=baseline,
-        needed=baseline * (1 - delta) if baseline is not None and delta else None,
+        needed=history.with_gain(baseline, delta) if baseline is not None and delta else None,
         steps=_best_steps(history),
         low=low,
         high=high,
@@ -80,7 +80,7 @@ def _best_steps(history: History) -> tuple[tuple[int, float], ...]:
     steps = [(0, history.baseline_val_bpb)]
     for row in history.rows:
         bpb = history.comparable_bpb(row)
-        if row.decision == "keep" and bpb is not None and bpb < steps[-1][1]:
+        if row.decision == "keep" and bpb is not None and history.loss(bpb) < history.loss(steps[-1][1]):
             steps.append((row.iter, bpb))
     return tuple(steps)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autoresearch.core.equal_flops import qualify_gain
 from autoresearch.core.text import plural
-from autoresearch.report.format import format_bpb, format_budget, format_duration
+from autoresearch.report.format import describe_budget, format_bpb, format_duration
 from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain, format_kwh, format_short_value
 from autoresearch.report.summary import Summary, best_keep
@@ -56,14 +56,14 @@ class KeyFigure:
 
 def build_verdict(s: Summary, history: History) -> Verdict:
     """The result of the run, claiming no more than was measured."""
+    name = clean(s.words.name, NAME_CHARS)
     best = best_keep(history.rows)
-    if s.baseline_val_bpb is None:
+    if s.baseline_result is None:
         first, _, rest = describe_missing_baseline(s).partition(". ")
         return Verdict(f"{first.rstrip('.')}.", "", "", rest)
     if s.evaluated == 0:
-        return Verdict(
-            f"The baseline has val_bpb {format_bpb(s.baseline_val_bpb)}; no candidate is measured yet.", "", "", ""
-        )
+        value = f"{name} {format_bpb(s.baseline_result)}"
+        return Verdict(f"The baseline has {value}; no candidate is measured yet.", "", "", "")
     if best is None and s.verdicts:
         sentence, _, basis = describe_no_keep(s, history).partition(". ")
         return Verdict(f"{sentence.rstrip('.')}.", "", "", basis.replace("-", MINUS))
@@ -74,17 +74,18 @@ def build_verdict(s: Summary, history: History) -> Verdict:
         tried = plural(s.evaluated, "candidate")
         sentence = f"No candidate beat the baseline {needed}: {tried} measured, none kept."
         where = f"in iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
-        lowest = f"The lowest single measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
-        return Verdict(sentence, "", "", f"{lowest}; the baseline has {format_bpb(s.baseline_val_bpb)}.")
+        lowest = f"The {s.words.best} single measurement is {format_bpb(s.lowest_result)}, {where}"
+        return Verdict(sentence, "", "", f"{lowest}; the baseline has {format_bpb(s.baseline_result)}.")
     was = history.baseline_cfg.get(best.knob or "")
     instead = f" instead of {format_short_value(was)}" if was is not None else ""
     change = f"{clean(best.knob or '?', NAME_CHARS)} = {format_short_value(best.new_value)}"
+    improves = f"{s.words.improves} {name}"
     if best.evidence:
         confirmed = f"{best.evidence.label} over {format_seeds(best.evidence)}"
-        after = f"{instead} lowers val_bpb by {100 * (best.improvement_frac or 0.0):.2f}%, {confirmed}."
+        after = f"{instead} {improves} by {100 * (best.improvement_frac or 0.0):.2f}%, {confirmed}."
         return Verdict("", change, after, _basis(s, history, best))
-    gain = "changes" if best.improvement_frac is None else f"lowers val_bpb by {100 * best.improvement_frac:.2f}%"
-    after = f"{instead} {gain}, from {format_bpb(s.baseline_val_bpb)} to {format_bpb(best.val_bpb)}."
+    gain = "changes" if best.improvement_frac is None else f"{improves} by {100 * best.improvement_frac:.2f}%"
+    after = f"{instead} {gain}, from {format_bpb(s.baseline_result)} to {format_bpb(best.val_bpb)}."
     return Verdict("", change, after, _basis(s, history, best))
 
 
@@ -134,7 +135,7 @@ def describe_run(s: Summary, history: History) -> Iterator[str]:
             yield f"{word} {clean(name, NAME_CHARS)}"
     if s.yardstick:
         yield clean(s.yardstick.device_kind, NAME_CHARS)
-        yield f"{format_budget(s.yardstick)} a trial"
+        yield f"{describe_budget(s.yardstick)} a trial"
     stamps = [row.ts for row in (history.baseline, *history.rows) if row and row.ts]
     if stamps:
         yield _format_interval(clean(stamps[0], 40), clean(stamps[-1], 40))
@@ -150,6 +151,7 @@ def _format_interval(first: str, last: str) -> str:
 
 def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure]:
     """The figures under the verdict; ``best`` is the best keep."""
+    name = clean(s.words.name, NAME_CHARS)
     if best and best.evidence:
         interval = format_interval(best.evidence).replace("-", MINUS)
         yield KeyFigure(format_gain(best.improvement_frac), f"best gain, {format_seeds(best.evidence)}", interval)
@@ -159,11 +161,11 @@ def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure
             interval = format_range(best.vault.test_low_frac, best.vault.test_high_frac).replace("-", MINUS)
             note = f"95%: {interval}" if interval else "no interval"
             yield KeyFigure(format_gain(best.vault.test_gain_frac), "gain on test", note)
-    elif s.best_val_bpb is not None:
-        yield KeyFigure(format_bpb(s.best_val_bpb), "best val_bpb", f"iteration {s.best_iter:,}")
-        yield KeyFigure(format_gain(s.best_improvement_frac), "against the baseline", format_bpb(s.baseline_val_bpb))
-    elif s.baseline_val_bpb is not None:
-        yield KeyFigure(format_bpb(s.baseline_val_bpb), "baseline val_bpb")
+    elif s.best_result is not None:
+        yield KeyFigure(format_bpb(s.best_result), f"best {name}", f"iteration {s.best_iter:,}")
+        yield KeyFigure(format_gain(s.best_improvement_frac), "against the baseline", format_bpb(s.baseline_result))
+    elif s.baseline_result is not None:
+        yield KeyFigure(format_bpb(s.baseline_result), f"baseline {name}")
     blocked = sum(s.blocked_by_rail.values())
     if s.verdicts:
         yield KeyFigure(f"{s.verdicts.labels['confirmed']:,}", "confirmed", f"of {s.iterations:,} iterations")

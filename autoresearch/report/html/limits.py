@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from autoresearch.core.costs import is_same_compute
 from autoresearch.core.text import plural
-from autoresearch.report.format import format_budget, safe
+from autoresearch.report.format import describe_unseeded, format_budget, safe
 from autoresearch.report.history import History, Row
 from autoresearch.report.summary import Summary, best_keep
 
@@ -24,6 +24,8 @@ def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
             "In a log of this format val_bpb is bits per token of one batch whose text changed with the knobs: it is "
             "not comparable with any other run, and only with care within this one.",
         )
+    if note := describe_unseeded(s.yardstick):
+        yield "No seed", note
     yield from _luck(s, history)
     yield from _early_stops(s)
     yield from _compute(s, history)
@@ -38,7 +40,7 @@ def describe_limits(s: Summary, history: History) -> Iterator[tuple[str, str]]:
         yield (
             "Untried values",
             "Values were not tried equally often. Where a knob was not tried, nothing is known; a trial "
-            "that failed or was blocked has no val_bpb and is not part of any effect.",
+            f"that failed or was blocked has no {safe(s.words.name, 60)} and is not part of any effect.",
         )
         yield (
             "Why it worked",

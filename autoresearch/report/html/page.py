@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from importlib.resources import files
 from typing import Any
 
@@ -87,6 +88,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         several_sources=len(summary.sources) > 1,
         heights=figures.HEIGHTS,
         kind_names=KIND_NAMES if history.is_sequential else {},
+        metric_name=clean(summary.words.name, 30),
     )
     return page
 
@@ -125,6 +127,9 @@ def _yardstick(s: Summary) -> list[tuple[str, str]]:
     if s.yardstick is None:
         return []
     fields = s.yardstick.model_dump()
+    if command := fields.pop("command", None):
+        kind, argv = command.pop("metric"), shlex.join(command.pop("argv"))
+        fields |= {"argv": argv, **{f"metric_{name}": value for name, value in kind.items() if value}, **command}
     fields["versions"] = ", ".join(f"{name} {v}" for name, v in sorted(s.yardstick.versions.items()))
     return [(name, clean(str(value), 80)) for name, value in fields.items() if value is not None]
 

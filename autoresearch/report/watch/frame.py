@@ -11,7 +11,7 @@ from autoresearch.core.text import plural
 from autoresearch.report.energy import SCOPES
 from autoresearch.report.format import NAME_CELLS, clip, format_bpb, format_change, pad, safe, width_of
 from autoresearch.report.summary import best_keep
-from autoresearch.report.table import MIN_WHY_CELLS, choose_columns, format_row, row_style
+from autoresearch.report.table import MIN_WHY_CELLS, choose_columns, format_heading, format_row, row_style
 from autoresearch.report.text import LABEL_CELLS, damage_lines, render_curve, summary_facts
 from autoresearch.report.vault import describe_test_gain
 from autoresearch.report.verdict_text import describe_verdict
@@ -114,25 +114,25 @@ def _results(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     history, s = snapshot.history, snapshot.summary
     if history is None or s is None:
         return
-    if s.baseline_val_bpb is None:
+    if s.baseline_result is None:
         failed = f"failed: {safe(s.baseline_failure, BASELINE_CELLS)}" if s.baseline_failure else "not measured yet"
         yield "baseline", "its record is lost" if s.warnings and s.iterations else failed
         return
-    yield "baseline", f"{format_bpb(s.baseline_val_bpb)} bits per byte"
+    yield "baseline", f"{format_bpb(s.baseline_result)} {safe(s.words.named_unit, NAME_CELLS)}"
     if (best := best_keep(history.rows)) and best.evidence:
         change = format_change(best.knob, best.new_value, NAME_CELLS)
         on_test = f"; on test {describe_test_gain(best.vault)}" if best.vault else ""
         verdict = describe_verdict(best.improvement_frac, best.evidence)
         yield "best", f"{change}, iteration {best.iter:,}: {verdict}{on_test}"
     elif best:
-        gain = f", {100 * best.improvement_frac:.2f}% below" if best.improvement_frac is not None else ""
+        gain = f", {100 * best.improvement_frac:.2f}% {s.words.beyond}" if best.improvement_frac is not None else ""
         change = format_change(best.knob, best.new_value, NAME_CELLS)
         yield "best", f"{format_bpb(best.val_bpb)}{gain}: {change}, iteration {best.iter:,}"
     elif s.evaluated and s.verdicts:
         yield "best", f"none of {plural(s.evaluated, 'candidate')} is confirmed yet"
     elif s.evaluated:
         where = f"iteration {s.lowest_iter:,}" if s.lowest_iter else "the baseline's own"
-        yield "best", f"no keep yet; the lowest measurement is {format_bpb(s.lowest_val_bpb)}, {where}"
+        yield "best", f"no keep yet; the {s.words.best} measurement is {format_bpb(s.lowest_result)}, {where}"
     else:
         yield "best", "no candidate is measured yet"
 
@@ -166,7 +166,7 @@ def _table(snapshot: Snapshot, width: int, room: int) -> Lines:
     if snapshot.history is None or snapshot.summary is None or not snapshot.history.rows or room < MIN_TABLE:
         return []
     columns = _columns(len(snapshot.summary.sources) > 1, snapshot.history.is_sequential, width)
-    heading = "".join(pad(name, cells) for name, cells in columns.items())
+    heading = format_heading(columns, snapshot.history.words.name)
     if width - sum(columns.values()) >= MIN_WHY_CELLS:
         heading += "why"
     rows = snapshot.history.rows[-(room - 1) :]

@@ -50,7 +50,7 @@ def change_of(raw: str) -> tuple[object, ...]:
     """Knob and value of a proposal of one change; the pairs of one of several."""
     fields = json.loads(raw)
     if "changes" in fields:
-        return tuple((change["knob"], change["new_value"]) for change in fields["changes"])
+        return tuple(sorted((change["knob"], change["new_value"]) for change in fields["changes"]))
     return fields["knob"], fields["new_value"]
 
 
@@ -81,6 +81,9 @@ def nothing_at_all(cfg: Config) -> Any:
 class ProposerContract:
     """For every implementation of ``autoresearch.core.ports.Proposer``."""
 
+    max_changes = 1  # knobs that it may change at once
+    tiny_changes = TINY_CHANGES  # every change of ``TINY_MENU``
+
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         """The proposer as the service builds it, for a run that may ask it ``asks`` times."""
         raise NotImplementedError
@@ -90,7 +93,7 @@ class ProposerContract:
         """Runs the real loop with this proposer over fakes, to its end."""
 
         def run_it(iters: int, make: MakeProposer | None = None, **given: Any) -> Loop:
-            settings = settings_for(iters, limits=given.pop("limits", {}))
+            settings = self.settings(iters, limits=given.pop("limits", {}))
             make = make or self.maker(settings, estimator=given.get("estimator"))
             loop = fake_loop(settings, make(), **given)
             loop.run()
@@ -103,12 +106,16 @@ class ProposerContract:
         """Two knobs of few choices: three changes, and then there is nothing left."""
         file = tmp_path / "menu.json"
         file.write_text(json.dumps(TINY_MENU))
-        return settings_for(50, menu_file=file)
+        return self.settings(50, menu_file=file)
+
+    def settings(self, iters: int, **changes: Any) -> Settings:
+        return settings_for(iters, max_changes=self.max_changes, **changes)
 
     def maker(self, settings: Settings, seed: int = 0, estimator: Any = None) -> MakeProposer:
         policy = build_policy(settings)
         backend = TrialBackend(FakeTrial(), YARDSTICK, estimator)
-        space = Space(policy.menu, policy.baseline, policy.steps, build_cost_check(backend, settings))
+        costs = build_cost_check(backend, settings)
+        space = Space(policy.menu, policy.baseline, policy.steps, costs, self.max_changes)
         return lambda: self.open_proposer(space, seed, asks=400)
 
     def test_it_says_who_it_is(self, run: RunLoop) -> None:
@@ -118,10 +125,10 @@ class ProposerContract:
         assert {attempt.source for record in loop.trajectory.iterations for attempt in record.attempts} == {name}
 
     def test_its_first_reply_passes_the_rails_of_a_fresh_run(self) -> None:
-        settings = settings_for(1)
+        settings = self.settings(1)
         loop = fake_loop(settings, self.maker(settings)())
         answer = loop.proposer.propose(loop.trajectory, [])
-        assert gate(answer.raw, BASELINE, default_menu()).rail == Rail.PASSED
+        assert gate(answer.raw, BASELINE, default_menu(), max_changes=self.max_changes).rail == Rail.PASSED
 
     def test_the_same_seed_and_trajectory_give_the_same_proposals(self, run: RunLoop) -> None:
         first, second = run(18), run(18)
@@ -154,7 +161,7 @@ class ProposerContract:
     def test_a_used_up_menu_ends_the_run(self, tiny: Settings) -> None:
         loop = fake_loop(tiny, self.maker(tiny)())
         assert loop.run() != "complete"
-        assert {change_of(r.attempts[-1].raw) for r in loop.trajectory.iterations} == TINY_CHANGES
+        assert {change_of(r.attempts[-1].raw) for r in loop.trajectory.iterations} == self.tiny_changes
         assert all(isinstance(r, Evaluated) for r in loop.trajectory.iterations)
         with pytest.raises(Exhausted):
             loop.proposer.propose(loop.trajectory, [])
@@ -178,7 +185,7 @@ class ProposerContract:
 
     def test_after_a_restart_it_proposes_what_it_would_have_proposed(self, run: RunLoop) -> None:
         """At every point of the run a new proposer that only sees the trajectory says what the old one said."""
-        settings = settings_for(22)
+        settings = self.settings(22)
         loop = run(22, trial=FakeTrial(fail=unlucky), estimator=only_small)
         so_far = Trajectory()
         assert isinstance(loop.observer, RecordingObserver)
@@ -195,7 +202,7 @@ class SeededProposerContract(ProposerContract):
     """For those that choose by chance: another seed, other proposals."""
 
     def test_another_seed_proposes_something_else(self, run: RunLoop) -> None:
-        settings = settings_for(10)
+        settings = self.settings(10)
         loops = [run(10, self.maker(settings, seed)) for seed in range(3)]
         nights = {tuple(change_of(r.attempts[-1].raw) for r in loop.trajectory.iterations) for loop in loops}
         assert len(nights) == 3

@@ -33,6 +33,8 @@ class OnceItTrains:
 class TrialContract:
     """For every implementation of ``autoresearch.core.ports.Trial``."""
 
+    suspends = False  # whether it can be suspended: ``SuspendableTrialContract``
+
     @pytest.fixture
     def trial(self) -> Any:
         """A trial that is ended early while the switch of ``abort`` is on."""
@@ -59,19 +61,12 @@ class TrialContract:
         assert isinstance(outcome, Measurement)
         return outcome
 
-    def suspended(self, trial: Trial, cfg: Cfg, before: Suspended | None = None) -> Suspended:
-        """``cfg``, suspended as soon as it trains."""
-        wanted = OnceItTrains()
-        outcome = trial.measure(cfg, 0, wanted.on_progress, SuspendControl(wanted, before))
-        assert isinstance(outcome, Suspended)
-        return outcome
-
     def test_the_same_configuration_and_seed_measure_the_same(self, trial: Trial, cfg: Cfg) -> None:
-        first, other, again = (self.measured(trial, cfg, seed).val_bpb for seed in (0, 1, 0))
+        first, other, again = (self.measured(trial, cfg, seed).value for seed in (0, 1, 0))
         assert first == again != other
 
     def test_another_configuration_measures_something_else(self, trial: Trial, cfg: Cfg) -> None:
-        one, two = (self.measured(trial, {**cfg, "lr": lr}).val_bpb for lr in (1e-3, 1e-4))
+        one, two = (self.measured(trial, {**cfg, "lr": lr}).value for lr in (1e-3, 1e-4))
         assert one != two
 
     def test_what_is_not_known_is_null_and_times_are_not_negative(self, trial: Trial, cfg: Cfg) -> None:
@@ -88,6 +83,33 @@ class TrialContract:
             trial.measure(long_cfg, 0, ignore)
         abort.on = False
         self.measured(trial, cfg)  # the next one is normal
+
+    def test_limits_that_it_keeps_change_nothing(self, trial: Trial, cfg: Cfg) -> None:
+        outcome = trial.measure(cfg, 0, ignore, limits=(1e6,) * 28)
+        assert isinstance(outcome, Measurement)
+        assert outcome.value.hex() == self.measured(trial, cfg).value.hex()
+
+    def test_one_that_cannot_suspend_runs_to_its_end(self, trial: Trial, cfg: Cfg) -> None:
+        """A pause and a stop then wait for it."""
+        outcome = trial.measure(cfg, 0, ignore, SuspendControl(lambda: not self.suspends))
+        assert isinstance(outcome, Measurement)
+        assert outcome.value.hex() == self.measured(trial, cfg).value.hex()
+
+
+class SuspendableTrialContract(TrialContract):
+    """For a trial that can be suspended inside its training and stopped early by its loss, beside the contract of all.
+
+    A trial of a user's command is neither: a pause and a stop wait for its end.
+    """
+
+    suspends = True
+
+    def suspended(self, trial: Trial, cfg: Cfg, before: Suspended | None = None) -> Suspended:
+        """``cfg``, suspended as soon as it trains."""
+        wanted = OnceItTrains()
+        outcome = trial.measure(cfg, 0, wanted.on_progress, SuspendControl(wanted, before))
+        assert isinstance(outcome, Suspended)
+        return outcome
 
     def test_suspended_resumed_and_ended_in_between_it_measures_the_same(
         self, trial: Trial, long_cfg: Cfg, abort: Switch
@@ -107,7 +129,7 @@ class TrialContract:
             trial.measure(long_cfg, 0, ignore, SuspendControl(suspended_at=before))
         abort.on = False
         end = self.measured(trial, long_cfg, before=before)
-        assert end.val_bpb.hex() == whole.val_bpb.hex()
+        assert end.value.hex() == whole.value.hex()
         assert end.train_steps == whole.train_steps
         assert end.trial_wall_s >= before.trial_wall_s
 
@@ -146,16 +168,11 @@ class TrialContract:
         assert (point.fraction, point.limit) == (0.75, 1e-3)
         assert len(stop.train_loss_curve) == 24
         assert point.loss == stop.train_loss_curve[-1] > point.limit
-        assert 0 < stop.train_steps <= self.measured(trial, cfg).train_steps
+        assert 0 < stop.train_steps <= (self.measured(trial, cfg).train_steps or 0)
         assert stop.trial_wall_s >= stop.train_wall_s >= 0
         assert stop.energy_j is None
         again = self.stopped(trial, cfg)
         assert (again.stopped_early, again.train_loss_curve) == (point, stop.train_loss_curve)
-
-    def test_below_its_limits_it_measures_what_it_measures_without_them(self, trial: Trial, cfg: Cfg) -> None:
-        outcome = trial.measure(cfg, 0, ignore, limits=(1e6,) * 28)
-        assert isinstance(outcome, Measurement)
-        assert outcome.val_bpb.hex() == self.measured(trial, cfg).val_bpb.hex()
 
     def test_suspended_and_resumed_it_is_stopped_at_the_same_place(self, trial: Trial, long_cfg: Cfg) -> None:
         """A trial of few steps may be over its limit before it sees the request."""

@@ -164,10 +164,10 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
             yield from _walk(target[1], "assigned inside an expression")
         elif not isinstance(node, ast.AnnAssign) or node.value is not None:
             yield from _walk(node, _block_of(node))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            declared = {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
-            stored = {(n.id, n.lineno) for n in ast.walk(node) if isinstance(n, ast.Name) and _binds(n)}
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            declared = {name for n in ast.walk(function) if isinstance(n, ast.Global) for name in n.names}
+            stored = {(n.id, n.lineno) for n in ast.walk(function) if isinstance(n, ast.Name) and _binds(n)}
             yield from ((name, line, "assigned through global") for name, line in sorted(stored) if name in declared)
 
 

@@ -40,7 +40,7 @@ def test_several_samples_are_one_observation_of_their_case():
     assert found.test == "sign-flip test"
     assert found.p == pytest.approx(2 / 2**8)
     assert found.difference == pytest.approx(1 / 3)
-    assert found.detectable == pytest.approx(0, abs=1e-12)
+    assert (found.detectable, found.interval) == (pytest.approx(0, abs=1e-12), None)
 
 
 def test_it_joins_by_id_and_the_order_has_no_influence():

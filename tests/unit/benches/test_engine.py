@@ -165,6 +165,7 @@ class TestFailures:
         chat = FakeChat(reject_a)
         ended = calls(tmp_path / "run", chat)
         assert (ended.reason, len(chat.requests)) == ("incomplete", 6)
+        assert ended.detail == "2 planned attempts missing (request_rejected 2)"
         assert result(tmp_path / "run")[0].missing == (("a", 0), ("a", 1))
 
     def test_an_error_of_a_suite_is_no_result_of_the_model(self, tmp_path: Path) -> None:
@@ -178,6 +179,7 @@ class TestFailures:
         ended = run_bench(tmp_path / "run", suite=Broken(), seen=seen)
         assert ended.reason == "incomplete"
         assert [f.cause for f in seen.failures] == ["internal_error"] * 2
+        assert ended.detail == "2 planned attempts missing (internal_error 2)"
         assert "KeyError: 'a mistake'" in seen.failures[0].detail
         assert run_bench(tmp_path / "run").reason == "complete"
 

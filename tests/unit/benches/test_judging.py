@@ -115,3 +115,22 @@ def _rewrite_answer(path: Path) -> None:
 
     payloads = [p.replace(b'"answer":"wrong"', b'"answer":null') for p in read(path).payloads]
     path.write_bytes(b"".join(seal(n, payload.decode()) for n, payload in enumerate(payloads)))
+
+
+def test_a_kill_at_any_record_gives_the_same_grades(tmp_path):
+    write_bench(tmp_path / "whole", {"a": [1.0, 0.0], "b": [0.0, 1.0]})
+    before = (tmp_path / "whole/trials.jsonl").read_bytes()
+    chat = FakeChat(agrees)
+    judged(tmp_path / "whole", chat)
+    after = (tmp_path / "whole/trials.jsonl").read_bytes()
+    expected = {pair: g.grades["judge"].correct for pair, g in read_run(tmp_path / "whole").trials.items()}
+    ends = [len(before), *(n + 1 for n, byte in enumerate(after) if byte == 10 and n + 1 > len(before))]
+    for end in ends:
+        for cut in (end, end + 9):
+            folder = tmp_path / f"cut-{cut}"
+            folder.mkdir()
+            (folder / "trials.jsonl").write_bytes(after[:cut])
+            (folder / "cases.jsonl").write_bytes((tmp_path / "whole/cases.jsonl").read_bytes())
+            judged(folder, FakeChat(agrees))
+            found = {pair: g.grades["judge"].correct for pair, g in read_run(folder).trials.items()}
+            assert found == expected

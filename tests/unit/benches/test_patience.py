@@ -24,6 +24,13 @@ def test_three_failures_in_a_row_begin_a_wait_that_doubles() -> None:
     assert not patience.over
 
 
+def test_a_server_that_names_a_longer_time_is_given_it() -> None:
+    patience = Patience(1e9, Clock())
+    patience.failed(A, "rate_limited", "429", 300.0)
+    assert patience.remaining_cooldown_s() == 300
+    assert not patience.over
+
+
 def test_a_success_ends_the_failing() -> None:
     patience = Patience(0, Clock())
     for _ in range(9):
@@ -64,6 +71,12 @@ def test_an_error_of_our_own_says_nothing_about_the_server() -> None:
     assert not any(patience.failed(A, "internal_error", "x") for _ in range(9))
     assert not patience.over
     assert not patience.is_failing
+
+
+def test_a_cause_of_a_suites_own_is_a_failure_like_another() -> None:
+    patience = Patience(0, Clock())
+    assert all(patience.failed(A, "the retriever is away", "x") for _ in range(3))
+    assert patience.over == "the retriever is away: x"
 
 
 def test_every_cause_that_a_chat_can_name_is_counted() -> None:

@@ -47,6 +47,25 @@ def test_the_order_of_the_cases_in_the_files_has_no_influence(tmp_path):
     assert [(r.case, r.a, r.b) for r in found.rows] == [("a", 1.0, 0.0), ("b", 0.0, 0.0), ("c", 0.0, 1.0)]
 
 
+def test_costs_are_joined_by_the_case_too(tmp_path):
+    scores: dict[str, list[float | None]] = {"a": [0.0, 0.0], "b": [0.0, 0.0], "c": [0.0, None]}
+    a = write_bench(tmp_path / "a", scores, walls={"a": 10.0, "b": 20.0, "c": 30.0})
+    b = write_bench(tmp_path / "b", dict(reversed(scores.items())), walls={"a": 11.0, "b": 25.0, "c": 90.0})
+    found = compare_runs(a, b, SUITE, bounds=True)
+    assert [(r.case, r.a_wall_s, r.b_wall_s) for r in found.rows] == [
+        ("a", 10.0, 11.0),
+        ("b", 20.0, 25.0),
+        ("c", 30.0, 90.0),
+    ]
+    seconds, tokens = found.costs
+    assert (seconds.name, seconds.cases, seconds.a, seconds.b) == ("wall_s", 3, 20.0, 42.0)
+    assert seconds.interval is not None
+    assert (tokens.name, tokens.a, tokens.b) == ("tokens_out", 10.0, 10.0)
+    text = describe_comparison(found)
+    assert "c: - and -, 30.0 s and 90.0 s (B minus A +60.0 s)" in text
+    assert "seconds: 20.0 in A, 42.0 in B, B minus A +22.0" in text
+
+
 def test_other_cases_are_refused_and_named(tmp_path):
     a = write_bench(tmp_path / "a", {i: [1.0] for i in "abcd"})
     changed = case_set(list("bcde"))

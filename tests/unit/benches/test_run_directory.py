@@ -157,8 +157,17 @@ def test_failures_are_counted_and_are_no_trials(tmp_path: Path) -> None:
     with open_directory(tmp_path) as directory:
         directory.begin(meta_of(FakeSuite(), CASES), CASES)
         directory.append(Unavailable(ts=TS, case="a", sample=0, cause="timeout", detail="late"))
-        assert directory.fold.unavailable == {"timeout": 1}
-    assert len(read_run(tmp_path).missing) == 6
+        directory.append(Unavailable(ts=TS, case="a", sample=0, cause="server_error", detail="later"))
+        directory.append(Unavailable(ts=TS, case="b/c", sample=0, cause="timeout", detail="late"))
+        assert directory.fold.unavailable == {"timeout": 2, "server_error": 1}
+    run = read_run(tmp_path)
+    assert len(run.missing) == 6
+    assert {pair: record.cause for pair, record in run.unavailable.items()} == {
+        ("a", 0): "server_error",
+        ("b/c", 0): "timeout",
+    }
+    run_bench(tmp_path)
+    assert read_run(tmp_path).unavailable == {}
 
 
 def test_records_are_ascii_and_one_line_each(run: Path) -> None:

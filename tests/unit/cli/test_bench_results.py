@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.benches.run_directory import read_run
 from autoresearch.benches.suites import SUITES
 from autoresearch.cli import main
 from tests.bench_world import write_bench
+from tests.fake_llm import FakeLlm, says
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +86,39 @@ def test_regrade(tmp_path, capsys):
     assert (code, out) == (0, "1 trial graded by fake@1: 1 new record, 0 scores changed\n")
     code, out, _ = run(capsys, "regrade", tmp_path, "--json")
     assert json.loads(out) == {"grader": "fake@1", "trials": 1, "written": 0, "ungraded": 0, "changed": []}
+
+
+class TestJudge:
+    """`bench judge` with a real socket."""
+
+    def test_its_grades_are_recorded(self, tmp_path, capsys):
+        write_bench(tmp_path, {"a": [1.0], "b": [0.0]}, model="meta/llama-3.1-8b")
+        with FakeLlm(says("They agree.\nJudgement: Yes"), says("perhaps"), models=["qwen3-8b"]) as server:
+            code, out, _ = run(capsys, "judge", tmp_path, "--base-url", server.base_url)
+        assert (code, out.splitlines()[0]) == (0, "judge qwen3-8b")
+        assert "judged 2 trials: 1 correct, 0 wrong" in out
+        assert "1 reply did not follow the form: ungraded" in out
+        assert server.chats[-1].body["temperature"] == 0
+        found = [graded.grades["judge"] for graded in read_run(tmp_path).trials.values()]
+        assert [(g.score, g.detail["model"]) for g in found] == [(1.0, "qwen3-8b"), (None, "qwen3-8b")]
+
+    def test_a_judge_of_the_same_family_is_refused(self, tmp_path, capsys):
+        write_bench(tmp_path, {"a": [1.0]}, model="meta/llama-3.1-8b")
+        with FakeLlm(says('{"correct": true}'), models=["nvidia/llama-3.3-nemotron-super-49b"]) as server:
+            code, _, err = run(capsys, "judge", tmp_path, "--base-url", server.base_url)
+            assert (code, "same family" in err, "--force" in err) == (78, True, True)
+            code, out, _ = run(capsys, "judge", tmp_path, "--base-url", server.base_url, "--force", "--json")
+        assert (code, json.loads(out)["correct"]) == (0, 1)
+
+    def test_a_run_without_a_model_needs_force(self, tmp_path, capsys):
+        write_bench(tmp_path, {"a": [1.0]}, model=None)
+        code, _, err = run(capsys, "judge", tmp_path, "--base-url", "http://127.0.0.1:9/v1")
+        assert (code, "does not name its model" in err) == (78, True)
+
+    def test_a_server_that_does_not_answer_ends_it(self, tmp_path, capsys):
+        write_bench(tmp_path, {"a": [1.0]})
+        code, _, err = run(capsys, "judge", tmp_path, "--base-url", "http://127.0.0.1:9/v1")
+        assert (code, "does not answer" in err) == (68, True)
 
 
 def test_diagnose_and_export_name_the_suite_that_they_need(tmp_path, capsys):

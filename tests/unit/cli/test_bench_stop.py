@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.benches.proposers.table_file import format_table
 from autoresearch.daemon.fresh_trials import FreshTrial
 from autoresearch.daemon.null_trials import NULL_TRIALS
 from autoresearch.storage.journal import Journal
+from tests.unit.benches.proposers.conftest import build_table
 
 
 @pytest.fixture
@@ -109,3 +111,23 @@ def test_null_trials_of_another_run_are_not_mixed_with_these(cli, null_dir, tmp_
     code, _, err = cli("bench", "stop", "--curves", str(null_dir), str(other))
     assert code == 66
     assert "differ in more than their candidates" in err
+
+
+def test_a_table_of_measured_configurations_has_curves(cli, tmp_path):
+    """Each changed configuration is compared with the baseline of the same seed, and its kind is knob and direction."""
+    table = build_table(seeds=2)
+    rows = tuple(row.model_copy(update={"curve": tuple(9.0 - k / 8 for k in range(32))}) for row in table.rows)
+    path = tmp_path / "table.json"
+    path.write_text(format_table(table.model_copy(update={"rows": rows})))
+    code, out, err = cli("bench", "stop", "--curves", str(path), "--json")
+    assert code == 0, err
+    changed = [row for row in rows if row.cfg != table.baseline_cfg and row.val_bpb is not None]
+    assert json.loads(out)["trials"] == len(changed)
+
+
+def test_a_table_without_curves_is_refused(cli, tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text(format_table(build_table(seeds=1)))
+    code, _, err = cli("bench", "stop", "--curves", str(path))
+    assert code == 66
+    assert "no full loss curve" in err

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autoresearch.core.decision import Comparison, Decision, Needed, mean_bpb, next_baseline_trial, next_trial
+from autoresearch.core.decision import Comparison, Decision, Needed, mean_loss, next_baseline_trial, next_trial
 from autoresearch.core.decision import decide as decide_on
 from autoresearch.core.measurement import Cause, Failure, Outcome
 from autoresearch.core.records import DecisionRule, TrialEnded
@@ -71,7 +71,7 @@ class TestSeveralTrials:
         """One lucky candidate and one unlucky baseline: the origin kept two of eight that way."""
         lucky, unlucky = trials(1.90, 2.04), trials(2.10, 1.90)
         verdict = decide(lucky, unlucky, rule(0.01))
-        assert (verdict.val_bpb, verdict.baseline_val_bpb) == pytest.approx((1.97, 2.0))
+        assert (verdict.loss, verdict.baseline_loss) == pytest.approx((1.97, 2.0))
         assert verdict.improvement_frac == pytest.approx(0.015)
         assert verdict.decision == "keep"
         assert decide(trials(1.90, 2.08), unlucky, rule(0.01)).decision == "revert"
@@ -82,7 +82,7 @@ class TestSeveralTrials:
                 decide(candidate, baseline, rule())
 
     def test_a_failed_one_is_in_no_mean(self) -> None:
-        assert mean_bpb([*trials(1.9), FAILED, *trials(2.1)]) == pytest.approx(2.0)
+        assert mean_loss([*trials(1.9), FAILED, *trials(2.1)]) == pytest.approx(2.0)
 
     @given(SEVERAL, SEVERAL, FRACS, st.randoms(use_true_random=False))
     def test_their_order_does_not_matter(self, candidate, baseline, frac, random) -> None:
@@ -100,7 +100,7 @@ class TestLaws:
         one = decide(trials(*candidate), trials(*baseline), rule(frac))
         other = decide(trials(*(scale * c for c in candidate)), trials(*(scale * b for b in baseline)), rule(frac))
         assert (other.decision, other.improvement_frac) == (one.decision, one.improvement_frac)
-        assert other.val_bpb == scale * one.val_bpb
+        assert other.loss == scale * one.loss
 
     @given(BPB, BPB, BPB, FRACS)
     def test_a_lower_val_bpb_is_never_judged_worse(self, one, other, baseline, frac) -> None:

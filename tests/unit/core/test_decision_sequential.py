@@ -13,7 +13,7 @@ from autoresearch.core.decision import (
     Pair,
     decide,
     judgement_of,
-    mean_bpb,
+    mean_loss,
     next_baseline_trial,
     next_trial,
     paired_gains,
@@ -140,8 +140,8 @@ class TestDecision:
         one = compared(*CONFIRMED, test=3)
         verdict, judgement = decide(one, RULE), judgement_of(one, RULE)
         baseline = fmean(BASELINE[:4])
-        assert (verdict.decision, verdict.val_bpb) == ("keep", pytest.approx(1.905))
-        assert verdict.baseline_val_bpb == pytest.approx(baseline)
+        assert (verdict.decision, verdict.loss) == ("keep", pytest.approx(1.905))
+        assert verdict.baseline_loss == pytest.approx(baseline)
         assert verdict.improvement_frac == pytest.approx((baseline - 1.905) / baseline)
         evidence = verdict.evidence
         assert evidence is not None
@@ -210,9 +210,9 @@ def test_of_the_threshold_every_word_and_both_numbers() -> None:
     keep, revert = decide(compared(1.9, baseline=(2.0,)), rule), decide(compared(2.1, baseline=(2.0,)), rule)
     assert keep.reason == "improvement +5.00% reaches the 1.25% that a keep needs"
     assert revert.reason == "improvement -5.00% is below the 1.25% that a keep needs"
-    assert (keep.val_bpb, keep.baseline_val_bpb, keep.evidence) == (1.9, 2.0, None)
+    assert (keep.loss, keep.baseline_loss, keep.evidence) == (1.9, 2.0, None)
 
 
 def test_a_mean_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^a decision needs at least one measured trial on either side$"):
-        mean_bpb(trials(None))
+        mean_loss(trials(None))

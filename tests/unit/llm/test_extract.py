@@ -90,3 +90,9 @@ def test_an_answer_that_begins_as_json_is_not_truncated_prose(text):
 def test_other_text_is_if_the_tokens_ran_out(text):
     assert is_truncated_prose(text, "length")
     assert not is_truncated_prose(text, "stop")
+
+
+def test_a_list_of_changes_is_one_proposal_where_several_are_allowed():
+    one = '{"changes": [{"knob": "lr", "new_value": 1}, {"knob": "beta1", "new_value": 2}], "reason": "x"}'
+    assert extract_proposals(f"Sure: {one}", 3, several=True) == (one,)
+    assert len(extract_proposals(one, 3)) == 2

@@ -288,7 +288,7 @@ def test_of_more_it_learns_from_the_newest_and_from_the_best_of_each_knob(count)
     assert len(learned) < WINDOW + 3 * BEST_OF_KNOB
     assert [r.iter for r in learned] == sorted(r.iter for r in learned)
     for knob in ("lr", "beta1", "beta2"):
-        gains = sorted((r.improvement_frac or 0.0 for r in tried if r.knob == knob and r.val_bpb), reverse=True)
+        gains = sorted((r.improvement_frac or 0.0 for r in tried if r.knob == knob and r.loss), reverse=True)
         assert set(gains[:BEST_OF_KNOB]) <= {r.improvement_frac or 0.0 for r in learned if r.knob == knob}
 
 

@@ -563,3 +563,35 @@ def test_under_a_budget_in_tokens_each_candidate_has_its_own_steps():
     long_warmup = {**default_menu().defaults, "batch_size": 8, "lr_warmup": 40}
     assert gate(say("batch_size", 4), long_warmup, steps=steps).ok
     assert gate(say("batch_size", 16), long_warmup, steps=steps).rail == "R4_cross"
+
+
+class TestSeveralChanges:
+    def text(self, **changes):
+        listed = [{"knob": knob, "new_value": value} for knob, value in changes.items()]
+        return json.dumps({"changes": listed, "reason": "together"})
+
+    def test_the_candidate_has_all_of_them_and_the_diff_a_hunk_each(self):
+        verdict = gate(self.text(beta1=0.8, lr=1e-3), BASELINE, max_changes=2)
+        assert verdict.candidate == {**BASELINE, "beta1": 0.8, "lr": 1e-3}
+        assert verdict.proposal == Proposal("beta1", 0.8, "together", (("lr", 1e-3),))
+        assert verdict.diff.splitlines()[2::3] == ["@@ -5 +5 @@", "@@ -9 +9 @@"]
+
+    @pytest.mark.parametrize(
+        ("changes", "rail", "named"),
+        [
+            ({"lr": 1e-3, "speed": 1}, Rail.R2_MENU, "'speed'"),
+            ({"lr": 1e-3, "beta1": 7}, Rail.R3_RANGE, "beta1 = 7"),
+            ({"lr": 1e-3, "lr_warmup": 30}, Rail.R4_CROSS, "lr_warmup"),
+            ({"lr": 1e-3, "beta1": BASELINE["beta1"]}, Rail.R5_DIFF_LINT, "beta1"),
+            ({"lr": 1e-3, "beta1": 0.8, "beta2": 0.9}, Rail.R1_SCHEMA, "3 changes"),
+        ],
+    )
+    def test_each_refusal_names_its_knob(self, changes, rail, named):
+        verdict = gate(self.text(**changes), BASELINE, max_changes=2)
+        assert (verdict.ok, verdict.rail) == (False, rail)
+        assert named in verdict.reason
+
+    def test_one_change_by_itself_is_valid_in_both_forms(self):
+        one = json.dumps({"knob": "lr", "new_value": 1e-3, "reason": "together"})
+        assert gate(one, BASELINE, max_changes=9) == gate(self.text(lr=1e-3), BASELINE, max_changes=9)
+        assert gate(self.text(lr=1e-3), BASELINE).rail is Rail.R1_SCHEMA

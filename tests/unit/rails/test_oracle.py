@@ -62,5 +62,5 @@ PLAIN = [case for case in load_cases() if case.context == "shipped" and case.est
 def test_the_oracle_agrees_with_the_named_cases(case):
     baseline = {**MENU.defaults, **case.baseline}
     tried = [{**baseline, **change} for change in case.tried]
-    world = oracle.World(dict(MENU.source), baseline, case.steps or 60, tried)
+    world = oracle.World(dict(MENU.source), baseline, case.steps or 60, tried, max_changes=case.max_changes)
     assert oracle.rail(case.text, world) == case.rail

@@ -18,11 +18,12 @@ import sys
 import time
 from typing import Any
 
-from autoresearch.benches.workflow.sandbox import landlock, seccomp
+from autoresearch.benches.workflow.sandbox import landlock, mounts, seccomp
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 _CAPSET = {"x86_64": 126, "aarch64": 91}
-_LOOK_EVERY_S = 0.2  # at the number of processes
+_LOOK_EVERY_S = 0.2  # at the number of processes and the free space
+MIN_FREE_BYTES = 256 << 20  # of the disk of the workspace
 READABLE = ("/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
@@ -48,7 +49,7 @@ def main() -> None:
     with contextlib.suppress(OSError):
         os.setpgid(child, child)
     problem = _read_all(errors_read)
-    ended = _supervise(child, spec["timeout_s"], spec["processes"])
+    ended = _supervise(child, spec["workspace"], spec["timeout_s"], spec["processes"])
     _kill_all(child)
     os.write(report, json.dumps({**ended, "problem": problem}).encode())
 
@@ -60,6 +61,7 @@ def _become(spec: dict[str, Any], libc: ctypes.CDLL) -> None:
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(1, 2)
+    may_change_metadata = _isolate(spec["workspace"])
     os.chdir(spec["workspace"])
     for name, value in spec["rlimits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
@@ -69,8 +71,19 @@ def _become(spec: dict[str, Any], libc: ctypes.CDLL) -> None:
     paths = [(path, landlock.READ_ONLY) for path in spec["readable"]]
     paths += [(path, landlock.DEVICE) for path in DEVICES]
     landlock.restrict([*paths, (spec["workspace"], landlock.WORKSPACE)], spec["port"])
-    seccomp.install()
+    seccomp.install(metadata=may_change_metadata)
     os.execve("/bin/sh", ["sh", "-c", spec["command"]], spec["env"])
+
+
+def _isolate(workspace: str) -> bool:
+    """Make all other files read-only. Where that fails, an ordinary user may not change metadata by path."""
+    try:
+        mounts.make_read_only_but(workspace)
+    except OSError:
+        if os.getuid() == 0:
+            raise  # root owns what it can open, so that also chmod of an open file would reach outside
+        return False
+    return True
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
@@ -82,8 +95,8 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         raise OSError(code, f"capset: {os.strerror(code)}")
 
 
-def _supervise(child: int, timeout_s: float, processes: int) -> dict[str, Any]:
-    """Wait for the end of the command, of the bench or of the time, or for too many processes."""
+def _supervise(child: int, workspace: str, timeout_s: float, processes: int) -> dict[str, Any]:
+    """Wait for the end of the command, of the bench or of the time, for too many processes or for a full disk."""
     deadline = time.monotonic() + timeout_s
     pidfd = os.pidfd_open(child)
     poll = select.poll()
@@ -101,6 +114,8 @@ def _supervise(child: int, timeout_s: float, processes: int) -> dict[str, Any]:
             why = "timeout"
         elif len(_descendants(os.getpid())) > processes:
             why = "too many processes"
+        elif (disk := os.statvfs(workspace)).f_bavail * disk.f_frsize < MIN_FREE_BYTES:
+            why = "the disk is nearly full"
     if why is not None:
         _kill_group(child)
     status = os.waitpid(child, 0)[1]

@@ -24,7 +24,7 @@ _IO_URING_SETUP = 425
 
 
 class Numbers(NamedTuple):
-    """System call numbers of a machine."""
+    """System call numbers of a machine. ``metadata``: those that change mode, owner or attributes by a path."""
 
     audit_arch: int
     socket: int
@@ -33,11 +33,17 @@ class Numbers(NamedTuple):
     sendto: int
     sendmsg: int
     sendmmsg: int
+    utimensat: int
+    metadata: tuple[int, ...]
 
 
+# chmod, chown, lchown, setxattr, lsetxattr, removexattr, lremovexattr, utime, utimes, fchownat, futimesat, fchmodat,
+# fchmodat2, setxattrat, removexattrat, file_setattr; AArch64 does not have those without "at".
+_X86_METADATA = (90, 92, 94, 188, 189, 197, 198, 132, 235, 260, 261, 268, 452, 463, 466, 469)
+_ARM_METADATA = (5, 6, 14, 15, 53, 54, 452, 463, 466, 469)
 MACHINES = {
-    "x86_64": Numbers(0xC000003E, 41, 62, 101, 44, 46, 307),
-    "aarch64": Numbers(0xC00000B7, 198, 129, 117, 206, 211, 269),
+    "x86_64": Numbers(0xC000003E, 41, 62, 101, 44, 46, 307, 280, _X86_METADATA),
+    "aarch64": Numbers(0xC00000B7, 198, 129, 117, 206, 211, 269, 88, _ARM_METADATA),
 }
 
 Instruction = tuple[int, int, int, int]
@@ -48,9 +54,12 @@ def supported() -> bool:
     return platform.machine() in MACHINES
 
 
-def install() -> None:
-    """Restrict this process and its children. Needs PR_SET_NO_NEW_PRIVS; raises ``OSError``."""
-    program = b"".join(struct.pack("HBBI", *line) for line in filter_for(MACHINES[platform.machine()]))
+def install(*, metadata: bool) -> None:
+    """Restrict this process and its children. Needs PR_SET_NO_NEW_PRIVS; raises ``OSError``.
+
+    Not ``metadata``: mode, owner, times and attributes of a file cannot be changed by its path, only of an open file.
+    """
+    program = b"".join(struct.pack("HBBI", *line) for line in filter_for(MACHINES[platform.machine()], metadata))
     buffer = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_SECCOMP, MODE_FILTER, fprog, 0, 0) != 0:
@@ -58,7 +67,7 @@ def install() -> None:
         raise OSError(code, f"seccomp: {os.strerror(code)}")
 
 
-def filter_for(numbers: Numbers) -> list[Instruction]:
+def filter_for(numbers: Numbers, metadata: bool) -> list[Instruction]:
     """The program. Each part ends in a verdict or falls through to the next; all that is left is allowed."""
     return [
         *_load(_ARCH),
@@ -67,6 +76,7 @@ def filter_for(numbers: Numbers) -> list[Instruction]:
         *_when(_AT_LEAST, _X32, _refused(errno.ENOSYS)),
         *_when(_EQUAL, _IO_URING_SETUP, _refused(errno.ENOSYS)),
         *_when(_EQUAL, numbers.ptrace, _refused(errno.EPERM)),
+        *([] if metadata else _without_metadata(numbers)),
         *_of(numbers.kill, [*_argument(0), *_when(_EQUAL, 0xFFFFFFFF, _refused(errno.EPERM))]),
         *_of(numbers.sendto, [*_argument(3), *_when(_ANY_BIT, _MSG_FASTOPEN, _refused(errno.EOPNOTSUPP))]),
         *_of(numbers.sendmsg, [*_argument(2), *_when(_ANY_BIT, _MSG_FASTOPEN, _refused(errno.EOPNOTSUPP))]),
@@ -74,6 +84,13 @@ def filter_for(numbers: Numbers) -> list[Instruction]:
         *_of(numbers.socket, _only_tcp()),
         (_RETURN, 0, 0, _ALLOW),
     ]
+
+
+def _without_metadata(numbers: Numbers) -> list[Instruction]:
+    """No change by a path; utimensat without one is of an open file."""
+    denied = [line for number in numbers.metadata for line in _when(_EQUAL, number, _refused(errno.EPERM))]
+    no_path = [*_argument(1), (_EQUAL, 0, 2, 0), *_load(_ARGUMENTS + 12), (_EQUAL, 1, 0, 0)]
+    return [*denied, *_of(numbers.utimensat, [*no_path, (_RETURN, 0, 0, _refused(errno.EPERM))])]
 
 
 def _only_tcp() -> list[Instruction]:

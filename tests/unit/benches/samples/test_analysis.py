@@ -16,6 +16,8 @@ import pytest
 
 from autoresearch.benches.ports import BenchRun
 from autoresearch.benches.samples.analysis import analyze_run, headline_scores, score_name
+from autoresearch.benches.samples.figures import majority_figure, pass_figure
+from autoresearch.benches.samples.scores import score_run
 from autoresearch.benches.samples.tables import describe_analysis
 from tests.unit.benches.samples.world import MISSING, SILENT, right, run_of, wrong
 
@@ -147,7 +149,17 @@ def test_missing_samples_are_wrong_in_the_value_and_right_in_the_upper_bound() -
     # c = 2 and 1 of 4, at most 3 and 3: 1 - C(4-c,2)/6 = 5/6, 1/2; at most 1, 1.
     assert (by_k[2]["pass@k"]["value"], by_k[2]["pass@k"]["upper"]) == pytest.approx((2 / 3, 1))
     assert (by_k[2]["pass^k"]["value"], by_k[2]["pass^k"]["upper"]) == pytest.approx((1 / 12, 1 / 2))
+    assert (by_k[2]["pass@k"].get("cases_below_k"), by_k[4]["pass@k"]["cases_below_k"]) == (None, 2)
     assert analysis["run_statistics"]["symbolic_correct"] is None
+    assert analysis["headline"]["se"] is None
+
+
+def test_more_samples_than_are_planned_have_no_pass_at_k() -> None:
+    found = pass_figure({"a": (1.0, 0.0), "b": (1.0, 0.0, 1.0)}, 3)
+    assert (found["value"], found["cases_below_k"]) == (None, 1)
+    assert found["why"] == "1 of 2 cases have fewer than 3 samples"
+    two = majority_figure(score_run(run_of({"a": [right(), wrong()]})), "symbolic_correct", 3)
+    assert (two["value"], two["cases_below_k"]) == (None, 1)
 
 
 def test_a_run_without_any_trial_is_bounded_by_nothing_and_all() -> None:

@@ -44,8 +44,8 @@ def test_it_is_in_the_table_of_suites() -> None:
 
 
 def test_the_options_are_plain_json_and_leave_out_what_was_not_given() -> None:
-    assert options() == {"majority": "own"}
-    assert options("--system", "/think", "--majority", "nemo") == {"system": "/think", "majority": "nemo"}
+    assert options() == {}
+    assert options("--system", "/think") == {"system": "/think"}
     with pytest.raises(ConfigError, match="100,001 characters"):
         options("--system", "x" * (MAX_SYSTEM_CHARS + 1))
 

@@ -74,3 +74,10 @@ def test_what_is_not_a_number_is_refused():
     for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="finite"):
             sign_flip_test([0.5, value])
+
+
+def test_thousands_of_pairs_agree_with_the_binomial_test():
+    drawn = sign_flip_test([1.0] * 2100 + [-1.0] * 1900)
+    assert drawn == pytest.approx(mcnemar_exact(1900, 2100), abs=5e-4)
+    spread = [0.001 * n for n in range(1, 1500)]
+    assert sign_flip_test([d if n % 2 else -d for n, d in enumerate(spread)]) > 0.5

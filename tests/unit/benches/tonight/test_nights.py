@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
+from autoresearch.benches.analysis import analyse
 from autoresearch.benches.cases import Case, CaseSet
 from autoresearch.benches.ports import BenchRun
 from autoresearch.benches.proposers.checkpoints import Checkpoint, Step
 from autoresearch.benches.proposers.counts import Counts
 from autoresearch.benches.records import BenchRecord, BenchTrial, Grade
+from autoresearch.benches.run_comparison import compare_runs
 from autoresearch.benches.run_directory import read_run, write_imported
 from autoresearch.benches.tonight import nights
 from autoresearch.benches.tonight.collect import collect_evidence, merge_candidates
 from autoresearch.benches.tonight.nights import candidates_of, table_of
 from autoresearch.cli.bench_run import load_suite
 from autoresearch.errors import CorpusError, YardstickMismatch
+from autoresearch.testing.fake_suite import FakeSuite
 from tests.bench_world import TS, meta_of, write_bench
 
 OPTIMUM = 2.0
@@ -101,9 +104,16 @@ def write_nights(
     return read_run(folder)
 
 
+class FakeNights(FakeSuite):
+    """Scores of nights, without their table."""
+
+    def case_scores(self, run):
+        return {case.id: (0.5,) * run.meta.samples for case in run.cases.cases}
+
+
 def test_the_candidates_of_a_run(tmp_path):
     lost = {"refused": {"R6_novelty": 7, "R1_schema": 2}, "no_data": 1, "crashes": {"out_of_memory": 3}}
-    calls = {"calls": {"ok": 9, "timeout": 4}}
+    calls = {"calls": {"ok": 9, "timeout": 4, "duplicate": 7, "schema_invalid": 2}}
     run = write_nights(
         tmp_path,
         {
@@ -119,11 +129,11 @@ def test_the_candidates_of_a_run(tmp_path):
     assert hybrid.regret == {5: pytest.approx(0.05)}
     assert hybrid.at_clock == {5: pytest.approx(0.5)}  # at 300 s, before its first change at 350 s
     assert hybrid.failures == {
-        "R6_novelty": 7,
+        "repeat (R6)": 7,
         "call timeout": 4,
         "crash out_of_memory": 3,
-        "R1_schema": 2,
-        "no data": 1,
+        "refused by R1_schema": 2,
+        "no data in the table": 1,
     }
     assert hybrid.proposals == 44
     assert (hybrid.proposal_s, hybrid.proposal_j) == (0.5, 2.0)
@@ -171,10 +181,20 @@ def test_the_morning_of_two_models(tmp_path, monkeypatch):
         "tpe",
         "hybrid with acme/poor",
     ]
+    assert found.tonight.rows[0].clock_gain == pytest.approx(0.2)
     assert found.incomplete == (
         f"{tmp_path}/s: 1 of 2 planned samples have no trial (not attempted 1). "
         "The headline is bounded with them as 0 and as 1.",
     )
+
+
+def test_compare_sends_proposers_to_tonight(tmp_path):
+    run = write_nights(tmp_path, {"tpe": [night(5, 2.2)], "random": [night(5, 2.3)]})
+    with pytest.raises(YardstickMismatch, match="no case to pair") as error:
+        compare_runs(run, run, load_suite("proposer"))
+    assert "bench tonight" in error.value.hint
+    headline = analyse(FakeNights(), run).headline
+    assert (headline["value"], headline["se"]) == (0.5, None)
 
 
 def test_two_runs_of_one_candidate_are_one_with_the_seeds_of_both(tmp_path):
@@ -183,7 +203,7 @@ def test_two_runs_of_one_candidate_are_one_with_the_seeds_of_both(tmp_path):
     b = write_nights(tmp_path / "b", {"hybrid": [night(2, 2.2, **lost)]})
     (merged,) = merge_candidates(candidates_of([a, b]))
     assert set(merged.regret) == {1, 2}
-    assert (merged.proposals, merged.failures) == (80, {"R6_novelty": 20})
+    assert (merged.proposals, merged.failures) == (80, {"repeat (R6)": 20})
     assert merged.proposal_s == 0.5
     (same,) = merge_candidates(candidates_of([a, a]))
     assert (same.proposals, set(same.regret)) == (40, {1})

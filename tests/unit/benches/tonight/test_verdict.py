@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoresearch.benches.tonight.candidate import Candidate
+from autoresearch.benches.tonight.candidate import NO_DATA, Candidate
 from autoresearch.benches.tonight.evidence import OtherRun, build_evidence, failure_classes, find_bottleneck
 from autoresearch.benches.tonight.text import describe_evidence
 from autoresearch.benches.tonight.verdict import MAX_MORE_SEEDS, MIN_SEEDS, Tonight, decide_tonight
@@ -45,6 +45,13 @@ def test_a_model_that_beats_tpe_is_chosen():
     assert [row.candidate.name for row in found.rows] == ["hybrid with acme/m-8b", "tpe", "random"]
 
 
+def test_a_winner_that_is_slower_is_said_to_be_behind_in_the_same_time():
+    slow = replace(candidate("hybrid", 0.010, "m"), at_clock=candidate("hybrid", 0.030).regret)
+    found = decide_tonight([replace(TPE, at_clock=TPE.regret), slow])
+    assert found.decision == "model"
+    assert "In TPE's time for 30 trials it is behind: 95% interval of its gain -0.0100 to -0.0100" in found.reason
+
+
 def test_random_is_never_chosen():
     found = decide_tonight([TPE, candidate("random", 0.001)])
     assert (found.decision, found.headline) == ("tpe", "TPE alone: no model was measured")
@@ -64,7 +71,7 @@ def test_a_lead_that_may_be_chance_asks_for_seeds():
     assert row.gain > 0
     assert found.decision == "cannot tell"
     assert found.headline == f"Cannot tell: {row.more_seeds} more seeds"
-    assert "may be chance" in found.reason
+    assert f"may be chance. Continue its run with -k {24 + (row.more_seeds or 0)}" in found.reason
     assert build_evidence(found, []).command == "autoresearch run --proposer tpe"
 
 
@@ -126,6 +133,8 @@ def test_the_bottleneck_is_the_diagnosis_or_the_largest_loss():
     assert find_bottleneck([TPE, llm], []) == "repeat: 35 of 100 proposals of hybrid with m (35%) are lost to it."
     few = replace(llm, failures={"repeat": 2})
     assert find_bottleneck([TPE, few], []).startswith("The model: ")
+    no_data = replace(llm, failures={NO_DATA: 90, "repeat": 20})
+    assert find_bottleneck([TPE, no_data], []).startswith("repeat: 20 of 100 proposals")
     other = OtherRun(
         "r", "research", "m", "Accuracy@1 0.0%", diagnosis="the bottleneck is the retrieval: it loses 3 of 3"
     )

@@ -118,10 +118,10 @@ def test_a_statement_without_end_is_interrupted(tmp_path: Path, monkeypatch: pyt
     assert "took longer" in answer["error"]
 
 
-@pytest.mark.parametrize("sql", ["SELECT load_extension('x')", "SELECT * FROM pragma_database_list"])
+@pytest.mark.parametrize("sql", ["SELECT load_extension('x')", "PRAGMA writable_schema = 1"])
 def test_files_are_out_of_reach(tmp_path: Path, sql: str) -> None:
     endpoint = {"tool": "x", "method": "GET", "path": "/x", "sql": sql}
-    with pytest.raises(CorpusError, match="authorized|prohibited"):  # found when the task is read
+    with pytest.raises(CorpusError, match=r"authorized|prohibited"):  # found when the task is read
         World(tmp_path, endpoints=[endpoint])
 
 
@@ -135,6 +135,28 @@ def test_long_answers_are_cut_off_and_say_so(tmp_path: Path) -> None:
     answer = world.ask("GET", "/crm/people")[1]
     assert len(answer["rows"]) == 200
     assert "first 200" in answer["truncated"]
+
+
+def test_a_wide_answer_is_cut_off_by_its_length(tmp_path: Path) -> None:
+    world = World(tmp_path, rows={"people": [{"id": i, "name": "x" * 50_000} for i in range(1, 20)]})
+    answer = world.ask("GET", "/crm/people")[1]
+    assert len(answer["rows"]) == 5
+    assert answer["truncated"] == "only the first 5 rows are shown"
+
+
+def test_values_that_json_does_not_have(tmp_path: Path) -> None:
+    endpoint = {"tool": "x", "method": "GET", "path": "/x", "sql": "SELECT 9e999 AS a, -9e999 AS b, x'ff00' AS c"}
+    world = World(tmp_path, endpoints=[endpoint])
+    assert world.ask("GET", "/crm/x")[1]["rows"] == [{"a": "inf", "b": "-inf", "c": "ff00"}]
+
+
+def test_what_the_audit_log_has_no_room_for_is_not_carried_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoresearch.benches.workflow.audit.MAX_RECORD_BYTES", 64 << 20)
+    assert world.ask("PATCH", "/crm/people/1", {"note": "first"})[0] == 200
+    assert world.ask("PATCH", "/crm/people/1", {"note": "second"})[0] == 429
+    monkeypatch.undo()
+    assert world.ask("GET", "/crm/people")[1]["rows"][0]["note"] == "first"
+    assert len(world.records()) == 2
 
 
 def test_the_audit_log_has_every_request_in_order(world: World) -> None:

@@ -181,3 +181,19 @@ def test_it_stays_quick_in_a_long_run():
     began = time.process_time()
     answer_schema(SPACE, trajectory, 4)
     assert time.process_time() - began < 0.1  # measured: 0.003
+
+
+def test_where_several_changes_are_allowed_a_list_of_them_passes_schema_and_rails():
+    space = Space(MENU, BASELINE, 60, max_changes=3)
+    schema = answer_schema(space, fresh(space), 2)
+    listed = [{"knob": "lr", "new_value": 0.002}, {"knob": "beta1", "new_value": 0.8}]
+    proposal = {"changes": listed, "reason": "both"}
+    jsonschema.validate({"proposals": [proposal]}, schema)
+    assert gate(json.dumps(proposal), BASELINE, MENU, max_changes=3).ok
+    for bad in (listed[:1], listed * 2, [{**listed[0], "reason": "x"}, listed[1]]):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"proposals": [{"changes": bad, "reason": "both"}]}, schema)
+
+
+def test_where_one_change_is_allowed_there_is_no_list():
+    assert "changes" not in json.dumps(answer_schema(SPACE, fresh(), 1))

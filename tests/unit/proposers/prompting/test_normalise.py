@@ -113,3 +113,23 @@ def test_no_value_raises_and_what_is_good_is_never_touched(knob, value, reason, 
 @given(st.text())
 def test_no_text_raises(proposal):
     normalise(proposal, MENU)
+
+
+def several(*changes, **more):
+    return json.dumps({"changes": list(changes), "reason": "both", **more})
+
+
+def test_each_change_of_a_list_is_rewritten_alike():
+    given = several({"knob": "LR", "new_value": "0.002", "why": "x"}, {"knob": "n_layer", "new_value": 6.0}, more=1)
+    assert not gate(given, MENU.defaults, max_changes=2).ok
+    judged, recorded = normalise(given, MENU, several=True)
+    assert gate(judged, MENU.defaults, max_changes=2).proposal.changes == (("lr", 0.002), ("n_layer", 6))
+    assert recorded.original == given
+    assert "dropped 1 extra key" in recorded.changes
+
+
+def test_a_good_list_is_left_as_it_is_and_so_is_one_that_is_not_allowed():
+    good = several({"knob": "lr", "new_value": 0.002}, {"knob": "n_layer", "new_value": 6})
+    assert normalise(good, MENU, several=True) == (good, None)
+    bad = several({"knob": "LR", "new_value": 0.002})
+    assert normalise(bad, MENU) == (bad, None)

@@ -1,0 +1,1 @@
+"""``autoresearch bench search``: proposers on a surrogate of a measured joint space, with a known truth."""

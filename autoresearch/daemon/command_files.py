@@ -1,0 +1,131 @@
+"""The files that a command can read: their hash is part of the yardstick, and a change of one ends the run."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch.config.command import CommandSettings
+from autoresearch.daemon.inputs import Inputs
+from autoresearch.errors import ConfigError
+
+MAX_FILES = 20_000
+MAX_BYTES = 4 << 30
+GIT_DEADLINE_S = 60.0
+CODE = "*.py"  # untracked files that a script may import; other untracked files may be its output
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFiles:
+    """The watched files, and the hash of their names and contents. ``commit`` is null outside of git."""
+
+    paths: tuple[Path, ...]
+    sha256: str
+    commit: str | None
+
+
+def watch_command_files(settings: CommandSettings, program: Path, run_dir: Path, inputs: Inputs) -> CommandFiles:
+    """Find and watch what the command can read, and the program itself. Raises ``ConfigError``."""
+    cwd = Path(os.path.abspath(settings.cwd))
+    found, commit = _find(settings, cwd)
+    own = os.path.abspath(run_dir)
+    paths = sorted({path for path in found if not _is_ignored(path, cwd, settings.ignore) and not _is_in(path, own)})
+    if len(paths) > MAX_FILES:
+        hint = "name those that matter with command.files"
+        raise ConfigError(f"{cwd} has {len(paths):,} files, {MAX_FILES:,} can be watched", hint=hint)
+    if (size := sum(path.stat().st_size for path in paths)) > MAX_BYTES:
+        hint = "name those that matter with command.files, or leave some out with command.ignore"
+        raise ConfigError(f"the files of {cwd} have {size >> 30} GiB, {MAX_BYTES >> 30} can be watched", hint=hint)
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            inputs.watch(path)
+        except OSError as e:
+            raise ConfigError(f"cannot read {path}: {e.strerror}", hint="see command.files and command.ignore") from e
+        digest.update(f"{os.path.relpath(path, cwd)}\0{inputs.sha256(path)}\n".encode("utf-8", "surrogateescape"))
+    inputs.watch(program)
+    return CommandFiles(tuple(paths), digest.hexdigest(), commit)
+
+
+def find_program(settings: CommandSettings, path: str | None) -> Path:
+    """The file that argv starts. Raises ``ConfigError`` where it does not exist or is not executable."""
+    name = (settings.argv or ("",))[0]
+    cwd = Path(os.path.abspath(settings.cwd))
+    if not cwd.is_dir():
+        raise ConfigError(f"command.cwd = {settings.cwd} is not a directory", hint="change command.cwd")
+    found = shutil.which(cwd / name if os.sep in name else name, path=path)
+    if found is None:
+        place = cwd / name if os.sep in name else None
+        why = "is not executable by this user" if place and place.exists() else "is not found"
+        hint = f"chmod +x {place}, or name its interpreter first" if place and place.exists() else "change command.argv"
+        raise ConfigError(f"command.argv: {name} {why}", hint=hint)
+    return Path(found)
+
+
+def _find(settings: CommandSettings, cwd: Path) -> tuple[Iterable[Path], str | None]:
+    """The files by the user's globs, by git, or by the words of argv; and the commit."""
+    commit = _git(cwd, "rev-parse", "--verify", "HEAD")
+    head = commit.decode().strip() if commit else None
+    if settings.files is not None:
+        return _matching(settings.files, cwd), head
+    tracked = _git(cwd, "ls-files", "-z")
+    if tracked:
+        others = _git(cwd, "ls-files", "-z", "--others", "--exclude-standard") or b""
+        code = [name for name in _names(others) if fnmatch.fnmatch(name, CODE)]
+        return _existing(cwd / name for name in [*_names(tracked), *code]), head
+    words = [*(settings.argv or ()), *(settings.checks or ())]
+    return _existing(cwd / word for word in words if not word.startswith("-")), head
+
+
+def _matching(globs: Sequence[str], cwd: Path) -> list[Path]:
+    found: list[Path] = []
+    for pattern in globs:
+        try:
+            matches = [p for p in cwd.glob(pattern) if p.is_file()] if not os.path.isabs(pattern) else [Path(pattern)]
+        except (ValueError, NotImplementedError) as e:
+            raise ConfigError(f"command.files: {pattern!r} is not a glob: {e}", hint="for example src/**/*.py") from e
+        if not matches or not all(p.is_file() for p in matches):
+            raise ConfigError(f"command.files: {pattern} matches no file in {cwd}", hint="change command.files")
+        found += matches
+    return found
+
+
+def _existing(paths: Iterable[Path]) -> list[Path]:
+    """Regular files: a file that git tracks may be deleted, and a submodule is a directory."""
+    return [path for path in paths if path.is_file()]
+
+
+def _names(listing: bytes) -> list[str]:
+    return [os.fsdecode(name) for name in listing.split(b"\0") if name]
+
+
+def _is_ignored(path: Path, cwd: Path, globs: Sequence[str]) -> bool:
+    name = os.path.relpath(path, cwd)
+    return any(fnmatch.fnmatch(name, pattern) for pattern in globs)
+
+
+def _is_in(path: Path, folder: str) -> bool:
+    return os.path.abspath(path).startswith(folder + os.sep)
+
+
+def _git(cwd: Path, *words: str) -> bytes | None:
+    """What git prints, without the user's hooks and prompts; ``None`` where it fails or is not installed."""
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(cwd), *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_DEADLINE_S,
+            env=env,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,157 @@
+"""What the trust region does with what a run knows. The contract is in tests/contract/test_proposer.py."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from autoresearch.benches.search.ours import Lookup
+from autoresearch.core.measurement import Cause
+from autoresearch.core.results import Result
+from autoresearch.core.stopped_trial import StopPoint
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.evidence import Evidence
+from autoresearch.proposers.space import Space
+from autoresearch.proposers.trust_region import (
+    MAX_FAILURE,
+    MIN_LENGTH,
+    SHRINK_AFTER,
+    START_LENGTH,
+    TrustRegionProposer,
+    choose_rows,
+    expected_improvement,
+    milestone,
+    most_failure,
+    region_length,
+)
+from rails import Tried, default_menu
+
+MENU = default_menu()
+BASELINE = MENU.defaults
+
+
+def trajectory_of(results: list[Result]) -> Trajectory:
+    run = Trajectory(results=results, tried=Tried(BASELINE))
+    run.iterations = Lookup(len(results))
+    for r in results:
+        run.known().add({**BASELINE, **dict(r.changes)}, "measured")
+    return run
+
+
+def measured(n, changes, gain, **more):
+    one = next(iter(changes.items())) if len(changes) == 1 else (None, None)
+    several = () if len(changes) == 1 else tuple(changes.items())
+    return Result(n, "evaluated", "x", *one, 1.0, gain, trials=1, several=several, **more)
+
+
+def proposer(max_changes=13, seed=0):
+    return TrustRegionProposer(Space(MENU, BASELINE, 60, max_changes=max_changes), seed)
+
+
+def changes_of(reply):
+    fields = json.loads(reply.raw)
+    listed = fields.get("changes", [fields])
+    return {c["knob"]: c["new_value"] for c in listed}
+
+
+def test_what_it_hands_over_is_what_it_takes_for_the_best_and_not_the_luckiest_trial():
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 10)}, 0.02 + 0.0001 * n) for n in range(1, 9)]
+    results += [measured(9 + n, {"beta1": 0.7 + 0.01 * n}, -0.01) for n in range(8)]
+    results += [measured(17, {"beta1": 0.785}, 0.05)]  # among neighbours that all lose 1%
+    assert proposer().best(trajectory_of(results)).keys() == {"lr"}
+
+
+def test_nothing_known_is_the_baseline():
+    assert proposer().best(trajectory_of([])) == {}
+
+
+def test_a_confirmed_keep_is_the_centre_where_another_is_better_within_the_noise():
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 50)}, 0.02 + 0.004 * (-1) ** n, is_keep=n == 3) for n in range(1, 9)]
+    one = proposer()
+    belief = one.belief(trajectory_of(results))
+    assert belief.centre == 3
+
+
+def test_failures_are_avoided_and_have_no_value():
+    failed = [Result(n, "eval_failed", "x", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
+    gains = [measured(3 + n, {"lr": 3e-4 * (1 + n / 10)}, 0.01) for n in range(1, 8)]
+    one = proposer()
+    run = trajectory_of([*failed, *gains])
+    belief = one.belief(run)
+    assert np.isnan(belief.evidence.loss[1:4]).all()
+    assert np.isinf(belief.posterior[1:4]).all()
+    cube = one._cube
+    dear, same = ({**BASELINE, "batch_size": 4}, {**BASELINE, "beta1": 0.91})
+    chance = belief.feasibility.failure(cube.expand(cube.places([dear, same])))
+    assert chance[0] > MAX_FAILURE
+    assert chance[0] > 1.5 * chance[1]
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_it_changes_no_more_knobs_than_it_may(most):
+    results = [measured(1, {"lr": 1e-3, "beta1": 0.8, "beta2": 0.9, "grad_clip": 0.5, "weight_decay": 0.1}, 0.05)]
+    for seed in range(4):
+        assert 1 <= len(changes_of(proposer(most, seed).propose(trajectory_of(results), ()))) <= most
+
+
+def test_a_new_object_proposes_what_the_old_one_would():
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 30), "beta1": 0.8 + n / 1000}, 0.001 * n) for n in range(1, 30)]
+    old = proposer()
+    for n in range(0, 30, 5):
+        old.propose(trajectory_of(results[:n]), ())
+    assert old.propose(trajectory_of(results), ()) == proposer().propose(trajectory_of(results), ())
+
+
+def test_ten_thousand_results_bound_the_work():
+    """Counted, not timed: what the models are fitted to does not grow."""
+    rng = np.random.default_rng(0)
+    loss = rng.normal(size=10_000)
+    loss[::7] = np.nan
+    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000), np.zeros(10_000)), 150)
+    assert len(rows) <= 151
+    assert int(np.nanargmin(loss)) in rows
+    assert np.isfinite(loss[rows]).all()
+
+
+def test_the_region_shrinks_grows_and_restarts():
+    def length(losses):
+        array = np.array([0.0, *losses])
+        return region_length(Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array))))
+
+    assert length([]) == START_LENGTH
+    assert length([1.0] * SHRINK_AFTER) < START_LENGTH
+    assert length([-1.0, -2.0]) > START_LENGTH
+    lengths = [length([1.0] * n) for n in range(100)]
+    assert min(lengths) >= MIN_LENGTH
+    assert START_LENGTH in lengths[SHRINK_AFTER:]
+    assert length([float("nan")] * SHRINK_AFTER) < START_LENGTH  # a crash is no improvement
+
+
+def test_hyperparameters_are_fitted_at_few_numbers_of_results():
+    counts = {milestone(n) for n in range(1, 1001)}
+    assert len(counts) < 200
+    assert all(0 <= n - milestone(n) <= max(3, n // 12) for n in range(1, 1001))
+
+
+def test_expected_improvement_is_that_of_a_large_sample():
+    gain, sd = np.array([0.5, -1.0, 0.0]), np.array([1.0, 0.7, 2.0])
+    draws = np.random.default_rng(0).standard_normal((400_000, 3)) * sd + gain
+    np.testing.assert_allclose(expected_improvement(gain, sd), np.maximum(draws, 0).mean(0), rtol=0.02)
+
+
+def test_the_more_fails_the_safer_the_candidates():
+    assert most_failure(0, 0) == MAX_FAILURE
+    assert most_failure(1, 100) == MAX_FAILURE
+    assert most_failure(3, 20) < 0.5 * MAX_FAILURE
+    assert most_failure(20, 20) > 0
+
+
+def test_a_trial_that_was_stopped_early_is_a_typical_loser_and_no_failure():
+    stop = StopPoint(fraction=0.5, loss=4.0, limit=3.0)
+    results = [measured(1, {"lr": 1e-3}, -0.02), measured(2, {"lr": 2e-3}, -0.04), measured(3, {"lr": 4e-4}, 0.03)]
+    results.append(Result(4, "stopped_early", "x", "beta1", 0.8, stopped=stop))
+    belief = proposer().belief(trajectory_of(results))
+    assert belief.evidence.loss[4] == pytest.approx(0.03)
+    assert not belief.evidence.failed.any()
