@@ -13,6 +13,7 @@ from autoresearch.core.text import escape_control, plural
 from autoresearch.core.values import FrozenModel
 
 NOT_SAMPLED = {"proposer"}  # its cases are the proposers themselves, not a sample of any others
+PUBLISHED_ONLY = "Published figures only: the imported files have no sample, so nothing here is computed or compared."
 NOT_ATTEMPTED, NOT_IMPORTED = "not attempted", "not in the imported files"
 
 
@@ -36,6 +37,11 @@ class Analysis(FrozenModel):
     headline: dict[str, Any]
     totals: dict[str, float | None]  # of the trials; null where no trial reports it
     figures: dict[str, Any]
+
+    @property
+    def published_only(self) -> bool:
+        """Whether it was imported from figures alone, without a sample."""
+        return self.imported is not None and not self.done
 
     @property
     def headline_value(self) -> Headline:
@@ -87,13 +93,16 @@ def describe_incomplete(a: Analysis) -> str:
     """What is missing, and what that means; empty for a complete run."""
     if a.complete:
         return ""
+    if a.published_only:
+        return PUBLISHED_ONLY
     causes = ", ".join(f"{escape_control(cause)} {n:,}" for cause, n in a.missing.items())
     parts = []
     if a.missing:
         parts.append(f"{sum(a.missing.values()):,} of {plural(a.planned, 'planned sample')} have no trial ({causes})")
     if a.ungraded:
         parts.append(f"{plural(a.ungraded, 'trial')} {'has' if a.ungraded == 1 else 'have'} no grade")
-    return f"INCOMPLETE: {'; '.join(parts)}. The headline is bounded with them as 0 and as 1."
+    what = "figures are" if a.suite in NOT_SAMPLED else "headline is"
+    return f"INCOMPLETE: {'; '.join(parts)}. The {what} bounded with them as 0 and as 1."
 
 
 def describe_analysis(suite: Suite, a: Analysis) -> str:
@@ -102,7 +111,9 @@ def describe_analysis(suite: Suite, a: Analysis) -> str:
     source = f", imported from {a.imported}" if a.imported else ""
     model = f", model {escape_control(a.model)}" if a.model else ""
     lines = [f"{a.suite}: {escape_control(a.run)}, {of}{model}{source}", describe_incomplete(a)]
-    lines += [describe_headline(a.headline_value), describe_statuses(a.statuses), describe_totals(a.totals)]
+    has_headline = a.suite not in NOT_SAMPLED and not a.published_only
+    lines += [describe_headline(a.headline_value) if has_headline else ""]
+    lines += [describe_statuses(a.statuses), describe_totals(a.totals)]
     return "\n".join([line for line in lines if line] + ["", suite.describe(a.figures)]).rstrip()
 
 

@@ -18,7 +18,7 @@ from autoresearch.benches.ports import ChatTurn, ContextOverflow, Infrastructure
 from autoresearch.core.llm_calls import ANSWERED, Classification
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.async_bridge import AsyncBridge
-from autoresearch.llm.classify import context_length_in, reclassify_fault
+from autoresearch.llm.classify import context_length_in, reclassify_fault, reclassify_open_thinking
 from autoresearch.llm.client import MAX_BODY_BYTES, TOKENIZER_PATHS, Client
 from autoresearch.llm.parameters import OPTIONAL, Parameters
 from autoresearch.llm.parse import Model, choose_model, parse_completion, parse_models, parse_token_count
@@ -68,6 +68,7 @@ class ServerChat:
     backoff_s: float = BACKOFF_S
     notify: Callable[[str], None] = lambda _message: None
     parameters: Parameters = field(default_factory=lambda: Parameters(more=OPTIONAL))
+    think_style: str = "none"  # ``closing tag``: the template opens the thinking, so that a cut reply has no tag
     _seed: int | None = None
     _is_suspect: bool = False  # the server failed: it may have been restarted with another model
     _known_names: set[str | None] = field(init=False)  # that replies may bear
@@ -153,6 +154,9 @@ class ServerChat:
 
         answer, parameters, why = ask_without_refused(try_once, self.parameters, end, self.bridge.sleep, self.backoff_s)
         if answer.classification in ANSWERED:
+            if answer.think_style == "closing tag":
+                self.think_style = answer.think_style
+            answer = reclassify_open_thinking(answer, self.think_style)
             if parameters != self.parameters:
                 self.parameters = parameters
                 self.notify(parameters.describe_refusal(why))

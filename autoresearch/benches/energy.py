@@ -37,6 +37,7 @@ class AttemptEnergy:
     def close(self) -> None:
         """Add what attempts took that did not end."""
         if self._under_way:
+            self._under_way = 0
             self._settle()
 
     def _settle(self) -> Power | None:

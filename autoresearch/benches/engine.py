@@ -60,6 +60,9 @@ class BenchObserver:
     def planned(self, done: int, planned: int) -> None:
         """So many of the planned attempts are recorded; called again after each."""
 
+    def heartbeat(self) -> None:
+        """Called ten times a second while attempts are under way."""
+
     def recorded(self, trial: BenchTrial, grade: Grade) -> None:
         """An attempt has its record and its grade."""
 
@@ -160,6 +163,7 @@ class Engine:
                 if (outcome := workers.result(POLL_S)) is not None:
                     self._handle(outcome, energy.ended(), ready)
                 self.meter.poll()
+                self.observer.heartbeat()
             elif may_start and ready:
                 self.observer.waiting(cooldown_s, "the server failed several times in a row")
                 self.control.wait(cooldown_s)

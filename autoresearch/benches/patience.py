@@ -58,7 +58,8 @@ class Patience:
             return False
         if self._failing_since is None:
             self._failing_since = self.clock()
-        kind = Classification(cause)
+        known = cause in set(Classification)
+        kind = Classification(cause) if known else Classification.UNREACHABLE  # a suite's own word
         is_rejected = kind is Classification.REQUEST_REJECTED
         if self._breaker.record(Answer(kind, detail, retry_after_s=retry_after_s)):
             wait_s = self._breaker.remaining_cooldown_s()

@@ -86,6 +86,10 @@ def compare_runs(
     With ``common`` the cases that are the same on both sides, else all must be. Raises ``YardstickMismatch`` for
     another suite, other cases or another version of a grader, and for missing samples without ``bounds``.
     """
+    for side, run in (("A", a), ("B", b)):
+        if run.meta.imported and not run.trials:
+            what = f"{side} was imported from published figures, without a sample"
+            raise YardstickMismatch(what, hint="import the samples themselves, to compare case by case")
     _check_same_yardstick(a, b)
     ids, left_out = _common_cases(a, b, allowed=common)
     all_a, all_b = (check_scores(run, suite.case_scores(run)) for run in (a, b))

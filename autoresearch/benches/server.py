@@ -39,6 +39,7 @@ class BenchServer:
     context: int = 0
     deadline_s: float = 600.0
     backoff_s: float = BACKOFF_S
+    think_style: str = "none"  # of its answer to the probe
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ class BenchServer:
             backoff_s=self.backoff_s,
             notify=notify,
             parameters=self.parameters,
+            think_style=self.think_style,
         )
 
 
@@ -87,7 +89,8 @@ def find_server(
         listed = send(bridge, client.models(), parse_models, CHECK_S, key)
         model = _choose(listed, wanted, recorded, base_url, notify, has_key=key is not None)
         found = BenchServer(base_url, key, model, sampling, Parameters(more=OPTIONAL), context, deadline_s, backoff_s)
-        return replace(found, parameters=_probe(found, client, bridge, notify))
+        parameters, answer = _probe(found, client, bridge, notify)
+        return replace(found, parameters=parameters, think_style=answer.think_style)
     finally:
         with suppress(Exception):
             bridge.run(client.close(), 1.0)
@@ -121,8 +124,10 @@ def _choose(
     raise ConfigError(f"{base_url}: {why}", hint="--model NAME, or start the server with a chat model")
 
 
-def _probe(server: BenchServer, client: Client, bridge: AsyncBridge, notify: Callable[[str], None]) -> Parameters:
-    """Ask for a greeting: the server chats, and takes these parameters. Returns those that it takes."""
+def _probe(
+    server: BenchServer, client: Client, bridge: AsyncBridge, notify: Callable[[str], None]
+) -> tuple[Parameters, Answer]:
+    """Ask for a greeting: the server chats. Returns the parameters that it takes, and the answer."""
     sampling = server.sampling
     more = {"top_p": sampling.top_p, "seed": sampling.seed}
     body = {"model": server.model.name, "messages": [m.model_dump() for m in GREETING]}
@@ -137,7 +142,7 @@ def _probe(server: BenchServer, client: Client, bridge: AsyncBridge, notify: Cal
         raise _failed(server.base_url, answer, has_key=server.key is not None)
     if parameters != server.parameters:
         notify(parameters.describe_refusal(why))
-    return parameters
+    return parameters, answer
 
 
 def _failed(base_url: str, answer: Answer, *, has_key: bool) -> BenchIncomplete | ConfigError:

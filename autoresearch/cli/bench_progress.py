@@ -16,6 +16,7 @@ from autoresearch.core.text import escape_control
 from autoresearch.daemon.observers.terminal import TolerantStream
 
 LINE_EVERY_S = 30.0  # without a terminal
+REFRESH_EVERY_S = 1.0  # of the bar
 MAX_SHOWN_FAILURES = 20  # of one start; the others are counted
 
 
@@ -38,7 +39,7 @@ class BenchProgress(BenchObserver):
         self._task: TaskID | None = None
         self._clock = clock
         self._began = clock()
-        self._last_line = float("-inf")
+        self._last_line = self._last_refresh = float("-inf")
         self._first_done: int | None = None
         self._correct: Counter[bool | None] = Counter()
         self._failures = 0
@@ -58,6 +59,12 @@ class BenchProgress(BenchObserver):
             self._last_line = self._clock()
             parts = (f"{done} of {planned} attempts", self._counts(), left)
             self._print(", ".join(part for part in parts if part))
+
+    def heartbeat(self) -> None:
+        """Let the bar's clock go on."""
+        if self._task is not None and self._clock() - self._last_refresh >= REFRESH_EVERY_S:
+            self._last_refresh = self._clock()
+            self._bar.refresh()
 
     def recorded(self, trial: BenchTrial, grade: Grade) -> None:
         self._correct[grade.correct] += 1

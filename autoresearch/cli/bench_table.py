@@ -30,6 +30,8 @@ def add(kinds: Any) -> None:
     parser.add_argument("--seeds", type=whole_number(1, 1000), default=3, metavar="N", help=text)
     text = "seeds of the baseline (default 12)"
     parser.add_argument("--baseline-seeds", type=whole_number(1, 1000), default=12, metavar="N", help=text)
+    text = "rounds in which the middle of each interval is measured that is too bent to interpolate (default 0)"
+    parser.add_argument("--refine", type=whole_number(0, 10), default=0, metavar="N", help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_settings(parser, ("profile", "dir", "corpus", "trainer", "device"))
 
@@ -54,7 +56,7 @@ def _measure(args: argparse.Namespace) -> TableFile:
     from autoresearch.daemon.observers.terminal import Terminal
 
     terminal = Terminal(0, sys.stderr)
-    plan = TablePlan(args.values, args.seeds, args.baseline_seeds)
+    plan = TablePlan(args.values, args.seeds, args.baseline_seeds, args.refine)
     made = measure_table(
         resolve_args(args).settings,
         plan,

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 # Flag, setting, type, help with choices and default. Every other setting is reached with --set.
 RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
-    ("--profile", "profile", str, "set of defaults: tiny (CPU, no download), gb10-354m or h100-354m (default: tiny)"),
+    (
+        "--profile",
+        "profile",
+        str,
+        "set of defaults: tiny (CPU), gb10-354m, h100-354m, or command (default: tiny)",
+    ),
     ("--dir", "dir", str, "the run's directory (default: runs/PROFILE)"),
     ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib' (default: the profile's)"),
     ("--iters", "iters", int, "iterations of the whole run; raising it later continues (default: the profile's)"),
@@ -32,7 +37,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         str,
         "trajectory or exchanges.jsonl that the replay proposer repeats (default: none)",
     ),
-    ("--trainer", "trainer", str, "torch or megatron (default: the profile's)"),
+    ("--trainer", "trainer", str, "torch, megatron, or command, your own script (default: the profile's)"),
     ("--device", "device", str, "auto, cpu or cuda (default: the profile's)"),
     (
         "--decision",

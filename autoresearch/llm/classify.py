@@ -14,6 +14,7 @@ import openai
 from autoresearch.core.llm_calls import Classification
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.client import BodyRefused
+from autoresearch.llm.extract import is_truncated_prose
 from autoresearch.llm.parse import MalformedResponse, NoUsableModel, ReportedError
 from autoresearch.machine import explain_start_failure, limit_named_in
 
@@ -117,6 +118,18 @@ def reclassify_fault(answer: Answer) -> Answer:
     if answer.classification is Classification.OK and is_short and FAULT_AS_REPLY.search(answer.text):
         return replace(answer, classification=Classification.SERVER_ERROR, detail=_shorten(answer.text), text="")
     return answer
+
+
+def reclassify_open_thinking(answer: Answer, think_style: str) -> Answer:
+    """Take a truncated reply without a tag for thinking, if earlier replies show that the template opens it.
+
+    ``think_style`` is that of an earlier reply.
+    """
+    is_cut = answer.think_style == "none" and is_truncated_prose(answer.text, answer.finish_reason)
+    if not (is_cut and think_style == "closing tag" and answer.text):
+        return answer
+    truncated = Classification.THINK_TRUNCATED
+    return replace(answer, classification=truncated, text="", thinking=answer.text, think_style="closing tag")
 
 
 def context_length_in(detail: str) -> int | None:

@@ -12,9 +12,8 @@ from typing import Any, TypeVar, get_args
 from autoresearch.core.llm_calls import ANSWERED, Classification, Message
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.async_bridge import AsyncBridge
-from autoresearch.llm.classify import context_length_in, reclassify_fault
+from autoresearch.llm.classify import context_length_in, reclassify_fault, reclassify_open_thinking
 from autoresearch.llm.client import TOKENIZER_PATHS, Client, SchemaForm
-from autoresearch.llm.extract import is_truncated_prose
 from autoresearch.llm.model_choice import SHOWN_CHARS, explain_missing_model, explain_skipped_models
 from autoresearch.llm.model_kind import NOT_A_CHAT_MODEL
 from autoresearch.llm.parameters import Parameters
@@ -117,21 +116,13 @@ class LlmServer:
             )
         if answer.classification is Classification.MODEL_GONE:
             self.model = None
-        answer = self._reclassify_open_thinking(answer)
+        answer = reclassify_open_thinking(answer, self.think_style)
         if answer.text or answer.thinking:
             self.think_style = answer.think_style
         latency_s = time.monotonic() - began
         enforced = sent is not None and self.structured == "enforced"
         named = replace(answer, structured=sent is not None, is_enforced=enforced, model=answer.model or name)
         return self._record(replace(named, tries=tries, latency_s=latency_s))
-
-    def _reclassify_open_thinking(self, answer: Answer) -> Answer:
-        """Take a truncated reply without a tag for thinking, if earlier replies show that the template opens it."""
-        is_cut = answer.think_style == "none" and is_truncated_prose(answer.text, answer.finish_reason)
-        if not (is_cut and self.think_style == "closing tag" and answer.text):
-            return answer
-        truncated = Classification.THINK_TRUNCATED
-        return replace(answer, classification=truncated, text="", thinking=answer.text, think_style="closing tag")
 
     @property
     def max_model_len(self) -> int:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autoresearch.benches.cases import Case
-from autoresearch.benches.ports import Suite
+from autoresearch.benches.ports import Graded, Suite
+from autoresearch.benches.proposers.suite import ProposerSuite
+from autoresearch.benches.proposers.table_file import format_table
 from autoresearch.benches.research.suite import ResearchSuite
 from autoresearch.benches.samples.suite import SamplesSuite
 from autoresearch.testing.contracts.suite import SuiteContract
 from autoresearch.testing.fake_chat import FakeChat
 from autoresearch.testing.fake_suite import FakeSuite
+from tests.unit.benches.proposers.worlds import build_table
 
 
 class TestFakeSuite(SuiteContract):
@@ -84,3 +88,30 @@ class TestSamplesSuite(SuiteContract):
 
     def good_chat(self, case: Case) -> FakeChat:
         return FakeChat(rf"<think>\boxed{{no}}</think>It is \boxed{{{case.payload['expected_answer']}}}.")
+
+
+class TestProposerSuite(SuiteContract):
+    """On a table where every value is the same, so that every night hands over the best."""
+
+    args = ("--proposers", "random,tpe", "--trials", "3")
+
+    @pytest.fixture
+    def suite(self) -> Suite:
+        return ProposerSuite()
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        table = build_table(values=3, seeds=2, bpb=lambda _cfg: 2.0, sd_frac=0.0)
+        (tmp_path / "table.json").write_text(format_table(table))
+        return tmp_path / "table.json"
+
+    def good_chat(self, case: Case) -> FakeChat:
+        return FakeChat("")
+
+    def graded(self, suite: Suite, case: Case, attempt: Any, folder: Path, sample: int, seq: int) -> Graded:
+        """Without the seconds that the proposers really took, which no two attempts have in common."""
+        graded = super().graded(suite, case, attempt, folder, sample, seq)
+        grade = graded.grades["proposers"]
+        for part in (*grade.detail["checkpoints"], *grade.detail["path"], grade.detail["counts"]):
+            part.update({name: 0.0 for name in ("virtual_s", "propose_s", "llm_s") if name in part})
+        return graded

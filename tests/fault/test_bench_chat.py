@@ -137,6 +137,17 @@ class TestTurns:
         turn = self.turn(behaviour)
         assert (turn.text, turn.thinking) == (text, thinking)
 
+    def test_cut_thinking_whose_template_opens_it_is_no_answer(self) -> None:
+        """Such a reply has no tag at all: what earlier ones had, or the probe's, shows it."""
+        cut = says("so the answer may be \\boxed{3}, but wait", "length")
+        with FakeLlm(cut, says("hm</think>yes"), cut) as server, chat_of(server.base_url) as chat:
+            assert chat.complete(USER).text.startswith("so the answer")
+            assert chat.complete(USER).text == "yes"
+            turn = chat.complete(USER)
+            assert (turn.text, turn.thinking[:13], turn.finish_reason) == ("", "so the answer", "length")
+        with FakeLlm(cut) as server, chat_of(server.base_url, think_style="closing tag") as chat:
+            assert chat.complete(USER).text == ""
+
     def test_a_cut_answer_is_a_turn(self) -> None:
         assert self.turn(says("The answer is", "length")).finish_reason == "length"
 

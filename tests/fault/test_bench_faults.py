@@ -185,6 +185,10 @@ class TestFindingTheServer:
             chat.close()
             assert len(server.chats) == 1
 
+    def test_how_it_marks_its_thinking(self) -> None:
+        with FakeLlm(knows, on_probe=says("hm</think>hello")) as server:
+            assert find(server).think_style == "closing tag"
+
     def test_nobody_listens(self) -> None:
         with refusing() as url, pytest.raises(BenchIncomplete, match="does not answer") as failed:
             find_server(url, None, Sampling(), backoff_s=0.001)

@@ -9,6 +9,8 @@ from autoresearch.benches.run_comparison import CaseRow, RunComparison
 from autoresearch.core.text import plural
 from autoresearch.report.html.text import clean, with_minus
 
+FEW_CASES = 50
+
 
 def render(c: RunComparison) -> str:
     """The page as one HTML document."""
@@ -42,8 +44,9 @@ def render(c: RunComparison) -> str:
 
 
 def _cases(rows: tuple[CaseRow, ...]) -> Table:
-    """The cases with different scores, the largest difference first; then those without a score on a side."""
-    differing = sorted((r for r in rows if r.a != r.b), key=_size, reverse=True)
+    """The largest difference first; of many cases only those with different scores."""
+    shown = rows if len(rows) <= FEW_CASES else [r for r in rows if r.a != r.b]
+    differing = sorted(shown, key=_size, reverse=True)
     cells = tuple(
         (
             clean(r.case, 60),

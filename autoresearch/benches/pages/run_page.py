@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import fsum
 
-from autoresearch.benches.analysis import Analysis, describe_incomplete
-from autoresearch.benches.headline import POINTS, check_scores, describe_headline, name_headline, percent
+from autoresearch.benches.analysis import NOT_SAMPLED, Analysis, describe_incomplete
+from autoresearch.benches.headline import POINTS, check_scores, name_headline, percent
 from autoresearch.benches.pages.tables import MAX_ROWS, Table, cell, tables_of
 from autoresearch.benches.pages.template import render_template
 from autoresearch.benches.ports import BenchRun, Suite
@@ -19,12 +19,16 @@ MARKS = 32  # samples of a case that are shown one by one
 
 def render(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
     """The page as one HTML document."""
-    headline = analysis.headline_value
+    heading = name_headline(analysis.headline_value)
+    if analysis.suite in NOT_SAMPLED:
+        heading = f"{plural(analysis.cases, analysis.suite)}, {plural(analysis.samples, 'seed')} each"
+    if analysis.published_only:
+        heading = "Published figures"
     return render_template(
         "run",
-        title=f"{analysis.suite}: {describe_headline(headline)}",
+        title=f"{analysis.suite}: {heading}",
         analysis=analysis,
-        headline=name_headline(headline),
+        headline=heading,
         state=f"{analysis.done:,} of {plural(analysis.planned, 'planned attempt')} done",
         about=_about(analysis),
         incomplete=describe_incomplete(analysis).removeprefix("INCOMPLETE: "),
@@ -47,7 +51,9 @@ def _about(a: Analysis) -> str:
 
 def _key_figures(a: Analysis) -> Iterator[tuple[str, str, str]]:
     h = a.headline_value
-    if h.value is None:
+    if a.suite in NOT_SAMPLED or a.published_only:
+        pass  # a mean over proposers is a figure of none of them
+    elif h.value is None:
         yield h.name, f"{percent(h.low)} to {percent(h.high)}", "every missing sample as 0, and as 1"
     else:
         note = f"standard error {POINTS * h.se:.1f} points over {plural(h.cases, 'case')}" if h.se is not None else ""

@@ -6,12 +6,15 @@ continues after the last one, also after a kill.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from autoresearch import __version__
-from autoresearch.benches.proposers.plan import plan_changes
+from autoresearch.benches.proposers.plan import middle_of, plan_changes
+from autoresearch.benches.proposers.table import MeasuredTable
 from autoresearch.benches.proposers.table_file import RefusedChange, TableFile, TableRow
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Failure
@@ -26,6 +29,7 @@ from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.errors import BaselineFailed
 from autoresearch.machine import utc
 from autoresearch.proposers.space import build_reply
+from rails import ChoiceKnob, same_value
 
 TABLE_TRIALS = "table-trials.jsonl"
 SEED_OFFSET = 4000  # above the seeds of runs, null trials, rechecks and planted trials
@@ -38,6 +42,7 @@ class TablePlan:
     values: int
     seeds: int
     baseline_seeds: int
+    refine: int = 0  # rounds in which the middle of each interval is measured that cannot be interpolated
 
 
 def measure_table(
@@ -55,35 +60,77 @@ def measure_table(
     """
     with FreshTrials(settings, TABLE_TRIALS, observer, make_backend, remember_failures=True) as trials:
         policy = trials.policy.with_vocab(trials.backend.vocab)
-        cfgs, refused = judge_changes(settings, policy, trials.backend, plan.values)
-        wanted = plan_trials(policy.baseline, cfgs, plan)
-        rows: list[TableRow] = []
-        interrupted = False
+        changes = list(plan_changes(policy.menu, policy.baseline, plan.values, partial(_fits, policy)))
+        cfgs, refused = judge_changes(settings, policy, trials.backend, changes)
+        measured = _Rows(trials, policy, observer, on_trial)
+        measured.add(plan_trials(policy.baseline, cfgs, plan))
+        for _ in range(plan.refine):
+            gaps = [] if measured.interrupted else gaps_of(policy, measured.rows)
+            more, refused_too = judge_changes(settings, policy, trials.backend, gaps)
+            refused += refused_too
+            measured.add([Wanted(cfg, SEED_OFFSET + n) for n in range(plan.seeds) for cfg in more])
+        return _table(settings, policy, trials.backend, measured.planned, refused, measured.rows)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows so far. After a signal nothing more is measured, and what is known is still taken."""
+
+    trials: FreshTrials
+    policy: Policy
+    observer: Observer
+    on_trial: Callable[[int, int, str], None]
+    rows: list[TableRow] = field(default_factory=list)
+    planned: int = 0
+    interrupted: bool = False
+
+    def add(self, wanted: Sequence[Wanted]) -> None:
+        """Measure what is not known of these trials. Raises ``BaselineFailed``."""
+        self.planned += len(wanted)
         for one in wanted:
-            outcome = trials.known(one) or trials.known_failure(one)
-            if outcome is None and not interrupted:
-                measured = trials.measure(one)
-                interrupted = measured is None
-                outcome = measured if isinstance(measured, FreshTrial) else trials.known_failure(one)
-                if isinstance(measured, Failure) and outcome is None:
-                    observer.notify(f"{_name(one, policy)}: {measured.detail}; the same command tries it again")
-            if isinstance(outcome, FailedTrial) and one.cfg == policy.baseline:
-                text = f"the baseline with seed {one.seed} measured nothing: {outcome.detail}"
-                raise BaselineFailed(text, hint="autoresearch doctor")
+            outcome = self.trials.known(one) or self.trials.known_failure(one)
+            if outcome is None and not self.interrupted:
+                outcome = self._measure(one)
+            name = _name(one, self.policy)
+            if isinstance(outcome, FailedTrial) and one.cfg == self.policy.baseline:
+                raise BaselineFailed(f"{name} measured nothing: {outcome.detail}", hint="autoresearch doctor")
             if outcome is not None:
-                rows.append(_row(one, outcome))
-                on_trial(len(rows), len(wanted), f"{_name(one, policy)}: {_result(outcome)}")
-        return _table(settings, policy, trials.backend, len(wanted), refused, rows)
+                self.rows.append(_row(one, outcome))
+                self.on_trial(len(self.rows), self.planned, f"{name}: {_result(outcome)}")
+
+    def _measure(self, one: Wanted) -> FreshTrial | FailedTrial | None:
+        measured = self.trials.measure(one)
+        self.interrupted = measured is None
+        failed = self.trials.known_failure(one)
+        if isinstance(measured, Failure) and failed is None:
+            self.observer.notify(f"{_name(one, self.policy)}: {measured.detail}; the same command tries it again")
+        return measured if isinstance(measured, FreshTrial) else failed
+
+
+def gaps_of(policy: Policy, rows: Sequence[TableRow]) -> list[tuple[str, KnobValue]]:
+    """The middle of every interval in which nothing can be interpolated although both ends have values."""
+    surface = MeasuredTable.of(policy.menu, policy.baseline, rows)
+    found: list[tuple[str, KnobValue]] = []
+    for name, line in surface.lines.items():
+        knob = policy.menu.knobs[name]
+        for left, right in pairwise(line):
+            failing = left.cell.failures or right.cell.failures
+            if isinstance(knob, ChoiceKnob) or failing or not surface.why_not_between(left, right):
+                continue
+            middle = middle_of(knob, left.value, right.value)
+            if not (same_value(middle, left.value) or same_value(middle, right.value)):
+                found.append((name, middle))
+    return found
 
 
 def judge_changes(
-    settings: Settings, policy: Policy, backend: TrialBackend, values: int
+    settings: Settings, policy: Policy, backend: TrialBackend, changes: Sequence[tuple[str, KnobValue]]
 ) -> tuple[list[Cfg], tuple[RefusedChange, ...]]:
     """The configurations that the gate passes on this machine, and the planned changes that it refuses."""
     start = Trajectory.fold([build_meta(settings, policy, backend.yardstick)])
     cfgs: list[Cfg] = []
     refused: list[RefusedChange] = []
-    for knob, value in plan_changes(policy.menu, policy.baseline, values, lambda k, v: _fits(policy, k, v)):
+    for knob, value in changes:
         verdict = judge(policy, backend, settings, build_reply(knob, value, "table", "table").raw, start)
         if verdict.candidate is not None:
             cfgs.append(dict(verdict.candidate))

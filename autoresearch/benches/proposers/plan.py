@@ -56,3 +56,12 @@ def value_at(knob: IntKnob | FloatKnob, position: float) -> KnobValue:
             return round_value(math.exp(math.log(low) + position * math.log(high / low)), low, high)
         case FloatKnob(low=low, high=high):
             return round_value(low + position * (high - low), low, high)
+
+
+def middle_of(knob: IntKnob | FloatKnob, low: KnobValue, high: KnobValue) -> KnobValue:
+    """The value halfway between two others on the knob's own scale."""
+    a, b = float(low), float(high)
+    if isinstance(knob, IntKnob):
+        return (int(low) + int(high)) // 2
+    middle = math.sqrt(a * b) if knob.log else (a + b) / 2
+    return round_value(middle, a, b)

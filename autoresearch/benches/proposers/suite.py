@@ -129,8 +129,8 @@ class ProposerSuite:
         try:
             checkpoints, path = read_night(records, surface.true_mean, [*(n for n in TRIALS if n < budget), budget])
         except ValueError as e:  # not even the baseline was measured
-            detail = {"error": str(e), "counts": count_night(records).model_dump(mode="json")}
-            return Grade(ts=utc(), trial=0, grader=self.grader, score=None, correct=None, detail=detail)
+            lost = {"error": str(e), "counts": count_night(records).model_dump(mode="json")}
+            return Grade(ts=utc(), trial=0, grader=self.grader, score=None, correct=None, detail=lost)
         last = checkpoints[-1]
         detail = {
             "checkpoints": [c.model_dump(mode="json") for c in checkpoints],

@@ -12,6 +12,8 @@ from autoresearch.benches.research.papers import Paper
 from autoresearch.benches.research.prompt import MAX_QUERY_CHARS, MAX_TOP_K, NO_ACTION, TOOL
 from autoresearch.benches.research.tool_calls import describe_errors
 
+MAX_RECORDED, MAX_WORD_CHARS = 50, 100  # of candidates that had no effect
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -88,9 +90,10 @@ class Nominated:
     results: int
 
     def record(self) -> dict[str, Any]:
-        """For the turn's record; empty where all was well."""
-        unknown = {"candidates_unknown": list(self.unknown)} if self.unknown else {}
-        return unknown | ({"candidates_unreadable": list(self.unreadable)} if self.unreadable else {})
+        """For the turn's record, the first of each; empty where all was well."""
+        unreadable = [word[:MAX_WORD_CHARS] for word in self.unreadable[:MAX_RECORDED]]
+        unknown = {"candidates_unknown": list(self.unknown[:MAX_RECORDED])} if self.unknown else {}
+        return unknown | ({"candidates_unreadable": unreadable} if unreadable else {})
 
     def note(self) -> str:
         """For the model; empty where all was well."""

@@ -80,6 +80,8 @@ class ResearchAgent:
             parsed = find_calls(fitted.turn, (TOOL,), PARAMETERS)
             nominated = nominate(trace.candidates, parsed, tuple(document.paper for document in latest))
             action = decide_action(parsed, self._top_k)
+            if action.kind == "error" and fitted.turn.finish_reason == "length":
+                action = action.with_error(f"the answer was cut off after {fitted.completion_limit} tokens: be brief")
             results: tuple[Document, ...] | None = None
             if action.kind == "tool" and not last:
                 results, refused = self._search(action)

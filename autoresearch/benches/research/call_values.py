@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autoresearch.benches.research.jsonl import NotJson, decode_json
+from autoresearch.benches.jsonl import NotJson, decode_json
 
 Source = Literal["native", "text"]
 Format = Literal["native", "tool_call json", "tool_call xml", "TOOLCALL", "python_tag", "bare json"]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from autoresearch.benches.jsonl import NotJson, decode_json
 from autoresearch.benches.research.call_values import BadCall, ToolCall
-from autoresearch.benches.research.jsonl import NotJson, decode_json
 
 FUNCTION = re.compile(r"<function=([^<>\n]*)>")
 _PARAMETER = re.compile(r"\s*<parameter=([^<>\n]*)>")

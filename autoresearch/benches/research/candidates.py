@@ -11,7 +11,7 @@ from autoresearch.benches.research.papers import Paper
 
 State = Literal["empty", "ids", "none"]
 
-_BLOCK = re.compile(r"<candidates>(.*?)</candidates>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<(/?)candidates>", re.IGNORECASE)
 _DONE = re.compile(r"<answer>\s*Done\b", re.IGNORECASE)
 _ID = re.compile(r"[0-9]{1,6}")
 _SEPARATOR = re.compile(r"[\s,;]+")
@@ -27,8 +27,16 @@ class Nomination:
 
 
 def read_nominations(text: str) -> tuple[Nomination, ...]:
-    """The blocks of an answer without its thinking, in their order."""
-    return tuple(_read_block(block[1]) for block in _BLOCK.finditer(text))
+    """The blocks of an answer without its thinking, in their order. One pass, however many tags there are."""
+    found: list[Nomination] = []
+    start: int | None = None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            start = tag.end()
+        elif start is not None:
+            found.append(_read_block(text[start : tag.start()]))
+            start = None
+    return tuple(found)
 
 
 def says_done(text: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoresearch.benches.cases import Case, CaseSet
-from autoresearch.benches.research.jsonl import read_objects, shown
+from autoresearch.benches.jsonl import read_objects, shown
 from autoresearch.benches.research.papers import Paper, normalise_id, same_paper
 from autoresearch.errors import CorpusError
 

@@ -131,6 +131,7 @@ def _turn_counts(trials: Sequence[BenchTrial]) -> dict[str, Any]:
         "tool": sum(turn.get("action") == "tool" for turn in turns),
         "finish": sum(turn.get("action") == "finish" for turn in turns),
         "format_errors": sum(is_format_error(turn) for turn in turns),
+        "cut_off": sum(is_format_error(turn) and turn.get("finish_reason") == "length" for turn in turns),
         "server_errors": sum(is_server_error(turn) for turn in turns),
         "call_formats": dict(sorted(formats.items())),
     }
@@ -210,9 +211,10 @@ def describe_diagnosis(found: Mapping[str, Any]) -> str:
         lines.append(f"  what the index has is not known; P(seen) = {_p(chain['seen'])}")
     formats = ", ".join(f"{name} {count}" for name, count in turns["call_formats"].items())
     calls = f"; calls: {formats}" if formats else ""
+    cut = f" ({turns['cut_off']} cut off at the token limit of a completion)" if turns["cut_off"] else ""
     lines.append(
         f"turns: {turns['turns']}, of them {turns['tool']} with a call, {turns['format_errors']} with a format error "
-        f"of the model, {turns['server_errors']} without an answer of the server{calls}"
+        f"of the model{cut}, {turns['server_errors']} without an answer of the server{calls}"
     )
     lines += describe_overflows(found["overflows"])
     return "\n".join([*lines, found["sentence"]])

@@ -28,7 +28,7 @@ TURN_KEYS = (
     "error_message",
 )
 OWN_KEYS = ("nominee", "ended_by", "probe", "retriever")
-OWN_TURN_KEYS = ("papers", "queries", "call_source", "call_formats", "call_errors", "context_tokens")
+OWN_TURN_KEYS = ("papers", "queries", "call_source", "call_formats", "call_errors", "context_tokens", "finish_reason")
 COUNTS = ("duration", "input_tokens", "output_tokens", "papers_retrieved_this_turn")  # upstream's graders add them up
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from autoresearch.benches.cases import Case
 from autoresearch.benches.imported import ImportedRun, ImportedTrial
+from autoresearch.benches.jsonl import NotJson, decode_json, read_objects, shown
 from autoresearch.benches.records import BenchTrial, Grade
 from autoresearch.benches.research.cases import build_cases
 from autoresearch.benches.research.evidence import paper_json
 from autoresearch.benches.research.grading import grade_trial
-from autoresearch.benches.research.jsonl import NotJson, decode_json, read_objects, shown
 from autoresearch.benches.research.replay import replay
 from autoresearch.benches.research.summaries import import_summary
 from autoresearch.benches.research.upstream_form import (

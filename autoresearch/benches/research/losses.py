@@ -33,7 +33,7 @@ LOSSES: dict[Loss, tuple[Part, str]] = {
     "not indexed": ("retrieval", "the index does not have the paper"),
     "not returned": (
         "retrieval",
-        "neither the model's queries nor the question itself return the paper",
+        "no search returned the paper",
     ),
     "worse query": ("model", "the question itself as a query returns the paper, the model's queries do not"),
     "seen, not nominated": ("model", "a search returned the paper, and the model did not nominate it"),

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autoresearch.benches.jsonl import NotJson, decode_json
 from autoresearch.benches.research.candidates import Candidates, read_nominations
-from autoresearch.benches.research.jsonl import NotJson, decode_json
 from autoresearch.benches.research.papers import Paper, normalise_id, same_paper
 from autoresearch.benches.research.tool_calls import find_text_calls
 

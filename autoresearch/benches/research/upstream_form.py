@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autoresearch.benches.research.jsonl import shown
+from autoresearch.benches.jsonl import shown
 from autoresearch.benches.research.papers import Paper, normalise_id
 from autoresearch.core.values import NotNegative
 from autoresearch.errors import CorpusError
@@ -93,6 +93,7 @@ class OwnTurn(_Form):
     call_formats: list[str] | None = None
     call_errors: int | None = None
     context_tokens: int | None = None
+    finish_reason: str | None = None
 
 
 class OwnForm(_Form):

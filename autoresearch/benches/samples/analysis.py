@@ -73,7 +73,7 @@ def analyze_run(run: BenchRun) -> dict[str, Any]:
         "methods": methods,
         "headline": _headline(cases, method),
         "modes": _modes(cases, methods, _costs(run)),
-        "by_k": [_at_k(cases, method, k) for k in _steps(run.meta.samples)],
+        "by_k": [_at_k(cases, _scores(cases, method), method, k) for k in _steps(run.meta.samples)],
         "run_statistics": {name: _run_statistics(cases_with(name, cases), name) for name in methods},
         "families": _families(cases, method),
         "tokens": _token_totals(run),
@@ -150,14 +150,13 @@ def _modes(cases: Sequence[ScoredCase], methods: Sequence[str], costs: dict[str,
         nothing = no_answer_figure(cases, of_all=True)
         by_method = [(name, cases_with(name, cases)) for name in methods]
         add(f"majority@{n}", {name: majority_figure(these, name, n) for name, these in by_method}, nothing)
-        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name, n) for name, these in by_method}, nothing)
+        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name) for name, these in by_method}, nothing)
         add(f"pass@{n}", {name: pass_figure(scores, n) for name, scores in table.items()}, nothing)
         add(f"pass^{n}", {name: pass_figure(scores, n, every=True) for name, scores in table.items()}, nothing)
     return rows
 
 
-def _at_k(cases: Sequence[ScoredCase], method: str, k: int) -> dict[str, Any]:
-    scores = _scores(cases, method)
+def _at_k(cases: Sequence[ScoredCase], scores: Scores, method: str, k: int) -> dict[str, Any]:
     return {
         "k": k,
         "pass@k": pass_figure(scores, k),

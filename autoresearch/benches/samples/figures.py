@@ -15,7 +15,7 @@ from typing import Any
 
 from autoresearch.benches.samples.scores import Sample, ScoredCase
 from autoresearch.benches.statistics.majority import Vote, clusters, majority_at_k, majority_at_k_nemo
-from autoresearch.benches.statistics.missing import bounds, mean_of_cases
+from autoresearch.benches.statistics.missing import bounds, count_missing, filled, mean_of_cases
 from autoresearch.benches.statistics.pass_at_k import Estimate, pass_at_k, pass_hat_k
 
 Scores = dict[str, tuple[float | None, ...]]
@@ -25,23 +25,24 @@ Majority = Callable[[Sequence[Sequence[Vote]], int], Estimate]
 
 def mean_figure(scores: Scores) -> Figure:
     """pass@1[avg-of-n]: the mean over cases of the mean over samples."""
+    if not count_missing(scores):
+        value = mean_of_cases(filled(scores, 0.0))
+        return _figure(value, value, value)
     low, high = bounds(mean_of_cases, scores)
     return _figure(low, low, high)
 
 
 def pass_figure(scores: Scores, k: int, *, every: bool = False) -> Figure:
     """pass@k, or with ``every`` pass^k."""
-    if any(score not in (0.0, 1.0, None) for samples in scores.values() for score in samples):
+    found = [Counter(samples) for samples in scores.values()]  # of each case: how many are right, wrong, unknown
+    if any(score not in (0.0, 1.0, None) for counts in found for score in counts):
         return _undefined("a score is neither 0 nor 1")
     estimate = pass_hat_k if every else pass_at_k
-
-    def value(filled: dict[str, tuple[float, ...]]) -> Estimate:
-        return estimate(((len(samples), sum(map(int, samples))) for samples in filled.values()), k)
-
-    low, high = bounds(value, scores)
+    low = estimate(((counts.total(), counts[1.0]) for counts in found), k)
+    high = estimate(((counts.total(), counts[1.0] + counts[None]) for counts in found), k)
     if low.value is None or high.value is None:
         return _undefined(f"{low.too_few} of {low.cases} cases have fewer than {k} samples", low.too_few)
-    below = sum(sum(score is not None for score in samples) < k for samples in scores.values())
+    below = sum(counts.total() - counts[None] < k for counts in found)
     return _figure(low.value, low.value, high.value) | ({"cases_below_k": below} if below else {})
 
 
@@ -62,10 +63,10 @@ def majority_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
     return _figure(figure["value"], low, high)
 
 
-def majority_nemo_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
-    """majority@k as NeMo-Skills computes it: by the extracted answer, and an ungraded sample is wrong."""
+def majority_nemo_figure(cases: Sequence[ScoredCase], method: str) -> Figure:
+    """majority@n as NeMo-Skills computes it: by the extracted answer, and an ungraded sample is wrong."""
     votes = [[(sample.extracted, sample.score(method, case.kind) or 0.0) for sample in case.samples] for case in cases]
-    figure = _majority(votes, k, majority_at_k_nemo)
+    figure = _majority(votes, max(map(len, votes)), majority_at_k_nemo)
     if all(score is not None for case in cases for score in case.scores(method)):
         return figure
     return {"value": figure["value"], "lower": None, "upper": None}
@@ -90,8 +91,8 @@ def no_answer_figure(cases: Sequence[ScoredCase], *, of_all: bool) -> Figure:
 
 
 def _majority(votes: Sequence[Sequence[Vote]], k: int, estimate: Majority) -> Figure:
-    """The mean of ``estimate`` over the cases; cases with the same votes are computed once."""
-    alike = Counter(tuple(_renamed(case)) for case in votes)
+    """The mean of ``estimate`` over the cases; cases whose votes fall alike are computed once."""
+    alike = Counter(map(_canonical, votes))
     too_few = sum(count for case, count in alike.items() if len(case) < k)
     if too_few or not votes:
         return _undefined(f"{too_few} of {len(votes)} cases have fewer than {k} samples", too_few)
@@ -100,10 +101,18 @@ def _majority(votes: Sequence[Sequence[Vote]], k: int, estimate: Majority) -> Fi
     return _figure(value, value, value)
 
 
-def _renamed(votes: Sequence[Vote]) -> list[Vote]:
-    """The votes with their answers numbered in the order in which they appear: their text has no influence."""
-    names: dict[str, str] = {}
-    return [(None if answer is None else names.setdefault(answer, str(len(names))), score) for answer, score in votes]
+def _canonical(votes: Sequence[Vote]) -> tuple[Vote, ...]:
+    """The same votes without the text and the order of the answers, which have no influence where all votes count."""
+    named: dict[str, list[float]] = {}
+    for answer, score in votes:
+        if answer is not None:
+            named.setdefault(answer, []).append(score)
+    parts = sorted(sorted(scores) for scores in named.values())
+    unnamed = sorted(score for answer, score in votes if answer is None)
+    return (
+        *((str(number), score) for number, scores in enumerate(parts) for score in scores),
+        *((None, score) for score in unnamed),
+    )
 
 
 def _votes(case: ScoredCase, method: str, unknown: float) -> list[Vote]:

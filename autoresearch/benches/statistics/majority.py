@@ -8,9 +8,10 @@ the mean over the tied clusters.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from math import comb
+from math import comb, lcm
 
 from autoresearch.benches.statistics.pass_at_k import Estimate
 
@@ -59,30 +60,37 @@ def _mean(cases: Iterable[Sequence[Vote]], k: int, of_case: Callable[[Sequence[V
 
 
 def _expected_score(votes: Sequence[Vote], k: int) -> Fraction:
+    """The score depends on the sizes of the clusters and their sums only: many cases share them."""
+    found = clusters(votes)
+    return _score_of_clusters(tuple(sorted((len(c), sum(map(Fraction, c), Fraction(0))) for c in found)), k)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _score_of_clusters(found: tuple[tuple[int, Fraction], ...], k: int) -> Fraction:
     """For each size t of the largest cluster drawn: the draws, by how many clusters tie and the sum of their means.
 
     Given how many members of a cluster are drawn, each choice of them is equally likely: the expected mean of those
-    drawn is the mean of the cluster.
+    drawn is the mean of the cluster. Means are multiples of 1 / ``unit``, so that the sums are whole numbers.
     """
-    found = clusters(votes)
-    sizes = [len(scores) for scores in found]
-    means = [sum(map(Fraction, scores), Fraction(0)) / len(scores) for scores in found]
-    total = Fraction(0)
+    unit = lcm(*((total / size).denominator for size, total in found))
+    means = [int(total / size * unit) for size, total in found]
+    sizes = [size for size, _ in found]
+    score = Fraction(0)
     for top in range(1, min(k, max(sizes)) + 1):
         # (drawn so far, clusters with `top` drawn) -> (number of draws, sum over them of the means of those clusters)
-        state: dict[tuple[int, int], tuple[int, Fraction]] = {(0, 0): (1, Fraction(0))}
+        state: dict[tuple[int, int], tuple[int, int]] = {(0, 0): (1, 0)}
         for size, mean in zip(sizes, means, strict=True):
-            following: dict[tuple[int, int], tuple[int, Fraction]] = {}
+            following: dict[tuple[int, int], tuple[int, int]] = {}
             for (drawn, ties), (ways, sums) in state.items():
                 for more in range(min(size, top, k - drawn) + 1):
                     factor = comb(size, more)
                     key = (drawn + more, ties + (more == top))
-                    before_ways, before_sums = following.get(key, (0, Fraction(0)))
+                    before_ways, before_sums = following.get(key, (0, 0))
                     added = sums + mean * ways if more == top else sums
                     following[key] = before_ways + factor * ways, before_sums + factor * added
             state = following
-        total += sum((sums / ties for (drawn, ties), (_, sums) in state.items() if drawn == k and ties), Fraction(0))
-    return total / comb(len(votes), k)
+        score += sum((Fraction(s, ties) for (drawn, ties), (_, s) in state.items() if drawn == k and ties), Fraction(0))
+    return score / unit / comb(sum(sizes), k)
 
 
 def _nemo_score(votes: Sequence[Vote]) -> Fraction:

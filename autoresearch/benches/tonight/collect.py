@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch.benches.analysis import analyse, describe_incomplete
+from autoresearch.benches.analysis import PUBLISHED_ONLY, analyse, describe_incomplete
 from autoresearch.benches.diagnosing import DIAGNOSED, diagnose_run
 from autoresearch.benches.headline import describe_headline
 from autoresearch.benches.ports import BenchRun, Suite
@@ -89,7 +89,7 @@ def _other(run: BenchRun, suite: Suite) -> OtherRun:
         run=str(run.path),
         suite=run.meta.suite,
         model=run.meta.model,
-        headline=describe_headline(found.headline_value),
+        headline=PUBLISHED_ONLY if found.published_only else describe_headline(found.headline_value),
         diagnosis=diagnosis,
-        incomplete=describe_incomplete(found).removeprefix("INCOMPLETE: "),
+        incomplete="" if found.published_only else describe_incomplete(found).removeprefix("INCOMPLETE: "),
     )

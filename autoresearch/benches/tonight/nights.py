@@ -19,10 +19,19 @@ from autoresearch.benches.tonight.candidate import BASELINE, NO_DATA, TRIALS, Ca
 from autoresearch.core.llm_calls import Classification
 from autoresearch.core.values import sha256_of
 from autoresearch.errors import CorpusError
+from rails import Rail
 
 GRADER = "proposers"
 MODEL_FAMILY = "model"  # of the cases whose proposer asks a model
-ANSWERED = frozenset({Classification.OK.value})
+# The answer had text that the rails judged: what they refused of it is counted by rail.
+JUDGED = frozenset(
+    {
+        Classification.OK,
+        Classification.SCHEMA_INVALID,
+        Classification.RAIL_BLOCKED,
+        Classification.DUPLICATE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +94,16 @@ def candidates_of(runs: Sequence[BenchRun]) -> list[Candidate]:
 
 def failures_of(counts: Counts) -> dict[str, int]:
     """Proposals that were lost, by class: refused by a rail, a crash of their trial, a call without an answer."""
-    found = Counter(counts.refused)
+    found = Counter({_refusal(rail): n for rail, n in counts.refused.items()})
     found[NO_DATA] += counts.no_data
     found["proposer failed"] += counts.proposer_failed
     found.update({f"crash {cause}": n for cause, n in counts.crashes.items()})
-    found.update({f"call {kind}": n for kind, n in counts.calls.items() if kind not in ANSWERED})
+    found.update({f"call {kind}": n for kind, n in counts.calls.items() if kind not in JUDGED})
     return {name: n for name, n in found.most_common() if n}
+
+
+def _refusal(rail: str) -> str:
+    return "repeat (R6)" if rail == Rail.R6_NOVELTY else f"refused by {rail}"
 
 
 def _nights(run: BenchRun, case: str) -> list[Night]:

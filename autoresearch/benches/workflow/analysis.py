@@ -46,7 +46,7 @@ def analyze(run: BenchRun) -> dict[str, Any]:
         "ungraded": dict(Counter(_ungraded_reason(t) for t in trials if _passed(t) is None).most_common()),
         "failures": dict(Counter(_failure(t) for t in trials if _passed(t) == 0).most_common()),
         "failed_checks": dict(Counter(_failed_checks(trials)).most_common()),
-        "calls": _calls(trials),
+        "calls": {"sent_as": run.meta.options.get("tools", "native"), **_calls(trials)},
         "judge": _judge(run, trials),
     }
 
@@ -205,7 +205,7 @@ def describe(figures: Mapping[str, Any]) -> str:
         f"calls: {calls['calls']:,} in {calls['turns']:,} turns, {calls['failed_calls']:,} with an error, "
         f"{calls['format_errors']:,} unreadable"
     )
-    if calls["turns"] and not calls["calls"]:
+    if calls["turns"] and not calls["calls"] and calls["sent_as"] == "native":
         lines.append("no call was made: a server may ignore tools in their own field; try --tools text")
     if judge := figures["judge"]:
         lines.append(

@@ -42,7 +42,7 @@ def prepared(
     root.mkdir()
     with Workspace(root) as workspace:
         for path, data in files.items():
-            workspace.write(path, data)
+            workspace.create(path, data)
         end = clock() + timeout_s
         with serving(task.services, folder, FaultPlan(seed)) as services:
             yield Toolbox(task, services, workspace, root, shell, lambda: end - clock(), stopped)

@@ -90,6 +90,8 @@ class Backend:
         answer: Answer = (status, {"error": message})
         service, endpoint, _ = self._route(method, target)
         with self._lock:
+            if self._audit.is_full:
+                return answer
             self._audit.append(
                 ts=utc(),
                 service=service.name if service else None,

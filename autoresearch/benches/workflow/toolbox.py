@@ -15,7 +15,7 @@ from autoresearch.benches.workflow.file_tools import file_tool_schemas, use_file
 from autoresearch.benches.workflow.sandbox.shell import COMMAND_S, SandboxFailed, Shell
 from autoresearch.benches.workflow.server import Services
 from autoresearch.benches.workflow.task import MAX_DELAY_S, SHELL, Endpoint, Service, Task
-from autoresearch.benches.workflow.workspace import MAX_FILES, MAX_TOTAL_BYTES, Workspace, WorkspaceError
+from autoresearch.benches.workflow.workspace import MAX_ENTRIES, MAX_TOTAL_BYTES, Workspace, WorkspaceError
 
 REQUEST_S = MAX_DELAY_S + 30.0
 MAX_ANSWER_BYTES = 1 << 20
@@ -68,8 +68,8 @@ class Toolbox:
         except SandboxFailed as e:
             raise AttemptFailed(str(e)) from e
         usage = self.workspace.usage()
-        if usage.files > MAX_FILES or usage.total_bytes > MAX_TOTAL_BYTES:
-            full = f"the workspace has {usage.files:,} entries and {usage.total_bytes:,} bytes: remove some"
+        if usage.entries > MAX_ENTRIES or usage.total_bytes > MAX_TOTAL_BYTES:
+            full = f"the workspace has {usage.entries:,} entries and {usage.total_bytes:,} bytes: remove some"
             return {"exit_code": ended.exit_code, "output": ended.output, "error": full}
         result: Result = {"exit_code": ended.exit_code, "output": ended.output}
         return {**result, "error": f"ended: {ended.ended_by}"} if ended.ended_by else result

@@ -17,7 +17,8 @@ from autoresearch.storage.files import open_regular
 
 MAX_FILE_BYTES = 1 << 20  # of a file that is written by a tool
 MAX_READ_BYTES = 8 << 20  # of a file that a check reads
-MAX_FILES = 1000
+MAX_FILES = 1000  # of a task
+MAX_ENTRIES = 2 * MAX_FILES  # files and directories that an agent may have
 MAX_TOTAL_BYTES = 64 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -30,7 +31,7 @@ class WorkspaceError(Exception):
 class Usage:
     """What lies in a workspace."""
 
-    files: int
+    entries: int  # files, directories and others
     total_bytes: int
 
 
@@ -80,8 +81,12 @@ class Workspace:
         if len(data) > MAX_FILE_BYTES:
             raise WorkspaceError(f"{path}: {len(data):,} bytes are more than {MAX_FILE_BYTES:,}")
         usage = self.usage()
-        if usage.files >= MAX_FILES or usage.total_bytes + len(data) > MAX_TOTAL_BYTES:
-            raise WorkspaceError(f"the workspace is full: {usage.files:,} files, {usage.total_bytes:,} bytes")
+        if usage.entries >= MAX_ENTRIES or usage.total_bytes + len(data) > MAX_TOTAL_BYTES:
+            raise WorkspaceError(f"the workspace is full: {usage.entries:,} entries, {usage.total_bytes:,} bytes")
+        self.create(path, data)
+
+    def create(self, path: str, data: bytes) -> None:
+        """``write`` without a look at what lies there already. Raises ``WorkspaceError``."""
         with self._parent(path, create=True) as (folder, name), _explained(path):
             fd = open_regular(name, os.O_WRONLY | os.O_CREAT, dir_fd=folder)
             with os.fdopen(fd, "wb") as file:
@@ -104,7 +109,7 @@ class Workspace:
         return sorted(found)
 
     def usage(self) -> Usage:
-        """How much lies in the workspace. Raises ``WorkspaceError`` where it is beyond ``MAX_FILES`` entries."""
+        """How much lies in the workspace. Raises ``WorkspaceError`` where it has too many entries to count."""
         entries = self.entries()
         return Usage(len(entries), sum(size for _, kind, size in entries if kind == "file"))
 
@@ -135,13 +140,13 @@ class Workspace:
 
 
 def _walk(folder: int, prefix: str, budget: list[int] | None = None) -> Iterator[tuple[str, str, int]]:
-    budget = budget if budget is not None else [2 * MAX_FILES]
+    budget = budget if budget is not None else [2 * MAX_ENTRIES]
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     for name in names:
         budget[0] -= 1
         if budget[0] < 0:
-            raise WorkspaceError(f"the workspace has more than {2 * MAX_FILES:,} entries")
+            raise WorkspaceError(f"the workspace has more than {2 * MAX_ENTRIES:,} entries")
         path = f"{prefix}/{name}" if prefix else name
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):

@@ -73,6 +73,12 @@ def test_an_error_of_our_own_says_nothing_about_the_server() -> None:
     assert not patience.is_failing
 
 
+def test_a_cause_of_a_suites_own_is_a_failure_like_another() -> None:
+    patience = Patience(0, Clock())
+    assert all(patience.failed(A, "the retriever is away", "x") for _ in range(3))
+    assert patience.over == "the retriever is away: x"
+
+
 def test_every_cause_that_a_chat_can_name_is_counted() -> None:
     for cause in set(Classification) - ANSWERED - {Classification.CONTEXT_LENGTH_EXCEEDED}:
         patience = Patience(0, Clock())

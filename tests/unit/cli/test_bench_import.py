@@ -107,6 +107,17 @@ def test_the_output_of_ns_eval(tmp_path, capsys):
     assert (found["headline"]["value"], found["imported"], found["figures"]["majority"]) == (0.75, "ns-eval", "nemo")
 
 
+def test_published_figures_without_samples_are_shown_and_not_compared(tmp_path, capsys):
+    figures = {"aime25": {"pass@1[avg-of-8]": {"num_entries": 30, "symbolic_correct": 72.08, "no_answer": 21.25}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(figures))
+    assert run(capsys, "import", "samples", tmp_path / "metrics.json", "--dir", tmp_path / "run")[0] == 0
+    code, out, _ = run(capsys, "analyze", tmp_path / "run")
+    assert (code, "Published figures only" in out, "72.08%" in out, "between 0.0%" in out) == (0, True, True, False)
+    assert "<h1>Published figures</h1>" in (tmp_path / "run/bench.html").read_text()
+    code, _, err = run(capsys, "compare", tmp_path / "run", tmp_path / "run", "--bounds")
+    assert (code, "without a sample" in err) == (76, True)
+
+
 def test_files_that_nothing_reads_name_each_reason(tmp_path, capsys):
     (tmp_path / "x.json").write_text("[1, 2]")
     code, _, err = run(capsys, "import", tmp_path / "x.json", "--dir", tmp_path / "run")

@@ -49,6 +49,12 @@ def test_a_bar_on_a_terminal() -> None:
     progress.recorded(TRIAL, RIGHT)
     progress.planned(1, 2)
     progress.notify("a message")
+    drawn = len(stream.getvalue())
+    progress.heartbeat()
+    assert len(stream.getvalue()) > drawn
+    drawn = len(stream.getvalue())
+    progress.heartbeat()
+    assert len(stream.getvalue()) == drawn, "once a second"
     progress.done()
     progress.done()
     assert "a message" in stream.getvalue()

@@ -25,8 +25,8 @@ from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, TRAJECTORY
 
 COMMANDS = (
-    *("run", "prepare", "status", "report", "watch", "repair", "verify", "recheck", "pause", "resume", "doctor"),
-    *("envelope", "energy", "export", "rails", "bench", "service", "config"),
+    *("run", "prepare", "status", "report", "watch", "repair", "verify", "recheck", "audit", "pause", "resume"),
+    *("doctor", "envelope", "energy", "export", "rails", "menu", "bench", "service", "config"),
 )
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
 

@@ -261,7 +261,7 @@ def test_a_time_of_day_is_hours_and_minutes(time):
 
 @pytest.mark.parametrize("value", ["nope", 3, ["tiny"], {"name": "tiny"}])
 def test_an_unknown_profile_is_refused_with_those_there_are(value):
-    with pytest.raises(ConfigError, match=r"^profile = .* is not one of gb10-354m, h100-354m, tiny"):
+    with pytest.raises(ConfigError, match=r"^profile = .* is not one of command, gb10-354m, h100-354m, tiny"):
         resolve({"profile": value}, {})
     with pytest.raises(ConfigError, match=r"did you mean tiny\?"):
         resolve({"profile": "tinny"}, {})
@@ -399,7 +399,7 @@ def test_set_without_an_equals_sign_is_refused():
 # The profiles, and what is derived from settings.
 
 
-@pytest.mark.parametrize("profile", profile_names())
+@pytest.mark.parametrize("profile", sorted({*profile_names()} - {"command"}))  # whose menu is the user's
 def test_every_profile_is_a_valid_policy(profile):
     settings = resolve({"profile": profile}, {}).settings
     policy = build_policy(settings)
@@ -443,6 +443,7 @@ def test_a_whole_number_in_a_baseline_is_the_float_that_the_knob_wants():
 def test_the_default_proposer_of_each_profile():
     """On a GPU box the LLM where a server answers; the CPU profile does not look for a server."""
     assert {name: resolve({"profile": name}, {}).settings.proposer for name in profile_names()} == {
+        "command": "auto",
         "gb10-354m": "auto",
         "h100-354m": "auto",
         "tiny": "tpe",

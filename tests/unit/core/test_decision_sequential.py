@@ -141,7 +141,7 @@ class TestDecision:
         verdict, judgement = decide(one, RULE), judgement_of(one, RULE)
         baseline = fmean(BASELINE[:4])
         assert (verdict.decision, verdict.loss) == ("keep", pytest.approx(1.905))
-        assert verdict.baseline_val_bpb == pytest.approx(baseline)
+        assert verdict.baseline_loss == pytest.approx(baseline)
         assert verdict.improvement_frac == pytest.approx((baseline - 1.905) / baseline)
         evidence = verdict.evidence
         assert evidence is not None

@@ -16,8 +16,8 @@ from autoresearch.trials.trainers import TRAINERS, TrainerSpec
 SPECS = pytest.mark.parametrize("spec", TRAINERS.values(), ids=TRAINERS)
 
 
-def test_the_setting_allows_exactly_the_trainers_of_the_table() -> None:
-    assert get_args(Settings.model_fields["trainer"].annotation) == tuple(TRAINERS)
+def test_the_setting_allows_exactly_the_trainers_of_the_table_and_a_command() -> None:
+    assert get_args(Settings.model_fields["trainer"].annotation) == (*TRAINERS, "command")
 
 
 @SPECS

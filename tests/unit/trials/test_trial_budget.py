@@ -87,7 +87,7 @@ def test_every_choice_of_profile_tiny_makes_enough_steps_for_the_baselines_warmu
     assert refused == []
 
 
-@pytest.mark.parametrize("profile", profile_names())
+@pytest.mark.parametrize("profile", sorted({*profile_names()} - {"command"}))
 def test_a_costlier_candidate_with_too_long_a_warmup_is_refused_with_the_reason(profile: str) -> None:
     policy = build_policy(resolve({"profile": profile, "budget.kind": "flops"}, {}).settings)
     costly = {**policy.baseline, "lr_warmup": 25, "batch_size": 16 * int(policy.baseline["batch_size"])}

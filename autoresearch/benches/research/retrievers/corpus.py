@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from autoresearch.benches.research.jsonl import read_objects, shown
+from autoresearch.benches.jsonl import read_objects, shown
 from autoresearch.benches.research.papers import Paper, normalise_id, normalise_title, same_paper
 from autoresearch.benches.research.retrievers.port import Document
 from autoresearch.errors import CorpusError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.benches.research.jsonl import shown
+from autoresearch.benches.jsonl import shown
 from autoresearch.benches.research.papers import Paper
 from autoresearch.benches.research.retrievers.corpus import Corpus
 from autoresearch.benches.research.retrievers.port import Document, RetrieverFailed

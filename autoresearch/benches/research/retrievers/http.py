@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autoresearch.benches.research.jsonl import shown
+from autoresearch.benches.jsonl import shown
 from autoresearch.benches.research.papers import Paper, normalise_id
 from autoresearch.benches.research.retrievers.port import Document, RetrieverFailed, distinct
 from autoresearch.benches.research.retrievers.post import request_json

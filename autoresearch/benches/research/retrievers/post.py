@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
 
-from autoresearch.benches.research.jsonl import NotJson, decode_json
+from autoresearch.benches.jsonl import NotJson, decode_json
 from autoresearch.benches.research.retrievers.port import RetrieverFailed
 from autoresearch.core.llm_calls import Classification
 from autoresearch.core.text import describe_error

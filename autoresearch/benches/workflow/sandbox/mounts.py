@@ -42,7 +42,9 @@ def _checked(function: str, *arguments: object) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, function)(*arguments) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"a read-only view of the files: {function}: {os.strerror(code)}")
+        raise OSError(
+            code, f"no read-only view of the files, for which root needs CAP_SYS_ADMIN: {function}: {os.strerror(code)}"
+        )
 
 
 def _write(path: str, text: str) -> None:

@@ -8,9 +8,11 @@ import resource
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -64,7 +66,18 @@ def refusal() -> str | None:
         return f"{need}; this kernel ({os.uname().release}) has {f'ABI {version}' if version else 'none'}"
     if not seccomp.supported():
         return f"the sandbox does not know the system calls of {os.uname().machine}"
-    return None
+    return _failed_trial()
+
+
+@cache
+def _failed_trial() -> str | None:
+    """Why a command that does nothing could not be confined: for example root without CAP_SYS_ADMIN in a container."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            result = LandlockShell().run("exit 0", Path(folder), None, COMMAND_S, lambda: False)
+        except SandboxFailed as e:
+            return str(e)
+    return None if result.exit_code == 0 else f"a command that does nothing ended with {result}"
 
 
 class LandlockShell:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from autoresearch.benches.proposers.measure_table import SEED_OFFSET, TablePlan, measure_table
@@ -100,3 +103,20 @@ def test_a_signal_leaves_a_table_with_fewer_rows(make_settings, monkeypatch):
 def test_the_file_holds_the_table(measure):
     table, _ = measure()
     assert parse_table(format_table(table), "x") == table
+
+
+def test_bent_intervals_are_refined_at_their_middle_and_straight_ones_are_not(measure):
+    def bent(cfg, seed):
+        """Bent in lr, straight in everything else."""
+        return 2.0 + 0.1 * math.log(cfg["lr"] / 2e-3) ** 2 + 1e-4 * (seed % 3) + 0.01 * cfg["beta1"]
+
+    plan = TablePlan(values=3, seeds=2, baseline_seeds=3)
+    coarse, _ = measure(plan, bpb=bent)
+    fine, trained = measure(replace(plan, refine=2), bpb=bent)
+    assert {k for cfg, _ in trained for k, v in cfg.items() if v != fine.baseline_cfg[k]} == {"lr"}
+    before, after = ({row.cfg["lr"] for row in table.rows} for table in (coarse, fine))
+    assert before < after
+    low, high = sorted(before)[:2]
+    assert any(value == pytest.approx(math.sqrt(low * high), rel=1e-3) for value in after)
+    assert len(fine.rows) == fine.planned == len(coarse.rows) + len(trained)
+    assert measure(replace(plan, refine=2), bpb=bent)[1] == []

@@ -162,6 +162,12 @@ def test_what_cannot_be_run_is_told_and_three_in_a_row_end_the_attempt(answer: s
     assert all(turn["output_tokens"] > 0 for turn in trace.turns)
 
 
+def test_an_answer_that_was_cut_off_is_told_so() -> None:
+    trace, chat = run(ChatTurn("", thinking="hm " * 100, finish_reason="length"), DONE)
+    assert trace.turns[0]["finish_reason"] == "length"
+    assert "the answer was cut off after 4096 tokens: be brief" in chat.requests[1].messages[-1]["content"]
+
+
 def test_a_good_call_between_resets_the_count() -> None:
     trace, _ = run("x", "x", search(), "x", "x", DONE)
     assert trace.status == "finished"

@@ -39,7 +39,9 @@ def test_a_block_is_read_as_upstream_writes_it(body: str, expected: Nomination) 
 
 
 def test_no_block_and_several() -> None:
-    assert read_nominations("nothing, <candidates>3") == ()
+    assert read_nominations("nothing, <candidates>3") == read_nominations("3</candidates>") == ()
+    assert [n.ids for n in read_nominations("as <candidates> <Candidates>3</candidates></candidates>")] == [(3,)]
+    assert read_nominations("<candidates>" * 50_000) == ()
     assert [n.ids for n in read_nominations("<candidates>1</candidates><candidates>2</candidates>")] == [(1,), (2,)]
 
 

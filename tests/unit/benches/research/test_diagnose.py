@@ -128,8 +128,8 @@ def test_every_planned_attempt_is_right_or_lost_once() -> None:
     assert found["right"] + sum(losses.values()) == found["planned"] == 8
     assert found["sentence"] == (
         "no single bottleneck: the retrieval and the model lose 2 of 8 attempts each (the model finished without a "
-        "search: 1; the index does not have the paper: 1; neither the model's queries nor the question itself return "
-        "the paper: 1; a search returned the paper, and the model did not nominate it: 1); 38% of the papers are right"
+        "search: 1; the index does not have the paper: 1; no search returned the paper: 1;"
+        " a search returned the paper, and the model did not nominate it: 1); 38% of the papers are right"
     )
 
 
@@ -184,6 +184,14 @@ def test_a_wall_of_the_reserve_is_named() -> None:
     text = describe_diagnosis(found)
     assert "in 1 the prompt fitted, and only the tokens reserved for the completion did not" in text
     assert found["bottleneck"] == "context"
+
+
+def test_answers_that_were_cut_off_are_named_beside_the_format() -> None:
+    found = one(turns=[FORMAT_ERROR | {"finish_reason": "length"}] * 3, status="error", ended_by="format")
+    assert found["turns"]["cut_off"] == 3
+    assert "3 with a format error of the model (3 cut off at the token limit of a completion)" in describe_diagnosis(
+        found
+    )
 
 
 def test_errors_of_the_format_and_of_the_server_are_counted_apart() -> None:

@@ -113,7 +113,7 @@ class FakeNights(FakeSuite):
 
 def test_the_candidates_of_a_run(tmp_path):
     lost = {"refused": {"R6_novelty": 7, "R1_schema": 2}, "no_data": 1, "crashes": {"out_of_memory": 3}}
-    calls = {"calls": {"ok": 9, "timeout": 4}}
+    calls = {"calls": {"ok": 9, "timeout": 4, "duplicate": 7, "schema_invalid": 2}}
     run = write_nights(
         tmp_path,
         {
@@ -129,10 +129,10 @@ def test_the_candidates_of_a_run(tmp_path):
     assert hybrid.regret == {5: pytest.approx(0.05)}
     assert hybrid.at_clock == {5: pytest.approx(0.5)}  # at 300 s, before its first change at 350 s
     assert hybrid.failures == {
-        "R6_novelty": 7,
+        "repeat (R6)": 7,
         "call timeout": 4,
         "crash out_of_memory": 3,
-        "R1_schema": 2,
+        "refused by R1_schema": 2,
         "no data in the table": 1,
     }
     assert hybrid.proposals == 44
@@ -203,7 +203,7 @@ def test_two_runs_of_one_candidate_are_one_with_the_seeds_of_both(tmp_path):
     b = write_nights(tmp_path / "b", {"hybrid": [night(2, 2.2, **lost)]})
     (merged,) = merge_candidates(candidates_of([a, b]))
     assert set(merged.regret) == {1, 2}
-    assert (merged.proposals, merged.failures) == (80, {"R6_novelty": 20})
+    assert (merged.proposals, merged.failures) == (80, {"repeat (R6)": 20})
     assert merged.proposal_s == 0.5
     (same,) = merge_candidates(candidates_of([a, a]))
     assert (same.proposals, set(same.regret)) == (40, {1})

@@ -106,6 +106,7 @@ def test_calls_are_counted() -> None:
     )
     calls = analyze(run_of(graded("a", 0, True, turns=turns)))["calls"]
     assert calls == {
+        "sent_as": "native",
         "turns": 2,
         "calls": 2,
         "failed_calls": 1,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autoresearch.benches.cases import Case
+from autoresearch.benches.ports import Bench, ChatTurn, NativeToolCall
+from autoresearch.benches.trial_record import record_attempt
 from autoresearch.benches.workflow.grading import score_of
 from autoresearch.benches.workflow.load import BUILTIN, read_case, task_folders, task_of
 from autoresearch.benches.workflow.sandbox.shell import refusal
 from autoresearch.benches.workflow.solutions import Solution, read_solutions, replay
+from autoresearch.benches.workflow.suite import WorkflowSuite
+from autoresearch.testing.fake_chat import FakeChat
 from tests.unit.benches.workflow.tasks import grade, using
 
 FOLDERS = {folder.name: folder for folder in task_folders(BUILTIN)}
@@ -40,6 +47,35 @@ def test_a_solution_passes_and_fails_exactly_the_checks_that_it_should(task: str
     results = grade(case, tmp_path / "a", solution.answer)
     assert {r.name: r.reason for r in results if not r.passed}.keys() == set(solution.fails), results
     assert (score_of(results) >= task_of(case).pass_threshold) == (name == "oracle")
+
+
+def oracle_chat(solution: Solution) -> FakeChat:
+    """A model that makes the oracle's calls one by one, repeats what a fault failed, and then gives its answer."""
+    waiting = list(solution.calls)
+    made: list[ChatTurn] = []
+
+    def reply(messages: Sequence[Mapping[str, Any]]) -> ChatTurn | str:
+        last = messages[-1]
+        if last["role"] == "tool" and json.loads(last["content"]).get("status", 0) >= 500:
+            return made[-1]
+        if not waiting:
+            return solution.answer
+        call = waiting.pop(0)
+        made.append(ChatTurn("", tool_calls=(NativeToolCall("c", call.tool, json.dumps(call.arguments)),)))
+        return made[-1]
+
+    return FakeChat(reply, context_tokens=100_000)
+
+
+@pytest.mark.parametrize("task", list(FOLDERS))
+def test_a_model_that_does_what_the_oracle_does_passes(task: str, tmp_path: Path) -> None:
+    if task_of(case_of(task)).uses_shell and (reason := refusal()):
+        pytest.skip(reason)
+    suite, chat = WorkflowSuite(), oracle_chat(solutions_of(task)["oracle"])
+    made = suite.attempt(case_of(task), 0, Bench(chat, tmp_path, suite.default_limits, {"fault_seed": 3}, bool))
+    graded = suite.grade(case_of(task), record_attempt(task, 0, made, "2026-01-01T00:00:00.000Z", 1.0), tmp_path)
+    assert made.status == "finished", made.evidence.get("detail")
+    assert graded.correct, graded.detail["failed"]
 
 
 @pytest.mark.parametrize("task", list(FOLDERS))

@@ -10,8 +10,9 @@ import pytest
 
 from autoresearch.benches.workflow.load import BUILTIN, files_of, load_cases, read_case, task_folders, task_of
 from autoresearch.benches.workflow.suite import WorkflowSuite
+from autoresearch.benches.workflow.workspace import MAX_FILES
 from autoresearch.errors import CorpusError
-from tests.unit.benches.workflow.tasks import make_case, service, write_task
+from tests.unit.benches.workflow.tasks import make_case, service, using, write_task
 
 
 def test_a_task_is_read_with_its_workspace(tmp_path: Path) -> None:
@@ -129,6 +130,20 @@ def test_a_bad_task_is_refused_with_file_line_and_field(tmp_path: Path, changes:
         make_case(tmp_path / "t", **changes)
     assert what in str(error.value)
     assert "task.yaml, line " in str(error.value)
+
+
+def test_a_workspace_as_large_as_it_may_be_is_set_up(tmp_path: Path) -> None:
+    files = {f"d{i % 10}/f{i}": "x" for i in range(MAX_FILES)}
+    case = make_case(tmp_path / "t", workspace=files)
+    with using(case, tmp_path / "a") as tools:
+        assert tools.workspace.usage().entries == MAX_FILES + 10
+        assert "written_bytes" in tools.use("write_file", {"path": "new", "content": "x"})
+    folder = write_task(tmp_path / "more", workspace="files")
+    (folder / "files").mkdir()
+    for i in range(MAX_FILES + 1):
+        (folder / f"files/f{i}").touch()
+    with pytest.raises(CorpusError, match="more than 1,000 files"):
+        read_case(folder)
 
 
 def test_a_link_a_pipe_and_a_large_file_in_a_workspace_are_refused(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_any_call_has_a_result_and_stays_inside(name: str, arguments: dict[str, 
         json.dumps(result, allow_nan=False, ensure_ascii=False).encode()
         assert {p.name for p in (Path(folder) / "a").iterdir()} == {AUDIT_NAME, WORKSPACE, "service-crm.sqlite"}
         with Workspace(Path(folder) / "a" / WORKSPACE) as workspace:
-            assert workspace.usage().files >= 3
+            assert workspace.usage().entries >= 3
 
 
 @given(st.lists(st.sampled_from(["a", "b", "long_name"]), max_size=4), st.sampled_from(["'", '"', "-- ", "/* "]))

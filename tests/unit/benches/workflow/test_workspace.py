@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from autoresearch.benches.workflow.file_tools import MAX_SHOWN_BYTES, file_tool_schemas, use_file_tool
 from autoresearch.benches.workflow.workspace import (
+    MAX_ENTRIES,
     MAX_FILE_BYTES,
-    MAX_FILES,
     Usage,
     Workspace,
     WorkspaceError,
@@ -188,7 +188,7 @@ def test_a_binary_file_and_a_huge_one(root: Path, workspace: Workspace) -> None:
 
 
 def test_the_number_of_files_is_bounded(root: Path, workspace: Workspace) -> None:
-    for i in range(MAX_FILES):
+    for i in range(MAX_ENTRIES):
         (root / f"f{i}").touch()
     with pytest.raises(WorkspaceError, match="full"):
         use(workspace, "write_file", path="one-more", content="x")
@@ -196,7 +196,7 @@ def test_the_number_of_files_is_bounded(root: Path, workspace: Workspace) -> Non
 
 
 def test_usage_counts_what_lies_there(workspace: Workspace) -> None:
-    assert workspace.usage() == Usage(files=3, total_bytes=11)
+    assert workspace.usage() == Usage(entries=3, total_bytes=11)
 
 
 def test_every_file_tool_has_a_schema_with_its_arguments() -> None:

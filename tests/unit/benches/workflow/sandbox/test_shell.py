@@ -260,9 +260,13 @@ def wait_for(happened: Callable[[], bool]) -> None:
 ORDINARY = """
 import os, sys
 from pathlib import Path
+from autoresearch.benches.workflow.sandbox import shell
 from autoresearch.benches.workflow.sandbox.shell import LandlockShell
 work = Path(sys.argv[1])
-for command in ("id -u", "cat ../secret.txt", "chmod 777 ../secret.txt", "echo x > new && cat new"):
+if sys.argv[2] == "no user namespaces":
+    shell._START = shell._START.replace("confine.main()", "confine.mounts.CLONE_NEWUSER = -1; confine.main()")
+commands = "id -u", "cat ../secret.txt", "chmod 777 ../secret.txt", "echo x > new && cat new", "touch s; chmod +x s"
+for command in commands:
     result = LandlockShell().run(command, work, None, 20.0, bool)
     print(command, "|", result.exit_code, result.ended_by, result.output.strip())
 """
@@ -270,8 +274,9 @@ for command in ("id -u", "cat ../secret.txt", "chmod 777 ../secret.txt", "echo x
 
 @confined
 @needs_python
+@pytest.mark.parametrize("machine", ["as it is", "no user namespaces"])
 @pytest.mark.skipif(os.getuid() != 0, reason="the tests run as an ordinary user already")
-def test_an_ordinary_user_is_confined_too() -> None:
+def test_an_ordinary_user_is_confined_too(machine: str) -> None:
     nobody = 65534
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -281,7 +286,7 @@ def test_an_ordinary_user_is_confined_too() -> None:
         for path in (root / "ws", root / "secret.txt"):
             os.chown(path, nobody, nobody)
         ran = subprocess.run(
-            [str(python3), "-c", ORDINARY, str(root / "ws")],
+            [str(python3), "-c", ORDINARY, str(root / "ws"), machine],
             capture_output=True, text=True, timeout=100, user=nobody, group=nobody, extra_groups=(), cwd="/",
             env={"PYTHONPATH": str(Path(shell.__file__).parents[4])},
         )  # fmt: skip
@@ -292,6 +297,8 @@ def test_an_ordinary_user_is_confined_too() -> None:
         assert lines["cat ../secret.txt"].startswith("1 None")
         assert lines["chmod 777 ../secret.txt"].startswith("1 None")
         assert lines["echo x > new && cat new"] == "0 None x"
+        if machine == "no user namespaces":  # then the mode of a file cannot be changed by its path
+            assert lines["touch s; chmod +x s"].startswith("1 None")
         assert (root / "secret.txt").stat().st_mode & 0o777 == 0o644
 
 
@@ -333,6 +340,17 @@ class TestRefusal:
         monkeypatch.setattr(landlock, "abi", lambda: 6)
         monkeypatch.setattr(seccomp, "supported", lambda: False)
         assert "system calls" in str(refusal())
+
+    @confined
+    def test_a_machine_that_cannot_confine_a_command_is_found_out_by_a_trial(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shell, "RLIMITS", {"RLIMIT_NO_SUCH": 1})
+        shell._failed_trial.cache_clear()
+        try:
+            assert "could not be confined" in str(refusal())
+        finally:
+            shell._failed_trial.cache_clear()
 
     @confined
     def test_a_command_that_could_not_be_confined_is_not_run(
