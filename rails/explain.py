@@ -11,11 +11,11 @@ from rails.verdict import Rail, Verdict
 
 ORDER = tuple(rail for rail in Rail if rail is not Rail.PASSED)
 CHECKS = {
-    Rail.R1_SCHEMA: "one JSON object with exactly knob, new_value and reason",
-    Rail.R2_MENU: "the knob is on the menu",
-    Rail.R3_RANGE: "the value has the knob's type and is in its range or among its choices",
+    Rail.R1_SCHEMA: "one JSON object: knob, new_value and reason, or changes and reason where several are allowed",
+    Rail.R2_MENU: "every knob is on the menu",
+    Rail.R3_RANGE: "every value has its knob's type and is in its range or among its choices",
     Rail.R4_CROSS: "the changed configuration keeps the cross constraints",
-    Rail.R5_DIFF_LINT: "the change is one line of the configuration",
+    Rail.R5_DIFF_LINT: "exactly the named knobs change, one line of the configuration each",
     Rail.R6_NOVELTY: "it is neither the baseline nor a configuration that this run has tried",
     Rail.R7_BUDGET: "the trial can run on this device, within its memory and time",
 }

@@ -27,11 +27,11 @@ class Evidence:
 
     @property
     def has_value(self) -> Array:
-        return np.isfinite(self.loss)
+        return np.asarray(np.isfinite(self.loss))
 
     @property
     def failed(self) -> Array:
-        return ~self.has_value & (self.stopped == 0)
+        return np.asarray(~self.has_value & (self.stopped == 0))
 
     def with_stops(self) -> Evidence:
         """A trial that was stopped early is taken for a typical loser: it could not become a keep, no more is known."""

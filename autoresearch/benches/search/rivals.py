@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -164,8 +165,6 @@ def build_tpe(problem: Problem) -> Searcher:
 
 
 def build_tpe_multivariate(problem: Problem) -> Searcher:
-    import warnings
-
     import optuna
 
     with warnings.catch_warnings():
@@ -174,8 +173,6 @@ def build_tpe_multivariate(problem: Problem) -> Searcher:
 
 
 def build_gp(problem: Problem) -> Searcher:
-    import warnings
-
     import optuna
 
     _require("scipy", "torch")  # which the sampler imports late
@@ -189,5 +186,7 @@ def build_cmaes(problem: Problem) -> Searcher:
 
     _require("cmaes")
     start = dict(problem.baseline)
-    sampler = optuna.samplers.CmaEsSampler(x0=start, seed=problem.seed, warn_independent_sampling=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # x0 is deprecated, and nothing replaces it
+        sampler = optuna.samplers.CmaEsSampler(x0=start, seed=problem.seed, warn_independent_sampling=False)
     return OptunaSearcher(problem, sampler)
