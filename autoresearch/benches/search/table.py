@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, CorpusError
-from rails import ChoiceKnob, FloatKnob, IntKnob, Menu, MenuError, load_menu, parse_menu
+from rails import ChoiceKnob, FloatKnob, IntKnob, Menu, MenuError, is_finite, load_menu, parse_menu
 from rails.knobs import Knob, show
 
 MAX_BYTES = 256 << 20
@@ -183,13 +182,13 @@ def _is_of_type(knob: Knob, value: Any) -> bool:
     if isinstance(value, bool):
         return False
     if isinstance(knob, IntKnob | FloatKnob):
-        return isinstance(value, int | float) and math.isfinite(value)
+        return isinstance(value, int | float) and is_finite(value)
     return type(value) is type(knob.choices[0])
 
 
 def _number(value: Any, where: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
         raise _BadTable(f"{where} = {show(value)} is not a finite number or null")
     return float(value)

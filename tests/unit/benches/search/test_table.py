@@ -20,7 +20,7 @@ def test_values_crashes_and_repeats_are_read(read, measured):
 def test_csv_says_the_same(read, measured):
     lines = ["rate,width,depth,kind,value"]
     for row in measured:
-        value = "" if row["value"] is None else repr(row["value"])
+        value = "" if row["value"] is None else repr(float(row["value"]))
         lines.append(",".join(map(str, row["cfg"].values())) + f",{value}")
     assert read("\n".join(lines), "table.csv").rows == read(measured).rows
 
