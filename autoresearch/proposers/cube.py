@@ -60,8 +60,8 @@ class Cube:
         snapped = np.clip(places, 0.0, 1.0)
         for index, knob in enumerate(self.knobs):
             if isinstance(knob, ChoiceKnob):
-                steps = max(1, len(knob.choices) - 1)
-                snapped[:, index] = np.rint(snapped[:, index] * steps) / steps
+                steps = len(knob.choices) - 1
+                snapped[:, index] = np.rint(snapped[:, index] * steps) / steps if steps else 0.0
             elif knob.high <= knob.low:
                 snapped[:, index] = 0.0
             elif isinstance(knob, IntKnob):

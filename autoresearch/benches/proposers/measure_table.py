@@ -26,7 +26,7 @@ from autoresearch.daemon.fresh_trials import FailedTrial, FreshTrial, FreshTrial
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.service import MakeBackend, build_meta
 from autoresearch.daemon.setup_text import describe_setup
-from autoresearch.errors import BaselineFailed
+from autoresearch.errors import BaselineFailed, ConfigError
 from autoresearch.machine import utc
 from autoresearch.proposers.space import build_reply
 from rails import ChoiceKnob, same_value
@@ -85,7 +85,7 @@ class _Rows:
     interrupted: bool = False
 
     def add(self, wanted: Sequence[Wanted]) -> None:
-        """Measure what is not known of these trials. Raises ``BaselineFailed``."""
+        """Measure what is not known of these trials. Raises ``BaselineFailed`` and ``ConfigError``."""
         self.planned += len(wanted)
         for one in wanted:
             outcome = self.trials.known(one) or self.trials.known_failure(one)
@@ -104,6 +104,9 @@ class _Rows:
         failed = self.trials.known_failure(one)
         if isinstance(measured, Failure) and failed is None:
             self.observer.notify(f"{_name(one, self.policy)}: {measured.detail}; the same command tries it again")
+        if isinstance(measured, FreshTrial) and measured.val_bpb is None:
+            what = f"trainer {self.trials.settings.trainer} measures {measured.describe()}, and a table holds val_bpb"
+            raise ConfigError(what, hint="--trainer torch, or `autoresearch bench search --table` for other values")
         return measured if isinstance(measured, FreshTrial) else failed
 
 
@@ -205,4 +208,4 @@ def _name(wanted: Wanted, policy: Policy) -> str:
 def _result(outcome: FreshTrial | FailedTrial) -> str:
     if isinstance(outcome, FailedTrial):
         return f"failed ({outcome.cause}): {outcome.detail}"
-    return f"val_bpb {outcome.val_bpb:.4f} in {outcome.trial_wall_s:.1f} s"
+    return f"{outcome.describe()} in {outcome.trial_wall_s:.1f} s"

@@ -100,6 +100,8 @@ def _row(cfg: Cfg, ended: TrialEnded) -> TableRow | str:
     match ended.outcome:
         case _ if ended.void:
             return "trials that were void"
+        case Measurement(val_bpb=None):
+            return "trials whose metric is not val_bpb"
         case Measurement() as m:
             return TableRow(
                 cfg=cfg,

@@ -120,3 +120,18 @@ def test_bent_intervals_are_refined_at_their_middle_and_straight_ones_are_not(me
     assert any(value == pytest.approx(math.sqrt(low * high), rel=1e-3) for value in after)
     assert len(fine.rows) == fine.planned == len(coarse.rows) + len(trained)
     assert measure(replace(plan, refine=2), bpb=bent)[1] == []
+
+
+def test_a_trainer_that_measures_another_metric_is_refused_and_nothing_counts_as_failed(make_settings):
+    from autoresearch.core.metric import Metric
+    from autoresearch.errors import ConfigError
+    from autoresearch.testing.fake_trial import measurement
+
+    class Accuracy:
+        def measure(self, *_args, **_options):
+            metric = Metric(name="accuracy", value=0.9, direction="higher")
+            return measurement(2.0).model_copy(update={"val_bpb": None, "metric": metric})
+
+    backend = TrialBackend(Accuracy(), YARDSTICK, None, timer=FakeTimer())
+    with pytest.raises(ConfigError, match=r"measures accuracy 0\.9000, and a table holds val_bpb"):
+        measure_table(make_settings(), TablePlan(3, 2, 3), RecordingObserver(), make_backend=lambda *_: backend)

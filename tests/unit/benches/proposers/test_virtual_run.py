@@ -180,3 +180,11 @@ def test_a_surface_of_another_kind_is_enough(problem, tmp_path):
         replace(problem, surface=Flat()), Night(proposer="random", seed=1, trials=8, decision="threshold"), tmp_path
     )
     assert (ending, watch.spent) == (BUDGET_SPENT, 8)
+
+
+def test_the_proposals_of_an_iteration_that_the_budget_cuts_are_counted(problem, tmp_path):
+    night = Night(proposer="random", seed=FIRST, trials=2)  # the gain of lr = 4e-3 needs at least 4 trials
+    run_night(problem, night, tmp_path, make_proposer=scripted(("precision", "bf16"), ("lr", 3.533e-3)))
+    counts = count_night(load_records(tmp_path))
+    assert (counts.iterations, counts.proposals, counts.no_data) == (0, 2, 1)
+    assert counts.by_source == {"script": 1}
