@@ -20,6 +20,7 @@ from autoresearch.hints import hint_after
 from autoresearch.storage.files import atomic_write
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.run_dir import TRAJECTORY, hold
+from autoresearch.storage.sealed_line import seal
 
 TRIALS = "trials.jsonl"
 CASES = "cases.jsonl"
@@ -70,6 +71,12 @@ def open_directory(path: Path) -> Iterator[BenchDirectory]:
 
     Raises ``LockHeld``, ``JournalError``, ``JournalDamaged``, and ``ConfigError`` for the directory of a training run.
     """
+    with _held(path), closing(Journal(path / TRIALS, FIRST_FIELD, RESERVE_BYTES)) as journal:
+        yield BenchDirectory(path, journal, _fold(path / TRIALS, list(journal)))
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
     if (path / TRAJECTORY).exists():
         raise ConfigError(f"{path} is the directory of a training run", hint="choose another --dir")
     try:
@@ -78,8 +85,7 @@ def open_directory(path: Path) -> Iterator[BenchDirectory]:
     except LockHeld as e:
         raise LockHeld(e.what, hint="stop that process first, or use another --dir") from e
     try:
-        with closing(Journal(path / TRIALS, FIRST_FIELD, RESERVE_BYTES)) as journal:
-            yield BenchDirectory(path, journal, _fold(path / TRIALS, list(journal)))
+        yield
     finally:
         held.__exit__(None, None, None)
 
@@ -115,13 +121,24 @@ def read_cases(folder: Path, meta: BenchMeta) -> CaseSet:
 
 
 def write_imported(path: Path, meta: BenchMeta, cases: CaseSet, records: Sequence[BenchRecord]) -> None:
-    """Write a run that was made elsewhere into the new directory ``path``. Raises ``ConfigError`` where it has one."""
-    with open_directory(path) as directory:
-        if directory.fold.meta is not None:
+    """Write a run that was made elsewhere into the new directory ``path``: all of its records at once, or none.
+
+    Raises ``ConfigError`` where it has a run, and ``JournalError``.
+    """
+    file = path / TRIALS
+    with _held(path):
+        if file.exists() and file.stat().st_size:
             raise ConfigError(f"{path} already has a bench run", hint="choose another --dir")
-        directory.begin(meta, cases)
-        for record in records:
-            directory.append(record)
+        fold = Fold()
+        lines = []
+        for seq, record in enumerate((meta, *records)):
+            fold.add(seq, record)
+            lines.append(seal(seq, encode(record)))
+        _write_cases(path, cases)
+        try:
+            atomic_write(file, b"".join(lines))
+        except OSError as e:
+            raise JournalError(f"cannot write {file}: {e.strerror}", hint=hint_after(e, file, "write")) from e
 
 
 def _fold(path: Path, payloads: Sequence[bytes]) -> Fold:

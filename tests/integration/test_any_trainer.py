@@ -35,7 +35,7 @@ def prepared(example: str, folder: Path) -> None:
     shutil.copy(ROOT / "tests/shapes" / script, folder / name)
     shutil.copy(ROOT / "tests/shapes/beside.py", folder / "beside.py")
     for file in ("autoresearch.toml", "menu.json"):
-        shutil.copy(ROOT / "examples" / example / file, folder / file)
+        shutil.copy(ROOT / "docs" / "examples" / example / file, folder / file)
 
 
 def settings_of(folder: Path, **flags: Any) -> Any:

@@ -97,7 +97,7 @@ class NightFold:
         key = sha256_of(cfg)
         self.cfgs.setdefault(key, cfg)
         if isinstance(record.outcome, Measurement):
-            self.values.setdefault(key, []).append(record.outcome.val_bpb)
+            self.values.setdefault(key, []).append(record.outcome.loss)
         else:
             self.failed.add(key)
         if self.has_baseline:

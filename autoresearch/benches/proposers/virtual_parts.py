@@ -86,14 +86,15 @@ class SurfaceTrial:
 def measurement_of(point: Point, cfg: Cfg, problem: Problem) -> Measurement:
     """A measurement with the value of ``point``. What no table records is derived from the rest, or is 1."""
     yardstick = problem.yardstick
-    nats = point.value * math.log(2) * yardstick.span_bytes / yardstick.span_tokens
+    span_bytes, span_tokens = yardstick.span_bytes or 1, yardstick.span_tokens or 1  # a table is of bits per byte
+    nats = point.value * math.log(2) * span_bytes / span_tokens
     steps, tokens = point.steps or 1, point.tokens or 1
     curve = point.curve
     return Measurement(
         val_bpb=point.value,
         val_nats_per_token=nats,
-        val_tokens=yardstick.span_tokens,
-        val_bytes=yardstick.span_bytes,
+        val_tokens=span_tokens,
+        val_bytes=span_bytes,
         train_loss_first=curve[0] if curve else nats,
         train_loss_last=curve[-1] if curve else nats,
         train_steps=steps,

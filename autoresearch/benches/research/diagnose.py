@@ -105,7 +105,7 @@ def _chain(links: Sequence[_Link]) -> dict[str, float | None]:
 
     everything = [True] * len(links)
     indexed, seen, right = [[getattr(link, name) for link in links] for name in ("indexed", "seen", "right")]
-    unseen_right = [None if s is None or r is None else r and not s for s, r in zip(seen, right, strict=True)]
+    unseen_right = [_right_not_seen(link) for link in links]
     chain = {
         "indexed": share(indexed, everything),
         "seen_given_indexed": share(seen, indexed),
@@ -115,6 +115,12 @@ def _chain(links: Sequence[_Link]) -> dict[str, float | None]:
         "right": share(right, everything),
     }
     return {"attempts_with_paper": total, **chain}
+
+
+def _right_not_seen(link: _Link) -> bool | None:
+    if link.right is False or link.seen is True:
+        return False
+    return None if link.right is None or link.seen is None else True
 
 
 def _loss_json(loss: Loss, weight: float, planned: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.benches.records import BenchTrial
-from autoresearch.benches.research.papers import Paper, same_paper
+from autoresearch.benches.research.papers import Paper, find_paper, same_paper
 from autoresearch.benches.research.retrievers.port import Retriever
 from autoresearch.benches.research.trace import Trace
 
@@ -20,7 +20,8 @@ def probe(retriever: Retriever, question: str, gold: Sequence[Paper]) -> dict[st
     Raises ``RetrieverFailed``.
     """
     found = [document.paper for document in retriever.search(question, PROBE_K)]
-    ranks = [next((rank for rank, paper in enumerate(found, 1) if same_paper(g, paper)), None) for g in gold]
+    places = [find_paper(g, found) for g in gold]
+    ranks = [None if place is None else place + 1 for place in places]
     has = [retriever.has(g) for g in gold]
     indexed = [True if rank is not None else h for rank, h in zip(ranks, has, strict=True)]
     return {"k": PROBE_K, "returned": len(found), "ranks": ranks, "indexed": indexed}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
-from autoresearch.benches.research.papers import Paper, same_paper
+from autoresearch.benches.research.papers import Paper, find_paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ def set_scores(gold: Sequence[Paper], predicted: Sequence[Paper]) -> SetScores:
     hits: set[int] = set()
     others: list[Paper] = []
     for paper in predicted:
-        place = next((i for i, g in enumerate(gold) if same_paper(g, paper)), None)
+        place = find_paper(paper, gold)
         if place is not None:
             hits.add(place)
-        elif not any(same_paper(other, paper) for other in others):
+        elif find_paper(paper, others) is None:
             others.append(paper)
     return SetScores(len(hits), len(gold), len(hits) + len(others))
 

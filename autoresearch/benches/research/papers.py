@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -108,3 +109,11 @@ def same_paper(a: Paper, b: Paper) -> bool:
         if is_arxiv_id(a.id) == is_arxiv_id(b.id):
             return False
     return same_title(a.title, b.title)
+
+
+def find_paper(wanted: Paper, papers: Sequence[Paper]) -> int | None:
+    """The place of ``wanted`` among ``papers``: the one with its id before one with its title."""
+    by_id = next((i for i, paper in enumerate(papers) if wanted.id and paper.id == wanted.id), None)
+    if by_id is not None:
+        return by_id
+    return next((i for i, paper in enumerate(papers) if same_paper(paper, wanted)), None)

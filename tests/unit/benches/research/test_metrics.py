@@ -17,7 +17,7 @@ from autoresearch.benches.research.metrics import (
     reciprocal_rank,
     set_scores,
 )
-from autoresearch.benches.research.papers import Paper
+from autoresearch.benches.research.papers import Paper, find_paper
 
 
 def papers(*numbers: int) -> list[Paper]:
@@ -48,6 +48,15 @@ def test_a_prediction_without_an_id_is_matched_by_its_title_and_counts_once() ->
         papers(1, 2), [Paper("", "title 1"), Paper("2204.00001"), Paper("", "Other"), Paper("", "other")]
     )
     assert (scores.hits, scores.predicted) == (1, 2)
+
+
+def test_ids_are_matched_before_titles() -> None:
+    gold = [Paper("", "One title"), Paper("2204.00002", "Other title")]
+    assert find_paper(Paper("2204.00002", "One title"), gold) == 1
+    assert find_paper(Paper("", "one title"), gold) == 0
+    assert find_paper(Paper("", "no title"), gold) is None
+    both = [Paper("2204.00002", "One title"), Paper("https://x", "One title")]
+    assert set_scores(gold, both).iou == 1.0
 
 
 @given(st.sets(st.integers(0, 9)), st.sets(st.integers(0, 9)))

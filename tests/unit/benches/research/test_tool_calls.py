@@ -308,6 +308,13 @@ def test_a_rendered_json_call_comes_back(
     assert len(found.calls) == (2 if form == "python_tag" else 1)
 
 
+@given(NAMES, ARGUMENTS, st.booleans())
+def test_a_native_call_comes_back(name: str, arguments: dict[str, Any], ascii_only: bool) -> None:
+    native = NativeToolCall("c1", name, json.dumps(arguments, ensure_ascii=ascii_only))
+    found = find_calls(ChatTurn("", tool_calls=(native,)), (name,), {})
+    assert found.calls == (ToolCall(name, arguments, "native", "c1"),)
+
+
 VALUES = st.text(st.characters(exclude_characters="<[", exclude_categories=["Cs"]), max_size=30)
 KEYS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=8)
 
