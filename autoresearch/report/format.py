@@ -110,8 +110,15 @@ def format_bpb(value: float | None) -> str:
 
 
 def format_change(knob: str | None, value: KnobValue | None, cells: int) -> str:
-    """``knob = value`` as one printable line of at most ``cells`` terminal cells; a dash without a knob."""
-    return "-" if knob is None else safe(f"{knob} = {value}", cells)
+    """``knob = value`` as one printable line of at most ``cells`` terminal cells; a dash without a knob.
+
+    Of several knobs, which a row lists with commas (``history.Row``), each is written beside its value.
+    """
+    if knob is None:
+        return "-"
+    names, values = knob.split(", "), str(value).split(", ")
+    pairs = zip(names, values, strict=True) if len(names) == len(values) else ((knob, value),)
+    return safe(", ".join(f"{name} = {one}" for name, one in pairs), cells)
 
 
 def format_changes(proposal: ProposalRecord, cells: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.records import Evaluated, ProposalRecord, Proposed, decode, encode
-from autoresearch.report.format import format_changes
+from autoresearch.report.format import format_change, format_changes
 from autoresearch.report.html.best_file import build_best_file
 from autoresearch.report.importance import knob_importance
 from autoresearch.report.native import build_history
@@ -91,6 +91,7 @@ def test_where_one_change_is_allowed_the_list_is_refused():
 def test_reports_show_all_changes_and_count_the_effect_for_none_of_them(night):
     history = build_history(night.observer.events)
     row = history.rows[1]
+    assert format_change(row.knob, row.new_value, 40) == TEXT
     assert (row.knob, row.new_value, row.several) == ("lr, beta1", "0.001, 0.8", tuple(PAIR.items()))
     summary = summarise(history)
     assert summary.best_knob == "lr, beta1"
