@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, Literal
 
+from autoresearch.core.metric import Metric, MetricKind
 from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.energy import EnergyNumbers
 from autoresearch.report.history import History, Row, State
@@ -24,6 +25,10 @@ from autoresearch.report.verdicts import relative_sd, relative_sd_interval
 
 SEED = "seed"
 Outcome = Literal["keep", "revert", "failed", "blocked", "not tried"]
+
+
+# Fields of a side that are values of their own.
+NOT_DUMPED = {"energy", "metric", "baseline_metric", "best_metric"}
 
 
 class Difference(FrozenModel):
@@ -50,6 +55,9 @@ class Side(FrozenModel):
     keeps: int
     failed: int
     blocked: int
+    metric: MetricKind | None = None  # what is measured, if not bits per byte; val_bpb is null then
+    baseline_metric: Metric | None = None
+    best_metric: Metric | None = None
     baseline_val_bpb: float | None
     baseline_trials: int
     baseline_seeds: int  # measured, also those that a candidate needed later
@@ -161,7 +169,7 @@ def comparison_json(comparison: Comparison) -> str:
 
 def _side(history: History, path: str, live: bool) -> Side:
     s: Summary = summarise(history)
-    fields = s.model_dump(include=set(Side.model_fields), exclude={"energy"})
+    fields = s.model_dump(include=set(Side.model_fields), exclude=NOT_DUMPED)
     best = best_keep(history.rows)
     return Side(
         path=path,
@@ -175,6 +183,9 @@ def _side(history: History, path: str, live: bool) -> Side:
         best=measured_gain(best, history) if best else None,
         best_vault=next((v for v in s.vault if best and v.iter == best.iter), None),
         energy=s.energy,
+        metric=s.metric,
+        baseline_metric=s.baseline_metric,
+        best_metric=s.best_metric,
         **fields,
     )
 
@@ -200,7 +211,9 @@ def _text(value: object) -> str | None:
 
 def _baseline_change(a: History, b: History) -> float | None:
     before, after = a.baseline_val_bpb, b.baseline_val_bpb
-    return None if before is None or after is None else (before - after) / before
+    if before is None or after is None or not before:
+        return None
+    return (before - after) / abs(before)
 
 
 def _changes(a: History, b: History, comparable: bool) -> Iterator[ComparedChange]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from textwrap import wrap
 
+from autoresearch.core.metric import MetricWords
 from autoresearch.core.text import plural
 from autoresearch.report.comparison import SEED, ComparedChange, Comparison, Difference, Outcome, Side
 from autoresearch.report.energy import SCOPES
@@ -61,22 +62,29 @@ def describe_sides(c: Comparison) -> Iterator[str]:
         yield "Both have the same run id: one is a copy of the other, or of an earlier state of it."
 
 
+def _metric(c: Comparison) -> str:
+    """The name of what is measured; of both, where it differs."""
+    names = dict.fromkeys(safe(MetricWords(side.metric).name, NAME_CELLS) for side in (c.a, c.b))
+    return " and ".join(names)
+
+
 def describe_comparability(c: Comparison) -> str:
     """Whether figures may be compared, in words that name what is missing."""
     if c.same_yardstick is None:
         return "At least one log does not record its yardstick: whether any figure can be compared is unknown."
     if not c.same_yardstick:
-        parts = ", ".join(d.name for d in c.yardstick_differences)
-        return f"NOT comparable: the yardsticks differ ({parts}). Neither val_bpb nor gains of A and B can be compared."
+        name, parts = _metric(c), ", ".join(d.name for d in c.yardstick_differences)
+        return f"NOT comparable: the yardsticks differ ({parts}). Neither {name} nor gains of A and B can be compared."
     if c.verdicts_comparable:
-        return "Same yardstick, same baseline configuration, same rule: val_bpb, gains and verdicts can be compared."
+        name = _metric(c)
+        return f"Same yardstick, same baseline configuration, same rule: {name}, gains and verdicts can be compared."
     if c.gains_comparable:
         return (
-            "Same yardstick and baseline configuration: val_bpb and gains can be compared. The decision rules differ: "
-            "the verdicts cannot."
+            f"Same yardstick and baseline configuration: {_metric(c)} and gains can be compared. The decision rules "
+            "differ: the verdicts cannot."
         )
     return (
-        "Same yardstick: val_bpb can be compared. The baseline configurations differ: a change is not the same "
+        f"Same yardstick: {_metric(c)} can be compared. The baseline configurations differ: a change is not the same "
         "configuration in both, and gains and verdicts cannot be compared."
     )
 
@@ -135,10 +143,10 @@ def _baseline_gap(c: Comparison) -> str:
     if gap is None:
         return "The baselines cannot be compared."
     if not gap.difference_frac:
-        return "The baseline of B has the same val_bpb."
+        return f"The baseline of B has the same {_metric(c)}."
     better = "less" if gap.difference_frac > 0 else "more"
     interval = f" (less: {_interval(gap)})" if gap.low_frac is not None else ", of one seed in at least one of them"
-    return f"The baseline of B has {100 * abs(gap.difference_frac):.2f}% {better} val_bpb{interval}."
+    return f"The baseline of B has {100 * abs(gap.difference_frac):.2f}% {better} {_metric(c)}{interval}."
 
 
 def describe_difference(difference: GainDifference | None, label: str = "B - A: ") -> str:
@@ -212,7 +220,8 @@ def _state(s: Side) -> str:
 
 def _baseline(s: Side) -> str:
     trials = f", mean of {plural(s.baseline_trials, 'trial')}" if s.baseline_trials else ""
-    return f"{format_bpb(s.baseline_val_bpb)}{trials}"
+    value = s.baseline_metric.value if s.baseline_metric else s.baseline_val_bpb
+    return f"{format_bpb(value)}{trials}"
 
 
 def _verdicts(s: Side) -> str:
@@ -244,7 +253,8 @@ def _on_test(s: Side) -> str:
 
 
 def _best(s: Side) -> str:
-    return "none" if s.best_iter is None else f"{format_bpb(s.best_val_bpb)}, iteration {s.best_iter:,}"
+    value = s.best_metric.value if s.best_metric else s.best_val_bpb
+    return "none" if s.best_iter is None else f"{format_bpb(value)}, iteration {s.best_iter:,}"
 
 
 def _repeats(s: Side) -> str:

@@ -192,8 +192,8 @@ class History:
 
     def with_gain(self, baseline: float, gain_frac: float) -> float:
         """The value that has this gain over ``baseline``."""
-        step = abs(baseline) * gain_frac
-        return baseline + step if self.words.higher_is_better else baseline - step
+        towards_0 = self.words.higher_is_better == (baseline < 0)
+        return baseline * (1 - gain_frac if towards_0 else 1 + gain_frac)
 
     def loss(self, value: float) -> float:
         """A value as a loss, of which less is better."""

@@ -28,7 +28,7 @@ ENOUGH_VALUES = 3  # different from the baseline's; fewer where the knob has no 
 WORST_GAIN = -0.10  # a result that is worse counts as this: otherwise one diverged trial is all of the variation
 TOO_FEW = "n too small"
 ABOUT = (
-    "How much of the variation of val_bpb goes with each knob: the variance of the gain over the values that were "
+    "How much of the variation of {metric} goes with each knob: the variance of the gain over the values that were "
     "tried, the baseline's included, as a share of the sum over all knobs (local parameter importance, CAVE 2018). "
     "Losses beyond 10% count as 10%."
 )
@@ -97,7 +97,8 @@ def knob_importance(history: History) -> list[KnobImportance]:
 
 def describe_importance(history: History) -> str:
     """What the figures mean in this run."""
-    return f"{ABOUT} {WITHOUT_NOISE if noise_of_gains(history) else WITH_NOISE}"
+    about = ABOUT.format(metric=safe(history.words.name, NAME_CELLS))
+    return f"{about} {WITHOUT_NOISE if noise_of_gains(history) else WITH_NOISE}"
 
 
 def importance_block(knobs: Sequence[KnobImportance], about: str, width: int, color: bool) -> list[str]:

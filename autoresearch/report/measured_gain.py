@@ -91,11 +91,13 @@ def interval_of(difference: float, a: tuple[float, float], b: tuple[float, float
 
 
 def baseline_difference(a: tuple[float, ...], b: tuple[float, ...]) -> GainDifference | None:
-    """How much lower the mean val_bpb of B's baseline is than A's, relative to A's; ``None`` where one is missing."""
+    """How much lower the mean of B's baseline is than A's, relative to A's; ``None`` where one is missing."""
     if not a or not b:
         return None
-    reference = fmean(a)
-    difference = (reference - fmean(b)) / reference
+    reference = abs(fmean(a))
+    if not reference:
+        return None
+    difference = (fmean(a) - fmean(b)) / reference
     if len(a) < 2 or len(b) < 2:
         return GainDifference(difference_frac=difference, low_frac=None, high_frac=None)
     one, other = ((stdev(v) / math.sqrt(len(v)) / reference, len(v) - 1.0) for v in (a, b))

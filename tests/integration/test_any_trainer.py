@@ -103,7 +103,7 @@ def test_a_run_is_not_continued_with_another_script(tmp_path: Path) -> None:
     service.run(settings, Observer())
     meta = next(r for r in records_of(tmp_path) if isinstance(r, Meta))
     assert meta.yardstick.command is not None
-    assert meta.yardstick.command.files == 1
+    assert meta.yardstick.command.files == 2, "the script and the program"
     with (tmp_path / "fit.py").open("a") as file:
         file.write("# another\n")
     with pytest.raises(YardstickMismatch, match=r"command\.files_sha256"):
