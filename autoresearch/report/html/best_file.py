@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from autoresearch.core.toml import toml_key, toml_value
 from autoresearch.core.values import KnobValue
 from autoresearch.report.format import format_bpb
 from autoresearch.report.history import History, Row
@@ -12,7 +12,6 @@ from autoresearch.report.html.text import MINUS, NAME_CHARS, clean, format_gain,
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.verdict_text import describe_verdict
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 NAME = "best.toml"
 
 
@@ -73,19 +72,3 @@ def _changes(best: Row) -> dict[str, KnobValue]:
     if best.several:
         return dict(best.several)
     return {} if best.knob is None or best.new_value is None else {best.knob: best.new_value}
-
-
-def toml_key(name: str) -> str:
-    """``name`` as a bare key of TOML, or quoted if it cannot be one."""
-    return name if _BARE.fullmatch(name) else toml_value(name)
-
-
-def toml_value(value: KnobValue) -> str:
-    """``value`` in TOML; in a string everything except printable ASCII is escaped."""
-    if not isinstance(value, str):
-        return repr(value)
-    return '"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else _escape(c) for c in value) + '"'
-
-
-def _escape(char: str) -> str:
-    return f"\\{char}" if char in '"\\' else f"\\U{ord(char):08X}"

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomli_w
-
 from autoresearch.config.command import PLACEHOLDER, CommandSettings
 from autoresearch.config.secrets import without_secrets
+from autoresearch.core.toml import toml_key, toml_value
 from autoresearch.core.values import Cfg, KnobValue
 from autoresearch.trials.command.constants import (
     ScriptError,
@@ -167,7 +166,8 @@ def _copy_script(settings: CommandSettings, script: Path, cfg: Cfg, seed: int, b
 
 def _write_file(kind: str, cfg: Cfg, folder: Path) -> Path:
     path = folder / f"config.{kind}"
-    text = json.dumps(cfg, indent=2) + "\n" if kind == "json" else tomli_w.dumps(cfg)
+    lines = [f"{toml_key(name)} = {toml_value(value)}\n" for name, value in cfg.items()]
+    text = json.dumps(cfg, indent=2) + "\n" if kind == "json" else "".join(lines)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as e:

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoresearch.core.power import Metering, Power
+from autoresearch.core.toml import toml_value
 from autoresearch.report import summarise
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import render_html
-from autoresearch.report.html.best_file import build_best_file, toml_value
+from autoresearch.report.html.best_file import build_best_file
 from autoresearch.report.html.course import build_course, plot_range, round_ticks
 from autoresearch.report.html.coverage import build_coverage
 from autoresearch.report.html.domain import build_domains
