@@ -231,7 +231,7 @@ def test_the_best_file_of_a_run_without_a_keep_is_the_baseline(new_run):
     found = build_best_file(summarise(h), h)
     assert found is not None
     assert found.is_baseline
-    assert found.changed is None
+    assert found.changed == ()
     assert "lr = 0.0003" in found.text
 
 
