@@ -21,7 +21,7 @@ from autoresearch.core.records import (
     TrialStarted,
 )
 from autoresearch.core.stopped_trial import EarlyStop, StopPoint
-from rails import default_menu
+from rails import Rail, default_menu
 
 STOPPED = EarlyStop(
     stopped_early=StopPoint(fraction=0.45, loss=5.41, limit=5.1),
@@ -46,7 +46,7 @@ def everything(new_run: Callable[[], Any]) -> list[Event]:
     run.evaluated("lr", 0.001, 3.36, 3.38, energy_j=120.0)
     run.evaluated("beta2", 0.99, 3.395, 3.396)
     run.failed("n_layer", 48)
-    run.blocked()
+    run.blocked(Rail.R3_RANGE)
     run.iter += 1
     run.begin_trial(run.iter)
     run.records.append(TrialEnded(ts="2026-11-20T23:30:00Z", trial=7, iter=5, seed=0, outcome=STOPPED))
