@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from autoresearch.core.values import FrozenModel
 
@@ -78,6 +78,18 @@ def value_of(val_bpb: float | None, metric: Metric | None) -> float:
     if value is None:
         raise ValueError("a record has either val_bpb or metric")
     return value
+
+
+def refuse_two_values(bpb: str, val_bpb: float | None, other: str, metric: Metric | None) -> None:
+    """Raise ``ValueError`` unless exactly one of the two fields of a record has a value."""
+    if (val_bpb is None) == (metric is None):
+        raise ValueError(f"either {bpb} or {other} is needed, and not both")
+
+
+def one_of(bpb: str, other: str) -> dict[str, Any]:
+    """The same for the JSON Schema of a record."""
+    number, table = {bpb: {"type": "number"}}, {other: {"type": "object"}}
+    return {"oneOf": [{"properties": number, "required": [bpb]}, {"properties": table, "required": [other]}]}
 
 
 def mean_metric(metric: Metric | None, mean_loss: float) -> Metric | None:

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+    model_validator,
+)
 
 from autoresearch.core.earlier_curve import EarlierCurve
 from autoresearch.core.early_stop_record import StoppedEarly as StoppedEarly
 from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
-from autoresearch.core.metric import Metric, MetricKind, loss_of, value_of
+from autoresearch.core.metric import Metric, MetricKind, loss_of, one_of, refuse_two_values, value_of
 from autoresearch.core.power import Metering
 from autoresearch.core.record_bases import Attempt as Attempt
 from autoresearch.core.record_bases import CandidateTried as CandidateTried
@@ -223,6 +231,13 @@ class Baseline(Metered):
     wall_s: float
     metric: Metric | None = None  # the mean; null where the metric is bits per byte
 
+    model_config = ConfigDict(json_schema_extra=one_of("baseline_val_bpb", "metric"))
+
+    @model_validator(mode="after")
+    def _one_value(self) -> Self:
+        refuse_two_values("baseline_val_bpb", self.baseline_val_bpb, "metric", self.metric)
+        return self
+
     @property
     def value(self) -> float:
         """The mean of the metric."""
@@ -265,6 +280,14 @@ class Evaluated(CandidateTried):
     baseline_marks: tuple[Mark, ...] = ()
     metric: Metric | None = None  # the mean; null, as the baseline's, where the metric is bits per byte
     baseline_metric: Metric | None = None
+
+    model_config = ConfigDict(json_schema_extra=one_of("val_bpb", "metric"))
+
+    @model_validator(mode="after")
+    def _one_value(self) -> Self:
+        refuse_two_values("val_bpb", self.val_bpb, "metric", self.metric)
+        refuse_two_values("baseline_val_bpb", self.baseline_val_bpb, "baseline_metric", self.baseline_metric)
+        return self
 
     @property
     def value(self) -> float:

@@ -283,7 +283,7 @@ class TestStrictness:
         (changed(of(Baseline), "baseline_val_bpb", to=True), "baseline.baseline_val_bpb"),
         (changed(of(Baseline), "baseline_val_bpb", to=math.nan), "baseline.baseline_val_bpb"),
         (changed(of(Baseline), "baseline_val_bpb", to=math.inf), "baseline.baseline_val_bpb"),
-        (changed(of(Baseline), "baseline_val_bpb", to=None), "baseline.baseline_val_bpb"),
+        (changed(of(Baseline), "baseline_val_bpb", to=None), "either baseline_val_bpb or metric is needed"),
         (changed(of(Baseline), "eval_metrics", "val_bpb", to=0), "baseline.eval_metrics.val_bpb"),
         (changed(of(Baseline), "eval_metrics", "train_wall_s", to=-0.1), "baseline.eval_metrics.train_wall_s"),
         (changed(of(Baseline), "eval_metrics", "peak_bytes", to=0), "baseline.eval_metrics.peak_bytes"),
