@@ -50,7 +50,7 @@ def _new_study(space: Space, path: Path) -> Study:
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    direction = "maximize" if space.higher_is_better else "minimize"
+    direction = optuna.study.StudyDirection.MAXIMIZE if space.higher_is_better else optuna.study.StudyDirection.MINIMIZE
     storage = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.create_study(storage=storage, study_name=space.meta.run_id, direction=direction)
     with warnings.catch_warnings():
