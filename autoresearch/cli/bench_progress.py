@@ -57,7 +57,7 @@ class BenchProgress(BenchObserver):
                 self._bar.refresh()
         elif done == planned or self._clock() - self._last_line >= LINE_EVERY_S:
             self._last_line = self._clock()
-            parts = (f"{done} of {planned} attempts", self._counts(), left)
+            parts = tuple(filter(None, (f"{done} of {planned} attempts", self._counts(), left)))
             self._print(", ".join(part for part in parts if part))
 
     def heartbeat(self) -> None:
@@ -99,6 +99,8 @@ class BenchProgress(BenchObserver):
     def _counts(self) -> str:
         """How the attempts of this start were graded."""
         words = {True: "correct", False: "wrong", None: "without a verdict"}
+        if not (self._correct[True] or self._correct[False]):
+            return ""  # a suite that gives scores and no verdicts
         return ", ".join(f"{self._correct[value]} {word}" for value, word in words.items() if self._correct[value])
 
     def _time_left(self, done: int, planned: int) -> str:

@@ -1,8 +1,9 @@
 """Which proposer should drive the loop: the candidates against TPE, seed by seed, and one decision. Pure.
 
-A model has to prove itself: it costs seconds and joules that TPE does not. It is chosen where its regret after 30
-trials is lower than TPE's with p < 5% after Holm's correction for the number of models (Holm 1979). Without such a
-model the answer is TPE, unless a model is ahead and a number of further seeds that can be run would tell.
+A rival of TPE, a model or another optimizer, has to prove itself. It is chosen where its regret after 30 trials is
+lower than TPE's with p < 5% after Holm's correction for the number of rivals (Holm 1979). Without such a rival the
+answer is TPE, unless one is ahead and a number of further seeds that can be run would tell. Random search is shown as a
+reference and is not a rival.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from autoresearch.benches.statistics.sign_flip import sign_flip_test
 from autoresearch.benches.tonight.candidate import BASELINE, TRIALS, Candidate
 from autoresearch.core.text import plural
 
+REFERENCE = "random"
 MIN_SEEDS = 20  # of a candidate, before a difference that is not significant counts as none
 MAX_MORE_SEEDS = 200  # a model that needs more seeds than these to show its lead has none that matters
 Decision = Literal["model", "tpe", "cannot tell"]
@@ -43,7 +45,7 @@ class Row:
     clock_gain: float | None  # TPE's regret at its own time for 30 trials minus the candidate's at that time
     clock_interval: Interval
     p: float | None  # sign-flip test, two-sided
-    p_holm: float | None  # corrected for the number of models
+    p_holm: float | None  # corrected for the number of rivals
     seeds_needed: int | None  # in all, to show a true gain as large as this one
 
     @property
@@ -77,7 +79,7 @@ def decide_tonight(candidates: Sequence[Candidate]) -> Tonight:
     baseline = next((c for c in candidates if c.proposer == BASELINE and not c.model and c.regret), None)
     rows = _correct(tuple(_row(c, baseline) for c in candidates))
     rows = tuple(sorted(rows, key=lambda row: (row.regret is None, row.regret or 0.0)))
-    models = [row for row in rows if row.candidate.model]
+    models = [row for row in rows if _is_rival(row.candidate)]
     if baseline is None:
         why = (
             f"no run has {BASELINE}, so there is nothing to compare with"
@@ -88,7 +90,9 @@ def decide_tonight(candidates: Sequence[Candidate]) -> Tonight:
     winners = [row for row in models if row.p_holm is not None and row.p_holm < ALPHA and (row.gain or 0) > 0]
     if winners:
         best = winners[0]
-        return Tonight("model", best.candidate, _capital(best.candidate.name), _reason(best, models, winners), rows)
+        unmeasured = "" if any(row.candidate.model for row in rows) else " No model was measured."
+        reason = _reason(best, models, winners) + unmeasured
+        return Tonight("model", best.candidate, _capital(best.candidate.name), reason, rows)
     ahead = [row for row in models if (row.gain or 0) > 0 and (row.more_seeds or 0) <= MAX_MORE_SEEDS]
     ahead += [row for row in models if row not in ahead and row.paired < MIN_SEEDS]
     if not models:
@@ -97,10 +101,16 @@ def decide_tonight(candidates: Sequence[Candidate]) -> Tonight:
         best = ahead[0]
         more = best.more_seeds or MIN_SEEDS
         return Tonight("cannot tell", baseline, f"Cannot tell: {plural(more, 'more seed')}", _open(best), rows)
-    return Tonight("tpe", baseline, "TPE alone: no model beat it", _no_model(models), rows)
+    rival = "model" if any(row.candidate.model for row in models) else "rival"
+    return Tonight("tpe", baseline, f"TPE alone: no {rival} beat it", _no_model(models), rows)
 
 
 _NOTHING = "Run `autoresearch bench run proposer` with tpe, random and each model on the same table and seeds."
+
+
+def _is_rival(c: Candidate) -> bool:
+    """Whether it may be chosen in place of TPE."""
+    return bool(c.model) or c.proposer not in (BASELINE, REFERENCE)
 
 
 def _row(c: Candidate, baseline: Candidate | None) -> Row:
@@ -132,8 +142,8 @@ def _gains_in_time(c: Candidate, baseline: Candidate, seeds: Sequence[int]) -> l
 
 
 def _correct(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Holm's step-down correction over the models: the i-th smallest of m values times m - i + 1, not falling."""
-    tested = sorted((row.p, n) for n, row in enumerate(rows) if row.candidate.model and row.p is not None)
+    """Holm's step-down correction over the rivals: the i-th smallest of m values times m - i + 1, not falling."""
+    tested = sorted((row.p, n) for n, row in enumerate(rows) if _is_rival(row.candidate) and row.p is not None)
     corrected: dict[int, float] = {}
     highest = 0.0
     for rank, (p, n) in enumerate(tested):
@@ -149,7 +159,7 @@ def _with_p(row: Row, p_holm: float | None) -> Row:
 def _reason(best: Row, models: Sequence[Row], winners: Sequence[Row]) -> str:
     text = f"{_gain_text(best)}."
     if len(models) > 1:
-        text += f" Corrected for {len(models)} models, {describe_p(best.p_holm or 0.0)}."
+        text += f" Corrected for {len(models)} rivals, {describe_p(best.p_holm or 0.0)}."
     if len(winners) > 1:
         others = ", ".join(row.candidate.name for row in winners[1:])
         text += f" {others} also beat TPE; among these the lowest mean regret decides."
