@@ -48,9 +48,10 @@ def _new_study(space: Space, path: Path) -> Study:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
+    from optuna.study import StudyDirection
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    direction = optuna.study.StudyDirection.MAXIMIZE if space.higher_is_better else optuna.study.StudyDirection.MINIMIZE
+    direction = StudyDirection.MAXIMIZE if space.higher_is_better else StudyDirection.MINIMIZE
     storage = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.create_study(storage=storage, study_name=space.meta.run_id, direction=direction)
     with warnings.catch_warnings():
