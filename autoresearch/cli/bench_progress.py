@@ -57,7 +57,7 @@ class BenchProgress(BenchObserver):
                 self._bar.refresh()
         elif done == planned or self._clock() - self._last_line >= LINE_EVERY_S:
             self._last_line = self._clock()
-            parts = tuple(filter(None, (f"{done} of {planned} attempts", self._counts(), left)))
+            parts = (f"{done} of {planned} attempts", self._counts(), left)
             self._print(", ".join(part for part in parts if part))
 
     def heartbeat(self) -> None:

@@ -21,8 +21,8 @@ def read_own(path: Path) -> Log:
     return Log(
         path=str(path),
         format=history.log_format,
-        metric="val_bpb",
-        direction="lower",
+        metric=history.words.name,
+        direction="higher" if history.words.higher_is_better else "lower",
         loop="fixed",
         baseline=baseline,
         entries=bounded([_entry(row) for row in history.rows], str(path)),
