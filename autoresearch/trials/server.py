@@ -32,9 +32,11 @@ CACHE_ENV = "TORCHINDUCTOR_CACHE_DIR"
 SERVER_ENV = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it torch refuses deterministic matrix products on CUDA
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS starts its thread pool at import otherwise
-    # A waiting thread sleeps instead of spinning: spinning makes a trial ten times slower as soon as another process
-    # needs a core, and a desktop machine always runs other processes (docs/decisions.md).
+    # A waiting thread spins for a few microseconds and then sleeps. Without a limit spinning makes a trial ten times
+    # slower as soon as another process needs a core, and a desktop machine always runs other processes; without any,
+    # a small model's step takes a quarter longer on an idle machine (docs/decisions.md).
     "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "1000",
     # Query NVML instead of the CUDA driver: that would create a CUDA context, which no fork can use.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "TORCH_WARM_POOL": "0",  # older torch starts compile workers, and a thread, at import
