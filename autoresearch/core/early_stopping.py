@@ -39,6 +39,8 @@ def plan_stop(trajectory: Trajectory, trial: int, n: int, seed: int, cfg: Cfg, w
     meta, proposed = trajectory.meta, trajectory.proposed
     if meta is None or proposed is None or not n or trajectory.outcomes or is_timed(meta):
         return None
+    if proposed.proposal.also:
+        return None  # kinds are of one knob: how slowly several changes start together is not known
     needed, learned = needed_gain(meta.decision_rule), learned_of(trajectory)
     baseline = curve_of_seed(trajectory.baseline_outcomes, seed)
     if needed is None or learned is None or baseline is None:

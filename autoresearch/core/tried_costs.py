@@ -21,7 +21,7 @@ class TriedCost:
 
 
 def costs_of(proposal: ProposalRecord | None, outcomes: Iterable[Outcome]) -> Iterator[TriedCost]:
-    """The cost of these trials of one configuration; none where none of them ran."""
+    """The cost of these trials of one configuration; none where none ran, or of several changes."""
     seconds, peaks = [], []
     for outcome in outcomes:
         match outcome:
@@ -32,6 +32,6 @@ def costs_of(proposal: ProposalRecord | None, outcomes: Iterable[Outcome]) -> It
             case _:
                 continue
         peaks += [] if outcome.peak_bytes is None else [outcome.peak_bytes]
-    if seconds:
+    if seconds and not (proposal and proposal.also):  # of several changes it is not known which one costs
         knob, value = (proposal.knob, proposal.new_value) if proposal else (None, None)
         yield TriedCost(knob, value, max(seconds), max(peaks, default=None))

@@ -91,8 +91,9 @@ def estimate_of(
 
 def backend_limits(backend: TrialBackend, settings: Settings) -> Limits:
     """``limits_now``; of a command that reports the memory of another device, only the user's own limit counts."""
-    if settings.trainer == "command" and settings.command.peak_memory_pattern and memory_cap_bytes(settings) is None:
-        return Limits(NO_MEMORY_LIMIT, settings.limits.max_time_ratio)
+    if settings.trainer == "command" and settings.command.peak_memory_pattern:
+        cap = memory_cap_bytes(settings)
+        return Limits(NO_MEMORY_LIMIT if cap is None else cap, settings.limits.max_time_ratio)
     return limits_now(backend.free_accelerator_bytes, settings)
 
 

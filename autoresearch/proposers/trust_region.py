@@ -145,15 +145,17 @@ class TrustRegionProposer:
 
     def _parents(self, belief: Belief) -> Array:
         """Rows that candidates are made of: the centre most often, then the next best."""
-        order = np.argsort(belief.posterior)
-        order = order[np.isfinite(belief.posterior[order])][:4]
+        order = np.argsort(belief.posterior, kind="stable")
+        order = order[np.isfinite(belief.posterior[order]) & (order != belief.centre)]
+        order = np.concatenate([[belief.centre], order])[:4]
         shares = (12, 4, 2, 2)[: len(order)]
         return np.repeat(order, shares)
 
     def _recipe(self, belief: Belief) -> Recipe:
         relevance = self._cube.by_knob(belief.process.relevance)
         own = belief.evidence.places[0]
-        order = np.argsort(belief.posterior)[:8]
+        order = np.argsort(belief.posterior, kind="stable")
+        order = order[np.isfinite(belief.posterior[order])][:8]
         return Recipe(self._cube, own, belief.evidence.places[order], belief.length, relevance, self.space.max_changes)
 
     def _score(self, belief: Belief, pool: Array) -> Array:

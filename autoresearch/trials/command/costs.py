@@ -1,7 +1,7 @@
 """What rail R7 expects of a configuration before it runs, learned from the trials so far. Pure.
 
-A candidate differs from the baseline in one knob. Its memory and time are the larger of those measured at the two
-neighbouring values of this knob, of which the baseline's is one; beyond the outermost value, those of the outermost. A
+Memory and time of a candidate are the largest of those measured, for each knob that it changes, at the two neighbouring
+values of this knob, of which the baseline's is one; beyond the outermost value, at the outermost. A
 value without an order (a word) has only the baseline's. A trial that ran out of memory or time counts too.
 """
 
@@ -27,9 +27,11 @@ def learned_estimate(baseline_cfg: Cfg, costs: Sequence[TriedCost]) -> Callable[
 
     def estimate(cfg: Config) -> Estimate | None:
         changed = [name for name, value in cfg.items() if value != baseline_cfg.get(name)]
-        near = [whole]
-        if len(changed) == 1:
-            near = _neighbours(cfg[changed[0]], baseline_cfg.get(changed[0]), by_knob.get(changed[0], []), whole)
+        near = [
+            cost
+            for name in changed
+            for cost in _neighbours(cfg[name], baseline_cfg.get(name), by_knob.get(name, []), whole)
+        ] or [whole]
         seconds = max(cost.seconds for cost in near)
         return Estimate(_largest(near) or 0, seconds / whole.seconds if whole.seconds > 0 else 1.0)
 

@@ -105,6 +105,9 @@ def check_failure(ended: Ended) -> Failure | None:
     )
 
 
+MAX_METRIC = 1e100  # beyond it means and gains of metrics overflow: such a value is a divergence
+
+
 def _value(settings: CommandSettings, ended: Ended, returned: Returned) -> tuple[float | None, Failure | None]:
     """The metric as a number, or why it is none."""
     name = settings.metric
@@ -115,7 +118,7 @@ def _value(settings: CommandSettings, ended: Ended, returned: Returned) -> tuple
         value = float(returned.metric.replace(",", "").rstrip("%"))
     except ValueError:
         return None, Failure(cause=Cause.GARBAGE, detail=f"{name} is {returned.metric[:80]!a}, which is not a number")
-    if not math.isfinite(value):
+    if not math.isfinite(value) or abs(value) > MAX_METRIC:
         return None, Failure(cause=Cause.NON_FINITE_LOSS, detail=f"it diverged: {name} is {returned.metric[:20]}")
     if name == BITS_PER_BYTE and value <= 0:
         return None, Failure(cause=Cause.GARBAGE, detail=f"{name} is {value:g}, and bits per byte are above 0")

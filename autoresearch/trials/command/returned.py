@@ -17,6 +17,7 @@ MAX_FILE_BYTES = 1 << 20
 UNIT_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 OnProgress = Callable[[float, int], None]  # fraction and step
 
+MAX_NUMBER = 1e18  # larger steps, tokens and bytes do not occur; neither infinity nor NaN is below it
 FileMark = tuple[int, int, int, int] | None  # of a file, what changes when it is written
 
 
@@ -117,10 +118,12 @@ def read_metric_file(path: Path, name: str, before: FileMark) -> tuple[str | Non
 
 
 def _number(text: str) -> float | None:
+    """A finite number; ``None`` for any other text."""
     try:
-        return float(text.replace(",", "").rstrip("%"))
+        number = float(text.replace(",", "").rstrip("%"))
     except ValueError:
         return None
+    return number if abs(number) < MAX_NUMBER else None
 
 
 def _bounded(fraction: float) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from autoresearch.core.tried_costs import TriedCost
+from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.record_bases import KnobChange, ProposalRecord
+from autoresearch.core.tried_costs import TriedCost, costs_of
 from autoresearch.trials.command.costs import learned_estimate
 
 BASELINE = {"depth": 8, "kind": "a"}
@@ -35,3 +37,15 @@ def test_between_two_values_the_costlier_counts_and_beyond_all_the_outermost() -
 
 def test_a_word_has_no_neighbours_but_the_baseline() -> None:
     assert cost(kind="c") == (100, 1.0)
+
+
+def test_a_candidate_of_several_changes_costs_as_the_costliest_of_them() -> None:
+    assert cost(depth=12, kind="a") == (300, 2.0)
+    assert cost(depth=12, kind="c") == (300, 2.0)
+
+
+def test_the_cost_of_several_changes_is_booked_on_none_of_them() -> None:
+    joint = ProposalRecord(knob="depth", new_value=9, reason="", also=(KnobChange(knob="kind", new_value="b"),))
+    failed = Failure(cause=Cause.TIMEOUT, detail="", trial_wall_s=90.0)
+    assert list(costs_of(joint, [failed])) == []
+    assert len(list(costs_of(joint.model_copy(update={"also": ()}), [failed]))) == 1
