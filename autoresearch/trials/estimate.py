@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 
 from autoresearch.core.speeds import Swept, swept
 from autoresearch.data.span import TOKENS_PER_FORWARD
@@ -21,9 +23,21 @@ MARGIN = 1.15
 # The context and cuBLAS's workspaces; what a process takes on the CPU is in the table of trainers.
 CUDA_PROCESS_BYTES = 700 << 20
 COMPILER_BYTES = 120 << 20
+# What torch built for CUDA takes more than torch built for the CPU, in a process that trains on the CPU: at most 80 MB
+# measured (2.13.0+cu130 beside 2.13.0+cpu).
+CUDA_BUILD_BYTES = 96 << 20
 PARAMETER_BYTES = 16  # fp32 weight and gradient, AdamW's two moments
 MIXED_PARAMETER_BYTES = 22  # and a bf16 weight with its gradient, in fp8 that weight's copy too
 FP8_MULTIPLE = 16  # cuBLAS multiplies fp8 matrices only of such dimensions
+
+
+@cache
+def torch_build_bytes() -> int:
+    """What the installed torch takes more than a build for the CPU alone, whose version says ``+cpu``."""
+    try:
+        return 0 if "+cpu" in version("torch") else CUDA_BUILD_BYTES
+    except PackageNotFoundError:
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,5 +172,5 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
     validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
     weights = shape.params * (MIXED_PARAMETER_BYTES if mixed else PARAMETER_BYTES)
-    process = CUDA_PROCESS_BYTES if device == "cuda" else TRAINERS[trainer].process_bytes
+    process = CUDA_PROCESS_BYTES if device == "cuda" else TRAINERS[trainer].process_bytes + torch_build_bytes()
     return int(MARGIN * (max(train, validate) + weights)) + process + (COMPILER_BYTES if compiled else 0)
