@@ -21,7 +21,7 @@ from rails.menu import parse_menu
 def table_of_runs(paths: Sequence[Path]) -> TableFile:
     """The trials of these runs, with the menu and the baseline of the first.
 
-    Trials that are no rows are counted by reason in ``skipped``. Raises ``YardstickMismatch`` for runs of different
+    Trials that are not rows are counted by reason in ``skipped``. Raises ``YardstickMismatch`` for runs of different
     yardsticks, and ``CorpusError`` where there is no trial.
     """
     runs = [(path, list(load_records(path))) for path in paths]

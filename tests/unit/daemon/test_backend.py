@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from autoresearch.daemon import backend as backends
-from autoresearch.daemon.backend import TrialBackend, build_cost_check, choose_vault, open_corpus, prepare_corpus
+from autoresearch.daemon.backend import (
+    TrialBackend,
+    backend_limits,
+    build_cost_check,
+    choose_vault,
+    open_corpus,
+    prepare_corpus,
+)
 from autoresearch.daemon.policy import build_policy
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span
@@ -72,3 +79,17 @@ class TestVault:
         assert len(said) == 1
         assert said[0].startswith("there is no vault")
         assert f"the test split has {Corpus.open(small_corpus).manifest.splits['test'].bytes} bytes" in said[0]
+
+
+def test_of_the_memory_that_a_command_reports_only_the_users_limit_counts(make_settings, monkeypatch) -> None:
+    """It may be that of another device: the free memory of this machine says nothing about it."""
+    monkeypatch.setattr(backends, "spare_bytes", lambda: 16 << 30)
+    reported = {"command.argv": ["true"], "command.peak_memory_pattern": r"peak (\S+)"}
+    backend = TrialBackend(FakeTrial(), YARDSTICK, None)
+
+    def limit(**limits: Any) -> int | None:
+        settings = make_settings({**reported, **limits}, trainer="command")
+        return backend_limits(backend, settings).memory_bytes
+
+    assert limit(**{"limits.memory_gib": 70}) == 70 << 30
+    assert limit() == backends.NO_MEMORY_LIMIT

@@ -74,6 +74,20 @@ def test_a_confirmed_keep_is_the_centre_where_another_is_better_within_the_noise
     assert belief.centre == 3
 
 
+def test_candidates_are_made_of_the_centre_first_and_never_of_a_failure():
+    lucky = [measured(n, {"lr": 3e-4 * (1 + n / 50)}, 0.012) for n in range(1, 12)]
+    keep = measured(12, {"beta1": 0.8}, 0.011, is_keep=True)
+    failed = [Result(n, "eval_failed", "x", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(13, 16)]
+    one = proposer()
+    belief = one.belief(trajectory_of([*lucky, keep, *failed]))
+    parents = one._parents(belief)
+    assert parents[0] == belief.centre
+    assert (parents == belief.centre).sum() == 12
+    assert np.isfinite(belief.posterior[parents]).all()
+    few = one.belief(trajectory_of(failed))
+    assert len(one._recipe(few).others) == 1, "the baseline alone: no value is taken from a failure"
+
+
 def test_failures_are_avoided_and_have_no_value():
     failed = [Result(n, "eval_failed", "x", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
     gains = [measured(3 + n, {"lr": 3e-4 * (1 + n / 10)}, 0.01) for n in range(1, 8)]
