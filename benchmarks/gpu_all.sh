@@ -65,14 +65,15 @@ with=(--profile "$PROFILE" --corpus "$CORPUS")
 
 # What matters most comes first: what does not fit into the time is cut short.
 "$PYTHON" -c 'import xdist' 2>/dev/null && parallel=(-n 4)
-step tests-gpu 150 "$PYTHON" -m pytest -p no:cacheprovider -v -W default --durations 0 "${parallel[@]}" tests/gpu
-step loop 220 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set eval.bytes=262144
-step trainers 180 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40 --set eval.bytes=65536
+step import-threads 40 "$PYTHON" -m benchmarks.import_threads megatron
+step tests-gpu 180 "$PYTHON" -m pytest -p no:cacheprovider -p no:benchmark -v -W default --durations 0 "${parallel[@]}" tests/gpu
+step loop 200 "$PYTHON" -m autoresearch run "${with[@]}" --dir "$OUT/run" --iters "$ITERS" --set eval.bytes=262144
 for trainer in torch megatron; do
     step "kernels-$trainer" 40 "$PYTHON" -m benchmarks.kernels "${with[@]}" --trainer "$trainer"
 done
 step envelope 100 "$PYTHON" -m autoresearch envelope "${with[@]}" --dir "$OUT/envelope" --batch-size 8,16 \
     --seq-len $seq_lens
+step trainers 180 "$PYTHON" -m benchmarks.trainers "${with[@]}" --rounds 2 --set budget.size=40 --set eval.bytes=65536
 
 cp "$OUT"/run/trajectory.jsonl "$OUT"/run/report.* "$OUT"/ 2>/dev/null
 cp "$OUT"/envelope/envelope.{jsonl,png} "$OUT"/ 2>/dev/null
