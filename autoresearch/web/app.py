@@ -26,7 +26,7 @@ from autoresearch.web.rendered import RenderedPages
 
 TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 PAGES = ("index.html", "run.html", "login.html")
-ASSETS = ("live.css", "common.js", "index.js", "run.js", "course.js", "curves.js", "icon.svg")
+ASSETS = ("live.css", "common.js", "index.js", "run.js", "course.js", "curves.js", "controls.js", "icon.svg")
 # Pages of the morning report bring their own policy, with the hashes of their scripts, in their head.
 REPORT_POLICY = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; connect-src 'none'; object-src 'none'"
 COOKIE_AGE_S = 30 * 24 * 3600

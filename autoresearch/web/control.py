@@ -98,7 +98,7 @@ class Controls:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/controls", self.describe, methods=["GET"]),
+            Route("/controls", self.describe),
             Route("/runs/{run}/control/{action}", self.act, methods=["POST"]),
         ]
 
@@ -122,10 +122,19 @@ class Controls:
             text = f"{e.what} ({e.hint})" if isinstance(e, AutoresearchError) and e.hint else str(e)
         client = request.client.host if request.client else "unknown"
         self._note(feed, f"{request.path_params['action']} from {client}: {text}")
-        await self._hub.refresh()
+        await self._hub.refresh_run(feed)
         return JSONResponse({"text": clean(text, 300)}, status)
 
     def _note(self, feed: RunFeed, text: str) -> None:
         line = LogLine(utc(), "control", clean(text, 300))
         feed.actions = [*feed.actions, line][-MAX_NOTED:]
         self._say(f"{line.ts} {feed.place.name}: {line.text}")
+
+
+def no_controls() -> Route:
+    """What a page is answered where ``--control`` was not given: that there are none."""
+
+    async def describe(_: Request) -> Response:
+        return JSONResponse({"actions": [], "form": ""})
+
+    return Route("/controls", describe)

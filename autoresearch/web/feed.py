@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch.errors import AutoresearchError
+from autoresearch.core.text import describe_error
 from autoresearch.report import Row
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.web.find_runs import RunPlace
@@ -18,6 +18,7 @@ from autoresearch.web.run_log import LogLine
 from autoresearch.web.sections import Sections, live_sections, overview, result_sections
 from autoresearch.web.telemetry_tail import Reading, read_readings
 
+MAX_PROBLEM_CHARS = 300
 MAX_SENT_ROWS = 200  # with one event; a page asks for the others
 PAGE_ROWS = 2000  # of one answer
 
@@ -75,10 +76,10 @@ class RunFeed:
         epoch = self.epoch
         try:
             self.snapshot = snapshot = self._reader.poll()
-        except (AutoresearchError, OSError, ValueError) as e:
-            # for example a log without its first record: the page shows what is wrong, and the next poll tries again
+        except Exception as e:  # for example a log without its first record: no log may end the page of the others
+            text = describe_error(e, MAX_PROBLEM_CHARS)
             return self._publish(
-                {"state": {"text": f"cannot be read: {e}"[:400], "style": "bad"}, "live": "unreadable"}, b""
+                {"state": {"text": f"cannot be read: {text}", "style": "bad"}, "live": "unreadable"}, b""
             )
         self.readings = read_readings(self.place.path) if snapshot.alive else ()
         rows = self._add_rows(is_new=epoch != self.epoch)

@@ -65,19 +65,27 @@ class Hub:
         """Poll what is due, or ``everything``, and publish it."""
         async with self._reading:
             await self._search(everything)
-            changed: list[RunFeed] = []
-            for feed in list(self.feeds.values()):
-                if everything or self._is_due(feed):
-                    update = await asyncio.to_thread(feed.poll)
-                    is_watched = bool(self._viewers.get(feed.place.id))
-                    alive = feed.snapshot is not None and feed.snapshot.alive
-                    wait = 0.0 if is_watched or alive or feed.is_loading else IDLE_RUN_S
-                    self._next_poll_s[feed.place.id] = time.monotonic() + wait
-                    self._publish(feed.place.id, update.events)
-                    if update.overview_changed:
-                        changed.append(feed)
-            if changed:
-                self._publish(ALL, sse("runs", encode([feed.overview for feed in changed])))
+            due = [feed for feed in self.feeds.values() if everything or self._is_due(feed)]
+            self._publish_lines([feed for feed in due if await self._poll(feed)])
+
+    async def refresh_run(self, feed: RunFeed) -> None:
+        """Poll one run now, and publish what changed."""
+        async with self._reading:
+            self._publish_lines([feed] if await self._poll(feed) else [])
+
+    async def _poll(self, feed: RunFeed) -> bool:
+        """Whether its line in the list of runs changed."""
+        update = await asyncio.to_thread(feed.poll)
+        is_watched = bool(self._viewers.get(feed.place.id))
+        alive = feed.snapshot is not None and feed.snapshot.alive
+        wait = 0.0 if is_watched or alive or feed.is_loading else IDLE_RUN_S
+        self._next_poll_s[feed.place.id] = time.monotonic() + wait
+        self._publish(feed.place.id, update.events)
+        return update.overview_changed
+
+    def _publish_lines(self, changed: list[RunFeed]) -> None:
+        if changed:
+            self._publish(ALL, sse("runs", encode([feed.overview for feed in changed])))
 
     def _is_due(self, feed: RunFeed) -> bool:
         if not (self._viewers.get(feed.place.id) or self._viewers.get(ALL)):

@@ -15,7 +15,7 @@ from autoresearch.errors import AutoresearchError, ConfigError
 from autoresearch.hints import REFUSED
 from autoresearch.web.access import Token, host_names, is_loopback
 from autoresearch.web.app import build_app
-from autoresearch.web.control import Controls
+from autoresearch.web.control import Controls, no_controls
 from autoresearch.web.hub import MAX_VIEWERS, Hub
 
 GRACE_S = 3  # for open answers after a signal; streams end at once
@@ -74,10 +74,8 @@ def serve(
 def _more(hub: Hub, token: Token | None, control: bool, say: Callable[[str], None]) -> list[Route]:
     from autoresearch.web.metrics import metrics_route
 
-    routes = [metrics_route(hub)]
-    if control and token is not None:
-        routes += Controls(hub, token, say).routes()
-    return routes
+    controls = Controls(hub, token, say).routes() if control and token is not None else [no_controls()]
+    return [metrics_route(hub), *controls]
 
 
 def bind(address: Address) -> socket.socket:
