@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from autoresearch.core.records import Event, LoopComplete, Started, encode
+from autoresearch.core.records import Event, LoopComplete, Started, TrialStarted, encode
 from autoresearch.energy.telemetry import HEADER
-from autoresearch.storage.journal import seal
+from autoresearch.storage.journal import seal, unseal
 from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, PROGRESS, TELEMETRY, TRAJECTORY
 from benchmarks.long_night import records
@@ -26,6 +26,8 @@ class LiveNight:
         self._records: Iterator[Event] = records(iterations, 900.0)
         self._written = 0
         self._lock = DirectoryLock(path / LOCK)
+        self.open_iter = 0  # of the trial that has begun and not ended
+        self.is_open = False
 
     def begin(self) -> None:
         """Hold the run's lock, as its daemon does."""
@@ -41,12 +43,21 @@ class LiveNight:
             record = next(self._records)
             if isinstance(record, LoopComplete):
                 break
+            if isinstance(record, TrialStarted):
+                self.open_iter = record.iter
+            self.is_open = isinstance(record, TrialStarted)
             if isinstance(record, Started):
                 record = record.model_copy(update={"pid": os.getpid()})
             lines.append(seal(self._written, encode(record)))
             self._written += 1
         with (self.path / TRAJECTORY).open("ab") as file:
             file.write(b"".join(lines))
+
+    def rewrite(self, change: Callable[[str], str]) -> None:
+        """Write every record again, changed, with its checksum."""
+        file = self.path / TRAJECTORY
+        lines = [unseal(line) for line in file.read_bytes().splitlines()]
+        file.write_bytes(b"".join(seal(line[0], change(line[1].decode())) for line in lines if line))
 
     def progress(self, i: int, fraction: float) -> None:
         """Replace progress.json, and add a line of telemetry."""

@@ -119,7 +119,7 @@ class TestPages:
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"  # with no-referrer a form sends "Origin: null"
 
     def test_the_report_and_the_comparison_are_those_of_the_commands(self, app, runs):
         pytest.importorskip("bokeh")
