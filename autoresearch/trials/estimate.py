@@ -18,6 +18,7 @@ from autoresearch.trials.spec import Budget, Device
 from autoresearch.trials.trainers import TRAINERS
 from autoresearch.trials.trial_budget import flops_per_step, trial_steps
 from rails import Config, Estimate
+from rails.structural import STRUCTURAL_KNOBS, unknown_structure, value_of
 
 MARGIN = 1.15
 # The context and cuBLAS's workspaces; what a process takes on the CPU is in the table of trainers.
@@ -143,6 +144,12 @@ def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
     known = TRAINERS[trainer]
     if cfg["precision"] not in known.precisions:
         return f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(known.precisions)}"
+    if why := unknown_structure(cfg):
+        return why
+    for name, knob in STRUCTURAL_KNOBS.items():
+        if not known.structural and (value := value_of(cfg, name)) != knob.origin:
+            able = " or ".join(other for other, spec in TRAINERS.items() if spec.structural)
+            return f"trainer {trainer} cannot train with {name} = {value}, only with {knob.origin}; take trainer {able}"
     if data * tensor > 1 and not known.splits_over_ranks:
         able = " or ".join(name for name, other in TRAINERS.items() if other.splits_over_ranks)
         return f"trainer {trainer} trains on one rank; take trainer {able} for parallel.data and parallel.tensor"

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rails.knob_facts import MODEL_SHAPE_KNOBS
+from rails.structural import STRUCTURAL_KNOBS, value_of
 
 # Logits of one chunk: what fits into a CPU's cache, or a quarter of a GiB in fp32 on a GPU. A chunk has at least
 # MIN_CHUNK_TOKENS, because each chunk passes once over the gradient of the vocabulary's weights.
 CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 26}
 MIN_CHUNK_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The structural knobs of the network (``rails/structural.py``); the defaults are the origin's."""
+
+    activation: str = STRUCTURAL_KNOBS["activation"].origin
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any]) -> Structure:
+        """The structure of one configuration."""
+        return cls(**{field.name: str(value_of(cfg, field.name)) for field in fields(cls)})
+
+
+ORIGIN = Structure()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +40,12 @@ class ModelShape:
     d_ff: int
     seq_len: int
     vocab: int
+    structure: Structure = ORIGIN
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any], vocab: int) -> ModelShape:
         """The shape of one configuration with a tokenizer of ``vocab`` ids."""
-        return cls(**{k: int(cfg[k]) for k in MODEL_SHAPE_KNOBS}, vocab=vocab)
+        return cls(**{k: int(cfg[k]) for k in MODEL_SHAPE_KNOBS}, vocab=vocab, structure=Structure.of(cfg))
 
     @property
     def params(self) -> int:

@@ -45,10 +45,16 @@ class Block(nn.Module):
         self.norm_mlp = nn.LayerNorm(shape.d_model)
         self.up = nn.Linear(shape.d_model, shape.d_ff, bias=False)
         self.down = nn.Linear(shape.d_ff, shape.d_model, bias=False)
+        self.activation = squared_relu if shape.structure.activation == "relu2" else F.gelu
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm_attn(x))
-        return x + self.down(F.gelu(self.up(self.norm_mlp(x))))  # type: ignore[no-any-return]
+        return x + self.down(self.activation(self.up(self.norm_mlp(x))))  # type: ignore[no-any-return]
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """The square of ReLU (So et al. 2021, "Primer", arXiv 2109.08668)."""
+    return F.relu(x).square()
 
 
 class GPT(Network):

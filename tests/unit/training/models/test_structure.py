@@ -1,0 +1,111 @@
+"""Each structural switch of the plain GPT against a NumPy model of its own, written from the papers, in float64."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from autoresearch.training.models.gpt_torch import GPT
+from autoresearch.trials.model_shape import ModelShape, Structure
+
+SHAPE = ModelShape(n_layer=2, n_head=4, d_model=32, d_ff=48, seq_len=16, vocab=61)
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+SWITCHES = [{"activation": "relu2"}]
+
+
+def norm(x: Array, weight: Array, bias: Array) -> Array:
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * weight + bias
+
+
+def activate(x: Array, kind: str) -> Array:
+    return np.where(x > 0, x, 0.0) ** 2 if kind == "relu2" else x * 0.5 * (1 + np.vectorize(math.erf)(x / 2**0.5))
+
+
+def attend(q: Array, k: Array, v: Array, structure: Structure) -> Array:
+    """One head of one sequence, ``(seq, head_dim)`` each."""
+    seq, width = q.shape
+    scores = np.where(np.tri(seq) > 0, q @ k.T / math.sqrt(width), -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True) @ v
+
+
+def numpy_logits(model: GPT, ids: NDArray[np.int64]) -> Array:
+    """Logits ``(batch, seq, vocab)``."""
+    w = {k: v.detach().double().numpy() for k, v in model.state_dict().items()}
+    shape, structure = model.shape, model.shape.structure
+    x = w["tokens.weight"][ids]
+    x = x + w["positions.weight"][: ids.shape[1]]
+    for i in range(shape.n_layer):
+        p = f"blocks.{i}."
+        h = norm(x, w[p + "norm_attn.weight"], w[p + "norm_attn.bias"])
+        heads = (h @ w[p + "attn.qkv.weight"].T).reshape(*ids.shape, 3, shape.n_head, -1)
+        mixed = np.empty_like(heads[:, :, 0])
+        for b, n in np.ndindex(len(ids), shape.n_head):
+            mixed[b, :, n] = attend(heads[b, :, 0, n], heads[b, :, 1, n], heads[b, :, 2, n], structure)
+        x = x + mixed.reshape(x.shape) @ w[p + "attn.proj.weight"].T
+        h = norm(x, w[p + "norm_mlp.weight"], w[p + "norm_mlp.bias"])
+        x = x + activate(h @ w[p + "up.weight"].T, structure.activation) @ w[p + "down.weight"].T
+    return norm(x, w["norm.weight"], w["norm.bias"]) @ w["tokens.weight"].T
+
+
+def built(seed: int = 0, **switches: str) -> GPT:
+    return GPT.drawn(replace(SHAPE, structure=Structure(**switches)), seed, torch.device("cpu"))
+
+
+@pytest.fixture
+def ids() -> NDArray[np.int64]:
+    return np.random.default_rng(0).integers(0, SHAPE.vocab, (3, SHAPE.seq_len))
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_logits_equal_the_independent_computation(ids: NDArray[np.int64], switches: dict[str, str]) -> None:
+    model = built(**switches)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in model.parameters():  # far from their small initial values
+            weight.add_(torch.randn(weight.shape, generator=draw) * 0.2)
+        got = model(torch.from_numpy(ids)).double().numpy()
+    expected = numpy_logits(model, ids)
+    assert np.abs(got - expected).max() < 3e-4 * max(1.0, np.abs(expected).max())
+    other = GPT(replace(model.shape, structure=Structure())) if "head" not in switches else built()
+    shared = {k: v for k, v in model.state_dict().items() if k in other.state_dict()}
+    other.load_state_dict(shared, strict=False)
+    with torch.no_grad():
+        assert np.abs(other(torch.from_numpy(ids)).double().numpy() - expected).max() > 1e-2, "the switch has no effect"
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_no_position_sees_its_future_and_fewer_positions_are_the_same(
+    ids: NDArray[np.int64], switches: dict[str, str]
+) -> None:
+    model = built(**switches)
+    changed = ids.copy()
+    changed[:, 9:] = (changed[:, 9:] + 1) % SHAPE.vocab
+    with torch.no_grad():
+        before, after = model(torch.from_numpy(ids)), model(torch.from_numpy(changed))
+        fewer, last = model(torch.from_numpy(ids[:, :9])), model(torch.from_numpy(ids), last=5)
+    assert torch.equal(before[:, :9], after[:, :9])
+    assert not torch.allclose(before[:, 9:], after[:, 9:])
+    torch.testing.assert_close(fewer, before[:, :9])
+    torch.testing.assert_close(last, before[:, -5:])
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_the_matrices_that_both_have_are_drawn_alike(switches: dict[str, str]) -> None:
+    """Common random numbers: a difference between two structures is not one between two draws."""
+    plain, other = dict(built(seed=3).named_parameters()), dict(built(seed=3, **switches).named_parameters())
+    shared = set(plain) & set(other)
+    assert len(shared) >= len(plain) - 1
+    assert all(torch.equal(plain[name], other[name]) for name in shared)
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_parameters_are_counted(switches: dict[str, str]) -> None:
+    model = built(**switches)
+    assert sum(p.numel() for p in model.parameters()) == model.shape.params
