@@ -34,6 +34,11 @@ class StructuralKnob:
 # Each of them changes the time of a step: none is in ``knob_facts.UNTIMED_KNOBS``.
 STRUCTURAL_KNOBS: Mapping[str, StructuralKnob] = MappingProxyType(
     {
+        "position": StructuralKnob(
+            "learned",
+            ("rope",),
+            "How positions enter: a learned table that is added to the embedding, or a rotation of queries and keys.",
+        ),
         "activation": StructuralKnob(
             "gelu", ("relu2",), "Activation of each MLP: GELU, or the square of ReLU; the costs are the same."
         ),

@@ -146,6 +146,8 @@ def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
         return f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(known.precisions)}"
     if why := unknown_structure(cfg):
         return why
+    if value_of(cfg, "position") == "rope" and (width := int(cfg["d_model"]) // int(cfg["n_head"])) % 2:
+        return f"position = rope rotates pairs, and the head width d_model / n_head = {width} is odd"
     for name, knob in STRUCTURAL_KNOBS.items():
         if not known.structural and (value := value_of(cfg, name)) != knob.origin:
             able = " or ".join(other for other, spec in TRAINERS.items() if spec.structural)
@@ -174,7 +176,9 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     width = 2 if mixed else 4
     tokens = int(cfg["batch_size"]) * shape.seq_len
     chunk = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[device] // vocab)
-    train = tokens * (shape.n_layer * (9 * d + 2 * f) + 6 * d + 3 * f) * width
+    # Beside qkv, whose values the attention keeps, its rotated queries and keys.
+    kept = 9 * d + 2 * f + (2 * d if shape.structure.position == "rope" else 0)
+    train = tokens * (shape.n_layer * kept + 6 * d + 3 * f) * width
     train += min(tokens, chunk) * vocab * (12 if mixed else 8) + (4 + (width if device == "cuda" else 0)) * vocab * d
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
     validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8

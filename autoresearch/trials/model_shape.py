@@ -19,6 +19,7 @@ MIN_CHUNK_TOKENS = 256
 class Structure:
     """The structural knobs of the network (``rails/structural.py``); the defaults are the origin's."""
 
+    position: str = STRUCTURAL_KNOBS["position"].origin
     activation: str = STRUCTURAL_KNOBS["activation"].origin
 
     @classmethod
@@ -51,7 +52,12 @@ class ModelShape:
     def params(self) -> int:
         """Parameters, the tied embedding counted once (354.60 M for the origin's baseline)."""
         per_layer = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff + 4 * self.d_model
-        return self.n_layer * per_layer + (self.vocab + self.seq_len + 2) * self.d_model
+        return self.n_layer * per_layer + (self.vocab + self.position_rows + 2) * self.d_model
+
+    @property
+    def position_rows(self) -> int:
+        """Rows of the position table; none with a rotation."""
+        return self.seq_len if self.structure.position == "learned" else 0
 
     @property
     def flops_per_token(self) -> int:
@@ -59,5 +65,5 @@ class ModelShape:
 
         N excludes the position table, which is looked up, never multiplied.
         """
-        matmul = self.params - self.seq_len * self.d_model
+        matmul = self.params - self.position_rows * self.d_model
         return 6 * matmul + 12 * self.n_layer * self.d_model * self.seq_len

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoresearch.training.models.network import Network
+from autoresearch.training.models.rotary import Rotation, rotary_tables, rotate
 from autoresearch.training.parallel.ranks import Ranks
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
@@ -27,10 +28,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(shape.d_model, 3 * shape.d_model, bias=False)
         self.proj = nn.Linear(shape.d_model, shape.d_model, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
         batch, seq, width = x.shape
         qkv = self.qkv(x).view(batch, seq, 3, self.n_head, width // self.n_head)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch, head, seq, head_dim)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.proj(y.transpose(1, 2).reshape(batch, seq, width))  # type: ignore[no-any-return]
 
@@ -47,8 +50,8 @@ class Block(nn.Module):
         self.down = nn.Linear(shape.d_ff, shape.d_model, bias=False)
         self.activation = squared_relu if shape.structure.activation == "relu2" else F.gelu
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm_attn(x))
+    def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
+        x = x + self.attn(self.norm_attn(x), rotation)
         return x + self.down(self.activation(self.up(self.norm_mlp(x))))  # type: ignore[no-any-return]
 
 
@@ -64,7 +67,7 @@ class GPT(Network):
         super().__init__()
         self.shape = shape
         self.tokens = nn.Embedding(shape.vocab, shape.d_model)
-        self.positions = nn.Embedding(shape.seq_len, shape.d_model)
+        self.positions = nn.Embedding(shape.seq_len, shape.d_model) if shape.structure.position == "learned" else None
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
         self.norm = nn.LayerNorm(shape.d_model)
 
@@ -92,9 +95,14 @@ class GPT(Network):
         return self
 
     def hidden(self, ids: Tensor, last: int | None = None) -> Tensor:
-        x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]  # (batch, seq, d_model)
+        x = self.tokens(ids)  # (batch, seq, d_model)
+        rotation = None
+        if self.positions is not None:
+            x = x + self.positions.weight[: ids.shape[1]]
+        else:
+            rotation = rotary_tables(ids.shape[1], self.shape.d_model // self.shape.n_head, x)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, rotation)
         if last is not None:
             x = x[:, -last:]
         return self.norm(x)  # type: ignore[no-any-return]

@@ -163,3 +163,9 @@ def test_trainer_megatron_refuses_a_structural_value_by_its_name(name: str) -> N
     assert unsupported("torch", cfg, 1, 1) == ""
     assert unsupported("megatron", {**cfg, name: knob.origin}, 1, 1) == ""
     assert unsupported("torch", {**cfg, name: "other"}, 1, 1).startswith(f"{name} = 'other' is not one of ")
+
+
+def test_a_rotation_needs_an_even_head_width() -> None:
+    cfg = {**ORIGIN, "precision": "bf16", "position": "rope", "d_model": 48}
+    assert unsupported("torch", cfg, 1, 1).endswith("d_model / n_head = 3 is odd")
+    assert unsupported("torch", {**cfg, "position": "learned"}, 1, 1) == ""

@@ -16,7 +16,7 @@ from autoresearch.trials.model_shape import ModelShape, Structure
 SHAPE = ModelShape(n_layer=2, n_head=4, d_model=32, d_ff=48, seq_len=16, vocab=61)
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
-SWITCHES = [{"activation": "relu2"}]
+SWITCHES = [{"activation": "relu2"}, {"position": "rope"}, {"position": "rope", "activation": "relu2"}]
 
 
 def norm(x: Array, weight: Array, bias: Array) -> Array:
@@ -27,9 +27,20 @@ def activate(x: Array, kind: str) -> Array:
     return np.where(x > 0, x, 0.0) ** 2 if kind == "relu2" else x * 0.5 * (1 + np.vectorize(math.erf)(x / 2**0.5))
 
 
+def turn(x: Array) -> Array:
+    """The rotation of ``(seq, width)`` as a product of complex numbers: pair i is x[i] + 1j x[i + width/2]."""
+    seq, width = x.shape
+    pairs = x[:, : width // 2] + 1j * x[:, width // 2 :]
+    theta = np.array([10000.0 ** (-2 * i / width) for i in range(width // 2)])
+    turned = pairs * np.exp(1j * np.outer(np.arange(seq), theta))
+    return np.concatenate([turned.real, turned.imag], axis=1)
+
+
 def attend(q: Array, k: Array, v: Array, structure: Structure) -> Array:
     """One head of one sequence, ``(seq, head_dim)`` each."""
     seq, width = q.shape
+    if structure.position == "rope":
+        q, k = turn(q), turn(k)
     scores = np.where(np.tri(seq) > 0, q @ k.T / math.sqrt(width), -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     return weights / weights.sum(-1, keepdims=True) @ v
@@ -40,7 +51,8 @@ def numpy_logits(model: GPT, ids: NDArray[np.int64]) -> Array:
     w = {k: v.detach().double().numpy() for k, v in model.state_dict().items()}
     shape, structure = model.shape, model.shape.structure
     x = w["tokens.weight"][ids]
-    x = x + w["positions.weight"][: ids.shape[1]]
+    if structure.position == "learned":
+        x = x + w["positions.weight"][: ids.shape[1]]
     for i in range(shape.n_layer):
         p = f"blocks.{i}."
         h = norm(x, w[p + "norm_attn.weight"], w[p + "norm_attn.bias"])
