@@ -39,6 +39,9 @@ STRUCTURAL_KNOBS: Mapping[str, StructuralKnob] = MappingProxyType(
             ("rope",),
             "How positions enter: a learned table that is added to the embedding, or a rotation of queries and keys.",
         ),
+        "qk_norm": StructuralKnob(
+            "off", ("on",), "Whether each head's query and key are divided by their root mean square, without a gain."
+        ),
         "activation": StructuralKnob(
             "gelu", ("relu2",), "Activation of each MLP: GELU, or the square of ReLU; the costs are the same."
         ),

@@ -176,8 +176,9 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     width = 2 if mixed else 4
     tokens = int(cfg["batch_size"]) * shape.seq_len
     chunk = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[device] // vocab)
-    # Beside qkv, whose values the attention keeps, its rotated queries and keys.
-    kept = 9 * d + 2 * f + (2 * d if shape.structure.position == "rope" else 0)
+    # Beside qkv, whose values the attention keeps: normalised or rotated queries and keys.
+    new_qk = shape.structure.position == "rope" or shape.structure.qk_norm == "on"
+    kept = 9 * d + 2 * f + (2 * d if new_qk else 0)
     train = tokens * (shape.n_layer * kept + 6 * d + 3 * f) * width
     train += min(tokens, chunk) * vocab * (12 if mixed else 8) + (4 + (width if device == "cuda" else 0)) * vocab * d
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len

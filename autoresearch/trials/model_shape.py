@@ -20,6 +20,7 @@ class Structure:
     """The structural knobs of the network (``rails/structural.py``); the defaults are the origin's."""
 
     position: str = STRUCTURAL_KNOBS["position"].origin
+    qk_norm: str = STRUCTURAL_KNOBS["qk_norm"].origin
     activation: str = STRUCTURAL_KNOBS["activation"].origin
 
     @classmethod

@@ -16,6 +16,7 @@ from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
 
 TILE = 64  # columns; a multiple of 16, in which torch draws on the CPU
+QK_EPS = 1e-6  # added to the mean square of a query or key, which is about 1e-2 and more at the start
 INIT_STD = 0.02  # GPT-2 (Radford et al. 2019), and Megatron-core's default
 
 
@@ -25,6 +26,7 @@ class Attention(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.n_head = shape.n_head
+        self.qk_norm = shape.structure.qk_norm == "on"
         self.qkv = nn.Linear(shape.d_model, 3 * shape.d_model, bias=False)
         self.proj = nn.Linear(shape.d_model, shape.d_model, bias=False)
 
@@ -32,6 +34,8 @@ class Attention(nn.Module):
         batch, seq, width = x.shape
         qkv = self.qkv(x).view(batch, seq, 3, self.n_head, width // self.n_head)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch, head, seq, head_dim)
+        if self.qk_norm:
+            q, k = (F.rms_norm(x, (x.shape[-1],), eps=QK_EPS) for x in (q, k))
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)

@@ -16,7 +16,12 @@ from autoresearch.trials.model_shape import ModelShape, Structure
 SHAPE = ModelShape(n_layer=2, n_head=4, d_model=32, d_ff=48, seq_len=16, vocab=61)
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
-SWITCHES = [{"activation": "relu2"}, {"position": "rope"}, {"position": "rope", "activation": "relu2"}]
+SWITCHES = [
+    {"activation": "relu2"},
+    {"position": "rope"},
+    {"qk_norm": "on"},
+    {"position": "rope", "qk_norm": "on", "activation": "relu2"},
+]
 
 
 def norm(x: Array, weight: Array, bias: Array) -> Array:
@@ -39,6 +44,8 @@ def turn(x: Array) -> Array:
 def attend(q: Array, k: Array, v: Array, structure: Structure) -> Array:
     """One head of one sequence, ``(seq, head_dim)`` each."""
     seq, width = q.shape
+    if structure.qk_norm == "on":
+        q, k = (x / np.sqrt((x**2).sum(1, keepdims=True) / width + 1e-6) for x in (q, k))
     if structure.position == "rope":
         q, k = turn(q), turn(k)
     scores = np.where(np.tri(seq) > 0, q @ k.T / math.sqrt(width), -np.inf)
@@ -121,3 +128,14 @@ def test_the_matrices_that_both_have_are_drawn_alike(switches: dict[str, str]) -
 def test_parameters_are_counted(switches: dict[str, str]) -> None:
     model = built(**switches)
     assert sum(p.numel() for p in model.parameters()) == model.shape.params
+
+
+def test_normalised_queries_and_keys_bound_the_scores(ids: NDArray[np.int64]) -> None:
+    """However large the weights of qkv are, the attention stays what it is; without the norm it saturates."""
+    for switches, same in (({"qk_norm": "on"}, True), ({}, False)):
+        model, scaled = built(**switches), built(**switches)
+        with torch.no_grad():
+            for block in scaled.blocks:
+                block.attn.qkv.weight[: 2 * SHAPE.d_model] *= 1000
+            one, two = model(torch.from_numpy(ids)), scaled(torch.from_numpy(ids))
+        assert torch.allclose(one, two, atol=1e-5) == same
