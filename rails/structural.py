@@ -45,6 +45,9 @@ STRUCTURAL_KNOBS: Mapping[str, StructuralKnob] = MappingProxyType(
         "activation": StructuralKnob(
             "gelu", ("relu2",), "Activation of each MLP: GELU, or the square of ReLU; the costs are the same."
         ),
+        "head": StructuralKnob(
+            "tied", ("untied",), "Output layer: the token embedding's own weights, or a matrix of its own beside them."
+        ),
     }
 )
 

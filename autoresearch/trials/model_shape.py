@@ -22,6 +22,7 @@ class Structure:
     position: str = STRUCTURAL_KNOBS["position"].origin
     qk_norm: str = STRUCTURAL_KNOBS["qk_norm"].origin
     activation: str = STRUCTURAL_KNOBS["activation"].origin
+    head: str = STRUCTURAL_KNOBS["head"].origin
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> Structure:
@@ -51,9 +52,14 @@ class ModelShape:
 
     @property
     def params(self) -> int:
-        """Parameters, the tied embedding counted once (354.60 M for the origin's baseline)."""
+        """Parameters, a tied embedding counted once (354.60 M for the origin's baseline)."""
         per_layer = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff + 4 * self.d_model
-        return self.n_layer * per_layer + (self.vocab + self.position_rows + 2) * self.d_model
+        return self.n_layer * per_layer + (self.vocab + self.looked_up_rows + 2) * self.d_model
+
+    @property
+    def looked_up_rows(self) -> int:
+        """Rows of the tables that are looked up, never multiplied: of the positions, of an embedding beside a head."""
+        return self.position_rows + (self.vocab if self.structure.head == "untied" else 0)
 
     @property
     def position_rows(self) -> int:
@@ -64,7 +70,7 @@ class ModelShape:
     def flops_per_token(self) -> int:
         """Training FLOPs per token, forward and backward: 6 N + 12 L d T (PaLM, Chowdhery et al. 2022, appendix B).
 
-        N excludes the position table, which is looked up, never multiplied.
+        N excludes the position table, which is looked up, never multiplied, and so is an embedding beside a head.
         """
-        matmul = self.params - self.position_rows * self.d_model
+        matmul = self.params - self.looked_up_rows * self.d_model
         return 6 * matmul + 12 * self.n_layer * self.d_model * self.seq_len

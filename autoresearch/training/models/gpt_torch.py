@@ -1,4 +1,7 @@
-"""The origin's GPT in plain torch: pre-LayerNorm, learned positions, tied embeddings, GELU, no linear bias."""
+"""The origin's GPT in plain torch: pre-LayerNorm, learned positions, tied embeddings, GELU, no linear bias.
+
+``ModelShape.structure`` replaces parts of it: ``rails/structural.py``.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +77,8 @@ class GPT(Network):
         self.positions = nn.Embedding(shape.seq_len, shape.d_model) if shape.structure.position == "learned" else None
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
         self.norm = nn.LayerNorm(shape.d_model)
+        untied = shape.structure.head == "untied"
+        self.head = nn.Linear(shape.d_model, shape.vocab, bias=False) if untied else None
 
     @classmethod
     def drawn(cls, shape: ModelShape, seed: int, device: torch.device) -> GPT:
@@ -85,7 +90,8 @@ class GPT(Network):
     def initialise(self, seed: int) -> GPT:
         """Draw the weights: normal(0, 0.02), those that write to the residual stream scaled by 1/sqrt(2 n_layer).
 
-        Each matrix has a stream of its own, so that two models of one seed share what both have (``draw_matrix``).
+        A head of its own is drawn as the embedding is, which it would else be (Megatron-core does the same). Each
+        matrix has a stream of its own, so that two models of one seed share what both have (``draw_matrix``).
         """
         residual_std = INIT_STD / math.sqrt(2 * self.shape.n_layer)
         for name, weight in self.named_parameters():
@@ -114,6 +120,10 @@ class GPT(Network):
     @property
     def embedding(self) -> Tensor:
         return self.tokens.weight
+
+    @property
+    def output_weight(self) -> Tensor:
+        return self.tokens.weight if self.head is None else self.head.weight
 
     @property
     def layers(self) -> nn.ModuleList:

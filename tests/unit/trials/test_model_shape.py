@@ -34,6 +34,16 @@ def test_a_rotation_has_no_table_and_the_same_flops() -> None:
     assert rope.flops_per_token == ORIGIN.flops_per_token
 
 
+def test_a_head_of_its_own_is_more_parameters_and_the_same_flops() -> None:
+    untied = replace(ORIGIN, structure=Structure(head="untied"))
+    assert untied.params - ORIGIN.params == 50257 * 1024
+    assert built(untied) == untied.params
+    assert untied.flops_per_token == ORIGIN.flops_per_token
+    both = replace(ORIGIN, structure=Structure(head="untied", position="rope"))
+    assert both.flops_per_token == ORIGIN.flops_per_token
+    assert built(both) == both.params
+
+
 def test_flops_per_token_by_hand() -> None:
     """6 FLOPs per parameter that multiplies, and 12 L d T for the attention scores (PaLM, appendix B)."""
     shape = ModelShape(n_layer=2, n_head=2, d_model=8, d_ff=16, seq_len=4, vocab=10)

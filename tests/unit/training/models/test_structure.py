@@ -20,6 +20,7 @@ SWITCHES = [
     {"activation": "relu2"},
     {"position": "rope"},
     {"qk_norm": "on"},
+    {"head": "untied"},
     {"position": "rope", "qk_norm": "on", "activation": "relu2"},
 ]
 
@@ -70,7 +71,10 @@ def numpy_logits(model: GPT, ids: NDArray[np.int64]) -> Array:
         x = x + mixed.reshape(x.shape) @ w[p + "attn.proj.weight"].T
         h = norm(x, w[p + "norm_mlp.weight"], w[p + "norm_mlp.bias"])
         x = x + activate(h @ w[p + "up.weight"].T, structure.activation) @ w[p + "down.weight"].T
-    return norm(x, w["norm.weight"], w["norm.bias"]) @ w["tokens.weight"].T
+    return (
+        norm(x, w["norm.weight"], w["norm.bias"])
+        @ w["head.weight" if structure.head == "untied" else "tokens.weight"].T
+    )
 
 
 def built(seed: int = 0, **switches: str) -> GPT:
@@ -92,7 +96,7 @@ def test_logits_equal_the_independent_computation(ids: NDArray[np.int64], switch
         got = model(torch.from_numpy(ids)).double().numpy()
     expected = numpy_logits(model, ids)
     assert np.abs(got - expected).max() < 3e-4 * max(1.0, np.abs(expected).max())
-    other = GPT(replace(model.shape, structure=Structure())) if "head" not in switches else built()
+    other = built()
     shared = {k: v for k, v in model.state_dict().items() if k in other.state_dict()}
     other.load_state_dict(shared, strict=False)
     with torch.no_grad():
@@ -139,3 +143,33 @@ def test_normalised_queries_and_keys_bound_the_scores(ids: NDArray[np.int64]) ->
                 block.attn.qkv.weight[: 2 * SHAPE.d_model] *= 1000
             one, two = model(torch.from_numpy(ids)), scaled(torch.from_numpy(ids))
         assert torch.allclose(one, two, atol=1e-5) == same
+
+
+def test_a_head_of_its_own_has_its_own_numbers_of_gpt2s_size() -> None:
+    wide = replace(SHAPE, vocab=4096, structure=Structure(head="untied"))
+    one, other = (GPT.drawn(wide, seed, torch.device("cpu")) for seed in (0, 1))
+    assert one.head is not None
+    assert other.head is not None
+    assert one.output_weight is one.head.weight
+    assert one.head.weight.shape == one.tokens.weight.shape
+    assert one.head.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    pairs = [(one.head.weight, one.tokens.weight), (one.head.weight, other.head.weight)]
+    for a, b in pairs:
+        assert abs(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item()) < 0.02
+
+
+def test_the_loss_trains_the_head_and_the_embedding_apart(ids: NDArray[np.int64]) -> None:
+    """The gradients of the loss against torch's own cross-entropy of the logits."""
+    model = built(head="untied")
+    tokens = torch.from_numpy(ids)
+    model.mean_nats(tokens).backward()
+    got = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+    model.zero_grad()
+    logits = model(tokens[:, :-1])
+    torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None
+        torch.testing.assert_close(got[name], weight.grad, atol=1e-6, rtol=1e-4)
+    seen, last = set(tokens[:, :-1].flatten().tolist()), model.tokens.weight.grad
+    assert last is not None
+    assert all((row.abs().max() > 0) == (number in seen) for number, row in enumerate(last))
