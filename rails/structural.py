@@ -34,6 +34,12 @@ class StructuralKnob:
 # Each of them changes the time of a step: none is in ``knob_facts.UNTIMED_KNOBS``.
 STRUCTURAL_KNOBS: Mapping[str, StructuralKnob] = MappingProxyType(
     {
+        "optimizer": StructuralKnob(
+            "adamw",
+            ("muon",),
+            "Optimizer of the layers' matrices: AdamW, or Muon (orthogonalised momentum) beside AdamW for the rest. "
+            "Muon's FLOPs count: an equal budget has fewer steps. Muon ignores beta1 and beta2.",
+        ),
         "position": StructuralKnob(
             "learned",
             ("rope",),

@@ -14,9 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from autoresearch.core.speeds import Swept, swept
 from autoresearch.data.span import TOKENS_PER_FORWARD
 from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, ModelShape
+from autoresearch.trials.muon_cost import muon_elements, muon_params
 from autoresearch.trials.spec import Budget, Device
 from autoresearch.trials.trainers import TRAINERS
-from autoresearch.trials.trial_budget import flops_per_step, trial_steps
+from autoresearch.trials.trial_budget import flops_per_step, optimizer_flops, trial_steps
 from rails import Config, Estimate
 from rails.structural import STRUCTURAL_KNOBS, unknown_structure, value_of
 
@@ -130,7 +131,7 @@ class Estimator:
             return self.budget.size * ModelShape.of(self.baseline, self.vocab).flops_per_token
         per_step = int(cfg["batch_size"]) * shape.seq_len
         steps = trial_steps(self.budget, cfg, self.baseline, self.vocab) or 0
-        return (steps * per_step + validation) * shape.flops_per_token
+        return (steps * per_step + validation) * shape.flops_per_token + steps * optimizer_flops(cfg, shape)
 
 
 def describe_precision_cost(precision: str, cost: float, reference: str = "fp32") -> str:
@@ -185,4 +186,8 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
     weights = shape.params * (MIXED_PARAMETER_BYTES if mixed else PARAMETER_BYTES)
     process = CUDA_PROCESS_BYTES if device == "cuda" else TRAINERS[trainer].process_bytes + torch_build_bytes()
-    return int(MARGIN * (max(train, validate) + weights)) + process + (COMPILER_BYTES if compiled else 0)
+    update = 0
+    if value_of(cfg, "optimizer") == "muon":  # one moment instead of two; its temporaries come after the backward pass
+        weights -= 4 * muon_params(shape)
+        update = muon_elements(shape) * 4
+    return int(MARGIN * (max(train, validate, update) + weights)) + process + (COMPILER_BYTES if compiled else 0)

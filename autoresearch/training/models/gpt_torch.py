@@ -125,6 +125,12 @@ class GPT(Network):
     def output_weight(self) -> Tensor:
         return self.tokens.weight if self.head is None else self.head.weight
 
+    def matrix_parts(self) -> list[int]:
+        return [
+            (3 if name.endswith("qkv.weight") else 1) if name.startswith("blocks.") and weight.ndim == 2 else 0
+            for name, weight in self.named_parameters()
+        ]
+
     @property
     def layers(self) -> nn.ModuleList:
         return self.blocks

@@ -40,6 +40,13 @@ class Network(nn.Module, ABC):
         """For each of ``parameters()``, whether a tensor-parallel rank holds a shard of it instead of all."""
         return [False for _ in self.parameters()]
 
+    def matrix_parts(self) -> list[int]:
+        """For each of ``parameters()``, how many matrices of a layer it holds one above the other; 0 for all others.
+
+        Muon updates these matrices.
+        """
+        return [0 for _ in self.parameters()]
+
     def forward(self, ids: Tensor, last: int | None = None) -> Tensor:
         """Logits ``(batch, seq or last, vocab)`` of the next token."""
         return F.linear(self.hidden(ids, last), self.output_weight)

@@ -14,6 +14,7 @@ ENTRIES = {name: knob.menu_entry for name, knob in STRUCTURAL_KNOBS.items()}
 
 def test_the_shipped_menu_keeps_its_13_knobs() -> None:
     assert len(default_menu().knobs) == 13
+    assert default_menu().sha256.startswith("baf93e1bca93fb5a"), "no earlier run could be continued"
     assert not set(STRUCTURAL_KNOBS) & set(default_menu().knobs)
 
 
