@@ -18,7 +18,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         "--profile",
         "profile",
         str,
-        "set of defaults: tiny (CPU), gb10-354m, h100-354m, or command (default: tiny)",
+        "set of defaults: tiny (CPU), tiny-wide (more knobs), gb10-354m, h100-354m, or command (default: tiny)",
     ),
     ("--dir", "dir", str, "the run's directory (default: runs/PROFILE)"),
     ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib' (default: the profile's)"),

@@ -1,20 +1,28 @@
 """From the budget of a run to the budget of one trial: equal FLOPs are another number of steps for each model.
 
-FLOPs are counted as the records count them: ``ModelShape.flops_per_token`` times the tokens that are trained on.
+FLOPs are counted as the records count them: ``ModelShape.flops_per_token`` times the tokens that are trained on, and
+those of Muon in each step.
 """
 
 from __future__ import annotations
 
 from autoresearch.core.records import Meta
 from autoresearch.trials.model_shape import ModelShape
+from autoresearch.trials.muon_cost import muon_flops
 from autoresearch.trials.spec import Budget
 from rails import Config
+from rails.structural import value_of
 
 
 def flops_per_step(cfg: Config, vocab: int) -> int:
     """Training FLOPs of one optimizer step."""
     shape = ModelShape.of(cfg, vocab)
-    return int(cfg["batch_size"]) * shape.seq_len * shape.flops_per_token
+    return int(cfg["batch_size"]) * shape.seq_len * shape.flops_per_token + optimizer_flops(cfg, shape)
+
+
+def optimizer_flops(cfg: Config, shape: ModelShape) -> int:
+    """FLOPs of the optimizer's matrix products in one step: none with AdamW."""
+    return muon_flops(shape) if value_of(cfg, "optimizer") == "muon" else 0
 
 
 def budget_flops(budget: Budget, baseline: Config, vocab: int) -> int | None:
