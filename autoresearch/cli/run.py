@@ -63,6 +63,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.daemon.recording import read_recording
     from autoresearch.daemon.systemd.unit import start_command, startup_warnings
     from autoresearch.daemon.systemd.watchdog import WatchdogObserver, max_silence_s
+    from autoresearch.daemon.tracking import Tracking
     from autoresearch.machine import own_cgroup_path
     from autoresearch.storage.pause_flag import requested_pause
     from autoresearch.storage.progress_file import ProgressFile
@@ -90,6 +91,8 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         observers: list[Observer] = [terminal, watchdog, progress]
         if settings.on_event:
             observers.append(ends.enter_context(Hooks(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
+        if settings.track:
+            observers.append(ends.enter_context(Tracking(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
         ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
     watchdog.ended(ending)
     try:

@@ -62,6 +62,12 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         str,
         "command that receives best, paused, failed, finished, died (docs/hooks.md; default: none)",
     ),
+    (
+        "--track",
+        "track",
+        str,
+        "trackio, mlflow or wandb: receives each candidate meanwhile (docs/exports.md; default: none)",
+    ),
 )
 
 

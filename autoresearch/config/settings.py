@@ -257,6 +257,9 @@ class Settings(Section):
     on_event_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         30, description="seconds after which on_event and its child processes are ended"
     )
+    track: Literal["trackio", "mlflow", "wandb"] | None = Field(
+        None, description="experiment tracker that receives each candidate while the run goes on (docs/exports.md)"
+    )
     reports: tuple[Literal["text", "html"], ...] = Field(
         ("text", "html"), description="reports that a run writes at its end; html only where its extra is installed"
     )
