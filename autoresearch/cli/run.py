@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autoresearch.core.ports import Observer
     from autoresearch.daemon.systemd.notify import Notifier
 
-PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from")
+PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from", "--baseline")
 
 
 def add(commands: Any) -> None:
@@ -35,6 +35,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="start over; the old run is moved to archive/, not deleted"
     )
+    text = "start from the winner of an earlier run: its directory, or a best_config.toml (docs/search.md)"
+    parser.add_argument("--baseline", metavar="RUN|FILE", help=text)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end, progress to stderr")
 
 

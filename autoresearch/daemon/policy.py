@@ -81,7 +81,8 @@ def build_policy(settings: Settings) -> Policy:
         _check_structural_choices(menu)
     except MenuError as e:
         raise _menu_error(str(e)) from e
-    budget = Budget(kind=settings.budget.kind, size=settings.budget.size)
+    wanted = settings.budget
+    budget = Budget(kind=wanted.kind, size=wanted.size, flops=wanted.flops if wanted.kind == "flops" else None)
     rule = build_rule(settings)
     tokenizer = settings.tokenizer
     policy = Policy(menu, baseline, rule, budget, VOCABULARIES.get(tokenizer.kind, tokenizer.vocab_size))
@@ -210,15 +211,20 @@ def check_yardstick(trajectory: Trajectory, yardstick: Yardstick) -> None:
         refuse_differences(meta.yardstick.model_dump(mode="json"), yardstick.model_dump(mode="json"))
 
 
-def refuse_differences(fixed: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise ``YardstickMismatch`` naming every field that differs, with both values."""
+def refuse_differences(
+    fixed: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    what: str = "this run was started with other values",
+    hint: str = "undo the change, choose another --dir, or start over with --fresh (the old run is archived)",
+) -> None:
+    """Raise ``YardstickMismatch`` with ``what``, naming every field that differs, with both values."""
     then, today = dict(flatten(fixed)), dict(flatten(now))
     names = [n for n in [*then, *(n for n in today if n not in then)] if then.get(n) != today.get(n)]
     if names:
         listed = "; ".join(f"{n}: {then.get(n)!r} then, {today.get(n)!r} now" for n in names[:10])
         more = f" (and {len(names) - 10} more)" if len(names) > 10 else ""
-        hint = "undo the change, choose another --dir, or start over with --fresh (the old run is archived)"
-        raise YardstickMismatch(f"this run was started with other values: {listed}{more}", hint=hint)
+        raise YardstickMismatch(f"{what}: {listed}{more}", hint=hint)
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

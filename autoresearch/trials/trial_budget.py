@@ -6,7 +6,7 @@ those of Muon in each step.
 
 from __future__ import annotations
 
-from autoresearch.core.records import Meta
+from autoresearch.core.records import Meta, Yardstick
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.muon_cost import muon_flops
 from autoresearch.trials.spec import Budget
@@ -27,7 +27,14 @@ def optimizer_flops(cfg: Config, shape: ModelShape) -> int:
 
 def budget_flops(budget: Budget, baseline: Config, vocab: int) -> int | None:
     """The training FLOPs that no trial exceeds, except by its first step; ``None`` where the budget is not in FLOPs."""
-    return int(budget.size) * flops_per_step(baseline, vocab) if budget.kind == "flops" else None
+    if budget.kind != "flops":
+        return None
+    return int(budget.size) * flops_per_step(baseline, vocab) if budget.flops is None else budget.flops
+
+
+def recorded_budget(yardstick: Yardstick) -> Budget:
+    """The budget of a run as its first record has it."""
+    return Budget(kind=yardstick.budget_kind, size=yardstick.budget_size, flops=yardstick.budget_flops)
 
 
 def trial_budget(budget: Budget, cfg: Config, baseline: Config, vocab: int) -> Budget:
@@ -48,6 +55,5 @@ def warmup_frac(meta: Meta | None, cfg: Config) -> float:
     """
     if meta is None or meta.yardstick.command or (meta.vocab is None and meta.yardstick.budget_kind == "flops"):
         return 1.0
-    budget = Budget(kind=meta.yardstick.budget_kind, size=meta.yardstick.budget_size)
-    steps = trial_steps(budget, cfg, meta.baseline_cfg, meta.vocab or 0)
+    steps = trial_steps(recorded_budget(meta.yardstick), cfg, meta.baseline_cfg, meta.vocab or 0)
     return min(1.0, int(cfg["lr_warmup"]) / steps) if steps else 1.0
