@@ -10,12 +10,17 @@ DIR is what `autoresearch export dataset CORPUS --out DIR` writes. The last line
 import argparse
 import contextlib
 import json
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+PACKAGES = ("nemo_toolkit", "megatron-core", "nemo_run", "lightning", "torch")
 FLOATS = {"max_lr": 6e-4, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "clip_grad": 1.0, "dropout": 0.0}
 INTS = {"num_layers": 12, "hidden_size": 768, "ffn_hidden_size": 3072, "num_attention_heads": 12, "seq_length": 1024}
 INTS |= {"micro_batch_size": 8, "global_batch_size": 32, "warmup_steps": 20, "max_steps": 200, "val_batches": 20}
 INTS |= {"devices": 1, "seed": 0}
+
+SPLITS = {"train": "train", "validation": "val", "test": "val"}  # the test split is not exported, and not used
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -25,14 +30,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="directory of train and val, .bin and .idx, and dataset.json")
     parser.add_argument("--out", type=Path, default=Path("out"), help="directory for NeMo's logs")
     parser.add_argument("--device", choices=["gpu", "cpu"], default="gpu")
+    parser.add_argument("--versions", action="store_true", help="print the versions of the packages")
     parser.add_argument("--show", action="store_true", help="print the recipe and train nothing")
     return parser.parse_args(words)
 
 
-def build_recipe(args: argparse.Namespace):
+def build_recipe(args: argparse.Namespace) -> Any:
     """NeMo's GPT-3 recipe at the size of ``args``: a `run.Partial` of `llm.pretrain`."""
     import nemo_run as run
-    import torch
     from nemo.collections import llm
     from nemo.collections.common.tokenizers.null_tokenizer import NullTokenizer
     from nemo.collections.llm.recipes import gpt3_175b
@@ -61,6 +66,7 @@ def build_recipe(args: argparse.Namespace):
             tokenizer=tokenizer,
             seed=args.seed,
             num_workers=0,
+            index_mapping_dir=str(args.out / "indices"),
             **batch,
         )
     else:
@@ -79,15 +85,14 @@ def build_recipe(args: argparse.Namespace):
     recipe.optim.lr_scheduler.warmup_steps = args.warmup_steps
     recipe.optim.lr_scheduler.min_lr = args.max_lr / 10
     if args.device == "cpu":
-        use_cpu(recipe, run, torch)
+        use_cpu(recipe)
     return recipe
 
 
-SPLITS = {"train": "train", "validation": "val", "test": "val"}  # the test split is not exported, and not used
-
-
-def use_cpu(recipe, run, torch) -> None:
+def use_cpu(recipe: Any) -> None:
     """Without GPU kernels, mixed precision and overlap: to see that a configuration builds and its loss falls."""
+    import nemo_run as run
+    import torch
     from nemo.lightning import MegatronMixedPrecision
 
     config = recipe.model.config
@@ -102,7 +107,7 @@ def use_cpu(recipe, run, torch) -> None:
     recipe.data.pin_memory = False
 
 
-def let_nemo_run_without_cuda():
+def without_cuda() -> contextlib.AbstractContextManager[Any]:
     """A context that turns every request for a CUDA device into one for the CPU: NeMo 2.7.3 names CUDA in its code."""
     import torch
     from megatron.core.tensor_parallel import random
@@ -114,7 +119,7 @@ def let_nemo_run_without_cuda():
     torch.cuda.synchronize = torch.cuda.empty_cache = lambda *_args, **_kwargs: None
 
     class OnCpu(TorchFunctionMode):
-        def __torch_function__(self, func, types, args=(), kwargs=None):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func is torch.Tensor.cuda:
                 return args[0]
             args = tuple("cpu" if isinstance(arg, str) and arg.startswith("cuda") else arg for arg in args)
@@ -130,6 +135,9 @@ def let_nemo_run_without_cuda():
 
 def main() -> None:
     args = parse()
+    if args.versions:
+        print(*(f"{name} {version(name)}" for name in PACKAGES), sep="\n")
+        return
     recipe = build_recipe(args)
     if args.show:
         print(recipe)
@@ -139,7 +147,7 @@ def main() -> None:
 
     pl.seed_everything(args.seed)
     pretrain = fiddle.build(recipe)
-    with let_nemo_run_without_cuda() if args.device == "cpu" else contextlib.nullcontext():
+    with without_cuda() if args.device == "cpu" else contextlib.nullcontext():
         pretrain()
     measured = pretrain.keywords["trainer"].callback_metrics
     print(f"METRIC val_loss={float(measured['val_loss']):.6f}")
