@@ -140,6 +140,9 @@ def _command_policy(settings: Settings) -> Policy:
     if budget.kind == "flops":
         hint = "set budget.kind to seconds, steps or tokens: the FLOPs of a command are not known"
         raise ConfigError("budget.kind = 'flops' with trainer = 'command'", hint=hint)
+    if settings.command.counts_steps and budget.kind != "steps":
+        hint = "let the pattern have two groups, done and total, or one that is per cent"
+        raise ConfigError(f"command.progress_pattern counts steps, and budget.kind = {budget.kind!r}", hint=hint)
     policy = Policy(menu, baseline, build_rule(settings), budget, vocab=0, own_menu=True)
     if why := menu.check_config(baseline, policy.steps):
         raise ConfigError(f"baseline: {why}", hint=_name_settings(why, menu))
