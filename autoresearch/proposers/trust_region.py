@@ -89,13 +89,13 @@ class TrustRegionProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        rng = np.random.default_rng([self.seed, trajectory.next_iter, len(refused)])
+        rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
         belief = self.belief(trajectory)
         for row, reason in self._ranked(belief, rng):
             changes = self._changes(row)
             if changes and self.space.is_open_together(changes, trajectory, refused):
                 return build_joint_reply(changes, reason, self.name)
-        chance = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        chance = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if (drawn := self.space.random_open(chance, trajectory, refused)) is None:
             raise Exhausted("every value of the menu has been tried")
         return build_joint_reply(dict([drawn]), "no candidate of the region is open: drawn at random", self.name)
