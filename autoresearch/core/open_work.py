@@ -132,9 +132,15 @@ class OpenWork:
         return sorted(n for n, work in self._iterations() if work.sealed)
 
     @property
+    def open_proposals(self) -> list[Proposed]:
+        """The records of all open candidates, in the order of their iterations."""
+        found = [work.proposed for _, work in self._iterations() if work.proposed]
+        return sorted(found, key=lambda p: p.iter)
+
+    @property
     def pending(self) -> list[Cfg]:
         """The configurations of all open candidates, in the order of their iterations."""
-        return [work.proposed.candidate_cfg for _, work in sorted(self._iterations()) if work.proposed]
+        return [p.candidate_cfg for p in self.open_proposals]
 
     @property
     def trials_at_work(self) -> list[TrialStarted]:

@@ -35,6 +35,7 @@ from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
+from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_reply, round_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, same_value
 
@@ -62,6 +63,7 @@ class TpeProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
+        trajectory = with_pending(trajectory)
         rng = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if change := next_initial_change(self.space, self.seed, trajectory, refused):
             return build_reply(*change, self.name)

@@ -26,6 +26,7 @@ from autoresearch.proposers.cube import Array, Cube
 from autoresearch.proposers.evidence import Evidence, EvidenceReader
 from autoresearch.proposers.feasibility import Feasibility, learn_feasibility
 from autoresearch.proposers.gaussian_process import Hyper, Process, fit
+from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_joint_reply
 from rails import Value, same_value
 
@@ -89,6 +90,7 @@ class TrustRegionProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
+        trajectory = with_pending(trajectory)
         rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
         belief = self.belief(trajectory)
         for row, reason in self._ranked(belief, rng):
