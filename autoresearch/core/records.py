@@ -43,6 +43,7 @@ from autoresearch.core.values import Cfg, decode_record
 from autoresearch.core.values import FrozenModel as FrozenModel
 
 SCHEMA_VERSION = 1
+LEFT_OUT_IF_NULL = ("for_iter", "workers")  # of a run in which one trial is at work: its records are as they were
 
 
 DisturbedBaseline = Literal["wait", "repeat", "refuse"]
@@ -183,6 +184,7 @@ class Started(Event):
     ends_at: str | None = None  # when `until` or the window ends the run, in local time with its offset from UTC
     zone: str | None = None  # the abbreviation of the zone of ends_at, for example CET
     early_stop: EarlyStopRule | None = None  # null: no trial is stopped early
+    workers: int | None = None  # how many trials may be at work; left out where it is one
 
 
 class TrialStarted(Event):
@@ -196,6 +198,7 @@ class TrialStarted(Event):
     boot_id: str
     continues: bool = False  # from the checkpoint of its last suspension
     stop: StopPlan | None = None  # null: it may not be stopped early
+    for_iter: int | None = None  # of a parallel run, for which iteration the baseline is measured; else left out
 
 
 class TrialSuspended(Metered):
@@ -209,6 +212,7 @@ class TrialSuspended(Metered):
     iter: int
     seed: int
     suspended: Suspended
+    for_iter: int | None = None  # as when it started
 
 
 class TrialEnded(Metered):
@@ -222,6 +226,7 @@ class TrialEnded(Metered):
     marks: tuple[Mark, ...] = ()
     void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
     would_stop: StopPoint | None = None  # of an audited trial that ran on: where it would have been stopped
+    for_iter: int | None = None  # as when it started
 
 
 class Baseline(Metered):
@@ -442,6 +447,9 @@ def encode(record: BaseModel) -> str:
     Half a surrogate pair, which no decoder accepts, becomes a question mark, so that every line can be read back.
     """
     fields = record.model_dump(mode="json")
+    for name in LEFT_OUT_IF_NULL:
+        if name in fields and fields[name] is None:
+            del fields[name]
     ordered = {name: fields[name] for name in ("stage", "ts") if name in fields} | fields
     line = _dump(ordered)
     if "\\ud" not in line:

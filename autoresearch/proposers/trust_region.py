@@ -26,6 +26,7 @@ from autoresearch.proposers.cube import Array, Cube
 from autoresearch.proposers.evidence import Evidence, EvidenceReader
 from autoresearch.proposers.feasibility import Feasibility, learn_feasibility
 from autoresearch.proposers.gaussian_process import Hyper, Process, fit
+from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_joint_reply
 from rails import Value, same_value
 
@@ -89,13 +90,14 @@ class TrustRegionProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        rng = np.random.default_rng([self.seed, trajectory.next_iter, len(refused)])
+        trajectory = with_pending(trajectory)
+        rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
         belief = self.belief(trajectory)
         for row, reason in self._ranked(belief, rng):
             changes = self._changes(row)
             if changes and self.space.is_open_together(changes, trajectory, refused):
                 return build_joint_reply(changes, reason, self.name)
-        chance = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        chance = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if (drawn := self.space.random_open(chance, trajectory, refused)) is None:
             raise Exhausted("every value of the menu has been tried")
         return build_joint_reply(dict([drawn]), "no candidate of the region is open: drawn at random", self.name)

@@ -164,7 +164,7 @@ class HistoryBuilder:
         if meta is None and not self.damaged:
             raise ValueError("the first record is not meta")
         # an interrupted trial is over, though its end was not recorded
-        running = self.trajectory.running if self.state == "running" else None
+        running = next(iter(self.trajectory.trials_at_work), None) if self.state == "running" else None
         return History(
             log_format="autoresearch",
             knobs=tuple(meta.menu.get("knobs", {})) if meta else (),

@@ -26,6 +26,7 @@ def verify(records: Iterable[Event]) -> Verification:
     """Fold the records; before each decision is added, decide again. Raises ``ValueError`` without a meta record."""
     trajectory, checked = Totals(), 0
     for record in records:
+        trajectory.aim(record)
         difference = check_stop(record, trajectory) or check_side_trial(record, trajectory)
         checked += isinstance(record, StoppedEarly)
         if isinstance(record, Baseline):
