@@ -38,11 +38,12 @@ def build_app(hub: Hub, *, names: frozenset[str], token: Token | None = None, mo
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(hub.run())
+        tasks = [asyncio.create_task(work) for work in (hub.run(), hub.watch_for_stop())]
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
             hub.stop()
 
     routes = [

@@ -14,6 +14,7 @@ from autoresearch.web.feed import RunFeed, encode, sse
 from autoresearch.web.find_runs import Found, find_runs
 
 TICK_S, IDLE_RUN_S, SEARCH_S, HEARTBEAT_S = 1.0, 5.0, 10.0, 15.0
+STOP_POLL_S = 0.5
 MAX_VIEWERS = 500
 MAX_WAITING = 64  # events of a viewer that does not read them; then it is dropped and connects again
 RETRY = b"retry: 2000\n\n"
@@ -50,10 +51,14 @@ class Hub:
                 await self._wake.wait()
             began = time.monotonic()
             await self.refresh()
-            if self._is_stopping():
-                self.stop()
             is_loading = any(feed.is_loading for feed in self.feeds.values())
             await asyncio.sleep(0 if is_loading else max(0.05, TICK_S - (time.monotonic() - began)))
+
+    async def watch_for_stop(self) -> None:
+        """End every stream soon after the server was asked to stop, however long a poll takes."""
+        while not self._is_stopping():
+            await asyncio.sleep(STOP_POLL_S)
+        self.stop()
 
     def stop(self) -> None:
         """End every stream."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.routing import Route
@@ -18,6 +20,7 @@ from autoresearch.web.app import build_app
 from autoresearch.web.control import Controls, no_controls
 from autoresearch.web.hub import MAX_VIEWERS, Hub
 
+BACKLOG = 1024
 GRACE_S = 3  # for open answers after a signal; streams end at once
 SPARE_CONNECTIONS = 100  # beside one for each viewer
 
@@ -68,7 +71,13 @@ def serve(
     )
     server = uvicorn.Server(config)
     say(f"http://{_shown(address.host)}:{sockets[0].getsockname()[1]}/")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ended_in_order)
     asyncio.run(server.serve(sockets))
+
+
+def _ended_in_order(_number: int, _frame: FrameType | None) -> None:
+    """uvicorn raises the signal that ended it once more: without this the exit code would be that of a kill."""
 
 
 def _more(hub: Hub, token: Token | None, control: bool, say: Callable[[str], None]) -> list[Route]:
@@ -90,6 +99,7 @@ def bind(address: Address) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(where)
+        bound.listen(BACKLOG)  # from the line with the address on, no connection is refused
     except OSError as e:
         bound.close()
         hint = "a port from 1024 on" if e.errno in REFUSED else "another --port; 0 takes a free one"
