@@ -38,7 +38,7 @@ STRUCTURAL_KNOBS: Mapping[str, StructuralKnob] = MappingProxyType(
             "adamw",
             ("muon",),
             "Optimizer of the layers' matrices: AdamW, or Muon (orthogonalised momentum) beside AdamW for the rest. "
-            "Muon's FLOPs count: an equal budget has fewer steps. Muon ignores beta1 and beta2.",
+            "Muon's FLOPs count: an equal budget has fewer steps. beta1 and beta2 are AdamW's alone.",
         ),
         "position": StructuralKnob(
             "learned",
