@@ -110,7 +110,8 @@ class Menu:
             if name not in knobs and name in optional:
                 knobs[name] = dict(optional[name])
             if name not in knobs:
-                raise MenuError(f"knobs.{name}: there is no such knob; there are {', '.join(knobs)}")
+                able = ", ".join(dict.fromkeys([*knobs, *optional]))
+                raise MenuError(f"knobs.{name}: there is no such knob; there are {able}")
             if not isinstance(fields, Mapping):
                 raise MenuError(f"knobs.{name}: a table of fields is expected, not {fields!r}")
             if fields.get("type", knobs[name]["type"]) != knobs[name]["type"]:

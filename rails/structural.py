@@ -37,8 +37,8 @@ STRUCTURAL_KNOBS: Mapping[str, StructuralKnob] = MappingProxyType(
         "optimizer": StructuralKnob(
             "adamw",
             ("muon",),
-            "Optimizer of the layers' matrices: AdamW, or Muon (orthogonalised momentum) beside AdamW for the rest. "
-            "Muon's FLOPs count: an equal budget has fewer steps. Muon ignores beta1 and beta2.",
+            "Optimizer of the layers' matrices: AdamW, or Muon beside AdamW for the rest. "
+            "Muon's own FLOPs count in a budget of FLOPs.",
         ),
         "position": StructuralKnob(
             "learned",

@@ -32,6 +32,8 @@ def test_a_menu_takes_up_a_structural_knob_by_its_name(name: str) -> None:
 def test_it_is_not_taken_up_where_it_is_not_offered() -> None:
     with pytest.raises(MenuError, match="there is no such knob"):
         default_menu().override({"knobs": {"activation": {}}})
+    with pytest.raises(MenuError, match=r"knobs\.activatoin: there is no such knob; .*precision, .*activation"):
+        default_menu().override({"knobs": {"activatoin": {}}}, optional=ENTRIES)
     with pytest.raises(MenuError, match=r"knobs\.activatoin: there is no such knob"):
         default_menu().override({"knobs": {"activatoin": {}}}, optional=ENTRIES)
 
