@@ -105,13 +105,13 @@ def judge(
     log: Log,
     noise_frac: float | None = None,
     threshold: float = THRESHOLD,
-    known: tuple[Noise, str] | None = None,
+    as_before: tuple[Noise, str] | None = None,
 ) -> Verdict:
-    """Judge every keep of a log. ``noise_frac`` replaces what the log's own repeats say of the noise, as ``known`` does
+    """Judge every keep of a log. ``noise_frac`` replaces what the log's own repeats say of the noise, as ``as_before`` does
     with an earlier judgement's noise and where that came from.
     """
     merged = _merged(log)
-    noise, source = known or _noise(log, noise_frac)
+    noise, source = as_before or _noise(log, noise_frac)
     trials = [Trial(gain, log.loop == "ratchet" and entry.kept, n) for entry, gain, n in merged]
     shared = float(SHARED_SEEDS if log.pair_sd else len(log.baseline))
     found: Audit = audit(trials, noise, threshold, shared)
