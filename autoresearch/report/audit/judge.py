@@ -107,8 +107,10 @@ def judge(
     threshold: float = THRESHOLD,
     as_before: tuple[Noise, str] | None = None,
 ) -> Verdict:
-    """Judge every keep of a log. ``noise_frac`` replaces what the log's own repeats say of the noise, as ``as_before`` does
-    with an earlier judgement's noise and where that came from.
+    """Judge every keep of a log.
+
+    ``noise_frac`` replaces what the log's own repeats say of the noise, and so does ``as_before``: an earlier
+    judgement's noise and where that came from.
     """
     merged = _merged(log)
     noise, source = as_before or _noise(log, noise_frac)
