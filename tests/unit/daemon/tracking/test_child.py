@@ -75,7 +75,7 @@ def test_each_candidate_is_handed_over_as_it_closes(run, recorder):
         run(None if len(seen) == 2 else 8)
         return len(seen) == 2
 
-    child.track("trackio", run(4), {}, wait)
+    child.track("trackio", run(5), {}, wait)
     assert seen[0] == ids(0)
     assert recorder.written == ids(0, 1, 2, 3, 5)
 
