@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
-    from autoresearch.daemon import service
     from autoresearch.daemon.final_report import report_names
     from autoresearch.daemon.hooks import Hooks
+    from autoresearch.daemon.night import run_night
     from autoresearch.daemon.observers.group import ObserverGroup
     from autoresearch.daemon.observers.terminal import Terminal
     from autoresearch.daemon.recording import read_recording
@@ -95,7 +95,7 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
             observers.append(ends.enter_context(Hooks(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
         if settings.track:
             observers.append(ends.enter_context(Tracking(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
-        ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
+        ending = run_night(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
     watchdog.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)

@@ -283,6 +283,11 @@ class Settings(Section):
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(refuse_ambiguous)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
+    promote: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0,
+        description="at the end of a complete run, where the time allows: train winner and baseline at this many times "
+        "the budget (docs/search.md); 0 or 1: do not",
+    )
     climb: ClimbSettings = ClimbSettings()  # type: ignore[call-arg]
     menu_file: Path | None = Field(None, description="your own menu file; the package's if not given")
     menu: dict[str, Any] = Field({}, description="changes to entries of the menu: menu.knobs.NAME.FIELD")

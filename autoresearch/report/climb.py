@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from autoresearch.core.text import plural
 from autoresearch.core.values import FrozenModel
 from autoresearch.report.format import NAME_CELLS, safe
+from autoresearch.report.gain_text import format_gain
 from autoresearch.report.history import History
 
 MAX_NAMED = 10  # earlier runs in a line
@@ -73,10 +74,3 @@ def describe_total(numbers: ClimbNumbers) -> str:
     of = f"iteration {numbers.winner_iter}" if numbers.winner_iter else "this run's baseline, nothing better was kept"
     seeds = plural(numbers.total_seeds, "fresh seed")
     return f"{gain}, measured in this run with {seeds} on both sides ({of}){failed}"
-
-
-def format_gain(gain: float, low: float | None, high: float | None) -> str:
-    """``+2.07% (interval +1.50 to +2.65%)``; without bounds the gain alone."""
-    if low is None or high is None:
-        return f"{100 * gain:+.2f}%"
-    return f"{100 * gain:+.2f}% (interval {100 * low:+.2f} to {100 * high:+.2f}%)"

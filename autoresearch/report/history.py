@@ -25,6 +25,7 @@ from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import EarlierRun, Evidence, Unsealed, Yardstick
 from autoresearch.core.stopped_trial import StopPoint, describe_point
 from autoresearch.core.values import Cfg, KnobValue
+from autoresearch.report.promotion import Certificate
 
 Stage = Literal["baseline", "evaluated", "stopped_early", "eval_failed", "blocked", "proposer_failed"]
 State = Literal["running", "paused", "stopped", "complete", "open"]
@@ -171,6 +172,7 @@ class History:
     zone: str | None = None  # its abbreviation
     climb: Climb | None = None  # the runs before it, where its baseline is the winner of one
     total_gain: TotalGain | None = None  # over the first baseline of the climb
+    certificate: Certificate | None = None  # of the winner, trained longer
     warnings: tuple[str, ...] = ()  # what could not be read of a damaged log
     val_overlap: float | None = None  # share of validation that occurs verbatim in train
     metric: MetricKind | None = None  # what ``val_bpb`` of baseline and rows is; None: bits per byte

@@ -19,6 +19,7 @@ from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
+from autoresearch.report.promotion import Certificate
 from autoresearch.report.repeats import number_pairs
 from autoresearch.report.research import ResearchNumbers, research_numbers
 from autoresearch.report.vault import VaultNumbers, vault_numbers
@@ -97,6 +98,7 @@ class Summary(FrozenModel):
     early_stops: EarlyStopNumbers | None = None  # None where no trial was stopped and none would have been
     vault: list[VaultNumbers]  # of the keeps whose vault is unsealed
     climb: ClimbNumbers | None = None  # None where the baseline is not the winner of an earlier run
+    promotion: Certificate | None = None  # whether the winner holds when it is trained longer; None: not tried
     research: ResearchNumbers  # researching or flailing?
 
     metric: MetricKind | None = None  # what is measured, if not bits per byte; the fields with val_bpb are null then
@@ -180,6 +182,7 @@ def summarise(history: History) -> Summary:
         early_stops=early_stop_numbers(history.rows),
         vault=vault_numbers(history.rows),
         climb=climb_numbers(history),
+        promotion=history.certificate,
         research=research_numbers(history, best_keep(history.rows)),
         **_counts(history.rows),
         **_energy(history),
