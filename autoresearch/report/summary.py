@@ -20,6 +20,7 @@ from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.repeats import number_pairs
 from autoresearch.report.research import ResearchNumbers, research_numbers
+from autoresearch.report.stack import StackNumbers, stack_numbers
 from autoresearch.report.vault import VaultNumbers, vault_numbers
 from autoresearch.report.verdicts import VerdictNumbers, verdict_numbers
 
@@ -94,6 +95,7 @@ class Summary(FrozenModel):
     llm: LlmNumbers | None  # None where no LLM was called
 
     early_stops: EarlyStopNumbers | None = None  # None where no trial was stopped and none would have been
+    stack: StackNumbers | None = None  # None where no union of keeps was tried
     vault: list[VaultNumbers]  # of the keeps whose vault is unsealed
     research: ResearchNumbers  # researching or flailing?
 
@@ -176,6 +178,7 @@ def summarise(history: History) -> Summary:
         llm=llm_numbers(history.rows, costs["wall_s"]),
         importance=knob_importance(history),
         early_stops=early_stop_numbers(history.rows),
+        stack=stack_numbers(history.rows),
         vault=vault_numbers(history.rows),
         research=research_numbers(history, best_keep(history.rows)),
         **_counts(history.rows),
