@@ -22,6 +22,7 @@ from autoresearch.core.decision import (
 from autoresearch.core.disk_wait import DiskWait
 from autoresearch.core.early_stopping import WarmupFrac, judge_end, plan_stop
 from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
+from autoresearch.core.executor import TrialExecutor, TrialFinished, TrialOrder, TrialProgress
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
 from autoresearch.core.metric import mean_metric
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s, is_first_full_disk
@@ -37,7 +38,6 @@ from autoresearch.core.ports import (
     Progress,
     Proposer,
     Reply,
-    SuspendControl,
     Trial,
     Vault,
 )
@@ -71,6 +71,7 @@ from autoresearch.core.records import (
     TrialSuspended,
     encode,
 )
+from autoresearch.core.serial_executor import SerialExecutor
 from autoresearch.core.trajectory import Trajectory, first_failure, first_stop, measurements
 from autoresearch.core.values import Cfg
 from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
@@ -78,6 +79,7 @@ from autoresearch.errors import BaselineFailed, CorpusError, JournalError
 from rails import Verdict
 
 MAX_PROPOSER_FAILURES = 5
+POLL_S = 0.1  # the longest wait for an executor between two looks at the user's requests
 MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is repeated once
 
 
@@ -109,8 +111,14 @@ class Loop:
     meter: Meter = field(default_factory=NullMeter)
     vault: Vault = field(default_factory=NullVault)
     warmup_frac: WarmupFrac = lambda _cfg: 0.0  # of its budget, that a configuration warms up
+    executor: TrialExecutor = field(default=None)  # type: ignore[assignment]  # ``trial``, one at a time, if not given
+    at_end: Callable[[Loop], None] = lambda _loop: None  # measures what the end of a run needs beside its verdicts
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
+
+    def __post_init__(self) -> None:
+        if self.executor is None:
+            self.executor = SerialExecutor(lambda: self.trial, lambda: self.control.suspend_requested())
 
     def run(self) -> str:
         """Run until every iteration is closed and return "complete", or until the run ends early and return why."""
@@ -122,6 +130,7 @@ class Loop:
                 self.end_if_proposer_is_broken()
                 self.iterate()
                 self.unseal_keep()
+            self.at_end(self)
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
             return str(end)
@@ -282,10 +291,11 @@ class Loop:
             detail = f"the machine went down {lost} times while this configuration was trained"
             outcome: Outcome | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
         else:
-            suspend = SuspendControl(self.control.suspend_requested, suspended_at)
-            seal = partial(self.vault.seal, number, seed)
             limits = () if plan is None or plan.audited else plan.limits
-            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend, seal, limits)
+            finished = self.finish(TrialOrder(number, n, seed, cfg, limits, suspended_at))
+            outcome = finished.outcome
+            if finished.test_bpb is not None:
+                self.vault.seal(number, seed, finished.test_bpb)
         if changed := self.changed_input():
             self.record(build_void(number, n, seed, outcome, changed, self.utc()))
             raise input_changed(changed)
@@ -296,10 +306,17 @@ class Loop:
             ended = TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome, void=void)
             self.record(judge_end(ended, self.trajectory))
 
-    def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
-        self.meter.phase(phase_from_progress(phase))
+    def finish(self, order: TrialOrder) -> TrialFinished:
+        """Have a trial run, and wait for its end."""
+        self.executor.submit(order)
+        while True:
+            for finished in self.executor.poll(POLL_S, partial(self.show_progress, order.iter)):
+                return finished
+
+    def show_progress(self, n: int, at: TrialProgress) -> None:
+        self.meter.phase(phase_from_progress(at.phase))
         with suppress(Exception):
-            self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
+            self.observer.progressed(Progress(n, at.phase, at.fraction, at.step, at.tokens_per_s))
 
     def pause_or_stop_if_requested(self) -> None:
         """Obey a pause or stop request: between trials, or between two parts of a trial that was suspended for it."""

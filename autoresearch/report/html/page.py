@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from autoresearch.core.text import plural
+from autoresearch.report.climb import climb_lines
 from autoresearch.report.format import format_bpb, format_duration, format_gib, format_share
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import figures
@@ -75,6 +76,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         importance_about=describe_importance(history),
         importance_few=few_values(summary.importance),
         vault=list(vault_lines(summary.vault)),
+        climb=list(climb_lines(summary.climb)),
         search=build_search(summary, history),
         proposals=summary.unique_pairs + summary.repeat_count,
         patterns=build_proposal_patterns(summary, history, coverage),
