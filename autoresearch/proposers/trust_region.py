@@ -21,6 +21,7 @@ import numpy as np
 from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.blas_threads import one_blas_thread
 from autoresearch.proposers.candidates import Recipe, draw_candidates
 from autoresearch.proposers.cube import Array, Cube
 from autoresearch.proposers.evidence import Evidence, EvidenceReader
@@ -89,6 +90,10 @@ class TrustRegionProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
+        with one_blas_thread():
+            return self._propose(trajectory, refused)
+
+    def _propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         rng = np.random.default_rng([self.seed, trajectory.next_iter, len(refused)])
         belief = self.belief(trajectory)
         for row, reason in self._ranked(belief, rng):
@@ -103,7 +108,7 @@ class TrustRegionProposer:
     def belief(self, trajectory: Trajectory) -> Belief:
         """The models of everything that the trajectory holds."""
         raw = self._reader.read(trajectory)
-        evidence = raw.with_stops()
+        evidence = raw.with_stops().tempered()
         places = self._cube.expand(evidence.places)
         rows = choose_rows(evidence, FIT_ROWS)
         process = fit(places[rows], evidence.loss[rows], evidence.repeats[rows], self._hyper_of(raw))
@@ -118,13 +123,14 @@ class TrustRegionProposer:
 
     def best(self, trajectory: Trajectory) -> dict[str, Value]:
         """The changes of the tried configuration that the process takes for the best; empty for the baseline."""
-        belief = self.belief(trajectory)
+        with one_blas_thread():
+            belief = self.belief(trajectory)
         return self._changes(belief.evidence.places[belief.centre])
 
     def _hyper_of(self, evidence: Evidence) -> Hyper:
         """Hyperparameters are fitted anew at some numbers of results only: each fit takes tens of milliseconds."""
         count = milestone(len(evidence))
-        prefix = evidence.first(count).with_stops()
+        prefix = evidence.first(count).with_stops().tempered()
         known = self._hyper.get(count)
         if known is None or not np.array_equal(known[0], prefix.loss, equal_nan=True):
             rows = choose_rows(prefix, HYPER_ROWS)

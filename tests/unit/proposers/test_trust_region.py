@@ -169,3 +169,37 @@ def test_a_trial_that_was_stopped_early_is_a_typical_loser_and_no_failure():
     belief = proposer().belief(trajectory_of(results))
     assert belief.evidence.loss[4] == pytest.approx(0.03)
     assert not belief.evidence.failed.any()
+
+
+def smooth_run(*more):
+    """16 results on a line of lr, each 0.1% off it, and further ones."""
+    rng = np.random.default_rng(0)
+    rates = [3e-4 * (1 + n / 10) for n in range(16)]
+    results = [measured(n, {"lr": lr}, 20 * lr + 1e-3 * float(rng.normal())) for n, lr in enumerate(rates, 1)]
+    return trajectory_of([*results, *more])
+
+
+@pytest.mark.parametrize("gain", [-0.5, -4.0, -1e6, -1e300])
+def test_a_diverged_trial_with_a_finite_value_does_not_pass_for_noise(gain):
+    diverged = [measured(17, {"lr": 9e-3}, gain), measured(18, {"lr": 8e-3}, gain / 3)]
+    clean, spoiled = (proposer().belief(smooth_run(*more)) for more in ([], diverged))
+    assert spoiled.noise_sd < 3 * clean.noise_sd
+    assert spoiled.centre == clean.centre
+    mean, _ = spoiled.process.predict(proposer()._cube.expand(spoiled.evidence.places[-1:]))
+    assert mean[0] > 0.01, "it is still known to be bad"
+
+
+def test_the_height_of_a_bad_value_does_not_change_what_is_proposed():
+    one, other = (
+        proposer().propose(smooth_run(measured(17, {"lr": 9e-3}, gain)), []).raw.partition('"reason"')[0]
+        for gain in (-3.0, -1e9)
+    )
+    assert one == other
+
+
+def test_ordinary_values_are_left_as_they_are():
+    evidence = proposer().belief(smooth_run()).evidence
+    assert np.array_equal(evidence.loss, evidence.tempered().loss)
+    losses = np.array([0.0, -0.01, 0.02, 0.05, np.nan])
+    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), np.zeros(5), np.zeros(5))
+    assert np.array_equal(one.tempered().loss, losses, equal_nan=True)
