@@ -118,8 +118,13 @@ class TrustRegionProposer:
         recent = np.union1d(np.flatnonzero(all_failed)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:])
         failed = all_failed[recent].astype(float)
         feasibility = learn_feasibility(places[0], places[recent], failed, self._cube.caution)
-        most = most_failure(int(all_failed.sum()), len(evidence) - 1)
-        return Belief(evidence, process, feasibility, posterior, region_length(evidence), most)
+        own = self._own(trajectory)
+        most = most_failure(int(all_failed[own].sum()), int(own.sum()) - 1)
+        return Belief(evidence, process, feasibility, posterior, region_length(evidence, own), most)
+
+    def _own(self, trajectory: Trajectory) -> Array:
+        """Which rows this proposer asked for, the baseline included: what a model's share fails with is not its own."""
+        return np.array([True, *(r.source == self.name for r in trajectory.results if r.changes)])
 
     def best(self, trajectory: Trajectory) -> dict[str, Value]:
         """The changes of the tried configuration that the process takes for the best; empty for the baseline."""
@@ -229,12 +234,17 @@ def choose_rows(evidence: Evidence, most: int) -> Array:
     return np.union1d(np.union1d(best, newest), ended[:1])
 
 
-def region_length(evidence: Evidence) -> float:
-    """The side of the region after these results, by TuRBO's counts of successes and failures in a row."""
+def region_length(evidence: Evidence, own: Array) -> float:
+    """The side of the region after these results, by TuRBO's counts of successes and failures in a row.
+
+    A result that is not ``own`` counts where it is an improvement, and does not shrink the region.
+    """
     length, best, successes, failures = START_LENGTH, 0.0, 0, 0
-    for loss in evidence.loss[1:]:
+    for loss, is_own in zip(evidence.loss[1:], own[1:], strict=True):
         if loss < best:
             best, successes, failures = float(loss), successes + 1, 0
+        elif not is_own:
+            continue
         else:
             successes, failures = 0, failures + 1
         if successes == GROW_AFTER:

@@ -30,6 +30,7 @@ from autoresearch.benches.search.rivals import (
     build_tpe_multivariate,
 )
 from autoresearch.benches.search.surrogate import Surrogate
+from autoresearch.benches.statistics.bootstrap import bootstrap_interval
 from autoresearch.benches.statistics.sign_flip import sign_flip_test
 
 BUILDERS: Mapping[str, Build] = {
@@ -74,6 +75,8 @@ class Row:
     crash_frac: float
     equal: str  # "trials" or "flops"
     difference: float | None  # from ours, by pair: positive where ours is better
+    low: float | None  # 95% interval of the difference
+    high: float | None
     p: float | None
 
     def as_json(self) -> dict[str, object]:
@@ -150,6 +153,7 @@ def summarise(nights: Sequence[Night]) -> list[Row]:
         values = np.array([mark.mean_true for mark in found.values()])
         ours = by_key.get((OURS, is_flops, trials), {}) if proposer != OURS else {}
         pairs = [found[seed].mean_true - ours[seed].mean_true for seed in found if seed in ours]
+        low, high = bootstrap_interval(pairs) if len(pairs) > 1 else (None, None)
         rows.append(
             Row(
                 proposer=proposer,
@@ -160,6 +164,8 @@ def summarise(nights: Sequence[Night]) -> list[Row]:
                 crash_frac=float(np.mean([mark.crash_frac for mark in found.values()])),
                 equal="flops" if is_flops else "trials",
                 difference=float(np.mean(pairs)) if pairs else None,
+                low=low,
+                high=high,
                 p=sign_flip_test(pairs, draws=20_000) if len(pairs) > 1 else None,
             )
         )

@@ -84,12 +84,10 @@ class ProposerSearcher:
                 known=self._trajectory.known(),
                 max_changes=self.max_changes,
             )
-            if verdict.ok and verdict.candidate is not None and verdict.proposal is not None:
-                if not self.refuses(verdict.candidate):
-                    self._changes = verdict.proposal.changes
-                    self._candidate = dict(verdict.candidate)
-                    self._source = reply.source
-                    return []
+            found, proposal = verdict.candidate, verdict.proposal
+            if found is not None and proposal is not None and not self.refuses(found):
+                self._changes, self._candidate, self._source = proposal.changes, dict(found), reply.source
+                return []
             refused.append(build_attempt(reply.raw, reply.source, verdict, number + 1))
         return refused
 
