@@ -22,6 +22,8 @@ from rails.knobs import Knob, show
 
 MAX_BYTES = 256 << 20
 MIN_MEASURED = 20
+MEASURED = '"autoresearch-table"'  # near the beginning of a file of `bench table`
+HEAD_CHARS = 1000
 FORMAT = '[{"cfg": {"lr": 0.001, ...}, "value": 0.99}, {"cfg": {...}, "value": null}]'
 
 
@@ -76,7 +78,7 @@ def read_table(path: Path, menu: Menu | None) -> Table:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise CorpusError(f"{path}: byte {e.start} is not UTF-8", hint=f"JSON or CSV: {FORMAT}") from e
-    if path.suffix.lower() != ".csv" and text.lstrip()[:1] == "{":
+    if text.lstrip()[:1] == "{" and MEASURED in text[:HEAD_CHARS]:
         if menu is not None:
             raise ConfigError(f"{path} has its own menu", hint="leave --menu out, or give a JSON list or CSV")
         return _of_measured(parse_table(text, str(path)), path)
