@@ -152,6 +152,17 @@ class ParallelSettings(Section):
     )
 
 
+class ExecutorSettings(Section):
+    """How many trials run at the same time on this machine (docs/usage.md)."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="trials at a time on the CPU, each with an equal share of the cores; 1: one after the other"
+    )
+    devices: tuple[Annotated[str, Field(pattern=r"^cuda:\d{1,2}$")], ...] = Field(
+        (), description="GPUs of one kind that each run a trial, for example ['cuda:0', 'cuda:1']"
+    )
+
+
 class MegatronSettings(Section):
     """Settings of trainer megatron alone."""
 
@@ -281,6 +292,7 @@ class Settings(Section):
     early_stop: EarlyStopSettings = EarlyStopSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
+    executor: ExecutorSettings = ExecutorSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
     command: CommandSettings = CommandSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]

@@ -20,6 +20,7 @@ from autoresearch.config.time_zone import refuse_invalid_zone, zone_warning
 from autoresearch.config.window import Window
 from autoresearch.core.climb_record import Climb
 from autoresearch.core.loop import Loop
+from autoresearch.core.parallel_loop import ParallelLoop
 from autoresearch.core.ports import NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
 from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Resumed, Started, Yardstick
@@ -61,6 +62,7 @@ from autoresearch.report.format import format_budget
 from autoresearch.storage.disk_space import shortage
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, VAULT, archive, hold_lock, run_files
 from autoresearch.storage.vault_file import VaultFile
+from autoresearch.trials.local_executor import LocalExecutor
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
 from autoresearch.trials.trial_budget import warmup_frac
 
@@ -194,8 +196,9 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     with (
         open_proposer(settings, proposer_context, context.replies) as proposer,
         meter_run(context, backend.select_sensor, proposer.name) as metering,
+        closing(executor_of(context, backend)) as executor,
     ):
-        loop = build_loop(context, backend, proposer)
+        loop = build_loop(context, backend, proposer, executor)
         record_start(context, backend, loop, metering)
         ending = loop.run()
     write_best_config(context.run_dir, context.trajectory, context.observer.notify)
@@ -203,10 +206,20 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     return ending
 
 
-def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -> Loop:
-    """The loop of this run, with nothing recorded yet."""
+def executor_of(context: RunContext, backend: TrialBackend) -> LocalExecutor:
+    """The workers of this run: none where one trial runs after the other."""
+    return LocalExecutor(backend.workers, context.control.must_abort, context.control.suspend_requested)
+
+
+def build_loop(
+    context: RunContext, backend: TrialBackend, proposer: Proposer, executor: LocalExecutor | None = None
+) -> Loop:
+    """The loop of this run, with nothing recorded yet. A run that was parallel before stays one."""
     settings, policy = context.settings, context.policy
-    return Loop(
+    parallel = executor is not None and executor.capacity > 0
+    kind = ParallelLoop if parallel or context.trajectory.parallel else Loop
+    more: dict[str, Any] = {"executor": executor} if parallel else {}
+    return kind(
         trajectory=context.trajectory,
         journal=context.journal,
         proposer=proposer,
@@ -227,6 +240,7 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
         warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
         at_end=measure_at_end,
+        **more,
     )
 
 
@@ -254,6 +268,7 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
             ends_at=ends_at.isoformat(timespec="seconds") if ends_at else None,
             zone=zone_name(ends_at) if ends_at else None,
             early_stop=build_early_stop(context.settings),
+            workers=len(backend.workers) or None,
         )
     )
     record_startup_wait(context.startup_wait, loop)
