@@ -141,3 +141,21 @@ def test_every_command_has_a_module() -> None:
         assert (cli / f"{add.__module__.rpartition('.')[2]}.py").exists()
     defines_add = {p.stem for p in cli.glob("*.py") if re.search(r"^def add\(commands\b", p.read_text(), re.MULTILINE)}
     assert {add.__module__.rpartition(".")[2] for add in COMMANDS} == defines_add
+
+
+def test_every_tracker_is_everywhere() -> None:
+    import tomllib
+    from typing import get_args
+
+    from autoresearch.cli.export_trackers import KINDS
+    from autoresearch.config.secrets import TRACKER_SECRETS
+    from autoresearch.config.settings import Settings
+    from autoresearch.daemon.tracking.child import FOLDERS
+    from autoresearch.report.trackers import STREAMED, TRACKERS
+
+    root = Path(__file__).parents[2]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert list(KINDS) == list(TRACKERS)
+    assert {spec.extra for spec in TRACKERS.values()} <= set(extras)
+    named = {name for part in get_args(Settings.model_fields["track"].annotation) for name in get_args(part)}
+    assert named == set(STREAMED) == set(TRACKER_SECRETS) == set(FOLDERS)

@@ -16,6 +16,7 @@ from autoresearch.daemon.doctor.command import CommandExamination
 from autoresearch.daemon.doctor.history import history
 from autoresearch.daemon.doctor.llm import LLM_MAX_S, llm
 from autoresearch.daemon.doctor.proposer import proposer
+from autoresearch.daemon.doctor.tracker import tracker
 from autoresearch.daemon.policy import Policy, build_policy
 from autoresearch.daemon.service import build_control, build_meta
 from autoresearch.daemon.setup_text import describe_setup
@@ -82,6 +83,8 @@ def examine(
         note(machine.energy(settings, device))
     note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps, max_changes=settings.max_changes)))
     note(_llm(settings, policy, run, device, estimator, llm_max_s, yardstick))
+    if settings.track:
+        note(tracker(settings.track))
     return checks
 
 
