@@ -179,8 +179,10 @@ class LlmSettings(Section):
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         60, description="longest duration of one call in seconds, retries included"
     )
-    share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.3, description="hybrid: share of the iterations that the LLM proposes for; TPE proposes for the others"
+    share: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        0.3,
+        description="hybrid: share of the iterations that the LLM proposes for, the optimizer for the others; auto: as "
+        "much as its gains per trial earn, 1 in 21 to 1 in 2",
     )
     rounds: Annotated[int, Field(ge=1, le=10)] = Field(
         3, description="replies requested in one iteration before the fallback proposes"

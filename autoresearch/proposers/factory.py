@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.llm_calls import Classification
+from autoresearch.core.llm_calls import LLM_SOURCE, Classification
 from autoresearch.core.ports import Interrupted, Proposer
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.errors import ConfigError, MissingPackage, missing_extra
@@ -22,7 +22,7 @@ from autoresearch.llm.key import CREDENTIAL, VARIABLE
 from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
-from autoresearch.proposers.replay import ExchangeReplay, Recording, ReplayProposer
+from autoresearch.proposers.replay import REPLAY_SOURCE, ExchangeReplay, Recording, ReplayProposer
 from autoresearch.proposers.space import Space
 from autoresearch.proposers.stack import ComposeAtEnd, SearchAndStack, StackProposer
 from autoresearch.proposers.trust_region import TrustRegionProposer
@@ -98,7 +98,7 @@ def _build_hybrid(settings: Settings, context: ProposerContext, _recording: Reco
 def _build_llm(settings: Settings, context: ProposerContext, _recording: Recording, stack: ExitStack) -> Proposer:
     llm = build_llm_server(settings, context.stop_or_pause_requested, context.notify)
     discover_llm_server(llm, settings, context, stack)
-    return build_llm_proposer(llm, settings, context, build_fallback(settings, context.space), stack)
+    return build_llm_proposer(llm, settings, context, build_fallback(settings, context.space, LLM_SOURCE), stack)
 
 
 def _build_tpe(settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack) -> Proposer:
@@ -124,7 +124,7 @@ def _build_random(settings: Settings, context: ProposerContext, _recording: Reco
 def _build_replay(settings: Settings, context: ProposerContext, recording: Recording, _stack: ExitStack) -> Proposer:
     """A trajectory's replies in their order, or an LLM's by iteration with the recorded run's fallback for the rest."""
     if isinstance(recording, Mapping):
-        return ExchangeReplay(recording, build_fallback(settings, context.space))
+        return ExchangeReplay(recording, build_fallback(settings, context.space, REPLAY_SOURCE))
     return ReplayProposer(recording)
 
 
@@ -174,7 +174,7 @@ def discover_llm_server(llm: LlmServer, settings: Settings, context: ProposerCon
 
 def _combine(llm: LlmServer, settings: Settings, context: ProposerContext, stack: ExitStack) -> HybridProposer:
     """TPE with the LLM beside it: each reads the other's results, and the prompt shows TPE's beliefs."""
-    optimizer = build_tpe(settings, context.space)
+    optimizer = build_tpe(settings, context.space, LLM_SOURCE)
     proposer = build_llm_proposer(llm, settings, context, optimizer, stack)
     proposer.beliefs = optimizer.beliefs
     return HybridProposer(optimizer, proposer, settings.llm.share)
@@ -244,19 +244,19 @@ def budget_left(settings: Settings, trajectory: Trajectory) -> str:
     return f"{left} of {settings.iters} iterations{until}"
 
 
-def build_fallback(settings: Settings, space: Space) -> Proposer:
+def build_fallback(settings: Settings, space: Space, beside: str) -> Proposer:
     """The proposer for iterations without an LLM reply: TPE, or ``random`` where optuna is not installed."""
     try:
-        return build_tpe(settings, space)
+        return build_tpe(settings, space, beside)
     except MissingPackage:
         return RandomProposer(space, settings.seed)
 
 
-def build_tpe(settings: Settings, space: Space) -> TpeProposer:
-    """TPE with the run's seed. Raises ``MissingPackage``."""
+def build_tpe(settings: Settings, space: Space, beside: str = "") -> TpeProposer:
+    """TPE with the run's seed, ``beside`` a source whose failures it does not see. Raises ``MissingPackage``."""
     try:
         from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
     except ImportError as e:
         raise missing_extra("proposer tpe", e.name or "optuna", "run", instead="use --proposer random") from e
 
-    return TpeProposer(space, settings.seed)
+    return TpeProposer(space, settings.seed, hides_failures_of=beside)

@@ -9,6 +9,7 @@ from autoresearch.core.ports import Exhausted, Proposer, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory, replies_of
 
+REPLAY_SOURCE = "replay"  # in ``source`` of what is repeated
 Replies = tuple[tuple[str, ...], ...]  # replies in their order, each of one or more raw proposals
 # All replies of a trajectory in their order, or those of the LLM alone by iteration.
 Recording = Replies | Mapping[int, Replies]
@@ -19,7 +20,7 @@ class ReplayProposer:
     """One recorded reply per call. How many are used is read from the trajectory, so that a restart resumes there."""
 
     replies: Replies
-    name: str = "replay"
+    name: str = REPLAY_SOURCE
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
@@ -39,7 +40,7 @@ class ExchangeReplay:
 
     answers: Mapping[int, Replies]
     fallback: Proposer
-    name: str = "replay"
+    name: str = REPLAY_SOURCE
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""

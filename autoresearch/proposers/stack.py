@@ -83,7 +83,7 @@ class ComposeAtEnd:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        left = self.iters - trajectory.next_iter + 1
+        left = self.iters - trajectory.new_iter + 1
         if left <= LATE_SHARE * self.iters:
             plan = self.stack.plan(trajectory, refused)
             if plan.wanted is not None and left <= plan.needed:

@@ -35,6 +35,7 @@ from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
+from autoresearch.proposers.other_failures import without_failures
 from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_reply, round_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, same_value
@@ -58,12 +59,13 @@ class TpeProposer:
     space: Space
     seed: int
     name: str = "tpe"
+    hides_failures_of: str = ""  # a source beside it, whose failed trials it must not learn from
     _study: optuna.Study | None = None
     _learned: list[Result] = field(default_factory=list)  # what the study holds
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        trajectory = with_pending(trajectory)
+        trajectory = without_failures(with_pending(trajectory), self.hides_failures_of)
         rng = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if change := next_initial_change(self.space, self.seed, trajectory, refused):
             return build_reply(*change, self.name)
@@ -91,6 +93,7 @@ class TpeProposer:
         It is computed from separate draws: later proposals do not depend on whether this was called. Draws that are not
         open are left out, the baseline's own values among them.
         """
+        trajectory = without_failures(trajectory, self.hides_failures_of)
         draw = self._draws(self._updated_study(trajectory), random.Random(f"{self.seed}:{trajectory.new_iter}:beliefs"))
         drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
         count = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(self._learned) + 1)))

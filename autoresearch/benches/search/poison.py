@@ -37,7 +37,7 @@ class Crashes:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        rng = random.Random(f"poison:{self.problem.seed}:{trajectory.next_iter}:{len(refused)}")
+        rng = random.Random(f"poison:{self.problem.seed}:{trajectory.new_iter}:{len(refused)}")
         space, baseline = Space(self.problem.menu, self.problem.baseline, None), self.problem.baseline
         for _ in range(DRAWS):
             cfg = {name: space.draw(knob, rng) for name, knob in self.problem.menu.knobs.items()}

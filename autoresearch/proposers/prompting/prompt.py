@@ -117,6 +117,7 @@ def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[st
         "refused": refused_lines(results, detail),
         "task": budget_lines(space, meta, inputs.setup if detail.by_knob else "", is_explained=detail.docs),
         "still_open": _still_open(inputs, results, detail),
+        "best": _best(inputs.trajectory, detail),
         "beliefs": _beliefs(inputs.beliefs, detail),
     }
 
@@ -130,7 +131,6 @@ def _fixed_sections(inputs: PromptInputs, results: Results) -> dict[str, str]:
         **metric_sections(meta),
         "baseline": _baseline(inputs),
         "budget": f"{one_line(inputs.budget_left, BUDGET_CHARS)}\n{_so_far(results)}",
-        "best": _best(inputs.trajectory),
         "example": example_answer(inputs.space, inputs.trajectory, results.tried_knobs),
         "proposals": str(inputs.proposals),
         "reason_chars": str(MAX_REASON_CHARS),
@@ -207,13 +207,16 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join([*shown, *(["..."] if len(runs) > MAX_RUNS else [])])
 
 
-def _best(trajectory: Trajectory) -> str:
+def _best(trajectory: Trajectory, detail: Detail) -> str:
     best = trajectory.best
     if best is None:
         return "Nothing has been kept yet."
     change = ", ".join(f"{knob} = {value_text(value)}" for knob, value in best.proposal.changes)
     if best.evidence:  # its mean val_bpb is of other seeds than the baseline's
-        return f"{change}: {percent(best.improvement_frac)} x{len(best.trials)} (iteration {best.iter})"
+        low, high = best.evidence.low_frac, best.evidence.high_frac
+        is_shown = detail.values > 1 and low is not None and high is not None
+        interval = f", interval {percent(low or 0.0)} to {percent(high or 0.0)}" if is_shown else ""
+        return f"{change}: {percent(best.improvement_frac)} x{len(best.trials)}{interval} (iteration {best.iter})"
     value = f"{metric_name(trajectory)} {best.value:.4f}"
     return f"{change}: {percent(best.improvement_frac)}, {value} (iteration {best.iter})"
 
