@@ -302,6 +302,11 @@ class Settings(Section):
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(refuse_ambiguous)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
+    crown: Literal["off", "on"] = Field(
+        "off",
+        description="on: at the end of a complete run the best keeps and the baseline race on fresh seeds, at most 32 "
+        "trials (docs/search.md); off: the keep with the best lower bound wins",
+    )
     promote: Annotated[int, Field(ge=0, le=1000)] = Field(
         0,
         description="at the end of a complete run, where the time allows: train winner and baseline at this many times "

@@ -28,6 +28,7 @@ from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Cause, Failure, Mark, Measurement, Outcome, Suspended
 from autoresearch.core.metric import Metric, MetricKind, loss_of, one_of, refuse_two_values, value_of
 from autoresearch.core.power import Metering
+from autoresearch.core.race_record import Race as Race
 from autoresearch.core.record_bases import Attempt as Attempt
 from autoresearch.core.record_bases import CandidateTried as CandidateTried
 from autoresearch.core.record_bases import EstimateRecord as EstimateRecord
@@ -432,6 +433,7 @@ Record = Annotated[
     | ProposerFailed
     | SideTrialStarted
     | SideTrial
+    | Race
     | Paused
     | Resumed
     | Stopped

@@ -27,6 +27,7 @@ from autoresearch.core.records import (
     Metered,
     ProposalRecord,
     Proposed,
+    Race,
     SideTrial,
     SideTrialStarted,
     Started,
@@ -83,6 +84,7 @@ class Trajectory(OpenWork):
     finalists: list[Evaluated] = field(default_factory=list)  # the keeps with the best lower bounds, the best first
     side_trials: list[SideTrial] = field(default_factory=list)
     side_running: SideTrialStarted | None = None  # it began and has not ended
+    race: Race | None = None  # the last one
     side_tries: int = 0  # of it, during which the machine went down
     lowest: float | None = None  # the lowest loss of a single measurement in closed iterations and the baseline
     trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
@@ -135,8 +137,20 @@ class Trajectory(OpenWork):
 
     @property
     def winner(self) -> Evaluated | None:
-        """The keep that the next run would take as its baseline."""
+        """The keep that the next run would take as its baseline: that of the race, or the best lower bound."""
+        if self.race is not None and self.is_raced:
+            return next((keep for keep in self.finalists if keep.iter == self.race.winner), None)
         return self.finalists[0] if self.finalists else None
+
+    @property
+    def race_arms(self) -> tuple[int, ...]:
+        """The iterations of what a race now would be between; 0 is the baseline."""
+        return (0, *(keep.iter for keep in self.finalists))
+
+    @property
+    def is_raced(self) -> bool:
+        """Whether the last race was between the present finalists."""
+        return self.race is not None and self.race.arms == self.race_arms
 
     @property
     def next_trial(self) -> int:
@@ -190,6 +204,8 @@ class Trajectory(OpenWork):
                 self._meter(record.outcome.energy_j, scope_of(record.power))
                 self.side_trials.append(record)
                 self.side_running, self.side_tries = None, 0
+            case Race():
+                self.race = record
             case Stopped():
                 self.side_running = None
                 self.end_running()

@@ -71,10 +71,11 @@ def write_best_config(run_dir: Path, run: Trajectory, notify: Callable[[str], No
 
     Returns its path; ``None`` where nothing was kept or it could not be written.
     """
-    if (text := build_best_config(run)) is None:
-        return None
     path = run_dir / BEST_CONFIG
     try:
+        if (text := build_best_config(run)) is None:
+            path.unlink(missing_ok=True)  # of a keep that lost its race against the baseline
+            return None
         atomic_write(path, text.encode())
     except OSError as e:
         notify(f"{path} was not written: {e.strerror}; `autoresearch crown {run_dir}` writes it")

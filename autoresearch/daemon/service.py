@@ -23,6 +23,7 @@ from autoresearch.core.loop import Loop
 from autoresearch.core.parallel_loop import ParallelLoop
 from autoresearch.core.ports import NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
+from autoresearch.core.race import race_is_due
 from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Resumed, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
@@ -104,7 +105,8 @@ def run(
             observer.opened(trajectory)
             policy = keep_recorded_rule(policy, settings, trajectory, observer.notify)
             check_policy(trajectory, policy)
-            if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
+            is_raced = settings.crown == "off" or not race_is_due(trajectory)
+            if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters and is_raced:
                 write_best_config(run_dir, trajectory, observer.notify)  # the daemon may have been killed before
                 write_reports(settings, observer, unless_since=ends[-1].ts)
                 return "complete"
@@ -239,7 +241,7 @@ def build_loop(
         meter=context.meter,
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
         warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
-        at_end=measure_at_end,
+        at_end=partial(measure_at_end, race=settings.crown == "on"),
         **more,
     )
 

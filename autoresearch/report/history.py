@@ -22,7 +22,7 @@ from autoresearch.core.llm_calls import LlmCall
 from autoresearch.core.measurement import Mark
 from autoresearch.core.metric import MetricKind, MetricWords
 from autoresearch.core.power import Metering, Phase, Power, Scope
-from autoresearch.core.records import EarlierRun, Evidence, Unsealed, Yardstick
+from autoresearch.core.records import EarlierRun, Evidence, Race, Unsealed, Yardstick
 from autoresearch.core.stopped_trial import StopPoint, describe_point
 from autoresearch.core.values import Cfg, KnobValue
 from autoresearch.report.promotion import Certificate
@@ -172,6 +172,7 @@ class History:
     zone: str | None = None  # its abbreviation
     climb: Climb | None = None  # the runs before it, where its baseline is the winner of one
     total_gain: TotalGain | None = None  # over the first baseline of the climb
+    race: Race | None = None  # the last one
     certificate: Certificate | None = None  # of the winner, trained longer
     warnings: tuple[str, ...] = ()  # what could not be read of a damaged log
     val_overlap: float | None = None  # share of validation that occurs verbatim in train

@@ -196,6 +196,7 @@ class HistoryBuilder:
             ends_at=started.ends_at if started else None,
             zone=started.zone if started else None,
             climb=meta.climb if meta else None,
+            race=self.trajectory.race,
             total_gain=total_gain(self.trajectory),
             val_overlap=meta.val_overlap if meta else None,
             metric=metric_of(meta.yardstick) if meta else None,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from autoresearch.core.metric import Metric, MetricKind, MetricWords
 from autoresearch.core.power import JOULES_PER_KWH as JOULES_PER_KWH
-from autoresearch.core.records import Yardstick
+from autoresearch.core.records import Race, Yardstick
 from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.by_source import SourceNumbers, source_numbers
 from autoresearch.report.climb import ClimbNumbers, climb_numbers
@@ -100,6 +100,7 @@ class Summary(FrozenModel):
     stack: StackNumbers | None = None  # None where no union of keeps was tried
     vault: list[VaultNumbers]  # of the keeps whose vault is unsealed
     climb: ClimbNumbers | None = None  # None where the baseline is not the winner of an earlier run
+    race: Race | None = None  # of the best keeps and the baseline; None: there was none
     promotion: Certificate | None = None  # whether the winner holds when it is trained longer; None: not tried
     research: ResearchNumbers  # researching or flailing?
 
@@ -185,6 +186,7 @@ def summarise(history: History) -> Summary:
         stack=stack_numbers(history.rows),
         vault=vault_numbers(history.rows),
         climb=climb_numbers(history),
+        race=history.race,
         promotion=history.certificate,
         research=research_numbers(history, best_keep(history.rows)),
         **_counts(history.rows),

@@ -28,6 +28,7 @@ from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.importance import describe_importance, importance_block
 from autoresearch.report.llm import endings_table, llm_facts
 from autoresearch.report.promotion import promotion_lines
+from autoresearch.report.race import race_lines
 from autoresearch.report.research import research_lines
 from autoresearch.report.several_seeds import several_seeds_table
 from autoresearch.report.sparkline import BLOCKED, FAILED, STOPPED, Point, Scale, sparkline
@@ -262,6 +263,7 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
         yield "" if n else "vault", text
     for n, text in enumerate(climb_lines(s.climb)):
         yield "" if n else "climb", text
+    yield from (("race", text) for text in race_lines(s.race))
     yield from (("longer", text) for text in promotion_lines(s.promotion))
     if s.verdicts:
         yield from verdict_facts(s.verdicts)

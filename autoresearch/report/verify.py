@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.core.decision import Decision, decide, mean_loss
-from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, StoppedEarly
+from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, Race, StoppedEarly
 from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.report.difference import Difference as Difference
-from autoresearch.report.verify_side import check_side_trial
+from autoresearch.report.verify_side import check_race, check_side_trial
 from autoresearch.report.verify_stops import check_stop
 
 
@@ -33,6 +33,9 @@ def verify(records: Iterable[Event]) -> Verification:
             difference = _difference(0, {"baseline_val_bpb": record.loss}, _baseline_of(trajectory))
         elif isinstance(record, Evaluated):
             difference = _check(record, trajectory, _rule_of(trajectory.meta))
+            checked += 1
+        elif isinstance(record, Race):
+            difference = difference or check_race(record, trajectory)
             checked += 1
         if difference:
             return Verification(checked, difference)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from autoresearch.core.records import SideTrial, SideTrialStarted
+from autoresearch.core.race import build_race
+from autoresearch.core.records import Race, SideTrial, SideTrialStarted
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.report.difference import Difference
@@ -22,6 +23,17 @@ def check_side_trial(record: object, run: Trajectory) -> Difference | None:
         for name in FIELDS:
             if (recorded := getattr(record, name)) != (begun := getattr(run.side_running, name)):
                 return Difference(record.iter or 0, f"side_trial.{name}", recorded, begun)
+    return None
+
+
+def check_race(record: Race, run: Trajectory) -> Difference | None:
+    """The first field of a race that its trials do not give."""
+    if not run.finalists:
+        return Difference(0, "race.arms", record.arms, "no keep")
+    found = build_race(run, record.ts)
+    for name in type(record).model_fields:
+        if (recorded := getattr(record, name)) != (recomputed := getattr(found, name)):
+            return Difference(record.winner or 0, f"race.{name}", recorded, recomputed)
     return None
 
 

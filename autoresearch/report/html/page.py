@@ -43,6 +43,7 @@ from autoresearch.report.html.text import clean, format_gain, format_short_value
 from autoresearch.report.importance import describe_importance, few_values
 from autoresearch.report.llm import llm_facts
 from autoresearch.report.promotion import promotion_lines
+from autoresearch.report.race import race_lines
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.text import describe_disk_waits
 from autoresearch.report.vault import vault_lines
@@ -78,7 +79,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         importance_about=describe_importance(history),
         importance_few=few_values(summary.importance),
         vault=list(vault_lines(summary.vault)),
-        longer=list(promotion_lines(summary.promotion)),
+        longer=[*race_lines(summary.race), *promotion_lines(summary.promotion)],
         climb=list(climb_lines(summary.climb)),
         search=build_search(summary, history),
         stack=build_stack(summary),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
+from autoresearch.core.race_record import Eliminated
 from autoresearch.core.records import (
     SCHEMA_VERSION,
     Attempt,
@@ -30,6 +31,7 @@ from autoresearch.core.records import (
     ProposalRecord,
     Proposed,
     ProposerFailed,
+    Race,
     Record,
     Resumed,
     SideTrial,
@@ -181,6 +183,18 @@ RECORDS: list[Event] = [
     ),
     SideTrialStarted(ts=TS, side_trial=1, purpose="climb", iter=None, seed=3000, cfg=CFG, boot_id="b"),
     SideTrial(ts=TS, side_trial=1, purpose="climb", iter=None, seed=3000, outcome=measurement(3.4)),
+    Race(
+        ts=TS,
+        arms=(0, 1, 2),
+        seeds=(5000, 5001),
+        left=(1,),
+        eliminated=(Eliminated(iter=0, after_seeds=2, by=1), Eliminated(iter=2, after_seeds=1, by=None)),
+        alpha=0.05,
+        winner=1,
+        gain_frac=0.02,
+        low_frac=0.01,
+        high_frac=0.03,
+    ),
     Paused(ts=TS, reason="pause.flag is there", completed_iters=1, requested_iters=10),
     Resumed(ts=TS, paused_s=61.5),
     Stopped(ts=TS, reason="SIGTERM", completed_iters=1, requested_iters=10),
