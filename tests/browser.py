@@ -61,7 +61,10 @@ class Browser:
         self.devtools("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, page: Path) -> None:
-        self._call("POST", "/url", {"url": page.resolve().as_uri()})
+        self.open_url(page.resolve().as_uri())
+
+    def open_url(self, url: str) -> None:
+        self._call("POST", "/url", {"url": url})
 
     def run(self, script: str, *args: Any) -> Any:
         """The return value of the JavaScript."""

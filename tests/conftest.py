@@ -128,7 +128,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Ite
     """Print on one line, below the reasons, what was not run and what would include it."""
     yield
     skipped = terminalreporter.stats.get("skipped", [])
-    gpu = sum("gpu" in report.keywords for report in skipped)
+    gpu = sum("gpu" in getattr(report, "keywords", ()) for report in skipped)  # a module as a whole has none
     parts = [
         (config.stash.get(DESELECTED_SLOW, 0), "slow", "make slow"),
         (gpu, "GPU", "they need a CUDA device"),

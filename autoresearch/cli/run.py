@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autoresearch.core.ports import Observer
     from autoresearch.daemon.systemd.notify import Notifier
 
-PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from")
+PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from", "--baseline")
 
 
 def add(commands: Any) -> None:
@@ -35,6 +35,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="start over; the old run is moved to archive/, not deleted"
     )
+    text = "start from the winner of an earlier run: its directory, or a best_config.toml (docs/search.md)"
+    parser.add_argument("--baseline", metavar="RUN|FILE", help=text)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end, progress to stderr")
 
 
@@ -55,14 +57,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
-    from autoresearch.daemon import service
     from autoresearch.daemon.final_report import report_names
     from autoresearch.daemon.hooks import Hooks
+    from autoresearch.daemon.night import run_night
     from autoresearch.daemon.observers.group import ObserverGroup
     from autoresearch.daemon.observers.terminal import Terminal
     from autoresearch.daemon.recording import read_recording
     from autoresearch.daemon.systemd.unit import start_command, startup_warnings
     from autoresearch.daemon.systemd.watchdog import WatchdogObserver, max_silence_s
+    from autoresearch.daemon.tracking import Tracking
     from autoresearch.machine import own_cgroup_path
     from autoresearch.storage.pause_flag import requested_pause
     from autoresearch.storage.progress_file import ProgressFile
@@ -90,7 +93,9 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         observers: list[Observer] = [terminal, watchdog, progress]
         if settings.on_event:
             observers.append(ends.enter_context(Hooks(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
-        ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
+        if settings.track:
+            observers.append(ends.enter_context(Tracking(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
+        ending = run_night(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
     watchdog.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)

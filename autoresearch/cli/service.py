@@ -19,7 +19,8 @@ next:
   edit /etc/autoresearch/autoresearch.toml
   usermod -aG autoresearch YOU              # members may pause a run and read its log
   systemctl enable --now autoresearch       # or autoresearch@NAME, for /etc/autoresearch/NAME.toml
-  systemctl status autoresearch             # iteration, best, state; journalctl -u autoresearch"""
+  systemctl status autoresearch             # iteration, best, state; journalctl -u autoresearch
+  systemctl enable --now autoresearch-web   # its live page, http://127.0.0.1:8765/"""
 NEXT_USER = """
 next:
   edit ~/.config/autoresearch/autoresearch.toml

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator
 
 from autoresearch.config.base_url import check_base_url
+from autoresearch.config.climb import ClimbSettings
 from autoresearch.config.command import CommandSettings
 from autoresearch.config.section import Section as Section
 from autoresearch.config.section import refuse_ambiguous
@@ -39,6 +40,11 @@ class BudgetSettings(Section):
     )
     size: Annotated[float, Field(gt=0)] = Field(
         60, description="training budget in units of budget.kind; of kind flops, in optimizer steps of the baseline"
+    )
+    flops: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="kind flops: training FLOPs of a trial instead of those of budget.size steps of the baseline; "
+        "best_config.toml has it, so that the next run's trials compute as much",
     )
 
     disturbed_baseline: Literal["wait", "repeat", "refuse"] = Field(
@@ -268,6 +274,9 @@ class Settings(Section):
     on_event_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         30, description="seconds after which on_event and its child processes are ended"
     )
+    track: Literal["trackio", "mlflow", "wandb"] | None = Field(
+        None, description="experiment tracker that receives each candidate while the run goes on (docs/exports.md)"
+    )
     reports: tuple[Literal["text", "html"], ...] = Field(
         ("text", "html"), description="reports that a run writes at its end; html only where its extra is installed"
     )
@@ -286,6 +295,12 @@ class Settings(Section):
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(refuse_ambiguous)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
+    promote: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0,
+        description="at the end of a complete run, where the time allows: train winner and baseline at this many times "
+        "the budget (docs/search.md); 0 or 1: do not",
+    )
+    climb: ClimbSettings = ClimbSettings()  # type: ignore[call-arg]
     menu_file: Path | None = Field(None, description="your own menu file; the package's if not given")
     menu: dict[str, Any] = Field({}, description="changes to entries of the menu: menu.knobs.NAME.FIELD")
 

@@ -112,6 +112,7 @@ class Loop:
     vault: Vault = field(default_factory=NullVault)
     warmup_frac: WarmupFrac = lambda _cfg: 0.0  # of its budget, that a configuration warms up
     executor: TrialExecutor = field(default=None)  # type: ignore[assignment]  # ``trial``, one at a time, if not given
+    at_end: Callable[[Loop], None] = lambda _loop: None  # measures what the end of a run needs beside its verdicts
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
 
@@ -129,6 +130,7 @@ class Loop:
                 self.end_if_proposer_is_broken()
                 self.iterate()
                 self.unseal_keep()
+            self.at_end(self)
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
             return str(end)

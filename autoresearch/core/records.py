@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from autoresearch.core.climb_record import Climb
 from autoresearch.core.earlier_curve import EarlierCurve
 from autoresearch.core.early_stop_record import StoppedEarly as StoppedEarly
 from autoresearch.core.llm_calls import LlmCall
@@ -35,6 +36,8 @@ from autoresearch.core.record_bases import Iteration as Iteration
 from autoresearch.core.record_bases import KnobChange as KnobChange
 from autoresearch.core.record_bases import Metered as Metered
 from autoresearch.core.record_bases import ProposalRecord as ProposalRecord
+from autoresearch.core.side_trial_record import SideTrial as SideTrial
+from autoresearch.core.side_trial_record import SideTrialStarted as SideTrialStarted
 from autoresearch.core.stopped_trial import EarlyStopRule, StopPlan, StopPoint
 from autoresearch.core.values import Cfg, decode_record
 from autoresearch.core.values import FrozenModel as FrozenModel
@@ -163,6 +166,7 @@ class Meta(Event):
     disturbed_baseline: DisturbedBaseline | None = None  # the setting; null in older runs: repeated once
     vocab: int | None = None  # of the corpus, with which the records count FLOPs; null in older records
     earlier_runs: tuple[EarlierRun, ...] = ()  # whose noise is pooled with this run's
+    climb: Climb | None = None  # null: the baseline is not the winner of an earlier run
 
 
 class Started(Event):
@@ -426,6 +430,8 @@ Record = Annotated[
     | EvalFailed
     | Blocked
     | ProposerFailed
+    | SideTrialStarted
+    | SideTrial
     | Paused
     | Resumed
     | Stopped

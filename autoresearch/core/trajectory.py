@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from autoresearch.core.crown import add_finalist
 from autoresearch.core.decision import Comparison, paired_gains, pairs_of
 from autoresearch.core.earlier_curve import curves_of
 from autoresearch.core.full_curves import full_curves, kind_of
@@ -26,6 +27,8 @@ from autoresearch.core.records import (
     Metered,
     ProposalRecord,
     Proposed,
+    SideTrial,
+    SideTrialStarted,
     Started,
     Stopped,
     StoppedEarly,
@@ -77,6 +80,10 @@ class Trajectory(OpenWork):
     trials_started: int = 0  # a suspended trial that resumes counts once
     starts: int = 0
     best: Evaluated | None = None  # the keep with the largest gain
+    finalists: list[Evaluated] = field(default_factory=list)  # the keeps with the best lower bounds, the best first
+    side_trials: list[SideTrial] = field(default_factory=list)
+    side_running: SideTrialStarted | None = None  # it began and has not ended
+    side_tries: int = 0  # of it, during which the machine went down
     lowest: float | None = None  # the lowest loss of a single measurement in closed iterations and the baseline
     trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
@@ -127,6 +134,11 @@ class Trajectory(OpenWork):
         return [r for r in self.iterations if isinstance(r, Evaluated) and r.decision == "keep"]
 
     @property
+    def winner(self) -> Evaluated | None:
+        """The keep that the next run would take as its baseline."""
+        return self.finalists[0] if self.finalists else None
+
+    @property
     def next_trial(self) -> int:
         """The number of the trial that begins or resumes next."""
         return self.trials_started + (self.suspended is None)
@@ -172,7 +184,14 @@ class Trajectory(OpenWork):
                 self._open_iteration(record)
             case Unsealed():
                 self._unseal()
+            case SideTrialStarted():
+                self.side_running = record
+            case SideTrial():
+                self._meter(record.outcome.energy_j, scope_of(record.power))
+                self.side_trials.append(record)
+                self.side_running, self.side_tries = None, 0
             case Stopped():
+                self.side_running = None
                 self.end_running()
             case _ if isinstance(record, IterationRecord):
                 self._close(record, source)
@@ -183,6 +202,9 @@ class Trajectory(OpenWork):
         if record.metering and record.metering.idle:
             self._count({"idle": record.metering.idle})
         self.lose_running(record.boot_id)
+        if self.side_running is not None:
+            self.side_tries += self.side_running.boot_id != record.boot_id
+            self.side_running = None
         self.parallel = self.parallel or (record.workers or 1) > 1
         if self.parallel and self.baseline is None:
             self.focus(0)
@@ -250,6 +272,7 @@ class Trajectory(OpenWork):
         self.extra_baseline = []
         if isinstance(record, Evaluated) and record.decision == "keep":
             self.best = record if self.best is None or is_better(record, self.best) else self.best
+            self.finalists = add_finalist(self.finalists, record)
 
     def _remember(self, record: IterationRecord, source: Source | None) -> None:
         """Keep what grows with the number of iterations."""

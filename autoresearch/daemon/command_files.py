@@ -69,18 +69,18 @@ def find_program(settings: CommandSettings, path: str | None) -> Path:
 
 
 def _find(settings: CommandSettings, cwd: Path) -> tuple[Iterable[Path], str | None]:
-    """The files by the user's globs, by git, or by the words of argv; and the commit."""
+    """The files by the user's globs, or by git and the words of argv; and the commit."""
     commit = _git(cwd, "rev-parse", "--verify", "HEAD")
     head = commit.decode().strip() if commit else None
     if settings.files is not None:
         return _matching(settings.files, cwd), head
-    tracked = _git(cwd, "ls-files", "-z")
-    if tracked:
+    words = [*(settings.argv or ()), *(settings.checks or ())]
+    named = _existing(cwd / word for word in words if not word.startswith("-"))  # also where it is outside of git
+    if tracked := _git(cwd, "ls-files", "-z"):
         others = _git(cwd, "ls-files", "-z", "--others", "--exclude-standard") or b""
         code = [name for name in _names(others) if fnmatch.fnmatch(name, CODE)]
-        return _existing(cwd / name for name in [*_names(tracked), *code]), head
-    words = [*(settings.argv or ()), *(settings.checks or ())]
-    return _existing(cwd / word for word in words if not word.startswith("-")), head
+        return [*_existing(cwd / name for name in [*_names(tracked), *code]), *named], head
+    return named, head
 
 
 def _matching(globs: Sequence[str], cwd: Path) -> list[Path]:

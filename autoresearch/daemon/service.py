@@ -18,6 +18,7 @@ from autoresearch.config.local_time import zone_name
 from autoresearch.config.settings import Settings
 from autoresearch.config.time_zone import refuse_invalid_zone, zone_warning
 from autoresearch.config.window import Window
+from autoresearch.core.climb_record import Climb
 from autoresearch.core.loop import Loop
 from autoresearch.core.parallel_loop import ParallelLoop
 from autoresearch.core.ports import NullVault, Observer, Proposer
@@ -33,7 +34,9 @@ from autoresearch.daemon.backend import (
     judge,
     real_backend,
 )
+from autoresearch.daemon.best_config import climb_of, write_best_config
 from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.crown import measure_at_end
 from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
 from autoresearch.daemon.earlier_runs import read_earlier_runs
 from autoresearch.daemon.final_report import write_reports
@@ -102,7 +105,8 @@ def run(
             policy = keep_recorded_rule(policy, settings, trajectory, observer.notify)
             check_policy(trajectory, policy)
             if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
-                write_reports(settings, observer, unless_since=ends[-1].ts)  # the daemon may have been killed before
+                write_best_config(run_dir, trajectory, observer.notify)  # the daemon may have been killed before
+                write_reports(settings, observer, unless_since=ends[-1].ts)
                 return "complete"
             control = build_control(settings, run_dir, observer, ends, timing.now)
             notify_end(control, observer)
@@ -197,6 +201,7 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
         loop = build_loop(context, backend, proposer, executor)
         record_start(context, backend, loop, metering)
         ending = loop.run()
+    write_best_config(context.run_dir, context.trajectory, context.observer.notify)
     write_reports(settings, context.observer, may_wait=lambda: control.stop_reason() not in SIGNALS)
     return ending
 
@@ -234,6 +239,7 @@ def build_loop(
         meter=context.meter,
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
         warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
+        at_end=measure_at_end,
         **more,
     )
 
@@ -244,7 +250,9 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
         earlier = read_earlier_runs(
             context.settings, backend.yardstick, context.policy.baseline, context.observer.notify
         )
-        loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier))
+        climb = climb_of(context.settings, context.policy, backend.yardstick)
+        meta = build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier, climb)
+        loop.record(meta)
     ends_at = context.control.ends_at()
     loop.record(
         Started(
@@ -294,6 +302,7 @@ def build_meta(
     yardstick: Yardstick,
     val_overlap: float | None = None,
     earlier_runs: tuple[EarlierRun, ...] = (),
+    climb: Climb | None = None,
 ) -> Meta:
     """The run's first record."""
     return Meta(
@@ -311,6 +320,7 @@ def build_meta(
         val_overlap=val_overlap,
         vocab=policy.vocab,
         earlier_runs=earlier_runs,
+        climb=climb,
         disturbed_baseline=settings.budget.disturbed_baseline,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
+from autoresearch.core.climb import total_gain
 from autoresearch.core.costs import cost_ratios
 from autoresearch.core.equal_flops import equal_flops_gain
 from autoresearch.core.llm_calls import LLM_SOURCE
@@ -194,6 +195,8 @@ class HistoryBuilder:
             yardstick=meta.yardstick if meta else None,
             ends_at=started.ends_at if started else None,
             zone=started.zone if started else None,
+            climb=meta.climb if meta else None,
+            total_gain=total_gain(self.trajectory),
             val_overlap=meta.val_overlap if meta else None,
             metric=metric_of(meta.yardstick) if meta else None,
         )

@@ -10,6 +10,7 @@ from autoresearch.core.decision import Decision, decide, mean_loss
 from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, StoppedEarly
 from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.report.difference import Difference as Difference
+from autoresearch.report.verify_side import check_side_trial
 from autoresearch.report.verify_stops import check_stop
 
 
@@ -26,7 +27,7 @@ def verify(records: Iterable[Event]) -> Verification:
     trajectory, checked = Totals(), 0
     for record in records:
         trajectory.aim(record)
-        difference = check_stop(record, trajectory)
+        difference = check_stop(record, trajectory) or check_side_trial(record, trajectory)
         checked += isinstance(record, StoppedEarly)
         if isinstance(record, Baseline):
             difference = _difference(0, {"baseline_val_bpb": record.loss}, _baseline_of(trajectory))

@@ -294,7 +294,7 @@ def test_uninstalling_stops_what_runs_and_leaves_the_nights(box, start):
     name = start("last")
     in_a_trial(box, name)
     said = box.autoresearch("service", "uninstall").stdout
-    assert "called systemctl stop autoresearch.service autoresearch@*.service" in said
+    assert "called systemctl stop autoresearch.service autoresearch@*.service autoresearch-web.service" in said
     assert isinstance(box.records(name)[-1], Stopped)
     assert box.systemctl("cat", f"autoresearch@{name}", check=False).returncode != 0
     assert box.inside(f"/etc/autoresearch/{name}.toml").exists()

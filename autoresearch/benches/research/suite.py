@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ from autoresearch.benches.research.prompt import MAX_TOP_K, PROMPT_TEXT
 from autoresearch.benches.research.retrievers.port import Retriever, RetrieverFailed
 from autoresearch.benches.research.retrievers.spec import (
     FORMS,
-    RetrieverSpec,
     build_retriever,
     load_corpora,
     parse_spec,
 )
 from autoresearch.benches.research.trace import Trace
-from autoresearch.errors import ConfigError, CorpusError
+from autoresearch.errors import ConfigError
 
 DEFAULT_TOP_K = 10
 
@@ -40,8 +38,7 @@ class ResearchSuite:
     prompt_text = PROMPT_TEXT
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._retrievers: dict[tuple[str, ...], Retriever] = {}
+        self._retriever: Retriever | None = None
         self._probes: dict[tuple[str, str], dict[str, Any]] = {}
 
     @property
@@ -73,16 +70,20 @@ class ResearchSuite:
         )
 
     def options(self, args: argparse.Namespace) -> dict[str, Any]:
-        """Retrievers, the hashes of their corpora, and top_k. Raises ``ConfigError`` and ``CorpusError``."""
+        """Retrievers, the hashes of their corpora, and top_k, as records hold them: a corpus by its name and
+        contents, not by its folder. Builds the retriever too. Raises ``ConfigError``, ``CorpusError`` and
+        ``MissingPackage``.
+        """
         specs = [parse_spec(text) for text in args.retriever]
         if not specs:
             raise ConfigError("suite research needs a retriever", hint=FORMS)
         if not 1 <= args.top_k <= MAX_TOP_K:
             raise ConfigError(f"--top-k {args.top_k} is not from 1 to {MAX_TOP_K}", hint="10 is upstream's own")
         corpora = load_corpora(specs)
+        self._retriever = build_retriever(specs, corpora)
         return {
-            "retrievers": [spec.text for spec in specs],
-            "corpora": {file: corpus.sha256 for file, corpus in corpora.items()},
+            "retrievers": [spec.name for spec in specs],
+            "corpora": {Path(file).name: corpus.sha256 for file, corpus in corpora.items()},
             "top_k": args.top_k,
         }
 
@@ -93,8 +94,9 @@ class ResearchSuite:
     def attempt(self, case: Case, sample: int, bench: Bench) -> Attempt:
         """Measure the retriever by itself, then run the agent."""
         assert bench.chat is not None
+        assert self._retriever is not None, "options() comes first"
+        retriever = self._retriever
         try:
-            retriever = self._retriever(bench.options)
             probed = self._probe(retriever, case)
         except RetrieverFailed as e:
             raise Infrastructure(e.cause, f"retriever: {e.detail}") from e
@@ -139,24 +141,6 @@ class ResearchSuite:
         kinds = {case.payload["type"] for case in run.cases.cases}
         names = {"deep": "Accuracy@1", "wide": "IoU"}
         return names[kinds.pop()] if len(kinds) == 1 else "Accuracy@1 (Deep), IoU (Wide)"
-
-    def _retriever(self, options: Mapping[str, Any]) -> Retriever:
-        """The retriever of these options; a corpus that changed since the run began is refused."""
-        key = tuple(options["retrievers"])
-        with self._lock:
-            if key not in self._retrievers:
-                specs = [parse_spec(text) for text in key]
-                self._retrievers[key] = self._build(specs, options["corpora"])
-            return self._retrievers[key]
-
-    @staticmethod
-    def _build(specs: Sequence[RetrieverSpec], recorded: Mapping[str, str]) -> Retriever:
-        corpora = load_corpora(specs)
-        for file, corpus in corpora.items():
-            if corpus.sha256 != recorded.get(file):
-                hint = "restore the file, or run the bench again in another --dir"
-                raise CorpusError(f"{file} is not the corpus that this run was started with", hint=hint)
-        return build_retriever(specs, corpora)
 
     def _probe(self, retriever: Retriever, case: Case) -> dict[str, Any]:
         """The retriever's own result for a question: once for all samples of a case."""

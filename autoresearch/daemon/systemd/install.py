@@ -20,6 +20,7 @@ from autoresearch.storage.files import atomic_write
 
 NAME = "autoresearch"
 TEMPLATE = "autoresearch@.service"
+WEB = "autoresearch-web.service"  # the live page; of the system only
 # The program in the unit files; an installation replaces it by its own, a package of a distribution keeps it.
 PROGRAM = "/usr/bin/autoresearch"
 SYSTEMD_BOOTED = Path("/run/systemd/system")  # sd_booted(3)
@@ -101,6 +102,8 @@ def install_steps(place: Place, program: Sequence[str], drop_ins: Sequence[str] 
     steps: list[Step] = [
         WriteFile(place.at(path), text) for path, text in template_and_instance(place, template.replace(PROGRAM, words))
     ]
+    if not place.user:
+        steps.append(WriteFile(place.at(place.units / WEB), source(WEB).replace(PROGRAM, words)))
     for name in drop_ins:
         steps += [
             WriteFile(place.at(path.with_name(f"{path.name}.d") / drop_in_file(name)), text)
@@ -121,12 +124,17 @@ def install_steps(place: Place, program: Sequence[str], drop_ins: Sequence[str] 
 def uninstall_steps(place: Place) -> list[Step]:
     """Stop, disable and remove the units. Settings, runs and the service's user are kept."""
     files = [path for path, _ in template_and_instance(place, "")]
+    web = () if place.user else (WEB,)
     drop_ins = [f.with_name(f"{f.name}.d") / drop_in_file(name) for f in files for name in drop_in_names()]
-    files += [*drop_ins, *(path for path in (place.sysusers, place.tmpfiles) if path is not None)]
+    files += [
+        *(place.units / name for name in web),
+        *drop_ins,
+        *(path for path in (place.sysusers, place.tmpfiles) if path is not None),
+    ]
     removals: list[Step] = [RemoveFile(place.at(path)) for path in files]
     if place.prefix:
         return removals
-    stop = (*place.systemctl, "stop", f"{NAME}.service", f"{NAME}@*.service")
+    stop = (*place.systemctl, "stop", f"{NAME}.service", f"{NAME}@*.service", *web)
     steps: list[Step] = [CallProgram(stop, accepted_codes=(NOT_LOADED,))]  # when uninstalled a second time
     if enabled := enabled_names(place.units):
         steps.append(CallProgram((*place.systemctl, "disable", *enabled)))
@@ -149,7 +157,7 @@ def fill_in_instance(template: str) -> str:
 def enabled_names(units: Path) -> list[str]:
     """Our units that are enabled."""
     links = [link.name for wants in units.glob("*.wants") for link in wants.iterdir()]
-    return sorted({name for name in links if re.fullmatch(rf"{NAME}(@.*)?\.service", name)})
+    return sorted({name for name in links if re.fullmatch(rf"{NAME}(@.*|-web)?\.service", name)})
 
 
 def drop_in_names() -> list[str]:

@@ -101,10 +101,19 @@ class Verdict:
         }
 
 
-def judge(log: Log, noise_frac: float | None = None, threshold: float = THRESHOLD) -> Verdict:
-    """Judge every keep of a log. ``noise_frac`` replaces what the log's own repeats say of the noise."""
+def judge(
+    log: Log,
+    noise_frac: float | None = None,
+    threshold: float = THRESHOLD,
+    as_before: tuple[Noise, str] | None = None,
+) -> Verdict:
+    """Judge every keep of a log.
+
+    ``noise_frac`` replaces what the log's own repeats say of the noise, and so does ``as_before``: an earlier
+    judgement's noise and where that came from.
+    """
     merged = _merged(log)
-    noise, source = _noise(log, noise_frac)
+    noise, source = as_before or _noise(log, noise_frac)
     trials = [Trial(gain, log.loop == "ratchet" and entry.kept, n) for entry, gain, n in merged]
     shared = float(SHARED_SEEDS if log.pair_sd else len(log.baseline))
     found: Audit = audit(trials, noise, threshold, shared)

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from autoresearch.core.text import escape_control, plural, signed_percent
 from autoresearch.report.audit.judge import Verdict
+from autoresearch.report.audit.repeated import FreshGains, describe_repeats
 from autoresearch.report.format import format_share
 from autoresearch.verdicts.audit import MAX_REPEATS
 
 WIDTH = 44  # of a keep's name
 
 
-def render(v: Verdict) -> str:
-    """The audit of one log."""
+def render(v: Verdict, fresh: FreshGains | None = None) -> str:
+    """The audit of one log; ``fresh`` are measurements of one of its keeps that ``v`` takes into account."""
     log = v.log
     compared = "a fixed baseline" if log.loop == "fixed" else "the last keep"
     of = "one paired gain" if log.pair_sd else "one measurement"
@@ -28,7 +29,7 @@ def render(v: Verdict) -> str:
         "",
         *_table(v),
         "",
-        sentence(v),
+        sentence(v) if fresh is None else f"{describe_repeats(fresh)} {sentence(v)}",
     ]
     return "\n".join(lines)
 

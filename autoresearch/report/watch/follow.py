@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +36,15 @@ class NewRecords:
 
     def __bool__(self) -> bool:
         return self.replaced or bool(self.records)
+
+
+def _open_without_waiting(path: Path) -> BinaryIO:
+    """Open a regular file; a pipe in its place would block the reader for ever. Raises ``OSError``."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(fd, "rb")
 
 
 class Follower:
@@ -87,7 +98,7 @@ class Follower:
     def _poll(self, now: os.stat_result) -> NewRecords:
         same = self._file is not None and os.path.samestat(now, os.fstat(self._file.fileno()))
         replaced = self._reset() if not same or now.st_size < self._offset else False
-        file = self._file = self._file or self.path.open("rb")
+        file = self._file = self._file or _open_without_waiting(self.path)
         if now.st_size == self._size:
             return NewRecords(replaced, [])
         file.seek(self._offset)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from autoresearch.core.records import Meta, Proposed, TrialEnded
+from autoresearch.core.records import Event, Meta, Proposed, TrialEnded
 from autoresearch.errors import JournalError
 from autoresearch.report import History, Summary, summarise
 from autoresearch.report.live_wait import live_wait, with_wait
@@ -90,13 +90,17 @@ class SnapshotReader:
             self._builder.add(record)
             if isinstance(record, TrialEnded):
                 self._watts = watts_of(record)
+            self._took(record)
+
+    def _took(self, record: Event) -> None:
+        """Called after each record, for a subclass."""
 
     def _snapshot(self, alive: bool | None) -> Snapshot:
         history, summary = self._current or (None, None)
         waits = live_wait(self._run_dir) if self._run_dir and alive else ""
         if waits and history:
             history = with_wait(history, waits)
-            summary = summarise(history)
+            summary = summary and summary.model_copy(update={"state": history.state, "stop_reason": waits})
         holder = self._holder() if alive else None
         started = self._builder.started
         starting = bool(alive and (started is None or started.pid != holder))

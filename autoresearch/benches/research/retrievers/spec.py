@@ -33,6 +33,11 @@ class RetrieverSpec:
         """As it is written on the command line."""
         return f"{self.kind}:{'@'.join(part for part in (self.file, self.url) if part)}"
 
+    @property
+    def name(self) -> str:
+        """As records name it: without the folder, which differs between machines."""
+        return f"{self.kind}:{'@'.join(part for part in (Path(self.file).name, self.url) if part)}"
+
 
 def parse_spec(text: str) -> RetrieverSpec:
     """Parse the value of ``--retriever``; a URL alone is ``http``. Raises ``ConfigError``."""
@@ -69,8 +74,14 @@ def _url(url: str, text: str) -> str:
 
 
 def load_corpora(specs: Sequence[RetrieverSpec]) -> dict[str, Corpus]:
-    """The corpora of the retrievers, by file, each read once. Raises ``CorpusError``."""
-    return {file: load_corpus(Path(file)) for file in dict.fromkeys(spec.file for spec in specs if spec.file)}
+    """The corpora of the retrievers, by file, each read once. Raises ``CorpusError``, and ``ConfigError`` where two
+    files have the same name: records could not tell them apart."""
+    files = list(dict.fromkeys(spec.file for spec in specs if spec.file))
+    names = [Path(file).name for file in files]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two corpora have the name {name}", hint="rename one: records hold the name alone")
+    return {file: load_corpus(Path(file)) for file in files}
 
 
 def build_retriever(specs: Sequence[RetrieverSpec], corpora: dict[str, Corpus]) -> Retriever:
@@ -82,8 +93,8 @@ def build_retriever(specs: Sequence[RetrieverSpec], corpora: dict[str, Corpus]) 
 def _build(spec: RetrieverSpec, corpora: dict[str, Corpus]) -> Retriever:
     match spec.kind:
         case "bm25":
-            return Bm25(spec.text, corpora[spec.file])
+            return Bm25(spec.name, corpora[spec.file])
         case "http":
-            return HttpRetriever(spec.text, spec.url)
+            return HttpRetriever(spec.name, spec.url)
         case "embeddings":
-            return Embeddings(spec.text, corpora[spec.file], Path(spec.file).parent, spec.url)
+            return Embeddings(spec.name, corpora[spec.file], Path(spec.file).parent, spec.url)

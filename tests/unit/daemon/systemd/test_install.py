@@ -27,6 +27,7 @@ PROGRAM = ["/opt/autoresearch/bin/python", "-P", "-m", "autoresearch"]
 SYSTEM_FILES = {
     "etc/systemd/system/autoresearch.service",
     "etc/systemd/system/autoresearch@.service",
+    "etc/systemd/system/autoresearch-web.service",
     "etc/sysusers.d/autoresearch.conf",
     "etc/tmpfiles.d/autoresearch.conf",
     "etc/autoresearch/autoresearch.toml",
@@ -61,6 +62,8 @@ def test_the_units_run_this_program_and_their_own_settings(tmp_path):
         run.replace("autoresearch.toml", "%i.toml").replace("/autoresearch\n", "/%i\n")
         in (units / "autoresearch@.service").read_text()
     )
+    page = run.partition(" run ")[0].replace(" run", "") + " serve %S/autoresearch\n"
+    assert page in (units / "autoresearch-web.service").read_text()
 
 
 def test_a_second_time_changes_nothing_and_brings_back_what_was_edited(tmp_path):
@@ -74,7 +77,7 @@ def test_a_second_time_changes_nothing_and_brings_back_what_was_edited(tmp_path)
     assert unit.read_text() == text
     assert settings.read_text() == "iters = 3\n"
     changes = [words.partition(" ")[0].rstrip(":") for words in said]
-    assert changes == ["unchanged", "replaced", "kept", "unchanged", "unchanged"]
+    assert changes == ["unchanged", "replaced", "unchanged", "kept", "unchanged", "unchanged"]
 
 
 def test_a_drop_in_is_placed_beside_both_units_with_the_name_filled_in(tmp_path):
@@ -104,7 +107,7 @@ def test_a_dry_run_touches_nothing(tmp_path):
     assert files(tmp_path) == set()
     install_files(tmp_path)
     said = [carry_out(step, True) for step in uninstall_steps(place)]
-    assert sum(s.startswith("would remove ") for s in said) == 4
+    assert sum(s.startswith("would remove ") for s in said) == 5
     assert files(tmp_path) == SYSTEM_FILES
 
 
@@ -117,7 +120,7 @@ def test_on_the_machine_itself_systemd_is_called(tmp_path):
     ]
     first = uninstall_steps(system_place())[0]
     assert isinstance(first, CallProgram)
-    assert first.argv == ("systemctl", "stop", "autoresearch.service", "autoresearch@*.service")
+    assert first.argv == ("systemctl", "stop", "autoresearch.service", "autoresearch@*.service", "autoresearch-web.service")
 
 
 def test_uninstalling_again_finds_nothing_to_stop_and_continues(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[4]
 SYSTEMD = ROOT / "systemd"
 TEMPLATE = (SYSTEMD / "autoresearch@.service").read_text()
 EXPOSURE = 2.0
+WEB_EXPOSURE = 1.2  # no device, no network beside loopback
 
 needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 
@@ -68,6 +69,29 @@ def test_systemd_accepts_the_units(units, name, with_drop_ins):
         shutil.rmtree(units / f"{name}.d")
     done = analyze("verify", "--man=no", "--recursive-errors=no", units / name)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_analyze
+def test_systemd_accepts_the_unit_of_the_live_page_and_finds_it_less_exposed_than_the_service(units):
+    unit = units / "autoresearch-web.service"
+    done = analyze("verify", "--man=no", "--recursive-errors=no", unit)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = analyze("security", "--offline=true", f"--threshold={10 * WEB_EXPOSURE:.0f}", unit)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_live_page_has_a_user_of_its_own_in_the_group_and_may_write_nothing():
+    text = (SYSTEMD / "autoresearch-web.service").read_text()
+    for line in ("User=autoresearch-web", "SupplementaryGroups=autoresearch", "ProtectSystem=strict"):
+        assert f"\n{line}\n" in text
+    assert "ReadWritePaths" not in text
+    assert "StateDirectory" not in text
+    users = (SYSTEMD / "sysusers.conf").read_text()
+    assert re.search("^u autoresearch-web - ", users, re.MULTILINE)
+    assert "\nm autoresearch-web autoresearch\n" in users
+    assert set(re.findall(r"^RestartPreventExitStatus=(.*)$", text, re.MULTILINE)[0].split()) == set(
+        map(str, NOT_RESTARTED)
+    )
 
 
 @needs_analyze

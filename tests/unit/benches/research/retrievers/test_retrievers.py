@@ -222,4 +222,4 @@ def test_a_retriever_is_built_and_several_are_fused(tmp_path: Path) -> None:
     corpora = load_corpora(specs)
     assert list(corpora) == [str(file)]
     assert found(build_retriever(specs[:1], corpora), "cat") == ["d2", "d1"]
-    assert build_retriever(specs, corpora).name == f"bm25:{file} + http:http://localhost:1/search"
+    assert build_retriever(specs, corpora).name == f"bm25:{file.name} + http:http://localhost:1/search"

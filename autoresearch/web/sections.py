@@ -1,0 +1,167 @@
+"""The parts of a run's page as plain values, made of the parts of the morning report. Pure.
+
+A page gets each part again only when it changed. Therefore no part holds the present time: a duration that grows is
+given by its beginning, and the page counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from autoresearch.report.format import NAME_CELLS, format_bpb, format_changes, safe
+from autoresearch.report.history import History
+from autoresearch.report.html.course import build_course
+from autoresearch.report.html.headline import build_key_figures, build_verdict, describe_run
+from autoresearch.report.html.limits import describe_limits
+from autoresearch.report.html.rows import KIND_NAMES, KINDS
+from autoresearch.report.html.text import clean
+from autoresearch.report.summary import Summary, best_keep
+from autoresearch.report.text import damage_lines
+from autoresearch.report.watch.headline import PHASES, describe_state
+from autoresearch.report.watch.snapshot import Snapshot
+from autoresearch.report.watch.styles import BAD, GOOD, WARN
+from autoresearch.web.run_log import LogLine
+from autoresearch.web.telemetry_tail import Reading
+
+STYLES = {BAD: "bad", GOOD: "good", WARN: "warn"}
+Sections = dict[str, Any]
+LEAST_FRACTION = 0.05  # of a trial, from which on its end is estimated
+LEFT_STEP_S = 5  # of an estimate, so that it is not a new one with every reading
+
+
+def live_sections(snapshot: Snapshot, readings: Iterable[Reading], log: Iterable[LogLine]) -> Sections:
+    """What changes while a run works: state, devices, log."""
+    words, style = describe_state(snapshot)
+    return {
+        "state": {"text": words, "style": STYLES.get(style, "")},
+        "live": _live_word(snapshot),
+        "devices": [describe_device(snapshot, list(readings))],
+        "log": [[line.ts, line.kind, line.text] for line in log],
+    }
+
+
+def _live_word(snapshot: Snapshot) -> str:
+    if snapshot.problem:
+        return "unreadable"
+    if snapshot.starting:
+        return "starting"
+    if snapshot.history is None:
+        return "empty"
+    if snapshot.history.state in ("running", "paused") and not snapshot.alive:
+        return "interrupted"
+    return "pausing" if snapshot.pause_requested and snapshot.history.state == "running" else snapshot.history.state
+
+
+def describe_device(snapshot: Snapshot, readings: list[Reading]) -> dict[str, Any]:
+    """What the run's device does now. ``readings`` are shown only of a run that a process works on."""
+    history, progress = snapshot.history, snapshot.progress
+    yardstick = history.yardstick if history else None
+    open_trial = history.open_trial if history and snapshot.alive and not snapshot.starting else None
+    device: dict[str, Any] = {
+        "name": clean(yardstick.device_kind, 60) if yardstick else "device not known yet",
+        "doing": _doing(snapshot),
+        "phase": "",
+        "fraction": None,
+        "speed": "",
+        "since": clean(open_trial.ts, 40) if open_trial else None,
+        "left_s": None,
+        "readings": [_reading(r) for r in readings] if snapshot.alive else [],
+    }
+    if progress:
+        device["phase"] = clean(PHASES.get(progress.phase, progress.phase), 40)
+        device["fraction"] = round(progress.fraction, 3)
+        device["speed"] = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
+        device["left_s"] = _left_s(snapshot)
+    return device
+
+
+def _doing(snapshot: Snapshot) -> str:
+    """The trial of now, as far as the records say."""
+    history = snapshot.history
+    if not snapshot.alive:
+        return "idle: no process works on this run"
+    if snapshot.starting or history is None:
+        return clean(snapshot.progress.phase, 60) if snapshot.progress else "starting"
+    if history.state != "running":
+        return f"waiting: the run is {history.state}"
+    if (trial := history.open_trial) is None:
+        return "waiting for the next proposal" if history.baseline else "the baseline is next"
+    seed = f", seed {trial.seed}" if history.is_sequential else ""
+    if snapshot.proposed is None:
+        return f"the baseline{seed}" if trial.iter == 0 else f"a trial{seed}"
+    change = format_changes(snapshot.proposed.proposal, NAME_CELLS)
+    by = f" by {safe(snapshot.proposed.source, NAME_CELLS)}"
+    return f"the baseline for {change}{seed}" if trial.iter == 0 else f"{change}{by}{seed}"
+
+
+def _left_s(snapshot: Snapshot) -> int | None:
+    """Seconds until the trial has trained, at the pace so far; ``None`` where that is not known."""
+    from autoresearch.report.watch.eta import elapsed_s
+
+    progress, history = snapshot.progress, snapshot.history
+    if progress is None or history is None or history.open_trial is None or progress.phase != "train":
+        return None
+    spent = elapsed_s(history.open_trial.ts, snapshot.now)
+    if spent is None or not LEAST_FRACTION <= progress.fraction <= 1:
+        return None
+    left = spent * (1 - progress.fraction) / progress.fraction
+    return LEFT_STEP_S * round(left / LEFT_STEP_S) if left < 1e7 else None
+
+
+def _reading(r: Reading) -> list[str]:
+    """The scope, then each number that was read, with its unit."""
+    numbers = (
+        (r.power_w, "{:.1f} W"),
+        (r.temp_c, "{:.0f} \N{DEGREE SIGN}C"),
+        (r.util_pct, "{:.0f}% busy"),
+        (r.clock_mhz, "{:.0f} MHz"),
+        (None if r.mem_used_mib is None else r.mem_used_mib / 1024, "{:.1f} GiB"),
+    )
+    shown = [text.format(number) for number, text in numbers if number is not None]
+    return [r.scope or "device", *shown, *([f"slowed: {r.slowdowns}"] if r.slowdowns else [])]
+
+
+def result_sections(history: History, summary: Summary) -> Sections:
+    """What the records say so far: verdict, figures, course, limits. Costs more the longer the run is."""
+    best = best_keep(history.rows)
+    verdict, course = build_verdict(summary, history), build_course(history)
+    higher = history.words.higher_is_better
+    baseline = course.baseline
+    return {
+        "verdict": [verdict.before, verdict.change, verdict.after, verdict.basis],
+        "figures": [[f.value, f.name, f.note] for f in build_key_figures(summary, best)],
+        "identity": list(describe_run(summary, history)),
+        "course": {
+            "metric": clean(history.words.name, 40),
+            "higher": higher,
+            "baseline": baseline,
+            "baseline_text": format_bpb(baseline),
+            "needed": course.needed,
+            "sign": 1 if higher == (baseline is not None and baseline < 0) else -1,
+            "low": course.low,
+            "high": course.high,
+            "kinds": [KIND_NAMES.get(kind, kind) if history.is_sequential else kind for kind in KINDS],
+        },
+        "limits": [[clean(title, 80), clean(text, 1200)] for title, text in describe_limits(summary, history)],
+        "damage": [clean(line, 400) for line in damage_lines(summary)],
+    }
+
+
+def overview(snapshot: Snapshot, rows: int, keeps: int) -> Sections:
+    """One run in the list of all runs."""
+    words, style = describe_state(snapshot)
+    history, device = snapshot.history, describe_device(snapshot, [])
+    best = best_keep(history.rows) if history else None
+    return {
+        "live": _live_word(snapshot),
+        "state": words,
+        "style": STYLES.get(style, ""),
+        "iterations": rows,
+        "requested": history.iters_requested if history else None,
+        "keeps": keeps,
+        "best": f"{100 * best.improvement_frac:+.2f}%" if best and best.improvement_frac is not None else "",
+        "device": device["name"] if history and history.yardstick else "",
+        "doing": device["doing"] if snapshot.alive else "",
+        "fraction": device["fraction"],
+    }
