@@ -15,6 +15,7 @@ from autoresearch import __version__
 from autoresearch.cli import (
     audit,
     bench,
+    compose,
     config,
     crown,
     doctor,
@@ -50,6 +51,7 @@ exit codes: 0 done, or ended in good order; 1 unexpected, or refused by the rail
 # In the order of the help text. Each adds a command, or a closely related pair, to the parser.
 COMMANDS: tuple[Callable[[Any], None], ...] = (
     run.add,
+    compose.add,
     prepare.add,
     status.add,
     watch.add,

@@ -22,6 +22,7 @@ from autoresearch.hints import command
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
 
 if TYPE_CHECKING:
+    from autoresearch.config.settings import Settings
     from autoresearch.core.ports import Observer
     from autoresearch.daemon.systemd.notify import Notifier
 
@@ -37,6 +38,8 @@ def add(commands: Any) -> None:
     )
     text = "start from the winner of an earlier run: its directory, or a best_config.toml (docs/search.md)"
     parser.add_argument("--baseline", metavar="RUN|FILE", help=text)
+    text = "combine what was kept in the last iterations of the run (docs/search.md)"
+    parser.add_argument("--compose", action="store_true", help=text)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end, progress to stderr")
 
 
@@ -57,6 +60,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
+    run_settings(resolve_args(args).settings, args, manager)
+    return 0
+
+
+def run_settings(settings: Settings, args: argparse.Namespace, manager: Notifier) -> None:
+    """Run with these settings in front of the user. ``args`` has ``config``, ``fresh``, ``json`` and ``argv``."""
     from autoresearch.daemon.final_report import report_names
     from autoresearch.daemon.hooks import Hooks
     from autoresearch.daemon.night import run_night
@@ -70,7 +79,6 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
     from autoresearch.storage.pause_flag import requested_pause
     from autoresearch.storage.progress_file import ProgressFile
 
-    settings = resolve_args(args).settings
     config = Path(args.config) if args.config else None
     replies = read_recording(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(
@@ -104,10 +112,10 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
             for name in report_names(settings):
                 print(f"report      {settings.run_dir / name}")
             again = start_command(own_cgroup_path()) if manager.address else ""
-            print(_continue_command(args.argv, settings, ending == "complete", again))
+            if settings.compose != "only":
+                print(_continue_command(args.argv, settings, ending == "complete", again))
     except OSError:  # the terminal was closed, which has ended the run in good order
         discard_stdout()
-    return 0
 
 
 def _after_pause(settings: Any) -> str:

@@ -27,7 +27,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         "--proposer",
         "proposer",
         str,
-        "auto, hybrid, nim (any LLM server), tpe, trust-region, random or replay (default: the profile's)",
+        "auto, hybrid, nim (any LLM server), tpe, trust-region, stack, random or replay (default: the profile's)",
     ),
     ("--base-url", "llm.base_url", str, "the LLM server (default: http://localhost:8000/v1)"),
     ("--model", "llm.model", str, "its model (default: the only or first one)"),
@@ -94,6 +94,8 @@ def resolve_args(args: argparse.Namespace) -> Resolved:
 
     flags = {name: getattr(args, f"flag_{name}", None) for _, name, _, _ in RUN_FLAGS}
     given = {name: value for name, value in flags.items() if value is not None}
+    if getattr(args, "compose", None):
+        given["compose"] = "last"
     given |= dict(parse_assignment(text) for text in getattr(args, "assignments", None) or [])
     file = Path(args.config) if getattr(args, "config", None) else None
     if (baseline := getattr(args, "baseline", None)) is None:

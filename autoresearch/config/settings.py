@@ -233,7 +233,7 @@ class Settings(Section):
         description="directory of a prepared corpus, or 'stdlib' to prepare Python's standard library as one",
     )
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
-    proposer: Literal["auto", "hybrid", "nim", "tpe", "trust-region", "random", "replay"] = Field(
+    proposer: Literal["auto", "hybrid", "nim", "tpe", "trust-region", "stack", "random", "replay"] = Field(
         "auto", description="what proposes changes; auto: hybrid where an LLM server answers, else tpe"
     )
     replay_from: Path | None = Field(
@@ -250,6 +250,11 @@ class Settings(Section):
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="CPU threads of a trial; 0: every usable core")
     max_changes: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="knobs that one proposal may change; 1: each effect is of one knob (docs/search.md)"
+    )
+    compose: Literal["off", "last", "only"] = Field(
+        "off",
+        description="unions of confirmed keeps, beyond max_changes too: last, in the last iterations of the run"
+        " (--compose); only, and nothing else (`autoresearch compose`)",
     )
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
         0, description="seed of initialisation, data order and proposer"

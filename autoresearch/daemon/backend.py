@@ -15,6 +15,7 @@ from autoresearch.core.ports import Observer, Timer, Trial
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
+from autoresearch.daemon.allowed_changes import allowed_changes
 from autoresearch.daemon.command_backend import command_backend
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.local_workers import (
@@ -85,7 +86,7 @@ def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, t
         known=trajectory.known(),
         estimate=estimate_of(policy, backend, trajectory),
         limits=backend_limits(backend, settings),
-        max_changes=settings.max_changes,
+        max_changes=allowed_changes(settings, policy, raw, trajectory),
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
@@ -39,7 +40,7 @@ def run_night(
     A promotion that fails or is interrupted is reported and does not fail the run, which is complete.
     """
     began = clock()
-    more = {} if make_backend is None else {"make_backend": make_backend}
+    more: dict[str, Any] = {} if make_backend is None else {"make_backend": make_backend}
     ending = service.run(settings, observer, fresh=fresh, replies=replies, config=config, **more)
     if ending == "complete" and settings.promote > 1:
         _promote(settings, observer, clock() - began, make_backend)

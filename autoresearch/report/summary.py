@@ -22,6 +22,7 @@ from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.promotion import Certificate
 from autoresearch.report.repeats import number_pairs
 from autoresearch.report.research import ResearchNumbers, research_numbers
+from autoresearch.report.stack import StackNumbers, stack_numbers
 from autoresearch.report.vault import VaultNumbers, vault_numbers
 from autoresearch.report.verdicts import VerdictNumbers, verdict_numbers
 
@@ -96,6 +97,7 @@ class Summary(FrozenModel):
     llm: LlmNumbers | None  # None where no LLM was called
 
     early_stops: EarlyStopNumbers | None = None  # None where no trial was stopped and none would have been
+    stack: StackNumbers | None = None  # None where no union of keeps was tried
     vault: list[VaultNumbers]  # of the keeps whose vault is unsealed
     climb: ClimbNumbers | None = None  # None where the baseline is not the winner of an earlier run
     promotion: Certificate | None = None  # whether the winner holds when it is trained longer; None: not tried
@@ -180,6 +182,7 @@ def summarise(history: History) -> Summary:
         llm=llm_numbers(history.rows, costs["wall_s"]),
         importance=knob_importance(history),
         early_stops=early_stop_numbers(history.rows),
+        stack=stack_numbers(history.rows),
         vault=vault_numbers(history.rows),
         climb=climb_numbers(history),
         promotion=history.certificate,

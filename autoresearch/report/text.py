@@ -31,6 +31,7 @@ from autoresearch.report.promotion import promotion_lines
 from autoresearch.report.research import research_lines
 from autoresearch.report.several_seeds import several_seeds_table
 from autoresearch.report.sparkline import BLOCKED, FAILED, STOPPED, Point, Scale, sparkline
+from autoresearch.report.stack import render_stack
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import format_verdict, paint, render_table
 from autoresearch.report.vault import vault_lines
@@ -75,6 +76,7 @@ def render_report(
         "Proposals by source": source_table(summary.sources, color),
         "LLM calls by result": endings_table(summary.llm, color),
         "Knob importance": importance,
+        "Keeps combined": render_stack(summary.stack, max(width, MIN_WIDTH), color),
         "Measured with several seeds": several_seeds_table(history.rows, color),
     }
     blocks += ["\n".join([f"{title}:", *lines]) for title, lines in tables.items() if lines]

@@ -15,7 +15,7 @@ from autoresearch.report.html.rows import (
     format_row_interval,
     kind_index,
 )
-from autoresearch.report.html.text import clean
+from autoresearch.report.html.text import clean, format_value
 
 FIELDS = ("iter", "change", "value", "gain", "paired", "kind", "end", "interval", "source", "time", "why")
 CHANGE_CHARS, WHY_CHARS, SOURCE_CHARS = 80, 160, 30
@@ -33,7 +33,7 @@ def row_fields(row: Row) -> list[Any]:
     remark = f"{row.remark}; " if row.remark and row.why else row.remark
     return [
         row.iter,
-        format_change(row.knob, row.new_value, CHANGE_CHARS),
+        describe_change(row),
         _rounded(row.val_bpb, BPB_DIGITS),
         _rounded(row.improvement_frac, GAIN_DIGITS),
         int(row.evidence is not None and row.improvement_frac is not None),
@@ -44,6 +44,13 @@ def row_fields(row: Row) -> list[Any]:
         format_duration(row.wall_s) if row.wall_s is not None else "",
         clean(f"{remark}{row.why or ''}", WHY_CHARS),
     ]
+
+
+def describe_change(row: Row) -> str:
+    """The change with at most six significant digits, as in the report; of several knobs each beside its value."""
+    if row.knob is None or row.several:
+        return format_change(row.knob, row.new_value, CHANGE_CHARS)
+    return clean(f"{row.knob} = {format_value(row.new_value)}", CHANGE_CHARS)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

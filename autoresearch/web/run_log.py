@@ -19,10 +19,11 @@ from autoresearch.core.records import (
     TrialSuspended,
     Unsealed,
 )
-from autoresearch.report.format import format_bpb, format_change
+from autoresearch.report.format import format_bpb
 from autoresearch.report.history import Row
 from autoresearch.report.html.rows import format_end
 from autoresearch.report.html.text import clean, format_gain
+from autoresearch.web.row_json import describe_change
 
 TEXT_CHARS = 240
 LOG_LINES = 200
@@ -69,7 +70,7 @@ def describe_record(record: Event, row: Row | None = None) -> LogLine | None:
 
 
 def _verdict(record: Event, row: Row) -> LogLine:
-    change = format_change(row.knob, row.new_value, 60) if row.knob else "no proposal"
+    change = describe_change(row) if row.knob else "no proposal"
     gain = f", {format_gain(row.improvement_frac)}" if row.improvement_frac is not None else ""
     text = f"{row.iter:,}: {change}: {format_end(row)}{gain}"
     kind = "keep" if row.decision == "keep" else "verdict" if row.stage in ("evaluated", "stopped_early") else "trouble"

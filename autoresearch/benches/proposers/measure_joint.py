@@ -69,7 +69,9 @@ def _measure_rounds(measured: Rows, plan: JointPlan, crash: Callable[[Cfg], str]
         for cfg in take_new(drawn, wanted, lambda cfg: _is_allowed(policy, cfg), lambda cfg: bool(crash(cfg)), seen):
             seed = count % plan.baseline_seeds
             if why := crash(cfg):
-                measured.add_refused(TableRow(cfg=cfg, seed=SEED_OFFSET + seed, val_bpb=None, cause=REFUSED, detail=why))
+                measured.add_refused(
+                    TableRow(cfg=cfg, seed=SEED_OFFSET + seed, val_bpb=None, cause=REFUSED, detail=why)
+                )
                 continue
             more = plan.repeats if count % plan.repeated == 0 else 0
             measured.add([Wanted(cfg, SEED_OFFSET + (seed + n) % plan.baseline_seeds) for n in range(1 + more)])

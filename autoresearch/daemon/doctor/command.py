@@ -20,7 +20,7 @@ from autoresearch.daemon.command_files import CommandFiles, find_program, watch_
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.policy import Policy, check_yardstick
-from autoresearch.errors import AutoresearchError
+from autoresearch.errors import AutoresearchError, ConfigError
 from autoresearch.trials.command.handover import is_script, passed_environment
 from autoresearch.trials.command.returned import metric_line
 from autoresearch.trials.command.trial import CommandTrial
@@ -43,8 +43,11 @@ class CommandExamination:
             with tempfile.TemporaryDirectory() as folder:
                 trial = build_trial(self.settings, Path(folder), lambda: False, Observer())
                 require_argv(command)
-                program = find_program(command, passed_environment(command.env, trial.environ).get("PATH"))
+                path = passed_environment(command.env, trial.environ).get("PATH")
+                program = find_program(command, path)
                 yield _program(command, program)
+                if command.checks:
+                    yield _checks(command, path)
                 name = "hand-over"
                 refuse_bad_handover(trial, self.policy)
                 yield ok(name, f"{command.config}, {len(self.policy.baseline)} knobs", config=command.config)
@@ -77,6 +80,14 @@ def _program(command: CommandSettings, program: Path) -> Check:
     return ok("command", ", ".join([found, *scripts]), program=str(program), scripts=scripts)
 
 
+def _checks(command: CommandSettings, path: str | None) -> Check:
+    """The program of ``command.checks``; it may be one that the training command builds."""
+    try:
+        return ok("checks", f"{find_program(command, path, 'checks')} runs after each trial")
+    except ConfigError as e:
+        return warn("checks", f"{e.what}: each trial would be check_failed unless it makes it", e.hint)
+
+
 def _files(command: CommandSettings, files: CommandFiles) -> Check:
     """Which files are watched, and by what they were found."""
     facts = {"files": len(files.paths), "commit": files.commit, "sha256": files.sha256}
@@ -84,8 +95,12 @@ def _files(command: CommandSettings, files: CommandFiles) -> Check:
         return ok("files", f"{len(files.paths)} files of command.files are watched", **facts)
     if files.commit:
         return ok("files", f"{len(files.paths)} files are watched, commit {files.commit[:12]} and its changes", **facts)
+    cwd = Path(os.path.abspath(command.cwd))
+    if checkout := next((folder for folder in (cwd, *cwd.parents) if (folder / ".git").exists()), None):
+        found = f"git reads no commit of {checkout}: only the {len(files.paths)} files found without one are watched"
+        return warn("files", found, f"git -C {checkout} status: git must be installed and trust the owner", **facts)
     found = f"no git commit: only the {len(files.paths)} files that argv names are watched"
-    return warn("files", found, "name what it reads with command.files, or install git and commit the scripts", **facts)
+    return warn("files", found, "name what it reads with command.files, or keep the scripts in git", **facts)
 
 
 def _metric(command: CommandSettings) -> Check:

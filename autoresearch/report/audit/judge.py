@@ -61,6 +61,11 @@ class Verdict:
     ahead_of_random: float | None
 
     @property
+    def kept_trials(self) -> int:
+        """How many trials the log kept; ``keeps`` has one of each configuration where trials are independent."""
+        return sum(entry.kept for entry in self.log.measured)
+
+    @property
     def expected_false(self) -> float:
         """How many of the keeps are expected to have no gain."""
         return math.fsum(1 - keep.p_real for keep in self.keeps)
@@ -92,6 +97,7 @@ class Verdict:
             "distinct": self.distinct,
             "repeats": None if self.distinct is None else self.measured - self.distinct,
             "null_share": self.null_share,
+            "kept_trials": self.kept_trials,
             "keeps": [keep.as_json() for keep in self.keeps],
             "expected_false_keeps": self.expected_false,
             "claimed_frac": self.claimed,

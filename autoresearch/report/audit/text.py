@@ -22,7 +22,7 @@ def render(v: Verdict, fresh: FreshGains | None = None) -> str:
     lines = [
         f"{escape_control(log.path)}: {log.format}, {escape_control(log.metric)} ({log.direction} is better), "
         f"each trial compared with {compared}",
-        f"trials   {plural(v.measured, 'measured trial')}{distinct}, {v.failed} failed, {plural(len(v.keeps), 'keep')}",
+        f"trials   {plural(v.measured, 'measured trial')}{distinct}, {v.failed} failed, {_keeps(v)}",
         f"noise    {100 * v.sigma:.3g}% (SD of {of}; {v.noise_from})",
         f"changes  about {format_share(v.null_share)} of all changes do nothing, as far as the log can tell",
         *(f"note     {escape_control(note)}" for note in log.notes),
@@ -32,6 +32,13 @@ def render(v: Verdict, fresh: FreshGains | None = None) -> str:
         sentence(v) if fresh is None else f"{describe_repeats(fresh)} {sentence(v)}",
     ]
     return "\n".join(lines)
+
+
+def _keeps(v: Verdict) -> str:
+    """How many keeps; of how many configurations, where one was kept repeatedly and is judged once, by its mean."""
+    if v.kept_trials == len(v.keeps):
+        return plural(v.kept_trials, "keep")
+    return f"{plural(v.kept_trials, 'keep')} of {plural(len(v.keeps), 'configuration')} (judged by their means)"
 
 
 def _table(v: Verdict) -> Iterator[str]:
@@ -54,8 +61,9 @@ def sentence(v: Verdict) -> str:
     if not v.keeps:
         return "The log kept nothing, so there is nothing to doubt."
     whole = "together they claim" if v.log.loop == "ratchet" else "the best claims"
+    what = "keep" if v.kept_trials == len(v.keeps) else "kept configuration"
     text = (
-        f"Of {plural(len(v.keeps), 'keep')}, {v.expected_false:.1f} are expected to have no gain at all; {whole} "
+        f"Of {plural(len(v.keeps), what)}, {v.expected_false:.1f} are expected to have no gain at all; {whole} "
         f"{signed_percent(v.claimed)}, and {signed_percent(v.corrected)} is to be expected."
     )
     if v.noise.is_assumed and v.noise_from != "given":

@@ -38,6 +38,7 @@ from autoresearch.report.html.rows import (
 )
 from autoresearch.report.html.search import build_search
 from autoresearch.report.html.spending import build_spending
+from autoresearch.report.html.stack import build_stack
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
 from autoresearch.report.importance import describe_importance, few_values
 from autoresearch.report.llm import llm_facts
@@ -80,6 +81,7 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         longer=list(promotion_lines(summary.promotion)),
         climb=list(climb_lines(summary.climb)),
         search=build_search(summary, history),
+        stack=build_stack(summary),
         proposals=summary.unique_pairs + summary.repeat_count,
         patterns=build_proposal_patterns(summary, history, coverage),
         spending=build_spending(summary, history, price),

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def build_recipe(args: argparse.Namespace) -> Any:
         hidden_dropout=args.dropout,
         attention_dropout=args.dropout,
     )
+    if find_spec("transformer_engine") is None:  # Megatron's own softmax kernel needs Apex, which pip does not bring
+        recipe.model.config.masked_softmax_fusion = False
     if args.data:
         recipe.data = run.Config(
             llm.PreTrainingDataModule,
@@ -96,8 +99,8 @@ def use_cpu(recipe: Any) -> None:
     from nemo.lightning import MegatronMixedPrecision
 
     config = recipe.model.config
-    config.use_cpu_initialization = True
-    config.masked_softmax_fusion = config.cross_entropy_loss_fusion = config.gradient_accumulation_fusion = False
+    config.use_cpu_initialization, config.masked_softmax_fusion = True, False
+    config.cross_entropy_loss_fusion = config.gradient_accumulation_fusion = False
     recipe.trainer.accelerator = "cpu"
     recipe.trainer.plugins = run.Config(MegatronMixedPrecision, precision="32")
     strategy = recipe.trainer.strategy

@@ -26,6 +26,7 @@ class WideIsTooLarge:
     """An estimator of R7."""
 
     baseline: dict[str, object]
+    budget: object
     vocab: int = 4096
 
     def __call__(self, cfg):
@@ -39,7 +40,8 @@ def measure(make_settings):
     def call(plan=PLAN, **options):
         trial, lines = FakeTrial(**options), []
         settings = make_settings(**{"limits.memory_gib": 1.0})
-        estimator = WideIsTooLarge(build_policy(settings).baseline)
+        policy = build_policy(settings)
+        estimator = WideIsTooLarge(policy.baseline, policy.budget)
         backend = TrialBackend(trial, YARDSTICK, estimator, timer=FakeTimer())
         table = measure_joint_table(
             settings,

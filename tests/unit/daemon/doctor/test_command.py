@@ -83,6 +83,7 @@ def test_what_would_end_the_run_fails_with_its_exit_code(
         ({"command.argv": [sys.executable, "missing.py"]}, "command", "missing.py cannot be read"),
         ({"command.seed_flag": None}, "seed", "gets no seed"),
         ({}, "files", "no git commit"),
+        ({"command.checks": ["./check.sh"]}, "checks", "command.checks: ./check.sh is not found"),
     ],
 )
 def test_what_may_not_be_meant_is_a_warning(
@@ -102,6 +103,17 @@ def test_files_of_a_checkout_are_named_with_their_commit(of_command: Callable[..
     check = checks_of(of_command())["files"]
     assert check.state == "ok"
     assert len(check.facts["commit"]) == 40
+
+
+def test_a_checkout_that_git_cannot_read_is_named(of_command: Callable[..., Settings], tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    check = checks_of(of_command())["files"]
+    assert (check.state, f"git reads no commit of {tmp_path}" in check.found) == ("warn", True)
+
+
+def test_the_program_of_the_checks_is_found(of_command: Callable[..., Settings]) -> None:
+    check = checks_of(of_command(**{"command.checks": [sys.executable, "-c", "pass"]}))["checks"]
+    assert (check.state, sys.executable in check.found) == ("ok", True)
 
 
 def test_versions_are_part_of_the_yardstick(of_command: Callable[..., Settings]) -> None:
