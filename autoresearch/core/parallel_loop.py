@@ -58,6 +58,7 @@ class ParallelLoop(Loop):
         """See ``Loop.run``."""
         try:
             self.work_until_done()
+            self.at_end(self)
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
             return str(end)

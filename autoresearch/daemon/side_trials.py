@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from autoresearch.core.climb import SideNeeded
+from autoresearch.core.executor import TrialProgress
 from autoresearch.core.loop import Loop, input_changed
 from autoresearch.core.measurement import Cause, Failure, Outcome
 from autoresearch.core.ports import Interrupted
@@ -46,7 +47,7 @@ def run_side_trial(loop: Loop, needed: SideNeeded) -> None:
         detail = f"the machine went down {tries} times while this configuration was trained"
         outcome = Failure(cause=Cause.HOST_LOST, detail=detail)
     else:
-        measured = loop.trial.measure(needed.cfg, needed.seed, partial(loop.show_progress, needed.iter or 0))
+        measured = loop.trial.measure(needed.cfg, needed.seed, partial(show_progress, loop, needed.iter or 0))
         if not isinstance(measured, Outcome):
             raise Interrupted("a side trial was suspended")
         outcome = measured
@@ -62,3 +63,8 @@ def run_side_trial(loop: Loop, needed: SideNeeded) -> None:
             outcome=outcome,
         )
     )
+
+
+def show_progress(loop: Loop, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
+    """Show the progress of a side trial as that of any other; it has no number in the journal."""
+    loop.show_progress(n, TrialProgress(0, phase, fraction, step, tokens_per_s))

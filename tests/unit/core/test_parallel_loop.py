@@ -205,6 +205,12 @@ class TestSeveralWorkers:
         assert isinstance(records(loop)[-1], Stopped)
         assert loop.executor.poll(0.0) == ()
 
+    def test_what_the_end_of_a_run_needs_is_measured_once_all_is_closed(self, make_settings: Make) -> None:
+        loop, open_then = parallel(make_settings(iters=3), workers=3), []
+        loop.at_end = lambda ended: open_then.append((ended.trajectory.candidates, list(ended.at_work)))
+        assert loop.run() == "complete"
+        assert open_then == [([], [])]
+
     def test_keeps_are_unsealed_and_no_verdict_rests_on_a_vaults_trials(self, make_settings: Make) -> None:
         loop = parallel(make_settings(iters=7), workers=3)
         loop.vault = MemoryVault()

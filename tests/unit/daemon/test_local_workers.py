@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autoresearch.config.settings import Settings
+from autoresearch.core.climb import SideNeeded
 from autoresearch.core.records import Baseline, Evaluated, Started, TrialEnded, TrialStarted, decode
 from autoresearch.daemon import local_workers
 from autoresearch.daemon.local_workers import (
@@ -20,13 +21,16 @@ from autoresearch.daemon.local_workers import (
     threads_per_worker,
 )
 from autoresearch.daemon.service import run
+from autoresearch.daemon.side_trials import run_side_trial
 from autoresearch.errors import ConfigError
 from autoresearch.report.verify import verify
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
+from autoresearch.testing.scripted_proposer import ScriptedProposer
 from autoresearch.trials.spec import Device
 
 Make = Callable[..., Settings]
@@ -127,3 +131,11 @@ def test_each_trials_checkpoint_has_a_folder_that_any_worker_finds(tmp_path: Any
     assert len(set(seen)) == 3
     assert seen[:3] == seen[3:]
     assert all(folder.parent == tmp_path / "checkpoint" for folder in seen)
+
+
+def test_progress_of_a_side_trial_is_shown_as_that_of_any_other(make_settings: Make) -> None:
+    loop = fake_loop(make_settings(iters=1), ScriptedProposer([]), FakeTrial(takes_s=0.002))
+    seen = []
+    loop.observer.progressed = seen.append  # type: ignore[method-assign]
+    run_side_trial(loop, SideNeeded(purpose="climb", iter=3, seed=0, cfg=dict(loop.baseline_cfg)))
+    assert {at.iter for at in seen} == {3}
