@@ -12,6 +12,7 @@ from rails.gate import gate
 from rails.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, is_finite, same_value
 from rails.menu import Menu, MenuError, Steps, default_menu, load_menu, parse_menu
 from rails.novelty import Tried
+from rails.structural import STRUCTURAL_KNOBS, StructuralKnob
 from rails.verdict import Config, Estimate, Limits, Proposal, Rail, Verdict
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "Proposal",
     "Rail",
     "RailOutcome",
+    "STRUCTURAL_KNOBS",
     "Steps",
+    "StructuralKnob",
     "Tried",
     "Value",
     "Verdict",

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rails.expr import Rule, RuleError
@@ -91,17 +92,26 @@ class Menu:
                 return why
         return self.broken_rule(cfg, steps)
 
-    def override(self, changes: Mapping[str, Any], defaults: Config | None = None) -> Menu:
+    def override(
+        self,
+        changes: Mapping[str, Any],
+        defaults: Config | None = None,
+        optional: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> Menu:
         """A menu with entries narrowed or extended: ``{"knobs": {"d_model": {"choices": [...]}}, ...}``.
 
         A knob's fields replace those of the same name; ``constraints``, when given, replace the list; ``defaults``
-        (a run's baseline) replaces every default. Raises ``MenuError`` for a knob that this menu does not have.
+        (a run's baseline) replaces every default. ``optional``: entries that ``changes`` may add to the menu by naming
+        them. Raises ``MenuError`` for any other knob that this menu does not have.
         """
         _only(changes, {"knobs", "constraints"}, "the override")
         knobs = {name: dict(entry) for name, entry in self.source["knobs"].items()}
         for name, fields in _table(changes.get("knobs", {}), "knobs").items():
+            if name not in knobs and name in optional:
+                knobs[name] = dict(optional[name])
             if name not in knobs:
-                raise MenuError(f"knobs.{name}: there is no such knob; there are {', '.join(knobs)}")
+                able = ", ".join(dict.fromkeys([*knobs, *optional]))
+                raise MenuError(f"knobs.{name}: there is no such knob; there are {able}")
             if not isinstance(fields, Mapping):
                 raise MenuError(f"knobs.{name}: a table of fields is expected, not {fields!r}")
             if fields.get("type", knobs[name]["type"]) != knobs[name]["type"]:

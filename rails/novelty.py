@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rails.knobs import FLOAT_RTOL, Value, same_value
@@ -25,6 +25,7 @@ class Tried:
 
     baseline: Config
     _by_knobs: dict[tuple[str, ...], list[_Entry]] = field(default_factory=dict)
+    pending: Sequence[Config] = field(default=(), compare=False)  # configurations whose trials have not ended
 
     def add(self, cfg: Config, outcome: str, *, retryable: bool = False) -> None:
         """Add ``outcome`` ("measured", or a failure's cause). A retryable failure counts as known the second time."""
@@ -37,12 +38,14 @@ class Tried:
         knobs, values = self._delta(cfg)
         if not knobs:
             return "it is the baseline itself"
+        for other_knobs, other_values in map(self._delta, self.pending):
+            if other_knobs == knobs and all(map(same_value, other_values, values)):
+                return f"{_describe(knobs, values)} is being measured in this run"
         same = self._same(knobs, values)
         final = [e for e in same if not e.retryable]
         if not final and len(same) <= RETRIES:
             return ""
-        changes = ", ".join(f"{k} = {v}" for k, v in zip(knobs, values, strict=True))
-        return f"{changes} was tried before in this run: {(final or same)[0].outcome}"
+        return f"{_describe(knobs, values)} was tried before in this run: {(final or same)[0].outcome}"
 
     def entries(self) -> list[tuple[tuple[str, ...], list[tuple[tuple[Value, ...], str, bool]]]]:
         """Everything that was added, as plain values: changed knobs, and for each values, outcome and retryable."""
@@ -69,6 +72,10 @@ class Tried:
         low = bisect_left(entries, _order(values[0], -2 * FLOAT_RTOL), key=_place)
         high = bisect_right(entries, _order(values[0], 2 * FLOAT_RTOL), key=_place)
         return [e for e in entries[low:high] if all(map(same_value, e.values, values))]
+
+
+def _describe(knobs: tuple[str, ...], values: tuple[Value, ...]) -> str:
+    return ", ".join(f"{k} = {v}" for k, v in zip(knobs, values, strict=True))
 
 
 def _place(entry: _Entry) -> tuple[int, float, str]:

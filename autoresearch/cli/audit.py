@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from autoresearch.cli import audit_repeat
 from autoresearch.cli.parsing import add_command
 from autoresearch.errors import ConfigError
 
@@ -43,6 +44,7 @@ def add(commands: Any) -> None:
         "--threshold", type=_frac, default=0.005, metavar="FRAC", help="the gain that matters (default 0.005: 0.5%%)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    audit_repeat.add_flags(parser)
 
 
 def audit(args: argparse.Namespace) -> int:
@@ -59,6 +61,8 @@ def audit(args: argparse.Namespace) -> int:
             Path(file), args.format, columns=columns, direction=args.direction, loop=args.loop, study=args.study
         )
     ]
+    if args.repeat is not None:
+        return audit_repeat.repeat(args, verdicts)
     if args.json:
         print(json.dumps({"logs": [v.as_json() for v in verdicts]}, indent=2))
     else:

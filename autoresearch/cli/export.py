@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autoresearch.cli import export_dataset, export_recipe, export_trials
+from autoresearch.cli import export_dataset, export_recipe, export_trackers, export_trials
 from autoresearch.cli.parsing import as_sentence
 
 
@@ -16,3 +16,4 @@ def add(commands: Any) -> None:
     export_recipe.add(kinds)
     export_dataset.add(kinds)
     export_trials.add(kinds)
+    export_trackers.add(kinds)

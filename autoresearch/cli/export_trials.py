@@ -39,7 +39,7 @@ def export_trials(args: argparse.Namespace) -> int:
     from autoresearch.storage.replaced_file import replaced_file
 
     path, out = run_path(args), Path(args.out)
-    _check_target(out, path)
+    check_target(out, path)
     try:
         with replaced_file(out) as temporary:
             facts = _WRITERS[args.kind](stream_records(path), temporary)
@@ -52,7 +52,7 @@ def export_trials(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_target(out: Path, run: Path) -> None:
+def check_target(out: Path, run: Path) -> None:
     """Raise ``ConfigError`` for a target that is not a file, or that is the run's own log."""
     try:
         if out.exists() and not out.is_file():

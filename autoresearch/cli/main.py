@@ -15,7 +15,9 @@ from autoresearch import __version__
 from autoresearch.cli import (
     audit,
     bench,
+    compose,
     config,
+    crown,
     doctor,
     energy,
     envelope,
@@ -23,6 +25,7 @@ from autoresearch.cli import (
     menu,
     pause,
     prepare,
+    promote,
     rails,
     recheck,
     repair,
@@ -48,6 +51,7 @@ exit codes: 0 done, or ended in good order; 1 unexpected, or refused by the rail
 # In the order of the help text. Each adds a command, or a closely related pair, to the parser.
 COMMANDS: tuple[Callable[[Any], None], ...] = (
     run.add,
+    compose.add,
     prepare.add,
     status.add,
     watch.add,
@@ -55,6 +59,8 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     repair.add,
     verify.add,
     recheck.add,
+    crown.add,
+    promote.add,
     audit.add,
     pause.add,
     doctor.add,

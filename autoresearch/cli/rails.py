@@ -97,8 +97,7 @@ def _context_of(args: argparse.Namespace) -> tuple[Context, Tried | None]:
 def _of_run(path: Path) -> tuple[Context, Tried]:
     from autoresearch.core.trajectory import Trajectory
     from autoresearch.report.load import stream_records
-    from autoresearch.trials.spec import Budget
-    from autoresearch.trials.trial_budget import trial_steps
+    from autoresearch.trials.trial_budget import recorded_budget, trial_steps
     from rails import parse_menu
     from rails.bench import Context
 
@@ -107,7 +106,7 @@ def _of_run(path: Path) -> tuple[Context, Tried]:
         trajectory.add(record, 0)  # the place in the file: closed iterations are not kept, and none is read here
     meta = trajectory.meta
     assert meta is not None  # stream_records refuses a trajectory that does not begin with one
-    budget = Budget(kind=meta.yardstick.budget_kind, size=meta.yardstick.budget_size)
+    budget = recorded_budget(meta.yardstick)
 
     def steps(cfg: Config) -> int | None:
         return trial_steps(budget, cfg, meta.baseline_cfg, meta.vocab or 0)  # 0: of an older run, not in FLOPs

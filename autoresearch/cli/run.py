@@ -22,10 +22,11 @@ from autoresearch.hints import command
 from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
 
 if TYPE_CHECKING:
+    from autoresearch.config.settings import Settings
     from autoresearch.core.ports import Observer
     from autoresearch.daemon.systemd.notify import Notifier
 
-PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from")
+PATH_FLAGS = ("--config", "--dir", "--corpus", "--replay-from", "--baseline")
 
 
 def add(commands: Any) -> None:
@@ -35,6 +36,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="start over; the old run is moved to archive/, not deleted"
     )
+    text = "start from the winner of an earlier run: its directory, or a best_config.toml (docs/search.md)"
+    parser.add_argument("--baseline", metavar="RUN|FILE", help=text)
+    text = "combine what was kept in the last iterations of the run (docs/search.md)"
+    parser.add_argument("--compose", action="store_true", help=text)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end, progress to stderr")
 
 
@@ -55,19 +60,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, manager: Notifier) -> int:
-    from autoresearch.daemon import service
+    run_settings(resolve_args(args).settings, args, manager)
+    return 0
+
+
+def run_settings(settings: Settings, args: argparse.Namespace, manager: Notifier) -> None:
+    """Run with these settings in front of the user. ``args`` has ``config``, ``fresh``, ``json`` and ``argv``."""
     from autoresearch.daemon.final_report import report_names
     from autoresearch.daemon.hooks import Hooks
+    from autoresearch.daemon.night import run_night
     from autoresearch.daemon.observers.group import ObserverGroup
     from autoresearch.daemon.observers.terminal import Terminal
     from autoresearch.daemon.recording import read_recording
     from autoresearch.daemon.systemd.unit import start_command, startup_warnings
     from autoresearch.daemon.systemd.watchdog import WatchdogObserver, max_silence_s
+    from autoresearch.daemon.tracking import Tracking
     from autoresearch.machine import own_cgroup_path
     from autoresearch.storage.pause_flag import requested_pause
     from autoresearch.storage.progress_file import ProgressFile
 
-    settings = resolve_args(args).settings
     config = Path(args.config) if args.config else None
     replies = read_recording(settings.replay_from) if settings.replay_from else ()
     terminal = Terminal(
@@ -90,7 +101,9 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
         observers: list[Observer] = [terminal, watchdog, progress]
         if settings.on_event:
             observers.append(ends.enter_context(Hooks(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
-        ending = service.run(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
+        if settings.track:
+            observers.append(ends.enter_context(Tracking(settings, terminal.notify, heartbeat=watchdog.heartbeat)))
+        ending = run_night(settings, ObserverGroup(*observers), fresh=args.fresh, replies=replies, config=config)
     watchdog.ended(ending)
     try:
         _print_summary(settings.run_dir, args.json)
@@ -99,10 +112,10 @@ def _run(args: argparse.Namespace, manager: Notifier) -> int:
             for name in report_names(settings):
                 print(f"report      {settings.run_dir / name}")
             again = start_command(own_cgroup_path()) if manager.address else ""
-            print(_continue_command(args.argv, settings, ending == "complete", again))
+            if settings.compose != "only":
+                print(_continue_command(args.argv, settings, ending == "complete", again))
     except OSError:  # the terminal was closed, which has ended the run in good order
         discard_stdout()
-    return 0
 
 
 def _after_pause(settings: Any) -> str:

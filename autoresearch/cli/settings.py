@@ -18,7 +18,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         "--profile",
         "profile",
         str,
-        "set of defaults: tiny (CPU), gb10-354m, h100-354m, or command (default: tiny)",
+        "set of defaults: tiny (CPU), tiny-wide (more knobs), gb10-354m, h100-354m, or command (default: tiny)",
     ),
     ("--dir", "dir", str, "the run's directory (default: runs/PROFILE)"),
     ("--corpus", "corpus", str, "a prepared corpus, or 'stdlib' (default: the profile's)"),
@@ -27,7 +27,7 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         "--proposer",
         "proposer",
         str,
-        "auto, hybrid, nim (any LLM server), tpe, trust-region, random or replay (default: the profile's)",
+        "auto, hybrid, nim (any LLM server), tpe, trust-region, stack, random or replay (default: the profile's)",
     ),
     ("--base-url", "llm.base_url", str, "the LLM server (default: http://localhost:8000/v1)"),
     ("--model", "llm.model", str, "its model (default: the only or first one)"),
@@ -62,6 +62,12 @@ RUN_FLAGS: tuple[tuple[str, str, type, str], ...] = (
         str,
         "command that receives best, paused, failed, finished, died (docs/hooks.md; default: none)",
     ),
+    (
+        "--track",
+        "track",
+        str,
+        "trackio, mlflow or wandb: receives each candidate meanwhile (docs/exports.md; default: none)",
+    ),
 )
 
 
@@ -88,9 +94,18 @@ def resolve_args(args: argparse.Namespace) -> Resolved:
 
     flags = {name: getattr(args, f"flag_{name}", None) for _, name, _, _ in RUN_FLAGS}
     given = {name: value for name, value in flags.items() if value is not None}
+    if getattr(args, "compose", None):
+        given["compose"] = "last"
     given |= dict(parse_assignment(text) for text in getattr(args, "assignments", None) or [])
-    file = getattr(args, "config", None)
-    return resolve(given, os.environ, Path(file) if file else None)
+    file = Path(args.config) if getattr(args, "config", None) else None
+    if (baseline := getattr(args, "baseline", None)) is None:
+        return resolve(given, os.environ, file)
+    from autoresearch.daemon.best_config import read_baseline, refuse_own_directory
+
+    layer = (f"baseline {baseline}", read_baseline(Path(baseline)))
+    resolved = resolve(given, os.environ, file, baseline=layer)
+    refuse_own_directory(Path(baseline), resolved.settings.run_dir)
+    return resolved
 
 
 def add_run_path(parser: argparse.ArgumentParser, what: str) -> None:

@@ -15,6 +15,7 @@ BITS_PER_BYTE = "val_bpb"  # the name of the metric that is in val_bpb of the re
 ENV_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\*|=.*)?", re.DOTALL)
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 Words = tuple[str, ...]
+STEP = "step"  # the group of progress_pattern whose total is budget.size, in steps
 HANDED_OVER = ("flag", "env", "constant")  # how a seed and a budget may be handed over
 
 
@@ -62,7 +63,9 @@ class CommandSettings(Section):
         None, description="JSON file with the metric, relative to cwd, or in {trial}/; instead of metric_pattern"
     )
     progress_pattern: str | None = Field(
-        None, description="regular expression for progress: two groups are done and total, one is per cent"
+        None,
+        description="regular expression for progress: two groups are done and total, one is per cent; one named "
+        "(?P<step>...) is a part of the budget in steps",
     )
     peak_memory_pattern: str | None = Field(
         None, description="regular expression for the peak memory; the memory of its processes if not given"
@@ -170,3 +173,8 @@ class CommandSettings(Section):
         """Whether the script keeps its own budget, because none is handed over."""
         given = any(getattr(self, f"budget_{how}") is not None for how in HANDED_OVER)
         return not given and not any("{budget}" in word for word in self.argv or ())
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether the total of its progress is ``budget.size``, in steps."""
+        return self.progress_pattern is not None and STEP in re.compile(self.progress_pattern).groupindex

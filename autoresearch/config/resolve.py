@@ -22,6 +22,7 @@ from autoresearch.config.settings import DEFAULT_PROFILE, Section, Settings
 from autoresearch.errors import ConfigError
 
 ENV_PREFIX = "AUTORESEARCH_"
+UNCHECKED = ("baseline.", "menu.", "climb.first_baseline.")  # tables whose names are those of knobs
 COMMAND = "command"  # the trainer whose menu and baseline are the user's, and the profile without either
 
 
@@ -44,10 +45,15 @@ def resolve(
     environ: Mapping[str, str],
     file: Path | None = None,
     default_profile: str = DEFAULT_PROFILE,
+    baseline: tuple[str, Mapping[str, Any]] | None = None,
 ) -> Resolved:
-    """Merge the four layers. Raises ``ConfigError`` naming field, value and origin, and the nearest valid name."""
-    upper = [(f"file {file}", _read_toml(file))] if file else []
+    """Merge the four layers. Raises ``ConfigError`` naming field, value and origin, and the nearest valid name.
+
+    ``baseline``: the origin and the settings of ``--baseline``, above the environment and below the flags.
+    """
+    upper: list[tuple[str, Mapping[str, Any]]] = [(f"file {file}", read_toml(file))] if file else []
     upper += [(f"environment {name}", layer) for name, layer in _from_environment(environ)]
+    upper += [baseline] if baseline else []
     upper += [("flag", _nest(flags))]
     if next((layer["trainer"] for _, layer in reversed(upper) if "trainer" in layer), None) == COMMAND:
         default_profile = COMMAND
@@ -126,7 +132,7 @@ def profile_values(name: str) -> dict[str, Any]:
     return tomllib.loads((resources.files("autoresearch.config") / "profiles" / f"{name}.toml").read_text())
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_decode(path.read_bytes()))
     except OSError as e:
@@ -182,7 +188,7 @@ def _check_names(layer: Mapping[str, Any], origin: str) -> None:
     known = setting_names()
     sections = {name.partition(".")[0] for name in known}
     for name, value in _leaves(layer):
-        unchecked = name.startswith(("baseline.", "menu.")) or (value == {} and name in sections)
+        unchecked = name.startswith(UNCHECKED) or (value == {} and name in sections)
         if not unchecked and name not in known:
             hint = (
                 f"the key is not a setting: give it as {KEY_VARIABLE}" if name == "llm.key" else _nearest(name, known)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator
 
 from autoresearch.config.base_url import check_base_url
+from autoresearch.config.climb import ClimbSettings
 from autoresearch.config.command import CommandSettings
 from autoresearch.config.section import Section as Section
 from autoresearch.config.section import refuse_ambiguous
@@ -39,6 +40,11 @@ class BudgetSettings(Section):
     )
     size: Annotated[float, Field(gt=0)] = Field(
         60, description="training budget in units of budget.kind; of kind flops, in optimizer steps of the baseline"
+    )
+    flops: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="kind flops: training FLOPs of a trial instead of those of budget.size steps of the baseline; "
+        "best_config.toml has it, so that the next run's trials compute as much",
     )
 
     disturbed_baseline: Literal["wait", "repeat", "refuse"] = Field(
@@ -146,6 +152,17 @@ class ParallelSettings(Section):
     )
 
 
+class ExecutorSettings(Section):
+    """How many trials run at the same time on this machine (docs/usage.md)."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="trials at a time on the CPU, each with an equal share of the cores; 1: one after the other"
+    )
+    devices: tuple[Annotated[str, Field(pattern=r"^cuda:\d{1,2}$")], ...] = Field(
+        (), description="GPUs of one kind that each run a trial, for example ['cuda:0', 'cuda:1']"
+    )
+
+
 class MegatronSettings(Section):
     """Settings of trainer megatron alone."""
 
@@ -216,7 +233,7 @@ class Settings(Section):
         description="directory of a prepared corpus, or 'stdlib' to prepare Python's standard library as one",
     )
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
-    proposer: Literal["auto", "hybrid", "nim", "tpe", "trust-region", "random", "replay"] = Field(
+    proposer: Literal["auto", "hybrid", "nim", "tpe", "trust-region", "stack", "random", "replay"] = Field(
         "auto", description="what proposes changes; auto: hybrid where an LLM server answers, else tpe"
     )
     replay_from: Path | None = Field(
@@ -233,6 +250,11 @@ class Settings(Section):
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="CPU threads of a trial; 0: every usable core")
     max_changes: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="knobs that one proposal may change; 1: each effect is of one knob (docs/search.md)"
+    )
+    compose: Literal["off", "last", "only"] = Field(
+        "off",
+        description="unions of confirmed keeps, beyond max_changes too: last, in the last iterations of the run"
+        " (--compose); only, and nothing else (`autoresearch compose`)",
     )
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
         0, description="seed of initialisation, data order and proposer"
@@ -257,6 +279,9 @@ class Settings(Section):
     on_event_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         30, description="seconds after which on_event and its child processes are ended"
     )
+    track: Literal["trackio", "mlflow", "wandb"] | None = Field(
+        None, description="experiment tracker that receives each candidate while the run goes on (docs/exports.md)"
+    )
     reports: tuple[Literal["text", "html"], ...] = Field(
         ("text", "html"), description="reports that a run writes at its end; html only where its extra is installed"
     )
@@ -267,6 +292,7 @@ class Settings(Section):
     early_stop: EarlyStopSettings = EarlyStopSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     parallel: ParallelSettings = ParallelSettings()  # type: ignore[call-arg]
+    executor: ExecutorSettings = ExecutorSettings()  # type: ignore[call-arg]
     megatron: MegatronSettings = MegatronSettings()  # type: ignore[call-arg]
     command: CommandSettings = CommandSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
@@ -274,6 +300,12 @@ class Settings(Section):
     baseline: dict[str, Annotated[int | float | str, BeforeValidator(refuse_ambiguous)]] = Field(
         {}, description="the fixed configuration, one value per knob"
     )
+    promote: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0,
+        description="at the end of a complete run, where the time allows: train winner and baseline at this many times "
+        "the budget (docs/search.md); 0 or 1: do not",
+    )
+    climb: ClimbSettings = ClimbSettings()  # type: ignore[call-arg]
     menu_file: Path | None = Field(None, description="your own menu file; the package's if not given")
     menu: dict[str, Any] = Field({}, description="changes to entries of the menu: menu.knobs.NAME.FIELD")
 

@@ -7,13 +7,24 @@ from collections.abc import Mapping
 from autoresearch.core.measurement import Measurement, Suspended
 from autoresearch.core.ports import Meter
 from autoresearch.core.power import TRIAL_PHASES, Phase, Power, merge_phases, scope_of
-from autoresearch.core.records import Event, Metered, Paused, Resumed, TrialEnded, TrialStarted, TrialSuspended
+from autoresearch.core.records import (
+    Event,
+    Metered,
+    Paused,
+    Resumed,
+    SideTrial,
+    SideTrialStarted,
+    TrialEnded,
+    TrialStarted,
+    TrialSuspended,
+)
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import compute_marks, fast_limit, is_timed
 
 # The phase that begins once such a record is durable. A trial reports its phases itself; the loop sets "propose".
 PHASE_AFTER: Mapping[type[Event], Phase] = {
     TrialStarted: "start",
+    SideTrialStarted: "start",
     Paused: "paused",
     Resumed: "idle",
 }
@@ -33,6 +44,11 @@ def add_energy(event: Event, meter: Meter, trajectory: Trajectory) -> Event:
             power = meter.settle(TRIAL_PHASES)
             joules = {"energy_j": trial_energy_j(power, trajectory.suspended), "energy_scope": scope_of(power)}
             return event.model_copy(update={"suspended": event.suspended.model_copy(update=joules), "power": power})
+        case SideTrial():
+            meter.phase("idle")
+            power = meter.settle(TRIAL_PHASES)
+            joules = {"energy_j": trial_energy_j(power, None)} if power else {}
+            return event.model_copy(update={"outcome": event.outcome.model_copy(update=joules), "power": power})
         case Metered():
             return event.model_copy(update={"power": meter.settle()})
     return event

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal
 
 from autoresearch.core.decision import (
     Comparison,
@@ -22,7 +22,8 @@ from autoresearch.core.decision import (
 from autoresearch.core.disk_wait import DiskWait
 from autoresearch.core.early_stopping import WarmupFrac, judge_end, plan_stop
 from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
-from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
+from autoresearch.core.executor import TrialExecutor, TrialFinished, TrialOrder, TrialProgress
+from autoresearch.core.measurement import Cause, Failure, Suspended
 from autoresearch.core.metric import mean_metric
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s, is_first_full_disk
 from autoresearch.core.ports import (
@@ -37,7 +38,6 @@ from autoresearch.core.ports import (
     Progress,
     Proposer,
     Reply,
-    SuspendControl,
     Trial,
     Vault,
 )
@@ -71,6 +71,7 @@ from autoresearch.core.records import (
     TrialSuspended,
     encode,
 )
+from autoresearch.core.serial_executor import SerialExecutor
 from autoresearch.core.trajectory import Trajectory, first_failure, first_stop, measurements
 from autoresearch.core.values import Cfg
 from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
@@ -78,6 +79,7 @@ from autoresearch.errors import BaselineFailed, CorpusError, JournalError
 from rails import Verdict
 
 MAX_PROPOSER_FAILURES = 5
+POLL_S = 0.1  # the longest wait for an executor between two looks at the user's requests
 MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is repeated once
 
 
@@ -109,8 +111,14 @@ class Loop:
     meter: Meter = field(default_factory=NullMeter)
     vault: Vault = field(default_factory=NullVault)
     warmup_frac: WarmupFrac = lambda _cfg: 0.0  # of its budget, that a configuration warms up
+    executor: TrialExecutor = field(default=None)  # type: ignore[assignment]  # ``trial``, one at a time, if not given
+    at_end: Callable[[Loop], None] = lambda _loop: None  # measures what the end of a run needs beside its verdicts
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
+
+    def __post_init__(self) -> None:
+        if self.executor is None:
+            self.executor = SerialExecutor(lambda: self.trial, lambda: self.control.suspend_requested())
 
     def run(self) -> str:
         """Run until every iteration is closed and return "complete", or until the run ends early and return why."""
@@ -122,6 +130,7 @@ class Loop:
                 self.end_if_proposer_is_broken()
                 self.iterate()
                 self.unseal_keep()
+            self.at_end(self)
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
             return str(end)
@@ -151,7 +160,7 @@ class Loop:
 
     def propose(self, began: float) -> Proposed | None:
         """Ask the proposer until a reply passes the rails; ``None`` if the iteration was closed without a candidate."""
-        n, log = self.trajectory.next_iter, AttemptLog()
+        n, log = self.trajectory.new_iter, AttemptLog()
         while log.replies < self.max_attempts:
             try:
                 reply = self.ask(log)
@@ -207,7 +216,12 @@ class Loop:
     def measure_baseline(self) -> None:
         """Measure the fixed baseline. Raises ``BaselineFailed``: without it there is nothing to compare with."""
         began = self.active_s() - earlier_trials_s(self.trajectory)
-        trials = self.measure(partial(next_baseline_trial, rule=self.rule))
+        self.measure(partial(next_baseline_trial, rule=self.rule))
+        self.close_baseline(began)
+
+    def close_baseline(self, began: float) -> None:
+        """Record the baseline, all trials of which have ended. Raises ``BaselineFailed``."""
+        trials = sorted(self.trajectory.outcomes, key=lambda t: t.seed)
         if failure := first_failure(trials):
             hint = "change the baseline or the limits; `autoresearch config` with the same flags shows both"
             raise BaselineFailed(f"the baseline failed: {failure.cause}: {failure.detail}", hint=hint)
@@ -262,8 +276,13 @@ class Loop:
 
         Raises ``CorpusError`` if a file that trials depend on has changed; a trial that may have read it is void.
         """
+        order = self.begin_trial(cfg, seed, n, self.trajectory.next_trial)
+        self.end_trial(order, self.host_lost(order) or self.finish(order))
+
+    def begin_trial(self, cfg: Cfg, seed: int, n: int, number: int, for_iter: int | None = None) -> TrialOrder:
+        """Record that a trial begins or resumes, and return what to run."""
         self.end_if_input_changed()
-        number, suspended_at = self.trajectory.next_trial, self.trajectory.suspended
+        suspended_at = self.trajectory.suspended
         continues = suspended_at is not None and suspended_at.resumes_at is not None
         plan = plan_stop(self.trajectory, number, n, seed, cfg, self.warmup_frac)
         self.record(
@@ -276,30 +295,46 @@ class Loop:
                 boot_id=self.boot_id,
                 continues=continues,
                 stop=plan,
+                for_iter=for_iter,
             )
         )
-        if (lost := self.trajectory.host_losses) >= MAX_HOST_LOSSES:
-            detail = f"the machine went down {lost} times while this configuration was trained"
-            outcome: Outcome | Suspended = Failure(cause=Cause.HOST_LOST, detail=detail)
-        else:
-            suspend = SuspendControl(self.control.suspend_requested, suspended_at)
-            seal = partial(self.vault.seal, number, seed)
-            limits = () if plan is None or plan.audited else plan.limits
-            outcome = self.trial.measure(cfg, seed, partial(self.show_progress, n), suspend, seal, limits)
+        limits = () if plan is None or plan.audited else plan.limits
+        return TrialOrder(number, n, seed, cfg, limits, suspended_at)
+
+    def host_lost(self, order: TrialOrder) -> TrialFinished | None:
+        """The failure of a trial that took the machine down before, and is not run again; ``None`` for any other."""
+        if (lost := self.trajectory.host_losses) < MAX_HOST_LOSSES:
+            return None
+        detail = f"the machine went down {lost} times while this configuration was trained"
+        return TrialFinished(order.trial, Failure(cause=Cause.HOST_LOST, detail=detail))
+
+    def end_trial(self, order: TrialOrder, finished: TrialFinished, for_iter: int | None = None) -> None:
+        """Seal what is for the vault, and record the end or the suspension of a trial."""
+        if finished.test_bpb is not None:
+            self.vault.seal(order.trial, order.seed, finished.test_bpb)
+        number, n, seed, outcome = order.trial, order.iter, order.seed, finished.outcome
         if changed := self.changed_input():
-            self.record(build_void(number, n, seed, outcome, changed, self.utc()))
+            void_trial = build_void(number, n, seed, outcome, changed, self.utc())
+            self.record(void_trial.model_copy(update={"for_iter": for_iter}))
             raise input_changed(changed)
+        common: Any = {"ts": self.utc(), "trial": number, "iter": n, "seed": seed, "for_iter": for_iter}
         if isinstance(outcome, Suspended):  # for a pause or a stop, which is obeyed before the trial's next part
-            self.record(TrialSuspended(ts=self.utc(), trial=number, iter=n, seed=seed, suspended=outcome))
+            self.record(TrialSuspended(**common, suspended=outcome))
         else:
             void = is_first_full_disk(outcome, n, seed, self.trajectory)
-            ended = TrialEnded(ts=self.utc(), trial=number, iter=n, seed=seed, outcome=outcome, void=void)
-            self.record(judge_end(ended, self.trajectory))
+            self.record(judge_end(TrialEnded(**common, outcome=outcome, void=void), self.trajectory))
 
-    def show_progress(self, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
-        self.meter.phase(phase_from_progress(phase))
+    def finish(self, order: TrialOrder) -> TrialFinished:
+        """Have a trial run, and wait for its end."""
+        self.executor.submit(order)
+        while True:
+            for finished in self.executor.poll(POLL_S, partial(self.show_progress, order.iter)):
+                return finished
+
+    def show_progress(self, n: int, at: TrialProgress) -> None:
+        self.meter.phase(phase_from_progress(at.phase))
         with suppress(Exception):
-            self.observer.progressed(Progress(n, phase, fraction, step, tokens_per_s))
+            self.observer.progressed(Progress(n, at.phase, at.fraction, at.step, at.tokens_per_s))
 
     def pause_or_stop_if_requested(self) -> None:
         """Obey a pause or stop request: between trials, or between two parts of a trial that was suspended for it."""
@@ -356,7 +391,7 @@ class Loop:
 
     def record(self, event: Event) -> None:
         """Append ``event`` durably, then add it to the trajectory, then show it. On a full disk it waits in memory."""
-        event = add_energy(event, self.meter, self.trajectory)
+        event = self.add_energy(event)
         payload = encode(event)
         try:
             self.journal.append(payload)
@@ -366,6 +401,10 @@ class Loop:
             self.record_after_wait(event, payload, full)
         else:
             self.note(event, payload)
+
+    def add_energy(self, event: Event) -> Event:
+        """Return ``event`` with what the meter read since the last record."""
+        return add_energy(event, self.meter, self.trajectory)
 
     def record_after_wait(self, event: Event, payload: str, full: JournalError) -> None:
         """Append ``event`` once there is space, and after it when and how long the run waited, if it continues."""

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from autoresearch.core.climb_record import Climb
 from autoresearch.core.earlier_curve import EarlierCurve
 from autoresearch.core.early_stop_record import StoppedEarly as StoppedEarly
 from autoresearch.core.llm_calls import LlmCall
@@ -35,11 +36,14 @@ from autoresearch.core.record_bases import Iteration as Iteration
 from autoresearch.core.record_bases import KnobChange as KnobChange
 from autoresearch.core.record_bases import Metered as Metered
 from autoresearch.core.record_bases import ProposalRecord as ProposalRecord
+from autoresearch.core.side_trial_record import SideTrial as SideTrial
+from autoresearch.core.side_trial_record import SideTrialStarted as SideTrialStarted
 from autoresearch.core.stopped_trial import EarlyStopRule, StopPlan, StopPoint
 from autoresearch.core.values import Cfg, decode_record
 from autoresearch.core.values import FrozenModel as FrozenModel
 
 SCHEMA_VERSION = 1
+LEFT_OUT_IF_NULL = ("for_iter", "workers")  # of a run in which one trial is at work: its records are as they were
 
 
 DisturbedBaseline = Literal["wait", "repeat", "refuse"]
@@ -162,6 +166,7 @@ class Meta(Event):
     disturbed_baseline: DisturbedBaseline | None = None  # the setting; null in older runs: repeated once
     vocab: int | None = None  # of the corpus, with which the records count FLOPs; null in older records
     earlier_runs: tuple[EarlierRun, ...] = ()  # whose noise is pooled with this run's
+    climb: Climb | None = None  # null: the baseline is not the winner of an earlier run
 
 
 class Started(Event):
@@ -179,6 +184,7 @@ class Started(Event):
     ends_at: str | None = None  # when `until` or the window ends the run, in local time with its offset from UTC
     zone: str | None = None  # the abbreviation of the zone of ends_at, for example CET
     early_stop: EarlyStopRule | None = None  # null: no trial is stopped early
+    workers: int | None = None  # how many trials may be at work; left out where it is one
 
 
 class TrialStarted(Event):
@@ -192,6 +198,7 @@ class TrialStarted(Event):
     boot_id: str
     continues: bool = False  # from the checkpoint of its last suspension
     stop: StopPlan | None = None  # null: it may not be stopped early
+    for_iter: int | None = None  # of a parallel run, for which iteration the baseline is measured; else left out
 
 
 class TrialSuspended(Metered):
@@ -205,6 +212,7 @@ class TrialSuspended(Metered):
     iter: int
     seed: int
     suspended: Suspended
+    for_iter: int | None = None  # as when it started
 
 
 class TrialEnded(Metered):
@@ -218,6 +226,7 @@ class TrialEnded(Metered):
     marks: tuple[Mark, ...] = ()
     void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
     would_stop: StopPoint | None = None  # of an audited trial that ran on: where it would have been stopped
+    for_iter: int | None = None  # as when it started
 
 
 class Baseline(Metered):
@@ -421,6 +430,8 @@ Record = Annotated[
     | EvalFailed
     | Blocked
     | ProposerFailed
+    | SideTrialStarted
+    | SideTrial
     | Paused
     | Resumed
     | Stopped
@@ -436,6 +447,9 @@ def encode(record: BaseModel) -> str:
     Half a surrogate pair, which no decoder accepts, becomes a question mark, so that every line can be read back.
     """
     fields = record.model_dump(mode="json")
+    for name in LEFT_OUT_IF_NULL:
+        if name in fields and fields[name] is None:
+            del fields[name]
     ordered = {name: fields[name] for name in ("stage", "ts") if name in fields} | fields
     line = _dump(ordered)
     if "\\ud" not in line:

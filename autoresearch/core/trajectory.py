@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from autoresearch.core.crown import add_finalist
 from autoresearch.core.decision import Comparison, paired_gains, pairs_of
 from autoresearch.core.earlier_curve import curves_of
 from autoresearch.core.full_curves import full_curves, kind_of
 from autoresearch.core.iterations import Iterations, Source
-from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
+from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome
+from autoresearch.core.open_work import OpenWork
 from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
 from autoresearch.core.records import (
     Baseline,
@@ -25,6 +27,8 @@ from autoresearch.core.records import (
     Metered,
     ProposalRecord,
     Proposed,
+    SideTrial,
+    SideTrialStarted,
     Started,
     Stopped,
     StoppedEarly,
@@ -54,8 +58,10 @@ ScopeJoules = Annotated[
 
 
 @dataclass(slots=True)
-class Trajectory:
+class Trajectory(OpenWork):
     """A fold of records in order. Only ``add`` changes it, and its result depends on the records alone.
+
+    ``focus`` and ``aim`` move its focus (``open_work``), which changes nothing that it holds.
 
     A cache keeps the fields of a long run as JSON (``daemon/run_reader.py``): pydantic must be able to read each back.
     """
@@ -64,25 +70,20 @@ class Trajectory:
     baseline: Baseline | None = None
     iterations: Iterations = field(default_factory=Iterations)
     results: list[Result] = field(default_factory=list)  # of ``iterations``, for whatever reads them all
-    proposed: Proposed | None = None  # the open iteration, if there is one
-    running: TrialStarted | None = None  # the trial that began and has not ended
-    suspended: Suspended | None = None  # where the open trial was last suspended
-    earlier_parts: dict[Phase, Power] = field(default_factory=dict)  # its power until then, if it resumes
-    outcomes: list[TrialEnded] = field(default_factory=list)  # of the baseline until it is closed, then of the open one
-    voided: list[TrialEnded] = field(default_factory=list)  # trials beside ``outcomes`` that are run again
     baseline_outcomes: list[TrialEnded] = field(default_factory=list)  # those for a later candidate's seeds too
-    extra_baseline: list[TrialEnded] = field(default_factory=list)  # those that the open iteration needed
     earlier_gains: list[tuple[float, ...]] = field(default_factory=list)  # paired, of candidates with several seeds
     curves: list[Curve] = field(default_factory=list)  # of the latest full trials of candidates, and of earlier runs
     early_stop: EarlyStopRule | None = None  # of the last start
-    sealed: SealedKeep | None = None  # the last record's keep, until its vault is unsealed
     vault_baseline: list[TrialEnded] = field(default_factory=list)  # of the baseline, for vaults: in no verdict
     unsealed: set[str] = field(default_factory=set)  # hashes of the configurations whose vault was
     candidates_tried: int = 0  # closed iterations with trials
-    host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
     trials_started: int = 0  # a suspended trial that resumes counts once
     starts: int = 0
     best: Evaluated | None = None  # the keep with the largest gain
+    finalists: list[Evaluated] = field(default_factory=list)  # the keeps with the best lower bounds, the best first
+    side_trials: list[SideTrial] = field(default_factory=list)
+    side_running: SideTrialStarted | None = None  # it began and has not ended
+    side_tries: int = 0  # of it, during which the machine went down
     lowest: float | None = None  # the lowest loss of a single measurement in closed iterations and the baseline
     trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
@@ -106,14 +107,21 @@ class Trajectory:
 
     @property
     def next_iter(self) -> int:
-        """The number of the iteration that is open or comes next."""
+        """The number of the iteration that is open or comes next; of several, that of the first."""
+        if self.parallel:
+            return min(self.candidates, default=self.new_iter)
         return len(self.iterations) + 1
+
+    @property
+    def new_iter(self) -> int:
+        """The number of the iteration that is proposed for, or will be next."""
+        return self.highest_iter + 1 if self.parallel else len(self.iterations) + 1
 
     @property
     def comparison(self) -> Comparison:
         """What a verdict on the open iteration's candidate may rest on."""
         earlier_runs = self.meta.earlier_runs if self.meta else ()
-        test = self.candidates_tried + 1
+        test = self.test if self.parallel else self.candidates_tried + 1
         return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, test, earlier_runs)
 
     @property
@@ -126,6 +134,11 @@ class Trajectory:
         return [r for r in self.iterations if isinstance(r, Evaluated) and r.decision == "keep"]
 
     @property
+    def winner(self) -> Evaluated | None:
+        """The keep that the next run would take as its baseline."""
+        return self.finalists[0] if self.finalists else None
+
+    @property
     def next_trial(self) -> int:
         """The number of the trial that begins or resumes next."""
         return self.trials_started + (self.suspended is None)
@@ -134,12 +147,14 @@ class Trajectory:
         """Return what rail R6 needs. Raises ``ValueError`` before the run has a meta record."""
         if self.tried is None:
             raise ValueError("the trajectory has no meta record yet")
+        self.tried.pending = self.pending if self.parallel else ()
         return self.tried
 
     def add(self, record: Event, source: Source | None = None) -> None:
         """Add one record; its ``source``, if known, is kept in its place: it takes less memory."""
         if isinstance(record, Metered):
             self._count(record.power)
+        self.aim(record)
         match record:
             case Meta():
                 self.meta = record
@@ -148,8 +163,8 @@ class Trajectory:
             case Started():
                 self._start(record)
             case TrialStarted():
-                self.running = record
-                self.trials_started = record.trial
+                self._begin_trial(record)
+                self.trials_started = max(record.trial, self.trials_started)
             case TrialSuspended():
                 self._meter(record.suspended.energy_j, scope_of(record.power))
                 self.running, self.suspended = None, record.suspended
@@ -166,11 +181,18 @@ class Trajectory:
                 self.baseline_outcomes, self.outcomes, self.host_losses = self.outcomes, [], 0
                 self.voided = []
             case Proposed():
-                self.proposed, self.sealed = record, None
+                self._open_iteration(record)
             case Unsealed():
                 self._unseal()
+            case SideTrialStarted():
+                self.side_running = record
+            case SideTrial():
+                self._meter(record.outcome.energy_j, scope_of(record.power))
+                self.side_trials.append(record)
+                self.side_running, self.side_tries = None, 0
             case Stopped():
-                self.running = None  # ended by the user, so it does not count as a loss
+                self.side_running = None
+                self.end_running()
             case _ if isinstance(record, IterationRecord):
                 self._close(record, source)
 
@@ -179,9 +201,13 @@ class Trajectory:
         self.metering, self.early_stop = record.metering, record.early_stop
         if record.metering and record.metering.idle:
             self._count({"idle": record.metering.idle})
-        if self.running is not None:  # it began and never ended: lost with its daemon, or with the whole machine
-            self.host_losses += self.running.boot_id != record.boot_id
-            self.running = None
+        self.lose_running(record.boot_id)
+        if self.side_running is not None:
+            self.side_tries += self.side_running.boot_id != record.boot_id
+            self.side_running = None
+        self.parallel = self.parallel or (record.workers or 1) > 1
+        if self.parallel and self.baseline is None:
+            self.focus(0)
         if self.baseline is None and first_failure(self.outcomes):  # measured anew: the cause may have been fixed
             self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
@@ -229,6 +255,7 @@ class Trajectory:
         self.sealed, self.running, self.voided, self.extra_baseline, self.host_losses = None, None, [], [], 0
 
     def _close(self, record: IterationRecord, source: Source | None) -> None:
+        self.at_iter, self.highest_iter = record.iter, max(self.highest_iter, record.iter)
         self._remember(record, source)
         self.sealed = self._keep_to_unseal(record)
         self._update_lowest()
@@ -245,6 +272,7 @@ class Trajectory:
         self.extra_baseline = []
         if isinstance(record, Evaluated) and record.decision == "keep":
             self.best = record if self.best is None or is_better(record, self.best) else self.best
+            self.finalists = add_finalist(self.finalists, record)
 
     def _remember(self, record: IterationRecord, source: Source | None) -> None:
         """Keep what grows with the number of iterations."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,16 @@ from autoresearch.core.ports import Observer, Timer, Trial
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
+from autoresearch.daemon.allowed_changes import allowed_changes
 from autoresearch.daemon.command_backend import command_backend
 from autoresearch.daemon.inputs import Inputs
+from autoresearch.daemon.local_workers import (
+    build_workers,
+    count_workers,
+    refuse_gpu_for_workers,
+    refuse_unfit_workers,
+    threads_per_worker,
+)
 from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.trainer_code import watch_trainer_code
@@ -28,13 +36,14 @@ from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.data.windows import choose_span
 from autoresearch.energy.sensors.select import SelectedSensor, select_sensor
 from autoresearch.errors import ConfigError, CorpusError
-from autoresearch.machine import spare_bytes, usable_cpus
+from autoresearch.machine import spare_bytes
 from autoresearch.storage.run_dir import CHECKPOINT, CORPUS, LOGS
 from autoresearch.storage.speed_log import step_seconds
 from autoresearch.trials.command.costs import learned_estimate
 from autoresearch.trials.compile_decision import decide_compiled
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.forked_trial import ForkedTrial
+from autoresearch.trials.local_executor import MakeTrial
 from autoresearch.trials.runner import ChildRunner
 from autoresearch.trials.server import TrialServer
 from autoresearch.trials.spec import INITIALISATION, Device, TrialSpec
@@ -64,6 +73,7 @@ class TrialBackend:
     has_vault: bool = False  # whether its trials are scored on the test split too
     vocab: int | None = None  # of the corpus
     val_overlap: float | None = None  # share of validation that occurs verbatim in train
+    workers: Sequence[MakeTrial] = ()  # of several trials at a time; none: ``trial``, one after the other
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -76,7 +86,7 @@ def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, t
         known=trajectory.known(),
         estimate=estimate_of(policy, backend, trajectory),
         limits=backend_limits(backend, settings),
-        max_changes=settings.max_changes,
+        max_changes=allowed_changes(settings, policy, raw, trajectory),
     )
 
 
@@ -141,6 +151,7 @@ def real_backend(
 
     Raises ``ConfigError``, ``MissingPackage``, ``CorpusError`` or ``TrialServerError``.
     """
+    refuse_unfit_workers(settings)
     if settings.trainer == "command":
         return TrialBackend(**command_backend(settings, policy, run_dir, aborted, observer))
     refuse_clocks_of_several_ranks(settings)
@@ -154,6 +165,7 @@ def real_backend(
     server, runner, device = start_trial_server(settings, run_dir / LOGS / SERVER_LOG, aborted)
     deadline_s = settings.limits.deadline_s
     try:
+        refuse_gpu_for_workers(settings, device)
         estimator = build_estimator(settings, policy, device, corpus, span)
         vault = choose_vault(settings, policy, corpus, observer.notify)
         spec = baseline_spec(settings, policy, str(path.resolve()), span, device, vault)
@@ -174,20 +186,47 @@ def real_backend(
 
     checkpoint = run_dir.resolve() / CHECKPOINT  # absolute, because another process reads it
     trial = ForkedTrial(runner, build_spec, deadline_s, run_dir / LOGS, checkpoint, memory_cap_bytes(settings))
-    sensor = partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor)
-    return TrialBackend(
+    backend = TrialBackend(
         trial=trial,
         yardstick=yardstick,
         estimator=estimator,
         free_accelerator_bytes=device.free_bytes,
         close=server.close,
         timer=trial,
-        select_sensor=sensor,
+        select_sensor=partial(select_sensor, device.device, gpus_of(settings, device), settings.energy.sensor),
         inputs=inputs,
         train_tokens=corpus.manifest.splits["train"].tokens,
         has_vault=vault is not None,
         vocab=corpus.vocab,
         val_overlap=corpus.val_overlap,
+    )
+    return backend if count_workers(settings) == 1 else with_workers(backend, trial, server, device, settings, run_dir)
+
+
+def with_workers(
+    backend: TrialBackend,
+    trial: ForkedTrial,
+    server: TrialServer,
+    device: Device,
+    settings: Settings,
+    run_dir: Path,
+) -> TrialBackend:
+    """The same with a server for each worker; the first server, which looked at the device, ends.
+
+    On the CPU each trial may take an equal share of the memory that is free now. Raises ``ConfigError``.
+    """
+    server.close()
+    share = spare_bytes() // count_workers(settings) if device.free_bytes is None else None
+    caps = [cap for cap in (trial.memory_cap_bytes, share) if cap is not None]
+    shared = replace(trial, memory_cap_bytes=min(caps, default=None))
+    workers = build_workers(settings, run_dir, shared, device, trial.runner.aborted)
+    gpus = workers.gpus or gpus_of(settings, device)
+    return replace(
+        backend,
+        workers=workers.make_trials,
+        free_accelerator_bytes=share if device.free_bytes is None else device.free_bytes,
+        close=workers.close,
+        select_sensor=partial(select_sensor, device.device, gpus, settings.energy.sensor),
     )
 
 
@@ -277,7 +316,7 @@ def baseline_spec(
         corpus=corpus,
         trainer=settings.trainer,
         device=device.device,
-        threads=settings.threads or usable_cpus(),
+        threads=threads_per_worker(settings),
         budget=policy.trial_budget(policy.baseline),
         span=span,
         vault=vault,

@@ -44,29 +44,12 @@ def command_backend(
 ) -> dict[str, Any]:
     """The fields of a ``TrialBackend``. Raises ``ConfigError`` for what can be seen before the first trial."""
     command = settings.command
-    if command.argv is None:
-        raise ConfigError("command.argv is not set", hint="for example command.argv = ['python3', 'train.py']")
-    if why := check_constants(command, list(policy.baseline)):
-        raise ConfigError(f"config = 'constants': {why}", hint="change the menu, baseline or script to match")
-    environ = dict(os.environ)
+    require_argv(command)
+    trial = build_trial(settings, run_dir, aborted, observer)
     inputs = Inputs(aborted)
-    program = find_program(command, passed_environment(command.env, environ).get("PATH"))
+    program = find_program(command, passed_environment(command.env, trial.environ).get("PATH"))
     files = watch_command_files(command, program, run_dir, inputs)
-    device = find_device(settings.device)
-    trial = CommandTrial(
-        settings=command,
-        budget=settings.budget.size,
-        folder=run_dir / FOLDER,
-        logs=run_dir / LOGS,
-        token=run_token(run_dir),
-        device=device,
-        deadline_s=settings.limits.deadline_s,
-        environ=environ,
-        aborted=aborted,
-        notify=observer.notify,
-        memory_cap_bytes=int(settings.limits.memory_gib * 2**30) if settings.limits.memory_gib else None,
-    )
-    _try_handover(trial, policy)
+    refuse_bad_handover(trial, policy)
     if killed := trial.kill_leftovers():
         observer.notify(f"{killed} processes of an earlier start of this run were still there, and were killed")
     observer.notify(describe_command(command, files))
@@ -74,7 +57,7 @@ def command_backend(
         "trial": trial,
         "yardstick": build_yardstick(settings, policy, files, trial),
         "estimator": None,
-        "select_sensor": partial(select_sensor, device, (), settings.energy.sensor),
+        "select_sensor": partial(select_sensor, trial.device, (), settings.energy.sensor),
         "inputs": inputs,
     }
 
@@ -84,8 +67,33 @@ def run_token(run_dir: Path) -> str:
     return hashlib.sha256(os.fsencode(os.path.realpath(run_dir))).hexdigest()[:16] + ":"
 
 
-def _try_handover(trial: CommandTrial, policy: Policy) -> None:
-    """Hand the baseline over once, so that a mistake is seen before the first trial."""
+def require_argv(command: CommandSettings) -> None:
+    """Raise ``ConfigError`` where no command is named."""
+    if command.argv is None:
+        raise ConfigError("command.argv is not set", hint="for example command.argv = ['python3', 'train.py']")
+
+
+def build_trial(settings: Settings, run_dir: Path, aborted: Callable[[], bool], observer: Observer) -> CommandTrial:
+    """The trial of the settings; nothing is written or started before it measures."""
+    return CommandTrial(
+        settings=settings.command,
+        budget=settings.budget.size,
+        folder=run_dir / FOLDER,
+        logs=run_dir / LOGS,
+        token=run_token(run_dir),
+        device=find_device(settings.device),
+        deadline_s=settings.limits.deadline_s,
+        environ=dict(os.environ),
+        aborted=aborted,
+        notify=observer.notify,
+        memory_cap_bytes=int(settings.limits.memory_gib * 2**30) if settings.limits.memory_gib else None,
+    )
+
+
+def refuse_bad_handover(trial: CommandTrial, policy: Policy) -> None:
+    """Hand the baseline over once, so that a mistake is seen before the first trial. Raises ``ConfigError``."""
+    if why := check_constants(trial.settings, list(policy.baseline)):
+        raise ConfigError(f"config = 'constants': {why}", hint="change the menu, baseline or script to match")
     try:
         with trial.empty_folder() as folder:
             hand_over(trial.settings, policy.baseline, 0, trial.budget, folder, trial.environ)

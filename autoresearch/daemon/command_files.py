@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from autoresearch.config.command import CommandSettings
 from autoresearch.daemon.inputs import Inputs
@@ -53,9 +54,9 @@ def watch_command_files(settings: CommandSettings, program: Path, run_dir: Path,
     return CommandFiles(tuple(paths), digest.hexdigest(), commit)
 
 
-def find_program(settings: CommandSettings, path: str | None) -> Path:
-    """The file that argv starts. Raises ``ConfigError`` where it does not exist or is not executable."""
-    name = (settings.argv or ("",))[0]
+def find_program(settings: CommandSettings, path: str | None, setting: Literal["argv", "checks"] = "argv") -> Path:
+    """The file that argv starts, or checks. Raises ``ConfigError`` where it does not exist or is not executable."""
+    name = (getattr(settings, setting) or ("",))[0]
     cwd = Path(os.path.abspath(settings.cwd))
     if not cwd.is_dir():
         raise ConfigError(f"command.cwd = {settings.cwd} is not a directory", hint="change command.cwd")
@@ -63,24 +64,28 @@ def find_program(settings: CommandSettings, path: str | None) -> Path:
     if found is None:
         place = cwd / name if os.sep in name else None
         why = "is not executable by this user" if place and place.exists() else "is not found"
-        hint = f"chmod +x {place}, or name its interpreter first" if place and place.exists() else "change command.argv"
-        raise ConfigError(f"command.argv: {name} {why}", hint=hint)
+        hint = (
+            f"chmod +x {place}, or name its interpreter first"
+            if place and place.exists()
+            else f"change command.{setting}"
+        )
+        raise ConfigError(f"command.{setting}: {name} {why}", hint=hint)
     return Path(found)
 
 
 def _find(settings: CommandSettings, cwd: Path) -> tuple[Iterable[Path], str | None]:
-    """The files by the user's globs, by git, or by the words of argv; and the commit."""
+    """The files by the user's globs, or by git and the words of argv; and the commit."""
     commit = _git(cwd, "rev-parse", "--verify", "HEAD")
     head = commit.decode().strip() if commit else None
     if settings.files is not None:
         return _matching(settings.files, cwd), head
-    tracked = _git(cwd, "ls-files", "-z")
-    if tracked:
+    words = [*(settings.argv or ()), *(settings.checks or ())]
+    named = _existing(cwd / word for word in words if not word.startswith("-"))  # also where it is outside of git
+    if tracked := _git(cwd, "ls-files", "-z"):
         others = _git(cwd, "ls-files", "-z", "--others", "--exclude-standard") or b""
         code = [name for name in _names(others) if fnmatch.fnmatch(name, CODE)]
-        return _existing(cwd / name for name in [*_names(tracked), *code]), head
-    words = [*(settings.argv or ()), *(settings.checks or ())]
-    return _existing(cwd / word for word in words if not word.startswith("-")), head
+        return [*_existing(cwd / name for name in [*_names(tracked), *code]), *named], head
+    return named, head
 
 
 def _matching(globs: Sequence[str], cwd: Path) -> list[Path]:

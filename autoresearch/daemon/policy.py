@@ -17,7 +17,7 @@ from autoresearch.trials.spec import Budget
 from autoresearch.trials.trial_budget import trial_budget, trial_steps
 from autoresearch.verdicts.early_stop import StopRule
 from autoresearch.verdicts.rule import SequentialRule
-from rails import Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
+from rails import STRUCTURAL_KNOBS, ChoiceKnob, Config, FloatKnob, Menu, MenuError, default_menu, is_finite, load_menu
 
 # How a menu's error names its entry: knobs.NAME: or knobs.NAME.FIELD: (rails/menu.py).
 ENTRY = re.compile(r"knobs\.(\w+)(?:\.(\w+))?: ")
@@ -65,26 +65,58 @@ def build_policy(settings: Settings) -> Policy:
     if settings.trainer == "command":
         return _command_policy(settings)
     names = list(default_menu().knobs)
-    if differing := sorted(set(settings.baseline) ^ set(names)):
+    structural = {name: knob.menu_entry for name, knob in STRUCTURAL_KNOBS.items()}
+    if differing := sorted((set(settings.baseline) ^ set(names)) - set(structural)):
         raise ConfigError(
             f"baseline.{differing[0]} is missing or unknown",
             hint=f"--set baseline.NAME=VALUE for each of {', '.join(names)}",
         )
-    baseline = {n: _plain(n, settings.baseline[n]) for n in names}
     try:
         menu = load_menu(settings.menu_file) if settings.menu_file else default_menu()
-        if foreign := sorted(set(menu.knobs) - set(names)):
-            raise MenuError(f"knobs.{foreign[0]}: the trainer has no such knob; it has {', '.join(names)}")
-        menu = menu.override(settings.menu, defaults=baseline)
+        if foreign := sorted(set(menu.knobs) - {*names, *structural}):
+            able = ", ".join([*names, *structural])
+            raise MenuError(f"knobs.{foreign[0]}: the trainer has no such knob; it has {able}")
+        baseline = _structured_baseline(settings, menu, names)
+        menu = menu.override(settings.menu, defaults=baseline, optional=structural)
+        _check_structural_choices(menu)
     except MenuError as e:
         raise _menu_error(str(e)) from e
-    budget = Budget(kind=settings.budget.kind, size=settings.budget.size)
+    wanted = settings.budget
+    budget = Budget(kind=wanted.kind, size=wanted.size, flops=wanted.flops if wanted.kind == "flops" else None)
     rule = build_rule(settings)
     tokenizer = settings.tokenizer
     policy = Policy(menu, baseline, rule, budget, VOCABULARIES.get(tokenizer.kind, tokenizer.vocab_size))
     if why := menu.check_config(baseline, policy.steps):
         raise ConfigError(f"baseline: {why}", hint=_name_settings(why, menu))
     return policy
+
+
+def _structured_baseline(settings: Settings, menu: Menu, names: list[str]) -> Cfg:
+    """The settings' baseline in the menu's order, with the origin's part for a structural knob that it leaves out.
+
+    Raises ``ConfigError`` for a structural value of the baseline whose knob is not on the menu.
+    """
+    changes = settings.menu.get("knobs", {})
+    on_menu = {*menu.knobs, *(changes if isinstance(changes, Mapping) else ())}
+    baseline = {n: _plain(n, settings.baseline[n]) for n in names}
+    for name, knob in STRUCTURAL_KNOBS.items():
+        if name in on_menu:
+            baseline[name] = settings.baseline.get(name, knob.origin)
+        elif name in settings.baseline:
+            raise ConfigError(
+                f"baseline.{name}: {name} is not on the menu", hint=f"--set menu.knobs.{name}={{}} adds it"
+            )
+    return baseline
+
+
+def _check_structural_choices(menu: Menu) -> None:
+    """Raise ``MenuError`` for a structural knob of the menu with a value that the trainer does not have."""
+    for name, structural in STRUCTURAL_KNOBS.items():
+        knob = menu.knobs.get(name)
+        offered = () if knob is None else knob.choices if isinstance(knob, ChoiceKnob) else (knob.describe(),)
+        if foreign := [value for value in offered if value not in structural.choices]:
+            able = ", ".join(structural.choices)
+            raise MenuError(f"knobs.{name}.choices: {foreign[0]!r} is not one of {able}, which the trainer has")
 
 
 def _command_policy(settings: Settings) -> Policy:
@@ -108,6 +140,9 @@ def _command_policy(settings: Settings) -> Policy:
     if budget.kind == "flops":
         hint = "set budget.kind to seconds, steps or tokens: the FLOPs of a command are not known"
         raise ConfigError("budget.kind = 'flops' with trainer = 'command'", hint=hint)
+    if settings.command.counts_steps and budget.kind != "steps":
+        hint = "let the pattern have two groups, done and total, or one that is per cent"
+        raise ConfigError(f"command.progress_pattern counts steps, and budget.kind = {budget.kind!r}", hint=hint)
     policy = Policy(menu, baseline, build_rule(settings), budget, vocab=0, own_menu=True)
     if why := menu.check_config(baseline, policy.steps):
         raise ConfigError(f"baseline: {why}", hint=_name_settings(why, menu))
@@ -179,15 +214,20 @@ def check_yardstick(trajectory: Trajectory, yardstick: Yardstick) -> None:
         refuse_differences(meta.yardstick.model_dump(mode="json"), yardstick.model_dump(mode="json"))
 
 
-def refuse_differences(fixed: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise ``YardstickMismatch`` naming every field that differs, with both values."""
+def refuse_differences(
+    fixed: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    what: str = "this run was started with other values",
+    hint: str = "undo the change, choose another --dir, or start over with --fresh (the old run is archived)",
+) -> None:
+    """Raise ``YardstickMismatch`` with ``what``, naming every field that differs, with both values."""
     then, today = dict(flatten(fixed)), dict(flatten(now))
     names = [n for n in [*then, *(n for n in today if n not in then)] if then.get(n) != today.get(n)]
     if names:
         listed = "; ".join(f"{n}: {then.get(n)!r} then, {today.get(n)!r} now" for n in names[:10])
         more = f" (and {len(names) - 10} more)" if len(names) > 10 else ""
-        hint = "undo the change, choose another --dir, or start over with --fresh (the old run is archived)"
-        raise YardstickMismatch(f"this run was started with other values: {listed}{more}", hint=hint)
+        raise YardstickMismatch(f"{what}: {listed}{more}", hint=hint)
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

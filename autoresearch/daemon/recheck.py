@@ -137,23 +137,30 @@ def recheck(
         refuse_differences({"baseline_cfg": meta.baseline_cfg}, {"baseline_cfg": trials.policy.baseline})
         here = trials.backend.yardstick.model_dump(mode="json")
         refuse_differences(meta.yardstick.model_dump(mode="json"), here)
-        baseline: dict[int, FreshTrial] = {}
-        for number, (seed, result) in enumerate(_plan(results, seeds), 1):
-            wanted = Wanted(result.kept.cfg if result else meta.baseline_cfg, seed)
-            outcome = trials.known(wanted) or trials.measure(wanted)
-            if outcome is None:
-                return results, False
-            name = result.kept.change if result else "baseline"
-            observer.notify(f"fresh trial {number}/{seeds * (1 + len(kept))}: {name}, seed {seed}, {_outcome(outcome)}")
-            if result is None:
-                if isinstance(outcome, Failure):
-                    raise BaselineFailed(f"seed {seed}: {outcome.detail}", hint="autoresearch doctor")
-                baseline[seed] = outcome
-            elif isinstance(outcome, Failure):
-                result.failures.append(f"seed {seed}: {outcome.detail}")
-            else:
-                result.pairs.append(Pair(seed, outcome.loss, baseline[seed].loss, 0))
-    return results, True
+        return results, measure_all(trials, meta.baseline_cfg, results, seeds, observer)
+
+
+def measure_all(
+    trials: FreshTrials, baseline_cfg: Cfg, results: Sequence[Rechecked], seeds: int, observer: Observer
+) -> bool:
+    """Add the pairs of every seed to ``results``; false if a signal ended it. Raises ``BaselineFailed``."""
+    baseline: dict[int, FreshTrial] = {}
+    for number, (seed, result) in enumerate(_plan(results, seeds), 1):
+        wanted = Wanted(result.kept.cfg if result else baseline_cfg, seed)
+        outcome = trials.known(wanted) or trials.measure(wanted)
+        if outcome is None:
+            return False
+        name = result.kept.change if result else "baseline"
+        observer.notify(f"fresh trial {number}/{seeds * (1 + len(results))}: {name}, seed {seed}, {_outcome(outcome)}")
+        if result is None:
+            if isinstance(outcome, Failure):
+                raise BaselineFailed(f"seed {seed}: {outcome.detail}", hint="autoresearch doctor")
+            baseline[seed] = outcome
+        elif isinstance(outcome, Failure):
+            result.failures.append(f"seed {seed}: {outcome.detail}")
+        else:
+            result.pairs.append(Pair(seed, outcome.loss, baseline[seed].loss, 0))
+    return True
 
 
 def _plan(results: Sequence[Rechecked], seeds: int) -> Iterator[tuple[int, Rechecked | None]]:

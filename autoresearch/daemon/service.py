@@ -18,7 +18,9 @@ from autoresearch.config.local_time import zone_name
 from autoresearch.config.settings import Settings
 from autoresearch.config.time_zone import refuse_invalid_zone, zone_warning
 from autoresearch.config.window import Window
+from autoresearch.core.climb_record import Climb
 from autoresearch.core.loop import Loop
+from autoresearch.core.parallel_loop import ParallelLoop
 from autoresearch.core.ports import NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
 from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Resumed, Started, Yardstick
@@ -32,7 +34,9 @@ from autoresearch.daemon.backend import (
     judge,
     real_backend,
 )
+from autoresearch.daemon.best_config import climb_of, write_best_config
 from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.crown import measure_at_end
 from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
 from autoresearch.daemon.earlier_runs import read_earlier_runs
 from autoresearch.daemon.final_report import write_reports
@@ -58,6 +62,7 @@ from autoresearch.report.format import format_budget
 from autoresearch.storage.disk_space import shortage
 from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, VAULT, archive, hold_lock, run_files
 from autoresearch.storage.vault_file import VaultFile
+from autoresearch.trials.local_executor import LocalExecutor
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
 from autoresearch.trials.trial_budget import warmup_frac
 
@@ -100,7 +105,8 @@ def run(
             policy = keep_recorded_rule(policy, settings, trajectory, observer.notify)
             check_policy(trajectory, policy)
             if ends and isinstance(ends[-1], LoopComplete) and trajectory.next_iter > settings.iters:
-                write_reports(settings, observer, unless_since=ends[-1].ts)  # the daemon may have been killed before
+                write_best_config(run_dir, trajectory, observer.notify)  # the daemon may have been killed before
+                write_reports(settings, observer, unless_since=ends[-1].ts)
                 return "complete"
             control = build_control(settings, run_dir, observer, ends, timing.now)
             notify_end(control, observer)
@@ -190,18 +196,30 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     with (
         open_proposer(settings, proposer_context, context.replies) as proposer,
         meter_run(context, backend.select_sensor, proposer.name) as metering,
+        closing(executor_of(context, backend)) as executor,
     ):
-        loop = build_loop(context, backend, proposer)
+        loop = build_loop(context, backend, proposer, executor)
         record_start(context, backend, loop, metering)
         ending = loop.run()
+    write_best_config(context.run_dir, context.trajectory, context.observer.notify)
     write_reports(settings, context.observer, may_wait=lambda: control.stop_reason() not in SIGNALS)
     return ending
 
 
-def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -> Loop:
-    """The loop of this run, with nothing recorded yet."""
+def executor_of(context: RunContext, backend: TrialBackend) -> LocalExecutor:
+    """The workers of this run: none where one trial runs after the other."""
+    return LocalExecutor(backend.workers, context.control.must_abort, context.control.suspend_requested)
+
+
+def build_loop(
+    context: RunContext, backend: TrialBackend, proposer: Proposer, executor: LocalExecutor | None = None
+) -> Loop:
+    """The loop of this run, with nothing recorded yet. A run that was parallel before stays one."""
     settings, policy = context.settings, context.policy
-    return Loop(
+    parallel = executor is not None and executor.capacity > 0
+    kind = ParallelLoop if parallel or context.trajectory.parallel else Loop
+    more: dict[str, Any] = {"executor": executor} if parallel else {}
+    return kind(
         trajectory=context.trajectory,
         journal=context.journal,
         proposer=proposer,
@@ -221,6 +239,8 @@ def build_loop(context: RunContext, backend: TrialBackend, proposer: Proposer) -
         meter=context.meter,
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
         warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
+        at_end=measure_at_end,
+        **more,
     )
 
 
@@ -230,7 +250,9 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
         earlier = read_earlier_runs(
             context.settings, backend.yardstick, context.policy.baseline, context.observer.notify
         )
-        loop.record(build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier))
+        climb = climb_of(context.settings, context.policy, backend.yardstick)
+        meta = build_meta(context.settings, context.policy, backend.yardstick, backend.val_overlap, earlier, climb)
+        loop.record(meta)
     ends_at = context.control.ends_at()
     loop.record(
         Started(
@@ -246,6 +268,7 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
             ends_at=ends_at.isoformat(timespec="seconds") if ends_at else None,
             zone=zone_name(ends_at) if ends_at else None,
             early_stop=build_early_stop(context.settings),
+            workers=len(backend.workers) or None,
         )
     )
     record_startup_wait(context.startup_wait, loop)
@@ -279,6 +302,7 @@ def build_meta(
     yardstick: Yardstick,
     val_overlap: float | None = None,
     earlier_runs: tuple[EarlierRun, ...] = (),
+    climb: Climb | None = None,
 ) -> Meta:
     """The run's first record."""
     return Meta(
@@ -296,6 +320,7 @@ def build_meta(
         val_overlap=val_overlap,
         vocab=policy.vocab,
         earlier_runs=earlier_runs,
+        climb=climb,
         disturbed_baseline=settings.budget.disturbed_baseline,
     )
 

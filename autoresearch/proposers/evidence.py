@@ -11,6 +11,9 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.cube import Array, Cube
 from rails import Config
 
+REACH = 5.0  # of the distance from the best value to the median: how far above the median values are told apart
+MIN_REACH = 0.02  # in fractions of the baseline, for the first trials
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -38,6 +41,19 @@ class Evidence:
         worse = self.loss[self.loss > 0]
         typical = float(np.median(worse)) if len(worse) else 0.0
         return replace(self, loss=np.where(self.stopped > 0, typical, self.loss))
+
+    def tempered(self) -> Evidence:
+        """Values far above the others are set to a ceiling: of a diverged trial it matters that it is bad, not how bad.
+
+        One finite but huge value would otherwise set the scale of all, and the differences among the good ones would
+        pass for noise. The ceiling follows from the better half, which up to half of the trials cannot move.
+        """
+        ended = self.loss[self.has_value]
+        if not len(ended):
+            return self
+        middle = float(np.quantile(ended, 0.5, method="lower"))
+        ceiling = middle + max(MIN_REACH, REACH * (middle - float(ended.min())))
+        return replace(self, loss=np.minimum(self.loss, ceiling))  # NaN stays NaN
 
     def __len__(self) -> int:
         return len(self.loss)

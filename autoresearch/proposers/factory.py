@@ -24,6 +24,7 @@ from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, Recording, ReplayProposer
 from autoresearch.proposers.space import Space
+from autoresearch.proposers.stack import ComposeAtEnd, SearchAndStack, StackProposer
 from autoresearch.proposers.trust_region import TrustRegionProposer
 from autoresearch.storage.exchange_log import ExchangeLog
 from rails import Verdict
@@ -63,8 +64,13 @@ class ProposerSpec:
 @contextmanager
 def open_proposer(settings: Settings, context: ProposerContext, recording: Recording) -> Iterator[Proposer]:
     """The proposer that the settings name, until the run ends. Raises ``MissingPackage`` and ``ConfigError``."""
+    unions = StackProposer(context.space)
     with ExitStack() as stack:
-        yield PROPOSERS[settings.proposer].build(settings, context, recording, stack)
+        if settings.compose == "only":
+            yield unions
+            return
+        proposer = PROPOSERS[settings.proposer].build(settings, context, recording, stack)
+        yield ComposeAtEnd(proposer, unions, settings.iters) if settings.compose == "last" else proposer
 
 
 def _build_auto(settings: Settings, context: ProposerContext, _recording: Recording, stack: ExitStack) -> Proposer:
@@ -107,6 +113,10 @@ def _build_trust_region(
     return TrustRegionProposer(context.space, settings.seed)
 
 
+def _build_stack(settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack) -> Proposer:
+    return SearchAndStack(TrustRegionProposer(context.space, settings.seed), StackProposer(context.space))
+
+
 def _build_random(settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack) -> Proposer:
     return RandomProposer(context.space, settings.seed)
 
@@ -133,6 +143,7 @@ PROPOSERS: Mapping[str, ProposerSpec] = {
         (),
         "a Gaussian process around the best known point; with max_changes, of many knobs",
     ),
+    "stack": ProposerSpec(_build_stack, False, (), "unions of confirmed keeps, and trust-region until there are some"),
     "random": ProposerSpec(_build_random, False, (), "uniformly random changes, the control"),
     "replay": ProposerSpec(_build_replay, False, (), "the proposals of a recorded run (--replay-from)"),
 }

@@ -27,7 +27,7 @@ class HybridProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        proposer = self.llm if is_llm_iteration(trajectory.next_iter, self.share) else self.optimizer
+        proposer = self.llm if is_llm_iteration(trajectory.new_iter, self.share) else self.optimizer
         return proposer.propose(trajectory, refused)
 
 

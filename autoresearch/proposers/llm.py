@@ -83,7 +83,7 @@ class LlmProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        conversation = self._conversation_for(trajectory.next_iter, refused)
+        conversation = self._conversation_for(trajectory.new_iter, refused)
         conversation.add_refusals(refused)
         while not conversation.is_over and conversation.rounds < self.rounds and not self.llm.remaining_cooldown_s():
             exchange = self._exchange(conversation, trajectory)

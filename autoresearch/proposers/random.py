@@ -22,7 +22,7 @@ class RandomProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        rng = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         change = self.space.random_open(rng, trajectory, refused)
         if change is None:
             raise Exhausted("every value of the menu has been tried")

@@ -43,7 +43,7 @@ class ExchangeReplay:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        answers, used = self.answers.get(trajectory.next_iter, ()), count_replies_from(self.name, refused)
+        answers, used = self.answers.get(trajectory.new_iter, ()), count_replies_from(self.name, refused)
         if used >= len(answers):
             return self.fallback.propose(trajectory, refused)
         return replay_reply(answers[used], self.name)

@@ -35,6 +35,7 @@ from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
+from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_reply, round_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, same_value
 
@@ -62,7 +63,8 @@ class TpeProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        rng = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        trajectory = with_pending(trajectory)
+        rng = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if change := next_initial_change(self.space, self.seed, trajectory, refused):
             return build_reply(*change, self.name)
         draw = self._draws(self._updated_study(trajectory), rng)
@@ -89,9 +91,7 @@ class TpeProposer:
         It is computed from separate draws: later proposals do not depend on whether this was called. Draws that are not
         open are left out, the baseline's own values among them.
         """
-        draw = self._draws(
-            self._updated_study(trajectory), random.Random(f"{self.seed}:{trajectory.next_iter}:beliefs")
-        )
+        draw = self._draws(self._updated_study(trajectory), random.Random(f"{self.seed}:{trajectory.new_iter}:beliefs"))
         drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
         count = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(self._learned) + 1)))
         for name, value in (draw() for _ in range(count)):

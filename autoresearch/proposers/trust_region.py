@@ -21,11 +21,13 @@ import numpy as np
 from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.blas_threads import one_blas_thread
 from autoresearch.proposers.candidates import Recipe, draw_candidates
 from autoresearch.proposers.cube import Array, Cube
 from autoresearch.proposers.evidence import Evidence, EvidenceReader
 from autoresearch.proposers.feasibility import Feasibility, learn_feasibility
 from autoresearch.proposers.gaussian_process import Hyper, Process, fit
+from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_joint_reply
 from rails import Value, same_value
 
@@ -89,13 +91,17 @@ class TrustRegionProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        rng = np.random.default_rng([self.seed, trajectory.next_iter, len(refused)])
+        with one_blas_thread():
+            return self._propose(with_pending(trajectory), refused)
+
+    def _propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+        rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
         belief = self.belief(trajectory)
         for row, reason in self._ranked(belief, rng):
             changes = self._changes(row)
             if changes and self.space.is_open_together(changes, trajectory, refused):
                 return build_joint_reply(changes, reason, self.name)
-        chance = random.Random(f"{self.seed}:{trajectory.next_iter}:{len(refused)}")
+        chance = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if (drawn := self.space.random_open(chance, trajectory, refused)) is None:
             raise Exhausted("every value of the menu has been tried")
         return build_joint_reply(dict([drawn]), "no candidate of the region is open: drawn at random", self.name)
@@ -103,7 +109,7 @@ class TrustRegionProposer:
     def belief(self, trajectory: Trajectory) -> Belief:
         """The models of everything that the trajectory holds."""
         raw = self._reader.read(trajectory)
-        evidence = raw.with_stops()
+        evidence = raw.with_stops().tempered()
         places = self._cube.expand(evidence.places)
         rows = choose_rows(evidence, FIT_ROWS)
         process = fit(places[rows], evidence.loss[rows], evidence.repeats[rows], self._hyper_of(raw))
@@ -113,18 +119,24 @@ class TrustRegionProposer:
         recent = np.union1d(np.flatnonzero(all_failed)[-FAILURE_ROWS // 2 :], np.arange(len(evidence))[-FAILURE_ROWS:])
         failed = all_failed[recent].astype(float)
         feasibility = learn_feasibility(places[0], places[recent], failed, self._cube.caution)
-        most = most_failure(int(all_failed.sum()), len(evidence) - 1)
-        return Belief(evidence, process, feasibility, posterior, region_length(evidence), most)
+        own = self._own(trajectory)
+        most = most_failure(int(all_failed[own].sum()), int(own.sum()) - 1)
+        return Belief(evidence, process, feasibility, posterior, region_length(evidence, own), most)
+
+    def _own(self, trajectory: Trajectory) -> Array:
+        """Which rows this proposer asked for, the baseline included: what a model's share fails with is not its own."""
+        return np.array([True, *(r.source == self.name for r in trajectory.results if r.changes)])
 
     def best(self, trajectory: Trajectory) -> dict[str, Value]:
         """The changes of the tried configuration that the process takes for the best; empty for the baseline."""
-        belief = self.belief(trajectory)
+        with one_blas_thread():
+            belief = self.belief(trajectory)
         return self._changes(belief.evidence.places[belief.centre])
 
     def _hyper_of(self, evidence: Evidence) -> Hyper:
         """Hyperparameters are fitted anew at some numbers of results only: each fit takes tens of milliseconds."""
         count = milestone(len(evidence))
-        prefix = evidence.first(count).with_stops()
+        prefix = evidence.first(count).with_stops().tempered()
         known = self._hyper.get(count)
         if known is None or not np.array_equal(known[0], prefix.loss, equal_nan=True):
             rows = choose_rows(prefix, HYPER_ROWS)
@@ -223,12 +235,17 @@ def choose_rows(evidence: Evidence, most: int) -> Array:
     return np.union1d(np.union1d(best, newest), ended[:1])
 
 
-def region_length(evidence: Evidence) -> float:
-    """The side of the region after these results, by TuRBO's counts of successes and failures in a row."""
+def region_length(evidence: Evidence, own: Array) -> float:
+    """The side of the region after these results, by TuRBO's counts of successes and failures in a row.
+
+    A result that is not ``own`` counts where it is an improvement, and does not shrink the region.
+    """
     length, best, successes, failures = START_LENGTH, 0.0, 0, 0
-    for loss in evidence.loss[1:]:
+    for loss, is_own in zip(evidence.loss[1:], own[1:], strict=True):
         if loss < best:
             best, successes, failures = float(loss), successes + 1, 0
+        elif not is_own:
+            continue
         else:
             successes, failures = 0, failures + 1
         if successes == GROW_AFTER:

@@ -24,6 +24,7 @@ def trials_of_run(records: Iterable[Event]) -> list[FullTrial]:
     """
     trajectory, found = Trajectory(), list[FullTrial]()
     for record in records:
+        trajectory.aim(record)
         if isinstance(record, CandidateTried):
             found += _trials_of(record, trajectory.outcomes, trajectory)
         trajectory.add(record)

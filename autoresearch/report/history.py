@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
+from autoresearch.core.climb import TotalGain
+from autoresearch.core.climb_record import Climb
 from autoresearch.core.costs import UNKNOWN_RATIOS, CostRatios, describe_compute
 from autoresearch.core.equal_flops import format_range
 from autoresearch.core.llm_calls import LlmCall
@@ -23,6 +25,7 @@ from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import EarlierRun, Evidence, Unsealed, Yardstick
 from autoresearch.core.stopped_trial import StopPoint, describe_point
 from autoresearch.core.values import Cfg, KnobValue
+from autoresearch.report.promotion import Certificate
 
 Stage = Literal["baseline", "evaluated", "stopped_early", "eval_failed", "blocked", "proposer_failed"]
 State = Literal["running", "paused", "stopped", "complete", "open"]
@@ -167,6 +170,9 @@ class History:
     yardstick: Yardstick | None = None
     ends_at: str | None = None  # of the last start, where the clock ends it: local time with its offset from UTC
     zone: str | None = None  # its abbreviation
+    climb: Climb | None = None  # the runs before it, where its baseline is the winner of one
+    total_gain: TotalGain | None = None  # over the first baseline of the climb
+    certificate: Certificate | None = None  # of the winner, trained longer
     warnings: tuple[str, ...] = ()  # what could not be read of a damaged log
     val_overlap: float | None = None  # share of validation that occurs verbatim in train
     metric: MetricKind | None = None  # what ``val_bpb`` of baseline and rows is; None: bits per byte

@@ -20,6 +20,7 @@ from autoresearch.report import native, origin
 from autoresearch.report.history import History
 from autoresearch.report.history_cache import builder_of, history_cache, state_of
 from autoresearch.report.native import HistoryBuilder
+from autoresearch.report.promotion import read_certificate
 from autoresearch.storage import journal
 from autoresearch.storage.decode import OTHER_VERSION, decode_lines, decode_whole
 from autoresearch.storage.encoding import decode_wide
@@ -49,7 +50,8 @@ def load(path: Path) -> History:
     if not data:
         raise JournalError(f"{file} is empty", hint=HINT_WAIT)
     if _is_ours(data):
-        return _history_of_sound_file(file, cached=file != path) or _history_of_whole_lines(file)
+        history = _history_of_sound_file(file, cached=file != path) or _history_of_whole_lines(file)
+        return replace(history, certificate=read_certificate(file.parent, history.run_id))
     data = _read(file, origin.MAX_BYTES + 1)
     if len(data) > origin.MAX_BYTES:
         limit = f"larger than {origin.MAX_BYTES >> 20} MiB, the limit for a log in the origin's format"

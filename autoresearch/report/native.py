@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
+from autoresearch.core.climb import total_gain
 from autoresearch.core.costs import cost_ratios
 from autoresearch.core.equal_flops import equal_flops_gain
 from autoresearch.core.llm_calls import LLM_SOURCE
@@ -163,7 +164,7 @@ class HistoryBuilder:
         if meta is None and not self.damaged:
             raise ValueError("the first record is not meta")
         # an interrupted trial is over, though its end was not recorded
-        running = self.trajectory.running if self.state == "running" else None
+        running = next(iter(self.trajectory.trials_at_work), None) if self.state == "running" else None
         return History(
             log_format="autoresearch",
             knobs=tuple(meta.menu.get("knobs", {})) if meta else (),
@@ -194,6 +195,8 @@ class HistoryBuilder:
             yardstick=meta.yardstick if meta else None,
             ends_at=started.ends_at if started else None,
             zone=started.zone if started else None,
+            climb=meta.climb if meta else None,
+            total_gain=total_gain(self.trajectory),
             val_overlap=meta.val_overlap if meta else None,
             metric=metric_of(meta.yardstick) if meta else None,
         )

@@ -13,13 +13,16 @@ from autoresearch.core.power import JOULES_PER_KWH as JOULES_PER_KWH
 from autoresearch.core.records import Yardstick
 from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.by_source import SourceNumbers, source_numbers
+from autoresearch.report.climb import ClimbNumbers, climb_numbers
 from autoresearch.report.early_stops import EarlyStopNumbers, early_stop_numbers
 from autoresearch.report.energy import EnergyNumbers, energy_numbers
 from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
+from autoresearch.report.promotion import Certificate
 from autoresearch.report.repeats import number_pairs
 from autoresearch.report.research import ResearchNumbers, research_numbers
+from autoresearch.report.stack import StackNumbers, stack_numbers
 from autoresearch.report.vault import VaultNumbers, vault_numbers
 from autoresearch.report.verdicts import VerdictNumbers, verdict_numbers
 
@@ -94,7 +97,10 @@ class Summary(FrozenModel):
     llm: LlmNumbers | None  # None where no LLM was called
 
     early_stops: EarlyStopNumbers | None = None  # None where no trial was stopped and none would have been
+    stack: StackNumbers | None = None  # None where no union of keeps was tried
     vault: list[VaultNumbers]  # of the keeps whose vault is unsealed
+    climb: ClimbNumbers | None = None  # None where the baseline is not the winner of an earlier run
+    promotion: Certificate | None = None  # whether the winner holds when it is trained longer; None: not tried
     research: ResearchNumbers  # researching or flailing?
 
     metric: MetricKind | None = None  # what is measured, if not bits per byte; the fields with val_bpb are null then
@@ -176,7 +182,10 @@ def summarise(history: History) -> Summary:
         llm=llm_numbers(history.rows, costs["wall_s"]),
         importance=knob_importance(history),
         early_stops=early_stop_numbers(history.rows),
+        stack=stack_numbers(history.rows),
         vault=vault_numbers(history.rows),
+        climb=climb_numbers(history),
+        promotion=history.certificate,
         research=research_numbers(history, best_keep(history.rows)),
         **_counts(history.rows),
         **_energy(history),

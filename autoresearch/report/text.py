@@ -9,6 +9,7 @@ from typing import assert_never
 from autoresearch.core.equal_flops import qualify_gain
 from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
+from autoresearch.report.climb import climb_lines
 from autoresearch.report.early_stops import describe_early_stops
 from autoresearch.report.energy import energy_lines, marks_line
 from autoresearch.report.format import (
@@ -26,9 +27,11 @@ from autoresearch.report.format import (
 from autoresearch.report.history import History, Row, qualify_disturbed
 from autoresearch.report.importance import describe_importance, importance_block
 from autoresearch.report.llm import endings_table, llm_facts
+from autoresearch.report.promotion import promotion_lines
 from autoresearch.report.research import research_lines
 from autoresearch.report.several_seeds import several_seeds_table
 from autoresearch.report.sparkline import BLOCKED, FAILED, STOPPED, Point, Scale, sparkline
+from autoresearch.report.stack import render_stack
 from autoresearch.report.summary import Summary, best_keep, time_by_activity
 from autoresearch.report.table import format_verdict, paint, render_table
 from autoresearch.report.vault import vault_lines
@@ -73,6 +76,7 @@ def render_report(
         "Proposals by source": source_table(summary.sources, color),
         "LLM calls by result": endings_table(summary.llm, color),
         "Knob importance": importance,
+        "Keeps combined": render_stack(summary.stack, max(width, MIN_WIDTH), color),
         "Measured with several seeds": several_seeds_table(history.rows, color),
     }
     blocks += ["\n".join([f"{title}:", *lines]) for title, lines in tables.items() if lines]
@@ -256,6 +260,9 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
         yield "early stop", describe_early_stops(s.early_stops)
     for n, text in enumerate(vault_lines(s.vault)):
         yield "" if n else "vault", text
+    for n, text in enumerate(climb_lines(s.climb)):
+        yield "" if n else "climb", text
+    yield from (("longer", text) for text in promotion_lines(s.promotion))
     if s.verdicts:
         yield from verdict_facts(s.verdicts)
     if s.refused_attempts_by_rail:

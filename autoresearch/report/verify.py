@@ -10,6 +10,7 @@ from autoresearch.core.decision import Decision, decide, mean_loss
 from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, StoppedEarly
 from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.report.difference import Difference as Difference
+from autoresearch.report.verify_side import check_side_trial
 from autoresearch.report.verify_stops import check_stop
 
 
@@ -25,7 +26,8 @@ def verify(records: Iterable[Event]) -> Verification:
     """Fold the records; before each decision is added, decide again. Raises ``ValueError`` without a meta record."""
     trajectory, checked = Totals(), 0
     for record in records:
-        difference = check_stop(record, trajectory)
+        trajectory.aim(record)
+        difference = check_stop(record, trajectory) or check_side_trial(record, trajectory)
         checked += isinstance(record, StoppedEarly)
         if isinstance(record, Baseline):
             difference = _difference(0, {"baseline_val_bpb": record.loss}, _baseline_of(trajectory))

@@ -70,7 +70,10 @@ def parse(data: bytes, path: Path) -> Contents:
 
 
 def _damaged(path: Path, lines_before: int, problem: str) -> JournalDamaged:
-    hint = f"keep a copy of {path.name}; then delete that line and all later ones to continue from there, or start in another directory"
+    hint = (
+        f"keep a copy of {path.name}; then delete that line and all later ones to continue from there, "
+        "or start in another directory"
+    )
     if path.name in (TRAJECTORY, EXCHANGES, ENVELOPE):
         repair = command("repair", path.parent)
         hint = f"`{repair}` shows what is whole and how to continue; --fresh starts over"

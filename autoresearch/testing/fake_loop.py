@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from autoresearch.config.settings import Settings
+from autoresearch.core.executor import TrialExecutor
 from autoresearch.core.loop import Loop
+from autoresearch.core.parallel_loop import ParallelLoop
 from autoresearch.core.ports import (
     Proposer,
 )
@@ -29,10 +32,13 @@ def fake_loop(
     trial: FakeTrial | None = None,
     estimator: Estimator | None = None,
     trajectory: Trajectory | None = None,
+    executor: TrialExecutor | None = None,
 ) -> Loop:
-    """Build the loop of a new run, or of one that continues ``trajectory``."""
+    """Build the loop of a new run, or of one that continues ``trajectory``; a parallel one with an ``executor``."""
     policy = build_policy(settings)
-    loop = Loop(
+    kind = Loop if executor is None else ParallelLoop
+    more: dict[str, Any] = {} if executor is None else {"executor": executor}
+    loop = kind(
         trajectory=Trajectory() if trajectory is None else trajectory,
         journal=MemoryJournal(),
         proposer=proposer,
@@ -48,6 +54,7 @@ def fake_loop(
         boot_id="boot",
         utc=utc,
         warmup_frac=lambda cfg: warmup_frac(loop.trajectory.meta, cfg),
+        **more,
     )
     if trajectory is None:
         loop.record(build_meta(settings, policy, YARDSTICK))

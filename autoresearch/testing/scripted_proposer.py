@@ -27,7 +27,7 @@ class ScriptedProposer:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        self.asked.append((trajectory.next_iter, tuple(refused)))
+        self.asked.append((trajectory.new_iter, tuple(refused)))
         if not self.replies:
             raise Exhausted("the script is over")
         reply = self.replies.pop(0)

@@ -1,4 +1,4 @@
-"""AdamW on fp32 weights for a model of any precision, with gradient clipping by the global norm."""
+"""AdamW, with Muon beside it or not, on fp32 weights for a model of any precision; clips by the global norm."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch._dynamo  # torch.optim imports it at first use, for over a second: 
 from torch import Tensor
 
 from autoresearch.training.models.network import Network
+from autoresearch.training.muon import Muon
 from autoresearch.training.parallel.ranks import Ranks
 from rails import Config
+from rails.structural import value_of
 
 
 class MasterAdamW:
@@ -19,6 +21,7 @@ class MasterAdamW:
 
     Without master weights small updates vanish in the rounding: val_bpb was 0.79% worse (docs/decisions.md). Weight
     decay applies to matrices, not to LayerNorm's vectors (as in GPT-2 and Megatron). No call waits for the device.
+    With ``optimizer = muon`` the matrices of the layers are Muon's, and AdamW has the embeddings, head and vectors.
     """
 
     def __init__(self, network: Network, cfg: Config, dtype: torch.dtype, ranks: Ranks) -> None:
@@ -33,8 +36,12 @@ class MasterAdamW:
             network.to(dtype)
             for master in self.masters:
                 master.grad = torch.empty_like(master)
+        decay = float(cfg["weight_decay"])
+        parts = network.matrix_parts() if value_of(cfg, "optimizer") == "muon" else [0] * len(self.masters)
+        matrices = [(m, number) for m, number in zip(self.masters, parts, strict=True) if number]
+        self.muon = Muon([m for m, _ in matrices], [n for _, n in matrices], decay, dtype) if matrices else None
         self.optimizer = torch.optim.AdamW(
-            _groups(self.masters, float(cfg["weight_decay"])),
+            _groups([m for m, number in zip(self.masters, parts, strict=True) if not number], decay),
             lr=float(cfg["lr"]),
             betas=(float(cfg["beta1"]), float(cfg["beta2"])),
             fused=True,
@@ -54,20 +61,26 @@ class MasterAdamW:
             scale = torch.clamp(self.grad_clip / (self.ranks.norm(gradients, self.split) + 1e-6), max=1.0)
             torch._foreach_mul_(gradients, scale)
             self.optimizer.step()
+            if self.muon:
+                self.muon.step(lr)
             if mixed:
                 torch._foreach_copy_(self.weights, self.masters)
         for weight in self.weights:
             weight.grad = None
 
     def state(self) -> dict[str, Any]:
-        """The fp32 weights and Adam's moments, not copied: all that later steps depend on but the configuration."""
-        return {"masters": [m.detach() for m in self.masters], "moments": self.optimizer.state_dict()["state"]}
+        """The fp32 weights and the moments, not copied: all that later steps depend on but the configuration."""
+        state = {"masters": [m.detach() for m in self.masters], "moments": self.optimizer.state_dict()["state"]}
+        return {**state, "momenta": self.muon.momenta} if self.muon else state
 
     @torch.no_grad()
     def load(self, state: dict[str, Any]) -> None:
         """Restore what ``state`` returned."""
         for master, saved in zip(self.masters, state["masters"], strict=True):
             master.copy_(saved)
+        if self.muon:
+            for momentum, saved in zip(self.muon.momenta, state["momenta"], strict=True):
+                momentum.copy_(saved)
         groups = self.optimizer.state_dict()["param_groups"]  # the hyperparameters come from the configuration
         self.optimizer.load_state_dict({"state": state["moments"], "param_groups": groups})
         if self.masters is not self.weights:

@@ -25,6 +25,7 @@ from autoresearch.training.stop_early import LimitExceeded, LimitWatch
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.schedule import LrSchedule
 from autoresearch.trials.spec import TrialSpec
+from autoresearch.trials.trial_budget import flops_per_step
 
 REPORT_EVERY_S = 0.1
 NEVER_SUSPEND = NeverSuspend()
@@ -123,7 +124,7 @@ def train_and_measure(
         train_loss_curve=LossCurve.resumed(1.0, state.curve_nats, state.curve_shares).points(),
         train_steps=steps,
         train_tokens=tokens,
-        train_flops=tokens * shape.flops_per_token,
+        train_flops=steps * flops_per_step(spec.cfg, corpus.vocab),
         params=shape.params,
         mean_step_ms=1000 * train_s / steps,
         tokens_per_s=tokens / train_s,
@@ -173,8 +174,8 @@ def _train(
         if watch.is_due(schedule.fraction()):
             losses.add(model.losses(wait_for_all=True))
             if (part := watch.exceeded(schedule.fraction(), curve, model)) is not None:
-                shape = ModelShape.of(spec.cfg, corpus.vocab)
-                raise LimitExceeded(_early_stop(spec, shape, part, curve, state_now(trained=False), model.device_name))
+                flops = flops_per_step(spec.cfg, corpus.vocab)
+                raise LimitExceeded(_early_stop(spec, flops, part, curve, state_now(trained=False), model.device_name))
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_S:
             speed = (schedule.step - before.step) * batch_size * seq_len / (now - began)
@@ -186,7 +187,7 @@ def _train(
 
 
 def _early_stop(
-    spec: TrialSpec, shape: ModelShape, part: int, curve: LossCurve, state: TrainState, device: str
+    spec: TrialSpec, step_flops: int, part: int, curve: LossCurve, state: TrainState, device: str
 ) -> EarlyStop:
     """What is recorded of a trial whose loss in ``part`` of the budget was above its limit."""
     losses, limit = curve.first_points(part + 1) or (), spec.stop_above[part]
@@ -198,7 +199,7 @@ def _early_stop(
         train_loss_curve=losses,
         train_steps=state.step,
         train_tokens=tokens,
-        train_flops=tokens * shape.flops_per_token,
+        train_flops=state.step * step_flops,
         tokens_per_s=tokens / state.train_s,
         train_wall_s=state.train_s,
         trial_wall_s=0.0,

@@ -18,6 +18,7 @@ from autoresearch.trials.server import compile_cache
 from autoresearch.trials.spec import Device, TrialSpec
 from autoresearch.trials.trainers import TRAINERS
 from rails.knob_facts import TIMED_KNOBS
+from rails.structural import STRUCTURAL_KNOBS
 
 # A larger speed-up than was ever measured (1.3 on a CPU with a vocabulary of 50k) and a shorter compile time (13 s and
 # more): where even these do not pay off, no trial compile is needed to decide.
@@ -132,6 +133,6 @@ def _file() -> Path:
 
 
 def _key(spec: TrialSpec, vocab: int, device: Device) -> str:
-    shape = {knob: spec.cfg[knob] for knob in TIMED_KNOBS}
+    shape = {knob: spec.cfg[knob] for knob in (*TIMED_KNOBS, *STRUCTURAL_KNOBS) if knob in spec.cfg}
     machine = {"kind": device.kind, "versions": device.versions, "threads": spec.threads}
     return sha256_of({"shape": shape, "vocab": vocab, **machine})[:16]

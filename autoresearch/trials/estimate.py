@@ -14,10 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from autoresearch.core.speeds import Swept, swept
 from autoresearch.data.span import TOKENS_PER_FORWARD
 from autoresearch.trials.model_shape import CHUNK_ELEMENTS, MIN_CHUNK_TOKENS, ModelShape
+from autoresearch.trials.muon_cost import muon_elements, muon_params
 from autoresearch.trials.spec import Budget, Device
 from autoresearch.trials.trainers import TRAINERS
-from autoresearch.trials.trial_budget import flops_per_step, trial_steps
+from autoresearch.trials.trial_budget import flops_per_step, optimizer_flops, trial_steps
 from rails import Config, Estimate
+from rails.structural import STRUCTURAL_KNOBS, unknown_structure, value_of
 
 MARGIN = 1.15
 # The context and cuBLAS's workspaces; what a process takes on the CPU is in the table of trainers.
@@ -129,7 +131,7 @@ class Estimator:
             return self.budget.size * ModelShape.of(self.baseline, self.vocab).flops_per_token
         per_step = int(cfg["batch_size"]) * shape.seq_len
         steps = trial_steps(self.budget, cfg, self.baseline, self.vocab) or 0
-        return (steps * per_step + validation) * shape.flops_per_token
+        return (steps * per_step + validation) * shape.flops_per_token + steps * optimizer_flops(cfg, shape)
 
 
 def describe_precision_cost(precision: str, cost: float, reference: str = "fp32") -> str:
@@ -143,6 +145,14 @@ def unsupported(trainer: str, cfg: Config, data: int, tensor: int) -> str:
     known = TRAINERS[trainer]
     if cfg["precision"] not in known.precisions:
         return f"trainer {trainer} cannot train in {cfg['precision']}, only in {' and '.join(known.precisions)}"
+    if why := unknown_structure(cfg):
+        return why
+    if value_of(cfg, "position") == "rope" and (width := int(cfg["d_model"]) // int(cfg["n_head"])) % 2:
+        return f"position = rope rotates pairs, and the head width d_model / n_head = {width} is odd"
+    for name, knob in STRUCTURAL_KNOBS.items():
+        if not known.structural and (value := value_of(cfg, name)) != knob.origin:
+            able = " or ".join(other for other, spec in TRAINERS.items() if spec.structural)
+            return f"trainer {trainer} cannot train with {name} = {value}, only with {knob.origin}; take trainer {able}"
     if data * tensor > 1 and not known.splits_over_ranks:
         able = " or ".join(name for name, other in TRAINERS.items() if other.splits_over_ranks)
         return f"trainer {trainer} trains on one rank; take trainer {able} for parallel.data and parallel.tensor"
@@ -167,10 +177,17 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     width = 2 if mixed else 4
     tokens = int(cfg["batch_size"]) * shape.seq_len
     chunk = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[device] // vocab)
-    train = tokens * (shape.n_layer * (9 * d + 2 * f) + 6 * d + 3 * f) * width
+    # Beside qkv, whose values the attention keeps: normalised or rotated queries and keys.
+    new_qk = shape.structure.position == "rope" or shape.structure.qk_norm == "on"
+    kept = 9 * d + 2 * f + (2 * d if new_qk else 0)
+    train = tokens * (shape.n_layer * kept + 6 * d + 3 * f) * width
     train += min(tokens, chunk) * vocab * (12 if mixed else 8) + (4 + (width if device == "cuda" else 0)) * vocab * d
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
     validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
     weights = shape.params * (MIXED_PARAMETER_BYTES if mixed else PARAMETER_BYTES)
     process = CUDA_PROCESS_BYTES if device == "cuda" else TRAINERS[trainer].process_bytes + torch_build_bytes()
-    return int(MARGIN * (max(train, validate) + weights)) + process + (COMPILER_BYTES if compiled else 0)
+    update = 0
+    if value_of(cfg, "optimizer") == "muon":  # one moment instead of two; its temporaries come after the backward pass
+        weights -= 4 * muon_params(shape)
+        update = muon_elements(shape) * 4
+    return int(MARGIN * (max(train, validate, update) + weights)) + process + (COMPILER_BYTES if compiled else 0)

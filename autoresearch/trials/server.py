@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,14 @@ def cannot(what: str, error: OSError) -> TrialServerError:
 class TrialServer:
     """The process that forks trials (``training.server``); started when first needed, and again if lost."""
 
-    def __init__(self, trainer: str, log: Path) -> None:
+    def __init__(
+        self, trainer: str, log: Path, env: Mapping[str, str] | None = None, cores: Sequence[int] = ()
+    ) -> None:
+        """``env`` is added to its environment; it and its trials run on ``cores``, on every core if none are given."""
         self.trainer = trainer
         self.log = log
+        self.env = dict(env or {})
+        self.cores = tuple(cores)
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._log_start = 0  # where the output of the server's last start begins in ``log``
@@ -166,13 +171,13 @@ class TrialServer:
         return self._await_ready(aborted)
 
     def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV}
+        env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV, **self.env}
         module = "autoresearch.training.server"
         command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())]
         # A session of its own keeps a Ctrl-C at the terminal away from the running trial.
         with theirs, os.fdopen(open_append(self.log), "ab") as log:
             self._log_start = os.fstat(log.fileno()).st_size
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*command, *self.preloaded],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -181,6 +186,10 @@ class TrialServer:
                 env=env,
                 start_new_session=True,
             )
+        if self.cores:  # inherited by its trials and by every thread that they start
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(process.pid, self.cores)
+        return process
 
     def _answers_within(self, seconds: float, aborted: Callable[[], bool]) -> bool:
         """Wait for the server's next message; false once the seconds are over or ``aborted`` returns true."""

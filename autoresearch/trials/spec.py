@@ -23,6 +23,7 @@ class Budget(FrozenModel):
 
     kind: BudgetKind
     size: float
+    flops: int | None = None  # of kind flops: instead of those of ``size`` steps of the baseline
 
     def steps(self, batch_size: int, seq_len: int) -> int | None:
         """Optimizer steps of a configuration under this budget; ``None`` for a budget in seconds.

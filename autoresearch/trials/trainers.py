@@ -26,6 +26,7 @@ class TrainerSpec:
     packages: tuple[str, ...]  # modules that must be installed
     distributions: tuple[tuple[str, str], ...]  # what pip calls the packages that it runs, and their module
     extras: str  # of autoresearch, for pip: what a run with this trainer needs
+    structural: bool = False  # whether it can build other values of the structural knobs than the origin's
     splits_over_ranks: bool = False
     not_compiled_because: str = ""  # why its layers are not compiled; empty where they may be
     import_needs_driver_with: tuple[str, ...] = ()  # installed together, its import initialises CUDA
@@ -52,6 +53,7 @@ TRAINERS: Mapping[str, TrainerSpec] = MappingProxyType(
             packages=("torch",),
             distributions=(("torch", "torch"),),
             extras="run",
+            structural=True,
         ),
         "megatron": TrainerSpec(
             precisions=("fp32", "bf16", "fp8"),

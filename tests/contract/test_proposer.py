@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autoresearch.config.settings import Settings
@@ -17,6 +18,7 @@ from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, ReplayProposer
 from autoresearch.proposers.space import Space, build_reply
+from autoresearch.proposers.stack import ComposeAtEnd, SearchAndStack, StackProposer
 from autoresearch.proposers.tpe import TpeProposer
 from autoresearch.proposers.trust_region import TrustRegionProposer
 from autoresearch.storage.exchange_log import MemoryLog
@@ -177,3 +179,29 @@ class TestHybrid(SeededProposerContract):
         assert loop.proposer.name == "hybrid"
         assert (sources.count("nim"), sources.count("tpe")) == (6, 14)
         assert all((record.source == "nim") == bool(record.llm_calls) for record in loop.trajectory.iterations)
+
+
+class TestStack(SeededProposerContract):
+    """Unions of keeps, and a search of one knob at a time in front of them."""
+
+    max_changes = 13
+    tiny_changes = TestTrustRegionOfSeveral.tiny_changes
+
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
+        return SearchAndStack(TrustRegionProposer(replace(space, max_changes=13), seed), StackProposer(space))
+
+    def test_it_says_who_it_is(self, run):
+        """The records say which proposals are unions."""
+        loop = run(20)
+        assert loop.proposer.name == "stack"
+        assert {r.source for r in loop.trajectory.iterations} <= {"stack", "trust-region"}
+
+
+class TestComposeAtEnd(TestStack):
+    """``--compose``: the run's own proposer, and unions in the last iterations."""
+
+    def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
+        return ComposeAtEnd(TrustRegionProposer(replace(space, max_changes=13), seed), StackProposer(space), 30)
+
+    def test_it_says_who_it_is(self, run):
+        assert run(3).proposer.name == "trust-region"

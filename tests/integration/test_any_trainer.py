@@ -118,6 +118,10 @@ def test_a_run_is_not_continued_with_another_script(tmp_path: Path) -> None:
         ({"command.cwd": "/nowhere"}, r"command\.cwd = /nowhere is not a directory"),
         ({"command.files": ["*.cu"]}, r"command\.files: \*\.cu matches no file"),
         ({"command.config": "constants"}, r"N_ESTIMATORS: the script has no such constant"),
+        (
+            {"budget.kind": "seconds", "command.progress_pattern": r"iter (?P<step>\d+)"},
+            r"progress_pattern counts steps, and budget\.kind = 'seconds'",
+        ),
         ({"budget.kind": "flops"}, r"budget\.kind = 'flops' with trainer = 'command'"),
         ({"command.versions": [*PYTHON, "-c", "print(1)"]}, r"command\.versions printed '1'"),
     ],

@@ -13,6 +13,7 @@ from autoresearch.core.measurement import Measurement
 from autoresearch.daemon.backend import TrialBackend, real_backend
 from autoresearch.daemon.policy import build_policy
 from autoresearch.testing.recording_observer import RecordingObserver
+from rails import STRUCTURAL_KNOBS
 
 # The corners of profile tiny's menu that need most, each in its own way.
 CORNERS: list[dict[str, Any]] = [
@@ -46,6 +47,21 @@ def backend(
     )
     yield made
     made.close()
+
+
+ALL = {name: knob.others[0] for name, knob in STRUCTURAL_KNOBS.items()}
+LARGE: dict[str, Any] = {"n_layer": 6, "d_model": 256, "d_ff": 2048, "batch_size": 16, "seq_len": 128}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [{}, LARGE, {**LARGE, "precision": "bf16"}], ids=["baseline", "large", "bf16"])
+@pytest.mark.parametrize("switches", [*({k: v} for k, v in ALL.items()), ALL], ids=lambda s: "+".join(s))
+def test_the_estimate_of_another_structure_is_not_below_the_peak(
+    backend: TrialBackend, switches: dict[str, Any], sizes: dict[str, Any]
+) -> None:
+    if backend.estimator and backend.estimator.trainer != "torch":
+        pytest.skip("trainer megatron has the origin's structure only")
+    test_the_estimate_is_not_below_the_measured_peak(backend, {**sizes, **switches})
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from autoresearch.training.checkpointing.suspend_on_request import SuspendOnRequ
 from autoresearch.training.checkpointing.suspension import Suspendable, Suspension
 from autoresearch.training.train import train_and_measure
 from autoresearch.trials.spec import Budget, TrialSpec
+from rails import STRUCTURAL_KNOBS
 
 CFG: dict[str, Any] = {
     "n_layer": 2,
@@ -123,6 +124,18 @@ def test_it_measures_what_it_measures_undisturbed(
     assert [a.step for a in aside] == steps
     assert numbers(end) == numbers(whole)
     assert end.train_loss_curve is not None
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_with_every_structural_knob_and_the_momentum_of_muon(
+    small_corpus: Path, tmp_path: Path, precision: str
+) -> None:
+    others = {name: knob.others[0] for name, knob in STRUCTURAL_KNOBS.items()}
+    spec = build_spec(small_corpus, "torch", precision=precision, **others)
+    whole = part(spec, tmp_path / "other", resumes=False)
+    assert isinstance(whole, Measurement)
+    _, end = in_parts(spec, tmp_path / "aside", [3, 4, 7])
+    assert numbers(end) == numbers(whole)
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ from autoresearch.data.windows import choose_span
 from autoresearch.training.build import build_model
 from autoresearch.training.train import NonFiniteLossError, train_and_measure
 from autoresearch.trials.spec import Budget, TrialSpec
+from autoresearch.trials.trial_budget import flops_per_step
+from rails import STRUCTURAL_KNOBS
 
 CFG: dict[str, Any] = {
     "n_layer": 1,
@@ -112,6 +114,29 @@ def test_a_vault_is_scored_beside_the_validation_and_changes_nothing_of_it(trial
 @pytest.mark.parametrize("knob", sorted(OTHER))
 def test_every_knob_changes_the_training(trial: Trial, knob: str) -> None:
     assert trial(**{knob: OTHER[knob]}).val_bpb != trial().val_bpb
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STRUCTURAL_KNOBS)
+def test_every_structural_knob_changes_the_training_of_trainer_torch(small_corpus: Path, name: str) -> None:
+    trial, knob = partial(measure, small_corpus, "torch"), STRUCTURAL_KNOBS[name]
+    plain, same = trial(), trial(**{name: knob.origin})
+    assert result(plain) == result(same), "the origin's value is what a configuration without the knob has"
+    for value in knob.others:
+        other = trial(**{name: value})
+        assert other.val_bpb != plain.val_bpb
+        assert result(trial(**{name: value})) == result(other)
+        with pytest.raises(ValueError, match=f"cannot train with {name} = {value}"):
+            measure(small_corpus, "megatron", **{name: value})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_all_structural_knobs_together_learn(small_corpus: Path, precision: str) -> None:
+    others = {name: knob.others[0] for name, knob in STRUCTURAL_KNOBS.items()}
+    measured = measure(small_corpus, "torch", steps=30, precision=precision, **others)
+    assert measured.train_loss_last < measured.train_loss_first - 1
+    assert measured.train_flops == 30 * flops_per_step(CFG | others, Corpus.open(small_corpus).vocab)
 
 
 def test_batch_size_does_not_change_what_is_scored(trial: Trial) -> None:

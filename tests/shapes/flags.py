@@ -22,6 +22,6 @@ for word in sys.argv[1:]:
     assert type(value) is type(globals()[name]), word
     globals()[name] = value
 for i in range(0, max_iters + 1, eval_interval):
-    print(f"iter {i}/{max_iters}")
     loss = 1.5 + 0.05 * math.log(learning_rate / 3e-3) ** 2 + (1 - i / max_iters) + random.gauss(0, 0.0005)
     print(f"step {i}: train loss {loss - 0.1:.4f}, val loss {loss:.4f}")
+    print(f"iter {i}: loss {loss:.4f}, time 0.10ms, mfu -100.00%")

@@ -211,3 +211,14 @@ def test_every_flag_of_bench_run_is_explained() -> None:
         "--set",
     }
     assert [flag for flag in sorted(flags) if not re.search(rf"`{flag}\b", BENCHES)] == []
+
+
+def test_every_extra_is_in_the_table_of_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    table = USAGE.split("## Extras")[1].split("\n## ")[0]
+    rows = {
+        name
+        for line in table.splitlines()
+        for name in re.findall(r"`([a-z-]+)`", line.split("|")[1:2][0] if line[:3] == "| `" else "")
+    }
+    assert rows == set(extras)

@@ -15,10 +15,11 @@ from autoresearch.config.resolve import profile_names, resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.power import Method
 from autoresearch.core.records import file_schema
+from autoresearch.daemon.policy import build_policy
 from autoresearch.energy import sensors
 from autoresearch.energy.sensors import select
 from autoresearch.report.energy import METHODS
-from rails import default_menu
+from rails import STRUCTURAL_KNOBS, default_menu
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/extending.md").read_text()
@@ -60,7 +61,10 @@ def test_every_place_is_held_by_a_test() -> None:
 
 @pytest.mark.parametrize("profile", sorted({*profile_names()} - {"command"}))  # whose menu is the user's
 def test_every_profile_has_a_baseline_value_for_every_knob(profile: str) -> None:
-    assert set(resolve({"profile": profile}, {}).settings.baseline) == set(default_menu().knobs)
+    settings = resolve({"profile": profile}, {}).settings
+    structural = set(STRUCTURAL_KNOBS) if profile == "tiny-wide" else set()
+    assert set(settings.baseline) == set(default_menu().knobs) | structural
+    assert structural <= set(build_policy(settings).menu.knobs)
 
 
 # A proposer.

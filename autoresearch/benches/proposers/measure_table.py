@@ -62,18 +62,18 @@ def measure_table(
         policy = trials.policy.with_vocab(trials.backend.vocab)
         changes = list(plan_changes(policy.menu, policy.baseline, plan.values, partial(_fits, policy)))
         cfgs, refused = judge_changes(settings, policy, trials.backend, changes)
-        measured = _Rows(trials, policy, observer, on_trial)
+        measured = Rows(trials, policy, observer, on_trial)
         measured.add(plan_trials(policy.baseline, cfgs, plan))
         for _ in range(plan.refine):
             gaps = [] if measured.interrupted else gaps_of(policy, measured.rows)
             more, refused_too = judge_changes(settings, policy, trials.backend, gaps)
             refused += refused_too
             measured.add([Wanted(cfg, SEED_OFFSET + n) for n in range(plan.seeds) for cfg in more])
-        return _table(settings, policy, trials.backend, measured.planned, refused, measured.rows)
+        return build_table(settings, policy, trials.backend, measured.planned, refused, measured.rows)
 
 
 @dataclass(slots=True)
-class _Rows:
+class Rows:
     """The rows so far. After a signal nothing more is measured, and what is known is still taken."""
 
     trials: FreshTrials
@@ -83,6 +83,16 @@ class _Rows:
     rows: list[TableRow] = field(default_factory=list)
     planned: int = 0
     interrupted: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that was wanted so far is missing."""
+        return len(self.rows) == self.planned
+
+    def add_refused(self, row: TableRow) -> None:
+        """A configuration without a value that needs no trial."""
+        self.planned += 1
+        self.rows.append(row)
 
     def add(self, wanted: Sequence[Wanted]) -> None:
         """Measure what is not known of these trials. Raises ``BaselineFailed`` and ``ConfigError``."""
@@ -175,7 +185,7 @@ def _row(wanted: Wanted, outcome: FreshTrial | FailedTrial) -> TableRow:
     )
 
 
-def _table(
+def build_table(
     settings: Settings,
     policy: Policy,
     backend: TrialBackend,
@@ -183,6 +193,7 @@ def _table(
     refused: tuple[RefusedChange, ...],
     rows: list[TableRow],
 ) -> TableFile:
+    """The table of what was measured under these settings."""
     return TableFile(
         ts=utc(),
         autoresearch_version=__version__,

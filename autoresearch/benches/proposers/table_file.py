@@ -17,6 +17,7 @@ from rails import Menu, MenuError
 from rails.menu import parse_menu
 
 MAX_TABLE_BYTES = 256 << 20
+REFUSED = "refused"  # the cause of a configuration that rail R7 refused: it was not trained
 HINT = "`autoresearch bench table` makes one; docs/benches.md describes the format"
 
 
@@ -31,7 +32,7 @@ class TableRow(FrozenModel):
     tokens: int | None = None
     flops: int | None = None
     peak_bytes: int | None = None
-    cause: str | None = None  # a Cause of core/measurement.py
+    cause: str | None = None  # a Cause of core/measurement.py, or REFUSED
     detail: str = ""
     curve: Annotated[tuple[float, ...], Field(max_length=CURVE_POINTS)] | None = None  # of the training loss
 

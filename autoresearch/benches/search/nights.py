@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
+from types import MappingProxyType
 
 import numpy as np
 
-from autoresearch.benches.search.ours import build_joint, build_one_knob
-from autoresearch.benches.search.problem import Build, Problem, Searcher
+from autoresearch.benches.search.night import Mark, Night, run_night
+from autoresearch.benches.search.ours import (
+    build_joint,
+    build_joint_r7,
+    build_one_knob,
+    build_poisoned_crashes,
+    build_poisoned_nonsense,
+)
+from autoresearch.benches.search.problem import Build
 from autoresearch.benches.search.rivals import (
     build_climb,
     build_cmaes,
@@ -22,8 +30,8 @@ from autoresearch.benches.search.rivals import (
     build_tpe_multivariate,
 )
 from autoresearch.benches.search.surrogate import Surrogate
+from autoresearch.benches.statistics.bootstrap import bootstrap_interval
 from autoresearch.benches.statistics.sign_flip import sign_flip_test
-from autoresearch.core.ports import Exhausted
 
 BUILDERS: Mapping[str, Build] = {
     "random": build_random,
@@ -34,6 +42,9 @@ BUILDERS: Mapping[str, Build] = {
     "climb": build_climb,
     "one-knob": build_one_knob,
     "joint": build_joint,
+    "joint-r7": build_joint_r7,
+    "hybrid-nonsense": build_poisoned_nonsense,
+    "hybrid-crashes": build_poisoned_crashes,
 }
 OURS = "joint"
 DESCRIPTIONS: Mapping[str, str] = {
@@ -45,28 +56,11 @@ DESCRIPTIONS: Mapping[str, str] = {
     "climb": "one knob of the best so far, kept if a single trial is better",
     "one-knob": "ours: proposer tpe, one knob of the default",
     "joint": "ours: proposer trust-region, over the joint space",
+    "joint-r7": "the same where rail R7 knows half of the table's rows: what crashes by them is refused",
+    "hybrid-nonsense": "joint with a share of 0.3 for a model whose answers are not JSON",
+    "hybrid-crashes": "joint with a share of 0.3 for a model whose proposals all crash",
 }
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A night after ``trials`` trials, or at the training FLOPs of that many trials of the default."""
-
-    trials: int
-    is_flops: bool
-    mean_true: float
-    crash_frac: float
-
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    """``missing``: why this proposer could not run; it has no marks then."""
-
-    proposer: str
-    seed: int
-    marks: tuple[Mark, ...]
-    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,48 +75,12 @@ class Row:
     crash_frac: float
     equal: str  # "trials" or "flops"
     difference: float | None  # from ours, by pair: positive where ours is better
+    low: float | None  # 95% interval of the difference
+    high: float | None
     p: float | None
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
-
-
-def run_night(surrogate: Surrogate, proposer: str, seed: int, marks: Sequence[int]) -> Night:
-    """One night until its last mark."""
-    problem = Problem(surrogate, seed)
-    try:
-        searcher = BUILDERS[proposer](problem)
-    except ImportError as e:
-        return Night(proposer, seed, (), f"package {e.name or e} is not installed")
-    return Night(proposer, seed, tuple(_marks(problem, searcher, marks)))
-
-
-def _marks(problem: Problem, searcher: Searcher, marks: Sequence[int]) -> Iterator[Mark]:
-    surrogate = problem.surrogate
-    has_flops = surrogate.costs is not None
-    unit = surrogate.flops(problem.baseline)
-    by_trials, by_flops = sorted(marks), sorted(marks) if has_flops else []
-    trials, crashes, spent, is_over = 0, 0, 0.0, False
-    limit = 4 * max(marks)  # of trials cheaper than the default
-    while by_trials or by_flops:
-        while by_trials and (is_over or trials >= by_trials[0]):
-            yield _mark(problem, searcher, by_trials.pop(0), False, crashes, trials)
-        while by_flops and (is_over or spent >= by_flops[0] * unit * (1 - 1e-9) or trials >= limit):
-            yield _mark(problem, searcher, by_flops.pop(0), True, crashes, trials)
-        if not by_trials and not by_flops:
-            return
-        try:
-            cfg = searcher.ask()
-        except Exhausted:
-            is_over = True
-            continue
-        value = surrogate.draw(cfg, problem.seed)
-        searcher.tell(cfg, value)
-        trials, crashes, spent = trials + 1, crashes + (value is None), spent + surrogate.flops(cfg)
-
-
-def _mark(problem: Problem, searcher: Searcher, at: int, is_flops: bool, crashes: int, trials: int) -> Mark:
-    return Mark(at, is_flops, problem.surrogate.mean(searcher.pick()), crashes / trials if trials else 0.0)
 
 
 _surrogate: Surrogate | None = None  # of a worker process
@@ -133,9 +91,14 @@ def _open_worker(surrogate: Surrogate) -> None:
     _surrogate = surrogate
 
 
+def _run(surrogate: Surrogate, job: tuple[str, int, tuple[int, ...]]) -> Night:
+    name, seed, marks = job
+    return run_night(surrogate, name, BUILDERS[name], seed, marks)
+
+
 def _work(job: tuple[str, int, tuple[int, ...]]) -> Night:
     assert _surrogate is not None  # the pool's initializer ran
-    return run_night(_surrogate, *job)
+    return _run(_surrogate, job)
 
 
 def run_nights(
@@ -145,29 +108,36 @@ def run_nights(
     marks: Sequence[int],
     jobs: int,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    known: Mapping[tuple[str, int], Night] = MappingProxyType({}),
+    keep: Callable[[Night], None] = lambda _: None,
 ) -> list[Night]:
-    """Every proposer with every seed, in ``jobs`` processes; 1 runs them here. The result does not depend on it."""
-    work = [(proposer, seed, tuple(marks)) for seed in range(seeds) for proposer in proposers]
-    nights: list[Night] = []
+    """Every proposer with every seed, in ``jobs`` processes; 1 runs them here. The result does not depend on it.
+
+    ``known`` nights are not run again; ``keep`` is called with each new one.
+    """
+    wanted = [(proposer, seed) for seed in range(seeds) for proposer in proposers]
+    work = [(*key, tuple(marks)) for key in wanted if key not in known]
+    done = {key: known[key] for key in wanted if key in known}
 
     def take(found: Iterator[Night]) -> None:
         for night in found:
-            nights.append(night)
-            progress(len(nights), len(work))
+            done[night.proposer, night.seed] = night
+            keep(night)
+            progress(len(done), len(wanted))
 
-    if jobs == 1:
-        take(run_night(surrogate, *job) for job in work)
-        return nights
+    if jobs == 1 or len(work) < 2:
+        take(_run(surrogate, job) for job in work)
+        return [done[key] for key in wanted]
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # inherited: each process computes on one core
     try:
         context = get_context("spawn")
         with ProcessPoolExecutor(jobs, context, _open_worker, (surrogate,)) as pool:
-            take(pool.map(_work, work))
+            take(future.result() for future in as_completed([pool.submit(_work, job) for job in work]))
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-    return nights
+    return [done[key] for key in wanted]
 
 
 def summarise(nights: Sequence[Night]) -> list[Row]:
@@ -183,6 +153,7 @@ def summarise(nights: Sequence[Night]) -> list[Row]:
         values = np.array([mark.mean_true for mark in found.values()])
         ours = by_key.get((OURS, is_flops, trials), {}) if proposer != OURS else {}
         pairs = [found[seed].mean_true - ours[seed].mean_true for seed in found if seed in ours]
+        low, high = (bootstrap_interval(pairs) if len(pairs) > 1 else None) or (None, None)
         rows.append(
             Row(
                 proposer=proposer,
@@ -193,6 +164,8 @@ def summarise(nights: Sequence[Night]) -> list[Row]:
                 crash_frac=float(np.mean([mark.crash_frac for mark in found.values()])),
                 equal="flops" if is_flops else "trials",
                 difference=float(np.mean(pairs)) if pairs else None,
+                low=low,
+                high=high,
                 p=sign_flip_test(pairs, draws=20_000) if len(pairs) > 1 else None,
             )
         )

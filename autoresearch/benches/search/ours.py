@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from autoresearch.benches.search.night import NotHere
+from autoresearch.benches.search.poison import Crashes, Nonsense
 from autoresearch.benches.search.problem import Best, Problem, Searcher
 from autoresearch.core.measurement import Cause
 from autoresearch.core.ports import Exhausted, Proposer
@@ -17,10 +20,15 @@ from autoresearch.core.records import Attempt
 from autoresearch.core.results import Result
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
+from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.space import Space
-from rails import Tried, Value, gate
+from autoresearch.proposers.trust_region import TrustRegionProposer
+from rails import Config, Tried, Value, gate
 
-MAX_ATTEMPTS = 20
+POISONED_SHARE = 0.3  # of the iterations: the share of a hybrid by default
+MAX_ATTEMPTS = 5  # of an iteration
+MAX_ITERATIONS = 20  # that end without a candidate, one after another
+Stage = Literal["evaluated", "eval_failed", "blocked"]
 
 
 @dataclass(slots=True)
@@ -41,9 +49,12 @@ class ProposerSearcher:
     proposer: Proposer
     max_changes: int
     best: Callable[[Trajectory], dict[str, Value]] | None = None
+    refuses: Callable[[Config], str] = lambda _cfg: ""  # R7: such a candidate costs no trial
     _trajectory: Trajectory = field(default_factory=Trajectory)
     _lowest: Best = field(init=False)
     _changes: tuple[tuple[str, Value], ...] = ()
+    _candidate: Cfg = field(default_factory=dict)
+    _source: str = ""
 
     def __post_init__(self) -> None:
         value = self.problem.baseline_value()
@@ -53,6 +64,15 @@ class ProposerSearcher:
         self._trajectory.iterations = Lookup()  # type: ignore[assignment]
 
     def ask(self) -> Cfg:
+        for _ in range(MAX_ITERATIONS):
+            refused = self._iterate()
+            if not refused:
+                return self._candidate
+            self._close("blocked", refused[-1].source)
+        raise Exhausted(f"{MAX_ITERATIONS} iterations in a row were blocked: {refused[-1].reason}")
+
+    def _iterate(self) -> list[Attempt]:
+        """One iteration: its attempts if all of them were refused; empty where a candidate passed."""
         refused: list[Attempt] = []
         for number in range(MAX_ATTEMPTS):
             reply = self.proposer.propose(self._trajectory, refused)
@@ -64,36 +84,37 @@ class ProposerSearcher:
                 known=self._trajectory.known(),
                 max_changes=self.max_changes,
             )
-            if verdict.ok and verdict.candidate is not None and verdict.proposal is not None:
-                self._changes = verdict.proposal.changes
-                return dict(verdict.candidate)
+            found, proposal = verdict.candidate, verdict.proposal
+            if found is not None and proposal is not None and not self.refuses(found):
+                self._changes, self._candidate, self._source = proposal.changes, dict(found), reply.source
+                return []
             refused.append(build_attempt(reply.raw, reply.source, verdict, number + 1))
-        raise Exhausted(f"{MAX_ATTEMPTS} proposals in a row were refused: {refused[-1].reason}")
+        return refused
 
     def tell(self, cfg: Cfg, value: float | None) -> None:
         baseline = self.problem.baseline_value()
         gain = None if value is None else (baseline - value) / abs(baseline)
         is_one = len(self._changes) == 1
         knob, new_value = self._changes[0] if is_one else (None, None)
-        lookup = self._trajectory.iterations
-        assert isinstance(lookup, Lookup)
-        lookup.count += 1
-        self._trajectory.results.append(
-            Result(
-                iter=lookup.count,
-                stage="eval_failed" if value is None else "evaluated",
-                source=self.proposer.name,
-                knob=knob,
-                new_value=new_value,
-                loss=value,
-                improvement_frac=gain,
-                trials=0 if value is None else 1,
-                cause=Cause.OUT_OF_MEMORY if value is None else None,
-                several=() if is_one else self._changes,
-            )
+        self._close(
+            "eval_failed" if value is None else "evaluated",
+            self._source,
+            knob=knob,
+            new_value=new_value,
+            loss=value,
+            improvement_frac=gain,
+            trials=0 if value is None else 1,
+            cause=Cause.OUT_OF_MEMORY if value is None else None,
+            several=() if is_one else self._changes,
         )
         self._trajectory.known().add(cfg, "crashed" if value is None else "measured")
         self._lowest.see(cfg, value)
+
+    def _close(self, stage: Stage, source: str, **more: Any) -> None:
+        lookup = self._trajectory.iterations
+        assert isinstance(lookup, Lookup)
+        lookup.count += 1
+        self._trajectory.results.append(Result(lookup.count, stage, source, **more))
 
     def pick(self) -> Cfg:
         if self.best is None:
@@ -103,11 +124,44 @@ class ProposerSearcher:
 
 def build_joint(problem: Problem) -> Searcher:
     """Proposer ``trust-region`` with as many changes as there are knobs."""
-    from autoresearch.proposers.trust_region import TrustRegionProposer
+    proposer = _trust_region(problem)
+    return ProposerSearcher(problem, proposer, len(problem.menu.knobs), proposer.best)
 
-    space = _space(problem, len(problem.menu.knobs))
-    proposer = TrustRegionProposer(space, problem.seed)
-    return ProposerSearcher(problem, proposer, space.max_changes, proposer.best)
+
+def build_joint_r7(problem: Problem) -> Searcher:
+    """The same where R7 has an estimate of what crashes. Raises ``NotHere`` where nothing does."""
+    estimate = problem.surrogate.estimate
+    if estimate is None:
+        raise NotHere("the table has no crash")
+
+    def over_budget(cfg: Config) -> str:
+        return "more memory than there is" if estimate(problem.surrogate.points([dict(cfg)]))[0] > 0.5 else ""
+
+    proposer = _trust_region(problem, over_budget)
+    return ProposerSearcher(problem, proposer, len(problem.menu.knobs), proposer.best, over_budget)
+
+
+def build_poisoned_nonsense(problem: Problem) -> Searcher:
+    """A hybrid whose model answers with nonsense."""
+    return _poisoned(problem, Nonsense())
+
+
+def build_poisoned_crashes(problem: Problem) -> Searcher:
+    """A hybrid whose model proposes what crashes. Raises ``NotHere`` where nothing does."""
+    if problem.surrogate.crashes is None:
+        raise NotHere("the table has no crash")
+    return _poisoned(problem, Crashes(problem))
+
+
+def _poisoned(problem: Problem, model: Proposer) -> Searcher:
+    proposer = _trust_region(problem)
+    hybrid = HybridProposer(proposer, model, POISONED_SHARE)
+    return ProposerSearcher(problem, hybrid, len(problem.menu.knobs), proposer.best)
+
+
+def _trust_region(problem: Problem, over_budget: Callable[[Config], str] = lambda _cfg: "") -> TrustRegionProposer:
+    space = _space(problem, len(problem.menu.knobs), over_budget)
+    return TrustRegionProposer(space, problem.seed)
 
 
 def build_one_knob(problem: Problem) -> Searcher:
@@ -117,5 +171,5 @@ def build_one_knob(problem: Problem) -> Searcher:
     return ProposerSearcher(problem, TpeProposer(_space(problem, 1), problem.seed), 1)
 
 
-def _space(problem: Problem, max_changes: int) -> Space:
-    return Space(problem.menu, problem.baseline, None, max_changes=max_changes)
+def _space(problem: Problem, max_changes: int, over_budget: Callable[[Config], str] = lambda _cfg: "") -> Space:
+    return Space(problem.menu, problem.baseline, None, over_budget, max_changes)

@@ -13,6 +13,14 @@ from rails import Menu
 BASELINE_SEED = 1 << 30  # of the one measurement of the baseline that every searcher begins with
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """``value`` is ``None`` for a crash. A crash counts with the FLOPs of its configuration."""
+
+    value: float | None
+    flops: float
+
+
 @dataclass(frozen=True)
 class Problem:
     """One night: the surrogate with the luck of one seed."""
@@ -33,6 +41,10 @@ class Problem:
         value = self.surrogate.draw(self.baseline, BASELINE_SEED + self.seed)
         assert value is not None  # it never fails
         return value
+
+    def run(self, cfg: Cfg) -> Trial:
+        """One trial of the night."""
+        return Trial(self.surrogate.draw(cfg, self.seed), self.surrogate.flops(cfg))
 
     def allows(self, cfg: Cfg) -> bool:
         """Whether the menu's constraints hold; rules that use the steps are left out."""

@@ -69,6 +69,7 @@ class Surrogate:
     crashes: CrashModel | None  # None: nothing crashes
     residuals: Array  # of single measurements, from repeated configurations or drawn from the process's own noise
     are_measured: bool  # whether the table repeats enough configurations
+    estimate: CrashModel | None  # what a rail that knows a random half of the table takes for a crash
     costs: Costs | None  # FLOPs by coordinates; None where the table has none
 
     def mean(self, cfg: Cfg) -> float:
@@ -76,11 +77,11 @@ class Surrogate:
         return float(self.means([cfg])[0])
 
     def means(self, cfgs: Sequence[Cfg]) -> Array:
-        return self.scale.back(self.process.mean_at(self._points(cfgs)))
+        return self.scale.back(self.process.mean_at(self.points(cfgs)))
 
     def fails(self, cfg: Cfg) -> bool:
         """Whether a trial of it has no value. The baseline never fails."""
-        return self.crashes is not None and cfg != self.baseline and bool(self.crashes(self._points([cfg]))[0] > 0.5)
+        return self.crashes is not None and cfg != self.baseline and bool(self.crashes(self.points([cfg]))[0] > 0.5)
 
     def draw(self, cfg: Cfg, seed: int) -> float | None:
         """One measurement with the noise of its seed; ``None`` for a crash."""
@@ -91,9 +92,10 @@ class Surrogate:
 
     def flops(self, cfg: Cfg) -> float:
         """Training FLOPs of a trial; 1 where the table has none."""
-        return 1.0 if self.costs is None else float(self.costs(self._points([cfg]))[0])
+        return 1.0 if self.costs is None else float(self.costs(self.points([cfg]))[0])
 
-    def _points(self, cfgs: Sequence[Cfg]) -> Array:
+    def points(self, cfgs: Sequence[Cfg]) -> Array:
+        """Their coordinates."""
         return self.cube.expand(self.cube.places(cfgs))
 
 
@@ -114,6 +116,8 @@ def fit_surrogate(table: Table) -> tuple[Surrogate, Quality]:
     scale = Scale.of(groups.means)
     hyper = _hyper(groups, scale)
     crashes, accuracy = _crash_model(table.rows, cube)
+    half = np.random.default_rng(1).permutation(len(table.rows))[::2]
+    estimate, _ = _crash_model([table.rows[i] for i in half], cube)
     process = _fit_values(groups, np.arange(len(groups.means)), scale, hyper)
     spearman, mae = _held_out(groups, scale, hyper)
     residuals, are_measured = _noise(groups, process, scale, cube, table)
@@ -123,6 +127,7 @@ def fit_surrogate(table: Table) -> tuple[Surrogate, Quality]:
         process=process,
         scale=scale,
         crashes=crashes,
+        estimate=estimate,
         residuals=residuals,
         are_measured=are_measured,
         costs=_costs(table.rows, cube),

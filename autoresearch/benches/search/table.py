@@ -2,6 +2,7 @@
 
 JSON: a list of ``{"cfg": {...}, "value": number or null for a crash, "flops": number}``; ``flops`` is optional. CSV: a
 column for each knob, ``value`` (empty for a crash) and, if known, ``flops``. A configuration may occur several times.
+The file of ``autoresearch bench table`` is read too; it has its menu in it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoresearch.benches.proposers.table_file import TableFile, parse_table
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, CorpusError
 from rails import ChoiceKnob, FloatKnob, IntKnob, Menu, MenuError, is_finite, load_menu, parse_menu
@@ -20,6 +22,8 @@ from rails.knobs import Knob, show
 
 MAX_BYTES = 256 << 20
 MIN_MEASURED = 20
+MEASURED = '"autoresearch-table"'  # near the beginning of a file of `bench table`
+HEAD_CHARS = 1000
 FORMAT = '[{"cfg": {"lr": 0.001, ...}, "value": 0.99}, {"cfg": {...}, "value": null}]'
 
 
@@ -30,6 +34,8 @@ class TableRow:
     cfg: Cfg
     value: float | None
     flops: float | None = None
+    curve: tuple[float, ...] | None = None  # of the training loss, one per 32nd of the budget
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,8 @@ def read_menu(path: Path) -> Menu:
         raise ConfigError(f"menu: {first}", hint="perturbation_menu.json shows the format") from first
 
 
-def read_table(path: Path, menu: Menu) -> Table:
-    """Raises ``CorpusError`` naming file, row and value."""
+def read_table(path: Path, menu: Menu | None) -> Table:
+    """Raises ``CorpusError`` naming file, row and value, and ``ConfigError`` where the menu is in no file or in two."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -72,12 +78,38 @@ def read_table(path: Path, menu: Menu) -> Table:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise CorpusError(f"{path}: byte {e.start} is not UTF-8", hint=f"JSON or CSV: {FORMAT}") from e
+    if text.lstrip()[:1] == "{" and MEASURED in text[:HEAD_CHARS]:
+        if menu is not None:
+            raise ConfigError(f"{path} has its own menu", hint="leave --menu out, or give a JSON list or CSV")
+        return _of_measured(parse_table(text, str(path)), path)
+    if menu is None:
+        raise ConfigError(f"{path} has no menu", hint="--menu FILE: the knobs of the table and their defaults")
     try:
         entries = _csv_entries(text, menu) if path.suffix.lower() == ".csv" else _json_entries(text)
         table = _build(entries, menu)
     except _BadTable as e:
         raise CorpusError(f"{path}: {e}", hint=f"a list such as {FORMAT}") from e
     return table
+
+
+def _of_measured(file: TableFile, path: Path) -> Table:
+    """The table of ``bench table``; the defaults of its menu are the baseline."""
+    source = {**file.menu, "knobs": {n: {**k, "default": file.baseline_cfg[n]} for n, k in file.menu["knobs"].items()}}
+    menu = parse_menu(source)
+    rows = tuple(
+        TableRow(
+            cfg={name: row.cfg[name] for name in menu.knobs},
+            value=row.val_bpb,
+            flops=None if row.flops is None else float(row.flops),
+            curve=row.curve,
+            seed=row.seed,
+        )
+        for row in file.rows
+    )
+    measured = sum(row.value is not None for row in rows)
+    if measured < MIN_MEASURED:
+        raise CorpusError(f"{path}: {measured} measured rows, fewer than {MIN_MEASURED}", hint="bench table --joint N")
+    return Table(menu, rows)
 
 
 class _BadTable(Exception):

@@ -9,8 +9,10 @@ from autoresearch.core.ports import Observer
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.backend import build_estimator, limits_now
+from autoresearch.daemon.command_backend import find_device
 from autoresearch.daemon.doctor import machine, training
 from autoresearch.daemon.doctor.check import Check, fail, ok
+from autoresearch.daemon.doctor.command import CommandExamination
 from autoresearch.daemon.doctor.history import history
 from autoresearch.daemon.doctor.llm import LLM_MAX_S, llm
 from autoresearch.daemon.doctor.proposer import proposer
@@ -66,6 +68,27 @@ def examine(
     note(machine.disk(settings.run_dir, settings.limits.min_free_disk_mib))
     when = build_control(settings, settings.run_dir, Observer(), ends).describe_end()
     note(machine.clock(ends, machine.utc_now(), ends=when))
+    device: Device | None = None
+    estimator: Estimator | None = None
+    yardstick = PLACEHOLDER_YARDSTICK
+    if settings.trainer == "command":
+        examination = CommandExamination(settings, policy, run)
+        for check in examination.checks():
+            note(check)
+        yardstick = examination.yardstick or yardstick
+        note(machine.energy(settings.model_copy(update={"device": find_device(settings.device)}), None))
+    else:
+        policy, device, estimator = _training(settings, policy, run, note)
+        note(machine.energy(settings, device))
+    note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps, max_changes=settings.max_changes)))
+    note(_llm(settings, policy, run, device, estimator, llm_max_s, yardstick))
+    return checks
+
+
+def _training(
+    settings: Settings, policy: Policy, run: Trajectory, note: Callable[[Check], None]
+) -> tuple[Policy, Device | None, Estimator | None]:
+    """The checks of a built-in trainer: corpus, device, memory, yardstick."""
     checked, corpus, span = training.corpus(settings, policy)
     policy = policy.with_vocab(corpus.vocab if corpus else None)
     note(checked)
@@ -78,10 +101,7 @@ def examine(
         note(training.memory(settings, policy, device, estimator))
     if device and corpus and span:
         note(training.yardstick(settings, policy, corpus, span, device, run))
-    note(machine.energy(settings, device))
-    note(proposer(settings, Space(policy.menu, policy.baseline, policy.steps, max_changes=settings.max_changes)))
-    note(_llm(settings, policy, run, device, estimator, llm_max_s))
-    return checks
+    return policy, device, estimator
 
 
 def _llm(
@@ -91,6 +111,7 @@ def _llm(
     device: Device | None,
     estimator: Estimator | None,
     max_s: float,
+    yardstick: Yardstick = PLACEHOLDER_YARDSTICK,
 ) -> Check:
     """Request proposals from the LLM for the run as it stands, or for a new one."""
     free_bytes = device.free_bytes if device else None
@@ -112,7 +133,7 @@ def _llm(
         return (find_over_budget(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
 
     budget = {"budget_kind": settings.budget.kind, "budget_size": settings.budget.size}
-    yardstick = PLACEHOLDER_YARDSTICK.model_copy(update=budget)
+    yardstick = yardstick.model_copy(update=budget)
     trajectory = run if run.meta else Trajectory.fold([build_meta(settings, policy, yardstick)])
     space = Space(policy.menu, policy.baseline, policy.steps, over_budget, settings.max_changes)
     return llm(settings, space, judge, trajectory, max_s, describe_setup(estimator))

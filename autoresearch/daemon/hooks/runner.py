@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from autoresearch.config.secrets import without_secrets
+from autoresearch.daemon.child_log import open_child_log
 from autoresearch.daemon.hooks import supervise
 from autoresearch.daemon.hooks.notice import Notice
-from autoresearch.storage.files import open_append, opened_directory
 
 MAX_RUNNING = 4
 MAX_LOG_BYTES = 1 << 20  # of hooks.log, and of the renamed one before it
@@ -77,7 +77,7 @@ class Runner:
     def _child(self, notice: Notice) -> subprocess.Popen[bytes]:
         """Start the supervisor. Its stdin is a file in memory: writing it neither blocks nor needs disk space."""
         event = os.memfd_create("event")
-        log = self._open_log()
+        log = open_child_log(self.log, self.max_log_bytes)
         try:
             os.write(event, json.dumps(asdict(notice), allow_nan=False).encode() + b"\n")
             os.lseek(event, 0, os.SEEK_SET)
@@ -93,15 +93,3 @@ class Runner:
         finally:
             os.close(event)
             os.close(log)
-
-    def _open_log(self) -> int:
-        try:
-            fd = open_append(self.log)
-            if os.fstat(fd).st_size <= self.max_log_bytes:
-                return fd
-            os.close(fd)
-            with opened_directory(self.log.parent, own=True) as folder:
-                os.rename(self.log.name, f"{self.log.name}.1", src_dir_fd=folder, dst_dir_fd=folder)
-            return open_append(self.log)
-        except OSError:  # without its log a hook still runs
-            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -27,6 +27,8 @@ from autoresearch.core.records import (
     Proposed,
     ProposerFailed,
     Resumed,
+    SideTrial,
+    SideTrialStarted,
     Started,
     Stopped,
     StoppedEarly,
@@ -38,6 +40,7 @@ from autoresearch.core.text import escape_control
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.daemon.run_text import describe_change, describe_continuation, describe_drain
+from autoresearch.daemon.side_lines import side_subject, side_trial_line
 from autoresearch.daemon.verdict_lines import (
     audited_line,
     baseline_line,
@@ -168,6 +171,10 @@ class Terminal(Observer):
                     self._print(line)
                 if event.would_stop:
                     self._print(audited_line(event.would_stop))
+            case SideTrialStarted():
+                self._change = side_subject(event)
+            case SideTrial():
+                self._print(side_trial_line(event))
             case Paused(waits_for="disk_space"):
                 pass  # ``waiting`` has shown it
             case Paused(reason=reason):

@@ -103,7 +103,7 @@ def keep_rule(rule: DecisionRule) -> str:
 
 def example_answer(space: Space, trajectory: Trajectory, tried_knobs: set[str]) -> str:
     """A valid answer with one open change, another one in each iteration: what is copied from it can be tried."""
-    rng = random.Random(f"example:{trajectory.next_iter}")
+    rng = random.Random(f"example:{trajectory.new_iter}")
     knob, value = space.random_open(rng, trajectory, ()) or (next(iter(space.menu.knobs)), 0)
     known = "not tried yet" if knob in tried_knobs else f"{knob} has no result yet"
     return json.dumps({"proposals": [_proposal(knob, value, known)]})

@@ -61,6 +61,11 @@ class Verdict:
     ahead_of_random: float | None
 
     @property
+    def kept_trials(self) -> int:
+        """How many trials the log kept; ``keeps`` has one of each configuration where trials are independent."""
+        return sum(entry.kept for entry in self.log.measured)
+
+    @property
     def expected_false(self) -> float:
         """How many of the keeps are expected to have no gain."""
         return math.fsum(1 - keep.p_real for keep in self.keeps)
@@ -92,6 +97,7 @@ class Verdict:
             "distinct": self.distinct,
             "repeats": None if self.distinct is None else self.measured - self.distinct,
             "null_share": self.null_share,
+            "kept_trials": self.kept_trials,
             "keeps": [keep.as_json() for keep in self.keeps],
             "expected_false_keeps": self.expected_false,
             "claimed_frac": self.claimed,
@@ -101,10 +107,19 @@ class Verdict:
         }
 
 
-def judge(log: Log, noise_frac: float | None = None, threshold: float = THRESHOLD) -> Verdict:
-    """Judge every keep of a log. ``noise_frac`` replaces what the log's own repeats say of the noise."""
+def judge(
+    log: Log,
+    noise_frac: float | None = None,
+    threshold: float = THRESHOLD,
+    as_before: tuple[Noise, str] | None = None,
+) -> Verdict:
+    """Judge every keep of a log.
+
+    ``noise_frac`` replaces what the log's own repeats say of the noise, and so does ``as_before``: an earlier
+    judgement's noise and where that came from.
+    """
     merged = _merged(log)
-    noise, source = _noise(log, noise_frac)
+    noise, source = as_before or _noise(log, noise_frac)
     trials = [Trial(gain, log.loop == "ratchet" and entry.kept, n) for entry, gain, n in merged]
     shared = float(SHARED_SEEDS if log.pair_sd else len(log.baseline))
     found: Audit = audit(trials, noise, threshold, shared)

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from autoresearch.core.text import escape_control, plural, signed_percent
 from autoresearch.report.audit.judge import Verdict
+from autoresearch.report.audit.repeated import FreshGains, describe_repeats
 from autoresearch.report.format import format_share
 from autoresearch.verdicts.audit import MAX_REPEATS
 
 WIDTH = 44  # of a keep's name
 
 
-def render(v: Verdict) -> str:
-    """The audit of one log."""
+def render(v: Verdict, fresh: FreshGains | None = None) -> str:
+    """The audit of one log; ``fresh`` are measurements of one of its keeps that ``v`` takes into account."""
     log = v.log
     compared = "a fixed baseline" if log.loop == "fixed" else "the last keep"
     of = "one paired gain" if log.pair_sd else "one measurement"
@@ -21,16 +22,23 @@ def render(v: Verdict) -> str:
     lines = [
         f"{escape_control(log.path)}: {log.format}, {escape_control(log.metric)} ({log.direction} is better), "
         f"each trial compared with {compared}",
-        f"trials   {plural(v.measured, 'measured trial')}{distinct}, {v.failed} failed, {plural(len(v.keeps), 'keep')}",
+        f"trials   {plural(v.measured, 'measured trial')}{distinct}, {v.failed} failed, {_keeps(v)}",
         f"noise    {100 * v.sigma:.3g}% (SD of {of}; {v.noise_from})",
         f"changes  about {format_share(v.null_share)} of all changes do nothing, as far as the log can tell",
         *(f"note     {escape_control(note)}" for note in log.notes),
         "",
         *_table(v),
         "",
-        sentence(v),
+        sentence(v) if fresh is None else f"{describe_repeats(fresh)} {sentence(v)}",
     ]
     return "\n".join(lines)
+
+
+def _keeps(v: Verdict) -> str:
+    """How many keeps; of how many configurations, where one was kept repeatedly and is judged once, by its mean."""
+    if v.kept_trials == len(v.keeps):
+        return plural(v.kept_trials, "keep")
+    return f"{plural(v.kept_trials, 'keep')} of {plural(len(v.keeps), 'configuration')} (judged by their means)"
 
 
 def _table(v: Verdict) -> Iterator[str]:
@@ -53,8 +61,9 @@ def sentence(v: Verdict) -> str:
     if not v.keeps:
         return "The log kept nothing, so there is nothing to doubt."
     whole = "together they claim" if v.log.loop == "ratchet" else "the best claims"
+    what = "keep" if v.kept_trials == len(v.keeps) else "kept configuration"
     text = (
-        f"Of {plural(len(v.keeps), 'keep')}, {v.expected_false:.1f} are expected to have no gain at all; {whole} "
+        f"Of {plural(len(v.keeps), what)}, {v.expected_false:.1f} are expected to have no gain at all; {whole} "
         f"{signed_percent(v.claimed)}, and {signed_percent(v.corrected)} is to be expected."
     )
     if v.noise.is_assumed and v.noise_from != "given":

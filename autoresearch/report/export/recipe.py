@@ -16,6 +16,7 @@ from autoresearch.report.verdict_text import describe_verdict
 from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import Budget
 from rails.knob_facts import INTEGER_KNOBS, KNOB_FACTS, NUMBER_KNOBS
+from rails.structural import STRUCTURAL_KNOBS, value_of
 
 PRECISIONS = ("fp32", "bf16", "fp8")
 FP8_RECIPE = "tensorwise"  # the default of the run's settings
@@ -138,7 +139,15 @@ def build_recipe(records: Iterable[Event], *, steps: int | None = None, vocab: i
 
 
 def check_cfg(cfg: Cfg) -> Cfg:
-    """``cfg``, checked to have exactly the knobs that Megatron needs. Raises ``ConfigError`` naming knob and value."""
+    """``cfg`` with exactly the knobs that Megatron needs: without structural knobs, which must have the origin's value.
+
+    Raises ``ConfigError`` naming knob and value.
+    """
+    for name, knob in STRUCTURAL_KNOBS.items():
+        if (value := value_of(cfg, name)) != knob.origin:
+            hint = f"the export describes the origin's GPT, {name} = {knob.origin}; train this one with trainer torch"
+            raise ConfigError(f"{name} = {value!r} is not exported to Megatron", hint=hint)
+    cfg = {name: value for name, value in cfg.items() if name not in STRUCTURAL_KNOBS}
     known = set(KNOB_FACTS)
     hint = "export a run with the knobs of the built-in menu; a menu_file may narrow them, but not add knobs"
     for name in sorted(set(cfg) ^ known):
@@ -161,7 +170,7 @@ def check_cfg(cfg: Cfg) -> Cfg:
 def vocab_of(cfg: Cfg, params: int) -> int:
     """The vocabulary with which a model of ``cfg`` has ``params`` parameters. Raises ``ConfigError`` if none has."""
     without = ModelShape.of(cfg, 0)
-    vocab, rest = divmod(params - without.params, without.d_model)
+    vocab, rest = divmod(params - without.params, without.d_model)  # the embedding is tied
     if rest or vocab < 1:
         what = f"no vocabulary size gives the best configuration {params:,} parameters"
         raise ConfigError(what, hint="name the run's corpus with --corpus CORPUS: its manifest has the size")

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from autoresearch.core.text import plural
+from autoresearch.report.climb import climb_lines
 from autoresearch.report.format import format_bpb, format_duration, format_gib, format_share
 from autoresearch.report.history import History, Row
 from autoresearch.report.html import figures
@@ -37,9 +38,11 @@ from autoresearch.report.html.rows import (
 )
 from autoresearch.report.html.search import build_search
 from autoresearch.report.html.spending import build_spending
+from autoresearch.report.html.stack import build_stack
 from autoresearch.report.html.text import clean, format_gain, format_short_value, format_value, join_words
 from autoresearch.report.importance import describe_importance, few_values
 from autoresearch.report.llm import llm_facts
+from autoresearch.report.promotion import promotion_lines
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.text import describe_disk_waits
 from autoresearch.report.vault import vault_lines
@@ -75,7 +78,10 @@ def render_html(summary: Summary, history: History, price: Price | None = None) 
         importance_about=describe_importance(history),
         importance_few=few_values(summary.importance),
         vault=list(vault_lines(summary.vault)),
+        longer=list(promotion_lines(summary.promotion)),
+        climb=list(climb_lines(summary.climb)),
         search=build_search(summary, history),
+        stack=build_stack(summary),
         proposals=summary.unique_pairs + summary.repeat_count,
         patterns=build_proposal_patterns(summary, history, coverage),
         spending=build_spending(summary, history, price),

@@ -6,7 +6,7 @@ A candidate that the rails refused, or that is still being measured, is not amon
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from autoresearch.core.records import (
@@ -76,6 +76,7 @@ class ClosedCandidate:
     started: str  # the time stamps of its first trial, and of the record that closed it
     ended: str
     facts: Mapping[str, Any]  # as plain JSON; what is not known is left out
+    outcomes: tuple[TrialEnded, ...] = ()  # of its trials
 
 
 def split_meta(records: Iterable[Event]) -> tuple[Meta, Iterator[Event]]:
@@ -91,6 +92,7 @@ def closed_candidates(records: Iterable[Event]) -> Iterator[ClosedCandidate]:
     """The baseline, then each candidate whose iteration is closed; the trials of one are held at a time."""
     started: list[str] = []  # time stamps of the trials of the open iteration
     seeds: dict[int, int] = {}  # by trial
+    outcomes: list[TrialEnded] = []
     for record in records:
         match record:
             case TrialStarted():
@@ -98,11 +100,14 @@ def closed_candidates(records: Iterable[Event]) -> Iterator[ClosedCandidate]:
                 seeds[record.trial] = record.seed
             case TrialEnded():
                 seeds[record.trial] = record.seed
+                outcomes.append(record)
             case Proposed():  # the trials of an earlier keep's vault are not its own
-                started, seeds = [], {}
+                started, seeds, outcomes = [], {}, []
             case Baseline() | CandidateTried():
-                yield _close(record, (started or [record.ts])[0], [seeds[n] for n in record.trials if n in seeds])
-                started, seeds = [], {}
+                own = [seeds[n] for n in record.trials if n in seeds]
+                ended = tuple(outcome for outcome in outcomes if outcome.trial in record.trials)
+                yield replace(_close(record, (started or [record.ts])[0], own), outcomes=ended)
+                started, seeds, outcomes = [], {}, []
 
 
 def _close(record: Baseline | CandidateTried, started: str, seeds: list[int]) -> ClosedCandidate:

@@ -12,7 +12,7 @@ Importing this package needs pytest; ``autoresearch.testing`` itself does not.
 
 import pytest
 
-PORTS = ("control", "journal", "meter", "observer", "proposer", "sensor", "suite", "timer", "trial")
+PORTS = ("control", "executor", "journal", "meter", "observer", "proposer", "sensor", "suite", "timer", "trial")
 
 # A failed assertion of these modules is reported with its values, as one of a test file is.
 pytest.register_assert_rewrite(*(f"{__name__}.{port}" for port in PORTS))

@@ -21,8 +21,8 @@ from autoresearch.core.speeds import Speed, Timing
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.training.train import LossTracker, Model, Report
-from autoresearch.trials.model_shape import ModelShape
 from autoresearch.trials.spec import TrialSpec
+from autoresearch.trials.trial_budget import flops_per_step
 
 WARM_STEPS = 2  # of each kind, before the clock runs, for thread pools, allocators and caches
 RANDOM_BATCHES = 8  # made beforehand and repeated: more than one, few enough to take little memory
@@ -110,8 +110,9 @@ def measure_speed(
         for kind in ("random", "real") if number % 2 == 0 else ("real", "random"):
             stopwatch.block(kind, steps)
     wall_s, energy_after = time.perf_counter() - began, read_energy()
-    shape = ModelShape.of(spec.cfg, corpus.vocab)
-    speed = summarise(stopwatch, timing.steps, batch_size * seq_len, shape.flops_per_token)
+    tokens_per_step = batch_size * seq_len
+    per_token = flops_per_step(spec.cfg, corpus.vocab) // tokens_per_step
+    speed = summarise(stopwatch, timing.steps, tokens_per_step, per_token)
     if energy_before is None or energy_after is None or energy_after <= energy_before or wall_s < min_energy_s:
         return speed
     energy_j = energy_after - energy_before

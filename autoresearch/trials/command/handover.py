@@ -105,7 +105,7 @@ def passed_environment(entries: Sequence[str], environ: Mapping[str, str]) -> di
 def find_script(settings: CommandSettings) -> tuple[int, Path]:
     """The place in argv of the script whose constants are replaced, and its absolute path. Raises ``HandoverError``."""
     words = settings.argv or ()
-    named = [n for n, word in enumerate(words) if word == settings.script or (not settings.script and _is_script(word))]
+    named = [n for n, word in enumerate(words) if word == settings.script or (not settings.script and is_script(word))]
     if not named:
         wanted = f"{settings.script!r}" if settings.script else "a script, NAME.py"
         raise HandoverError(f"no word of command.argv is {wanted}, whose constants could be replaced")
@@ -188,5 +188,6 @@ def _filled(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
     return [PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), word) for word in words]
 
 
-def _is_script(word: str) -> bool:
+def is_script(word: str) -> bool:
+    """Whether a word of argv names a Python script."""
     return word.endswith(".py") and not word.startswith("-")

@@ -14,6 +14,7 @@ ALL_CAPS = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 SEEDS = re.compile(r"SEED")
 BUDGETS = re.compile(r"BUDGET|DEADLINE|TIMEOUT|MAX_(SECONDS|TIME|MINUTES|HOURS)|TIME_LIMIT")
 MEASURED = re.compile(r"^(EVAL|VAL|TEST)_|_(EVAL|VAL|TEST)$|_EVAL_")
+HARDWARE = re.compile(r"FLOPS|BANDWIDTH")
 NEAR_ONE = re.compile(r"BETA|MOMENTUM|DECAY|EMA")  # of which the distance to 1 matters
 FRACTIONS = re.compile(rf"{NEAR_ONE.pattern}|RATIO|FRAC|DROPOUT|PROB")
 MIN_POWER = 64  # from here on a power of two is a size, and its neighbours are powers of two
@@ -56,6 +57,7 @@ def _entry(name: str, constant: Constant) -> tuple[dict[str, Any] | None, str]:
         (SEEDS, "a seed is not a knob: the run chooses seeds itself"),
         (BUDGETS, "a budget is not a knob: trials with different budgets cannot be compared"),
         (MEASURED, "by its name it changes how the metric is measured"),
+        (HARDWARE, "by its name it is a property of the hardware"),
     ):
         if pattern.search(name):
             return None, why

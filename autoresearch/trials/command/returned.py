@@ -27,6 +27,7 @@ class Reader:
 
     settings: CommandSettings
     on_progress: OnProgress
+    budget: float
     _lines: Lines = field(init=False)
     _metric: Search | None = field(init=False)
     _others: dict[str, Search] = field(init=False)
@@ -52,6 +53,8 @@ class Reader:
 
     def _report_progress(self, groups: tuple[str, ...]) -> None:
         numbers = [n for n in map(_number, groups) if n is not None]
+        if self.settings.counts_steps and len(numbers) == 1:
+            numbers.append(self.budget)
         if len(numbers) == 2 and numbers[1] > 0:
             self.step = max(0, int(numbers[0]))
             self.on_progress(_bounded(numbers[0] / numbers[1]), self.step)

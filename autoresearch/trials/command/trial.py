@@ -85,7 +85,7 @@ class CommandTrial:
             pace.note("train", fraction, time.monotonic())
             on_progress("train", fraction, step, None)
 
-        reader = Reader(self.settings, progressed)
+        reader = Reader(self.settings, progressed, self.budget)
         file = self._metric_file(folder)
         before = mark_of(file) if file else None
         ended = self._run(handover.argv, handover, reader.feed, pace)

@@ -261,7 +261,9 @@ def test_a_time_of_day_is_hours_and_minutes(time):
 
 @pytest.mark.parametrize("value", ["nope", 3, ["tiny"], {"name": "tiny"}])
 def test_an_unknown_profile_is_refused_with_those_there_are(value):
-    with pytest.raises(ConfigError, match=r"^profile = .* is not one of command, gb10-354m, h100-354m, tiny"):
+    with pytest.raises(
+        ConfigError, match=r"^profile = .* is not one of command, gb10-354m, h100-354m, tiny, tiny-wide"
+    ):
         resolve({"profile": value}, {})
     with pytest.raises(ConfigError, match=r"did you mean tiny\?"):
         resolve({"profile": "tinny"}, {})
@@ -447,6 +449,7 @@ def test_the_default_proposer_of_each_profile():
         "gb10-354m": "auto",
         "h100-354m": "auto",
         "tiny": "tpe",
+        "tiny-wide": "tpe",
     }
 
 

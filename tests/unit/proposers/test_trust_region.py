@@ -43,7 +43,7 @@ def trajectory_of(results: list[Result]) -> Trajectory:
 def measured(n, changes, gain, **more):
     one = next(iter(changes.items())) if len(changes) == 1 else (None, None)
     several = () if len(changes) == 1 else tuple(changes.items())
-    return Result(n, "evaluated", "x", *one, 1.0, gain, trials=1, several=several, **more)
+    return Result(n, "evaluated", "trust-region", *one, 1.0, gain, trials=1, several=several, **more)
 
 
 def proposer(max_changes=13, seed=0):
@@ -77,7 +77,9 @@ def test_a_confirmed_keep_is_the_centre_where_another_is_better_within_the_noise
 def test_candidates_are_made_of_the_centre_first_and_never_of_a_failure():
     lucky = [measured(n, {"lr": 3e-4 * (1 + n / 50)}, 0.012) for n in range(1, 12)]
     keep = measured(12, {"beta1": 0.8}, 0.011, is_keep=True)
-    failed = [Result(n, "eval_failed", "x", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(13, 16)]
+    failed = [
+        Result(n, "eval_failed", "trust-region", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(13, 16)
+    ]
     one = proposer()
     belief = one.belief(trajectory_of([*lucky, keep, *failed]))
     parents = one._parents(belief)
@@ -89,7 +91,7 @@ def test_candidates_are_made_of_the_centre_first_and_never_of_a_failure():
 
 
 def test_failures_are_avoided_and_have_no_value():
-    failed = [Result(n, "eval_failed", "x", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
+    failed = [Result(n, "eval_failed", "trust-region", "batch_size", 4, cause=Cause.OUT_OF_MEMORY) for n in range(1, 4)]
     gains = [measured(3 + n, {"lr": 3e-4 * (1 + n / 10)}, 0.01) for n in range(1, 8)]
     one = proposer()
     run = trajectory_of([*failed, *gains])
@@ -130,9 +132,10 @@ def test_ten_thousand_results_bound_the_work():
 
 
 def test_the_region_shrinks_grows_and_restarts():
-    def length(losses):
+    def length(losses, own=True):
         array = np.array([0.0, *losses])
-        return region_length(Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array))))
+        evidence = Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array)))
+        return region_length(evidence, np.full(len(array), own))
 
     assert length([]) == START_LENGTH
     assert length([1.0] * SHRINK_AFTER) < START_LENGTH
@@ -141,6 +144,19 @@ def test_the_region_shrinks_grows_and_restarts():
     assert min(lengths) >= MIN_LENGTH
     assert START_LENGTH in lengths[SHRINK_AFTER:]
     assert length([float("nan")] * SHRINK_AFTER) < START_LENGTH  # a crash is no improvement
+    assert length([float("nan")] * SHRINK_AFTER, own=False) == START_LENGTH  # of a model: not this region's
+    assert length([-1.0, -2.0], own=False) > START_LENGTH
+
+
+def test_what_a_model_crashes_with_does_not_make_the_optimizer_cautious():
+    def crash(n, source):
+        return Result(n, "eval_failed", source, "batch_size", 4, cause=Cause.OUT_OF_MEMORY)
+
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 10)}, 0.001) for n in range(1, 9)]
+    for source, cautious in (("nim", False), ("trust-region", True)):
+        belief = proposer().belief(trajectory_of([*results, *(crash(9 + n, source) for n in range(6))]))
+        assert (belief.most_failure < MAX_FAILURE) == cautious
+        assert belief.evidence.failed.sum() == 6, "where it crashes is learned all the same"
 
 
 def test_hyperparameters_are_fitted_at_few_numbers_of_results():
@@ -165,7 +181,41 @@ def test_the_more_fails_the_safer_the_candidates():
 def test_a_trial_that_was_stopped_early_is_a_typical_loser_and_no_failure():
     stop = StopPoint(fraction=0.5, loss=4.0, limit=3.0)
     results = [measured(1, {"lr": 1e-3}, -0.02), measured(2, {"lr": 2e-3}, -0.04), measured(3, {"lr": 4e-4}, 0.03)]
-    results.append(Result(4, "stopped_early", "x", "beta1", 0.8, stopped=stop))
+    results.append(Result(4, "stopped_early", "trust-region", "beta1", 0.8, stopped=stop))
     belief = proposer().belief(trajectory_of(results))
     assert belief.evidence.loss[4] == pytest.approx(0.03)
     assert not belief.evidence.failed.any()
+
+
+def smooth_run(*more):
+    """16 results on a line of lr, each 0.1% off it, and further ones."""
+    rng = np.random.default_rng(0)
+    rates = [3e-4 * (1 + n / 10) for n in range(16)]
+    results = [measured(n, {"lr": lr}, 20 * lr + 1e-3 * float(rng.normal())) for n, lr in enumerate(rates, 1)]
+    return trajectory_of([*results, *more])
+
+
+@pytest.mark.parametrize("gain", [-0.5, -4.0, -1e6, -1e300])
+def test_a_diverged_trial_with_a_finite_value_does_not_pass_for_noise(gain):
+    diverged = [measured(17, {"lr": 9e-3}, gain), measured(18, {"lr": 8e-3}, gain / 3)]
+    clean, spoiled = (proposer().belief(smooth_run(*more)) for more in ([], diverged))
+    assert spoiled.noise_sd < 3 * clean.noise_sd
+    assert spoiled.centre == clean.centre
+    mean, _ = spoiled.process.predict(proposer()._cube.expand(spoiled.evidence.places[-1:]))
+    assert mean[0] > 0.01, "it is still known to be bad"
+
+
+def test_the_height_of_a_bad_value_does_not_change_what_is_proposed():
+    one, other = (
+        proposer().propose(smooth_run(measured(17, {"lr": 9e-3}, gain)), []).raw.partition('"reason"')[0]
+        for gain in (-3.0, -1e9)
+    )
+    assert one == other
+
+
+def test_ordinary_values_are_left_as_they_are():
+    evidence = proposer().belief(smooth_run()).evidence
+    assert np.array_equal(evidence.loss, evidence.tempered().loss)
+    losses = np.array([0.0, -0.01, 0.02, 0.05, np.nan])
+    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), np.zeros(5), np.zeros(5))
+    assert np.array_equal(one.tempered().loss, losses, equal_nan=True)

@@ -82,7 +82,8 @@ class TestRead:
     def test_damage_of_another_log_is_for_a_person(self, path: Path) -> None:
         damaged = refusal(lambda: parse(b"noise\n" + LINES[1], path))
         assert damaged.what == f"{path}: line 1 is damaged and is not the last"
-        copy = "keep a copy of j; then delete that line and all later ones to continue from there, or start in another directory"
+        copy = "keep a copy of j; then delete that line and all later ones to continue from there, "
+        copy += "or start in another directory"
         assert damaged.hint == copy
 
 

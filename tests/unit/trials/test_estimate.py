@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from autoresearch.trials.estimate import Estimator, peak_bytes
+from autoresearch.trials.estimate import Estimator, peak_bytes, unsupported
 from autoresearch.trials.spec import Budget, Device
-from rails import Limits, default_menu, over_budget
+from rails import STRUCTURAL_KNOBS, Limits, default_menu, over_budget
 
 ORIGIN = default_menu().defaults
 GIB = 2**30
@@ -151,3 +151,21 @@ def test_what_the_trainer_or_the_device_cannot_do_is_named() -> None:
     old = estimator(precisions=("fp32",), device="cuda")
     assert "only in fp32" in old({**ORIGIN, "precision": "bf16"}).unsupported
     assert estimator()({**ORIGIN, "precision": "bf16"}).unsupported == ""
+
+
+@pytest.mark.parametrize("name", STRUCTURAL_KNOBS)
+def test_trainer_megatron_refuses_a_structural_value_by_its_name(name: str) -> None:
+    knob = STRUCTURAL_KNOBS[name]
+    cfg = {**ORIGIN, "precision": "bf16", name: knob.others[0]}
+    assert unsupported("megatron", cfg, 1, 1) == (
+        f"trainer megatron cannot train with {name} = {knob.others[0]}, only with {knob.origin}; take trainer torch"
+    )
+    assert unsupported("torch", cfg, 1, 1) == ""
+    assert unsupported("megatron", {**cfg, name: knob.origin}, 1, 1) == ""
+    assert unsupported("torch", {**cfg, name: "other"}, 1, 1).startswith(f"{name} = 'other' is not one of ")
+
+
+def test_a_rotation_needs_an_even_head_width() -> None:
+    cfg = {**ORIGIN, "precision": "bf16", "position": "rope", "d_model": 48}
+    assert unsupported("torch", cfg, 1, 1).endswith("d_model / n_head = 3 is odd")
+    assert unsupported("torch", {**cfg, "position": "learned"}, 1, 1) == ""

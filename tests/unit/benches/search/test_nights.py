@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from autoresearch.benches.search.nights import BUILDERS, DESCRIPTIONS, Mark, Night, missing, run_nights, summarise
+from autoresearch.benches.search.night import Mark, Night
+from autoresearch.benches.search.nights import BUILDERS, DESCRIPTIONS, missing, run_nights, summarise
 from autoresearch.benches.search.problem import Problem
 from autoresearch.benches.search.surrogate import fit_surrogate
 from autoresearch.cli import main

@@ -103,3 +103,28 @@ def read_again(table, menu):
     from autoresearch.benches.search.table import read_table
 
     return read_table(table, read_menu(menu))
+
+
+def test_a_table_of_bench_table_has_its_menu_and_its_baseline_as_the_default(tmp_path):
+    from autoresearch.benches.proposers.table_file import format_table
+    from autoresearch.benches.search.table import read_table
+    from tests.unit.benches.proposers.worlds import build_table
+
+    path = tmp_path / "joint.json"
+    file = build_table()
+    path.write_text(format_table(file))
+    table = read_table(path, None)
+    assert table.menu.defaults == {name: file.baseline_cfg[name] for name in table.menu.knobs}
+    assert len(table.rows) == len(file.rows)
+    assert table.crashes == sum(row.val_bpb is None for row in file.rows)
+    with pytest.raises(ConfigError, match="has its own menu"):
+        read_table(path, table.menu)
+
+
+def test_a_list_without_a_menu_names_the_flag(write, measured):
+    from autoresearch.benches.search.table import read_table
+
+    path, _ = write(measured)
+    with pytest.raises(ConfigError, match="has no menu") as caught:
+        read_table(path, None)
+    assert "--menu" in (caught.value.hint or "")

@@ -120,7 +120,8 @@ def test_on_the_machine_itself_systemd_is_called(tmp_path):
     ]
     first = uninstall_steps(system_place())[0]
     assert isinstance(first, CallProgram)
-    assert first.argv == ("systemctl", "stop", "autoresearch.service", "autoresearch@*.service", "autoresearch-web.service")
+    units = ("autoresearch.service", "autoresearch@*.service", "autoresearch-web.service")
+    assert first.argv == ("systemctl", "stop", *units)
 
 
 def test_uninstalling_again_finds_nothing_to_stop_and_continues(tmp_path, monkeypatch):

@@ -66,6 +66,18 @@ def test_a_repeated_configuration_is_one_change() -> None:
     assert keep.p_real > one.p_real + 0.2
 
 
+def test_keeps_of_one_configuration_are_counted_and_judged_once() -> None:
+    """The origin kept d_model = 768 six times."""
+    again = [Entry(f"line {n}", "wider", 1.96, True, "wider") for n in range(100, 106)]
+    verdict = judge(fixed([*night(kept=1.0), *again]))
+    assert (verdict.kept_trials, len(verdict.keeps), verdict.as_json()["kept_trials"]) == (6, 1, 6)
+    assert "6 keeps of 1 configuration (judged by their means)" in render(verdict)
+    assert sentence(verdict).startswith("Of 1 kept configuration, ")
+    once = judge(fixed([*night(kept=1.0), again[0]]))
+    assert "failed, 1 keep\n" in render(once)
+    assert sentence(once).startswith("Of 1 keep, ")
+
+
 def test_a_ratchet_claims_against_its_last_keep(tmp_path: Path) -> None:
     path = tmp_path / "results.tsv"
     path.write_text(TSV)

@@ -15,6 +15,7 @@ from autoresearch.errors import ConfigError, JournalError
 from autoresearch.report import load_records
 from autoresearch.report.export.recipe import build_recipe, check_cfg, recipe_facts, vocab_of
 from autoresearch.trials.model_shape import ModelShape
+from rails import STRUCTURAL_KNOBS
 
 ASSET = Path(__file__).parents[3] / "assets" / "trajectory_v1.jsonl"
 VOCAB = 4096
@@ -132,6 +133,14 @@ def test_ranks_share_out_what_can_be_shared(records):
 def test_a_configuration_without_a_counterpart_in_megatron_is_named(changes, message, make_recipe):
     with pytest.raises(ConfigError, match=re.escape(message)):
         make_recipe(cfg=changes)
+
+
+@pytest.mark.parametrize("name", STRUCTURAL_KNOBS)
+def test_a_structural_knob_is_exported_with_the_origins_value_only(make_recipe, name: str):
+    knob = STRUCTURAL_KNOBS[name]
+    assert make_recipe(cfg={name: knob.origin}).cfg == make_recipe().cfg
+    with pytest.raises(ConfigError, match=f"^{name} = '{knob.others[0]}' is not exported to Megatron"):
+        make_recipe(cfg={name: knob.others[0]})
 
 
 def test_a_missing_knob_is_named(make_recipe):

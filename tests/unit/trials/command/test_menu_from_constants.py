@@ -64,6 +64,7 @@ def test_a_tuple_is_a_choice_of_texts_that_spell_tuples() -> None:
         ("TINY = 1e-323", "beyond what a float can hold"),
         ("WIDTH = DEPTH * 2\nDEPTH = 4", "its value is not a literal"),
         ("N = 1\nN = 2", "it is assigned 2 times"),
+        ("H100_BF16_PEAK_FLOPS = 989.5e12", "a property of the hardware"),
         ("STEPS = 100", "steps has a meaning of its own"),
     ],
 )

@@ -59,7 +59,7 @@ def test_progress_tokens_and_memory_are_read_in_their_units() -> None:
             "tokens_scale": 1e6,
         }
     )
-    reader = Reader(settings, lambda fraction, step: seen.append((fraction, step)))
+    reader = Reader(settings, lambda fraction, step: seen.append((fraction, step)), 100)
     reader.feed(
         b"\rstep 1/4\rstep 9/4\rstep 1/0\nval_bpb:   0.99\nval_bpb: 0.98\npeak_vram_mb: 1,024.5\ntotal_tokens_M: 4.9"
     )
@@ -68,6 +68,16 @@ def test_progress_tokens_and_memory_are_read_in_their_units() -> None:
     assert (returned.metric, returned.count, returned.step) == ("0.98", 2, 9)
     assert returned.peak_bytes == round(1024.5 * 2**20)
     assert returned.tokens == 4.9e6
+
+
+def test_progress_in_steps_is_a_part_of_the_budget() -> None:
+    """nanoGPT prints ``iter 5: loss ...`` and no total."""
+    seen: list[tuple[float, int]] = []
+    settings = CommandSettings.model_validate({"progress_pattern": r"^iter (?P<step>\d+):"})
+    reader = Reader(settings, lambda fraction, step: seen.append((fraction, step)), 200)
+    reader.feed(b"iter 0: loss 7\niter 50: loss 6\nstep 60: val\niter 201: loss 5\n")
+    assert seen == [(0.0, 0), (0.25, 50), (1.0, 201)]
+    assert reader.result(None, None).step == 201
 
 
 def test_a_metric_of_a_file_by_its_name_or_a_path_of_names(tmp_path: Path) -> None:

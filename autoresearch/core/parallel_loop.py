@@ -1,0 +1,248 @@
+"""The loop of a run with several trials at work: fill the capacity, take what ended, decide, record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from autoresearch.core.decision import Needed, decide, next_baseline_trial, next_trial
+from autoresearch.core.energy_accounting import add_trial_energy
+from autoresearch.core.executor import TrialFinished, TrialOrder
+from autoresearch.core.loop import POLL_S, EndOfRun, Loop
+from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s
+from autoresearch.core.ports import Exhausted, Interrupted
+from autoresearch.core.record_builders import (
+    IterationTimes,
+    build_eval_failed,
+    build_evaluated,
+    build_loop_complete,
+    build_stopped_early,
+)
+from autoresearch.core.records import Event, TrialEnded, TrialSuspended
+from autoresearch.core.trajectory import first_failure, first_stop
+from autoresearch.core.values import Cfg
+from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
+from autoresearch.errors import BaselineFailed, CorpusError
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A trial that can start now: iteration ``owner`` needs it; 0 is the baseline before it is closed."""
+
+    owner: int
+    cfg: Cfg
+    needed: Needed
+
+    @property
+    def iter(self) -> int:
+        """Of the trial: 0 where the baseline is measured."""
+        return 0 if self.needed.of_baseline else self.owner
+
+
+@dataclass(slots=True)
+class ParallelLoop(Loop):
+    """``Loop`` over an executor of any capacity, 1 included, and over a run that was parallel before.
+
+    Verdicts are the same whatever the order in which trials end: which test a candidate is was fixed when it was
+    proposed, and each candidate has one trial at work at a time, in the order of its seeds. What is open is finished
+    before something new is proposed, so that spare capacity confirms first.
+    """
+
+    at_work: dict[int, tuple[TrialOrder, Work]] = field(default_factory=dict)  # by the number of the trial
+    began: dict[int, float] = field(default_factory=dict)  # on the clock of ``active_s``, by iteration
+    exhausted: str = ""  # why the proposer has nothing to propose until another iteration is closed
+
+    def run(self) -> str:
+        """See ``Loop.run``."""
+        try:
+            self.work_until_done()
+        except (EndOfRun, Interrupted, Exhausted) as end:
+            self.record_stop(str(end))
+            return str(end)
+        except (BaselineFailed, CorpusError) as e:
+            self.record_stop(e.what)
+            raise
+        self.record(build_loop_complete(self.trajectory, self.iters, self.utc()))
+        return "complete"
+
+    def work_until_done(self) -> None:
+        """Take one turn after the other; however that ends, no trial is left running."""
+        try:
+            while self.turn():
+                pass
+        finally:
+            for number in self.at_work:
+                self.executor.cancel(number)
+            self.at_work.clear()
+
+    def turn(self) -> bool:
+        """Start what can start, wait for an end, decide what can be decided; false once nothing is left to do."""
+        self.settle()
+        if not self.halt_requested():
+            self.fill()
+        elif not self.at_work:
+            self.pause_or_stop_if_requested()
+            return True
+        if self.at_work:
+            self.take()
+        elif self.exhausted and not self.trajectory.candidates:
+            raise Exhausted(self.exhausted)
+        else:
+            return self.next_work() is not None or self.trajectory.next_iter <= self.iters
+        return True
+
+    def halt_requested(self) -> bool:
+        """Whether nothing may start now: what runs is waited for, and then the request is obeyed."""
+        return bool(self.control.stop_reason() or self.control.pause_reason() or self.shortage())
+
+    def fill(self) -> None:
+        """Start trials that are needed, and propose only where none is."""
+        while len(self.at_work) < self.executor.capacity and not self.halt_requested():
+            if (work := self.next_work()) is not None:
+                self.start(work)
+            elif self.may_propose():
+                self.end_if_proposer_is_broken()
+                if not self.open_iteration():
+                    return  # what ended meanwhile is taken before the proposer is asked again
+            else:
+                return
+
+    def next_work(self) -> Work | None:
+        """The first trial that something open needs and that is not at work: of vaults, then of candidates in order."""
+        if self.trajectory.baseline is None:
+            return self.baseline_work()
+        vaults = self.trajectory.vaults if self.vault.seeds else []
+        for n in [*vaults, *self.trajectory.candidates]:
+            if self.is_at_work(n):
+                continue
+            if (needed := self.needed_by(n)) is None or (needed.of_baseline and self.measures_baseline(needed.seed)):
+                continue
+            self.trajectory.focus(n)
+            of = self.trajectory.proposed or (self.trajectory.sealed.keep if self.trajectory.sealed else None)
+            if of is not None:
+                return Work(n, self.baseline_cfg if needed.of_baseline else of.candidate_cfg, needed)
+        return None
+
+    def baseline_work(self) -> Work | None:
+        """The next seed of the baseline; all of them may be at work at the same time."""
+        self.trajectory.focus(0)
+        taken: Sequence[Any] = [SimpleNamespace(seed=order.seed) for order, _ in self.at_work.values()]
+        known = self.trajectory.comparison
+        known = type(known)([*known.candidate, *taken], known.baseline)
+        needed = next_baseline_trial(known, self.rule)
+        return None if needed is None else Work(0, self.baseline_cfg, needed)
+
+    def measures_baseline(self, seed: int) -> bool:
+        return any((order.iter, order.seed) == (0, seed) for order, _ in self.at_work.values())
+
+    def needed_by(self, n: int) -> Needed | None:
+        """The next trial of an open candidate or of a sealed keep; ``None`` if it can be closed or unsealed."""
+        run = self.trajectory
+        run.focus(n)
+        if run.sealed is not None:
+            return next_vault_trial(run.sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
+        if first_failure(run.outcomes) or first_stop(run.outcomes):
+            return None
+        return next_trial(run.comparison, self.rule)
+
+    def may_propose(self) -> bool:
+        return self.trajectory.baseline is not None and self.trajectory.new_iter <= self.iters and not self.exhausted
+
+    def open_iteration(self) -> bool:
+        """Propose for the next iteration; whether there is a candidate.
+
+        A proposer that has nothing left is asked again once another iteration is closed.
+        """
+        n, began = self.trajectory.new_iter, self.active_s()
+        try:
+            if self.propose(began) is not None:
+                self.began[n] = began
+        except Exhausted as e:
+            self.exhausted = str(e) or "the proposer has nothing left to propose"
+        return n in self.began
+
+    def start(self, work: Work) -> None:
+        """Record that a trial begins or resumes, and hand it to the executor."""
+        run, seed = self.trajectory, work.needed.seed
+        number = run.suspended_trial(work.owner, work.iter, seed) or run.trials_started + 1
+        run.focus(work.owner, number)
+        for_iter = work.owner if work.iter != work.owner else None
+        order = self.begin_trial(work.cfg, seed, work.iter, number, for_iter)
+        if (lost := self.host_lost(order)) is not None:
+            self.end_trial(order, lost, for_iter)
+            return
+        self.at_work[number] = order, work
+        self.executor.submit(order)
+
+    def take(self) -> None:
+        """Record every trial that ended, in the order in which the executor reports them."""
+        for finished in self.executor.poll(POLL_S, lambda at: self.show_progress(self.at_work[at.id][0].iter, at)):
+            self.take_one(finished)
+
+    def take_one(self, finished: TrialFinished) -> None:
+        order, work = self.at_work.pop(finished.id)
+        self.trajectory.focus(work.owner, order.trial)
+        self.end_trial(order, finished, work.owner if work.iter != work.owner else None)
+
+    def settle(self) -> None:
+        """Close every iteration that can be decided and unseal every vault that is complete, in their order."""
+        run = self.trajectory
+        if run.baseline is None:
+            run.focus(0)
+            if first_failure(run.outcomes) or (not self.at_work and self.baseline_work() is None):
+                self.measure_baseline()  # nothing is left to measure: it is recorded, or refused
+            return
+        for n in run.candidates:
+            if not self.is_at_work(n) and self.needed_by(n) is None:
+                self.close(n)
+        for n in run.vaults if self.vault.seeds else []:
+            if not self.is_at_work(n) and self.needed_by(n) is None:
+                self.unseal(n)
+
+    def is_at_work(self, n: int) -> bool:
+        return any(work.owner == n for _, work in self.at_work.values())
+
+    def unseal(self, n: int) -> None:
+        self.trajectory.focus(n)
+        if (sealed := self.trajectory.sealed) is not None:
+            baseline = self.trajectory.baseline_for_vault
+            test_bpb = self.vault.unseal(trials_to_unseal(sealed, baseline))
+            self.record(build_unsealed(sealed, baseline, test_bpb, self.utc()))
+
+    def close(self, n: int) -> None:
+        """Decide on the candidate of iteration ``n`` and record it."""
+        run = self.trajectory
+        run.focus(n)
+        if (proposed := run.proposed) is None:
+            return
+        now = self.active_s()
+        wall_s = now - self.began.pop(n, now - earlier_iteration_s(proposed, run))
+        times = IterationTimes(wall_s, proposed.propose_wall_s)
+        if failure := first_failure(run.outcomes):
+            self.record(build_eval_failed(proposed, run, failure, self.utc(), times))
+        elif stop := first_stop(run.outcomes):
+            self.record(build_stopped_early(proposed, run, stop, self.utc(), times))
+        else:
+            self.record(build_evaluated(proposed, run, decide(run.comparison, self.rule), self.utc(), times))
+        self.exhausted = ""
+
+    def measure_baseline(self) -> None:
+        """Record the baseline, whose trials are there, or refuse it: see ``Loop.measure_baseline``."""
+        self.close_baseline(self.active_s() - earlier_trials_s(self.trajectory))
+
+    def pause_or_stop_if_requested(self) -> None:
+        """See ``Loop``; whatever runs is waited for first."""
+        while self.at_work and self.halt_requested():
+            self.take()
+        Loop.pause_or_stop_if_requested(self)
+
+    def add_energy(self, event: Event) -> Event:
+        """Joules of a trial are not known while others share the sensor: they stay null, the run's are counted."""
+        match event:
+            case TrialEnded():
+                return add_trial_energy(event, {}, self.trajectory)
+            case TrialSuspended():
+                return event
+        return Loop.add_energy(self, event)

@@ -1,0 +1,186 @@
+"""A run's winner at several times the budget: verdict, durability, refusal, the end of a night."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.config.settings import Settings
+from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.values import Cfg
+from autoresearch.daemon import service
+from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.best_config import read_run
+from autoresearch.daemon.night import run_night
+from autoresearch.daemon.promote import SEED_OFFSET, promote, settings_at
+from autoresearch.errors import BaselineFailed, ConfigError, YardstickMismatch
+from autoresearch.report import load, render_report, summarise, summary_json
+from autoresearch.report.promotion import Certificate, read_certificate
+from autoresearch.storage.run_dir import ARCHIVE, PROMOTION, PROMOTION_TRIALS
+from autoresearch.testing.fake_backend import YARDSTICK
+from autoresearch.testing.fake_trial import FakeTrial
+from autoresearch.testing.recording_observer import RecordingObserver
+
+RULE = {"decision.rule": "sequential", "decision.vault": "off", "early_stop.enabled": "off"}
+REPLIES = ((json.dumps({"knob": "lr", "new_value": 3e-3, "reason": "a hunch"}),),)
+SHORT_SIZE = YARDSTICK.budget_size
+
+
+class World:
+    """A run of one kept change, whose gain is ``long_gain`` at a longer budget and 3% at the run's own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.long_gain = settings, 0.03
+        self.fakes: list[FakeTrial] = []
+        self.fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
+        self.yardstick: dict[str, Any] = {}
+        self.aborted_after: int | None = None
+
+    def backend(self, settings: Settings, policy: Any, _dir: Any, aborted: Any, _observer: Any) -> TrialBackend:
+        is_long = settings.budget.size > SHORT_SIZE
+        gain = self.long_gain if is_long else 0.03
+
+        def bpb(cfg: Cfg, seed: int) -> float:
+            value = (1.9 if is_long else 2.0) * (1 - gain * (cfg["lr"] == 3e-3))
+            return value + 0.0002 * ((seed + 1) * (int(1e4 * cfg["lr"]) + 1) % 7 - 3)
+
+        fake = FakeTrial(bpb=bpb, fail=self.fail, aborted=aborted)
+        self.fakes.append(fake)
+        changes = {"budget_size": settings.budget.size, **self.yardstick}
+        return TrialBackend(fake, YARDSTICK.model_copy(update=changes), None)
+
+    def run(self, **flags: Any) -> None:
+        settings = self.settings.model_copy(update=flags)
+        assert service.run(settings, RecordingObserver(), replies=REPLIES, make_backend=self.backend) == "complete"
+
+    def promote(self, times: int = 4, seeds: int = 4) -> tuple[Certificate, bool]:
+        run = read_run(self.settings.run_dir)
+        return promote(self.settings, run, times, seeds, RecordingObserver(), make_backend=self.backend)
+
+    @property
+    def measured(self) -> list[tuple[float, int]]:
+        return [(float(cfg["lr"]), seed) for cfg, seed in self.fakes[-1].measured]
+
+
+@pytest.fixture
+def world(make_settings: Callable[..., Settings]) -> World:
+    kept = {"budget.kind": "steps", "budget.size": SHORT_SIZE, "baseline.lr_warmup": 1, "menu.knobs.lr_warmup.high": 2}
+    return World(make_settings({**RULE, **kept}, proposer="replay", iters=1))
+
+
+@pytest.mark.parametrize(
+    ("long_gain", "text"), [(0.03, "holds"), (0.015, "shrinks to 50%"), (-0.02, "reverses"), (0.0, "shrinks to 0%")]
+)
+def test_the_verdict_is_of_paired_seeds_at_four_times_the_budget(world: World, long_gain: float, text: str) -> None:
+    world.run()
+    world.long_gain = long_gain
+    certificate, complete = world.promote()
+    assert complete
+    assert certificate.text == text
+    assert certificate.seeds == tuple(range(SEED_OFFSET, SEED_OFFSET + 4))
+    assert certificate.gain_frac == pytest.approx(long_gain, abs=1e-3)
+    assert [seed for _, seed in world.measured] == [s for s in certificate.seeds for _ in range(2)]
+    assert read_certificate(world.settings.run_dir, certificate.run_id) == certificate
+
+
+def test_the_same_call_measures_nothing_twice_and_more_seeds_only_the_new_ones(world: World) -> None:
+    world.run()
+    first, _ = world.promote(seeds=2)
+    again, _ = world.promote(seeds=2)
+    assert (again, world.measured) == (first, [])
+    world.promote(seeds=3)
+    assert {seed for _, seed in world.measured} == {SEED_OFFSET + 2}
+    world.promote(times=2, seeds=2)
+    assert len(world.measured) == 4
+
+
+def test_the_budget_and_the_deadline_are_that_much_longer(world: World) -> None:
+    world.run()
+    meta = read_run(world.settings.run_dir).meta
+    assert meta is not None
+    longer = settings_at(world.settings, meta, 4)
+    assert (longer.budget.kind, longer.budget.size) == ("steps", 4 * SHORT_SIZE)
+    assert longer.limits.deadline_s == 4 * world.settings.limits.deadline_s
+
+
+def test_another_yardstick_is_refused_by_name(world: World) -> None:
+    world.run()
+    world.yardstick = {"device_kind": "other"}
+    with pytest.raises(YardstickMismatch, match="device_kind: 'fake' then, 'other' now"):
+        world.promote()
+    assert not (world.settings.run_dir / PROMOTION).exists()
+
+
+def test_a_run_without_a_keep_has_no_winner_to_promote(world: World) -> None:
+    replies = ((json.dumps({"knob": "lr", "new_value": 1e-2, "reason": "a hunch"}),),)
+    service.run(world.settings, RecordingObserver(), replies=replies, make_backend=world.backend)
+    with pytest.raises(ConfigError, match="kept nothing"):
+        world.promote()
+
+
+def test_a_winner_that_fails_is_named_and_a_baseline_that_fails_ends_it(world: World) -> None:
+    world.run()
+    nan = Failure(cause=Cause.NON_FINITE_LOSS, detail="the loss is NaN")
+    world.fail = lambda cfg: nan if cfg["lr"] == 3e-3 else None
+    certificate, complete = world.promote(seeds=2)
+    assert (certificate.text, complete, len(certificate.failures)) == ("cannot tell", True, 2)
+    world.fail = lambda _cfg: nan
+    with pytest.raises(BaselineFailed, match="the loss is NaN"):
+        world.promote(times=3)
+
+
+def test_the_report_shows_the_certificate_and_one_of_another_run_is_ignored(world: World) -> None:
+    world.run()
+    certificate, _ = world.promote()
+    run_dir = world.settings.run_dir
+    summary = summarise(load(run_dir))
+    assert summary.promotion == certificate
+    assert "at 4 times the budget: holds" in render_report(summary, load(run_dir), width=400)
+    assert json.loads(summary_json(summary))["promotion"]["text"] == "holds"
+    (run_dir / PROMOTION).write_text(certificate.model_copy(update={"run_id": "other"}).model_dump_json())
+    assert summarise(load(run_dir)).promotion is None
+    (run_dir / PROMOTION).write_bytes(b"\0garbage")
+    assert summarise(load(run_dir)).promotion is None
+
+
+def test_a_fresh_start_archives_the_certificate_with_its_run(world: World) -> None:
+    world.run()
+    world.promote(seeds=2)
+    service.run(world.settings, RecordingObserver(), fresh=True, replies=REPLIES, make_backend=world.backend)
+    run_dir: Path = world.settings.run_dir
+    assert not (run_dir / PROMOTION).exists()
+    assert {p.name for p in (run_dir / ARCHIVE).glob("*/promotion*")} == {PROMOTION, PROMOTION_TRIALS}
+
+
+def night(world: World, observer: RecordingObserver, **flags: Any) -> str:
+    settings = world.settings.model_copy(update={"promote": 4, **flags})
+    return run_night(settings, observer, replies=REPLIES, make_backend=world.backend)
+
+
+def test_a_night_promotes_once(world: World) -> None:
+    observer = RecordingObserver()
+    assert night(world, observer) == "complete"
+    assert any("4 times the budget: holds" in message for message in observer.messages)
+    backends = len(world.fakes)
+    assert night(world, RecordingObserver()) == "complete"
+    assert len(world.fakes) == backends
+
+
+def test_a_night_without_time_says_so_and_names_the_command(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoresearch.daemon.night.expected_s", lambda *_: 7200.0)
+    observer = RecordingObserver()
+    assert night(world, observer, max_hours=1.0) == "complete"
+    assert any("120 min" in m and "promote" in m for m in observer.messages)
+    assert not (world.settings.run_dir / PROMOTION).exists()
+
+
+def test_a_promotion_that_fails_does_not_fail_the_night(world: World) -> None:
+    world.run()
+    world.yardstick = {"threads": 3}
+    observer = RecordingObserver()
+    assert night(world, observer) == "complete"
+    assert any("threads" in message for message in observer.messages)
