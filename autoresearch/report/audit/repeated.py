@@ -69,7 +69,10 @@ def with_fresh_gains(verdict: Verdict, fresh: FreshGains, noise_frac: float | No
     pooled = _pooled(log.pair_sd, log.pair_df, fresh.gains)
     known = None if pooled else (verdict.noise, verdict.noise_from)
     judged = judge(replace(log, entries=(*entries, again), **pooled), noise_frac, verdict.threshold, known)
-    return replace(judged, measured=verdict.measured, distinct=verdict.distinct, log=log)
+    keeps = tuple(  # what the log claimed stays as it was
+        replace(k, entry=entry, claimed=fresh.keep.claimed) if k.entry.place == entry.place else k for k in judged.keeps
+    )
+    return replace(judged, keeps=keeps, measured=verdict.measured, distinct=verdict.distinct, log=log)
 
 
 def _pooled(sd: float | None, df: float, gains: Sequence[float]) -> dict[str, Any]:
