@@ -48,13 +48,13 @@ exit codes: 0 done, or ended in good order; 1 unexpected, or refused by the rail
 # In the order of the help text. Each adds a command, or a closely related pair, to the parser.
 COMMANDS: tuple[Callable[[Any], None], ...] = (
     run.add,
-    compose.add,
     prepare.add,
     status.add,
     watch.add,
     repair.add,
     verify.add,
     recheck.add,
+    compose.add,
     audit.add,
     pause.add,
     doctor.add,

@@ -25,7 +25,20 @@ from autoresearch.storage.lock import DirectoryLock
 from autoresearch.storage.run_dir import LOCK, TRAJECTORY
 
 COMMANDS = (
-    *("run", "prepare", "status", "report", "watch", "repair", "verify", "recheck", "audit", "pause", "resume"),
+    *(
+        "run",
+        "prepare",
+        "status",
+        "report",
+        "watch",
+        "repair",
+        "verify",
+        "recheck",
+        "compose",
+        "audit",
+        "pause",
+        "resume",
+    ),
     *("doctor", "envelope", "energy", "export", "rails", "menu", "bench", "service", "config"),
 )
 HEAVY = ("torch", "numpy", "optuna", "tokenizers", "pyarrow", "datasets", "matplotlib", "openai")
