@@ -51,7 +51,6 @@ exit codes: 0 done, or ended in good order; 1 unexpected, or refused by the rail
 # In the order of the help text. Each adds a command, or a closely related pair, to the parser.
 COMMANDS: tuple[Callable[[Any], None], ...] = (
     run.add,
-    compose.add,
     prepare.add,
     status.add,
     watch.add,
@@ -61,6 +60,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     recheck.add,
     crown.add,
     promote.add,
+    compose.add,
     audit.add,
     pause.add,
     doctor.add,

@@ -44,6 +44,9 @@ BUDGET_CHARS = 200
 MAX_RUNS = 12  # ranges of whole numbers that are listed for one knob
 VALUE_TOKENS = 8  # the least for one value with its effect: bounds the levels of detail that are tried
 INTRODUCTION = "An optimizer (TPE) that has seen the same results would look here next:"
+ASK = (
+    "Propose what it cannot know from numbers: what is known of training, and of how these knobs depend on each other."
+)
 
 
 class PromptTooLong(ValueError):
@@ -224,4 +227,5 @@ def _best(trajectory: Trajectory, detail: Detail) -> str:
 def _beliefs(beliefs: tuple[Belief, ...], detail: Detail) -> str:
     """The section with the empty lines around it, or an empty string."""
     lines = belief_lines(beliefs, detail)
-    return f"\n## The optimizer's state\n{INTRODUCTION}\n{lines}\n" if lines else ""
+    ask = f"{ASK}\n" if detail.values > 1 else ""
+    return f"\n## The optimizer's state\n{INTRODUCTION}\n{lines}\n{ask}" if lines else ""

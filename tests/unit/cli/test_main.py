@@ -35,6 +35,7 @@ COMMANDS = (
         "verify",
         "recheck",
         "crown",
+        "compose",
         "audit",
         "pause",
         "resume",
