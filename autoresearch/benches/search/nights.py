@@ -153,7 +153,7 @@ def summarise(nights: Sequence[Night]) -> list[Row]:
         values = np.array([mark.mean_true for mark in found.values()])
         ours = by_key.get((OURS, is_flops, trials), {}) if proposer != OURS else {}
         pairs = [found[seed].mean_true - ours[seed].mean_true for seed in found if seed in ours]
-        low, high = (bootstrap_interval(pairs) if len(pairs) > 1 else None) or (None, None)
+        low, high = bootstrap_interval(pairs) or (None, None)
         rows.append(
             Row(
                 proposer=proposer,

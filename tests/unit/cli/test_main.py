@@ -35,6 +35,7 @@ COMMANDS = (
         "verify",
         "recheck",
         "crown",
+        "promote",
         "compose",
         "audit",
         "pause",
