@@ -31,6 +31,7 @@ COMMANDS = (
         "status",
         "report",
         "watch",
+        "serve",
         "repair",
         "verify",
         "recheck",

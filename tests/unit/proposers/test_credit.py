@@ -112,6 +112,6 @@ def test_the_optimizer_is_shown_the_trajectory_without_the_models_failures():
     trajectory = Trajectory(results=results, iterations=Iterations([b""] * 5))
     seen = without_failures(trajectory, "nim")
     assert [r.iter for r in seen.results] == [1, 3, 4]
-    assert (seen.next_iter, trajectory.next_iter) == (4, 6)
+    assert (seen.new_iter, trajectory.new_iter) == (4, 6)
     assert len(trajectory.results) == 5
     assert without_failures(trajectory, "") is trajectory
