@@ -126,4 +126,4 @@ def test_every_trajectory_has_it_in_json_and_in_text(file):
     lines = research_lines(summary.research)
     assert lines[0] == found["verdict"]
     for text in (render_status(summary, history, width=10_000), render_report(summary, history, width=10_000)):
-        assert f"research    {lines[0]}" in text
+        assert (f"research    {lines[0]}" in text) == bool(history.rows)
