@@ -106,7 +106,7 @@ class ServerChat:
     ) -> ChatTurn:
         """See ``ports.Chat``."""
         began = time.monotonic()
-        tokens = max_tokens or self.completion_tokens
+        tokens = min(filter(None, (max_tokens, self.sampling.max_tokens)), default=self.completion_tokens)
         body: dict[str, Any] = {"model": self.model.name, "messages": [dict(m) for m in messages]}
         if tools:
             body["tools"] = [dict(tool) for tool in tools]

@@ -413,3 +413,18 @@ class TestCount:
     def test_also_while_the_server_is_down(self) -> None:
         with refusing() as url, chat_of(url) as chat:
             assert chat.count_tokens("hello") > 0
+
+
+@pytest.mark.parametrize(
+    ("of_the_run", "of_the_call", "sent"),
+    [(None, 4096, 4096), (96, 4096, 96), (4096, 96, 96), (96, None, 96), (None, None, 2048)],
+)
+def test_the_smaller_of_the_two_limits_of_a_completion_holds(
+    of_the_run: int | None, of_the_call: int | None, sent: int
+) -> None:
+    with (
+        FakeLlm(says("yes")) as server,
+        chat_of(server.base_url, sampling=Sampling(temperature=0.7, max_tokens=of_the_run)) as chat,
+    ):
+        chat.complete(USER, max_tokens=of_the_call)
+    assert server.chats[-1].body["max_tokens"] == sent
