@@ -77,5 +77,6 @@ def is_smaller(gain: float, se: float, df: float, short: ShortGain) -> bool:
     variance = math.fsum(v for v, _ in parts)
     if not variance:
         return gain < short.gain_frac
-    effective = variance * variance / math.fsum(v * v / d for v, d in parts if d)
+    uncertain = math.fsum((v / variance) ** 2 / d for v, d in parts if d)  # in shares: v * v may underflow
+    effective = 1.0 / uncertain if uncertain else math.inf
     return gain + upper_quantile(TAIL, effective) * math.sqrt(variance) < short.gain_frac

@@ -198,7 +198,7 @@ class TestDamage:
             with pytest.raises(JournalDamaged, match=match) as refusal:
                 Journal(path)
             assert str(path) in str(refusal.value)
-            assert "--fresh" in refusal.value.hint
+            assert "start in another directory" in refusal.value.hint
         assert path.read_bytes() == b"".join(lines)
         assert archive(path.parent) == []
 

@@ -59,3 +59,9 @@ def test_exactly_one_label_and_it_follows_from_the_bounds(gains: list[float], sh
         assert found.gain_frac < short
     if found.label == "cannot tell":
         assert found.low_frac <= 0 <= found.high_frac
+
+
+@pytest.mark.parametrize("df", [10.0, math.inf])
+@pytest.mark.parametrize("se", [1e-200, 1e-110, 0.01])
+def test_gains_without_any_spread_are_judged_by_the_short_gains_uncertainty(se: float, df: float) -> None:
+    assert judge_promotion(ShortGain(0.05, se, df), [0.0, 0.0]).label == "shrinks"
