@@ -115,6 +115,7 @@ class Loop:
     at_end: Callable[[Loop], None] = lambda _loop: None  # measures what the end of a run needs beside its verdicts
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
+    last_failure: str = ""  # of the proposer
 
     def __post_init__(self) -> None:
         if self.executor is None:
@@ -172,8 +173,10 @@ class Loop:
                 break  # what was refused is recorded before the run ends
             except Exception as e:  # an error of a proposer closes the iteration, not the run
                 wall_s = self.active_s() - began
-                self.record(build_proposer_failed(n, self.proposer.name, e, log, self.utc(), wall_s))
+                failed = build_proposer_failed(n, self.proposer.name, e, log, self.utc(), wall_s)
+                self.record(failed)
                 self.proposer_failures += 1
+                self.last_failure = failed.reason
                 return None
             self.proposer_failures = 0
             if passed := self.first_that_passes(reply, log):
@@ -370,8 +373,7 @@ class Loop:
     def end_if_proposer_is_broken(self) -> None:
         """End the run if the proposer only raises: it would use up every iteration within seconds."""
         if self.proposer_failures >= MAX_PROPOSER_FAILURES:
-            last = self.trajectory.iterations[-1].reason
-            raise EndOfRun(f"the proposer failed {MAX_PROPOSER_FAILURES} times in a row: {last}")
+            raise EndOfRun(f"the proposer failed {MAX_PROPOSER_FAILURES} times in a row: {self.last_failure}")
 
     def end_if_stop_requested(self) -> None:
         if reason := self.control.stop_reason():

@@ -149,11 +149,14 @@ class OpenWork:
 
     def lose_running(self, boot_id: str) -> None:
         """A start of the daemon finds trials that never ended: they are lost with it, or with the whole machine."""
+        lost: set[int] = set()  # one reboot is one loss, however many trials of an iteration ran
         for number, trial in list(self._open_trials()):
             if trial.running is not None:
                 if self.parallel:
                     self.focus(trial.owner, number)
-                self.host_losses += trial.running.boot_id != boot_id
+                if trial.running.boot_id != boot_id and trial.owner not in lost:
+                    lost.add(trial.owner)
+                    self.host_losses += 1
                 self.running = None
         self._forget_ended()
 

@@ -10,7 +10,7 @@ from typing import Any
 from autoresearch.core.decision import Needed, decide, next_baseline_trial, next_trial
 from autoresearch.core.energy_accounting import add_trial_energy
 from autoresearch.core.executor import TrialFinished, TrialOrder
-from autoresearch.core.loop import POLL_S, EndOfRun, Loop
+from autoresearch.core.loop import MAX_PROPOSER_FAILURES, POLL_S, EndOfRun, Loop
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s
 from autoresearch.core.ports import Exhausted, Interrupted
 from autoresearch.core.record_builders import (
@@ -104,6 +104,8 @@ class ParallelLoop(Loop):
             if (work := self.next_work()) is not None:
                 self.start(work)
             elif self.may_propose():
+                if self.proposer_failures >= MAX_PROPOSER_FAILURES and self.at_work:
+                    return  # what runs is finished first
                 self.end_if_proposer_is_broken()
                 if not self.open_iteration():
                     return  # what ended meanwhile is taken before the proposer is asked again

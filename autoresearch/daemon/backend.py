@@ -200,7 +200,9 @@ def real_backend(
         vocab=corpus.vocab,
         val_overlap=corpus.val_overlap,
     )
-    return backend if count_workers(settings) == 1 else with_workers(backend, trial, server, device, settings, run_dir)
+    if count_workers(settings) == 1 and not settings.executor.devices:
+        return backend
+    return with_workers(backend, trial, server, device, settings, run_dir)
 
 
 def with_workers(
@@ -223,6 +225,7 @@ def with_workers(
     gpus = workers.gpus or gpus_of(settings, device)
     return replace(
         backend,
+        trial=workers.make_trials[0](trial.runner.aborted),  # what is measured outside of the loop: races, promotions
         workers=workers.make_trials,
         free_accelerator_bytes=share if device.free_bytes is None else device.free_bytes,
         close=workers.close,

@@ -162,7 +162,7 @@ def climb_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Climb 
 
 
 def _refuse_another_baseline(settings: Settings, baseline: Cfg) -> None:
-    if sha256_of(baseline) != settings.climb.baseline_sha256:
+    if sha256_of({n: v for n, v in baseline.items() if n in settings.baseline}) != settings.climb.baseline_sha256:
         hint = "give no baseline.NAME beside --baseline; or, to start from other values, leave --baseline out"
         raise ConfigError("the baseline is not the winner of the run that [climb] names", hint=hint)
 

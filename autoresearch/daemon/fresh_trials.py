@@ -15,7 +15,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.loop import input_changed
 from autoresearch.core.measurement import RETRYABLE, Cause, Failure, Measurement
 from autoresearch.core.metric import BITS_PER_BYTE, Metric, loss_of, value_of
-from autoresearch.core.ports import Interrupted, Observer
+from autoresearch.core.ports import Interrupted, Observer, Progress
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
 from autoresearch.daemon.backend import TrialBackend, real_backend
 from autoresearch.daemon.control import RunControl
@@ -112,7 +112,7 @@ class FreshTrials:
                     self._known[trial.conditions_sha256, trial.seed] = trial
                 else:
                     self._failed[trial.conditions_sha256, trial.seed] = trial
-            self._control = RunControl(run_dir / PAUSE_FLAG)
+            self._control = RunControl(run_dir / PAUSE_FLAG, heartbeat=self.observer.heartbeat)
             self.backend: TrialBackend = self.make_backend(
                 self.settings, self.policy, run_dir, self._stopped, self.observer
             )
@@ -142,7 +142,7 @@ class FreshTrials:
         if self._stopped():
             return None
         try:
-            outcome = self.backend.trial.measure(wanted.cfg, wanted.seed, lambda *_: None)
+            outcome = self.backend.trial.measure(wanted.cfg, wanted.seed, self._show)
         except Interrupted:
             return None
         if what := self.backend.inputs.change():
@@ -188,7 +188,11 @@ class FreshTrials:
         return sha256_of({"yardstick": self.backend.yardstick.model_dump(mode="json"), "cfg": wanted.cfg})
 
     def _stopped(self) -> bool:
+        self._control.must_abort()  # a sign of life for a service manager
         return bool(self._control.stop_reason())
+
+    def _show(self, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
+        self.observer.progressed(Progress(0, phase, fraction, step, tokens_per_s))
 
 
 def decode_fresh_trials(path: Path, payloads: Iterable[bytes]) -> Iterator[FreshTrial]:

@@ -41,8 +41,9 @@ def run_night(
     """
     began = clock()
     more: dict[str, Any] = {} if make_backend is None else {"make_backend": make_backend}
-    ending = service.run(settings, observer, fresh=fresh, replies=replies, config=config, **more)
-    if ending == "complete" and settings.promote > 1:
+    stops: list[str] = []
+    ending = service.run(settings, observer, fresh=fresh, replies=replies, config=config, on_end=stops.append, **more)
+    if ending == "complete" and settings.promote > 1 and not any(stops):
         _promote(settings, observer, clock() - began, make_backend)
     return ending
 
@@ -85,7 +86,10 @@ def expected_s(run: Trajectory, times: int) -> float:
 
 def time_left_s(settings: Settings, observer: Observer, elapsed_s: float) -> float | None:
     """Seconds until the clock ends the night; ``None`` where it does not."""
-    ends_at = service.build_control(settings, settings.run_dir, observer).ends_at()
+    control = service.build_control(settings, settings.run_dir, observer)
+    if control.stop_reason():
+        return 0.0
+    ends_at = control.ends_at()
     left = [] if ends_at is None else [ends_at.timestamp() - datetime.now().timestamp()]
     if settings.max_hours is not None:
         left.append(3600 * settings.max_hours - elapsed_s)

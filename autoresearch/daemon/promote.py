@@ -94,11 +94,17 @@ def promote(
         wanted = longer(meta.yardstick, times).model_dump(mode="json")
         here = trials.backend.yardstick.model_dump(mode="json")
         refuse_differences(wanted, here, what=OTHER_YARDSTICK, hint=hint)
-        _measure(trials, meta, winner, range(SEED_OFFSET, SEED_OFFSET + seeds), result, observer)
+        _measure(trials, meta, winner, _fresh_seeds(meta, seeds), result, observer)
     certificate = build_certificate(meta, winner, times, result)
     if result.complete:
         _write(settings, certificate)
     return certificate, result.complete
+
+
+def _fresh_seeds(meta: Meta, count: int) -> range:
+    """Seeds that no verdict of the run has seen."""
+    first = (meta.decision_rule.seed if meta.decision_rule else 0) + SEED_OFFSET
+    return range(first, first + count)
 
 
 def _measure(

@@ -82,10 +82,12 @@ def run(
     config: Path | None = None,
     make_backend: MakeBackend | None = None,
     timing: RunTiming = RunTiming(),
+    on_end: Callable[[str], None] = lambda _reason: None,
 ) -> str:
     """Start or continue the run in ``settings.run_dir`` and block until it ends; return "complete" or the reason.
 
-    ``config`` is the file that ``settings`` were read from; its content must not change during the run.
+    ``config`` is the file that ``settings`` were read from; its content must not change during the run. ``on_end`` is
+    told why the run may not go on, if it may not: also where it was complete just before.
     Raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
     refuse_invalid_zone(os.environ)
@@ -129,7 +131,9 @@ def run(
                 inputs,
                 startup_wait,
             )
-            return run_with_backend(context, make_backend or real_backend)
+            ending = run_with_backend(context, make_backend or real_backend)
+            on_end(control.stop_reason())
+            return ending
 
 
 def notify_end(control: RunControl, observer: Observer) -> None:
@@ -219,7 +223,8 @@ def build_loop(
     """The loop of this run, with nothing recorded yet. A run that was parallel before stays one."""
     settings, policy = context.settings, context.policy
     parallel = executor is not None and executor.capacity > 0
-    kind = ParallelLoop if parallel or context.trajectory.parallel else Loop
+    several = executor is not None and executor.capacity > 1
+    kind = ParallelLoop if several or context.trajectory.parallel else Loop
     more: dict[str, Any] = {"executor": executor} if parallel else {}
     return kind(
         trajectory=context.trajectory,

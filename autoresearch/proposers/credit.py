@@ -79,4 +79,4 @@ def is_earned_turn(n: int, own: Credit, others: Credit) -> bool:
     if not own.turns:
         return True
     share = earned_share(own, others)
-    return own.turns + 1 <= share * n + 1e-9 and n - own.last_turn >= 1 / share - 1e-9
+    return own.turns + 1 <= share * n + 1e-9 and n - own.last_turn >= 2 * math.floor(0.5 / share + 1e-9)

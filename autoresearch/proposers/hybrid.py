@@ -17,6 +17,7 @@ from autoresearch.core.ports import Proposer, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.credit import credit_of, is_earned_turn
+from autoresearch.proposers.pending import with_pending
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class HybridProposer:
 
     def _is_llm_turn(self, trajectory: Trajectory) -> bool:
         if self.share == "auto":
-            return is_earned_turn(trajectory.new_iter, *credit_of(trajectory.results, self.llm.name))
+            return is_earned_turn(trajectory.new_iter, *credit_of(with_pending(trajectory).results, self.llm.name))
         return is_llm_iteration(trajectory.new_iter, self.share)
 
 

@@ -25,6 +25,8 @@ class ReplayProposer:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         earlier = sum(result.reply_sources.count(self.name) for result in trajectory.results)
+        if trajectory.parallel:
+            earlier += sum(count_replies_from(self.name, p.attempts) for p in trajectory.open_proposals)
         used = earlier + count_replies_from(self.name, refused)
         if used >= len(self.replies):
             raise Exhausted(f"all {len(self.replies)} recorded replies have been replayed")

@@ -13,6 +13,7 @@ from autoresearch.core.ports import Exhausted, Proposer, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.stacking import STACK_SOURCE, tried_candidates
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_joint_reply
 from autoresearch.verdicts.stack import Changes, Key, Stack, plan_stack
 
@@ -59,7 +60,8 @@ class SearchAndStack:
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        last = trajectory.results[-1].source if trajectory.results else ""
+        known = with_pending(trajectory).results
+        last = known[-1].source if known else ""
         if last != STACK_SOURCE and self.stack.plan(trajectory, refused).wanted is not None:
             return self.stack.propose(trajectory, refused)
         return propose_or_stack(self.search, self.stack, trajectory, refused)
@@ -107,8 +109,8 @@ def _refused_unions(trajectory: Trajectory) -> set[Key]:
     """Unions that a rail refused in an earlier iteration: those are not tried again, also where memory is free now."""
     return {
         frozenset(attempt.proposal.changes)
-        for result in trajectory.results
+        for place, result in enumerate(trajectory.results)  # both lists are in the order in which iterations closed
         if result.refused and STACK_SOURCE in result.reply_sources
-        for attempt in trajectory.iterations[result.iter - 1].attempts
+        for attempt in trajectory.iterations[place].attempts
         if not attempt.verdict_ok and attempt.source == STACK_SOURCE and attempt.proposal is not None
     }

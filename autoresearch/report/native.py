@@ -61,7 +61,7 @@ class HistoryBuilder:
     baseline: Row | None = None
     baseline_failure: str | None = None
     extra_trials: list[TrialEnded] = field(default_factory=list)  # of the baseline, for the open iteration
-    would_stop: StopPoint | None = None  # of an audited trial of the open iteration
+    would_stop: dict[int, StopPoint] = field(default_factory=dict)  # of audited trials of open iterations
     started: Started | None = None  # the last start
     state: State = "open"
     stop_reason: str | None = None
@@ -103,9 +103,8 @@ class HistoryBuilder:
                     rule = self.trajectory.meta.decision_rule if self.trajectory.meta else None
                     pairs = paired_bpbs(record.evidence, self._seeded_baseline())
                     row = replace(row, corrected_frac=corrected_frac(record, rule), paired_bpbs=pairs)
-                row = replace(row, would_stop=self.would_stop)
-                self.rows.append(with_baseline_trials(self._with_ratios(row, record), self.extra_trials))
-                self.extra_trials, self.would_stop = [], None
+                row = replace(row, would_stop=self.would_stop.pop(record.iter, None))
+                self.rows.append(with_baseline_trials(self._with_ratios(row, record), self._take_extra_trials()))
                 if isinstance(record, CandidateTried):
                     for number in record.trials:  # no later record is about them
                         self.outcomes.pop(number, None)
@@ -135,12 +134,20 @@ class HistoryBuilder:
         if trial.marks:
             self.marked_trials.append(trial)
         if trial.would_stop and not trial.void:
-            self.would_stop = trial.would_stop
+            self.would_stop[trial.iter] = trial.would_stop
+
+    def _take_extra_trials(self) -> list[TrialEnded]:
+        """The baseline's extra trials that no iteration waits for any longer."""
+        still_open = set(self.trajectory.candidates) if self.trajectory.parallel else set()
+        taken = [trial for trial in self.extra_trials if trial.for_iter not in still_open]
+        self.extra_trials = [trial for trial in self.extra_trials if trial.for_iter in still_open]
+        return taken
 
     def _add_vault(self, record: Unsealed) -> None:
-        """Add it to its keep, which is the last row but in a damaged log."""
-        if self.rows and self.rows[-1].iter == record.iter:
-            self.rows[-1] = replace(self.rows[-1], vault=record)
+        """Add it to its keep: the last row, or an earlier one in a parallel run. In a damaged log there may be none."""
+        place = next((n for n in reversed(range(len(self.rows))) if self.rows[n].iter == record.iter), None)
+        if place is not None:
+            self.rows[place] = replace(self.rows[place], vault=record)
         for number in record.trials:
             self.outcomes.pop(number, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from autoresearch.core.text import plural
 from autoresearch.core.values import FrozenModel, decode_record
 from autoresearch.errors import JournalDamaged
 from autoresearch.report.gain_text import format_gain
+from autoresearch.storage.files import open_regular
 from autoresearch.storage.run_dir import PROMOTION
 
 MAX_BYTES = 1 << 20
@@ -44,7 +46,7 @@ _CERTIFICATE: TypeAdapter[Certificate] = TypeAdapter(Certificate)
 def read_certificate(run_dir: Path, run_id: str | None) -> Certificate | None:
     """The certificate in a run directory; ``None`` where there is none, or one of another run, or a damaged file."""
     try:
-        with (run_dir / PROMOTION).open("rb") as file:
+        with os.fdopen(open_regular(run_dir / PROMOTION, os.O_RDONLY), "rb") as file:
             certificate = decode_record(_CERTIFICATE, file.read(MAX_BYTES))
     except (OSError, JournalDamaged):
         return None
