@@ -23,11 +23,14 @@ def add(commands: Any) -> None:
 
 def crown(args: argparse.Namespace) -> int:
     """Write it. Raises ``ConfigError`` for a run that kept nothing, ``JournalError`` if it cannot write."""
+    from autoresearch.cli.export_trials import check_target
     from autoresearch.daemon.best_config import read_run, text_of
     from autoresearch.storage.files import atomic_write
     from autoresearch.storage.run_dir import BEST_CONFIG
 
     path = run_path(args)
+    if args.out:
+        check_target(Path(args.out), path)
     run = read_run(path)
     text = text_of(path, run)
     out = Path(args.out) if args.out else (path if path.is_dir() else path.parent) / BEST_CONFIG

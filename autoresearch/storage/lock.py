@@ -101,7 +101,8 @@ def waits_for(path: Path) -> str:
 def lock_holder(path: Path) -> dict[str, Any] | None:
     """Return the process that last wrote the lock file, alive or not; ``None`` for a missing or unreadable file."""
     try:
-        holder = json.loads(path.read_bytes()[:4096])
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:  # a pipe would block the reader
+            holder = json.loads(file.read(4096))
     except (OSError, ValueError):
         return None
     return holder if isinstance(holder, dict) else None

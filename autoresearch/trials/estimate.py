@@ -180,6 +180,8 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     # Beside qkv, whose values the attention keeps: normalised or rotated queries and keys.
     new_qk = shape.structure.position == "rope" or shape.structure.qk_norm == "on"
     kept = 9 * d + 2 * f + (2 * d if new_qk else 0)
+    if mixed and shape.structure.qk_norm == "on":  # torch normalises in fp32 and keeps that copy of both
+        kept += 4 * d
     train = tokens * (shape.n_layer * kept + 6 * d + 3 * f) * width
     train += min(tokens, chunk) * vocab * (12 if mixed else 8) + (4 + (width if device == "cuda" else 0)) * vocab * d
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len

@@ -115,7 +115,8 @@ def is_own_host(header: str | None, names: frozenset[str], server: str | None) -
     A page of another site that makes its own name resolve to this machine (DNS rebinding) has that name here.
     """
     name = host_name(header)
-    return name is not None and (name in names or (server is not None and name == server.lower()))
+    own = None if server is None else server.lower().removeprefix("::ffff:")  # IPv4 on a socket of both kinds
+    return name is not None and (name in names or name == own)
 
 
 def host_name(header: str | None) -> str | None:

@@ -167,7 +167,10 @@ async def read_form(request: Request) -> dict[str, str]:
         body += part
         if len(body) > MAX_BODY:
             return {}
-    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
+    except ValueError:  # more fields
+        return {}
 
 
 def html_file(name: str, status: int = 200, mark: bytes = b"", text: bytes = b"") -> Response:

@@ -77,6 +77,7 @@ class RunFeed:
         try:
             self.snapshot = snapshot = self._reader.poll()
         except Exception as e:  # for example a log without its first record: no log may end the page of the others
+            self._reader.loading = False
             text = describe_error(e, MAX_PROBLEM_CHARS)
             return self._publish(
                 {"state": {"text": f"cannot be read: {text}", "style": "bad"}, "live": "unreadable"}, b""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch.report.html.text import clean
@@ -50,7 +51,14 @@ def find_runs(roots: Iterable[Path]) -> Found:
             if len(runs) >= MAX_RUNS:
                 search.note(f"{MAX_RUNS} runs are shown, and there are more")
                 break
-    return Found(tuple(sorted(runs.values(), key=lambda run: run.name)), tuple(search.problems))
+    return Found(tuple(sorted(_distinct(runs.values()), key=lambda run: run.name)), tuple(search.problems))
+
+
+def _distinct(runs: Iterable[RunPlace]) -> list[RunPlace]:
+    """The runs with names that differ, also as labels of metrics: of equal ones with the beginning of the id."""
+    found = list(runs)
+    names = Counter(run.name for run in found)
+    return [replace(run, name=f"{run.name} ({run.id[:6]})") if names[run.name] > 1 else run for run in found]
 
 
 def _place(path: Path, root: Path) -> RunPlace:

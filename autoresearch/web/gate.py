@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from autoresearch.web.access import Token, equal, is_own_host, is_own_origin
@@ -128,11 +127,12 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _cookie(header: str) -> str:
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
+    """Our cookie; those of other servers on this machine may be of any form, which ``SimpleCookie`` gives up at."""
+    for part in header.replace(",", ";").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return ""
 
 
 def _with_headers(send: Send) -> Send:

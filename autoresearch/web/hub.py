@@ -51,7 +51,7 @@ class Hub:
                 await self._wake.wait()
             began = time.monotonic()
             await self.refresh()
-            is_loading = any(feed.is_loading for feed in self.feeds.values())
+            is_loading = any(feed.is_loading and self._is_watched(feed) for feed in self.feeds.values())
             await asyncio.sleep(0 if is_loading else max(0.05, TICK_S - (time.monotonic() - began)))
 
     async def watch_for_stop(self) -> None:
@@ -92,8 +92,11 @@ class Hub:
         if changed:
             self._publish(ALL, sse("runs", encode([feed.overview for feed in changed])))
 
+    def _is_watched(self, feed: RunFeed) -> bool:
+        return bool(self._viewers.get(feed.place.id) or self._viewers.get(ALL))
+
     def _is_due(self, feed: RunFeed) -> bool:
-        if not (self._viewers.get(feed.place.id) or self._viewers.get(ALL)):
+        if not self._is_watched(feed):
             return False
         return time.monotonic() >= self._next_poll_s.get(feed.place.id, 0.0)
 
@@ -131,6 +134,7 @@ class Hub:
                 queue.put_nowait(events)
             except asyncio.QueueFull:
                 self._end(queue)
+                self._leave(subject, queue)  # its stream may wait for as long as the viewer does not read
 
     @staticmethod
     def _end(queue: asyncio.Queue[bytes | None]) -> None:
@@ -158,6 +162,10 @@ class Hub:
                     return
                 yield events
         finally:
-            self._viewers[subject].discard(queue)
-            if not self._viewers[subject]:
-                del self._viewers[subject]
+            self._leave(subject, queue)
+
+    def _leave(self, subject: str, queue: asyncio.Queue[bytes | None]) -> None:
+        queues = self._viewers.get(subject, set())
+        queues.discard(queue)
+        if not queues:
+            self._viewers.pop(subject, None)

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from autoresearch.core.measurement import Measurement
-from autoresearch.core.records import Event, IterationRecord, TrialEnded
+from autoresearch.core.records import Event, IterationRecord, Proposed, TrialEnded
 from autoresearch.errors import JournalError
 from autoresearch.report import Row, Summary, summarise
 from autoresearch.report.watch.follow import NewRecords
@@ -27,6 +27,14 @@ def local_now() -> datetime:
     return datetime.now().astimezone()
 
 
+def refuse_file(file: Path) -> None:
+    """Raise ``JournalError`` for a trajectory that is a link or too large."""
+    if file.is_symlink():
+        raise JournalError(f"{TRAJECTORY} is a link, which is not followed", hint="serve the directory it points to")
+    if is_plain_file(file) and file.stat().st_size > MAX_BYTES:
+        raise JournalError(f"{TRAJECTORY} is larger than {MAX_BYTES >> 30} GiB", hint="`autoresearch report` reads it")
+
+
 class LiveReader(SnapshotReader):
     """The run in the directory ``path``. ``log`` has its last lines, the newest last."""
 
@@ -38,7 +46,7 @@ class LiveReader(SnapshotReader):
         self.replacements = 0  # how often all that was read became obsolete
         self.loading = True  # the file has more records than were read so far
         self.keeps = 0
-        self.open_curves: list[tuple[int, Sequence[float]]] = []  # seed and training loss, of the open candidate
+        self._open: dict[int, list[tuple[int, Sequence[float]]]] = {}  # by open iteration: seeds and training losses
         self._clock = clock
         self._next_summary_s = 0.0
         self._stale = False  # the summary is older than the history
@@ -48,17 +56,15 @@ class LiveReader(SnapshotReader):
         """The closed iterations so far: it only grows, and only its last row may still be replaced."""
         return self._builder.rows
 
+    @property
+    def open_curves(self) -> list[tuple[int, Sequence[float]]]:
+        """Seed and training loss of each trial of the open candidates, of which a parallel run has several."""
+        return [curve for curves in self._open.values() for curve in curves]
+
     def _read(self) -> None:
         """Read the next slice. Raises ``JournalError``."""
-        file = self.path / TRAJECTORY
-        if is_plain_file(file) and file.stat().st_size > MAX_BYTES:
-            raise JournalError(
-                f"{TRAJECTORY} is larger than {MAX_BYTES >> 30} GiB", hint="`autoresearch report` reads it"
-            )
-        if file.is_symlink():
-            raise JournalError(
-                f"{TRAJECTORY} is a link, which is not followed", hint="serve the directory it points to"
-            )
+        self.loading = False  # of a file that cannot be read, nothing more comes at once
+        refuse_file(self.path / TRAJECTORY)
         new = self._follower.poll()
         self._apply(new)
         self.loading = new.more
@@ -79,19 +85,21 @@ class LiveReader(SnapshotReader):
     def _apply(self, new: NewRecords) -> None:
         if new.replaced:
             self.log.clear()
-            self.open_curves, self.keeps = [], 0
+            self._open, self.keeps = {}, 0
             self.replacements += 1
             self._next_summary_s = 0.0
         super()._apply(new)
 
     def _took(self, record: Event) -> None:
         row = self.rows[-1] if isinstance(record, IterationRecord) and self.rows else None
-        if row:
-            self.open_curves = []
+        if row and isinstance(record, IterationRecord):
+            self._open.pop(record.iter, None)
             self.keeps += row.decision == "keep"
-        elif isinstance(record, TrialEnded) and record.iter and not record.void:
+        elif isinstance(record, Proposed):
+            self._open[record.iter] = []
+        elif isinstance(record, TrialEnded) and record.iter in self._open and not record.void:
             curve = record.outcome.train_loss_curve if isinstance(record.outcome, Measurement) else None
-            self.open_curves += [(record.seed, curve)] if curve else []
+            self._open[record.iter] += [(record.seed, curve)] if curve else []
         if (line := describe_record(record, row)) is not None:
             self.log.append(line)
 

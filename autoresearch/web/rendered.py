@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from autoresearch.report import load, summarise
 from autoresearch.report.comparison import compare
+from autoresearch.report.history import History
 from autoresearch.report.html import render_comparison_html, render_html
 from autoresearch.storage.run_dir import TRAJECTORY, has_writer
 from autoresearch.web.find_runs import RunPlace
+from autoresearch.web.live_reader import refuse_file
 
 MAX_KEPT = 4
 Key = tuple[object, ...]
@@ -50,12 +52,18 @@ def _state(place: RunPlace) -> Key:
     return (place.id, now.st_ino, now.st_size, now.st_mtime_ns, has_writer(place.path))
 
 
+def _load(place: RunPlace) -> History:
+    """Raises ``JournalError``, also for what the live page refuses: a link, and a file that is too large."""
+    refuse_file(place.path / TRAJECTORY)
+    return load(place.path / TRAJECTORY)  # the file, not the directory: no cache is written
+
+
 def _report(place: RunPlace) -> str:
-    history = load(place.path / TRAJECTORY)  # the file, not the directory: no cache is written
+    history = _load(place)
     return render_html(summarise(history), history)
 
 
 def _comparison(a: RunPlace, b: RunPlace) -> str:
-    histories = [load(place.path / TRAJECTORY) for place in (a, b)]
+    histories = [_load(place) for place in (a, b)]
     live = (has_writer(a.path), has_writer(b.path))
     return render_comparison_html(compare(histories[0], histories[1], (a.name, b.name), live))

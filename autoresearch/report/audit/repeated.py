@@ -61,6 +61,8 @@ def with_fresh_gains(verdict: Verdict, fresh: FreshGains, noise_frac: float | No
     if verdict.log.loop == "ratchet":
         return _replaced(verdict, entry.place, fresh.gains)
     log = verdict.log
+    if not log.pair_sd and len(fresh.gains) < 2:  # with the noise of two measurements it would count as one
+        return verdict
     config = entry.config or f"repeated {entry.place}"
     # A paired gain has the noise of both sides: twice the variance of one measurement.
     count = len(fresh.gains) if log.pair_sd else max(1, len(fresh.gains) // 2)

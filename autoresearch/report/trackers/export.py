@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,4 +44,5 @@ def export_run(tool: str, records: Iterable[Event], path: Path) -> Counter[State
 def describe(error: Exception) -> str:
     """An error of a library on one line."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = re.sub(r"://[^/@ ]*@", "://...@", text)  # a name and a password of a server's address
     return escape_control(text[:MAX_ERROR_CHARS])

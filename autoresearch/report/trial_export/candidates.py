@@ -89,25 +89,29 @@ def split_meta(records: Iterable[Event]) -> tuple[Meta, Iterator[Event]]:
 
 
 def closed_candidates(records: Iterable[Event]) -> Iterator[ClosedCandidate]:
-    """The baseline, then each candidate whose iteration is closed; the trials of one are held at a time."""
-    started: list[str] = []  # time stamps of the trials of the open iteration
+    """The baseline, then each candidate whose iteration is closed; the trials of the open ones are held."""
+    began: dict[int, str] = {}  # by iteration: when its first trial started, or one of the baseline for it
     seeds: dict[int, int] = {}  # by trial
-    outcomes: list[TrialEnded] = []
+    outcomes: dict[int, TrialEnded] = {}
+    open_iters = {0}  # several in a parallel run
     for record in records:
         match record:
             case TrialStarted():
-                started.append(record.ts)
+                began.setdefault(record.for_iter or record.iter, record.ts)
                 seeds[record.trial] = record.seed
             case TrialEnded():
                 seeds[record.trial] = record.seed
-                outcomes.append(record)
-            case Proposed():  # the trials of an earlier keep's vault are not its own
-                started, seeds, outcomes = [], {}, []
+                outcomes[record.trial] = record
+            case Proposed():
+                open_iters.add(record.iter)
             case Baseline() | CandidateTried():
+                number = record.iter if isinstance(record, CandidateTried) else 0
                 own = [seeds[n] for n in record.trials if n in seeds]
-                ended = tuple(outcome for outcome in outcomes if outcome.trial in record.trials)
-                yield replace(_close(record, (started or [record.ts])[0], own), outcomes=ended)
-                started, seeds, outcomes = [], {}, []
+                ended = tuple(outcomes[n] for n in sorted(record.trials) if n in outcomes)
+                yield replace(_close(record, began.get(number, record.ts), own), outcomes=ended)
+                open_iters.discard(number)
+                outcomes = {n: outcome for n, outcome in outcomes.items() if outcome.iter in open_iters}
+                began = {n: ts for n, ts in began.items() if n in open_iters}
 
 
 def _close(record: Baseline | CandidateTried, started: str, seeds: list[int]) -> ClosedCandidate:

@@ -14,6 +14,7 @@ from autoresearch.core.records import (
     Evaluated,
     Event,
     Proposed,
+    Started,
     StoppedEarly,
     TrialEnded,
     TrialStarted,
@@ -84,7 +85,9 @@ class TrialTable:
     _knobs: dict[str, Kind] = field(init=False)
     _started: dict[int, TrialStarted] = field(default_factory=dict)  # by trial: those without a row yet
     _ended: dict[int, TrialEnded] = field(default_factory=dict)
-    _candidate: _Candidate | None = None
+    _candidates: dict[int, _Candidate] = field(default_factory=dict)  # open ones, and those with rows to come
+    _open: set[int] = field(default_factory=set)  # iterations, of which a parallel run has several
+    _running: set[int] = field(default_factory=set)  # trials
     _baseline_cfg: Cfg = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,32 +98,46 @@ class TrialTable:
     def __iter__(self) -> Iterator[TrialRow]:
         for record in self.records:
             match record:
+                case Started():
+                    self._running.clear()  # what the earlier process had running was interrupted
                 case TrialStarted():
                     self._started[record.trial] = record
+                    self._running.add(record.trial)
                 case TrialEnded():
                     self._ended[record.trial] = record
+                    self._running.discard(record.trial)
                 case Proposed():
                     yield from self._take()  # what an earlier keep's vault needed
-                    self._candidate = _Candidate(record.iter, _proposed(record), record.candidate_cfg, {})
+                    if not self._started and not self._ended:
+                        self._candidates = {n: c for n, c in self._candidates.items() if n in self._open}
+                    self._open.add(record.iter)
+                    self._candidates[record.iter] = _Candidate(record.iter, _proposed(record), record.candidate_cfg, {})
                 case CandidateTried():
-                    self._candidate = _judged(record)
+                    self._open.discard(record.iter)
+                    self._candidates[record.iter] = _judged(record)
                     yield from self._take()
                 case Baseline() | Unsealed():
                     yield from self._take()
+        self._open.clear()
+        self._running.clear()
         yield from self._take()
 
     def _take(self) -> Iterator[TrialRow]:
-        """The rows of the trials so far, of which no later record says more."""
+        """The rows of the trials so far, in their order, up to the first of which a later record says more."""
         for number in sorted({*self._started, *self._ended}):
+            started, ended = self._started.get(number), self._ended.get(number)
+            event = ended or started
+            if number in self._running or (event and event.iter in self._open):
+                return
             self.count += 1
-            yield self._row(number, self._started.get(number), self._ended.get(number))
-        self._started.clear()
-        self._ended.clear()
+            yield self._row(number, started, ended)
+            self._started.pop(number, None)
+            self._ended.pop(number, None)
 
     def _row(self, number: int, started: TrialStarted | None, ended: TrialEnded | None) -> TrialRow:
         event = ended or started
         assert event is not None, "one of both has the number"
-        candidate = self._candidate if self._candidate and self._candidate.iter == event.iter else None
+        candidate = self._candidates.get(event.iter)
         cells: dict[str, Cell] = dict.fromkeys(self.columns)
         cells |= {"iter": event.iter, "trial": number, "seed": event.seed, "ts": event.ts}
         cells |= {"role": "candidate" if event.iter else "baseline", "outcome": "unfinished"}
