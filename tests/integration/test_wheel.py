@@ -58,6 +58,8 @@ def test_the_wheel_has_menu_profiles_units_and_docs(wheel: Path) -> None:
     for end in (
         "rails/perturbation_menu.json",
         "autoresearch/config/profiles/tiny.toml",
+        *(f"autoresearch/web/static/{file.name}" for file in (ROOT / "autoresearch/web/static").iterdir()),
+        "autoresearch-web.service",
         "autoresearch/daemon/systemd/units/autoresearch.service",
         "share/doc/autoresearch/usage.md",
         "share/doc/autoresearch/examples/flags/autoresearch.toml",
