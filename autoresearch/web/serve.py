@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterable
@@ -70,6 +71,8 @@ def serve(
         h11_max_incomplete_event_size=16384,
     )
     server = uvicorn.Server(config)
+    # After a signal, uvicorn cancels the stream of a viewer that does not read, and would print the cancellation.
+    logging.getLogger("uvicorn.error").addFilter(lambda _record: not server.should_exit)
     say(f"http://{_shown(address.host)}:{sockets[0].getsockname()[1]}/")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _ended_in_order)
