@@ -11,9 +11,10 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.climb import SideNeeded
+from autoresearch.core.loop import Loop
 from autoresearch.core.records import Baseline, Evaluated, Started, TrialEnded, TrialStarted, decode
 from autoresearch.daemon import backend as backends
-from autoresearch.daemon import local_workers
+from autoresearch.daemon import local_workers, service
 from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.local_workers import (
     CheckpointPerTrial,
@@ -172,8 +173,10 @@ def test_what_is_measured_outside_of_the_loop_runs_on_the_first_worker(
     assert with_own.workers == workers.make_trials
 
 
-def test_a_single_worker_is_a_serial_run(make_settings: Make, tmp_path: Any) -> None:
+def test_a_single_worker_is_a_serial_run(make_settings: Make, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[FakeTrial] = []
+    build, loops = service.build_loop, []
+    monkeypatch.setattr(service, "build_loop", lambda *args: loops.append(build(*args)) or loops[-1])
 
     def make_trial(aborted: Callable[[], bool]) -> FakeTrial:
         made.append(FakeTrial(aborted=aborted))
@@ -183,6 +186,7 @@ def test_a_single_worker_is_a_serial_run(make_settings: Make, tmp_path: Any) -> 
     settings = make_settings({**fixed, "dir": tmp_path, "iters": 2})
     one = lambda *args: replace(fake_backend(*args), workers=[make_trial])  # noqa: E731
     assert run(settings, RecordingObserver(), make_backend=one) == "complete"
+    assert [type(loop) for loop in loops] == [Loop]
     payloads = read(tmp_path / TRAJECTORY).payloads
     records = [decode(p) for p in payloads]
     assert sum(len(trial.measured) for trial in made) == sum(isinstance(r, TrialEnded) for r in records) > 2

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -234,4 +235,9 @@ def test_the_seeds_follow_the_runs_own_seed(world: World) -> None:
 def test_a_pipe_in_the_place_of_the_certificate_blocks_nobody(world: World) -> None:
     world.run()
     os.mkfifo(world.settings.run_dir / PROMOTION)
-    assert read_certificate(world.settings.run_dir, None) is None
+    loaded: list[Any] = []
+    reading = Thread(target=lambda: loaded.append(load(world.settings.run_dir)), daemon=True)
+    reading.start()
+    reading.join(30.0)
+    assert not reading.is_alive()
+    assert summarise(loaded[0]).promotion is None

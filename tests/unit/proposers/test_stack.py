@@ -13,6 +13,7 @@ from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Proposer
 from autoresearch.core.records import Evaluated, ProposalRecord, Proposed
+from autoresearch.core.results import Result
 from autoresearch.core.stacking import STACK_SOURCE
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg, sha256_of
@@ -215,18 +216,25 @@ def test_a_refused_union_is_known_also_where_iterations_closed_out_of_their_orde
     assert _refused_unions(cast("Trajectory", trajectory)) == {frozenset(union.changes)}
 
 
-@pytest.mark.parametrize(("sources", "expected"), [({}, "stack"), ({5: "stack"}, "replay"), ({5: "tpe"}, "stack")])
-def test_a_union_that_is_being_measured_is_followed_by_the_search(
-    night: Loop, sources: dict[int, str], expected: str
+@pytest.mark.parametrize(
+    ("at_work", "closed", "expected"),
+    [
+        ({}, {}, "stack"),
+        ({5: "tpe", 6: "stack"}, {}, "replay"),
+        ({5: "stack", 6: "tpe"}, {}, "stack"),
+        ({5: "tpe"}, {6: "stack"}, "replay"),  # the union was proposed last, and closed before an older candidate
+    ],
+)
+def test_a_union_is_followed_by_the_search_also_while_candidates_are_being_measured(
+    night: Loop, at_work: dict[int, str], closed: dict[int, str], expected: str
 ) -> None:
-    """In a parallel run, also where an older candidate of the search is still open."""
     run, cfg = night.trajectory, dict(night.baseline_cfg)
     run.parallel = True
-    for n, source in ({4: "tpe"} | sources if sources else {}).items():
+    for n, source in at_work.items():
         proposal = ProposalRecord(knob="grad_clip", new_value=0.5 + n, reason="a hunch")
         fields = {"diff": "", "estimate": None, "attempts": (), "propose_wall_s": 0.0, "candidate_cfg": cfg}
         run.add(Proposed(ts="now", iter=n, source=source, proposal=proposal, **fields))
-    proposer = SearchAndStack(
-        searched("grad_clip", "lr", "lr", "lr", "lr", "lr"), StackProposer(space_of(settings(30)))
-    )
+    run.results += [Result(n, "blocked", source) for n, source in closed.items()]
+    replies = searched(*["lr"] * 9)
+    proposer = SearchAndStack(replies, StackProposer(space_of(settings(30))))
     assert proposer.propose(run, []).source == expected
