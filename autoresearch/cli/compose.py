@@ -32,40 +32,25 @@ def add(commands: Any) -> None:
 def compose(args: argparse.Namespace) -> int:
     """``autoresearch compose``. Raises ``ConfigError`` for a path that is not a run directory."""
     from autoresearch.cli.run import run_settings
-    from autoresearch.core.records import Meta, Proposed
     from autoresearch.core.stacking import STACK_SOURCE
+    from autoresearch.core.trajectory import Trajectory
     from autoresearch.daemon.systemd.notify import Notifier
     from autoresearch.report.load import load_records
 
     run_dir = Path(args.path)
     if not run_dir.is_dir():
         raise ConfigError(f"{run_dir} is not a run directory", hint=f"name the directory that holds {TRAJECTORY}")
-    records = load_records(run_dir)
-    meta = next(r for r in records if isinstance(r, Meta))
-    if args.flag_profile is None and not args.config and "AUTORESEARCH_PROFILE" not in os.environ:
-        args.flag_profile = meta.profile
+    run = Trajectory.fold(load_records(run_dir))
+    if run.meta and args.flag_profile is None and not args.config and "AUTORESEARCH_PROFILE" not in os.environ:
+        args.flag_profile = run.meta.profile
     settings = resolve_args(args).settings
-    closed, is_open = _count_closed(records), isinstance(_last_opened(records), Proposed)
-    if not is_open and not _has_something_left(run_dir):
+    if not run.candidates and not _has_something_left(run_dir):
         _print_nothing_left(run_dir, args.json)
         return 0
-    chosen = {"dir": run_dir, "compose": "only", "proposer": STACK_SOURCE, "iters": closed + args.most}
+    chosen = {"dir": run_dir, "compose": "only", "proposer": STACK_SOURCE, "iters": run.highest_iter + args.most}
     args.fresh = False
     run_settings(settings.model_copy(update=chosen), args, Notifier.take(os.environ))
     return 0
-
-
-def _count_closed(records: list[Any]) -> int:
-    from autoresearch.core.records import IterationRecord
-
-    return sum(isinstance(r, IterationRecord) for r in records)
-
-
-def _last_opened(records: list[Any]) -> Any:
-    """The last record that opens or closes an iteration."""
-    from autoresearch.core.records import IterationRecord, Proposed
-
-    return next((r for r in reversed(records) if isinstance(r, Proposed | IterationRecord)), None)
 
 
 def _has_something_left(run_dir: Path) -> bool:

@@ -21,6 +21,7 @@ from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.local_workers import (
     build_workers,
     count_workers,
+    has_workers,
     refuse_gpu_for_workers,
     refuse_unfit_workers,
     threads_per_worker,
@@ -200,7 +201,7 @@ def real_backend(
         vocab=corpus.vocab,
         val_overlap=corpus.val_overlap,
     )
-    if count_workers(settings) == 1 and not settings.executor.devices:
+    if not has_workers(settings):
         return backend
     return with_workers(backend, trial, server, device, settings, run_dir)
 

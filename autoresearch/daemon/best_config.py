@@ -20,6 +20,7 @@ from autoresearch.daemon.run_reader import view_run
 from autoresearch.errors import ConfigError
 from autoresearch.storage.files import atomic_write
 from autoresearch.storage.run_dir import BEST_CONFIG, TRAJECTORY
+from rails import STRUCTURAL_KNOBS
 
 HEAD = "# The winner of a run of autoresearch, for `autoresearch run --baseline FILE`. Change nothing under [climb].\n"
 OTHER_YARDSTICK = "the climb was begun with another yardstick, so that its gains cannot be compared"
@@ -162,14 +163,23 @@ def climb_of(settings: Settings, policy: Policy, yardstick: Yardstick) -> Climb 
 
 
 def _refuse_another_baseline(settings: Settings, baseline: Cfg) -> None:
+    """Raise ``ConfigError`` for values that are not the winner's; of a knob added to the menu it had none."""
     if sha256_of({n: v for n, v in baseline.items() if n in settings.baseline}) != settings.climb.baseline_sha256:
         hint = "give no baseline.NAME beside --baseline; or, to start from other values, leave --baseline out"
         raise ConfigError("the baseline is not the winner of the run that [climb] names", hint=hint)
 
 
 def _typed(first: Mapping[str, Any], baseline: Cfg) -> Cfg:
-    """The first baseline with the types of this one: TOML may have 1 for a float."""
-    return {n: float(v) if isinstance(baseline.get(n), float) and isinstance(v, int) else v for n, v in first.items()}
+    """The first baseline with the types of this one, and with a knob that has come onto the menu since.
+
+    TOML may have 1 for a float. A structural knob that was not on the menu then had the origin's value, and another
+    one the value that this baseline starts with.
+    """
+    added = {
+        n: STRUCTURAL_KNOBS[n].origin if n in STRUCTURAL_KNOBS else v for n, v in baseline.items() if n not in first
+    }
+    typed = {n: float(v) if isinstance(baseline.get(n), float) and isinstance(v, int) else v for n, v in first.items()}
+    return {**typed, **added}
 
 
 def refuse_own_directory(path: Path, run_dir: Path) -> None:

@@ -30,6 +30,11 @@ def count_workers(settings: Settings) -> int:
     return len(settings.executor.devices) or settings.executor.workers
 
 
+def has_workers(settings: Settings) -> bool:
+    """Whether trials run on workers with devices or cores of their own; a single named device is one."""
+    return bool(settings.executor.devices) or settings.executor.workers > 1
+
+
 def threads_per_worker(settings: Settings) -> int:
     """CPU threads of one trial: as set, or an equal share of the usable cores."""
     return settings.threads or max(1, usable_cpus() // count_workers(settings))
@@ -45,7 +50,7 @@ def refuse_unfit_workers(settings: Settings) -> None:
         raise ConfigError(f"executor.devices names a device twice: {', '.join(devices)}", hint="name each once")
     if devices and settings.device == "cpu":
         raise ConfigError("executor.devices with device = 'cpu'", hint="use executor.workers, or device = 'cuda'")
-    if workers == 1 and not devices:
+    if not has_workers(settings):
         return
     if settings.budget.kind == "seconds":
         hint = "set budget.kind = 'flops' or 'steps': trials side by side slow each other down, and would train less"

@@ -37,7 +37,7 @@ class Credit:
 
     def after(self, n: int, gain_frac: float) -> Credit:
         """With one more turn, in iteration ``n``."""
-        return Credit(self.turns + 1, self.gain_frac + gain_frac, n)
+        return Credit(self.turns + 1, self.gain_frac + gain_frac, max(n, self.last_turn))
 
 
 def credit_of(results: Sequence[Result], source: str = LLM_SOURCE) -> tuple[Credit, Credit]:

@@ -239,7 +239,7 @@ def build_llm_server(
 
 def budget_left(settings: Settings, trajectory: Trajectory) -> str:
     """What is left of the run, as text for the prompt."""
-    left = settings.iters - trajectory.next_iter + 1
+    left = settings.iters - trajectory.new_iter + 1
     until = f"; the run ends at {settings.until} at the latest" if settings.until else ""
     return f"{left} of {settings.iters} iterations{until}"
 

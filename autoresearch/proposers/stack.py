@@ -61,7 +61,7 @@ class SearchAndStack:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         known = with_pending(trajectory).results
-        last = known[-1].source if known else ""
+        last = max(known, key=lambda result: result.iter).source if known else ""
         if last != STACK_SOURCE and self.stack.plan(trajectory, refused).wanted is not None:
             return self.stack.propose(trajectory, refused)
         return propose_or_stack(self.search, self.stack, trajectory, refused)

@@ -54,7 +54,7 @@ class RunFeed:
         self._salt = secrets.token_hex(6)
         self._sections: dict[str, bytes] = {}
         self._rows: list[bytes] = []
-        self._last_row: Row | None = None
+        self._sent: list[Row] = []  # those that ``_rows`` are made of
         self._results_of: tuple[object, object] = (None, None)
         self._lines_of: tuple[int, int, bool] | None = None
 
@@ -118,16 +118,17 @@ class RunFeed:
     def _add_rows(self, *, is_new: bool) -> bytes:
         """Encode the rows that are new; returns the event of them."""
         if is_new:
-            self._rows, self._last_row, self._sections = [], None, {}
+            self._rows, self._sent, self._sections = [], [], {}
             self._results_of, self._lines_of = (None, None), None
-        rows, first = self._reader.rows, len(self._rows)
-        if first and rows[first - 1] is not self._last_row:  # its vault was unsealed
-            first -= 1
-            self._rows[first:] = []
-        elif first == len(rows) and not is_new:
+        rows, sent = self._reader.rows, self._sent
+        changed = (n for n, (row, before) in enumerate(zip(rows, sent, strict=False)) if row is not before)
+        first = next(
+            changed, min(len(rows), len(sent))
+        )  # a vault was unsealed: that of the last row, or an earlier one
+        if first == len(rows) == len(sent) and not is_new:
             return b""
-        self._rows += [encode_row(row) for row in rows[first:]]
-        self._last_row = rows[-1] if rows else None
+        self._rows[first:] = [encode_row(row) for row in rows[first:]]
+        self._sent[first:] = rows[first:]
         return self._rows_event(first)
 
     def _rows_event(self, first: int) -> bytes:

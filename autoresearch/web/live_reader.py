@@ -53,7 +53,7 @@ class LiveReader(SnapshotReader):
 
     @property
     def rows(self) -> list[Row]:
-        """The closed iterations so far: it only grows, and only its last row may still be replaced."""
+        """The closed iterations so far: it only grows, and a row is replaced where its vault is unsealed."""
         return self._builder.rows
 
     @property

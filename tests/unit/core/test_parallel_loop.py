@@ -223,6 +223,24 @@ class TestSeveralWorkers:
         assert Trajectory.fold(found).vaults == []
 
 
+class TestABrokenProposer:
+    def test_its_own_failure_ends_the_run_once_what_runs_is_finished(self, make_settings: Make) -> None:
+        class Broken(ByNumber):
+            def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
+                if trajectory.new_iter > 2:
+                    raise RuntimeError("the model is gone")
+                return super().propose(trajectory, refused)
+
+        loop = parallel(make_settings(iters=20), workers=3, order=1, proposer=Broken())
+        ending = loop.run()
+        assert ending.startswith("the proposer failed 5 times in a row: ")
+        assert "the model is gone" in ending
+        found = records(loop)
+        assert sum(isinstance(r, TrialStarted) for r in found) == sum(isinstance(r, TrialEnded) for r in found)
+        assert sorted(r.iter for r in found if isinstance(r, Evaluated)) == [1, 2]
+        assert sum(r.stage == "proposer_failed" for r in found) == 5
+
+
 class TestPauseAndStop:
     def test_a_stop_waits_for_all_that_runs_and_starts_nothing(self, make_settings: Make) -> None:
         chosen = make_settings(iters=7)

@@ -26,6 +26,7 @@ from autoresearch.storage.run_dir import BEST_CONFIG, TRAJECTORY
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
+from rails import STRUCTURAL_KNOBS
 
 RULE = {"decision.rule": "sequential", "decision.vault": "off", "early_stop.enabled": "off"}
 
@@ -268,3 +269,28 @@ def test_the_budget_in_flops_stays_that_of_the_first_baseline(make_settings: Cal
     assert budget_flops(next_run.budget, next_run.baseline, next_run.vocab) == flops
     steps = next_run.steps(next_run.baseline)
     assert steps == flops // flops_per_step(next_run.baseline, next_run.vocab) > first.steps(first.baseline)
+
+
+def test_a_knob_that_comes_onto_the_menu_later_is_accepted_and_the_first_baseline_has_the_origins_value(
+    climbing: Climbing,
+) -> None:
+    origin = STRUCTURAL_KNOBS["qk_norm"].origin
+    one = climbing.run("one", ("lr", 3e-3))
+    two = climbing.run("two", ("beta1", 0.8), baseline=one, **{"menu.knobs.qk_norm": {}})
+    meta = meta_of(two)
+    assert meta.climb is not None
+    assert meta.baseline_cfg == {**meta_of(one).baseline_cfg, "lr": 3e-3, "qk_norm": origin}
+    assert meta.climb.first_baseline_cfg == {**meta_of(one).baseline_cfg, "qk_norm": origin}
+    assert summarise(load(two)).climb.total_seeds == 4
+    assert verify(load_records(two)).difference is None
+    three = climbing.run("three", ("beta2", 0.9), baseline=two, **{"menu.knobs.qk_norm": {}})
+    climb = meta_of(three).climb
+    assert climb is not None
+    assert climb.first_baseline_cfg == meta.climb.first_baseline_cfg
+
+
+def test_a_value_that_the_user_gives_for_the_new_knob_is_another_baseline(climbing: Climbing) -> None:
+    one = climbing.run("one", ("lr", 3e-3))
+    other = next(v for v in STRUCTURAL_KNOBS["qk_norm"].choices if v != STRUCTURAL_KNOBS["qk_norm"].origin)
+    with pytest.raises(ConfigError, match="not the winner"):
+        climbing.run("two", ("beta1", 0.8), baseline=one, **{"menu.knobs.qk_norm": {}, "baseline.qk_norm": other})

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.climb import SideNeeded
+from autoresearch.core.loop import Loop
 from autoresearch.core.records import Baseline, Evaluated, Started, TrialEnded, TrialStarted, decode
-from autoresearch.daemon import local_workers
+from autoresearch.daemon import backend as backends
+from autoresearch.daemon import local_workers, service
+from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.local_workers import (
     CheckpointPerTrial,
+    LocalWorkers,
     _place,
     count_workers,
+    has_workers,
     refuse_gpu_for_workers,
     refuse_unfit_workers,
     threads_per_worker,
@@ -26,11 +32,12 @@ from autoresearch.errors import ConfigError
 from autoresearch.report.verify import verify
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY
-from autoresearch.testing.fake_backend import fake_backend
+from autoresearch.testing.fake_backend import YARDSTICK, fake_backend
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.testing.scripted_proposer import ScriptedProposer
+from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.spec import Device
 
 Make = Callable[..., Settings]
@@ -115,8 +122,6 @@ def test_a_run_with_workers_is_whole_and_continues_with_one(make_settings: Make,
 
 
 def test_each_trials_checkpoint_has_a_folder_that_any_worker_finds(tmp_path: Any) -> None:
-    from autoresearch.trials.forked_trial import ForkedTrial
-
     seen: list[Any] = []
 
     class Spy(ForkedTrial):
@@ -139,3 +144,51 @@ def test_progress_of_a_side_trial_is_shown_as_that_of_any_other(make_settings: M
     loop.observer.progressed = seen.append  # type: ignore[method-assign]
     run_side_trial(loop, SideNeeded(purpose="climb", iter=3, seed=0, cfg=dict(loop.baseline_cfg)))
     assert {at.iter for at in seen} == {3}
+
+
+@pytest.mark.parametrize(("devices", "workers", "own"), [((), 1, False), (("cuda:1",), 1, True), ((), 2, True)])
+def test_one_named_device_is_a_worker_of_its_own(
+    make_settings: Make, devices: tuple[str, ...], workers: int, own: bool
+) -> None:
+    """Else the trials would run on cuda:0, whichever device is named."""
+    assert has_workers(make_settings({"executor.devices": devices, "executor.workers": workers})) is own
+
+
+def test_what_is_measured_outside_of_the_loop_runs_on_the_first_worker(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """The trial that the backend had before is of a server that is closed then."""
+    closed: list[str] = []
+    server: Any = SimpleNamespace(close=lambda: closed.append("first"))
+    runner: Any = SimpleNamespace(aborted=lambda: False)
+    first = ForkedTrial(runner, None, 1.0, tmp_path, tmp_path / "checkpoint")  # type: ignore[arg-type]
+    made = [FakeTrial(), FakeTrial()]
+    workers = LocalWorkers([], [lambda _aborted: made[0], lambda _aborted: made[1]], ("GPU-a",))
+    monkeypatch.setattr(backends, "build_workers", lambda *_: workers)
+    device = Device.model_construct(device="cuda", free_bytes=1, gpus=("GPU-b",))
+    backend = TrialBackend(cast("Any", first), YARDSTICK, None)
+    with_own = backends.with_workers(backend, first, server, device, make_settings(), tmp_path)
+    assert closed == ["first"]
+    assert with_own.trial is made[0]
+    assert with_own.workers == workers.make_trials
+
+
+def test_a_single_worker_is_a_serial_run(make_settings: Make, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[FakeTrial] = []
+    build, loops = service.build_loop, []
+    monkeypatch.setattr(service, "build_loop", lambda *args: loops.append(build(*args)) or loops[-1])
+
+    def make_trial(aborted: Callable[[], bool]) -> FakeTrial:
+        made.append(FakeTrial(aborted=aborted))
+        return made[-1]
+
+    fixed = {"decision.rule": "sequential", "baseline.lr": 3e-4, "proposer": "random", "reports": ()}
+    settings = make_settings({**fixed, "dir": tmp_path, "iters": 2})
+    one = lambda *args: replace(fake_backend(*args), workers=[make_trial])  # noqa: E731
+    assert run(settings, RecordingObserver(), make_backend=one) == "complete"
+    assert [type(loop) for loop in loops] == [Loop]
+    payloads = read(tmp_path / TRAJECTORY).payloads
+    records = [decode(p) for p in payloads]
+    assert sum(len(trial.measured) for trial in made) == sum(isinstance(r, TrialEnded) for r in records) > 2
+    assert not any(b"for_iter" in p for p in payloads)
+    assert verify(records).difference is None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,7 +19,7 @@ from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
 from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.best_config import read_run
-from autoresearch.daemon.night import run_night
+from autoresearch.daemon.night import run_night, time_left_s
 from autoresearch.daemon.promote import SEED_OFFSET, promote, settings_at
 from autoresearch.errors import BaselineFailed, ConfigError, YardstickMismatch
 from autoresearch.report import load, render_report, summarise, summary_json
@@ -38,13 +42,15 @@ class World:
         self.fakes: list[FakeTrial] = []
         self.fail: Callable[[Cfg], Failure | None] = lambda _cfg: None
         self.yardstick: dict[str, Any] = {}
-        self.aborted_after: int | None = None
+        self.signal_at = 0  # the trial during which SIGTERM comes; 0 for none
 
     def backend(self, settings: Settings, policy: Any, _dir: Any, aborted: Any, _observer: Any) -> TrialBackend:
         is_long = settings.budget.size > SHORT_SIZE
         gain = self.long_gain if is_long else 0.03
 
         def bpb(cfg: Cfg, seed: int) -> float:
+            if len(self.measured) == self.signal_at:
+                os.kill(os.getpid(), signal.SIGTERM)
             value = (1.9 if is_long else 2.0) * (1 - gain * (cfg["lr"] == 3e-3))
             return value + 0.0002 * ((seed + 1) * (int(1e4 * cfg["lr"]) + 1) % 7 - 3)
 
@@ -184,3 +190,54 @@ def test_a_promotion_that_fails_does_not_fail_the_night(world: World) -> None:
     observer = RecordingObserver()
     assert night(world, observer) == "complete"
     assert any("threads" in message for message in observer.messages)
+
+
+def test_a_night_that_a_signal_ends_in_its_last_trial_does_not_promote(world: World) -> None:
+    night(world, RecordingObserver(), promote=1, iters=1)
+    trials = len(world.measured)
+    world.signal_at = trials
+    observer = RecordingObserver()
+    assert night(world, observer, dir=world.settings.run_dir / "again") == "complete"
+    assert len(world.measured) == trials, "the signal came during the last trial"
+    assert not [message for message in observer.messages if "times the budget" in message]
+    assert not (world.settings.run_dir / "again" / PROMOTION).exists()
+
+
+def test_nor_one_that_its_clock_has_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is complete just after ``until``, whose next occurrence is tomorrow."""
+
+    def run_until_morning(*_args: Any, on_end: Callable[[str], None], **_more: Any) -> str:
+        on_end("it is 07:00 UTC")
+        return "complete"
+
+    world.run()
+    monkeypatch.setattr(service, "run", run_until_morning)
+    backends = len(world.fakes)
+    assert night(world, RecordingObserver()) == "complete"
+    assert len(world.fakes) == backends
+    assert not (world.settings.run_dir / PROMOTION).exists()
+
+
+def test_outside_of_the_window_no_time_is_left(make_settings: Callable[..., Settings]) -> None:
+    now = datetime.now()
+    begin, end = (f"{now + timedelta(hours=hours):%H:%M}" for hours in (3, 6))
+    assert time_left_s(make_settings(window=f"{begin}-{end}"), RecordingObserver(), 0.0) == 0.0
+    assert time_left_s(make_settings(), RecordingObserver(), 0.0) is None
+
+
+def test_the_seeds_follow_the_runs_own_seed(world: World) -> None:
+    world.settings = world.settings.model_copy(update={"seed": 700})
+    world.run()
+    certificate, _ = world.promote(seeds=2)
+    assert certificate.seeds == (700 + SEED_OFFSET, 701 + SEED_OFFSET)
+
+
+def test_a_pipe_in_the_place_of_the_certificate_blocks_nobody(world: World) -> None:
+    world.run()
+    os.mkfifo(world.settings.run_dir / PROMOTION)
+    loaded: list[Any] = []
+    reading = Thread(target=lambda: loaded.append(load(world.settings.run_dir)), daemon=True)
+    reading.start()
+    reading.join(30.0)
+    assert not reading.is_alive()
+    assert summarise(loaded[0]).promotion is None

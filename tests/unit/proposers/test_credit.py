@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoresearch.core.iterations import Iterations
+from autoresearch.core.open_work import OpenIteration
 from autoresearch.core.ports import Reply
+from autoresearch.core.records import ProposalRecord, Proposed
 from autoresearch.core.results import Result
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.credit import CAP, FLOOR, Credit, credit_of, earned_share, is_earned_turn
@@ -115,3 +117,35 @@ def test_the_optimizer_is_shown_the_trajectory_without_the_models_failures():
     assert (seen.new_iter, trajectory.new_iter) == (4, 6)
     assert len(trajectory.results) == 5
     assert without_failures(trajectory, "") is trajectory
+
+
+@pytest.mark.parametrize("share", [0.5, 0.49, 0.40, 0.34, 0.20, 0.10])
+def test_an_earned_share_is_granted_to_within_one_turn(share: float):
+    own, others, iters = Credit(), Credit(), 200
+    for n in range(1, iters + 1):
+        if is_earned_turn(n, own, others):
+            own = own.after(n, share)
+        else:
+            others = others.after(n, 1 - share)
+    assert earned_share(own, others) == pytest.approx(share)
+    assert own.turns == pytest.approx(share * iters, abs=1)
+
+
+def test_a_turn_of_the_model_that_is_still_open_counts():
+    """In a parallel run: else every other iteration would be its turn until the first is closed."""
+    run = Trajectory(results=[revert(n, "tpe") for n in (1, 2, 3)], parallel=True)
+    hybrid, turns = HybridProposer(Asked("tpe"), Asked("nim"), "auto"), []
+    for n in range(4, 13):
+        run.highest_iter = n - 1
+        source = hybrid.propose(run, []).source
+        turns += [n] if source == "nim" else []
+        proposal = ProposalRecord(knob="lr", new_value=float(n), reason="a hunch")
+        run.parked[n] = OpenIteration(
+            proposed=Proposed.model_construct(iter=n, source=source, proposal=proposal, attempts=())
+        )
+    assert turns == [4]
+
+
+def test_the_last_turn_is_the_latest_iteration_whichever_closed_last():
+    own, _ = credit_of([revert(8, "nim"), revert(4, "nim")])
+    assert own.last_turn == 8

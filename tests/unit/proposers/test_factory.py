@@ -19,14 +19,16 @@ import pytest
 
 from autoresearch.cli import main
 from autoresearch.config.settings import Settings
+from autoresearch.core.open_work import OpenIteration
 from autoresearch.core.ports import Proposer
-from autoresearch.core.records import Evaluated, Event, IterationRecord, Started
+from autoresearch.core.records import Evaluated, Event, IterationRecord, Proposed, Started
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
 from autoresearch.daemon.backend import TrialBackend, judge
 from autoresearch.daemon.policy import build_policy
 from autoresearch.errors import ConfigError, MissingPackage
 from autoresearch.llm.server import LlmServer
-from autoresearch.proposers.factory import LLM_PROPOSERS, PROPOSERS, ProposerContext, open_proposer
+from autoresearch.proposers.factory import LLM_PROPOSERS, PROPOSERS, ProposerContext, budget_left, open_proposer
 from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.llm import LlmProposer
 from autoresearch.proposers.random import RandomProposer
@@ -406,3 +408,11 @@ class TestInARun:
         settings = make_settings(proposer=setting, iters=1)
         service.run(settings, RecordingObserver(), make_backend=fake_backend)
         assert not list(settings.run_dir.glob("exchanges*"))
+
+
+def test_the_prompts_budget_counts_the_open_iterations_of_a_parallel_run_as_used(make_settings) -> None:
+    run = Trajectory(
+        parallel=True, highest_iter=6, parked={4: OpenIteration(proposed=Proposed.model_construct(iter=4))}
+    )
+    assert run.next_iter == 4
+    assert budget_left(make_settings(iters=10), run) == "4 of 10 iterations"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,13 +12,21 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Proposer
-from autoresearch.core.records import Evaluated
+from autoresearch.core.records import Evaluated, ProposalRecord, Proposed
+from autoresearch.core.results import Result
+from autoresearch.core.stacking import STACK_SOURCE
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg, sha256_of
 from autoresearch.daemon.policy import build_policy
 from autoresearch.proposers.replay import ReplayProposer
 from autoresearch.proposers.space import Space, build_reply
-from autoresearch.proposers.stack import NOTHING_LEFT, ComposeAtEnd, SearchAndStack, StackProposer
+from autoresearch.proposers.stack import (
+    NOTHING_LEFT,
+    ComposeAtEnd,
+    SearchAndStack,
+    StackProposer,
+    _refused_unions,
+)
 from autoresearch.testing.contracts.proposer import BASELINE
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
@@ -194,3 +203,38 @@ def test_without_keeps_there_is_nothing_to_propose() -> None:
     chosen = settings(2, compose="only")
     with pytest.raises(Exhausted):
         StackProposer(space_of(chosen)).propose(run(settings(1), searched("grad_clip")).trajectory, [])
+
+
+def test_a_refused_union_is_known_also_where_iterations_closed_out_of_their_order() -> None:
+    union = SimpleNamespace(changes=(("beta2", 0.97), ("lr", 1e-3)))
+    attempts = [SimpleNamespace(verdict_ok=False, source=STACK_SOURCE, proposal=union)]
+    closed = [(1, 0, ()), (5, 1, (STACK_SOURCE,)), (2, 0, ()), (7, 0, (STACK_SOURCE,))]  # 3, 4 and 6 are open
+    trajectory = SimpleNamespace(
+        results=[SimpleNamespace(iter=n, refused=refused, reply_sources=sources) for n, refused, sources in closed],
+        iterations=[SimpleNamespace(attempts=attempts if n == 5 else []) for n, *_ in closed],
+    )
+    assert _refused_unions(cast("Trajectory", trajectory)) == {frozenset(union.changes)}
+
+
+@pytest.mark.parametrize(
+    ("at_work", "closed", "expected"),
+    [
+        ({}, {}, "stack"),
+        ({5: "tpe", 6: "stack"}, {}, "replay"),
+        ({5: "stack", 6: "tpe"}, {}, "stack"),
+        ({5: "tpe"}, {6: "stack"}, "replay"),  # the union was proposed last, and closed before an older candidate
+    ],
+)
+def test_a_union_is_followed_by_the_search_also_while_candidates_are_being_measured(
+    night: Loop, at_work: dict[int, str], closed: dict[int, str], expected: str
+) -> None:
+    run, cfg = night.trajectory, dict(night.baseline_cfg)
+    run.parallel = True
+    for n, source in at_work.items():
+        proposal = ProposalRecord(knob="grad_clip", new_value=0.5 + n, reason="a hunch")
+        fields = {"diff": "", "estimate": None, "attempts": (), "propose_wall_s": 0.0, "candidate_cfg": cfg}
+        run.add(Proposed(ts="now", iter=n, source=source, proposal=proposal, **fields))
+    run.results += [Result(n, "blocked", source) for n, source in closed.items()]
+    replies = searched(*["lr"] * 9)
+    proposer = SearchAndStack(replies, StackProposer(space_of(settings(30))))
+    assert proposer.propose(run, []).source == expected

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from autoresearch.core.measurement import CURVE_POINTS, Cause, Measurement
-from autoresearch.core.records import TrialEnded
+from autoresearch.core.records import Proposed, TrialEnded, TrialStarted
+from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.report.history import plain_value
 from autoresearch.report.native import build_history
 from rails import Rail, default_menu
+
+SHARED = ("iter", "source", "proposal", "diff", "candidate_cfg", "estimate", "attempts")  # of proposed and evaluated
 
 
 def test_every_way_to_close_an_iteration_becomes_a_row(night):
@@ -159,3 +162,41 @@ def test_extended_deadlines_and_rewritten_proposals_are_counted(new_run):
     assert (row.deadline_extended_s, row.normalised) == (60.0, 1)
     plain = build_history(new_run().begin().evaluated("lr", 0.001, 3.36).records).rows[0]
     assert (plain.deadline_extended_s, plain.normalised) == (None, 0)
+
+
+def test_the_vault_of_a_keep_that_is_not_the_last_row_is_shown(new_run):
+    run = new_run().begin().evaluated("lr", 0.001, 3.3)
+    vault = run.unsealed(0.03, 0.02, 0.01, 0.03).records.pop()
+    run.evaluated("beta2", 0.99, 3.395).failed("n_layer", 48)
+    rows = build_history([*run.records, vault]).rows
+    assert [row.vault for row in rows] == [vault, None, None]
+    missing = vault.model_copy(update={"iter": 9})
+    assert [row.vault for row in build_history([*run.records, missing]).rows] == [None, None, None]
+
+
+def test_what_belongs_to_an_open_iteration_waits_for_its_row(new_run):
+    """In a parallel run: more seeds of the baseline, and where an audited trial would have been stopped."""
+    point, cfg = StopPoint(fraction=0.5, loss=3.0, limit=2.5), default_menu().defaults
+    run = new_run().begin()
+    meta, started, *baseline = run.records
+    run.records.clear()
+    run.evaluated("lr", 0.001, 3.36)
+    first = run.records.copy()
+    run.records.clear()
+    run.evaluated("lr", 0.002, 3.37)
+    second = run.records.copy()
+    proposed = [
+        Proposed(ts="now", propose_wall_s=0.5, **{k: getattr(of[-1], k) for k in SHARED}) for of in (first, second)
+    ]
+    audited = first[1].model_copy(update={"would_stop": point})
+    measured = baseline[1].outcome
+    extra = [
+        TrialStarted(ts="now", trial=9, iter=0, seed=1, cfg=cfg, boot_id="b", for_iter=1),
+        TrialEnded(ts="now", trial=9, iter=0, seed=1, outcome=measured, for_iter=1),
+    ]
+    parallel = started.model_copy(update={"workers": 2})
+    records = [meta, parallel, *baseline, *proposed, first[0], audited, *extra, *second, first[-1]]
+    rows = build_history(records).rows
+    assert [row.iter for row in rows] == [2, 1]
+    assert [row.would_stop for row in rows] == [None, point]
+    assert [row.baseline_trials for row in rows] == [0, 1]

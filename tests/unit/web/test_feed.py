@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -176,3 +177,17 @@ def test_the_summary_of_a_long_run_is_not_renewed_with_every_record(night):
         snapshot = reader.poll()
     assert snapshot.summary.iterations == len(snapshot.history.rows)  # without a new record
     reader.close()
+
+
+def test_a_vault_that_is_unsealed_behind_later_rows_is_sent_with_the_rows_from_its_keep(feed_of, night):
+    """As in a parallel run."""
+    night.grow(50)
+    feed = feed_of(night)
+    total = events(feed.poll().events)["rows"][0]["total"]
+    rows = feed._reader.rows
+    rows[1] = replace(rows[1], why="another text")
+    (sent,) = events(feed.poll().events)["rows"]
+    assert (sent["from"], sent["total"], len(sent["rows"])) == (1, total, total - 1)
+    assert "another text" in str(sent["rows"][0])
+    assert "another text" in feed.rows_from(feed.epoch, 0).decode()
+    assert feed.poll().events == b""

@@ -1,0 +1,71 @@
+"""``compose`` of a parallel run that was stopped: what is open is finished, and counts as none of the new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.cli import run as run_command
+from autoresearch.core.records import EvalFailed, Evaluated, Proposed, encode
+from autoresearch.core.trajectory import Trajectory
+from autoresearch.storage.journal import Journal
+from autoresearch.storage.run_dir import TRAJECTORY
+from tests.unit.core.loop_world import records
+from tests.unit.core.test_parallel_loop import parallel
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The settings with which the run would be continued."""
+    found: list[Any] = []
+    monkeypatch.setattr(run_command, "run_settings", lambda settings, *_: found.append(settings))
+    return found
+
+
+def save(run_dir: Path, found: list[Any]) -> Path:
+    run_dir.mkdir()
+    journal = Journal(run_dir / TRAJECTORY)
+    for record in found:
+        journal.append(encode(record))
+    journal.close()
+    return run_dir
+
+
+@pytest.mark.parametrize("last", [Evaluated, Proposed])
+def test_open_iterations_are_finished_and_do_not_count(
+    cli: Any, make_settings: Any, tmp_path: Path, chosen: list[Any], last: type
+) -> None:
+    loop = parallel(make_settings({"decision.rule": "sequential", "baseline.lr": 3e-4}, iters=7), 3, 1)
+    loop.run()
+    found = records(loop)
+    cut = next(
+        n
+        for n, record in enumerate(found, 1)
+        if isinstance(record, last) and len(Trajectory.fold(found[:n]).candidates) > 1
+    )
+    run = Trajectory.fold(found[:cut])
+    closed = sum(isinstance(r, Evaluated | EvalFailed) for r in found[:cut])
+    assert run.highest_iter > closed
+    code, _, said = cli("compose", str(save(tmp_path / "parallel", found[:cut])), "--most", "5")
+    assert code == 0, said
+    assert chosen[0].iters == run.highest_iter + 5
+
+
+def test_open_iterations_behind_a_later_closing_are_seen(
+    cli: Any, make_settings: Any, tmp_path: Path, chosen: list[Any]
+) -> None:
+    """Also where nothing is left to combine."""
+    loop = parallel(make_settings({"decision.rule": "sequential", "baseline.lr": 3e-4}, iters=7), 3, 1)
+    loop.run()
+    found = records(loop)
+    cut = next(
+        n
+        for n, record in enumerate(found, 1)
+        if isinstance(record, Evaluated) and min(Trajectory.fold(found[:n]).candidates, default=99) < record.iter
+    )
+    code, out, said = cli("compose", str(save(tmp_path / "parallel", found[:cut])))
+    assert code == 0, said
+    assert "nothing is left" not in out + said
+    assert len(chosen) == 1
