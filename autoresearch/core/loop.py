@@ -124,13 +124,7 @@ class Loop:
     def run(self) -> str:
         """Run until every iteration is closed and return "complete", or until the run ends early and return why."""
         try:
-            if self.trajectory.baseline is None:
-                self.measure_baseline()
-            self.unseal_keep()  # after which the last daemon ended
-            while self.trajectory.next_iter <= self.iters:
-                self.end_if_proposer_is_broken()
-                self.iterate()
-                self.unseal_keep()
+            self.work_until_done()
             self.at_end(self)
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
@@ -140,6 +134,16 @@ class Loop:
             raise
         self.record(build_loop_complete(self.trajectory, self.iters, self.utc()))
         return "complete"
+
+    def work_until_done(self) -> None:
+        """Measure the baseline, then run one iteration after the other."""
+        if self.trajectory.baseline is None:
+            self.measure_baseline()
+        self.unseal_keep()  # after which the last daemon ended
+        while self.trajectory.next_iter <= self.iters:
+            self.end_if_proposer_is_broken()
+            self.iterate()
+            self.unseal_keep()
 
     def iterate(self) -> None:
         """Run one iteration, or the rest of one that a restart interrupted."""

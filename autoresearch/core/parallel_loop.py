@@ -10,21 +10,19 @@ from typing import Any
 from autoresearch.core.decision import Needed, decide, next_baseline_trial, next_trial
 from autoresearch.core.energy_accounting import add_trial_energy
 from autoresearch.core.executor import TrialFinished, TrialOrder
-from autoresearch.core.loop import MAX_PROPOSER_FAILURES, POLL_S, EndOfRun, Loop
+from autoresearch.core.loop import MAX_PROPOSER_FAILURES, POLL_S, Loop
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s
-from autoresearch.core.ports import Exhausted, Interrupted
+from autoresearch.core.ports import Exhausted
 from autoresearch.core.record_builders import (
     IterationTimes,
     build_eval_failed,
     build_evaluated,
-    build_loop_complete,
     build_stopped_early,
 )
 from autoresearch.core.records import Event, TrialEnded, TrialSuspended
 from autoresearch.core.trajectory import first_failure, first_stop
 from autoresearch.core.values import Cfg
 from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
-from autoresearch.errors import BaselineFailed, CorpusError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +51,6 @@ class ParallelLoop(Loop):
     at_work: dict[int, tuple[TrialOrder, Work]] = field(default_factory=dict)  # by the number of the trial
     began: dict[int, float] = field(default_factory=dict)  # on the clock of ``active_s``, by iteration
     exhausted: str = ""  # why the proposer has nothing to propose until another iteration is closed
-
-    def run(self) -> str:
-        """See ``Loop.run``."""
-        try:
-            self.work_until_done()
-            self.at_end(self)
-        except (EndOfRun, Interrupted, Exhausted) as end:
-            self.record_stop(str(end))
-            return str(end)
-        except (BaselineFailed, CorpusError) as e:
-            self.record_stop(e.what)
-            raise
-        self.record(build_loop_complete(self.trajectory, self.iters, self.utc()))
-        return "complete"
 
     def work_until_done(self) -> None:
         """Take one turn after the other; however that ends, no trial is left running."""
