@@ -65,7 +65,7 @@ def with_fresh_gains(verdict: Verdict, fresh: FreshGains, noise_frac: float | No
         return verdict
     config = entry.config or f"repeated {entry.place}"
     # A paired gain has the noise of both sides: twice the variance of one measurement.
-    count = len(fresh.gains) if log.pair_sd else max(1, len(fresh.gains) // 2)
+    count = len(fresh.gains) if log.pair_sd else len(fresh.gains) // 2
     again = replace(entry, kept=False, config=config, gain=fmean(fresh.gains), pairs=count)
     entries = tuple(replace(e, config=config) if e.place == entry.place else e for e in log.entries)
     pooled = _pooled(log.pair_sd, log.pair_df, fresh.gains)

@@ -70,6 +70,13 @@ def test_of_a_ratchet_the_keep_is_judged_by_the_fresh_gains_alone():
     assert others == [k for k in before.keeps if k.entry.place != "line 30"]
 
 
+def test_one_fresh_gain_does_not_count_as_two():
+    before = judge(fixed(night(0.006, 0.03)), 0.003)
+    assert before.log.pair_sd is None
+    assert with_fresh_gains(before, fresh_of(before, "line 30", 0.003), 0.003) == before
+    assert with_fresh_gains(before, fresh_of(before, "line 30", 0.003, 0.003), 0.003) != before
+
+
 @pytest.mark.parametrize("loop", ["fixed", "ratchet"])
 def test_without_a_measurement_the_audit_stays(loop):
     before = judge(Log("log", "csv", "loss", "lower", loop, (2.0,), tuple(night(0.006, 0.03))), 0.003)
