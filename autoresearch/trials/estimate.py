@@ -177,12 +177,14 @@ def peak_bytes(cfg: Config, vocab: int, trainer: str = "torch", device: str = "c
     width = 2 if mixed else 4
     tokens = int(cfg["batch_size"]) * shape.seq_len
     chunk = max(MIN_CHUNK_TOKENS, CHUNK_ELEMENTS[device] // vocab)
-    # Beside qkv, whose values the attention keeps: normalised or rotated queries and keys.
-    new_qk = shape.structure.position == "rope" or shape.structure.qk_norm == "on"
-    kept = 9 * d + 2 * f + (2 * d if new_qk else 0)
-    if mixed and shape.structure.qk_norm == "on":  # torch normalises in fp32 and keeps that copy of both
+    rope, qk_norm = shape.structure.position == "rope", shape.structure.qk_norm == "on"
+    # Beside qkv, whose values the attention keeps: rotated queries and keys, and normalised ones.
+    kept = 9 * d + 2 * f + 2 * d * (rope + qk_norm)
+    if mixed and qk_norm:  # torch normalises in fp32 and keeps that copy of both
         kept += 4 * d
-    train = tokens * (shape.n_layer * kept + 6 * d + 3 * f) * width
+    # With both, the peak of one configuration differed by 100 MB between machines: as much as two layers' temporaries.
+    temporaries = (6 * d + 3 * f) * (2 if rope or qk_norm else 1)
+    train = tokens * (shape.n_layer * kept + temporaries) * width
     train += min(tokens, chunk) * vocab * (12 if mixed else 8) + (4 + (width if device == "cuda" else 0)) * vocab * d
     windows = max(1, TOKENS_PER_FORWARD // shape.seq_len) * shape.seq_len
     validate = windows * (12 * d + 3 * f) * width + min(windows, chunk) * vocab * 8
