@@ -208,6 +208,7 @@ def last(run_dir: Path) -> Any:
     return decode(read(run_dir / TRAJECTORY).payloads[-1])
 
 
+@pytest.mark.slow
 def test_a_waiting_daemon_says_so_and_obeys(disk: SmallDisk) -> None:
     run_dir = disk.path / "run"
     with daemon(run_dir) as process:

@@ -151,6 +151,7 @@ def test_a_stop_between_real_trials(night: Night) -> None:
     assert [r.stage for r in night.see_the_end()[-2:]] == ["baseline", "stopped"]
 
 
+@pytest.mark.slow
 def test_a_pause_is_heard_at_once_and_after_it_the_night_goes_on(night: Night) -> None:
     """The LLM is asked anew, and once its time is over the fallback proposes."""
     night.begin(deadline_s=5.0)

@@ -139,6 +139,7 @@ def test_ctrl_c_lets_the_running_trial_finish(terminal: Terminal, run_dir: Path)
     check_good_order(run_dir, "SIGINT")
 
 
+@pytest.mark.slow
 @FINISHES
 def test_a_closed_window_lets_the_running_trial_finish(terminal: Terminal, run_dir: Path) -> None:
     """SIGHUP, and every later write to the terminal fails."""
@@ -156,6 +157,7 @@ def test_systemd_s_sigterm_lets_the_running_trial_finish(terminal: Terminal, run
     check_good_order(run_dir, "SIGTERM")
 
 
+@pytest.mark.slow
 @NEVER_FINISHES
 def test_a_second_ctrl_c_ends_at_once_and_loses_only_that_trial(terminal: Terminal, run_dir: Path) -> None:
     (server,) = psutil.Process(terminal.process.pid).children()

@@ -206,6 +206,7 @@ class TestSignals:
         assert "Segmentation fault" in left[-1].read_text(), "the newest are kept"
         assert len(list(tmp_path.glob("trajectory-*"))) == 3
 
+    @pytest.mark.slow
     def test_the_users_second_signal_is_obeyed_even_if_the_server_hangs(self, lab: Lab) -> None:
         asked = []
         runner = dataclasses.replace(lab.trial.runner, aborted=lambda: bool(asked))
@@ -234,6 +235,7 @@ class TestSignals:
         assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
         assert lab.server_pid != before
 
+    @pytest.mark.slow
     def test_the_server_is_stopped_in_the_middle_of_a_trial(self, lab: Lab) -> None:
         """SIGSTOP: the deadline holds, the next trial has another server, and nothing of the old one is left."""
         before, ends = lab.server_pid, []
@@ -250,6 +252,7 @@ class TestSignals:
         assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
         assert lab.server_pid != before
 
+    @pytest.mark.slow
     def test_the_server_is_stopped_between_two_trials(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("autoresearch.trials.server.FORK_DEADLINE_S", 1.0)
         before = lab.server_pid
@@ -257,6 +260,7 @@ class TestSignals:
         assert isinstance(lab.trial.measure(lab.baseline, 0, lambda *_: None), Measurement)
         assert lab.server_pid != before
 
+    @pytest.mark.slow
     def test_server_and_child_are_stopped_in_the_middle_of_a_trial(self, lab: Lab) -> None:
         def stop_both(*_: object) -> None:
             lab.strike(signal.SIGSTOP)
@@ -265,6 +269,7 @@ class TestSignals:
         outcome = lab.failed({"budget": ENDLESS}, stop_both, deadline_s=1.0)
         assert outcome.cause == Cause.TIMEOUT
 
+    @pytest.mark.slow
     def test_the_server_is_killed_between_two_trials(self, lab: Lab) -> None:
         before = lab.server_pid
         ended = gone(psutil.Process(before))

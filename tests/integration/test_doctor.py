@@ -33,6 +33,7 @@ def examined(settings: Settings) -> dict[str, Check]:
     return checks
 
 
+@pytest.mark.slow
 def test_a_run_that_went_well_is_found_well(settings) -> None:
     assert service.run(settings(iters=1), RecordingObserver()) == "complete"
     checks = examined(settings(iters=2))

@@ -97,6 +97,7 @@ def test_losses_that_arrive_late_stop_it_at_the_same_step(
     assert [getattr(late, name) for name in same] == [getattr(on_time, name) for name in same]
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("ranks")
 def test_all_ranks_stop_together(small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:
     flags = {"corpus": str(small_corpus), "trainer": "megatron", **quick_trials, "baseline.d_model": 64}
@@ -116,6 +117,7 @@ def test_all_ranks_stop_together(small_corpus: Path, quick_trials: dict[str, Any
         backend.close()
 
 
+@pytest.mark.slow
 def test_a_run_stops_a_learning_rate_that_learns_nothing_and_is_verified(small_corpus: Path, tmp_path: Path) -> None:
     """Ten harmless changes give the curves, the eleventh trains with a thousandth of the learning rate."""
     small = {"baseline.d_model": 64, "baseline.n_layer": 1, "baseline.lr_warmup": 0, "menu.knobs.lr_warmup.high": 1}

@@ -85,6 +85,7 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
         assert bool(refused) == bool(said)
 
 
+@pytest.mark.slow
 def test_a_point_without_room_is_recorded_and_the_sweep_continues(flags: dict[str, Any]) -> None:
     settings = resolve({**flags, "limits.memory_gib": 1.2}, {}).settings
 

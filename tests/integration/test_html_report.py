@@ -209,6 +209,7 @@ def test_a_run_that_is_hostile_through_and_through_is_only_text(chromium, night,
     assert complaints(chromium) == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_iterations_open_and_sort(chromium, tmp_path):
     path = tmp_path / "trajectory.jsonl"
     write_long_night(path, 10_000)

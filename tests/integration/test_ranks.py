@@ -203,6 +203,7 @@ class TestARankThatFails:
         return sorted(child.children(), key=lambda p: p.pid)
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_out_is_refused_before_it_runs(make: MakeSettings, tmp_path: Path) -> None:
     settings = make(parallel__data=4, baseline__batch_size=2)
     refuse(settings, tmp_path, "batch_size = 2 is not a multiple of 4")

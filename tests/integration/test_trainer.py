@@ -92,6 +92,7 @@ def result(m: Measurement) -> tuple[Any, ...]:
     return m.val_bpb, m.train_loss_first, m.train_loss_last, m.train_loss_curve
 
 
+@pytest.mark.slow
 def test_the_same_trial_is_bitwise_the_same_after_any_other(trial: Trial) -> None:
     first = trial(threads=2)
     trial(seed=9, d_model=64, precision="bf16")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -76,10 +76,11 @@ def build_prompt(inputs: PromptInputs, max_tokens: int, count: Callable[[str], i
     """
     results = summarise_results(inputs.trajectory, inputs.space.menu)
     fixed_sections = _fixed_sections(inputs, results)
+    values_left = _values_left(inputs.space, inputs.trajectory)
     levels = detail_levels(min(_most_values(results), max_tokens // VALUE_TOKENS))
 
     def text_at(level: int) -> str:
-        return _template().substitute(fixed_sections | _sections(inputs, results, levels[level]))
+        return _template().substitute(fixed_sections | _sections(inputs, results, values_left, levels[level]))
 
     text, needed = "", 0
     fitting, too_long = -1, len(levels)  # levels; binary search: level 0 is tried last
@@ -109,7 +110,9 @@ def _most_values(results: Results) -> int:
     return max([*measured, *failed, *stopped], default=0)
 
 
-def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[str, str]:
+def _sections(
+    inputs: PromptInputs, results: Results, values_left: Mapping[str, str | None], detail: Detail
+) -> dict[str, str]:
     """The sections that depend on the level of detail."""
     space, meta = inputs.space, _meta(inputs.trajectory)
     return {
@@ -119,7 +122,7 @@ def _sections(inputs: PromptInputs, results: Results, detail: Detail) -> dict[st
         "failed": failed_lines(results, detail),
         "refused": refused_lines(results, detail),
         "task": budget_lines(space, meta, inputs.setup if detail.by_knob else "", is_explained=detail.docs),
-        "still_open": _still_open(inputs, results, detail),
+        "still_open": _still_open(inputs.space, results, values_left, detail),
         "best": _best(inputs.trajectory, detail),
         "beliefs": _beliefs(inputs.beliefs, detail),
     }
@@ -172,12 +175,11 @@ def _so_far(results: Results) -> str:
     )
 
 
-def _still_open(inputs: PromptInputs, results: Results, detail: Detail) -> str:
+def _still_open(space: Space, results: Results, values_left: Mapping[str, str | None], detail: Detail) -> str:
     """Knobs without a result, open choices and whole numbers, and knobs without an open value."""
-    space, trajectory = inputs.space, inputs.trajectory
     choices, closed = [], []
     for name, knob in space.menu.knobs.items():
-        left = _values_left(space, knob, trajectory)
+        left = values_left[name]
         if left and isinstance(knob, IntKnob) and not detail.docs:
             continue  # the coarser levels have no room for ranges
         choices += [f"{name} {left}"] if left else []
@@ -189,8 +191,12 @@ def _still_open(inputs: PromptInputs, results: Results, detail: Detail) -> str:
     return "\n".join(lines)
 
 
-def _values_left(space: Space, knob: Knob, trajectory: Trajectory) -> str | None:
-    """The open values; empty where none is, ``None`` where there are too many to list."""
+def _values_left(space: Space, trajectory: Trajectory) -> dict[str, str | None]:
+    """The open values of each knob; empty where none is, ``None`` where there are too many to list."""
+    return {name: _values_left_of(knob, space, trajectory) for name, knob in space.menu.knobs.items()}
+
+
+def _values_left_of(knob: Knob, space: Space, trajectory: Trajectory) -> str | None:
     if isinstance(knob, ChoiceKnob):
         return ", ".join(map(value_text, open_choices(space, knob, trajectory)))
     if isinstance(knob, IntKnob) and (numbers := open_integers(space, knob, trajectory)) is not None:

@@ -113,6 +113,7 @@ def test_null_trials_of_another_run_are_not_mixed_with_these(cli, null_dir, tmp_
     assert "differ in more than their candidates" in err
 
 
+@pytest.mark.slow
 def test_a_table_of_measured_configurations_has_curves(cli, tmp_path):
     """Each changed configuration is compared with the baseline of the same seed, and its kind is knob and direction."""
     table = build_table(seeds=2)

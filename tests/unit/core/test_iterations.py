@@ -44,6 +44,7 @@ def test_only_places_can_be_kept_for_another_process() -> None:
         list(Iterations([3]))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 200))
 def test_the_results_are_of_the_iterations_and_totals_have_neither(seed: int) -> None:
     records = night(seed)

@@ -139,6 +139,7 @@ def check_replays(run_dir: Path, script: Mapping[int, Sequence[Sequence[str]]], 
     return first
 
 
+@pytest.mark.slow
 @given(SCRIPTS, st.integers(1, 4))
 @how(max_examples=40)
 def test_a_hybrid_night_is_repeated_from_either_file(script: dict[int, list[list[str]]], attempts: int) -> None:

@@ -456,6 +456,7 @@ class TestSettings:
             assert fractions == sorted(fractions)
             assert (fractions[0], fractions[-1]) == (0.0, 1.0)
 
+    @pytest.mark.slow
     def test_a_large_vocabulary_needs_wider_tokens(self, tmp_path: Path) -> None:
         rng = random.Random(0)
         letters = "abcdefghijklmnopqrstuvwxyz"

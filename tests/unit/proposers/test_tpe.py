@@ -150,6 +150,7 @@ def within(trajectory: Trajectory, decades: float) -> bool:
     return best is not None and abs(math.log10(float(best.candidate_cfg["lr"]) / BEST_LR)) < decades
 
 
+@pytest.mark.slow
 def test_it_finds_a_better_learning_rate_more_reliably_than_chance():
     """13 knobs, one of which matters, in 60 iterations. The fake's noise is 0.2% of the bits per byte."""
     settings = settings_of(60)

@@ -182,6 +182,7 @@ def test_a_large_file_of_something_else_is_refused_before_it_is_parsed(tmp_path,
         load(file)
 
 
+@pytest.mark.slow
 def test_a_run_of_ten_thousand_iterations_is_read_and_summed_up(new_run, tmp_path):
     run = new_run().begin(10_000)
     for n in range(10_000):

@@ -117,6 +117,7 @@ def test_one_that_fails_leaves_nothing(corpus, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_leaves_nothing_that_looks_whole(corpus, tmp_path):
     out = tmp_path / "set"
     program = f"""

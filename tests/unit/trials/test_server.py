@@ -53,6 +53,7 @@ def test_it_is_left_to_the_trials_and_the_server_forks(preloading: Path) -> None
         started.close()
 
 
+@pytest.mark.slow
 def test_another_import_that_does_so_is_an_error(preloading: Path) -> None:
     (preloading / "harmless.py").write_text(THREAD)
     started = TrialServer("torch", preloading / "log")

@@ -7,6 +7,7 @@ import pytest
 from autoresearch.verdicts.audit_worlds import WORLDS, Calibration, calibrate, pooled_brier
 
 
+@pytest.mark.slow
 def test_the_brier_score_over_all_worlds_is_at_most_a_tenth() -> None:
     cells = [calibrate(world, "fixed", 6, 60, seed=1) for world in WORLDS]
     cells += [calibrate(world, "ratchet", 1, 40, seed=1) for world in WORLDS[::2]]

@@ -18,6 +18,7 @@ def cells_of(rule, *args, **options):
     return [c for c in run_bench(*args, **{"proposals": 100, "seed": 1} | options) if c.rule == rule]
 
 
+@pytest.mark.slow
 def test_false_keeps_stay_below_alpha_at_every_correlation_and_tail():
     cells = cells_of("sequential", {**noises(0.0046), "file": heavy()}, (0.0,), nights=150)
     assert [(c.noise, c.rho) for c in cells] == [(n, r) for n in (*noises(1), "file") for r in CORRELATIONS]

@@ -47,6 +47,7 @@ def test_a_far_loser_is_stopped_early_and_a_keep_never():
     assert all(stopped_at(past(120), curve(rng, NEEDED + 0.002)) == 1.0 for _ in range(50))
 
 
+@pytest.mark.slow
 def test_of_the_trials_that_end_exactly_at_the_threshold_at_most_one_in_a_hundred_or_so_is_stopped():
     rng = random.Random(3)
     lost = 0

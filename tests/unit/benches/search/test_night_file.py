@@ -53,6 +53,7 @@ def test_conditions_follow_the_rows_and_the_marks(read, measured):
     assert conditions_of(table, (30,)) != conditions_of(read(measured[1:]), (30,))
 
 
+@pytest.mark.slow
 def test_the_same_command_runs_what_is_missing_and_prints_the_same(write, measured, tmp_path, capsys):
     table, menu = write(measured)
     flags = ["--trials", "5", "--proposers", "climb,random", "--jobs", "1", "--json", "--dir", str(tmp_path / "nights")]

@@ -59,6 +59,7 @@ def test_rows_by_hand():
     assert missing(nights) == {"gp": "package scipy is not installed"}
 
 
+@pytest.mark.slow
 def test_equal_flops_are_judged_beside_equal_trials(read, measured):
     given = [{**r, "flops": 1e6 * r["cfg"]["width"] * r["cfg"]["depth"]} for r in measured]
     surrogate, _ = fit_surrogate(read(given))
@@ -66,6 +67,7 @@ def test_equal_flops_are_judged_beside_equal_trials(read, measured):
     assert [(r.equal, r.trials) for r in rows] == [("trials", 5), ("flops", 5)]
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_others_read(write, measured, capsys):
     table, menu = write(measured)
     flags = ["--seeds", "2", "--trials", "4,6", "--proposers", "joint,random", "--jobs", "1"]

@@ -317,6 +317,7 @@ def many(count: int, why: str) -> History:
     return History("origin", ("lr",), rows=rows, baseline=Row(0, "baseline", val_bpb=3.4), baseline_cfg=cfg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "why", ["a reason of the usual length, which is about so long", "long " * 100, "長い理由 " * 100]
 )

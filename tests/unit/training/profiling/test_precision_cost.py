@@ -28,6 +28,7 @@ def flags() -> set[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_cpu_without_bf16_instructions_takes_several_times_as_long_in_bf16() -> None:
     done = subprocess.run([sys.executable, "-c", PROBE], env={**os.environ, **MASKED}, capture_output=True, text=True)
     device = json.loads(done.stdout)
