@@ -17,22 +17,26 @@ class PairNumbers:
     count: int = 0
     _texts: dict[tuple[str, str], int] = field(default_factory=dict)
     _numbers: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    _exact: dict[tuple[str, float], int] = field(default_factory=dict)  # of the entries of _numbers: most repeats
 
     def number_of(self, knob: str, value: KnobValue) -> int:
         """The number of this pair: that of an equal earlier pair, or else the next number."""
         if isinstance(value, str):
             number = self._texts.setdefault((knob, value), self.count)
         else:
-            number = self._number_of(self._numbers.setdefault(knob, []), value)
+            known = self._exact.get((knob, value))
+            number = self._number_of(knob, value) if known is None else known
         self.count = max(self.count, number + 1)
         return number
 
-    def _number_of(self, known: list[tuple[float, int]], value: float) -> int:
+    def _number_of(self, knob: str, value: float) -> int:
+        known = self._numbers.setdefault(knob, [])
         at = bisect_left(known, (value, -1))
         for other, number in known[max(0, at - 1) : at + 1]:  # if any known value is equal, a neighbour is
             if same_value(other, value):
                 return number
         known.insert(at, (value, self.count))
+        self._exact[knob, value] = self.count
         return self.count
 
 
