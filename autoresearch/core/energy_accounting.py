@@ -14,6 +14,7 @@ from autoresearch.core.records import (
     Resumed,
     SideTrial,
     SideTrialStarted,
+    SideTrialSuspended,
     TrialEnded,
     TrialStarted,
     TrialSuspended,
@@ -39,15 +40,17 @@ def add_energy(event: Event, meter: Meter, trajectory: Trajectory) -> Event:
         case TrialEnded():
             meter.phase("idle")
             return add_trial_energy(event, meter.settle(TRIAL_PHASES), trajectory)
-        case TrialSuspended():
+        case TrialSuspended() | SideTrialSuspended():
             meter.phase("idle")
             power = meter.settle(TRIAL_PHASES)
-            joules = {"energy_j": trial_energy_j(power, trajectory.suspended), "energy_scope": scope_of(power)}
+            is_side = isinstance(event, SideTrialSuspended)
+            earlier = trajectory.side_suspended_at() if is_side else trajectory.suspended
+            joules = {"energy_j": trial_energy_j(power, earlier), "energy_scope": scope_of(power)}
             return event.model_copy(update={"suspended": event.suspended.model_copy(update=joules), "power": power})
         case SideTrial():
             meter.phase("idle")
             power = meter.settle(TRIAL_PHASES)
-            joules = {"energy_j": trial_energy_j(power, None)} if power else {}
+            joules = {"energy_j": trial_energy_j(power, trajectory.side_suspended_at())} if power else {}
             return event.model_copy(update={"outcome": event.outcome.model_copy(update=joules), "power": power})
         case Metered():
             return event.model_copy(update={"power": meter.settle()})

@@ -21,6 +21,7 @@ from autoresearch.core.records import (
     TrialSuspended,
     Unsealed,
 )
+from autoresearch.core.side_work import SideWork
 from autoresearch.core.values import Cfg
 from autoresearch.core.vault import SealedKeep
 
@@ -52,7 +53,7 @@ class OpenTrial:
 
 
 @dataclass(slots=True)
-class OpenWork:
+class OpenWork(SideWork):
     """The iteration and the trial in focus, and all others that are open."""
 
     proposed: Proposed | None = None  # the open iteration, if there is one

@@ -39,6 +39,7 @@ from autoresearch.core.record_bases import Metered as Metered
 from autoresearch.core.record_bases import ProposalRecord as ProposalRecord
 from autoresearch.core.side_trial_record import SideTrial as SideTrial
 from autoresearch.core.side_trial_record import SideTrialStarted as SideTrialStarted
+from autoresearch.core.side_trial_record import SideTrialSuspended as SideTrialSuspended
 from autoresearch.core.stopped_trial import EarlyStopRule, StopPlan, StopPoint
 from autoresearch.core.values import Cfg, decode_record
 from autoresearch.core.values import FrozenModel as FrozenModel
@@ -432,6 +433,7 @@ Record = Annotated[
     | Blocked
     | ProposerFailed
     | SideTrialStarted
+    | SideTrialSuspended
     | SideTrial
     | Race
     | Paused

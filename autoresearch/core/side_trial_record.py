@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from autoresearch.core.measurement import Outcome
+from autoresearch.core.measurement import Outcome, Suspended
 from autoresearch.core.record_bases import Event, Metered
 from autoresearch.core.values import Cfg
 
@@ -21,6 +21,18 @@ class SideTrialStarted(Event):
     seed: int
     cfg: Cfg
     boot_id: str
+    continues: bool = False  # it resumes from the checkpoint at which it was suspended
+
+
+class SideTrialSuspended(Metered):
+    """It was suspended before its end, for a pause or a stop. ``power`` is of the phases of this part alone."""
+
+    stage: Literal["side_trial_suspended"] = "side_trial_suspended"
+    side_trial: int
+    purpose: Purpose
+    iter: int | None
+    seed: int
+    suspended: Suspended
 
 
 class SideTrial(Metered):

@@ -13,7 +13,7 @@ from autoresearch.core.decision import Comparison, paired_gains, pairs_of
 from autoresearch.core.earlier_curve import curves_of
 from autoresearch.core.full_curves import full_curves, kind_of
 from autoresearch.core.iterations import Iterations, Source
-from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome
+from autoresearch.core.measurement import RETRYABLE, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.open_work import OpenWork
 from autoresearch.core.power import Metering, Phase, Power, Scope, merge_phases, scope_of
 from autoresearch.core.records import (
@@ -30,6 +30,7 @@ from autoresearch.core.records import (
     Race,
     SideTrial,
     SideTrialStarted,
+    SideTrialSuspended,
     Started,
     Stopped,
     StoppedEarly,
@@ -82,10 +83,7 @@ class Trajectory(OpenWork):
     starts: int = 0
     best: Evaluated | None = None  # the keep with the largest gain
     finalists: list[Evaluated] = field(default_factory=list)  # the keeps with the best lower bounds, the best first
-    side_trials: list[SideTrial] = field(default_factory=list)
-    side_running: SideTrialStarted | None = None  # it began and has not ended
     race: Race | None = None  # the last one
-    side_tries: int = 0  # of it, during which the machine went down
     lowest: float | None = None  # the lowest loss of a single measurement in closed iterations and the baseline
     trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
@@ -180,7 +178,7 @@ class Trajectory(OpenWork):
                 self._begin_trial(record)
                 self.trials_started = max(record.trial, self.trials_started)
             case TrialSuspended():
-                self._meter(record.suspended.energy_j, scope_of(record.power))
+                self._meter(record.suspended.energy_j, scope_of(record.power), self.suspended)
                 self.running, self.suspended = None, record.suspended
                 kept = (
                     record.suspended.resumes_at is not None
@@ -198,12 +196,14 @@ class Trajectory(OpenWork):
                 self._open_iteration(record)
             case Unsealed():
                 self._unseal()
-            case SideTrialStarted():
-                self.side_running = record
+            case SideTrialSuspended():
+                self._meter(record.suspended.energy_j, scope_of(record.power), self.side_suspended_at())
+                self.add_side_record(record)
             case SideTrial():
-                self._meter(record.outcome.energy_j, scope_of(record.power))
-                self.side_trials.append(record)
-                self.side_running, self.side_tries = None, 0
+                self._meter(record.outcome.energy_j, scope_of(record.power), self.side_suspended_at())
+                self.add_side_record(record)
+            case SideTrialStarted():
+                self.add_side_record(record)
             case Race():
                 self.race = record
             case Stopped():
@@ -218,9 +218,7 @@ class Trajectory(OpenWork):
         if record.metering and record.metering.idle:
             self._count({"idle": record.metering.idle})
         self.lose_running(record.boot_id)
-        if self.side_running is not None:
-            self.side_tries += self.side_running.boot_id != record.boot_id
-            self.side_running = None
+        self.lose_side_trial(record.boot_id)
         self.parallel = self.parallel or (record.workers or 1) > 1
         if self.parallel and self.baseline is None:
             self.focus(0)
@@ -228,7 +226,7 @@ class Trajectory(OpenWork):
             self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
     def _end_trial(self, record: TrialEnded) -> None:
-        self._meter(record.outcome.energy_j, scope_of(record.power))
+        self._meter(record.outcome.energy_j, scope_of(record.power), self.suspended)
         self.running, self.suspended, self.earlier_parts = None, None, {}
         for_baseline = record.iter == 0 and self.baseline is not None
         measured = self.baseline_outcomes if for_baseline else self.outcomes
@@ -244,9 +242,9 @@ class Trajectory(OpenWork):
         if self.baseline is None and not record.void and self._is_first_retryable_failure(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as for a candidate
 
-    def _meter(self, energy_j: float | None, scope: Scope | None) -> None:
+    def _meter(self, energy_j: float | None, scope: Scope | None, earlier: Suspended | None) -> None:
         """Add the joules of a trial so far; those of its earlier parts are counted already."""
-        counted = self.suspended.energy_j or 0.0 if self.suspended else 0.0
+        counted = earlier.energy_j or 0.0 if earlier else 0.0
         if energy_j is not None:
             self.trials_j[scope] = self.trials_j.get(scope, 0.0) + energy_j - counted
 

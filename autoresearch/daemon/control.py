@@ -38,6 +38,7 @@ class RunControl:
     spent_reason: Callable[[], str] = lambda: ""  # why the energy limit ends the run; empty to continue
     poll: Callable[[], None] = lambda: None  # called ten times a second wherever the daemon waits
     heartbeat: Callable[[str], None] = lambda _stop_reason: None  # called with every poll
+    elapsed_s: float = 0.0  # of ``max_hours``, before this control was made
     aborted: bool = False
     _signal: str = ""
     _signalled_at: float = 0.0
@@ -45,7 +46,7 @@ class RunControl:
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
+        self._began = self.clock() - self.elapsed_s
 
     def stop_reason(self) -> str:
         """Why the run should stop now; empty to continue."""

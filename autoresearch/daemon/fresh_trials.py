@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,9 +13,9 @@ from pydantic import TypeAdapter
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.loop import input_changed
-from autoresearch.core.measurement import RETRYABLE, Cause, Failure, Measurement
+from autoresearch.core.measurement import RETRYABLE, Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.metric import BITS_PER_BYTE, Metric, loss_of, value_of
-from autoresearch.core.ports import Interrupted, Observer, Progress
+from autoresearch.core.ports import Interrupted, Observer, Progress, SuspendControl
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
 from autoresearch.daemon.backend import TrialBackend, real_backend
 from autoresearch.daemon.control import RunControl
@@ -24,6 +24,8 @@ from autoresearch.daemon.service import MakeBackend
 from autoresearch.storage.decode import decode_lines
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import PAUSE_FLAG, hold
+
+Limit = Callable[[RunControl, TrialBackend], AbstractContextManager[None]]
 
 
 class FreshTrial(FrozenModel):
@@ -78,6 +80,8 @@ ANY_TRIAL: TypeAdapter[FreshTrial | FailedTrial] = TypeAdapter(FreshTrial | Fail
 class FreshTrials:
     """A context that holds the run directory of the settings and measures trials into its file ``name``.
 
+    Pause and stop requests are obeyed as in an iteration; a pause ends the work where ``on_pause`` is ``exit``. Without
+    a ``control`` only signals stop it. ``limit`` holds a further limit while the context is open.
     With ``remember_failures`` a failure that is not chance (``RETRYABLE``) is durable too, and is not tried again.
     Entering raises an ``AutoresearchError`` for everything that the user must decide or repair.
     """
@@ -90,9 +94,12 @@ class FreshTrials:
         make_backend: MakeBackend | None = None,
         *,
         remember_failures: bool = False,
+        control: RunControl | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self.settings, self.name, self.observer = settings, name, observer
         self.remember_failures = remember_failures
+        self.limit, self._control = limit, control or RunControl(settings.run_dir / PAUSE_FLAG)
         self.policy = build_policy(settings)
         self.make_backend = make_backend or real_backend
         self._open = ExitStack()
@@ -112,11 +119,13 @@ class FreshTrials:
                     self._known[trial.conditions_sha256, trial.seed] = trial
                 else:
                     self._failed[trial.conditions_sha256, trial.seed] = trial
-            self._control = RunControl(run_dir / PAUSE_FLAG, heartbeat=self.observer.heartbeat)
+            self._control.heartbeat = self.observer.heartbeat
             self.backend: TrialBackend = self.make_backend(
                 self.settings, self.policy, run_dir, self._stopped, self.observer
             )
             opened.callback(self.backend.close)
+            if self.limit is not None:
+                opened.enter_context(self.limit(self._control, self.backend))
             opened.enter_context(self._control.listening())
             self._open = opened.pop_all()
         return self
@@ -135,14 +144,12 @@ class FreshTrials:
         return self._failed.get((self._conditions(wanted), wanted.seed))
 
     def measure(self, wanted: Wanted) -> FreshTrial | Failure | None:
-        """Measure a trial and remember it; ``None`` if a signal ended it. A failure: see ``remember_failures``.
+        """Measure a trial and remember it; ``None`` if a stop or pause ended it. A failure: see ``remember_failures``.
 
         Raises ``CorpusError`` if a file that trials read has changed; the trial that may have read it is forgotten.
         """
-        if self._stopped():
-            return None
         try:
-            outcome = self.backend.trial.measure(wanted.cfg, wanted.seed, self._show)
+            outcome = self._run_parts(wanted)
         except Interrupted:
             return None
         if what := self.backend.inputs.change():
@@ -151,7 +158,7 @@ class FreshTrials:
             self._remember_failure(wanted, outcome)
             return outcome
         if not isinstance(outcome, Measurement):
-            return None  # suspended
+            return None  # stopped before its end
         conditions, steps = self._conditions(wanted), self.policy.steps(wanted.cfg)
         trial = FreshTrial(
             conditions_sha256=conditions,
@@ -169,6 +176,31 @@ class FreshTrials:
         self._journal.append(trial.model_dump_json())
         self._known[conditions, wanted.seed] = trial
         return trial
+
+    def _run_parts(self, wanted: Wanted) -> Outcome | Suspended | None:
+        """The trial's outcome after any number of pauses; ``None`` or ``Suspended`` where a stop ended it."""
+        outcome: Outcome | Suspended | None = None
+        while self._may_continue():
+            before = outcome if isinstance(outcome, Suspended) else None
+            suspend = SuspendControl(self._control.suspend_requested, before)
+            outcome = self.backend.trial.measure(wanted.cfg, wanted.seed, self._show, suspend)
+            if not isinstance(outcome, Suspended):
+                break
+        return outcome
+
+    def _may_continue(self) -> bool:
+        """Wait while the user pauses; false once a stop is requested, or where a pause ends the process."""
+        if self._stopped():
+            return False
+        if reason := self._control.pause_reason():
+            if self.settings.on_pause == "exit":
+                return False
+            self.observer.notify(f"paused: {reason}")
+            self._control.wait_while_paused()
+            if self._stopped():
+                return False
+            self.observer.notify("resumed")
+        return True
 
     def _remember_failure(self, wanted: Wanted, failure: Failure) -> None:
         if not self.remember_failures or failure.cause in RETRYABLE:

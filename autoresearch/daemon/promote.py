@@ -16,7 +16,8 @@ from autoresearch.core.ports import Observer
 from autoresearch.core.records import Evaluated, Meta, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
-from autoresearch.daemon.fresh_trials import FreshTrial, FreshTrials, Wanted
+from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.fresh_trials import FreshTrial, FreshTrials, Limit, Wanted
 from autoresearch.daemon.policy import refuse_differences
 from autoresearch.daemon.service import MakeBackend
 from autoresearch.errors import BaselineFailed, ConfigError, JournalError
@@ -78,10 +79,13 @@ def promote(
     observer: Observer,
     *,
     make_backend: MakeBackend | None = None,
+    control: RunControl | None = None,
+    limit: Limit | None = None,
 ) -> tuple[Certificate, bool]:
     """Measure ``seeds`` seeds of both sides in the run directory of the settings, those of earlier calls included.
 
-    Returns the certificate and whether it is complete; only a complete one is written. The first signal ends it.
+    Returns the certificate and whether it is complete; only a complete one is written. The first signal ends it, and
+    what else ``control`` and ``limit`` obey.
     Raises ``ConfigError`` for a run that kept nothing, ``YardstickMismatch`` where the settings do not measure as the
     run did, ``BaselineFailed`` if the baseline fails, ``JournalError`` if the certificate cannot be written.
     """
@@ -89,7 +93,8 @@ def promote(
     if meta is None or winner is None:
         raise ConfigError("the run kept nothing, so there is no winner to promote", hint="continue it, or name another")
     result = Promotion()
-    with FreshTrials(settings_at(settings, meta, times), PROMOTION_TRIALS, observer, make_backend) as trials:
+    longer_settings = settings_at(settings, meta, times)
+    with FreshTrials(longer_settings, PROMOTION_TRIALS, observer, make_backend, control=control, limit=limit) as trials:
         hint = "give the settings of the run, for example --corpus and --set eval.bytes=VALUE"
         wanted = longer(meta.yardstick, times).model_dump(mode="json")
         here = trials.backend.yardstick.model_dump(mode="json")

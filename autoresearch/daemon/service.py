@@ -338,8 +338,12 @@ def build_control(
     observer: Observer,
     records: Sequence[Any] = (),
     now: Callable[[], datetime] = datetime.now,
+    elapsed_s: float = 0.0,
 ) -> RunControl:
-    """Pause flag, signals and time limits; from ``records`` it finds when a night began that a crash interrupted."""
+    """Pause flag, signals and time limits; from ``records`` it finds when a night began that a crash interrupted.
+
+    ``elapsed_s`` of ``max_hours`` are over already.
+    """
     max_silence_s = MAX_DEADLINE_FACTOR * settings.limits.deadline_s
     until = end_of_night(settings.until, records, now(), max_silence_s) if settings.until else None
     return RunControl(
@@ -351,4 +355,5 @@ def build_control(
         now=now,
         window=Window.parse(settings.window) if settings.window else None,
         heartbeat=observer.heartbeat,
+        elapsed_s=elapsed_s,
     )

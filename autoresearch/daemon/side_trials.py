@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from autoresearch.core.climb import SideNeeded
 from autoresearch.core.executor import TrialProgress
 from autoresearch.core.loop import Loop, input_changed
-from autoresearch.core.measurement import Cause, Failure, Outcome
-from autoresearch.core.ports import Interrupted
-from autoresearch.core.records import SideTrial, SideTrialStarted
+from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
+from autoresearch.core.ports import SuspendControl
+from autoresearch.core.records import SideTrial, SideTrialStarted, SideTrialSuspended
 from autoresearch.core.trajectory import Trajectory
 
 MAX_TRIES = 2  # of a side trial that takes the daemon or the machine down
@@ -19,8 +20,8 @@ MAX_TRIES = 2  # of a side trial that takes the daemon or the machine down
 def run_side_trials(loop: Loop, next_needed: Callable[[Trajectory], SideNeeded | None]) -> None:
     """Run every side trial that is needed, each between two records; a kill repeats the one that was running.
 
-    Pause and stop requests are obeyed between two trials; a trial is never suspended, because it is the last work of a
-    run. Raises ``Interrupted`` and what ends a run.
+    Pause and stop requests are obeyed as in an iteration: between two trials, or between two parts of one that was
+    suspended for it. Raises ``Interrupted`` and what ends a run.
     """
     while needed := next_needed(loop.trajectory):
         loop.pause_or_stop_if_requested()
@@ -29,40 +30,39 @@ def run_side_trials(loop: Loop, next_needed: Callable[[Trajectory], SideNeeded |
 
 
 def run_side_trial(loop: Loop, needed: SideNeeded) -> None:
-    """Run one side trial. One that never ended, twice in a row, is a failure: it may take the machine down."""
-    number = len(loop.trajectory.side_trials) + 1
-    tries = loop.trajectory.side_tries
-    started = SideTrialStarted(
-        ts=loop.utc(),
-        side_trial=number,
-        purpose=needed.purpose,
-        iter=needed.iter,
-        seed=needed.seed,
-        cfg=needed.cfg,
-        boot_id=loop.boot_id,
+    """Run one side trial, or one more part of it, to its end or to its suspension."""
+    run = loop.trajectory
+    tries = run.side_tries
+    common: dict[str, Any] = {
+        "side_trial": len(run.side_trials) + 1,
+        "purpose": needed.purpose,
+        "iter": needed.iter,
+        "seed": needed.seed,
+    }
+    started = SideTrialStarted(ts=loop.utc(), cfg=needed.cfg, boot_id=loop.boot_id, **common)
+    suspended_at = run.side_suspended_at(started)
+    continues = suspended_at is not None and suspended_at.resumes_at is not None
+    loop.record(started.model_copy(update={"continues": continues}))
+    outcome = _host_lost(tries) or loop.trial.measure(
+        needed.cfg,
+        needed.seed,
+        partial(show_progress, loop, needed.iter or 0),
+        SuspendControl(loop.control.suspend_requested, suspended_at),
     )
-    loop.record(started)
-    outcome: Outcome
-    if tries >= MAX_TRIES:
-        detail = f"the machine went down {tries} times while this configuration was trained"
-        outcome = Failure(cause=Cause.HOST_LOST, detail=detail)
-    else:
-        measured = loop.trial.measure(needed.cfg, needed.seed, partial(show_progress, loop, needed.iter or 0))
-        if not isinstance(measured, Outcome):
-            raise Interrupted("a side trial was suspended")
-        outcome = measured
     if changed := loop.changed_input():
         raise input_changed(changed)  # it may have read the changed file: it is not recorded, and will be repeated
-    loop.record(
-        SideTrial(
-            ts=loop.utc(),
-            side_trial=number,
-            purpose=needed.purpose,
-            iter=needed.iter,
-            seed=needed.seed,
-            outcome=outcome,
-        )
-    )
+    if isinstance(outcome, Suspended):
+        loop.record(SideTrialSuspended(ts=loop.utc(), suspended=outcome, **common))
+    else:
+        loop.record(SideTrial(ts=loop.utc(), outcome=outcome, **common))
+
+
+def _host_lost(tries: int) -> Outcome | None:
+    """The failure of a trial that never ended, twice in a row: it may take the machine down."""
+    if tries < MAX_TRIES:
+        return None
+    detail = f"the machine went down {tries} times while this configuration was trained"
+    return Failure(cause=Cause.HOST_LOST, detail=detail)
 
 
 def show_progress(loop: Loop, n: int, phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoresearch.core.race import build_race
-from autoresearch.core.records import Race, SideTrial, SideTrialStarted
+from autoresearch.core.records import Race, SideTrial, SideTrialStarted, SideTrialSuspended
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.report.difference import Difference
@@ -19,10 +19,10 @@ def check_side_trial(record: object, run: Trajectory) -> Difference | None:
             return Difference(record.iter or 0, "side_trial_started.iter", record.iter, "no such keep")
         if expected != record.cfg:
             return Difference(record.iter or 0, "side_trial_started.cfg", record.cfg, expected)
-    if isinstance(record, SideTrial) and run.side_running is not None:
+    if isinstance(record, SideTrial | SideTrialSuspended) and run.side_running is not None:
         for name in FIELDS:
             if (recorded := getattr(record, name)) != (begun := getattr(run.side_running, name)):
-                return Difference(record.iter or 0, f"side_trial.{name}", recorded, begun)
+                return Difference(record.iter or 0, f"{record.stage}.{name}", recorded, begun)
     return None
 
 

@@ -13,6 +13,7 @@ from autoresearch.core.records import (
     Meta,
     Paused,
     Resumed,
+    SideTrialSuspended,
     Started,
     Stopped,
     TrialEnded,
@@ -52,6 +53,8 @@ def describe_record(record: Event, row: Row | None = None) -> LogLine | None:
             return _line(record, "trouble", f"trial {record.trial} failed: {failure.cause}: {failure.detail}")
         case TrialEnded(void=True):
             return _line(record, "trouble", f"trial {record.trial} is void and runs again")
+        case SideTrialSuspended():
+            return _line(record, "pause", f"trial {record.side_trial} of the {record.purpose} suspended")
         case TrialSuspended():
             return _line(record, "pause", f"trial {record.trial} suspended")
         case Paused():

@@ -29,6 +29,7 @@ from autoresearch.core.records import (
     Resumed,
     SideTrial,
     SideTrialStarted,
+    SideTrialSuspended,
     Started,
     Stopped,
     StoppedEarly,
@@ -162,7 +163,7 @@ class Terminal(Observer):
                 self._print(iteration_line(event, self._number(event.iter)) + self._qualify(event))
             case Unsealed():
                 self._print(f"{'vault':>8}  {describe_gains(event)}")
-            case TrialSuspended(suspended=where):
+            case TrialSuspended(suspended=where) | SideTrialSuspended(suspended=where):
                 self._print(suspended_line(where))
             case TrialEnded(void=True):
                 self._print(void_line(event))

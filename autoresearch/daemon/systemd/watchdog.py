@@ -25,6 +25,9 @@ from autoresearch.core.records import (
     LoopComplete,
     Paused,
     Resumed,
+    SideTrial,
+    SideTrialStarted,
+    SideTrialSuspended,
     Started,
     Stopped,
     TrialEnded,
@@ -93,9 +96,9 @@ class WatchdogObserver(Observer):
                 self._activity = self._next_activity()
                 self._feed(READY=1)
                 return
-            case TrialStarted():
+            case TrialStarted() | SideTrialStarted():
                 self._activity, self._in_trial = "resuming the trial" if event.continues else "starting the trial", True
-            case TrialEnded() | TrialSuspended():
+            case TrialEnded() | TrialSuspended() | SideTrial() | SideTrialSuspended():
                 self._in_trial = False
                 self._activity = "between two trials"
             case Paused(reason=reason, waits_for=waits_for):

@@ -36,6 +36,7 @@ from autoresearch.core.records import (
     Resumed,
     SideTrial,
     SideTrialStarted,
+    SideTrialSuspended,
     Started,
     Stopped,
     StoppedEarly,
@@ -182,6 +183,14 @@ RECORDS: list[Event] = [
         source="nim",
     ),
     SideTrialStarted(ts=TS, side_trial=1, purpose="climb", iter=None, seed=3000, cfg=CFG, boot_id="b"),
+    SideTrialSuspended(
+        ts=TS,
+        side_trial=1,
+        purpose="climb",
+        iter=None,
+        seed=3000,
+        suspended=Suspended(step=9, resumes_at=9, train_wall_s=1.0, val_wall_s=0.0),
+    ),
     SideTrial(ts=TS, side_trial=1, purpose="climb", iter=None, seed=3000, outcome=measurement(3.4)),
     Race(
         ts=TS,

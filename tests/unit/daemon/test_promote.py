@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,11 +16,12 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.records import LoopComplete, Started
 from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
 from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.best_config import read_run
-from autoresearch.daemon.night import run_night, time_left_s
+from autoresearch.daemon.night import control_after, energy_limit, run_night, time_left_s
 from autoresearch.daemon.promote import SEED_OFFSET, promote, settings_at
 from autoresearch.errors import BaselineFailed, ConfigError, YardstickMismatch
 from autoresearch.report import load, render_report, summarise, summary_json
@@ -218,11 +220,73 @@ def test_nor_one_that_its_clock_has_ended(world: World, monkeypatch: pytest.Monk
     assert not (world.settings.run_dir / PROMOTION).exists()
 
 
+def left_of(settings: Settings, records: Any = ()) -> float | None:
+    return time_left_s(settings, control_after(settings, RecordingObserver(), 0.0, records), 0.0)
+
+
+def test_a_complete_run_that_is_started_after_its_night_has_no_time_left(
+    make_settings: Callable[..., Settings],
+) -> None:
+    now = datetime.now().astimezone()
+    until = make_settings(until=f"{now - timedelta(minutes=5):%H:%M}")
+
+    def night_of(begin: datetime, end: datetime) -> list[Any]:
+        common = {"pid": 1, "host": "h", "boot_id": "b", "autoresearch_version": "0", "proposer": "tpe"}
+        started = Started.model_validate({"ts": begin.isoformat(), "iters_requested": 1, "torn_bytes": 0, **common})
+        return [started, LoopComplete.model_construct(ts=end.isoformat())]
+
+    tonight = night_of(now - timedelta(hours=3), now - timedelta(minutes=20))
+    assert left_of(until, tonight) == 0.0
+    yesterday = night_of(now - timedelta(hours=27), now - timedelta(hours=24))
+    assert (left_of(until, yesterday) or 0.0) > 3600, "a new night"
+
+
+def test_a_pause_is_obeyed_inside_of_a_promotion(world: World) -> None:
+    """The flag appears in the second trial; the third begins after the flag has gone."""
+    world.run()
+    flag, observer = world.settings.run_dir / "pause.flag", RecordingObserver()
+    asked: list[str] = []
+
+    def pause(cfg: Cfg) -> None:
+        if len(world.measured) == 2 and not asked:
+            flag.touch()
+            asked.append("pause")
+
+    world.fail = pause  # type: ignore[assignment]
+    observer.notify = lambda text: (
+        observer.messages.append(text),
+        flag.unlink(missing_ok=True) if "paused" in text else 0,
+    )  # type: ignore[assignment,method-assign,return-value]
+    run = read_run(world.settings.run_dir)
+    _, complete = promote(world.settings, run, 4, 2, observer, make_backend=world.backend)
+    assert complete
+    words = [m.partition(":")[0] for m in observer.messages]
+    assert words[:5] == ["trial 1/4", "trial 2/4", "paused", "resumed", "trial 3/4"]
+    asked.clear()
+    exits = world.settings.model_copy(update={"on_pause": "exit"})
+    _, complete = promote(exits, run, 4, 4, RecordingObserver(), make_backend=world.backend)
+    assert not complete
+
+
+def test_max_kwh_ends_a_promotion(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoresearch.daemon.night.refuse_unmetered_limit", lambda *_: None)
+    spent = lambda *_: "2.000 of 1 kWh are spent" if len(world.fakes) > 1 and len(world.measured) >= 3 else ""  # noqa: E731
+    monkeypatch.setattr("autoresearch.daemon.night.spent_reason", spent)
+    world.run()
+    settings = world.settings.model_copy(update={"energy": world.settings.energy.model_copy(update={"max_kwh": 1.0})})
+    run, observer = read_run(settings.run_dir), RecordingObserver()
+    control = control_after(settings, observer)
+    limit = partial(energy_limit, settings, run)
+    _, complete = promote(settings, run, 4, 4, observer, make_backend=world.backend, control=control, limit=limit)
+    assert (complete, len(world.measured)) == (False, 3)
+    assert "kWh" in control.stop_reason()
+
+
 def test_outside_of_the_window_no_time_is_left(make_settings: Callable[..., Settings]) -> None:
     now = datetime.now()
     begin, end = (f"{now + timedelta(hours=hours):%H:%M}" for hours in (3, 6))
-    assert time_left_s(make_settings(window=f"{begin}-{end}"), RecordingObserver(), 0.0) == 0.0
-    assert time_left_s(make_settings(), RecordingObserver(), 0.0) is None
+    assert left_of(make_settings(window=f"{begin}-{end}")) == 0.0
+    assert left_of(make_settings()) is None
 
 
 def test_the_seeds_follow_the_runs_own_seed(world: World) -> None:
