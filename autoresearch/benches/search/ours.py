@@ -14,8 +14,8 @@ from autoresearch.benches.search.crashes import CrashModel
 from autoresearch.benches.search.night import NotHere
 from autoresearch.benches.search.poison import Crashes, Nonsense
 from autoresearch.benches.search.problem import Best, Problem, Searcher
-from autoresearch.core.measurement import Cause
 from autoresearch.core.llm_calls import LLM_SOURCE
+from autoresearch.core.measurement import Cause
 from autoresearch.core.ports import Exhausted, Proposer
 from autoresearch.core.record_builders import build_attempt
 from autoresearch.core.records import Attempt
