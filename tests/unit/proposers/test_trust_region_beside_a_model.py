@@ -22,11 +22,11 @@ class Count(list):  # type: ignore[type-arg]
 def trajectory_of(space: Space, results: list[Result]) -> Trajectory:
     found = Trajectory(results=results)
     found.tried = Tried(space.baseline)
-    found.iterations = Count(len(results))
+    found.iterations = Count(len(results))  # type: ignore[assignment]
     return found
 
 
-def test_failures_of_the_model_change_no_proposal_where_they_are_hidden():
+def test_failures_of_the_model_change_no_proposal_where_they_are_hidden() -> None:
     policy = build_policy(settings_for(1))
     space = Space(policy.menu, policy.baseline, policy.steps, max_changes=13)
     own = [Result(n, "evaluated", "trust-region", "lr", 1e-3 * n, 2.0, 0.001 * n, trials=1) for n in (1, 2)]
