@@ -118,7 +118,7 @@ def _quality(table: Table, surrogate: Surrogate, quality: Quality) -> dict[str, 
 
 
 def _table(rows: Sequence[Row]) -> str:
-    left = f"{'proposer':<17} {'equal':<6} {'trials':>6} {'seeds':>5}  {'true mean':>9}  {'se':>7}"
+    left = f"{'proposer':<20} {'equal':<6} {'trials':>6} {'seeds':>5}  {'true mean':>9}  {'se':>7}"
     lines = [f"{left}  {'crashed':>7}  {'- ours':>8}  {'95%':>20}  {'p':>7}"]
     for r in rows:
         se = "-" if r.se is None else f"{r.se:.5f}"
@@ -126,7 +126,7 @@ def _table(rows: Sequence[Row]) -> str:
         between = "" if r.low is None else f"{r.low:+.5f} to {r.high:+.5f}"
         p = "" if r.p is None else f"{r.p:.5f}"
         lines.append(
-            f"{r.proposer:<17} {r.equal:<6} {r.trials:>6} {r.seeds:>5}  {r.mean_true:>9.5f}  {se:>7}  "
+            f"{r.proposer:<20} {r.equal:<6} {r.trials:>6} {r.seeds:>5}  {r.mean_true:>9.5f}  {se:>7}  "
             f"{100 * r.crash_frac:>6.1f}%  {difference:>8}  {between:>20}  {p:>7}".rstrip()
         )
     return "\n".join(lines)

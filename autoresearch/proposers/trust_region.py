@@ -27,6 +27,7 @@ from autoresearch.proposers.cube import Array, Cube
 from autoresearch.proposers.evidence import Evidence, EvidenceReader
 from autoresearch.proposers.feasibility import Feasibility, learn_feasibility
 from autoresearch.proposers.gaussian_process import Hyper, Process, fit
+from autoresearch.proposers.other_failures import without_failures
 from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_joint_reply
 from rails import Value, same_value
@@ -81,6 +82,7 @@ class TrustRegionProposer:
     space: Space
     seed: int
     name: str = "trust-region"
+    hides_failures_of: str = ""  # a source beside it, whose failed trials it must not learn from
     _cube: Cube = field(init=False)
     _reader: EvidenceReader = field(init=False)
     _hyper: dict[int, tuple[Array, Hyper]] = field(default_factory=dict)
@@ -92,7 +94,7 @@ class TrustRegionProposer:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         with one_blas_thread():
-            return self._propose(with_pending(trajectory), refused)
+            return self._propose(without_failures(with_pending(trajectory), self.hides_failures_of), refused)
 
     def _propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
@@ -130,7 +132,7 @@ class TrustRegionProposer:
     def best(self, trajectory: Trajectory) -> dict[str, Value]:
         """The changes of the tried configuration that the process takes for the best; empty for the baseline."""
         with one_blas_thread():
-            belief = self.belief(trajectory)
+            belief = self.belief(without_failures(trajectory, self.hides_failures_of))
         return self._changes(belief.evidence.places[belief.centre])
 
     def _hyper_of(self, evidence: Evidence) -> Hyper:

@@ -16,8 +16,10 @@ from autoresearch.benches.search.night import Mark, Night, run_night
 from autoresearch.benches.search.ours import (
     build_joint,
     build_joint_r7,
+    build_joint_r7_half,
     build_one_knob,
     build_poisoned_crashes,
+    build_poisoned_crashes_fixed,
     build_poisoned_nonsense,
 )
 from autoresearch.benches.search.problem import Build
@@ -43,8 +45,10 @@ BUILDERS: Mapping[str, Build] = {
     "one-knob": build_one_knob,
     "joint": build_joint,
     "joint-r7": build_joint_r7,
+    "joint-r7-half": build_joint_r7_half,
     "hybrid-nonsense": build_poisoned_nonsense,
     "hybrid-crashes": build_poisoned_crashes,
+    "hybrid-crashes-fixed": build_poisoned_crashes_fixed,
 }
 OURS = "joint"
 DESCRIPTIONS: Mapping[str, str] = {
@@ -56,9 +60,11 @@ DESCRIPTIONS: Mapping[str, str] = {
     "climb": "one knob of the best so far, kept if a single trial is better",
     "one-knob": "ours: proposer tpe, one knob of the default",
     "joint": "ours: proposer trust-region, over the joint space",
-    "joint-r7": "the same where rail R7 knows half of the table's rows: what crashes by them is refused",
-    "hybrid-nonsense": "joint with a share of 0.3 for a model whose answers are not JSON",
-    "hybrid-crashes": "joint with a share of 0.3 for a model whose proposals all crash",
+    "joint-r7": "the same where rail R7 knows what crashes: it is refused and costs no trial",
+    "joint-r7-half": "the same where rail R7 knows half of the table's rows: what crashes by them is refused",
+    "hybrid-nonsense": "joint with an earned share (llm.share = auto) for a model whose answers are not JSON",
+    "hybrid-crashes": "joint with an earned share for a model whose proposals all crash",
+    "hybrid-crashes-fixed": "joint with a fixed share of 0.3 for a model whose proposals all crash",
 }
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autoresearch.benches.search.crashes import CrashModel
 from autoresearch.benches.search.night import NotHere
 from autoresearch.benches.search.poison import Crashes, Nonsense
 from autoresearch.benches.search.problem import Best, Problem, Searcher
+from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.measurement import Cause
 from autoresearch.core.ports import Exhausted, Proposer
 from autoresearch.core.record_builders import build_attempt
@@ -25,7 +27,7 @@ from autoresearch.proposers.space import Space
 from autoresearch.proposers.trust_region import TrustRegionProposer
 from rails import Config, Tried, Value, gate
 
-POISONED_SHARE = 0.3  # of the iterations: the share of a hybrid by default
+FIXED_SHARE = 0.3  # of the iterations
 MAX_ATTEMPTS = 5  # of an iteration
 MAX_ITERATIONS = 20  # that end without a candidate, one after another
 Stage = Literal["evaluated", "eval_failed", "blocked"]
@@ -129,8 +131,16 @@ def build_joint(problem: Problem) -> Searcher:
 
 
 def build_joint_r7(problem: Problem) -> Searcher:
+    """The same where R7 knows what crashes. Raises ``NotHere`` where nothing does."""
+    return _joint_beside_rail(problem, problem.surrogate.crashes)
+
+
+def build_joint_r7_half(problem: Problem) -> Searcher:
     """The same where R7 has an estimate of what crashes. Raises ``NotHere`` where nothing does."""
-    estimate = problem.surrogate.estimate
+    return _joint_beside_rail(problem, problem.surrogate.estimate)
+
+
+def _joint_beside_rail(problem: Problem, estimate: CrashModel | None) -> Searcher:
     if estimate is None:
         raise NotHere("the table has no crash")
 
@@ -143,19 +153,29 @@ def build_joint_r7(problem: Problem) -> Searcher:
 
 def build_poisoned_nonsense(problem: Problem) -> Searcher:
     """A hybrid whose model answers with nonsense."""
-    return _poisoned(problem, Nonsense())
+    return _poisoned(problem, Nonsense(), "auto")
 
 
 def build_poisoned_crashes(problem: Problem) -> Searcher:
     """A hybrid whose model proposes what crashes. Raises ``NotHere`` where nothing does."""
+    return _poisoned(problem, _crashing_model(problem), "auto")
+
+
+def build_poisoned_crashes_fixed(problem: Problem) -> Searcher:
+    """The same with a share that its failures do not change."""
+    return _poisoned(problem, _crashing_model(problem), FIXED_SHARE)
+
+
+def _crashing_model(problem: Problem) -> Proposer:
     if problem.surrogate.crashes is None:
         raise NotHere("the table has no crash")
-    return _poisoned(problem, Crashes(problem))
+    return Crashes(problem)
 
 
-def _poisoned(problem: Problem, model: Proposer) -> Searcher:
+def _poisoned(problem: Problem, model: Proposer, share: float | Literal["auto"]) -> Searcher:
     proposer = _trust_region(problem)
-    hybrid = HybridProposer(proposer, model, POISONED_SHARE)
+    proposer.hides_failures_of = LLM_SOURCE
+    hybrid = HybridProposer(proposer, model, share)
     return ProposerSearcher(problem, hybrid, len(problem.menu.knobs), proposer.best)
 
 

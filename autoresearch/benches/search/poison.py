@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoresearch.benches.search.problem import Problem
+from autoresearch.core.llm_calls import LLM_SOURCE
 from autoresearch.core.ports import Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
@@ -14,7 +15,7 @@ from autoresearch.proposers.space import Space, build_joint_reply
 from rails import same_value
 
 DRAWS = 500
-NAME = "nim"
+NAME = LLM_SOURCE
 
 
 @dataclass(frozen=True, slots=True)
