@@ -74,7 +74,9 @@ def _change_of(attempt: Attempt) -> tuple[str, Value] | None:
     except StrictJsonError:
         return None
     knob, value = (given.get("knob"), given.get("new_value")) if isinstance(given, dict) else (None, None)
-    return (knob, value) if isinstance(knob, str) and type(value) in (int, float, str) else None
+    if not isinstance(knob, str) or not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    return knob, value
 
 
 def _quote(raw: str) -> str:
