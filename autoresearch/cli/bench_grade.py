@@ -106,7 +106,7 @@ def _find_judge(args: argparse.Namespace) -> BenchServer:
     return find_server(
         chosen.base_url,
         llm_key(os.environ),
-        Sampling(temperature=0.0),
+        Sampling(temperature=0.0, max_tokens=chosen.max_tokens or None),
         wanted=chosen.model,
         context=chosen.max_model_len,
         notify=_notify,

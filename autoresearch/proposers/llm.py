@@ -175,7 +175,8 @@ class LlmProposer:
                 return Answer(Classification.CONTEXT_LENGTH_EXCEEDED, f"not sent: {e}")
             system = [Message(role="system", content=self.system)] if self.system else []
             conversation.messages = [*system, Message(role="user", content=prompt)]
-        return self.llm.ask(conversation.messages, answer_schema(self.space, trajectory, self.proposals))
+        schema = answer_schema(self.space, trajectory, self.proposals, conversation.refused)
+        return self.llm.ask(conversation.messages, schema)
 
     def _fits(self, messages: Sequence[Message]) -> bool:
         tokens = self.llm.tokens_ratio * sum(estimate_tokens(m.content) for m in messages)

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from autoresearch.core.ports import Exhausted
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.prompting.open_values import open_choices, open_integers, open_range
 from autoresearch.proposers.space import Space
-from rails import ChoiceKnob, IntKnob, Knob
+from rails import ChoiceKnob, IntKnob, Knob, Value
 
 MAX_REASON_CHARS = 160
-MAX_ENUM = 64  # whole numbers listed one by one: llama-cpp-python ignores ``minimum`` and ``maximum``
+MAX_ENUM = 256  # whole numbers listed one by one: llama-cpp-python ignores ``minimum`` and ``maximum``
+Refused = Mapping[str, Collection[Value]]  # by knob, the values that the rails refused in this conversation
 
 
-def answer_schema(space: Space, trajectory: Trajectory, proposals: int) -> dict[str, Any]:
+def answer_schema(
+    space: Space, trajectory: Trajectory, proposals: int, refused: Refused = MappingProxyType({})
+) -> dict[str, Any]:
     """The schema of one answer with at most ``proposals`` proposals. Raises ``Exhausted`` when no knob is open.
 
-    Where a proposal may change several knobs, it is one change or a list of them.
+    Where a proposal may change several knobs, it is one change or a list of them. What was ``refused`` in this
+    conversation is left out: a listed value, and a knob whose values are a range. Where that leaves nothing, all is in.
 
     Only keywords that the grammar engines of vLLM, SGLang and llama.cpp know: ``enum`` in place of ``const``, and
     nothing like ``multipleOf`` or ``uniqueItems``. What a schema cannot express (a known value within
     an open range), the rails refuse afterwards.
     """
     values = {knob.name: _value_schema(space, knob, trajectory) for knob in space.menu.knobs.values()}
-    variants = [_proposal_schema(name, schema) for name, schema in values.items() if schema is not None]
+    left = {name: _without(schema, refused.get(name, ())) for name, schema in values.items() if schema is not None}
+    if not any(left.values()):
+        left = dict(values)
+    variants = [_proposal_schema(name, schema) for name, schema in left.items() if schema is not None]
     if not variants:
         raise Exhausted("every value of the menu has been tried")
     if space.max_changes > 1 and len(values) > 1:
@@ -74,6 +83,15 @@ def _value_schema(space: Space, knob: Knob, trajectory: Trajectory) -> dict[str,
     ends = open_range(space, knob, trajectory)
     kind = "integer" if isinstance(knob, IntKnob) else "number"
     return {"type": kind, "minimum": ends[0], "maximum": ends[1]} if ends else None
+
+
+def _without(schema: dict[str, Any], refused: Collection[Value]) -> dict[str, Any] | None:
+    """The schema of ``new_value`` without refused values; ``None`` where nothing is left, and for a refused range."""
+    if not refused:
+        return schema
+    listed = {(type(value), value) for value in refused}  # 1, 1.0 and True are equal
+    values = [value for value in schema.get("enum", ()) if (type(value), value) not in listed]
+    return schema | {"enum": values} if values else None
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from autoresearch.core.llm_calls import Classification, LlmCall, Message
+from autoresearch.core.llm_calls import LLM_SOURCE, Classification, LlmCall, Message
 from autoresearch.core.ports import Normalisation
 from autoresearch.core.records import Attempt
+from rails import Value
+from rails.strict_json import StrictJsonError, parse_json
 
 MAX_ECHO_CHARS = 2000  # of the model's own reply, when it is sent back
 MAX_QUOTE_CHARS = 160
@@ -36,11 +38,15 @@ class Conversation:
     calls: list[LlmCall] = field(default_factory=list)  # since the last reply
     refusals_seen: int = 0  # refused attempts that have been added
     last_reply: str = ""
+    refused: dict[str, set[Value]] = field(default_factory=dict)  # by knob, the model's single changes
     normalisations: tuple[Normalisation | None, ...] = ()  # of the last reply's proposals; empty: none was rewritten
 
     def add_refusals(self, refused: Sequence[Attempt]) -> None:
         """Add the model's last reply and the rails' reasons for refusing it to the messages."""
         new, self.refusals_seen = refused[self.refusals_seen :], len(refused)
+        for change in (_change_of(a) for a in new if a.source == LLM_SOURCE):
+            if change is not None:
+                self.refused.setdefault(change[0], set()).add(change[1])
         if not (new and self.messages and self.last_reply):
             return
         reasons = "\n".join(dict.fromkeys(f"- {_quote(a.raw)} : {a.rail}: {a.reason}" for a in new))  # each once
@@ -59,6 +65,18 @@ class Conversation:
         """The calls since the last reply; each is returned once."""
         calls, self.calls = tuple(self.calls), []
         return calls
+
+
+def _change_of(attempt: Attempt) -> tuple[str, Value] | None:
+    """The knob and the value of a proposal of one change; ``None`` where it is not readable or has several."""
+    try:
+        given = parse_json(attempt.raw)
+    except StrictJsonError:
+        return None
+    knob, value = (given.get("knob"), given.get("new_value")) if isinstance(given, dict) else (None, None)
+    if not isinstance(knob, str) or not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    return knob, value
 
 
 def _quote(raw: str) -> str:

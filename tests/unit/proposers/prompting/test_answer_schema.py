@@ -115,12 +115,12 @@ def test_few_whole_numbers_are_listed_as_far_as_they_are_open():
 
 
 def test_many_whole_numbers_are_bounded_by_what_is_open():
-    menu = MENU.override({"knobs": {"n_layer": {"low": 4, "high": 68}, "lr_warmup": {"low": 0, "high": 63}}})
+    menu = MENU.override({"knobs": {"n_layer": {"low": 4, "high": 260}, "lr_warmup": {"low": 0, "high": 63}}})
     trajectory = fresh()
-    for n in (4, 5, 7, 68):
+    for n in (4, 5, 7, 260):
         trajectory.known().add(BASELINE | {"n_layer": n}, "measured")
     listed = values(answer_schema(Space(menu, BASELINE, 400), trajectory, 1))
-    assert listed["n_layer"] == {"type": "integer", "minimum": 6, "maximum": 67}
+    assert listed["n_layer"] == {"type": "integer", "minimum": 6, "maximum": 259}
     assert listed["lr_warmup"]["enum"] == [n for n in range(64) if n != 5]
 
 
@@ -197,3 +197,22 @@ def test_where_several_changes_are_allowed_a_list_of_them_passes_schema_and_rail
 
 def test_where_one_change_is_allowed_there_is_no_list():
     assert "changes" not in json.dumps(answer_schema(SPACE, fresh(), 1))
+
+
+def test_what_the_rails_refused_in_this_conversation_is_left_out():
+    given = fresh()
+    refused = {"lr": {0.5}, "d_model": {256, 4096}, "n_layer": {5.0}, "unknown": {1}}
+    before, after = values(answer_schema(SPACE, given, 3)), values(answer_schema(SPACE, given, 3, refused))
+    assert before.keys() - after.keys() == {"lr"}, "a range cannot leave a value out"
+    assert after["d_model"]["enum"] == [v for v in before["d_model"]["enum"] if v != 256]
+    assert {k: v for k, v in after.items() if k != "d_model"} == {
+        k: v for k, v in before.items() if k not in ("lr", "d_model")
+    }, "5.0 is not the whole number 5"
+
+
+def test_where_nothing_is_left_all_is_in_again():
+    given = fresh()
+    everything = {
+        name: set(schema.get("enum", {0.5})) for name, schema in values(answer_schema(SPACE, given, 3)).items()
+    }
+    assert answer_schema(SPACE, given, 3, everything) == answer_schema(SPACE, given, 3)

@@ -77,3 +77,18 @@ def test_calls_are_handed_over_once():
     conversation.calls.append(call)
     assert conversation.pop_calls() == (call,)
     assert conversation.pop_calls() == ()
+
+
+def test_the_changes_that_were_refused_are_collected_for_the_schema_of_the_next_round():
+    conversation = begun()
+    raws = (
+        '{"knob": "lr", "new_value": 7, "reason": "x"}',
+        '{"knob": "lr", "new_value": 8.5, "reason": "x"}',
+        '{"knob": "n_head", "new_value": true, "reason": "x"}',
+        '{"changes": [{"knob": "beta1", "new_value": 1}], "reason": "x"}',
+        '{"knob": "d_ff", "new_value": 1, "new_value": 2}',
+        "no JSON",
+    )
+    of_optimizer = build_attempt(raws[0].replace("lr", "d_model"), "tpe", Verdict(False, Rail.R3_RANGE, "out of range"))
+    conversation.add_refusals([*map(refused, raws), of_optimizer])
+    assert conversation.refused == {"lr": {7, 8.5}}
