@@ -153,10 +153,17 @@ class ParallelSettings(Section):
 
 
 class ExecutorSettings(Section):
-    """How many trials run at the same time on this machine (docs/usage.md)."""
+    """How many trials run at the same time, and where (docs/parallel.md)."""
 
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="trials at a time on the CPU, each with an equal share of the cores; 1: one after the other"
+    kind: Literal["local", "ray"] = Field(
+        "local", description="where trials run: local: on this machine; ray: on the nodes of a Ray cluster"
+    )
+    workers: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1,
+        description="trials at a time; on one CPU each has an equal share of the cores; 1: one after the other",
+    )
+    address: Annotated[str, Field(pattern=r"^([^\s:/]+:\d{1,5})?$")] = Field(
+        "", description="HOST:PORT of the Ray cluster; empty: one of its own on this machine, on loopback alone"
     )
     devices: tuple[Annotated[str, Field(pattern=r"^cuda:\d{1,2}$")], ...] = Field(
         (), description="GPUs of one kind that each run a trial, for example ['cuda:0', 'cuda:1']"

@@ -25,7 +25,12 @@ from autoresearch.core.energy_accounting import PHASE_AFTER, add_energy
 from autoresearch.core.executor import TrialExecutor, TrialFinished, TrialOrder, TrialProgress
 from autoresearch.core.measurement import Cause, Failure, Suspended
 from autoresearch.core.metric import mean_metric
-from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s, is_first_full_disk
+from autoresearch.core.open_trials import (
+    MAX_HOST_LOSSES,
+    earlier_iteration_s,
+    earlier_trials_s,
+    is_first_of_its_cause,
+)
 from autoresearch.core.ports import (
     Control,
     Exhausted,
@@ -80,7 +85,6 @@ from rails import Verdict
 
 MAX_PROPOSER_FAILURES = 5
 POLL_S = 0.1  # the longest wait for an executor between two looks at the user's requests
-MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is repeated once
 
 
 class EndOfRun(Exception):
@@ -328,7 +332,7 @@ class Loop:
         if isinstance(outcome, Suspended):  # for a pause or a stop, which is obeyed before the trial's next part
             self.record(TrialSuspended(**common, suspended=outcome))
         else:
-            void = is_first_full_disk(outcome, n, seed, self.trajectory)
+            void = is_first_of_its_cause(outcome, n, seed, self.trajectory)
             self.record(judge_end(TrialEnded(**common, outcome=outcome, void=void), self.trajectory))
 
     def finish(self, order: TrialOrder) -> TrialFinished:

@@ -6,12 +6,18 @@ from autoresearch.core.measurement import Cause, Failure, Outcome
 from autoresearch.core.records import Proposed
 from autoresearch.core.trajectory import Trajectory
 
+MAX_HOST_LOSSES = 2  # a trial during which the machine goes down is repeated once
+REPEATED_ONCE = frozenset({Cause.DISK_FULL, Cause.HOST_LOST})
 
-def is_first_full_disk(outcome: Outcome, n: int, seed: int, trajectory: Trajectory) -> bool:
-    """Whether a trial failed because a disk was full, for the first time: it is repeated, once there is space."""
+
+def is_first_of_its_cause(outcome: Outcome, n: int, seed: int, trajectory: Trajectory) -> bool:
+    """Whether a trial failed for the first time because a disk was full or its machine was lost: it is repeated."""
+    if not isinstance(outcome, Failure) or outcome.cause not in REPEATED_ONCE:
+        return False
+    if outcome.cause is Cause.HOST_LOST and trajectory.host_losses >= MAX_HOST_LOSSES:
+        return False
     earlier = [t.outcome for t in trajectory.voided if (t.iter, t.seed) == (n, seed)]
-    causes = [o.cause for o in (outcome, *earlier) if isinstance(o, Failure)]
-    return isinstance(outcome, Failure) and outcome.cause is Cause.DISK_FULL and causes.count(Cause.DISK_FULL) == 1
+    return not any(isinstance(o, Failure) and o.cause is outcome.cause for o in earlier)
 
 
 def earlier_iteration_s(proposed: Proposed, trajectory: Trajectory) -> float:

@@ -28,6 +28,7 @@ from autoresearch.daemon.local_workers import (
 )
 from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
+from autoresearch.daemon.remote_workers import RemoteFleet, ray_fields
 from autoresearch.daemon.trainer_code import watch_trainer_code
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.prepare import prepare
@@ -75,6 +76,12 @@ class TrialBackend:
     vocab: int | None = None  # of the corpus
     val_overlap: float | None = None  # share of validation that occurs verbatim in train
     workers: Sequence[MakeTrial] = ()  # of several trials at a time; none: ``trial``, one after the other
+    fleet: RemoteFleet | None = None  # of trials on other machines
+
+    @property
+    def worker_count(self) -> int:
+        """How many trials may run at a time; 0 where one runs after the other, on no worker of its own."""
+        return self.fleet.workers if self.fleet else len(self.workers)
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -201,6 +208,9 @@ def real_backend(
         vocab=corpus.vocab,
         val_overlap=corpus.val_overlap,
     )
+    if settings.executor.kind == "ray":
+        server.close()  # it starts again for what is measured outside of the loop: races, promotions
+        return replace(backend, **ray_fields(settings, run_dir, trial, device, corpus, observer.notify))
     if not has_workers(settings):
         return backend
     return with_workers(backend, trial, server, device, settings, run_dir)

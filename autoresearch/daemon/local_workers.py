@@ -32,7 +32,8 @@ def count_workers(settings: Settings) -> int:
 
 def has_workers(settings: Settings) -> bool:
     """Whether trials run on workers with devices or cores of their own; a single named device is one."""
-    return bool(settings.executor.devices) or settings.executor.workers > 1
+    executor = settings.executor
+    return bool(executor.devices) or executor.workers > 1 or executor.kind != "local"
 
 
 def threads_per_worker(settings: Settings) -> int:
@@ -43,6 +44,7 @@ def threads_per_worker(settings: Settings) -> int:
 def refuse_unfit_workers(settings: Settings) -> None:
     """Raise ``ConfigError`` where several workers and another setting do not go together."""
     devices, workers = settings.executor.devices, count_workers(settings)
+    refuse_unfit_cluster(settings)
     if devices and settings.executor.workers not in (1, len(devices)):
         what = f"executor.workers = {settings.executor.workers} with {len(devices)} executor.devices"
         raise ConfigError(what, hint="leave executor.workers out: each device is one worker")
@@ -61,18 +63,34 @@ def refuse_unfit_workers(settings: Settings) -> None:
     if settings.parallel.data * settings.parallel.tensor > 1:
         hint = "set either [parallel] or [executor]: the ranks of one trial take all GPUs"
         raise ConfigError(f"several ranks for each trial with {workers} workers", hint=hint)
-    if not devices and threads_per_worker(settings) * workers > usable_cpus():
+    if not devices and not settings.executor.address and threads_per_worker(settings) * workers > usable_cpus():
         what = f"{workers} workers of {threads_per_worker(settings)} threads on {usable_cpus()} cores"
         raise ConfigError(
             what, hint="lower executor.workers or threads: threads that share a core slow each other down"
         )
 
 
+def refuse_unfit_cluster(settings: Settings) -> None:
+    """Raise ``ConfigError`` where the executor's kind and another setting do not go together."""
+    executor = settings.executor
+    if executor.kind == "local" and executor.address:
+        raise ConfigError("executor.address with executor.kind = 'local'", hint="set executor.kind = 'ray'")
+    if executor.kind == "local":
+        return
+    if executor.devices:
+        hint = "leave executor.devices out: each worker gets one GPU of a node; executor.workers limits their number"
+        raise ConfigError(f"executor.devices with executor.kind = '{executor.kind}'", hint=hint)
+    if executor.address and not settings.threads:
+        hint = "set threads to the cores that one trial may use on any node: it is part of the yardstick"
+        raise ConfigError("executor.address without threads", hint=hint)
+
+
 def refuse_gpu_for_workers(settings: Settings, device: Device) -> None:
     """Raise ``ConfigError`` where several workers would share the one GPU that ``device = 'auto'`` found."""
-    if device.device == "cuda" and not settings.executor.devices and count_workers(settings) > 1:
+    executor = settings.executor
+    if device.device == "cuda" and executor.kind == "local" and not executor.devices and executor.workers > 1:
         hint = "name the GPUs: executor.devices = ['cuda:0', 'cuda:1']; or set device = 'cpu'"
-        raise ConfigError(f"executor.workers = {settings.executor.workers} on a GPU", hint=hint)
+        raise ConfigError(f"executor.workers = {executor.workers} on a GPU", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ from autoresearch.storage.run_dir import ENVELOPE, PAUSE_FLAG, TRAJECTORY, VAULT
 from autoresearch.storage.vault_file import VaultFile
 from autoresearch.trials.local_executor import LocalExecutor
 from autoresearch.trials.pace import MAX_DEADLINE_FACTOR
+from autoresearch.trials.remote.executor import RemoteExecutor
 from autoresearch.trials.trial_budget import warmup_frac
 
 FIRST_RECORD = b'"stage":"meta",'  # how the first line of every trajectory begins
@@ -212,18 +213,23 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
     return ending
 
 
-def executor_of(context: RunContext, backend: TrialBackend) -> LocalExecutor:
-    """The workers of this run: none where one trial runs after the other."""
+def executor_of(context: RunContext, backend: TrialBackend) -> LocalExecutor | RemoteExecutor:
+    """The workers of this run: none where one trial runs after the other. Raises ``ConfigError``."""
+    if backend.fleet is not None:
+        return backend.fleet.open(context.control.must_abort, context.control.suspend_requested)
     return LocalExecutor(backend.workers, context.control.must_abort, context.control.suspend_requested)
 
 
 def build_loop(
-    context: RunContext, backend: TrialBackend, proposer: Proposer, executor: LocalExecutor | None = None
+    context: RunContext,
+    backend: TrialBackend,
+    proposer: Proposer,
+    executor: LocalExecutor | RemoteExecutor | None = None,
 ) -> Loop:
     """The loop of this run, with nothing recorded yet. A run that was parallel before stays one."""
     settings, policy = context.settings, context.policy
     parallel = executor is not None and executor.capacity > 0
-    several = executor is not None and executor.capacity > 1
+    several = executor is not None and (executor.capacity > 1 or backend.worker_count > 1)
     kind = ParallelLoop if several or context.trajectory.parallel else Loop
     more: dict[str, Any] = {"executor": executor} if parallel else {}
     return kind(
@@ -275,7 +281,7 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
             ends_at=ends_at.isoformat(timespec="seconds") if ends_at else None,
             zone=zone_name(ends_at) if ends_at else None,
             early_stop=build_early_stop(context.settings),
-            workers=len(backend.workers) or None,
+            workers=backend.worker_count or None,
         )
     )
     record_startup_wait(context.startup_wait, loop)

@@ -24,9 +24,8 @@ def watch_trainer_code(inputs: Inputs, trainer: str, package: Path = PACKAGE) ->
     Of a package that is RECORD, which has the hash of every file as pip installed it, and the module's first file. An
     edit of another file in place is not seen.
     """
-    for folder in OWN_CODE:
-        for path in sorted((package / folder).rglob("*.py")):
-            inputs.watch(path)
+    for path in own_code(package):
+        inputs.watch(path)
     for name, module in TRAINERS[trainer].distributions:
         origin = _origin(module)
         if origin is None:
@@ -34,6 +33,11 @@ def watch_trainer_code(inputs: Inputs, trainer: str, package: Path = PACKAGE) ->
         record = _record(name)
         for path in filter(None, (record, origin)):
             inputs.watch(path, package=name, version=installed_version)
+
+
+def own_code(package: Path = PACKAGE) -> list[Path]:
+    """The files of autoresearch that a trial's process runs."""
+    return [path for folder in OWN_CODE for path in sorted((package / folder).rglob("*.py"))]
 
 
 def installed_version(name: str) -> str:

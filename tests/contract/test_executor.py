@@ -13,10 +13,13 @@ from autoresearch.core.serial_executor import SerialExecutor
 from autoresearch.core.values import Cfg
 from autoresearch.errors import TrialServerError
 from autoresearch.testing.contracts.executor import TrialExecutorContract
+from autoresearch.testing.fake_cluster import FACTS, FakeCluster, FakePlan
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.simulated_executor import SimulatedExecutor
 from autoresearch.testing.switch import Switch
 from autoresearch.trials.local_executor import LocalExecutor
+from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
+from autoresearch.trials.remote.ports import Node
 
 BAD_LR = 77.0
 
@@ -78,3 +81,20 @@ class TestLocalExecutor(FakeTrialsContract):
             executor.poll(10.0)
         assert not executor.poll(0.0)
         executor.close()
+
+
+def fake_trial(aborted: Callable[[], bool]) -> FakeTrial:
+    return FakeTrial(fail=fails, takes_s=0.01, aborted=aborted)
+
+
+class TestRemoteExecutor(FakeTrialsContract):
+    @pytest.fixture
+    def executor(self, abort: Switch, suspend: Switch) -> Iterator[RemoteExecutor]:
+        nodes = [Node(f"id-{n}", f"n{n}", {"CPU": 1.0}) for n in range(3)]
+        cluster = FakeCluster(nodes)
+        executor = RemoteExecutor(cluster, Fleet(FakePlan(fake_trial), 3, lambda _node: 1, FACTS), abort, suspend)
+        executor.open()
+        yield executor
+        executor.close()
+        assert cluster.is_closed
+        assert all(worker.lost for worker in cluster.workers)

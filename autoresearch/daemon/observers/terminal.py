@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from autoresearch.core import ports
 from autoresearch.core.costs import cost_ratios, describe_compute
 from autoresearch.core.llm_calls import LLM_SOURCE
-from autoresearch.core.measurement import Cause, Failure, Suspended
+from autoresearch.core.measurement import Failure, Suspended
+from autoresearch.core.open_trials import REPEATED_ONCE
 from autoresearch.core.ports import Observer
 from autoresearch.core.records import (
     Baseline,
@@ -243,7 +244,7 @@ def void_line(trial: TrialEnded) -> str:
     """Why a trial does not count."""
     if trial.marks:
         return f"trial {trial.trial} ran {' and '.join(trial.marks)}: it is repeated"
-    if isinstance(trial.outcome, Failure) and trial.outcome.cause is Cause.DISK_FULL:
+    if isinstance(trial.outcome, Failure) and trial.outcome.cause in REPEATED_ONCE:
         return f"trial {trial.trial} is void: {trial.outcome.detail}; it is repeated once"
     return f"trial {trial.trial} is void: an input has changed"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from autoresearch.core.loop import is_first_full_disk
+from autoresearch.core.loop import is_first_of_its_cause
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import EvalFailed, Evaluated, Paused, Resumed, Stopped, TrialEnded, TrialStarted
 from autoresearch.core.trajectory import Trajectory
@@ -136,6 +136,6 @@ def test_a_seed_of_the_baseline_and_the_same_seed_of_a_candidate_are_each_repeat
     full = Failure(cause=Cause.DISK_FULL, detail="OSError: No space left on device")
     of_baseline = TrialEnded(ts="", trial=1, iter=0, seed=3, outcome=full, void=True)
     trajectory = Trajectory(voided=[of_baseline])
-    assert not is_first_full_disk(full, 0, 3, trajectory)
-    assert is_first_full_disk(full, 1, 3, trajectory)
-    assert not is_first_full_disk(measurement(2.0), 1, 3, trajectory)
+    assert not is_first_of_its_cause(full, 0, 3, trajectory)
+    assert is_first_of_its_cause(full, 1, 3, trajectory)
+    assert not is_first_of_its_cause(measurement(2.0), 1, 3, trajectory)
