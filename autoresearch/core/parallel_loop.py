@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from autoresearch.core.confirmation import Standing, standing_of
 from autoresearch.core.decision import Needed, decide, next_baseline_trial
 from autoresearch.core.energy_accounting import add_trial_energy
-from autoresearch.core.executor import TrialFinished, TrialOrder
+from autoresearch.core.executor import TrialFinished, TrialOrder, TrialProgress
 from autoresearch.core.loop import MAX_PROPOSER_FAILURES, POLL_S, Loop
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s
-from autoresearch.core.ports import Exhausted
+from autoresearch.core.ports import Exhausted, Progress
+from autoresearch.core.power import phase_from_progress
 from autoresearch.core.record_builders import (
     IterationTimes,
     build_eval_failed,
@@ -183,8 +185,17 @@ class ParallelLoop(Loop):
 
     def take(self) -> None:
         """Record every trial that ended, in the order in which the executor reports them."""
-        for finished in self.executor.poll(POLL_S, lambda at: self.show_progress(self.at_work[at.id][0].iter, at)):
+        for finished in self.executor.poll(POLL_S, self.show_trial):
             self.take_one(finished)
+
+    def show_trial(self, at: TrialProgress) -> None:
+        """Show the progress of one of the running trials."""
+        self.meter.phase(phase_from_progress(at.phase))
+        order, _ = self.at_work[at.id]
+        with suppress(Exception):
+            self.observer.progressed(
+                Progress(order.iter, at.phase, at.fraction, at.step, at.tokens_per_s, at.id, order.seed, at.where)
+            )
 
     def take_one(self, finished: TrialFinished) -> None:
         order, work = self.at_work.pop(finished.id)

@@ -214,7 +214,8 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
 
 def executor_of(context: RunContext, backend: TrialBackend) -> LocalExecutor:
     """The workers of this run: none where one trial runs after the other."""
-    return LocalExecutor(backend.workers, context.control.must_abort, context.control.suspend_requested)
+    control, names = context.control, context.settings.executor.devices
+    return LocalExecutor(backend.workers, control.must_abort, control.suspend_requested, names)
 
 
 def build_loop(
