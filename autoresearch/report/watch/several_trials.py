@@ -58,7 +58,7 @@ def left_s(trial: OpenTrial, at: TrialAt | None, now: datetime) -> float | None:
 
 
 def trial_lines(trials: Sequence[RunningTrial], width: int) -> list[str]:
-    """A line for each trial: ``cuda:0        42%  iteration 5, seed 3, training, about 5 min left``."""
+    """A line for each trial: ``cuda:0         42%  iteration 5, seed 3, training, about 5 min left``."""
     lines = []
     for t in trials:
         where, percent = (safe(t.at.where, WHERE_CELLS), f"{100 * t.at.fraction:3.0f}%") if t.at else ("", "    ")

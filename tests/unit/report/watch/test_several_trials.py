@@ -58,6 +58,6 @@ def test_each_trial_has_its_device_iteration_seed_progress_and_time_left(tmp_pat
     file.progressed(progress(7, 3, 42, "cuda:0", 0.25))
     whole = history(OpenTrial(3, TS, 42, 7), OpenTrial(0, TS, 43, 8))
     first, second = trial_lines(several_trials(whole, read_progress(tmp_path), NOW), 100)
-    assert first == "cuda:0        25%  iteration 3, seed 42, training, 1,000 tokens/s, about 15 min left"
+    assert first == "cuda:0         25%  iteration 3, seed 42, training, 1,000 tokens/s, about 15 min left"
     assert second.split() == ["the", "baseline,", "seed", "43,", "starting"]
     assert _describe_open_trial(whole) == "; 2 trials running: iteration 3 seed 42, the baseline seed 43"
