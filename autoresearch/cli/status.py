@@ -125,6 +125,8 @@ def _print_text(args: argparse.Namespace, kind: str) -> int:
     from autoresearch.report import load, render_report, render_status, summarise, summary_json
     from autoresearch.report.end_time import describe_end
     from autoresearch.report.live_wait import live_wait, not_begun, with_wait
+    from autoresearch.report.watch.several_trials import several_trials, trial_lines
+    from autoresearch.storage.progress_file import read_progress
 
     path = run_path(args)
     waits = live_wait(path) if path.is_dir() else ""
@@ -143,7 +145,10 @@ def _print_text(args: argparse.Namespace, kind: str) -> int:
         options = render_options(path, bool(getattr(args, "out", None)))
         text = render(summary, history, **options) + _flag_line(path)
         if kind == "status" and options.get("writer_alive") is not False:
-            text = f"{text.rstrip()}\n\n{describe_end(history, datetime.now().astimezone())}"
+            now = datetime.now().astimezone()
+            trials = several_trials(history, read_progress(path) if path.is_dir() else None, now)
+            lines = "".join(f"\n{line}" for line in trial_lines(trials, options["width"]))
+            text = f"{text.rstrip()}\n{lines}\n{describe_end(history, now)}"
     _print(args, text)
     return 0
 

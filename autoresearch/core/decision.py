@@ -31,6 +31,7 @@ class Comparison:
     earlier_gains: Sequence[Sequence[float]] = ()  # paired gains of each earlier candidate with several seeds
     test: int = 1  # this candidate is the how manyth that is tried in this run directory
     earlier_runs: Sequence[EarlierRun] = ()  # what they say of the noise
+    baseline_then: int | None = None  # how many of ``baseline`` were there at the proposal, in a parallel run
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class TrialProgress:
     fraction: float
     step: int
     tokens_per_s: float | None
+    where: str = ""  # the device or worker; empty where there is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class OpenIteration:
     sealed: SealedKeep | None = None
     host_losses: int = 0
     test: int = 0
+    gains_then: int = 0
+    baseline_then: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class OpenWork(SideWork):
     sealed: SealedKeep | None = None  # the last record's keep, until its vault is unsealed
     host_losses: int = 0  # trials of the open iteration (or baseline) during which the machine went down
     test: int = 0  # its candidate is the how manyth that was proposed
+    gains_then: int = 0  # how many candidates' gains the noise was pooled from when it was proposed
+    baseline_then: int = 0  # how many trials of the baseline there were then
     started: TrialStarted | None = None  # the trial in focus, as it began last
     running: TrialStarted | None = None  # the trial that began and has not ended
     suspended: Suspended | None = None  # where the open trial was last suspended
@@ -73,6 +77,7 @@ class OpenWork(SideWork):
     parallel: bool = False  # some start of this run had several trials at work
     parked: dict[int, OpenIteration] = field(default_factory=dict)
     parked_trials: dict[int, OpenTrial] = field(default_factory=dict)
+    spare: set[int] = field(default_factory=set)  # running trials whose iteration was closed without them
     candidates_proposed: int = 0
     highest_iter: int = 0  # that was proposed or closed
 
@@ -92,19 +97,12 @@ class OpenWork(SideWork):
         """Move the focus to iteration ``n`` and to a trial, 0 for none."""
         if n != self.at_iter:
             if self.proposed or self.outcomes or self.voided or self.extra_baseline or self.sealed or self.host_losses:
-                self.parked[self.at_iter] = OpenIteration(
-                    self.proposed,
-                    self.outcomes,
-                    self.voided,
-                    self.extra_baseline,
-                    self.sealed,
-                    self.host_losses,
-                    self.test,
-                )
+                self.parked[self.at_iter] = self._iteration_in_focus()
             there = self.parked.pop(n, None) or OpenIteration()
             self.proposed, self.outcomes, self.voided = there.proposed, there.outcomes, there.voided
             self.extra_baseline, self.sealed = there.extra_baseline, there.sealed
             self.host_losses, self.test, self.at_iter = there.host_losses, there.test, n
+            self.gains_then, self.baseline_then = there.gains_then, there.baseline_then
         if trial != self.at_trial:
             if self.running or self.suspended:
                 self.parked_trials[self.at_trial] = OpenTrial(
@@ -155,7 +153,7 @@ class OpenWork(SideWork):
             if trial.running is not None:
                 if self.parallel:
                     self.focus(trial.owner, number)
-                if trial.running.boot_id != boot_id and trial.owner not in lost:
+                if trial.running.boot_id != boot_id and trial.owner not in lost and number not in self.spare:
                     lost.add(trial.owner)
                     self.host_losses += 1
                 self.running = None
@@ -170,7 +168,16 @@ class OpenWork(SideWork):
                 self.running = None
         self._forget_ended()
 
+    def spare_trials_of(self, n: int) -> None:
+        """Iteration ``n`` is closed: what still runs for it runs on unused, and what is suspended never resumes."""
+        for number, trial in list(self.parked_trials.items()):
+            if trial.owner == n and trial.running:
+                self.spare.add(number)
+            elif trial.owner == n:
+                del self.parked_trials[number]
+
     def _forget_ended(self) -> None:
+        self.spare.clear()
         if self.parallel:
             self.focus(self.at_iter)  # parks a suspended trial, and drops one that neither runs nor is suspended
 
@@ -184,7 +191,11 @@ class OpenWork(SideWork):
         self.highest_iter = max(self.highest_iter, record.iter)
 
     def _iterations(self) -> Iterator[tuple[int, OpenIteration]]:
-        here = OpenIteration(
+        yield self.at_iter, self._iteration_in_focus()
+        yield from self.parked.items()
+
+    def _iteration_in_focus(self) -> OpenIteration:
+        return OpenIteration(
             self.proposed,
             self.outcomes,
             self.voided,
@@ -192,9 +203,9 @@ class OpenWork(SideWork):
             self.sealed,
             self.host_losses,
             self.test,
+            self.gains_then,
+            self.baseline_then,
         )
-        yield self.at_iter, here
-        yield from self.parked.items()
 
     def _open_trials(self) -> Iterator[tuple[int, OpenTrial]]:
         yield self.at_trial, OpenTrial(self.started, self.running, self.suspended, self.earlier_parts, self.owner)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
-from autoresearch.core.decision import Needed, decide, next_baseline_trial, next_trial
+from autoresearch.core.confirmation import Standing, standing_of
+from autoresearch.core.decision import Needed, decide, next_baseline_trial
 from autoresearch.core.energy_accounting import add_trial_energy
-from autoresearch.core.executor import TrialFinished, TrialOrder
+from autoresearch.core.executor import TrialFinished, TrialOrder, TrialProgress
 from autoresearch.core.loop import MAX_PROPOSER_FAILURES, POLL_S, Loop
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s
-from autoresearch.core.ports import Exhausted
+from autoresearch.core.ports import Exhausted, Progress
+from autoresearch.core.power import phase_from_progress
 from autoresearch.core.record_builders import (
     IterationTimes,
     build_eval_failed,
@@ -43,13 +46,14 @@ class Work:
 class ParallelLoop(Loop):
     """``Loop`` over an executor of any capacity, 1 included, and over a run that was parallel before.
 
-    Verdicts are the same whatever the order in which trials end: which test a candidate is was fixed when it was
-    proposed, and each candidate has one trial at work at a time, in the order of its seeds. What is open is finished
-    before something new is proposed, so that spare capacity confirms first.
+    Verdicts are the same whatever the order in which trials end: what a candidate's test may spend and which noise it
+    meets was fixed when it was proposed, and its seeds are looked at in their order (``confirmation``). What is open is
+    finished before something new is proposed: first the trials that a look waits for, then those of the next looks.
     """
 
     at_work: dict[int, tuple[TrialOrder, Work]] = field(default_factory=dict)  # by the number of the trial
     began: dict[int, float] = field(default_factory=dict)  # on the clock of ``active_s``, by iteration
+    standings: dict[int, tuple[tuple[int, int], Standing]] = field(default_factory=dict)  # of what they were found
     exhausted: str = ""  # why the proposer has nothing to propose until another iteration is closed
 
     def work_until_done(self) -> None:
@@ -97,20 +101,27 @@ class ParallelLoop(Loop):
                 return
 
     def next_work(self) -> Work | None:
-        """The first trial that something open needs and that is not at work: of vaults, then of candidates in order."""
+        """The first trial that something open needs and that is not at work: of vaults, then of candidates in order.
+
+        Where nothing waits, the first seed that the next looks at a candidate may need.
+        """
         if self.trajectory.baseline is None:
             return self.baseline_work()
         vaults = self.trajectory.vaults if self.vault.seeds else []
-        for n in [*vaults, *self.trajectory.candidates]:
-            if self.is_at_work(n):
-                continue
-            if (needed := self.needed_by(n)) is None or (needed.of_baseline and self.measures_baseline(needed.seed)):
+        needed = ((n, need) for n in [*vaults, *self.trajectory.candidates] if (need := self.needed_by(n)))
+        for n, need in [*needed, *self.ahead()]:
+            if self.measures(n, need) or (n in vaults and self.is_at_work(n)):
                 continue
             self.trajectory.focus(n)
             of = self.trajectory.proposed or (self.trajectory.sealed.keep if self.trajectory.sealed else None)
             if of is not None:
-                return Work(n, self.baseline_cfg if needed.of_baseline else of.candidate_cfg, needed)
+                return Work(n, self.baseline_cfg if need.of_baseline else of.candidate_cfg, need)
         return None
+
+    def ahead(self) -> Iterator[tuple[int, Needed]]:
+        """The seeds of the candidates' next looks, of the earliest candidate first."""
+        for n in self.trajectory.candidates:
+            yield from ((n, need) for need in self.standing(n).ahead)
 
     def baseline_work(self) -> Work | None:
         """The next seed of the baseline; all of them may be at work at the same time."""
@@ -121,18 +132,27 @@ class ParallelLoop(Loop):
         needed = next_baseline_trial(known, self.rule)
         return None if needed is None else Work(0, self.baseline_cfg, needed)
 
-    def measures_baseline(self, seed: int) -> bool:
-        return any((order.iter, order.seed) == (0, seed) for order, _ in self.at_work.values())
+    def measures(self, n: int, need: Needed) -> bool:
+        """Whether a trial that iteration ``n`` needs is at work; the baseline's for whichever iteration."""
+        of = 0 if need.of_baseline else n
+        return any((order.iter, order.seed) == (of, need.seed) for order, _ in self.at_work.values())
 
     def needed_by(self, n: int) -> Needed | None:
-        """The next trial of an open candidate or of a sealed keep; ``None`` if it can be closed or unsealed."""
+        """What an open candidate or a sealed keep waits for; ``None`` if it can be closed or unsealed."""
         run = self.trajectory
         run.focus(n)
         if run.sealed is not None:
             return next_vault_trial(run.sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
-        if first_failure(run.outcomes) or first_stop(run.outcomes):
-            return None
-        return next_trial(run.comparison, self.rule)
+        return self.standing(n).needed
+
+    def standing(self, n: int) -> Standing:
+        """Where the open candidate of iteration ``n`` stands. It changes with its trials and the baseline's alone."""
+        run = self.trajectory
+        run.focus(n)
+        of = len(run.outcomes), len(run.baseline_outcomes)
+        if n not in self.standings or self.standings[n][0] != of:
+            self.standings[n] = of, standing_of(run.comparison, self.rule)
+        return self.standings[n][1]
 
     def may_propose(self) -> bool:
         return self.trajectory.baseline is not None and self.trajectory.new_iter <= self.iters and not self.exhausted
@@ -165,8 +185,17 @@ class ParallelLoop(Loop):
 
     def take(self) -> None:
         """Record every trial that ended, in the order in which the executor reports them."""
-        for finished in self.executor.poll(POLL_S, lambda at: self.show_progress(self.at_work[at.id][0].iter, at)):
+        for finished in self.executor.poll(POLL_S, self.show_trial):
             self.take_one(finished)
+
+    def show_trial(self, at: TrialProgress) -> None:
+        """Show the progress of one of the running trials."""
+        self.meter.phase(phase_from_progress(at.phase))
+        order, _ = self.at_work[at.id]
+        with suppress(Exception):
+            self.observer.progressed(
+                Progress(order.iter, at.phase, at.fraction, at.step, at.tokens_per_s, at.id, order.seed, at.where)
+            )
 
     def take_one(self, finished: TrialFinished) -> None:
         order, work = self.at_work.pop(finished.id)
@@ -182,14 +211,16 @@ class ParallelLoop(Loop):
                 self.measure_baseline()  # nothing is left to measure: it is recorded, or refused
             return
         for n in run.candidates:
-            if not self.is_at_work(n) and self.needed_by(n) is None:
+            if self.needed_by(n) is None:
                 self.close(n)
         for n in run.vaults if self.vault.seeds else []:
             if not self.is_at_work(n) and self.needed_by(n) is None:
                 self.unseal(n)
 
     def is_at_work(self, n: int) -> bool:
-        return any(work.owner == n for _, work in self.at_work.values())
+        """Whether a trial that iteration ``n`` can still use is."""
+        spare = self.trajectory.spare
+        return any(work.owner == n and number not in spare for number, (_, work) in self.at_work.items())
 
     def unseal(self, n: int) -> None:
         self.trajectory.focus(n)
@@ -207,12 +238,15 @@ class ParallelLoop(Loop):
         now = self.active_s()
         wall_s = now - self.began.pop(n, now - earlier_iteration_s(proposed, run))
         times = IterationTimes(wall_s, proposed.propose_wall_s)
-        if failure := first_failure(run.outcomes):
-            self.record(build_eval_failed(proposed, run, failure, self.utc(), times))
-        elif stop := first_stop(run.outcomes):
-            self.record(build_stopped_early(proposed, run, stop, self.utc(), times))
+        rests_on = self.standing(n).rests_on
+        used = replace(run, outcomes=list(rests_on.candidate))  # without the seeds that were measured ahead in vain
+        if failure := first_failure(used.outcomes):
+            self.record(build_eval_failed(proposed, used, failure, self.utc(), times))
+        elif stop := first_stop(used.outcomes):
+            self.record(build_stopped_early(proposed, used, stop, self.utc(), times))
         else:
-            self.record(build_evaluated(proposed, run, decide(run.comparison, self.rule), self.utc(), times))
+            self.record(build_evaluated(proposed, used, decide(rests_on, self.rule), self.utc(), times))
+        del self.standings[n]
         self.exhausted = ""
 
     def measure_baseline(self) -> None:

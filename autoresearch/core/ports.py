@@ -57,6 +57,9 @@ class Progress:
     fraction: float
     step: int
     tokens_per_s: float | None
+    trial: int = 0  # of a parallel run: its number, its seed and where it runs
+    seed: int | None = None
+    where: str = ""
 
 
 class Proposer(Protocol):

@@ -121,7 +121,10 @@ class Trajectory(OpenWork):
     def comparison(self) -> Comparison:
         """What a verdict on the open iteration's candidate may rest on."""
         earlier_runs = self.meta.earlier_runs if self.meta else ()
-        test = self.test if self.parallel else self.candidates_tried + 1
+        if self.parallel:  # what a verdict may rest on was fixed when the candidate was proposed: ``confirmation``
+            gains = self.earlier_gains[: self.gains_then]
+            return Comparison(self.outcomes, self.baseline_outcomes, gains, self.test, earlier_runs, self.baseline_then)
+        test = self.candidates_tried + 1
         return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, test, earlier_runs)
 
     @property
@@ -180,6 +183,9 @@ class Trajectory(OpenWork):
             case TrialSuspended():
                 self._meter(record.suspended.energy_j, scope_of(record.power), self.suspended)
                 self.running, self.suspended = None, record.suspended
+                if record.trial in self.spare:
+                    self.suspended = None  # nothing needs the rest of it
+                    self.spare.discard(record.trial)
                 kept = (
                     record.suspended.resumes_at is not None
                 )  # else it starts over, and earlier disturbances no longer matter
@@ -194,6 +200,7 @@ class Trajectory(OpenWork):
                 self.voided = []
             case Proposed():
                 self._open_iteration(record)
+                self.gains_then, self.baseline_then = len(self.earlier_gains), len(self.baseline_outcomes)
             case Unsealed():
                 self._unseal()
             case SideTrialSuspended():
@@ -230,6 +237,10 @@ class Trajectory(OpenWork):
         self.running, self.suspended, self.earlier_parts = None, None, {}
         for_baseline = record.iter == 0 and self.baseline is not None
         measured = self.baseline_outcomes if for_baseline else self.outcomes
+        if record.trial in self.spare:
+            self.spare.discard(record.trial)
+            self.baseline_outcomes += [record] if for_baseline and not record.void else []
+            return
         if self.sealed and not record.void:
             self.sealed = self.sealed.with_trial(record)
             if record.iter == 0:
@@ -270,6 +281,11 @@ class Trajectory(OpenWork):
 
     def _close(self, record: IterationRecord, source: Source | None) -> None:
         self.at_iter, self.highest_iter = record.iter, max(self.highest_iter, record.iter)
+        if self.parallel:
+            self.spare_trials_of(record.iter)
+            if isinstance(record, CandidateTried):  # what was measured ahead of need is left out, whenever it ended
+                by_number = {t.trial: t for t in self.outcomes}
+                self.outcomes = [by_number[trial] for trial in record.trials if trial in by_number]
         self._remember(record, source)
         self.sealed = self._keep_to_unseal(record)
         self._update_lowest()

@@ -238,7 +238,7 @@ def with_workers(
         backend,
         trial=workers.make_trials[0](trial.runner.aborted),  # what is measured outside of the loop: races, promotions
         workers=workers.make_trials,
-        free_accelerator_bytes=share if device.free_bytes is None else device.free_bytes,
+        free_accelerator_bytes=share if device.free_bytes is None else workers.free_bytes or device.free_bytes,
         close=workers.close,
         select_sensor=partial(select_sensor, device.device, gpus, settings.energy.sensor),
     )

@@ -120,6 +120,7 @@ class LocalWorkers:
     servers: list[TrialServer]
     make_trials: list[MakeTrial]
     gpus: tuple[str, ...] = ()
+    free_bytes: int | None = None  # of the device with the least; None: they share the machine's own memory
 
     def close(self) -> None:
         for server in self.servers:
@@ -139,7 +140,10 @@ def build_workers(
             server = TrialServer(settings.trainer, run_dir / LOGS / f"trial-server-{n}.log", *_place(settings, n))
             built.servers.append(server)
             if settings.executor.devices:
-                built.gpus += _same_device(settings, n, server, device, aborted).gpus[:1]
+                found = _same_device(settings, n, server, device, aborted)
+                built.gpus += found.gpus[:1]
+                free = [f for f in (built.free_bytes, found.free_bytes) if f is not None]
+                built.free_bytes = min(free, default=None)
             built.make_trials.append(_maker(server, trial))
     except BaseException:
         built.close()

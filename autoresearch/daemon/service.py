@@ -215,9 +215,10 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
 
 def executor_of(context: RunContext, backend: TrialBackend) -> LocalExecutor | RemoteExecutor:
     """The workers of this run: none where one trial runs after the other. Raises ``ConfigError``."""
+    control, names = context.control, context.settings.executor.devices
     if backend.fleet is not None:
-        return backend.fleet.open(context.control.must_abort, context.control.suspend_requested)
-    return LocalExecutor(backend.workers, context.control.must_abort, context.control.suspend_requested)
+        return backend.fleet.open(control.must_abort, control.suspend_requested)
+    return LocalExecutor(backend.workers, control.must_abort, control.suspend_requested, names)
 
 
 def build_loop(

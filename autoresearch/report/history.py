@@ -128,6 +128,7 @@ class OpenTrial:
     iter: int
     ts: str
     seed: int = 0
+    trial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,8 @@ class History:
     waits_for: Literal["user", "disk_space"] = "user"  # what ends the pause, in state "paused"
     disk_waits: int = 0  # how often the run waited for disk space
     disk_wait_s: float = 0.0
-    open_trial: OpenTrial | None = None
+    open_trial: OpenTrial | None = None  # of several, the first
+    open_trials: tuple[OpenTrial, ...] = ()
     energy_j: float | None = None
     power: Mapping[Scope, Mapping[Phase, Power]] = field(default_factory=dict)  # of all starts; scopes are never added
     metering: Metering | None = None  # of the last start

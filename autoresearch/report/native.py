@@ -171,7 +171,8 @@ class HistoryBuilder:
         if meta is None and not self.damaged:
             raise ValueError("the first record is not meta")
         # an interrupted trial is over, though its end was not recorded
-        running = next(iter(self.trajectory.trials_at_work), None) if self.state == "running" else None
+        running = self.trajectory.trials_at_work if self.state == "running" else []
+        at_work = tuple(OpenTrial(t.iter, t.ts, t.seed, t.trial) for t in running)
         return History(
             log_format="autoresearch",
             knobs=tuple(meta.menu.get("knobs", {})) if meta else (),
@@ -190,7 +191,8 @@ class HistoryBuilder:
             waits_for=self.waits_for,
             disk_waits=self.disk_waits,
             disk_wait_s=self.disk_wait_s,
-            open_trial=OpenTrial(running.iter, running.ts, running.seed) if running else None,
+            open_trial=at_work[0] if at_work else None,
+            open_trials=at_work,
             energy_j=self.trajectory.energy_j,
             power=dict(self.trajectory.power),
             metering=self.trajectory.metering,

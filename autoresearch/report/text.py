@@ -147,6 +147,9 @@ def describe_state(s: Summary, history: History, writer_alive: bool | None) -> s
 def _describe_open_trial(history: History) -> str:
     if history.open_trial is None:
         return ""
+    if len(history.open_trials) > 1:
+        at_work = (f"{f'iteration {t.iter}' if t.iter else 'the baseline'} seed {t.seed}" for t in history.open_trials)
+        return f"; {len(history.open_trials)} trials running: {', '.join(at_work)}"
     what = f"iteration {history.open_trial.iter}" if history.open_trial.iter else "the baseline"
     seed = f" with seed {history.open_trial.seed}" if history.is_sequential else ""
     return f", {what}{seed} running since {safe(history.open_trial.ts, NAME_CELLS)}"

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch.core.decision import Decision, decide, mean_loss
+from autoresearch.core.confirmation import standing_of
+from autoresearch.core.decision import Comparison, Decision, decide, mean_loss
 from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, Race, StoppedEarly
 from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.report.difference import Difference as Difference
@@ -51,10 +52,16 @@ def _rule_of(meta: Meta | None) -> DecisionRule:
 
 def _check(record: Evaluated, trajectory: Trajectory, rule: DecisionRule) -> Difference | None:
     try:
-        found = decide(trajectory.comparison, rule)
+        found = decide(_rests_on(trajectory, rule), rule)
     except ValueError as e:
         return Difference(record.iter, "trials", list(record.trials), str(e))
     return _difference(record.iter, _verdict(record), _verdict(found))
+
+
+def _rests_on(trajectory: Trajectory, rule: DecisionRule) -> Comparison:
+    """What a verdict now rests on: of a parallel run the seeds up to the look that decides."""
+    compared = trajectory.comparison
+    return standing_of(compared, rule).rests_on if trajectory.parallel else compared
 
 
 def _verdict(of: Evaluated | Decision) -> dict[str, Any]:

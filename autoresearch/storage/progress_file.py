@@ -18,24 +18,41 @@ from typing import Any
 
 from autoresearch.core import ports
 from autoresearch.core.ports import Observer
-from autoresearch.core.records import Event, TrialStarted
+from autoresearch.core.records import Event, TrialEnded, TrialStarted, TrialSuspended
 from autoresearch.storage.files import open_regular, opened_directory
 from autoresearch.storage.run_dir import PROGRESS
 
 EVERY_S = 1.0
-MAX_BYTES = 4096
+MAX_BYTES = 1 << 16  # 64 trials are 8 KB
 TEMPORARY = f".{PROGRESS}.new"
 
 
 @dataclass(frozen=True, slots=True)
+class TrialAt:
+    """One of several running trials; ``where`` is its device or worker."""
+
+    trial: int
+    iter: int
+    seed: int
+    where: str
+    phase: str
+    fraction: float
+    tokens_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """The content of the file. ``iter`` is null before the loop begins, while the corpus is prepared."""
+    """The content of the file. ``iter`` is null before the loop begins, while the corpus is prepared.
+
+    ``trials`` are those of a parallel run, the rest is then the newest of them; the file of a serial run has none.
+    """
 
     pid: int
     iter: int | None
     phase: str
     fraction: float
     tokens_per_s: float | None
+    trials: tuple[TrialAt, ...] = ()
 
 
 class ProgressFile(Observer):
@@ -46,25 +63,36 @@ class ProgressFile(Observer):
         self._clock = clock
         self._next_write_s = -math.inf
         self._written = False
+        self._trials: dict[int, TrialAt] = {}
 
     def progressed(self, progress: ports.Progress) -> None:
+        if progress.trial and progress.seed is not None:
+            own = (progress.iter, progress.seed, progress.where, progress.phase)
+            self._trials[progress.trial] = TrialAt(progress.trial, *own, progress.fraction, progress.tokens_per_s)
         self._write(progress.iter, progress.phase, progress.fraction, progress.tokens_per_s)
 
     def preparing(self, stage: str, fraction: float) -> None:
         self._write(None, stage, fraction, None)
 
     def notify(self, message: str) -> None:
-        """A message ends the progress of a preparation, so the file is removed."""
-        self.close()
+        """A message ends the progress of a preparation, so the file is removed; not that of several trials."""
+        if not self._trials:
+            self.close()
 
     def recorded(self, event: Event) -> None:
-        """The progress of a trial that begins is written at once; after any other record no trial is running."""
-        if not isinstance(event, TrialStarted):
+        """The progress of a trial that begins is written at once; after any other record no trial is running.
+
+        Of several trials, the others are.
+        """
+        if isinstance(event, TrialEnded | TrialSuspended):
+            self._trials.pop(event.trial, None)
+        if not isinstance(event, TrialStarted) and not self._trials:
             self.close()
         self._next_write_s = -math.inf
 
     def close(self) -> None:
         """Remove the file if this daemon wrote it: another daemon may have begun since the lock was released."""
+        self._trials.clear()
         if self._written and (on_disk := read_progress(self.path.parent)) and on_disk.pid == os.getpid():
             with suppress(OSError), opened_directory(self.path.parent) as folder:
                 os.unlink(self.path.name, dir_fd=folder)
@@ -75,9 +103,12 @@ class ProgressFile(Observer):
         if now < self._next_write_s:
             return
         self._next_write_s = now + EVERY_S
-        snapshot = ProgressSnapshot(os.getpid(), n, phase, fraction, tokens_per_s)
+        snapshot = ProgressSnapshot(os.getpid(), n, phase, fraction, tokens_per_s, tuple(self._trials.values()))
         with suppress(OSError, ValueError):  # ValueError: NaN or infinity, which JSON cannot hold
-            self._replace(json.dumps(asdict(snapshot), allow_nan=False))
+            fields = asdict(snapshot)
+            if not self._trials:
+                del fields["trials"]
+            self._replace(json.dumps(fields, allow_nan=False))
             self._written = True
 
     def _replace(self, text: str) -> None:
@@ -110,6 +141,22 @@ def _parse_snapshot(fields: dict[str, Any]) -> ProgressSnapshot:
     return ProgressSnapshot(
         pid=int(fields["pid"]),
         iter=None if n is None else int(n),
+        phase=str(fields["phase"]),
+        fraction=min(1.0, max(0.0, fraction)),
+        tokens_per_s=None if speed is None else float(speed),
+        trials=tuple(map(_parse_trial, fields.get("trials", ()))),
+    )
+
+
+def _parse_trial(fields: dict[str, Any]) -> TrialAt:
+    fraction, speed = float(fields["fraction"]), fields["tokens_per_s"]
+    if not math.isfinite(fraction):
+        raise ValueError("the fraction is not finite")
+    return TrialAt(
+        trial=int(fields["trial"]),
+        iter=int(fields["iter"]),
+        seed=int(fields["seed"]),
+        where=str(fields["where"]),
         phase=str(fields["phase"]),
         fraction=min(1.0, max(0.0, fraction)),
         tokens_per_s=None if speed is None else float(speed),

@@ -47,6 +47,7 @@ class _Worker:
 
     def __init__(self, name: str, make_trial: MakeTrial, outbox: SimpleQueue[_Message]) -> None:
         self.job: _Job | None = None
+        self.name = name
         self.inbox: SimpleQueue[_Job | None] = SimpleQueue()
         self._outbox = outbox
         self._trial = make_trial(self._aborted)
@@ -64,7 +65,7 @@ class _Worker:
         order, sealed = job.order, list[float]()
 
         def progressed(phase: str, fraction: float, step: int, tokens_per_s: float | None) -> None:
-            self._outbox.put(TrialProgress(order.trial, phase, fraction, step, tokens_per_s))
+            self._outbox.put(TrialProgress(order.trial, phase, fraction, step, tokens_per_s, self.name))
 
         suspend = SuspendControl(job.suspend.is_set, order.suspended_at)
         try:
@@ -87,10 +88,14 @@ class LocalExecutor:
         trials: Sequence[MakeTrial],
         aborted: Callable[[], bool] = lambda: False,
         suspend_requested: Callable[[], bool] = lambda: False,
+        names: Sequence[str] = (),
     ) -> None:
+        """``names`` are those of the workers' devices; a worker without one has a number."""
         self.aborted, self.suspend_requested = aborted, suspend_requested
         self._outbox: SimpleQueue[_Message] = SimpleQueue()
-        self._workers = [_Worker(f"worker-{n}", make, self._outbox) for n, make in enumerate(trials)]
+        self._workers = [
+            _Worker(names[n] if names else f"worker {n}", make, self._outbox) for n, make in enumerate(trials)
+        ]
         self._cancelled: set[int] = set()
 
     @property

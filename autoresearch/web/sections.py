@@ -19,6 +19,7 @@ from autoresearch.report.html.text import clean
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.text import damage_lines
 from autoresearch.report.watch.headline import PHASES, describe_state
+from autoresearch.report.watch.several_trials import several_trials
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import BAD, GOOD, WARN
 from autoresearch.web.run_log import LogLine
@@ -36,7 +37,7 @@ def live_sections(snapshot: Snapshot, readings: Iterable[Reading], log: Iterable
     return {
         "state": {"text": words, "style": STYLES.get(style, "")},
         "live": _live_word(snapshot),
-        "devices": [describe_device(snapshot, list(readings))],
+        "devices": describe_devices(snapshot, list(readings)),
         "log": [[line.ts, line.kind, line.text] for line in log],
     }
 
@@ -74,6 +75,28 @@ def describe_device(snapshot: Snapshot, readings: list[Reading]) -> dict[str, An
         device["speed"] = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
         device["left_s"] = _left_s(snapshot)
     return device
+
+
+def describe_devices(snapshot: Snapshot, readings: list[Reading]) -> list[dict[str, Any]]:
+    """One card, or of several running trials one for each; the readings, which are of all devices, on the first."""
+    device = describe_device(snapshot, readings)
+    is_at_work = snapshot.alive and not snapshot.starting
+    trials = several_trials(snapshot.history, snapshot.progress, snapshot.now) if is_at_work else []
+    if not trials:
+        return [device]
+    return [
+        {
+            "name": clean(t.at.where if t.at and t.at.where else device["name"], 60),
+            "doing": t.what,
+            "phase": clean(PHASES.get(t.at.phase, t.at.phase), 40) if t.at else "starting",
+            "fraction": round(t.at.fraction, 3) if t.at else None,
+            "speed": f"{t.at.tokens_per_s:,.0f} tokens/s" if t.at and t.at.tokens_per_s else "",
+            "since": clean(t.trial.ts, 40),
+            "left_s": None if t.left_s is None else LEFT_STEP_S * round(t.left_s / LEFT_STEP_S),
+            "readings": device["readings"] if n == 0 else [],
+        }
+        for n, t in enumerate(trials)
+    ]
 
 
 def _doing(snapshot: Snapshot) -> str:

@@ -102,7 +102,7 @@ class Terminal(Observer):
             transient=True,
             auto_refresh=False,
         )
-        self._task: TaskID | None = None
+        self._tasks: dict[int, TaskID] = {}  # by the number of the trial; 0 where there is one
         self._change = ""  # the change under trial
         self._stopping = ""
         self._waits = False
@@ -138,8 +138,9 @@ class Terminal(Observer):
 
     def progressed(self, progress: ports.Progress) -> None:
         speed = f"{progress.tokens_per_s:,.0f} tokens/s" if progress.tokens_per_s else ""
-        words = (self._number(progress.iter), self._subject(progress.iter), progress.phase)
-        self._draw(escape_control("  ".join(w for w in words if w)), progress.fraction, speed)
+        subject = f"seed {progress.seed}" if progress.trial else self._subject(progress.iter)
+        words = (progress.where, self._number(progress.iter), subject, progress.phase)
+        self._draw(escape_control("  ".join(w for w in words if w)), progress.fraction, speed, progress.trial)
 
     def recorded(self, event: Event) -> None:
         match event:
@@ -213,19 +214,21 @@ class Terminal(Observer):
     def _number(self, n: int) -> str:
         return f"{n:>3}/{self.iters:<4}" if n else "baseline"
 
-    def _draw(self, description: str, fraction: float, speed: str) -> None:
+    def _draw(self, description: str, fraction: float, speed: str, trial: int = 0) -> None:
+        """Update the bar of a trial; each of several has its own, until the next line is printed."""
         if not self._console.is_terminal:
             return
-        if self._task is None:
-            self._task = self._bar.add_task(description, total=1.0, speed="")
+        if trial not in self._tasks:
+            self._tasks[trial] = self._bar.add_task(description, total=1.0, speed="")
             self._bar.start()
-        self._bar.update(self._task, description=description, completed=fraction, speed=speed, refresh=True)
+        self._bar.update(self._tasks[trial], description=description, completed=fraction, speed=speed, refresh=True)
 
     def _clear(self) -> None:
-        if self._task is not None:
+        if self._tasks:
             self._bar.stop()
-            self._bar.remove_task(self._task)
-            self._task = None
+            for task in self._tasks.values():
+                self._bar.remove_task(task)
+            self._tasks.clear()
 
     def _print(self, line: str) -> None:
         self._clear()

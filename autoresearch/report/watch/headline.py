@@ -12,6 +12,7 @@ from autoresearch.report.end_time import describe_end
 from autoresearch.report.format import NAME_CELLS, format_changes, format_duration, pad, safe
 from autoresearch.report.text import LABEL_CELLS
 from autoresearch.report.watch.eta import elapsed_s, estimate_left_s, format_clock, format_estimate
+from autoresearch.report.watch.several_trials import several_trials, trial_lines
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import BAD, BAR, GOOD, PLAIN, REST, WARN
 from autoresearch.storage.run_dir import PAUSE_FLAG
@@ -65,7 +66,10 @@ def _running(snapshot: Snapshot, history: History) -> str:
 
 
 def render_activity(snapshot: Snapshot, width: int) -> list[Text]:
-    """The running trial and its progress, always in two lines, so that the lines below do not move."""
+    """The running trial and its progress, always in two lines, so that the lines below do not move.
+
+    Of several trials, a line for each.
+    """
     if snapshot.problem or not snapshot.alive:
         return []
     history, progress = snapshot.history, snapshot.progress
@@ -74,6 +78,11 @@ def render_activity(snapshot: Snapshot, width: int) -> list[Text]:
         return _render_progress(safe(what, width - LABEL_CELLS), "", progress.fraction if progress else None, width)
     if history.state != "running":
         return []
+    if trials := several_trials(history, progress, snapshot.now):
+        lines = trial_lines(trials, width - LABEL_CELLS)
+        return [
+            Text.assemble((pad("" if n else "now", LABEL_CELLS), "dim"), (line, "bold")) for n, line in enumerate(lines)
+        ]
     if history.open_trial is None:
         return _render_progress(_describe_next(snapshot), "", None, width)
     if progress is None:

@@ -132,8 +132,8 @@ class SnapshotReader:
             return None
         if progress.iter is None:
             return progress if starting else None
-        open_trial = history.open_trial if history else None
-        return progress if open_trial and open_trial.iter == progress.iter and not starting else None
+        open_iters = {t.iter for t in history.open_trials} if history else set()
+        return progress if progress.iter in open_iters and not starting else None
 
 
 def watts_of(record: TrialEnded) -> float | None:
