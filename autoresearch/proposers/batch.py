@@ -18,6 +18,7 @@ from autoresearch.proposers.cube import Array
 from autoresearch.proposers.gaussian_process import MIN_NOISE, Process, matern
 
 NEAR = 0.02  # of the range of every knob: places this close are taken for the same
+FEW, CROWDED = 4, 0.5
 MOST_PENDING = 256  # the newest of them: the cost grows with the cube of their number
 
 
@@ -41,6 +42,15 @@ def believe(process: Process, pending: Array) -> Process:
     )
 
 
-def is_beside(place: Array, pending: Array) -> bool:
-    """Whether a trial at ``place`` would hardly tell more than one of those that are being measured."""
-    return bool(len(pending)) and bool((np.abs(pending - place).max(axis=1) < NEAR).any())
+def is_beside(place: Array, pending: Array, own: Array) -> bool:
+    """Whether a trial at ``place`` would tell little more than those that are being measured.
+
+    It is close to one of them, or at least half of them change the same knobs of ``own``, the baseline's place.
+    """
+    if not len(pending):
+        return False
+    if (np.abs(pending - place).max(axis=1) < NEAR).any():
+        return True
+    changed = np.abs(np.vstack([place, pending]) - own) > 1e-9
+    same = (changed[1:] == changed[0]).all(axis=1)
+    return len(pending) >= FEW and bool(same.mean() >= CROWDED)

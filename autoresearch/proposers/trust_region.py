@@ -103,7 +103,7 @@ class TrustRegionProposer:
             changes = self._changes(row)
             if changes and self.space.is_open_together(changes, trajectory, refused):
                 reply = build_joint_reply(changes, reason, self.name)
-                if not is_beside(row, pending):
+                if not is_beside(row, pending, belief.evidence.places[0]):
                     return reply
                 beside = beside or reply
         if beside is not None:
