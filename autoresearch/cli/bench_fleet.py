@@ -128,8 +128,8 @@ def _table(rows: Sequence[FleetRow]) -> str:
         speedup = "-" if r.speedup is None else f"{r.speedup:.1f}"
         lines.append(
             f"{r.proposer:<13} {r.workers:>7} {r.seeds:>5} {reached:>8} {efficiency:>10} {speedup:>7} "
-            f"{100 * r.worker_use:>5.1f}% {1000 * r.proposal_s:>6.1f} ms {r.needed_per_s:>8.2f} {r.records_per_s:>9.2f} "
-            f"{100 * r.loop_core_frac:>5.2f}% {100 * r.propose_core_frac:>7.2f}%"
+            f"{100 * r.worker_use:>5.1f}% {1000 * r.proposal_s:>6.1f} ms {r.needed_per_s:>8.2f} "
+            f"{r.records_per_s:>9.2f} {100 * r.loop_core_frac:>5.2f}% {100 * r.propose_core_frac:>7.2f}%"
         )
     return "\n".join(lines)
 

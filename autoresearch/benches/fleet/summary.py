@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from autoresearch.benches.fleet.night import FleetNight, Plan
+from autoresearch.proposers.cube import Array
 
 GOALS = "efficiency 0.90 at 16 workers and 0.75 at 64, worker use 0.95, a proposal 50 ms, the loop 5% of a core at 64"
 
@@ -78,8 +79,8 @@ def _row(groups: dict[tuple[str, int], list[FleetNight]], key: tuple[str, int], 
     )
 
 
-def _mean(curves: Sequence[tuple[float, ...]]) -> np.ndarray:  # type: ignore[type-arg]
-    return np.array([c[: min(map(len, curves))] for c in curves]).mean(axis=0)
+def _mean(curves: Sequence[tuple[float, ...]]) -> Array:
+    return np.asarray(np.array([c[: min(map(len, curves))] for c in curves]).mean(axis=0))
 
 
 def _reached(nights: Sequence[FleetNight], level: float | None, step: int) -> tuple[float, float] | None:
