@@ -14,6 +14,7 @@ from autoresearch.cli import (
     bench_analyze,
     bench_audit,
     bench_compare,
+    bench_fleet,
     bench_grade,
     bench_import,
     bench_run,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MODULES = (
     bench_stop,
     bench_audit,
+    bench_fleet,
     bench_search,
     bench_table,
     bench_run,

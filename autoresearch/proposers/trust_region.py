@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.proposers.batch import MOST_PENDING, believe, is_beside
 from autoresearch.proposers.blas_threads import one_blas_thread
 from autoresearch.proposers.candidates import Recipe, draw_candidates
 from autoresearch.proposers.cube import Array, Cube
@@ -28,7 +29,6 @@ from autoresearch.proposers.evidence import Evidence, EvidenceReader
 from autoresearch.proposers.feasibility import Feasibility, learn_feasibility
 from autoresearch.proposers.gaussian_process import Hyper, Process, fit
 from autoresearch.proposers.other_failures import without_failures
-from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_joint_reply
 from rails import Value, same_value
 
@@ -58,6 +58,7 @@ class Belief:
     posterior: Array  # mean of each row that ended; infinite for the others
     length: float  # of the region's side
     most_failure: float  # probability of a failure above which no candidate is proposed while there are others
+    expected: float = math.inf  # the best mean of a candidate that is being measured
 
     @property
     def centre(self) -> int:
@@ -94,15 +95,21 @@ class TrustRegionProposer:
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
         with one_blas_thread():
-            return self._propose(without_failures(with_pending(trajectory), self.hides_failures_of), refused)
+            return self._propose(without_failures(trajectory, self.hides_failures_of), refused)
 
     def _propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
-        belief = self.belief(trajectory)
+        belief = self._with_pending(self.belief(trajectory), trajectory)
+        pending, beside = self._pending(trajectory), None
         for row, reason in self._ranked(belief, rng):
             changes = self._changes(row)
             if changes and self.space.is_open_together(changes, trajectory, refused):
-                return build_joint_reply(changes, reason, self.name)
+                reply = build_joint_reply(changes, reason, self.name)
+                if not is_beside(row, pending, belief.evidence.places[0]):
+                    return reply
+                beside = beside or reply
+        if beside is not None:
+            return beside
         chance = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if (drawn := self.space.random_open(chance, trajectory, refused)) is None:
             raise Exhausted("every value of the menu has been tried")
@@ -124,6 +131,19 @@ class TrustRegionProposer:
         own = self._own(trajectory)
         most = most_failure(int(all_failed[own].sum()), int(own.sum()) - 1)
         return Belief(evidence, process, feasibility, posterior, region_length(evidence, own), most)
+
+    def _with_pending(self, belief: Belief, trajectory: Trajectory) -> Belief:
+        """See ``batch.py``."""
+        pending = self._pending(trajectory)
+        if not len(pending):
+            return belief
+        points = self._cube.expand(pending)
+        expected = float(belief.process.mean_at(points).min())
+        return replace(belief, process=believe(belief.process, points), expected=expected)
+
+    def _pending(self, trajectory: Trajectory) -> Array:
+        """The places of the newest candidates that are being measured."""
+        return self._cube.places(trajectory.pending[-MOST_PENDING:] if trajectory.parallel else [])
 
     def _own(self, trajectory: Trajectory) -> Array:
         """Which rows this proposer asked for, the baseline included: what a model's share fails with is not its own."""
@@ -177,7 +197,7 @@ class TrustRegionProposer:
         points = self._cube.expand(pool)
         mean, sd = belief.process.predict(points)
         failure = belief.feasibility.failure(points)
-        gain = expected_improvement(belief.posterior[belief.centre] - mean, sd)
+        gain = expected_improvement(min(belief.posterior[belief.centre], belief.expected) - mean, sd)
         return np.where(
             failure <= belief.most_failure, np.log(gain + 1e-300) + np.log1p(-failure), -1e6 - 1e3 * failure
         )

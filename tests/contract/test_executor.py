@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from autoresearch.benches.fleet.simulated_executor import SimulatedExecutor
 from autoresearch.core.executor import TrialOrder
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.serial_executor import SerialExecutor
@@ -15,7 +16,6 @@ from autoresearch.errors import TrialServerError
 from autoresearch.testing.contracts.executor import TrialExecutorContract
 from autoresearch.testing.fake_cluster import FACTS, FakeCluster, FakePlan
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.testing.simulated_executor import SimulatedExecutor
 from autoresearch.testing.switch import Switch
 from autoresearch.trials.local_executor import LocalExecutor
 from autoresearch.trials.remote.executor import Fleet, RemoteExecutor

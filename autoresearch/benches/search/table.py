@@ -36,6 +36,7 @@ class TableRow:
     flops: float | None = None
     curve: tuple[float, ...] | None = None  # of the training loss, one per 32nd of the budget
     seed: int = 0
+    trial_s: float | None = None  # of the whole trial, for `bench fleet`
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def _of_measured(file: TableFile, path: Path) -> Table:
             flops=None if row.flops is None else float(row.flops),
             curve=row.curve,
             seed=row.seed,
+            trial_s=row.trial_wall_s,
         )
         for row in file.rows
     )

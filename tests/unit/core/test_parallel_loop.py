@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoresearch.benches.fleet.simulated_executor import SimulatedExecutor, VirtualClock
 from autoresearch.config.settings import Settings
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
@@ -43,7 +44,6 @@ from autoresearch.testing.fake_trial import FakeTrial, fake_bpb
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.memory_vault import MemoryVault
 from autoresearch.testing.scripted_proposer import ScriptedProposer
-from autoresearch.testing.simulated_executor import SimulatedExecutor, VirtualClock
 from tests.unit.core.loop_world import BETTER, NO_BETTER, Killed, MortalJournal, records, say, stages
 
 Make = Callable[..., Settings]

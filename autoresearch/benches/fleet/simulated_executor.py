@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from autoresearch.core.executor import OnTrialProgress, TrialFinished, TrialOrder, TrialProgress, ignore_progress
 from autoresearch.core.measurement import Suspended
 from autoresearch.core.ports import Interrupted, SuspendControl, Trial
-from autoresearch.testing.switch import Switch
+
+
+class MovableClock(Protocol):
+    """Seconds of a simulation; the executor sets ``now``."""
+
+    now: float
 
 
 @dataclass(slots=True)
@@ -25,15 +31,16 @@ class VirtualClock:
 class SimulatedExecutor:
     """See ``executor.TrialExecutor``. A trial ends ``takes_s`` after it was submitted, and is measured then.
 
-    ``poll`` moves the clock to the next end and returns what ends there; of equal ends the lower number comes first.
+    ``poll`` moves the clock to the next end, unless it is past it already, and returns what has ended by then; of
+    equal ends the lower number comes first.
     """
 
     trial: Trial
     capacity: int
     takes_s: Callable[[TrialOrder], float]
-    clock: VirtualClock = field(default_factory=VirtualClock)
-    suspend_requested: Callable[[], bool] = field(default_factory=Switch)
-    aborted: Callable[[], bool] = field(default_factory=Switch)
+    clock: MovableClock = field(default_factory=VirtualClock)
+    suspend_requested: Callable[[], bool] = lambda: False
+    aborted: Callable[[], bool] = lambda: False
     busy_s: float = 0.0  # of all workers together
     _ends: dict[int, tuple[float, float, TrialOrder]] = field(default_factory=dict)  # end, seconds, order
 
@@ -52,8 +59,8 @@ class SimulatedExecutor:
             return ()
         if self.suspend_requested():
             return [self._finish(number, on_progress) for number in sorted(self._ends)]
-        self.clock.now = min(end for end, _, _ in self._ends.values())
-        ended = sorted(number for number, (end, _, _) in self._ends.items() if end <= self.clock.now)
+        self.clock.now = now = max(self.clock.now, min(end for end, _, _ in self._ends.values()))
+        ended = sorted(number for number, (end, _, _) in self._ends.items() if end <= now)
         return [self._finish(number, on_progress) for number in ended]
 
     def cancel(self, id: int) -> None:  # noqa: A002
