@@ -82,10 +82,16 @@ def storm(settings: Settings, seed: int) -> dict[str, object]:
         kills += 1
         if dice.random() < 0.25:  # SIGKILL hardly ever tears a line; a power cut does
             torn += 1
-            with (settings.run_dir / TRAJECTORY).open("ab") as file:
-                file.write(
-                    b'{"seq":1234,"stage":"evaluated","ts":"2026'[: dice.randrange(1, 40)] + b"\0" * dice.randrange(9)
-                )
+            tear(settings.run_dir / TRAJECTORY, dice)
+
+
+def tear(path: Path, dice: random.Random) -> None:
+    """Append what a power cut can leave of the next record, or of the first one lost data in a file without records."""
+    begun = b'{"seq":1234,"stage":"evaluated","ts":"2026'[: dice.randrange(1, 40)]
+    if not path.exists() or b"\n" not in path.read_bytes():
+        begun = b""
+    with path.open("ab") as file:
+        file.write(begun + b"\0" * dice.randrange(9))
 
 
 def one_life(settings: Settings, dice: random.Random) -> tuple[list[str], int]:
