@@ -153,8 +153,14 @@ class ParallelSettings(Section):
 
 
 class ExecutorSettings(Section):
-    """How many trials run at the same time on this machine (docs/usage.md)."""
+    """How many trials run at the same time, and where (docs/parallel.md)."""
 
+    kind: Literal["local", "slurm"] = Field(
+        "local", description="where trials run: local: on this machine; slurm: each as a job of a Slurm cluster"
+    )
+    slurm: dict[Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")], Annotated[str, Field(pattern=r"^[^\s]+$")]] = Field(
+        {}, description="options of sbatch by their long names, for example {partition = 'gpu', account = 'me'}"
+    )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="trials at a time on the CPU, each with an equal share of the cores; 1: one after the other"
     )

@@ -32,7 +32,7 @@ def count_workers(settings: Settings) -> int:
 
 def has_workers(settings: Settings) -> bool:
     """Whether trials run on workers with devices or cores of their own; a single named device is one."""
-    return bool(settings.executor.devices) or settings.executor.workers > 1
+    return bool(settings.executor.devices) or settings.executor.workers > 1 or settings.executor.kind == "slurm"
 
 
 def threads_per_worker(settings: Settings) -> int:
@@ -61,7 +61,7 @@ def refuse_unfit_workers(settings: Settings) -> None:
     if settings.parallel.data * settings.parallel.tensor > 1:
         hint = "set either [parallel] or [executor]: the ranks of one trial take all GPUs"
         raise ConfigError(f"several ranks for each trial with {workers} workers", hint=hint)
-    if not devices and threads_per_worker(settings) * workers > usable_cpus():
+    if settings.executor.kind == "local" and not devices and threads_per_worker(settings) * workers > usable_cpus():
         what = f"{workers} workers of {threads_per_worker(settings)} threads on {usable_cpus()} cores"
         raise ConfigError(
             what, hint="lower executor.workers or threads: threads that share a core slow each other down"
@@ -70,7 +70,12 @@ def refuse_unfit_workers(settings: Settings) -> None:
 
 def refuse_gpu_for_workers(settings: Settings, device: Device) -> None:
     """Raise ``ConfigError`` where several workers would share the one GPU that ``device = 'auto'`` found."""
-    if device.device == "cuda" and not settings.executor.devices and count_workers(settings) > 1:
+    if (
+        settings.executor.kind == "local"
+        and device.device == "cuda"
+        and not settings.executor.devices
+        and count_workers(settings) > 1
+    ):
         hint = "name the GPUs: executor.devices = ['cuda:0', 'cuda:1']; or set device = 'cpu'"
         raise ConfigError(f"executor.workers = {settings.executor.workers} on a GPU", hint=hint)
 

@@ -270,9 +270,9 @@ class _Followed:
             return bool(found)
 
         normal_end = end.cause is Cause.EXITED  # it was able to write one
-        if wait_until(result_is_there, RESULT_DELAY_S if normal_end else 0.0, self.session.look_interval_s):
-            if found[0].end != "interrupted":
-                return self._answer(found[0])
+        delay_s = RESULT_DELAY_S if normal_end else 0.0
+        if wait_until(result_is_there, delay_s, self.session.look_interval_s) and found[0].end != "interrupted":
+            return self._answer(found[0])
         last_line = self._last_line()
         if self._started() is None and end.cause in (Cause.EXITED, Cause.KILLED) and end.attempts == 1:
             where = f" on {state.node}" if state and state.node else ""
