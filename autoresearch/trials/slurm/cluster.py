@@ -89,6 +89,7 @@ class SlurmCluster:
             "ntasks_per_node": 1,
             "cpus_per_task": resources.cpus,
             "additional_parameters": more,
+            "srun_args": ["--export=ALL"],  # of what the job got, and what submitit's script adds to it
         }
         if resources.gpus:
             parameters["gpus_per_node"] = resources.gpus

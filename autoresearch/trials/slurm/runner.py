@@ -326,7 +326,8 @@ class _Followed:
             text = "".join(path.read_text(errors="replace")[-8192:] for path in self.folder.path.glob("*_log.err"))
         except OSError:
             return ""
-        return (text.strip().splitlines() or [""])[-1][-LAST_LINE_CHARS:]
+        lines = [line for line in text.strip().splitlines() if not line.startswith(("srun:", "slurmstepd:"))]
+        return (lines or text.strip().splitlines() or [""])[-1][-LAST_LINE_CHARS:]
 
 
 def _failed(losses: list[_Lost], on_progress: OnProgress) -> Answer:
