@@ -236,7 +236,7 @@ def with_jobs(
         device_kind=yardstick.device_kind,
         versions=yardstick.versions,
         corpus=corpus,
-        corpus_sha256=yardstick.corpus_sha256,
+        corpus_sha256=yardstick.corpus_sha256 or "",
     )
     workers = jobs.make_trials(settings, trial, estimator, expected)
     free = jobs.most_bytes if backend.free_accelerator_bytes is None else backend.free_accelerator_bytes
