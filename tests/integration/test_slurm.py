@@ -39,14 +39,14 @@ def session(cluster: SlurmCluster, tmp_path: Path) -> Iterator[SlurmSession]:
 
 
 def test_a_job_looks_at_the_device_of_its_node(session: SlurmSession, cluster: SlurmCluster) -> None:
-    device = SlurmRunner(session, "plain", lambda: False).probe("cpu", "plain", DEADLINE_S)
+    device = SlurmRunner(session, "torch", lambda: False).probe("cpu", "torch", DEADLINE_S)
     assert device.device == "cpu"
     assert not cluster.jobs() or cluster.jobs()[0][2] == "COMPLETING"
 
 
 def test_an_abort_cancels_the_job_and_leaves_none(session: SlurmSession, cluster: SlurmCluster) -> None:
     with pytest.raises(Interrupted):
-        SlurmRunner(session, "plain", lambda: bool(cluster.jobs())).probe("cpu", "plain", DEADLINE_S)
+        SlurmRunner(session, "torch", lambda: bool(cluster.jobs())).probe("cpu", "torch", DEADLINE_S)
     deadline = time.monotonic() + DEADLINE_S
     while cluster.jobs() and time.monotonic() < deadline:
         time.sleep(0.1)
