@@ -155,8 +155,10 @@ class ParallelSettings(Section):
 class ExecutorSettings(Section):
     """How many trials run at the same time, and where (docs/parallel.md)."""
 
-    kind: Literal["local", "ray"] = Field(
-        "local", description="where trials run: local: on this machine; ray: on the nodes of a Ray cluster"
+    kind: Literal["local", "ray", "slurm"] = Field(
+        "local",
+        description="where trials run: local: on this machine; ray: on the nodes of a Ray cluster; "
+        "slurm: each as a job of a Slurm cluster",
     )
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(
         1,
@@ -164,6 +166,9 @@ class ExecutorSettings(Section):
     )
     address: Annotated[str, Field(pattern=r"^([^\s:/]+:\d{1,5})?$")] = Field(
         "", description="HOST:PORT of the Ray cluster; empty: one of its own on this machine, on loopback alone"
+    )
+    slurm: dict[Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")], Annotated[str, Field(pattern=r"^[^\s]+$")]] = Field(
+        {}, description="options of sbatch by their long names, for example {partition = 'gpu', account = 'me'}"
     )
     devices: tuple[Annotated[str, Field(pattern=r"^cuda:\d{1,2}$")], ...] = Field(
         (), description="GPUs of one kind that each run a trial, for example ['cuda:0', 'cuda:1']"

@@ -29,6 +29,7 @@ from autoresearch.daemon.local_workers import (
 from autoresearch.daemon.packages import refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.remote_workers import RemoteFleet, ray_fields
+from autoresearch.daemon.slurm_workers import SlurmWorkers, no_sensor, open_slurm
 from autoresearch.daemon.trainer_code import watch_trainer_code
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.prepare import prepare
@@ -46,8 +47,9 @@ from autoresearch.trials.compile_decision import decide_compiled
 from autoresearch.trials.estimate import Estimator
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.local_executor import MakeTrial
-from autoresearch.trials.runner import ChildRunner
+from autoresearch.trials.runner import ChildRunner, RequestRunner
 from autoresearch.trials.server import TrialServer
+from autoresearch.trials.slurm.job_folder import Expected
 from autoresearch.trials.spec import INITIALISATION, Device, TrialSpec
 from autoresearch.trials.trial_budget import budget_flops
 from rails import ChoiceKnob, Config, Estimate, Limits, Verdict, gate, over_budget
@@ -169,8 +171,7 @@ def real_backend(
     corpus, span = open_corpus(settings, policy, path, observer.preparing, inputs)
     policy = policy.with_vocab(corpus.vocab)
     watch_trainer_code(inputs, settings.trainer)
-    observer.notify(f"starting the trial server (trainer {settings.trainer})")
-    server, runner, device = start_trial_server(settings, run_dir / LOGS / SERVER_LOG, aborted)
+    server, runner, device = start_measuring(settings, run_dir, aborted, observer.notify)
     deadline_s = settings.limits.deadline_s
     try:
         refuse_gpu_for_workers(settings, device)
@@ -179,7 +180,8 @@ def real_backend(
         spec = baseline_spec(settings, policy, str(path.resolve()), span, device, vault)
         cannot_compile = settings.compile == "auto" and estimator.unsupported(policy.baseline)
         wanted = "off" if cannot_compile else settings.compile
-        capped = spec.model_copy(update={"memory_limit_bytes": spare_bytes()})
+        most = server.most_bytes if isinstance(server, SlurmWorkers) else spare_bytes()
+        capped = spec.model_copy(update={"memory_limit_bytes": most})
         compiled = decide_compiled(wanted, capped, corpus.vocab, device, runner, deadline_s, observer.notify)
         spec = spec.model_copy(update={"compiled": compiled})
         yardstick = build_yardstick(spec, policy, corpus, device)
@@ -213,7 +215,48 @@ def real_backend(
         return replace(backend, **ray_fields(settings, run_dir, trial, device, corpus, observer.notify))
     if not has_workers(settings):
         return backend
+    if isinstance(server, SlurmWorkers):
+        return with_jobs(backend, trial, server, estimator, settings, str(path.resolve()))
     return with_workers(backend, trial, server, device, settings, run_dir)
+
+
+def start_measuring(
+    settings: Settings, run_dir: Path, aborted: Callable[[], bool], notify: Callable[[str], None]
+) -> tuple[TrialServer | SlurmWorkers, RequestRunner, Device]:
+    """What measures, here or on a cluster, with a look at the device. Raises as ``real_backend``."""
+    if settings.executor.kind == "slurm":
+        notify("submitting the first job to Slurm: it looks at the device")
+        return open_slurm(settings, run_dir, aborted)
+    notify(f"starting the trial server (trainer {settings.trainer})")
+    return start_trial_server(settings, run_dir / LOGS / SERVER_LOG, aborted)
+
+
+def with_jobs(
+    backend: TrialBackend,
+    trial: ForkedTrial,
+    jobs: SlurmWorkers,
+    estimator: Estimator,
+    settings: Settings,
+    corpus: str,
+) -> TrialBackend:
+    """The same with a job of Slurm for each trial; R7 checks against the memory of the smallest node."""
+    yardstick = backend.yardstick
+    expected = Expected(
+        device=settings.device,
+        device_kind=yardstick.device_kind,
+        versions=yardstick.versions,
+        corpus=corpus,
+        corpus_sha256=yardstick.corpus_sha256 or "",
+    )
+    workers = jobs.make_trials(settings, trial, estimator, expected)
+    free = jobs.most_bytes if backend.free_accelerator_bytes is None else backend.free_accelerator_bytes
+    return replace(
+        backend,
+        trial=workers[0](trial.runner.aborted),
+        workers=workers,
+        free_accelerator_bytes=free,
+        select_sensor=no_sensor,
+    )
 
 
 def with_workers(

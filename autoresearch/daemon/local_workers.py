@@ -63,7 +63,8 @@ def refuse_unfit_workers(settings: Settings) -> None:
     if settings.parallel.data * settings.parallel.tensor > 1:
         hint = "set either [parallel] or [executor]: the ranks of one trial take all GPUs"
         raise ConfigError(f"several ranks for each trial with {workers} workers", hint=hint)
-    if not devices and not settings.executor.address and threads_per_worker(settings) * workers > usable_cpus():
+    here = settings.executor.kind != "slurm" and not settings.executor.address
+    if here and not devices and threads_per_worker(settings) * workers > usable_cpus():
         what = f"{workers} workers of {threads_per_worker(settings)} threads on {usable_cpus()} cores"
         raise ConfigError(
             what, hint="lower executor.workers or threads: threads that share a core slow each other down"
@@ -73,8 +74,10 @@ def refuse_unfit_workers(settings: Settings) -> None:
 def refuse_unfit_cluster(settings: Settings) -> None:
     """Raise ``ConfigError`` where the executor's kind and another setting do not go together."""
     executor = settings.executor
-    if executor.kind == "local" and executor.address:
-        raise ConfigError("executor.address with executor.kind = 'local'", hint="set executor.kind = 'ray'")
+    if executor.kind != "ray" and executor.address:
+        raise ConfigError(f"executor.address with executor.kind = '{executor.kind}'", hint="set executor.kind = 'ray'")
+    if executor.kind != "slurm" and executor.slurm:
+        raise ConfigError(f"executor.slurm with executor.kind = '{executor.kind}'", hint="set executor.kind = 'slurm'")
     if executor.kind == "local":
         return
     if executor.devices:

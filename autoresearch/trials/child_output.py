@@ -32,6 +32,7 @@ class ChildOutput:
     first_step: int | None = None  # the first one reported
     kill_reason: tuple[Cause, str] | None = None
     extended_s: float = 0.0  # by how much its deadline was extended
+    wall_s: float | None = None  # from its fork to its end, where another machine forked it
 
     def feed_messages(self, data: bytes) -> None:
         """Add bytes of the result pipe: JSON lines, cut anywhere."""

@@ -13,7 +13,7 @@ from autoresearch.errors import ConfigError
 from autoresearch.storage.files import atomic_write
 from autoresearch.trials.messages import COMPILE_TIMES
 from autoresearch.trials.requests import CompileTimesRequest
-from autoresearch.trials.runner import ChildRunner
+from autoresearch.trials.runner import RequestRunner
 from autoresearch.trials.server import compile_cache
 from autoresearch.trials.spec import Device, TrialSpec
 from autoresearch.trials.trainers import TRAINERS
@@ -67,7 +67,7 @@ def decide_compiled(
     spec: TrialSpec,
     vocab: int,
     device: Device,
-    runner: ChildRunner,
+    runner: RequestRunner,
     deadline_s: float,
     notify: Callable[[str], None],
 ) -> bool:

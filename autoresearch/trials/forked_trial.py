@@ -22,7 +22,7 @@ from autoresearch.storage.files import open_append, opened_directory
 from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.ending import T, judge_end, sealed_value
 from autoresearch.trials.requests import LimitedRequest, MatmulPeakRequest, SpeedRequest, TrialRequest
-from autoresearch.trials.runner import ChildRunner
+from autoresearch.trials.runner import RequestRunner
 from autoresearch.trials.spec import TrialSpec
 from autoresearch.trials.suspend import SuspendFailed, add_earlier_parts, suspended_at_last_checkpoint
 from autoresearch.verdicts.stop_limits import Limits
@@ -38,12 +38,13 @@ PEAK: TypeAdapter[MatmulPeak | Failure] = TypeAdapter(MatmulPeak | Failure)
 class ForkedTrial:
     """The real implementation of the ``Trial`` port: one child of the trial server per measurement."""
 
-    runner: ChildRunner
+    runner: RequestRunner
     spec: Callable[[Cfg, int], TrialSpec]
     deadline_s: float
     logs: Path
     checkpoint: Path  # the folder for the one trial that may be suspended
     memory_cap_bytes: int | None = None
+    memory_for: Callable[[Cfg], int] | None = None  # where it runs on another machine; what is spare here if not given
 
     def measure(
         self,
@@ -66,7 +67,8 @@ class ForkedTrial:
         try:
             outcome = self._in_child(request, OUTCOME_OR_SUSPENDED, on_progress, suspend, seal)
         except SuspendFailed as e:
-            outcome = suspended_at_last_checkpoint(e, earlier, time.monotonic() - began)
+            wall_s = time.monotonic() - began if e.wall_s is None else e.wall_s
+            outcome = suspended_at_last_checkpoint(e, earlier, wall_s)
         if isinstance(outcome, Measurement) and outcome.val_bytes != spec.span.bytes:
             detail = f"it scored {outcome.val_bytes} bytes, the span has {spec.span.bytes}"
             outcome = Failure(cause=Cause.GARBAGE, detail=detail, trial_wall_s=outcome.trial_wall_s)
@@ -91,21 +93,22 @@ class ForkedTrial:
         suspend: SuspendControl = NEVER_SUSPENDED,
         seal: Seal = not_sealed,
     ) -> T:
-        limit = self.memory_limit()
+        limit = self.memory_limit(request.spec.cfg)
         spec = request.spec.model_copy(update={"memory_limit_bytes": limit})
         data_limit = limit if spec.device == "cpu" else None
         request = request.model_copy(update={"spec": spec, "data_limit_bytes": data_limit})
         began = time.monotonic()
         output, exit_code, peak = self.runner.run(request, on_progress, limit, self.deadline_s, suspend)
         self._keep_stderr(output)
-        end = judge_end(output, exit_code, peak, time.monotonic() - began, answers)
+        wall_s = time.monotonic() - began if output.wall_s is None else output.wall_s
+        end = judge_end(output, exit_code, peak, wall_s, answers)
         if isinstance(end, Measurement) and (test_bpb := sealed_value(output)) is not None:
             seal(test_bpb)
         return end
 
-    def memory_limit(self) -> int:
+    def memory_limit(self, cfg: Cfg) -> int:
         """Bytes that a trial may take now: all that is available except the reserve, at most the configured cap."""
-        free = spare_bytes()
+        free = self.memory_for(cfg) if self.memory_for else spare_bytes()
         return free if self.memory_cap_bytes is None else min(free, self.memory_cap_bytes)
 
     def _keep_stderr(self, output: ChildOutput) -> None:

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from autoresearch.core.measurement import Cause, Suspended
 from autoresearch.core.ports import NEVER_SUSPENDED, Interrupted, OnProgress, SuspendControl
@@ -29,6 +29,41 @@ GUARD_INTERVAL_S = 0.1
 KILL_DEADLINE_S = 5.0
 
 
+class RequestRunner(Protocol):
+    """Has one request at a time done in a process of its own, on this machine or another."""
+
+    @property
+    def aborted(self) -> Callable[[], bool]:
+        """Polled while the request runs: once it returns true, the process is ended."""
+        ...
+
+    def probe(self, device: str, trainer: str, deadline_s: float) -> Device:
+        """See ``ChildRunner``."""
+        ...
+
+    def run(
+        self,
+        request: Request,
+        on_progress: OnProgress,
+        limit: int | None,
+        deadline_s: float,
+        suspend: SuspendControl = NEVER_SUSPENDED,
+    ) -> tuple[ChildOutput, int | None, int | None]:
+        """See ``ChildRunner``."""
+        ...
+
+
+def probe_device(runner: RequestRunner, device: str, trainer: str, deadline_s: float) -> Device:
+    """The device as a child of ``runner`` sees it. Raises ``TrialServerError``."""
+    request = ProbeRequest(device=device, trainer=trainer)
+    output, exit_code, _peak = runner.run(request, lambda *_: None, None, deadline_s)
+    answer = output.answer or {}
+    if DEVICE in answer:
+        return Device.model_validate_json(json.dumps(answer[DEVICE]))
+    why = answer.get(NO_DEVICE) or output.stderr.decode(errors="replace")[-500:]
+    raise TrialServerError(f"the device cannot be used (exit code {exit_code}): {why}", hint="try --device cpu")
+
+
 @dataclass(slots=True)
 class ChildRunner:
     """Forks one child per request and follows it to its end. ``aborted`` is called ten times a second."""
@@ -39,13 +74,7 @@ class ChildRunner:
 
     def probe(self, device: str, trainer: str, deadline_s: float) -> Device:
         """The device as a child sees it. Raises ``TrialServerError``."""
-        request = ProbeRequest(device=device, trainer=trainer)
-        output, exit_code, _peak = self.run(request, lambda *_: None, None, deadline_s)
-        answer = output.answer or {}
-        if DEVICE in answer:
-            return Device.model_validate_json(json.dumps(answer[DEVICE]))
-        why = answer.get(NO_DEVICE) or output.stderr.decode(errors="replace")[-500:]
-        raise TrialServerError(f"the device cannot be used (exit code {exit_code}): {why}", hint="try --device cpu")
+        return probe_device(self, device, trainer, deadline_s)
 
     def run(
         self,

@@ -16,9 +16,11 @@ SUSPEND_DEADLINE_S = 60.0  # for one long step and writing some gigabytes; only 
 class SuspendFailed(Exception):
     """The trial was killed instead of suspended: its work since its last checkpoint, if any, is lost."""
 
-    def __init__(self, why: str, step: int | None) -> None:
+    def __init__(self, why: str, step: int | None, wall_s: float | None = None) -> None:
+        """``wall_s`` is what the trial took, where it ran on another machine."""
         super().__init__(why)
         self.step = step
+        self.wall_s = wall_s
 
 
 @dataclass(slots=True)
