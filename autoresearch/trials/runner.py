@@ -88,6 +88,8 @@ class ChildRunner:
 
         Raises ``Interrupted``, and ``SuspendFailed`` if ``suspend`` requests a suspension and the child cannot suspend.
         """
+        if self.aborted():  # on a busy machine a short request could end before the first look at it
+            raise Interrupted("stopped at once")
         (result_r, result_w), (stderr_r, stderr_w), (suspend_r, suspend_w) = open_pipes(3)
         with contextlib.ExitStack() as stack:
             for fd in (result_r, stderr_r, suspend_w):

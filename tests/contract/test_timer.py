@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from autoresearch.core.measurement import Cause, Failure
@@ -39,8 +41,9 @@ class TestForkedTrial(TimerContract):
     """The trial server forks a process for each measurement of speed, too."""
 
     @pytest.fixture
-    def abort(self, switch_of_the_server: Switch) -> Switch:
-        return switch_of_the_server
+    def abort(self, switch_of_the_server: Switch) -> Iterator[Switch]:
+        yield switch_of_the_server
+        switch_of_the_server.on = False  # other tests share the server
 
     @pytest.fixture
     def timer(self, forked: TrialBackend) -> Timer:

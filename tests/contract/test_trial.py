@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from collections.abc import Iterator
+
 import pytest
 
 from autoresearch.core.ports import Trial
@@ -39,8 +41,9 @@ class TestFakeTrial(SuspendableTrialContract):
 @pytest.mark.xdist_group("trial_server")
 class TestForkedTrial(SuspendableTrialContract):
     @pytest.fixture
-    def abort(self, switch_of_the_server: Switch) -> Switch:
-        return switch_of_the_server
+    def abort(self, switch_of_the_server: Switch) -> Iterator[Switch]:
+        yield switch_of_the_server
+        switch_of_the_server.on = False  # other tests share the server
 
     @pytest.fixture
     def trial(self, forked: TrialBackend) -> Trial:
