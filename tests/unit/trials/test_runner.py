@@ -163,10 +163,14 @@ class TestServerThatDoesNotReport:
         assert "not finished after 0.2 s; the trial server did not report its end and was replaced" in outcome.detail
 
     def test_the_users_second_signal_too(self) -> None:
-        server = Stopped("import time; time.sleep(600)")
+        server, asked = Stopped("import time; time.sleep(600)"), iter([False])
         with server.closing(), pytest.raises(Interrupted):
-            ChildRunner(server, lambda: True).run(PROBE, IGNORE_PROGRESS, None, 60.0)  # type: ignore[arg-type]
+            ChildRunner(server, lambda: next(asked, True)).run(PROBE, IGNORE_PROGRESS, None, 60.0)  # type: ignore[arg-type]
         assert server.closed
+
+    def test_a_request_after_the_second_signal_never_starts(self) -> None:
+        with pytest.raises(Interrupted):
+            ChildRunner(None, lambda: True).run(PROBE, IGNORE_PROGRESS, None, 60.0)  # type: ignore[arg-type]
 
 
 SLOWED = """
