@@ -20,7 +20,7 @@ from autoresearch.storage.journal import read
 pytestmark = pytest.mark.slow
 
 DAEMON = Path(__file__).with_name("fake_daemon.py")
-STEPS = 1000
+STEPS = 2500  # some seconds, so that a command takes hold inside the trial on a busy machine too
 SETTINGS = {
     "budget.size": STEPS,
     "baseline.n_layer": 1,
