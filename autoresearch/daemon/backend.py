@@ -210,14 +210,12 @@ def real_backend(
         vocab=corpus.vocab,
         val_overlap=corpus.val_overlap,
     )
+    if isinstance(server, SlurmWorkers):
+        return with_jobs(backend, trial, server, estimator, settings, str(path.resolve()))
     if settings.executor.kind == "ray":
         server.close()  # it starts again for what is measured outside of the loop: races, promotions
         return replace(backend, **ray_fields(settings, run_dir, trial, device, corpus, observer.notify))
-    if not has_workers(settings):
-        return backend
-    if isinstance(server, SlurmWorkers):
-        return with_jobs(backend, trial, server, estimator, settings, str(path.resolve()))
-    return with_workers(backend, trial, server, device, settings, run_dir)
+    return with_workers(backend, trial, server, device, settings, run_dir) if has_workers(settings) else backend
 
 
 def start_measuring(

@@ -59,9 +59,6 @@ OWN_OPTIONS = frozenset(
 
 def refuse_unfit_slurm(settings: Settings) -> None:
     """Raise ``ConfigError`` where executor slurm and another setting do not go together."""
-    if settings.executor.devices:
-        hint = "leave executor.devices out, and set executor.workers: Slurm chooses the GPU of each job"
-        raise ConfigError("executor.devices with executor.kind = 'slurm'", hint=hint)
     if not settings.threads:
         hint = "set threads: the CPUs that each job asks for and the threads of each trial"
         raise ConfigError("executor.kind = 'slurm' without threads", hint=hint)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch.benches.fleet.work_clock import WorkClock
+from autoresearch.benches.proposers.virtual_parts import NeverPaused
 from autoresearch.benches.search.surrogate import Surrogate
 from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.metric import Metric
@@ -122,7 +123,7 @@ class TimedProposer:
 
 
 @dataclass(slots=True)
-class FleetWatch(Observer):
+class FleetWatch(NeverPaused, Observer):
     """Observer and control of a night: draws its curve, and ends it after ``limit`` trials."""
 
     clock: WorkClock
@@ -168,17 +169,3 @@ class FleetWatch(Observer):
     def stop_reason(self) -> str:
         """See ``ports.Control``."""
         return SPENT if self.curve and self.spent >= self.limit else ""
-
-    def pause_reason(self) -> str:
-        """See ``ports.Control``: a simulated night is not paused."""
-        return ""
-
-    def suspend_requested(self) -> bool:
-        """See ``ports.Control``."""
-        return False
-
-    def wait_while_paused(self) -> None:
-        """See ``ports.Control``."""
-
-    def wait(self, seconds: float) -> None:
-        """See ``ports.Control``."""

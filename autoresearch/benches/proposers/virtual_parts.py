@@ -128,8 +128,28 @@ class BatchJournal:
         atomic_write(path, b"".join(self.lines))
 
 
+class NeverPaused:
+    """The part of ``ports.Control`` that is the same for every night in virtual time: nothing pauses it."""
+
+    __slots__ = ()
+
+    def pause_reason(self) -> str:
+        """See ``ports.Control``: a virtual night is not paused."""
+        return ""
+
+    def suspend_requested(self) -> bool:
+        """See ``ports.Control``."""
+        return False
+
+    def wait_while_paused(self) -> None:
+        """See ``ports.Control``."""
+
+    def wait(self, seconds: float) -> None:
+        """See ``ports.Control``."""
+
+
 @dataclass(slots=True)
-class NightWatch(Observer):
+class NightWatch(NeverPaused, Observer):
     """Counts the trials after the baseline's own, and sees what makes a night void."""
 
     trials: int
@@ -155,17 +175,3 @@ class NightWatch(Observer):
         if self.infrastructure is not None:
             return f"the server failed: {self.infrastructure.classification}"
         return BUDGET_SPENT if self.spent >= self.trials else ""
-
-    def pause_reason(self) -> str:
-        """See ``ports.Control``: a virtual night is not paused."""
-        return ""
-
-    def suspend_requested(self) -> bool:
-        """See ``ports.Control``."""
-        return False
-
-    def wait_while_paused(self) -> None:
-        """See ``ports.Control``."""
-
-    def wait(self, seconds: float) -> None:
-        """See ``ports.Control``."""

@@ -97,7 +97,8 @@ class SlurmCluster:
 
     def _advise(self, resources: Resources) -> str:
         asked = f"it asked for {resources.cpus} CPUs, {resources.memory_mib} MiB, {resources.minutes} min"
-        return f"{asked}{' and a GPU' if resources.gpus else ''}; see sinfo, and set slurm.options.partition"
+        gpu = " and a GPU" if resources.gpus else ""
+        return f"{asked}{gpu}; see sinfo, and set executor.slurm = {{partition = 'NAME'}}"
 
     def states(self, jobs: Collection[str]) -> Mapping[str, JobState] | None:
         if not jobs:

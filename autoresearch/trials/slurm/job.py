@@ -19,6 +19,7 @@ from autoresearch import __version__
 from autoresearch.core.ports import Interrupted, SuspendControl
 from autoresearch.errors import AutoresearchError
 from autoresearch.trials.child_output import ChildOutput
+from autoresearch.trials.remote.handshake import find_device_difference
 from autoresearch.trials.requests import ProbeRequest
 from autoresearch.trials.runner import ChildRunner, RequestRunner
 from autoresearch.trials.server import TrialServer
@@ -37,7 +38,7 @@ from autoresearch.trials.slurm.job_folder import (
     JobResult,
     JobStarted,
 )
-from autoresearch.trials.slurm.node import corpus_difference, difference, mark_of_node, node_name
+from autoresearch.trials.slurm.node import corpus_difference, mark_of_node, node_name
 from autoresearch.trials.suspend import SuspendFailed
 
 LOOK_INTERVAL_S = 1.0  # between two looks at the flags and the lease, which may lie on a slow shared file system
@@ -197,6 +198,7 @@ def _compare(request: JobRequest, environ: Mapping[str, str], runner: RequestRun
     if expected is None or mark.exists() or isinstance(request.request, ProbeRequest):
         return
     found = runner.probe(expected.device, request.trainer, request.deadline_s)
-    if why := difference(expected, found) or corpus_difference(expected):
+    wanted = (expected.device_kind, expected.versions)
+    if why := find_device_difference((found.kind, found.versions), wanted) or corpus_difference(expected):
         raise _Refused(why)
     mark.touch()

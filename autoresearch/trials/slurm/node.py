@@ -9,7 +9,6 @@ from pathlib import Path
 from autoresearch.data.corpus import Corpus
 from autoresearch.errors import CorpusError
 from autoresearch.trials.slurm.job_folder import Expected
-from autoresearch.trials.spec import Device
 
 NODE = "SLURMD_NODENAME"
 GPU_VARIABLES = ("SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES")
@@ -24,15 +23,6 @@ def mark_of_node(checked: Path, environ: Mapping[str, str]) -> Path:
     """The file that says that the node, with the GPUs of this job, was compared: a node may have GPUs of two kinds."""
     parts = [environ.get(name, "") for name in (NODE, *GPU_VARIABLES)]
     return checked / sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def difference(expected: Expected, found: Device) -> str:
-    """In what a device differs from the first one, or an empty string."""
-    if found.kind != expected.device_kind:
-        return f"device kind {found.kind}, not {expected.device_kind}"
-    if found.versions != expected.versions:
-        return f"versions {found.versions}, not {expected.versions}"
-    return ""
 
 
 def corpus_difference(expected: Expected) -> str:

@@ -46,9 +46,8 @@ class JobEnd:
 WAITING = frozenset({"PENDING", "CONFIGURING"})
 REQUEUED = frozenset({"REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 
-# A node that goes down may have been brought down by the trial: as with a reboot of the machine, it is repeated once.
-# A job is preempted for reasons outside of it.
-NODE_ATTEMPTS = 2
+# A job is preempted for reasons outside of it. A node that goes down may have been brought down by the trial: the loop
+# repeats that trial once, as after a reboot of the machine.
 PREEMPTED_ATTEMPTS = 10
 
 ENDS: Mapping[str, JobEnd] = {
@@ -60,14 +59,14 @@ ENDS: Mapping[str, JobEnd] = {
     "TIMEOUT": JobEnd(Cause.TIMEOUT, "was ended by Slurm at its time limit"),
     "DEADLINE": JobEnd(Cause.TIMEOUT, "was ended by Slurm at its deadline"),
     "CANCELLED": JobEnd(Cause.KILLED, "was cancelled from outside (scancel, or an administrator)"),
-    "NODE_FAIL": JobEnd(Cause.HOST_LOST, "was lost with its node", NODE_ATTEMPTS),
-    "BOOT_FAIL": JobEnd(Cause.HOST_LOST, "could not start, because its node did not boot", NODE_ATTEMPTS),
+    "NODE_FAIL": JobEnd(Cause.HOST_LOST, "was lost with its node"),
+    "BOOT_FAIL": JobEnd(Cause.HOST_LOST, "could not start, because its node did not boot"),
     "PREEMPTED": JobEnd(Cause.HOST_LOST, "was preempted", PREEMPTED_ATTEMPTS),
-    "REVOKED": JobEnd(Cause.HOST_LOST, "was revoked by another cluster", NODE_ATTEMPTS),
-    **dict.fromkeys(REQUEUED, JobEnd(Cause.HOST_LOST, "was requeued although it asked not to be", NODE_ATTEMPTS)),
+    "REVOKED": JobEnd(Cause.HOST_LOST, "was revoked by another cluster"),
+    **dict.fromkeys(REQUEUED, JobEnd(Cause.HOST_LOST, "was requeued although it asked not to be")),
 }
-UNKNOWN_JOB = JobEnd(Cause.HOST_LOST, "is not known to Slurm any more", NODE_ATTEMPTS)
-LEASE_OVER = JobEnd(Cause.HOST_LOST, "ended because it saw no sign of the daemon", NODE_ATTEMPTS)
+UNKNOWN_JOB = JobEnd(Cause.HOST_LOST, "is not known to Slurm any more")
+LEASE_OVER = JobEnd(Cause.HOST_LOST, "ended because it saw no sign of the daemon")
 
 
 def parse_squeue(text: str) -> dict[str, JobState]:

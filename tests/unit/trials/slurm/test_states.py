@@ -15,9 +15,9 @@ from autoresearch.trials.slurm.states import JobState, parse_sacct, parse_squeue
         ("OUT_OF_MEMORY", Cause.OUT_OF_MEMORY, 1),
         ("TIMEOUT", Cause.TIMEOUT, 1),
         ("CANCELLED", Cause.KILLED, 1),
-        ("NODE_FAIL", Cause.HOST_LOST, 2),
+        ("NODE_FAIL", Cause.HOST_LOST, 1),
         ("PREEMPTED", Cause.HOST_LOST, 10),
-        ("REQUEUED", Cause.HOST_LOST, 2),
+        ("REQUEUED", Cause.HOST_LOST, 1),
     ],
 )
 def test_a_state_names_the_cause(state: str, cause: Cause, attempts: int) -> None:
