@@ -193,6 +193,7 @@ class HistoryBuilder:
             disk_wait_s=self.disk_wait_s,
             open_trial=at_work[0] if at_work else None,
             open_trials=at_work,
+            parallel=bool(self.trajectory.parallel),
             energy_j=self.trajectory.energy_j,
             power=dict(self.trajectory.power),
             metering=self.trajectory.metering,
