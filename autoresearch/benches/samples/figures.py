@@ -63,13 +63,18 @@ def majority_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
     return _figure(figure["value"], low, high)
 
 
-def majority_nemo_figure(cases: Sequence[ScoredCase], method: str) -> Figure:
-    """majority@n as NeMo-Skills computes it: by the extracted answer, and an ungraded sample is wrong."""
-    votes = [[(sample.extracted, sample.score(method, case.kind) or 0.0) for sample in case.samples] for case in cases]
-    figure = _majority(votes, max(map(len, votes)), majority_at_k_nemo)
-    if all(score is not None for case in cases for score in case.scores(method)):
+def majority_nemo_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
+    """majority@k as NeMo-Skills computes it: by the extracted answers of the first k samples; an ungraded one is wrong.
+
+    Without bounds where one of these samples is missing or ungraded.
+    """
+    votes = [
+        [(sample.extracted, _known(sample, method, case.kind, 0.0)) for sample in case.samples[:k]] for case in cases
+    ]
+    figure = _majority(votes, k, majority_at_k_nemo)
+    if all(score is not None for case in cases for score in case.scores(method)[:k]):
         return figure
-    return {"value": figure["value"], "lower": None, "upper": None}
+    return figure | {"lower": None, "upper": None}
 
 
 def no_answer_figure(cases: Sequence[ScoredCase], *, of_all: bool) -> Figure:

@@ -49,6 +49,7 @@ def test_the_symbolic_verdict_is_kept_as_it_was() -> None:
         ("Judgment: no", False),
         ("Judgement: Nobody knows", None),
         ("Judgement: maybe", None),
+        ("Judgement: Yes\nNo, wait.\nJudgement: unclear", None),
         ("Yes", None),
         ("true", None),
         ("", None),
