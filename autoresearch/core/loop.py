@@ -116,6 +116,7 @@ class Loop:
     vault: Vault = field(default_factory=NullVault)
     warmup_frac: WarmupFrac = lambda _cfg: 0.0  # of its budget, that a configuration warms up
     executor: TrialExecutor = field(default=None)  # type: ignore[assignment]  # ``trial``, one at a time, if not given
+    exhausted_completes: bool = False  # a proposer with nothing left has reached the run's end
     at_end: Callable[[Loop], None] = lambda _loop: None  # measures what the end of a run needs beside its verdicts
     paused_s: float = 0.0
     proposer_failures: int = 0  # in a row, in this process
@@ -127,8 +128,15 @@ class Loop:
 
     def run(self) -> str:
         """Run until every iteration is closed and return "complete", or until the run ends early and return why."""
+        iters = self.iters
         try:
-            self.work_until_done()
+            try:
+                self.work_until_done()
+            except Exhausted as end:
+                if not self.exhausted_completes:
+                    raise
+                self.observer.notify(str(end))
+                iters = self.trajectory.highest_iter
             self.at_end(self)
         except (EndOfRun, Interrupted, Exhausted) as end:
             self.record_stop(str(end))
@@ -136,7 +144,7 @@ class Loop:
         except (BaselineFailed, CorpusError) as e:
             self.record_stop(e.what)
             raise
-        self.record(build_loop_complete(self.trajectory, self.iters, self.utc()))
+        self.record(build_loop_complete(self.trajectory, iters, self.utc()))
         return "complete"
 
     def work_until_done(self) -> None:
