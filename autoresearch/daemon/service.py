@@ -50,6 +50,7 @@ from autoresearch.daemon.policy import Policy, build_early_stop, build_policy, c
 from autoresearch.daemon.recorded_rule import keep_recorded_rule
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
+from autoresearch.daemon.run_settings import write_run_settings
 from autoresearch.daemon.run_text import SIGNALS
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.daemon.steady_baseline import SteadyBaseline
@@ -253,6 +254,7 @@ def build_loop(
         meter=context.meter,
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
         warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
+        exhausted_completes=settings.compose == "only",
         at_end=partial(measure_at_end, race=settings.crown == "on"),
         **more,
     )
@@ -286,6 +288,7 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
         )
     )
     record_startup_wait(context.startup_wait, loop)
+    write_run_settings(context.settings, context.observer.notify)
 
 
 def record_startup_wait(wait: StartupWait, loop: Loop) -> None:

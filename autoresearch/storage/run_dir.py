@@ -37,6 +37,7 @@ LOGS = "logs"
 TRACKING = "tracking"  # directory of what `run --track` has written, and how far it is
 CORPUS = "corpus"  # directory of a corpus that the run prepared itself
 ARCHIVE = "archive"
+SETTINGS = "settings.json"  # what the run was last started with
 BEST_CONFIG = "best_config.toml"  # the winner, as the baseline of a next run
 PROMOTION = "promotion.json"  # whether the winner holds when it is trained longer
 PROMOTION_TRIALS = "promotion-trials.jsonl"
@@ -78,7 +79,7 @@ def make_run_dir(run_dir: Path) -> Path:
 
 def run_files(run_dir: Path) -> list[Path]:
     """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
-    names = (TRAJECTORY, HISTORY_CACHE, RUN_CACHE, LOGS, CHECKPOINT, TRACKING, BEST_CONFIG, PROMOTION)
+    names = (TRAJECTORY, HISTORY_CACHE, RUN_CACHE, LOGS, CHECKPOINT, TRACKING, SETTINGS, BEST_CONFIG, PROMOTION)
     beside = (f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.unplaced-*", f"{TRAJECTORY}.{BEFORE_REPAIR}*")
     patterns = ("report.*", *beside, EXCHANGE_FILES, TELEMETRY_FILES, f"{VAULT}*", f"{PROMOTION_TRIALS}*")
     old = [p for p in (run_dir / name for name in names) if p.exists()]
