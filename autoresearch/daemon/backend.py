@@ -85,6 +85,12 @@ class TrialBackend:
         """How many trials may run at a time; 0 where one runs after the other, on no worker of its own."""
         return self.fleet.workers if self.fleet else len(self.workers)
 
+    @property
+    def free_bytes(self) -> int | None:
+        """What a trial may take, whichever device runs it; ``None``: what this machine has left."""
+        known = self.fleet.free_bytes if self.fleet else None
+        return self.free_accelerator_bytes if known is None else known
+
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
     """Pass a reply through the gate with the menu, history, estimator and limits of this run."""
@@ -114,7 +120,7 @@ def backend_limits(backend: TrialBackend, settings: Settings) -> Limits:
     if settings.trainer == "command" and settings.command.peak_memory_pattern:
         cap = memory_cap_bytes(settings)
         return Limits(NO_MEMORY_LIMIT if cap is None else cap, settings.limits.max_time_ratio)
-    return limits_now(backend.free_accelerator_bytes, settings)
+    return limits_now(backend.free_bytes, settings)
 
 
 def limits_now(free_accelerator_bytes: int | None, settings: Settings) -> Limits:

@@ -34,6 +34,7 @@ TICK_S = 0.1  # between two looks at the user's requests
 TEND_S = 1.0  # between two looks at the list of nodes
 END_DEADLINE_S = 15.0  # for trials that were told to end; a worker that does not report it is killed
 START_DEADLINE_S = 600.0  # of a worker: torch from a cold disk, a large corpus read whole
+SILENT_S = 120.0  # of a worker with a trial, which reports every second; Ray itself needs a minute for a node
 WITHOUT_WORKER_S = 900.0  # how long a trial waits for a node before the run ends
 MAX_FAILED_STARTS = 3  # of workers on one node, one after the other: then the node is refused
 LONGEST_REASON = 300
@@ -51,7 +52,9 @@ class _Worker:
     began: float
     order: TrialOrder | None = None
     step: Any | None = None
+    silence_s: float = 0.0  # for which its report was waited for
     is_cancelled: bool = False
+    free_bytes: int | None = None  # that a trial may take there
 
     @property
     def is_ready(self) -> bool:
@@ -70,6 +73,7 @@ class Fleet:
     places: Callable[[Node], int]
     expected: NodeFacts
     payload: Callable[[TrialOrder], Any] = lambda _order: None
+    silent_s: float = SILENT_S  # after which a worker that does not report its trial is lost
 
 
 class RemoteExecutor:
@@ -97,11 +101,15 @@ class RemoteExecutor:
         self._verified: set[str] = set()
         self._suspends = False
         self._tended_at, self._had_worker_at = -TEND_S, clock()
-        self.free_bytes: int | None = None  # that a trial may take, on the node that has least
 
     @property
     def capacity(self) -> int:
         return max(1, sum(worker.is_ready for worker in self._workers))
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What a trial may take on whichever worker it runs: that of the one with the least."""
+        return min((w.free_bytes for w in self._workers if w.free_bytes is not None), default=None)
 
     def open(self) -> None:
         """Wait until no worker is starting any more. Raises ``ConfigError`` if none is ready then."""
@@ -175,10 +183,13 @@ class RemoteExecutor:
                 self._cluster.call(worker.handle, "control", self._flags(worker))
 
     def _tend(self, at_once: bool = False) -> None:
-        """Start workers where places are free, and give up those that do not become ready."""
+        """Start workers where places are free, and give up those that do not become ready or are silent."""
         now = self._clock()
         for worker in [w for w in self._workers if not w.is_ready and now - w.began > START_DEADLINE_S]:
             self._lose(worker, f"it was not ready after {START_DEADLINE_S:.0f} s")
+        silent_s = self._fleet.silent_s
+        for worker in [w for w in self._workers if w.silence_s > silent_s]:
+            self._lose(worker, f"it did not report its trial for {silent_s:g} s")
         if (now - self._tended_at < TEND_S and not at_once) or len(self._workers) >= self._fleet.workers:
             return
         self._tended_at = now
@@ -195,7 +206,8 @@ class RemoteExecutor:
     def _start(self, node: Node, now: float) -> None:
         name = f"{node.name}-{uuid.uuid4().hex[:8]}"
         handle = self._cluster.start(node, name, self._fleet.plan)
-        greeting = self._cluster.call(handle, "greet", node.id not in self._verified)
+        places = min(self._fleet.places(node), self._fleet.workers)
+        greeting = self._cluster.call(handle, "greet", node.id not in self._verified, places)
         life = self._cluster.call(handle, "wait_for_end")
         self._workers.append(_Worker(name, node, handle, life, greeting, now))
 
@@ -209,7 +221,7 @@ class RemoteExecutor:
                 self._step(worker, Job(order, self._fleet.payload(order)))
 
     def _step(self, worker: _Worker, job: Job | None) -> None:
-        worker.step = self._cluster.call(worker.handle, "step", job, self._flags(worker))
+        worker.step, worker.silence_s = self._cluster.call(worker.handle, "step", job, self._flags(worker)), 0.0
 
     def _handle_ready(self, timeout_s: float, on_progress: OnTrialProgress) -> None:
         """Take what workers answered. An answer that arrived before its worker was lost counts."""
@@ -218,8 +230,13 @@ class RemoteExecutor:
             if timeout_s > 0:
                 time.sleep(timeout_s)  # until a node joins the cluster
             return
+        began = self._clock()
         ready = set(self._cluster.wait(futures, timeout_s))
+        # Not the time between two polls, nor that for which this process was stopped: reports may have arrived in it.
+        waited_s = min(timeout_s, self._clock() - began)
         for worker in list(self._workers):
+            if worker.step is not None and worker.step not in ready:
+                worker.silence_s += waited_s
             try:
                 if worker.step in ready:
                     self._take_step(worker, self._cluster.result(worker.step), on_progress)
@@ -241,8 +258,7 @@ class RemoteExecutor:
         self._failed_starts.pop(node.id, None)
         if greeting.warning:
             self._notify(f"warning: node {node.name}: {greeting.warning}")
-        known = [b for b in (self.free_bytes, greeting.free_bytes) if b is not None]
-        self.free_bytes = min(known, default=None)
+        worker.free_bytes = greeting.free_bytes
 
     def _take_step(self, worker: _Worker, step: Step, on_progress: OnTrialProgress) -> None:
         worker.step = None

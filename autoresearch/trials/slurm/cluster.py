@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,6 +52,7 @@ class SlurmCluster:
 
     options: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    job: Callable[[str], None] = run_job
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def submit(self, folder: Path, name: str, resources: Resources, exclude: Sequence[str]) -> str:
@@ -68,7 +69,7 @@ class SlurmCluster:
         executor.update_parameters(**self._parameters(name, resources, exclude))
         try:
             with self._lock:
-                return str(executor.submit(run_job, str(folder)).job_id)
+                return str(executor.submit(self.job, str(folder)).job_id)
         except (FailedJobError, FailedSubmissionError, OSError) as e:
             raise TrialServerError(f"sbatch refuses a job: {str(e)[-LAST_CHARS:]}", hint=self._advise(resources)) from e
 

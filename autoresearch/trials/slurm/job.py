@@ -54,11 +54,12 @@ class _Refused(Exception):
 
 @dataclass(slots=True)
 class Watch:
-    """Whether the job must end, looked up at most every ``LOOK_INTERVAL_S``."""
+    """Whether the job must end, looked up at most every ``look_interval_s``."""
 
     folder: JobFolder
     lease: Path
     lease_s: float
+    look_interval_s: float = LOOK_INTERVAL_S
     clock: Callable[[], float] = time.monotonic
     signalled: bool = False
     why: End | None = None  # once it must end
@@ -80,7 +81,7 @@ class Watch:
 
     def _look(self) -> None:
         now = self.clock()
-        if now - self._looked_at < LOOK_INTERVAL_S:
+        if now - self._looked_at < self.look_interval_s:
             return
         self._looked_at = now
         if not self.folder.is_there() or self.folder.has_flag(GIVEN_UP):
