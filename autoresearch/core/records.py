@@ -217,6 +217,7 @@ class TrialSuspended(Metered):
     seed: int
     suspended: Suspended
     for_iter: int | None = None  # as when it started
+    device: str | None = None  # as in ``trial``
 
 
 class TrialEnded(Metered):
@@ -231,6 +232,9 @@ class TrialEnded(Metered):
     void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
     would_stop: StopPoint | None = None  # of an audited trial that ran on: where it would have been stopped
     for_iter: int | None = None  # as when it started
+    device: str | None = (
+        None  # of a parallel run: whose own meter ``power`` is of; the run's power has these joules too
+    )
 
 
 class Baseline(Metered):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,12 @@ BEST_CONFIG = "best_config.toml"  # the winner, as the baseline of a next run
 PROMOTION = "promotion.json"  # whether the winner holds when it is trained longer
 PROMOTION_TRIALS = "promotion-trials.jsonl"
 REPORT, PAGE = "report.txt", "report.html"
+
+
+def telemetry_names(device: str) -> tuple[str, str]:
+    """The file of samples and the one before it: of all devices together, or of one of several, such as cuda:1."""
+    suffix = f"-{re.sub('[^0-9A-Za-z]+', '-', device)}" if device else ""
+    return TELEMETRY.replace(".", f"{suffix}.", 1), OLD_TELEMETRY.replace(".", f"{suffix}.", 1)
 
 
 @contextmanager
