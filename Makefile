@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN_FLAGS ?=
 PYTEST_FLAGS ?=
 # One pytest process per core: "logical", because "auto" counts two hyperthreads as one core.
-WORKERS ?= -n logical --maxprocesses 8 --dist loadgroup
+WORKERS ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 INTERPRETERS ?= python3.11 python3.12 python3.13 python3.14
 # What `make test-interpreters` installs beside the core, and the tests that it leaves out because they import torch.
 WITHOUT_TORCH := test,tpe,llm,bpe,report

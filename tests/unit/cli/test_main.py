@@ -268,10 +268,11 @@ from autoresearch.config.resolve import setting_names
 with contextlib.redirect_stdout(io.StringIO()):
     export = ["export", "recipe", ".", "--no-check"]
     for argv in (
-        ["status", "."], ["report", "."], ["status", "--json", "."], ["config"], ["pause", "."], ["--help"], export
+        ["--help"], ["status", "."], ["report", "."], ["status", "--json", "."], ["config"], ["pause", "."], export
     ):
         with contextlib.suppress(SystemExit):
             assert main(argv) == 0
+        assert argv != ["--help"] or "pydantic" not in sys.modules, "half of the start of every command"
 print([name for name in {HEAVY} if name in sys.modules])
 """
     assert fresh_python(program, measured).stdout.strip() == "[]"
