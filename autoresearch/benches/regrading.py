@@ -68,8 +68,9 @@ def _content(grade: Grade) -> list[object]:
 
 def describe_regrading(found: Regrading) -> str:
     """What changed, as text for a terminal."""
+    graded = plural(found.trials - found.kept, "trial")
     lines = [
-        f"{plural(found.trials - found.kept, 'trial')} graded by {found.grader}: {plural(found.written, 'new record')}, "
+        f"{graded} graded by {found.grader}: {plural(found.written, 'new record')}, "
         f"{plural(len(found.changed), 'score')} changed"
     ]
     if found.kept:
