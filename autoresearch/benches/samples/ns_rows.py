@@ -90,7 +90,7 @@ def trial_of(row: Row, case: str, sample: int, kind: str, ts: str) -> BenchTrial
         evidence |= {"generation_start_time": row.start, "generation_end_time": row.end}
     if kind in (EXTERNAL, "judge"):  # what is not ours to grade again
         grade = symbolic_grade(row, kind, ts)
-        evidence["imported"] = grade.model_dump(mode="json", include={"score", "correct", "answer", "detail"})
+        evidence["imported"] = grade.model_dump(mode="json", include={"grader", "score", "correct", "answer", "detail"})
     return BenchTrial(
         ts=ts if row.end is None else _iso(row.end),
         case=case,
