@@ -26,8 +26,8 @@ def write_run_settings(settings: Settings, notify: Callable[[str], None]) -> Non
     """Write them unless they are there already; a failure is reported, and does not end the run."""
     if settings.compose == "only":
         return  # `autoresearch compose` continues a run with a proposer and a number of iterations of its own
-    values = settings.model_dump(mode="json", exclude=NOT_KEPT)
-    values |= {name: str(Path(v).absolute()) for name in PATHS if (v := values[name]) and Path(v).exists()}
+    values = _without_empty(settings.model_dump(mode="json", exclude=NOT_KEPT))
+    values |= {name: str(Path(v).absolute()) for name in PATHS if (v := values.get(name)) and Path(v).exists()}
     content = json.dumps(values, indent=1).encode() + b"\n"
     path = settings.run_dir / SETTINGS
     try:
@@ -35,6 +35,11 @@ def write_run_settings(settings: Settings, notify: Callable[[str], None]) -> Non
             atomic_write(path, content)
     except OSError as e:
         notify(f"{path} was not written: {e.strerror}; `compose`, `promote` and `recheck` need the run's flags again")
+
+
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    """Without empty texts, which can only be defaults: a setting that is given must not be empty."""
+    return {k: _without_empty(v) if isinstance(v, dict) else v for k, v in table.items() if v != ""}
 
 
 def read_run_settings(run_dir: Path) -> dict[str, Any]:

@@ -52,7 +52,7 @@ from autoresearch.errors import (
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.lock import DirectoryLock, is_locked
 from autoresearch.storage.pause_flag import resume
-from autoresearch.storage.run_dir import ARCHIVE, LOCK, PAGE, PAUSE_FLAG, REPORT, TRAJECTORY
+from autoresearch.storage.run_dir import ARCHIVE, LOCK, PAGE, PAUSE_FLAG, REPORT, SETTINGS, TRAJECTORY
 from autoresearch.testing.fake_backend import YARDSTICK, fake_backend
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
@@ -359,7 +359,7 @@ class TestFresh:
         (archived,) = (run_dir / ARCHIVE).iterdir()
         kept = tree(archived)
         assert set(kept) == {
-            *(TRAJECTORY, REPORT),
+            *(TRAJECTORY, REPORT, SETTINGS),
             *(f"{TRAJECTORY}.torn-1", "logs/trial-1.stderr"),
             *log,
         }
