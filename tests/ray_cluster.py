@@ -25,6 +25,7 @@ from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
 from autoresearch.trials.remote.ray_cluster import OBJECT_STORE_BYTES, RayCluster, Resources, own_environment
 from tests.stand_in import DEADLINE_S, MEMORY_BYTES
 
+ACTOR = "ray::WorkerActor"  # the title of a worker's process
 QUICK_HEALTH_CHECK = {  # else Ray needs a minute to notice that a node does not answer
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 1000,

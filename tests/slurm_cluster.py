@@ -128,6 +128,11 @@ class SlurmCluster:
         """Number, name, state and node of every job that has not ended."""
         return [line.split("|") for line in self.call("squeue", "-h", "-o", "%i|%j|%T|%N").splitlines()]
 
+    def wait_for_no_jobs(self) -> bool:
+        """Whether every job ends in time."""
+        self._await(lambda: not self.jobs(), "end of the jobs")
+        return True
+
     def kill(self, name: str) -> None:
         """End one of its daemons."""
         process = self.daemons.pop(name)
