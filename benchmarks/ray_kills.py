@@ -66,7 +66,7 @@ TRIAL_S = 0.5
 NODES = ("n0", "n1", "n2", "n3")
 SLOW_NODE, SLOW = NODES[-1], 4.0  # times as long: a straggler
 WEIGHTS = {"trial": 28, "trial server": 28, "actor": 30, "raylet": 3, "node": 3, "daemon": 8}
-EARLY_CHANCE = 0.1  # of a kill at a moment at which there is no baseline yet: a daemon needs some seconds to start
+STARTING_CHANCE = 0.04  # of a kill at a moment while a daemon starts, which takes some seconds
 PAUSE_S = (0.05, 1.2)  # between two kills
 END_S = 90.0  # in which what lost its parent must end
 STILL_S = 600.0  # without a record: the run hangs
@@ -223,7 +223,7 @@ class Storm:
         log = (run_dir.parent / "daemon.log").open("ab")
         while True:
             life = self.start(run_dir, seed, log)
-            killed = self.kill_until_it_ends(life, most)
+            killed = self.kill_until_it_ends(life, acknowledged, most)
             code = life.end()
             acknowledged += life.acknowledged
             if killed:
@@ -243,7 +243,7 @@ class Storm:
         command += [str(self.corpus), "--seed", str(seed)]
         return Life(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True))
 
-    def kill_until_it_ends(self, life: Life, most: int) -> bool:
+    def kill_until_it_ends(self, life: Life, before: list[str], most: int) -> bool:
         """Kill at random moments; whether the daemon was killed, and did not end by itself."""
         early = 0  # kills before there is a baseline: it is refused if one of its trials is lost twice
         while life.process.poll() is None:
@@ -252,9 +252,9 @@ class Storm:
             if self.kills.total() >= most or life.process.poll() is not None:
                 continue
             victims = find_victims(self.mark, life, self.nodes)
-            is_early = not any('"stage":"trial_started"' in line and '"iter":1,' in line for line in life.acknowledged)
+            is_early = not any('"stage":"baseline"' in line for line in [*before, *life.acknowledged])
             kinds = [k for k, found in victims.items() if found]
-            if is_early and self.dice.random() > EARLY_CHANCE:
+            if not life.acknowledged and self.dice.random() > STARTING_CHANCE:
                 continue
             if is_early:
                 kinds = [k for k in kinds if k not in ("trial", "trial server") and (k == "daemon" or early == 0)]

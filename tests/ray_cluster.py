@@ -65,15 +65,23 @@ class RayNodes:
         node = self.nodes.pop(name)
         pids = self.pids(node)
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            self.signal(pid, signal.SIGKILL)
         self.cluster.remove_node(node, allow_graceful=False)
 
     def send(self, name: str, number: signal.Signals) -> None:
         """Send a signal to every process of a node."""
         for pid in self.pids(self.nodes[name]):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+            self.signal(pid, number)
+
+    @staticmethod
+    def signal(pid: int, number: signal.Signals) -> None:
+        """Send a signal to a process, if it is there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def forget(self, name: str) -> None:
+        """Let a node go that has ended by itself."""
+        self.kill(name)
 
     def raylet(self, name: str) -> int:
         """The process id of a node's raylet."""
