@@ -82,7 +82,7 @@ def main() -> None:
         seen, count = set[int](), executor.capacity
 
         def progressed(at: TrialProgress) -> None:
-            if at.id not in seen:
+            if at.phase == "train" and at.id not in seen:  # before that it may wait in a queue
                 seen.add(at.id)
                 print("running" if len(seen) == count else "more", flush=True)
 

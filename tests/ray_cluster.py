@@ -52,13 +52,30 @@ class RayNodes:
 
     def add(self, name: str, env: Mapping[str, str] | None = None, cpus: int = 1) -> None:
         """Start a node, with additional environment variables for all that runs on it."""
-        self.nodes[name] = self.cluster.add_node(
-            num_cpus=cpus,
-            node_name=name,
-            node_ip_address="127.0.0.1",
-            object_store_memory=OBJECT_STORE_BYTES,
-            env_vars=dict(env or {}),
-        )
+        arguments = {
+            "num_cpus": cpus,
+            "node_name": name,
+            "node_ip_address": "127.0.0.1",
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "env_vars": dict(env or {}),
+        }
+        for last in (False, False, True):
+            try:
+                self.nodes[name] = self.cluster.add_node(**arguments)
+                return
+            except Exception:  # on a busy machine it may not be ready within Ray's 30 s
+                self._end_half_started(name)
+                if last:
+                    raise
+
+    def _end_half_started(self, name: str) -> None:
+        import psutil
+
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if f"--node-name={name}" in process.cmdline():
+                    for child in [*process.children(recursive=True), process]:
+                        child.kill()
 
     def kill(self, name: str) -> None:
         """End a node as a power failure does: every process of it at once."""

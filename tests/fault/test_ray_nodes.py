@@ -142,13 +142,13 @@ def test_a_slow_node_does_not_hold_up_the_others(nodes: RayNodes, small_corpus: 
         slow = submit_on_all(executor, CFG | {"steps": 50})["n1"]
         others = [n for n in range(len(NAMES)) if n != slow]
         number = 100
-        for _ in range(6):  # two more after each other on each of the other nodes
-            (ended,) = ends_of(executor, 1)
-            assert ended in others
-            others.remove(ended)
-            executor.submit(TrialOrder(number, 1, number, CFG))
-            others.append(number)
-            number += 1
+        while number < 106:  # six more on the other nodes
+            for ended in ends_of(executor, 1):
+                assert ended in others
+                others.remove(ended)
+                executor.submit(TrialOrder(number, 1, number, CFG))
+                others.append(number)
+                number += 1
         ends = ends_of(executor, len(NAMES))
         assert isinstance(ends[slow].outcome, Measurement)
     nodes.kill("n1")
@@ -163,7 +163,7 @@ def test_a_node_with_another_torch_is_refused_by_name(
     fleet = stand_in_fleet(small_corpus, tmp_path, len(NAMES))
     with ray_executor(nodes.address, fleet, notify=notes.append) as executor:
         assert executor.capacity == len(NAMES) - 1
-        assert notes == [f"node n2 is refused: torch is 2.1 there and {THIS_TORCH} here"]
+        assert f"node n2 is refused: torch is 2.1 there and {THIS_TORCH} here" in notes
         assert {worker.node.name for worker in executor._workers} == {"n0", "n1"}
     nodes.kill("n2")
     nodes.add("n2")

@@ -22,6 +22,7 @@ from autoresearch.machine import explain_os_error
 from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.requests import Request
 from autoresearch.trials.runner import probe_device
+from autoresearch.trials.slurm.cluster import ControllerUnreachable
 from autoresearch.trials.slurm.job_folder import (
     GIVEN_UP,
     PROGRESS,
@@ -45,6 +46,8 @@ from autoresearch.trials.suspend import SUSPEND_DEADLINE_S, SuspendFailed
 RESULT_DELAY_S = 20.0
 FORGOTTEN_AFTER_S = 60.0  # for which Slurm may not know a job that it has just accepted
 END_WAIT_S = 12.0  # for a job that was cancelled
+CONTROLLER_WAIT_S = 1800.0  # for a controller that does not answer when a job is to be submitted
+SUBMIT_AGAIN_S = 5.0
 LAST_LINE_CHARS = 300
 SIGKILLED = -9
 
@@ -86,8 +89,17 @@ class SlurmRunner:
     ) -> Answer:
         """See ``RequestRunner``. Raises ``TrialServerError`` where no job can do it."""
         losses: list[_Lost] = []
+        submit_until: float | None = None
         while True:
-            ended = self._attempt(request, on_progress, limit, deadline_s, suspend)
+            try:
+                ended = self._attempt(request, on_progress, limit, deadline_s, suspend)
+            except ControllerUnreachable as e:
+                submit_until = submit_until or time.monotonic() + CONTROLLER_WAIT_S
+                if time.monotonic() > submit_until:
+                    raise
+                self._wait_for_controller(e, on_progress, suspend)
+                continue
+            submit_until = None
             if isinstance(ended, tuple):
                 return ended
             if isinstance(ended, _Lost):
@@ -96,6 +108,19 @@ class SlurmRunner:
                 if Counter(loss.end for loss in losses)[ended.end] >= ended.end.attempts:
                     return _failed(losses, on_progress)
             # else the node was refused, and the next job goes to another one
+
+    def _wait_for_controller(
+        self, error: ControllerUnreachable, on_progress: OnProgress, suspend: SuspendControl
+    ) -> None:
+        """Wait a little; the next try has a folder of its own, so that a job that was accepted unseen does nothing."""
+        self.session.note(error.what)
+        on_progress("waiting for Slurm's controller", 0.0, 0, None)
+        requested = lambda: self.aborted() or suspend.requested()  # noqa: E731
+        wait_until(requested, SUBMIT_AGAIN_S, self.session.look_interval_s)
+        if self.aborted():
+            raise Interrupted("stopped at once")
+        if suspend.requested():
+            raise SuspendFailed("it had not begun to train", None, 0.0)
 
     def _attempt(
         self,

@@ -107,3 +107,4 @@ def test_the_time_for_which_the_daemon_itself_was_stopped_does_not_count(
         now[0] += 1000.0
         assert not executor.poll(0.0)
     assert not notes
+    cluster.lose(cluster.workers[0], "the end of the test")
