@@ -66,7 +66,6 @@ TRIAL_S = 0.5
 NODES = ("n0", "n1", "n2", "n3")
 SLOW_NODE, SLOW = NODES[-1], 4.0  # times as long: a straggler
 WEIGHTS = {"trial": 28, "trial server": 28, "actor": 30, "raylet": 3, "node": 3, "daemon": 8}
-STARTING_CHANCE = 0.01  # of a kill at a moment while a daemon starts, which takes some seconds
 PAUSE_S = (0.05, 1.2)  # between two kills
 END_S = 90.0  # in which what lost its parent must end
 STILL_S = 600.0  # without a record: the run hangs
@@ -216,10 +215,12 @@ class Storm:
     kills: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     slowest_end_s: float = 0.0
+    early: bool = False  # whether there was a kill before the baseline of this run
 
     def run(self, run_dir: Path, seed: int, most: int) -> None:
         """One run from its start to its end, with kills until ``most`` are reached."""
         acknowledged: list[str] = []
+        self.early = False
         log = (run_dir.parent / "daemon.log").open("ab")
         while True:
             life = self.start(run_dir, seed, log)
@@ -245,22 +246,23 @@ class Storm:
 
     def kill_until_it_ends(self, life: Life, before: list[str], most: int) -> bool:
         """Kill at random moments; whether the daemon was killed, and did not end by itself."""
-        early = 0  # kills before there is a baseline: it is refused if one of its trials is lost twice
         while life.process.poll() is None:
             time.sleep(self.dice.uniform(*PAUSE_S))
             assert time.monotonic() - life.heard_at < STILL_S, f"no record for {STILL_S:g} s"
             if self.kills.total() >= most or life.process.poll() is not None:
                 continue
-            victims = find_victims(self.mark, life, self.nodes)
-            is_early = not any('"stage":"baseline"' in line for line in [*before, *life.acknowledged])
-            kinds = [k for k, found in victims.items() if found]
-            if not life.acknowledged and self.dice.random() > STARTING_CHANCE:
+            kinds = dict(WEIGHTS)
+            if not any('"stage":"baseline"' in line for line in [*before, *life.acknowledged]):
+                # A run without a baseline is refused if one trial of it fails, or its worker is lost twice.
+                kinds = {"daemon": WEIGHTS["daemon"], "actor": WEIGHTS["actor"] * (not self.early), "none": 100}
+            elif not life.acknowledged:
+                kinds["none"] = 99 * sum(WEIGHTS.values())  # while it starts, which takes some seconds
+            kind = self.dice.choices(list(kinds), list(kinds.values()))[0]
+            victims = find_victims(self.mark, life, self.nodes).get(kind)
+            if not victims:
                 continue
-            if is_early:
-                kinds = [k for k in kinds if k not in ("trial", "trial server") and (k == "daemon" or early == 0)]
-            kind = self.dice.choices(kinds, [WEIGHTS[k] for k in kinds])[0]
-            early += is_early and kind != "daemon"
-            self.kill_one(kind, self.dice.choice(victims[kind]))
+            self.early = True
+            self.kill_one(kind, self.dice.choice(victims))
             if kind == "daemon":
                 return True
         return False

@@ -153,6 +153,7 @@ class TestSlurmExecutor(FakeTrialsContract):
         yield executor
         executor.close()
         session.close()
+        slurm.wait()
         assert not slurm.open_jobs("")
         assert not (tmp_path / "slurm").exists(), "its folders are removed"
 

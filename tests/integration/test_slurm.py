@@ -147,7 +147,7 @@ def test_a_trial_survives_a_restart_of_the_controller_and_the_next_waits_for_it(
         cluster.kill("slurmctld")
 
     assert isinstance(end_after(executor, LONG | {"steps": 300}, stop), Measurement)
-    starter = threading.Timer(5.0, cluster.start_controller)
+    starter = threading.Timer(25.0, cluster.start_controller)
     starter.start()
     assert isinstance(end_after(executor, CFG), Measurement)
     starter.join()

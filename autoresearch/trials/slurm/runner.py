@@ -38,7 +38,7 @@ from autoresearch.trials.slurm.job_folder import (
 )
 from autoresearch.trials.slurm.resources import resources_for
 from autoresearch.trials.slurm.session import SlurmSession, wait_until
-from autoresearch.trials.slurm.states import LEASE_OVER, REQUEUED, UNKNOWN_JOB, JobEnd, JobState
+from autoresearch.trials.slurm.states import AT_LIMIT, LEASE_OVER, REQUEUED, UNKNOWN_JOB, JobEnd, JobState, name_end
 from autoresearch.trials.spec import Device
 from autoresearch.trials.suspend import SUSPEND_DEADLINE_S, SuspendFailed
 
@@ -244,7 +244,9 @@ class _Followed:
                 return _Lost(self.job, LEASE_OVER, self._node())
             case "interrupted":  # not by this daemon: preempted, cancelled, at its limit; Slurm names it
                 end, state = self._final_state()
-                return self._without_result(end, state)
+                # A job that heeds a signal is COMPLETED.
+                named = state is not None and state.end is not None and state.state != "COMPLETED"
+                return self._without_result(end if named or result.kill_cause is None else AT_LIMIT, state)
         self._fill(result)
         if result.exit_code == SIGKILLED and result.kill_cause is None:
             end, _state = self._final_state()
@@ -298,7 +300,8 @@ class _Followed:
         delay_s = RESULT_DELAY_S if normal_end else 0.0
         if wait_until(result_is_there, delay_s, self.session.look_interval_s) and found[0].end != "interrupted":
             return self._answer(found[0])
-        last_line = self._last_line()
+        log = self._log()
+        end, last_line = name_end(end, log), last_line_of(log)
         if self._started() is None and end.cause in (Cause.EXITED, Cause.KILLED) and end.attempts == 1:
             where = f" on {state.node}" if state and state.node else ""
             what = f"job {self.job}{where} {end.what}, before it began: {last_line or 'it printed nothing'}"
@@ -345,14 +348,18 @@ class _Followed:
         started = self._started()
         return started.node if started else ""
 
-    def _last_line(self) -> str:
-        """The last line that the job itself printed."""
+    def _log(self) -> str:
+        """The end of what the job and Slurm's own programs in it printed."""
         try:
-            text = "".join(path.read_text(errors="replace")[-8192:] for path in self.folder.path.glob("*_log.err"))
+            return "".join(path.read_text(errors="replace")[-8192:] for path in self.folder.path.glob("*_log.err"))
         except OSError:
             return ""
-        lines = [line for line in text.strip().splitlines() if not line.startswith(("srun:", "slurmstepd:"))]
-        return (lines or text.strip().splitlines() or [""])[-1][-LAST_LINE_CHARS:]
+
+
+def last_line_of(log: str) -> str:
+    """The last line that the job itself printed, or else the last one."""
+    lines = [line for line in log.strip().splitlines() if not line.startswith(("srun:", "slurmstepd"))]
+    return (lines or log.strip().splitlines() or [""])[-1][-LAST_LINE_CHARS:]
 
 
 def _failed(losses: list[_Lost], on_progress: OnProgress) -> Answer:
