@@ -194,7 +194,7 @@ def kill(kind: str, victim: Any, mark: str, nodes: RayNodes) -> list[int]:
         return []
     if kind == "raylet":
         doomed = [pid for pid in below([nodes.raylet(victim)]) if pid in {*processes(mark, ACTOR), *processes(mark)}]
-        os.kill(nodes.raylet(victim), signal.SIGKILL)
+        nodes.kill_raylet(victim)
         return doomed
     doomed = [*processes(mark, ACTOR), *processes(mark)] if kind == "daemon" else below([victim])
     try:

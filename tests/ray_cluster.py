@@ -100,6 +100,12 @@ class RayNodes:
         """Let a node go that has ended by itself."""
         self.kill(name)
 
+    def kill_raylet(self, name: str) -> None:
+        """End a node's raylet alone. It is reaped: Ray's workers do not notice a raylet that is a zombie."""
+        process = self.nodes[name].all_processes["raylet"][0].process
+        process.kill()
+        process.wait()
+
     def raylet(self, name: str) -> int:
         """The process id of a node's raylet."""
         return int(self.nodes[name].all_processes["raylet"][0].process.pid)
