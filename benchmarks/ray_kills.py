@@ -58,15 +58,14 @@ from autoresearch.testing.stand_in_trainer import SLOWER, STEP_S, STEPS, StandIn
 from autoresearch.trials.remote.ray_cluster import RayCluster, Resources
 from benchmarks.machine import describe
 from tests.fault.fake_daemon import OnlyRecords
-from tests.ray_cluster import RayNodes, ray_nodes, stand_in_fleet
+from tests.ray_cluster import ACTOR, RayNodes, ray_nodes, stand_in_fleet
 from tests.stand_in import all_end, marked, processes
 
 ITERS = 25  # of one run
 TRIAL_S = 0.5
 NODES = ("n0", "n1", "n2", "n3")
 SLOW_NODE, SLOW = NODES[-1], 4.0  # times as long: a straggler
-ACTOR = "ray::WorkerActor"
-WEIGHTS = {"trial": 20, "trial server": 20, "actor": 32, "raylet": 4, "node": 4, "daemon": 20}
+WEIGHTS = {"trial": 28, "trial server": 28, "actor": 30, "raylet": 3, "node": 3, "daemon": 8}
 PAUSE_S = (0.05, 1.2)  # between two kills
 END_S = 90.0  # in which what lost its parent must end
 STILL_S = 600.0  # without a record: the run hangs
@@ -149,7 +148,7 @@ def check_run(run_dir: Path, acknowledged: list[str], killed: int) -> Counter[st
     assert not open_trials, "each trial of the last daemon ended"
     assert verify(records).difference is None
     run = Trajectory.fold(records)
-    assert [r.iter for r in run.iterations] == whole
+    assert sorted(r.iter for r in run.iterations) == whole
     failures = [r.outcome for r in ended if isinstance(r.outcome, Failure)]
     return Counter(
         records=len(records),
@@ -195,7 +194,7 @@ def kill(kind: str, victim: Any, mark: str, nodes: RayNodes) -> list[int]:
         return []
     if kind == "raylet":
         doomed = [pid for pid in below([nodes.raylet(victim)]) if pid in {*processes(mark, ACTOR), *processes(mark)}]
-        os.kill(nodes.raylet(victim), signal.SIGKILL)
+        nodes.kill_raylet(victim)
         return doomed
     doomed = [*processes(mark, ACTOR), *processes(mark)] if kind == "daemon" else below([victim])
     try:
@@ -216,14 +215,16 @@ class Storm:
     kills: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     slowest_end_s: float = 0.0
+    early: bool = False  # whether there was a kill before the baseline of this run
 
     def run(self, run_dir: Path, seed: int, most: int) -> None:
         """One run from its start to its end, with kills until ``most`` are reached."""
         acknowledged: list[str] = []
+        self.early = False
         log = (run_dir.parent / "daemon.log").open("ab")
         while True:
             life = self.start(run_dir, seed, log)
-            killed = self.kill_until_it_ends(life, most)
+            killed = self.kill_until_it_ends(life, acknowledged, most)
             code = life.end()
             acknowledged += life.acknowledged
             if killed:
@@ -243,24 +244,25 @@ class Storm:
         command += [str(self.corpus), "--seed", str(seed)]
         return Life(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True))
 
-    def kill_until_it_ends(self, life: Life, most: int) -> bool:
+    def kill_until_it_ends(self, life: Life, before: list[str], most: int) -> bool:
         """Kill at random moments; whether the daemon was killed, and did not end by itself."""
-        early = 0  # kills before there is a baseline: it is refused if one of its trials is lost twice
         while life.process.poll() is None:
             time.sleep(self.dice.uniform(*PAUSE_S))
             assert time.monotonic() - life.heard_at < STILL_S, f"no record for {STILL_S:g} s"
             if self.kills.total() >= most or life.process.poll() is not None:
                 continue
-            victims = find_victims(self.mark, life, self.nodes)
-            is_early = not any('"stage":"trial_started"' in line and '"iter":1,' in line for line in life.acknowledged)
-            kinds = [k for k, found in victims.items() if found]
-            if is_early:
-                kinds = [k for k in kinds if k not in ("trial", "trial server") and (k == "daemon" or early == 0)]
-            kind = self.dice.choices(kinds, [WEIGHTS[k] for k in kinds])[0]
-            if kind == "daemon" and time.monotonic() - life.heard_at > 20.0 and not life.acknowledged:
-                continue  # it is starting: killed only by chance
-            early += is_early and kind != "daemon"
-            self.kill_one(kind, self.dice.choice(victims[kind]))
+            kinds = dict(WEIGHTS)
+            if not any('"stage":"baseline"' in line for line in [*before, *life.acknowledged]):
+                # A run without a baseline is refused if one trial of it fails, or its worker is lost twice.
+                kinds = {"daemon": WEIGHTS["daemon"], "actor": WEIGHTS["actor"] * (not self.early), "none": 100}
+            elif not life.acknowledged:
+                kinds["none"] = 99 * sum(WEIGHTS.values())  # while it starts, which takes some seconds
+            kind = self.dice.choices(list(kinds), list(kinds.values()))[0]
+            victims = find_victims(self.mark, life, self.nodes).get(kind)
+            if not victims:
+                continue
+            self.early = True
+            self.kill_one(kind, self.dice.choice(victims))
             if kind == "daemon":
                 return True
         return False

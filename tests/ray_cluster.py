@@ -25,6 +25,7 @@ from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
 from autoresearch.trials.remote.ray_cluster import OBJECT_STORE_BYTES, RayCluster, Resources, own_environment
 from tests.stand_in import DEADLINE_S, MEMORY_BYTES
 
+ACTOR = "ray::WorkerActor"  # the title of a worker's process
 QUICK_HEALTH_CHECK = {  # else Ray needs a minute to notice that a node does not answer
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 1000,
@@ -51,28 +52,59 @@ class RayNodes:
 
     def add(self, name: str, env: Mapping[str, str] | None = None, cpus: int = 1) -> None:
         """Start a node, with additional environment variables for all that runs on it."""
-        self.nodes[name] = self.cluster.add_node(
-            num_cpus=cpus,
-            node_name=name,
-            node_ip_address="127.0.0.1",
-            object_store_memory=OBJECT_STORE_BYTES,
-            env_vars=dict(env or {}),
-        )
+        arguments = {
+            "num_cpus": cpus,
+            "node_name": name,
+            "node_ip_address": "127.0.0.1",
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "env_vars": dict(env or {}),
+        }
+        for last in (False, False, True):
+            try:
+                self.nodes[name] = self.cluster.add_node(**arguments)
+                return
+            except Exception:  # on a busy machine it may not be ready within Ray's 30 s
+                self._end_half_started(name)
+                if last:
+                    raise
+
+    def _end_half_started(self, name: str) -> None:
+        import psutil
+
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if f"--node-name={name}" in process.cmdline():
+                    for child in [*process.children(recursive=True), process]:
+                        child.kill()
 
     def kill(self, name: str) -> None:
         """End a node as a power failure does: every process of it at once."""
         node = self.nodes.pop(name)
         pids = self.pids(node)
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            self.signal(pid, signal.SIGKILL)
         self.cluster.remove_node(node, allow_graceful=False)
 
     def send(self, name: str, number: signal.Signals) -> None:
         """Send a signal to every process of a node."""
         for pid in self.pids(self.nodes[name]):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+            self.signal(pid, number)
+
+    @staticmethod
+    def signal(pid: int, number: signal.Signals) -> None:
+        """Send a signal to a process, if it is there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def forget(self, name: str) -> None:
+        """Let a node go that has ended by itself."""
+        self.kill(name)
+
+    def kill_raylet(self, name: str) -> None:
+        """End a node's raylet alone. It is reaped: Ray's workers do not notice a raylet that is a zombie."""
+        process = self.nodes[name].all_processes["raylet"][0].process
+        process.kill()
+        process.wait()
 
     def raylet(self, name: str) -> int:
         """The process id of a node's raylet."""

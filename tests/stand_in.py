@@ -25,10 +25,12 @@ LONG: Cfg = {"lr": 1e-3, "steps": 100, "step_s": 0.01}
 FAILING: dict[Cause, Cfg] = {cause: CFG | {"ends": how} for cause, how in ENDS.items()}
 
 
-def make_trial(server: StandInServer, aborted: Callable[[], bool], run_dir: Path) -> ForkedTrial:
+def make_trial(
+    server: StandInServer, aborted: Callable[[], bool], run_dir: Path, deadline_s: float = DEADLINE_S
+) -> ForkedTrial:
     """A trial in a child of ``server``."""
     runner, spec = ChildRunner(server, aborted), stand_in_spec("corpus")
-    return ForkedTrial(runner, spec, DEADLINE_S, run_dir, run_dir / "checkpoint", MEMORY_BYTES)
+    return ForkedTrial(runner, spec, deadline_s, run_dir, run_dir / "checkpoint", MEMORY_BYTES)
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class FakeWorker:
     calls: ThreadPoolExecutor
     pending: list[Future[Any]] = field(default_factory=list)
     lost: str = ""
+    is_silent: bool = False  # it is there and does not answer
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class FakeCluster:
             shown.set_exception(WorkerLost(worker.lost))
             return shown
         worker.pending.append(shown)
-        if method == "wait_for_end":
+        if method == "wait_for_end" or worker.is_silent:
             return shown  # done once the worker is lost
 
         def done(inner: Future[Any]) -> None:

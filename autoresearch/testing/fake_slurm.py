@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.messages import FAILED, MEASURED, SEALED, STOPPED_EARLY, SUSPENDED
 from autoresearch.trials.requests import Request, TrialRequest
 from autoresearch.trials.runner import RequestRunner
-from autoresearch.trials.slurm.job import Watch, do_request
+from autoresearch.trials.slurm.job import AHEAD_OF_LIMIT, Watch, do_request
 from autoresearch.trials.slurm.job_folder import JobFolder
 from autoresearch.trials.slurm.resources import Resources
 from autoresearch.trials.slurm.states import JobState
@@ -62,7 +63,7 @@ class _Job:
     state: JobState
     thread: threading.Thread | None = None
     watch: Watch | None = None
-    is_cancelled: bool = False
+    signal: int = 0  # with which it was ended
     is_lost: bool = False
 
 
@@ -87,7 +88,7 @@ class FakeSlurm:
         job = self.jobs[number]
 
         def listen(watch: Watch) -> None:
-            watch.look_interval_s, watch.signalled, job.watch = 0.0, job.is_cancelled, watch
+            watch.look_interval_s, watch.signalled, job.watch = 0.0, int(job.signal), watch
 
         def make_runner(_request: object, _folder: Path, aborted: Callable[[], bool]) -> RequestRunner:
             def must_end() -> bool:
@@ -103,16 +104,16 @@ class FakeSlurm:
             )
         except NodeLost:
             return
-        job.state = JobState("CANCELLED" if job.is_cancelled else "COMPLETED", "", f"n{number}")
+        job.state = JobState("CANCELLED" if job.signal == signal.SIGTERM else "COMPLETED", "", f"n{number}")
 
     def states(self, jobs: Collection[str]) -> Mapping[str, JobState] | None:
         return {number: self.jobs[number].state for number in jobs if number in self.jobs} if self.answers else None
 
     def cancel(self, jobs: Collection[str]) -> None:
         for job in (self.jobs[number] for number in jobs):
-            job.is_cancelled = True
+            job.signal = signal.SIGTERM
             if job.watch is not None:
-                job.watch.signalled = True
+                job.watch.signalled = int(job.signal)
 
     def open_jobs(self, prefix: str) -> list[str]:
         return [n for n, job in self.jobs.items() if job.state.end is None and job.name.startswith(prefix)]
@@ -120,15 +121,27 @@ class FakeSlurm:
     def node_bytes(self) -> int:
         return NODE_BYTES
 
+    def end_at_limit(self, number: str) -> None:
+        """Send what Slurm sends ahead of a job's time limit."""
+        job = self.jobs[number]
+        job.signal = AHEAD_OF_LIMIT
+        if job.watch is not None:
+            job.watch.signalled = int(job.signal)
+
     def lose(self, number: str, state: str = "NODE_FAIL") -> None:
         """End a job as the loss of its node does, or as another end without a result."""
         job = self.jobs[number]
         job.is_lost = True
         job.state = JobState(state, "", job.state.node)
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Wait for the threads of all jobs."""
         for job in self.jobs.values():
-            job.is_lost = True
             if job.thread is not None:
                 job.thread.join(10.0)
+
+    def close(self) -> None:
+        """End all jobs."""
+        for job in self.jobs.values():
+            job.is_lost = True
+        self.wait()

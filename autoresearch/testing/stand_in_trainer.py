@@ -28,6 +28,7 @@ from autoresearch.trials.server import TrialServer
 from autoresearch.trials.spec import Budget, Device, TrialSpec
 
 STEPS, STEP_S = 10, 0.002
+CROWD, CROWD_BYTES = 5, 400 << 20
 SLOWER = "STAND_IN_SLOWER"  # environment: how many times as long a step takes on this node
 TORCH = "STAND_IN_TORCH"  # environment: the version of torch that a node reports
 THIS_TORCH = "2.0"
@@ -121,6 +122,13 @@ def _end(how: str) -> Message | None:
                 while True:
                     held.append(b"x" * (64 << 20))
             return {FAILED: Failure(cause=Cause.OUT_OF_MEMORY, detail="it held too much").model_dump(mode="json")}
+        case "crowd":  # each below the limit of a process, together above that of a job
+            for _ in range(CROWD):
+                if os.fork() == 0:
+                    server.die_with_parent(os.getppid())
+                    _held = b"x" * CROWD_BYTES
+                    time.sleep(3600.0)
+            time.sleep(3600.0)
         case "abort":
             os.kill(os.getpid(), signal.SIGABRT)
         case "exit":

@@ -29,6 +29,7 @@ from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
 from autoresearch.trials.remote.ports import Node
 from autoresearch.trials.slurm.runner import SlurmRunner
 from autoresearch.trials.slurm.session import SlurmSession
+from tests.slurm_jobs import seed_of_job
 
 LONG_S = 0.25
 FAILING = {Cause.ERROR: 70.0, Cause.OUT_OF_MEMORY: 71.0, Cause.TIMEOUT: 72.0, Cause.NON_FINITE_LOSS: 73.0}  # by lr
@@ -140,19 +141,29 @@ class TestSlurmExecutor(FakeTrialsContract):
         slurm.close()
 
     @pytest.fixture
-    def executor(self, slurm: FakeSlurm, abort: Switch, suspend: Switch, tmp_path: Path) -> Iterator[LocalExecutor]:
-        session = SlurmSession(slurm, tmp_path, tmp_path, 1, look_interval_s=0.005, states_interval_s=0.01)
+    def session(self, slurm: FakeSlurm, tmp_path: Path) -> SlurmSession:
+        return SlurmSession(slurm, tmp_path, tmp_path, 1, look_interval_s=0.005, states_interval_s=0.01)
+
+    @pytest.fixture
+    def executor(
+        self, slurm: FakeSlurm, session: SlurmSession, abort: Switch, suspend: Switch, tmp_path: Path
+    ) -> Iterator[LocalExecutor]:
         session.open()
         executor = LocalExecutor([make_job_trial(session, tmp_path)] * 2, abort, suspend)
         yield executor
         executor.close()
         session.close()
+        slurm.wait()
         assert not slurm.open_jobs("")
         assert not (tmp_path / "slurm").exists(), "its folders are removed"
 
     @pytest.fixture
-    def lose(self, slurm: FakeSlurm) -> Callable[[int], None]:
-        return lambda _trial: slurm.lose(min(slurm.open_jobs(""), key=int))  # the first was submitted first
+    def lose(self, slurm: FakeSlurm, session: SlurmSession) -> Callable[[int], None]:
+        def lose(_trial: int) -> None:
+            first = (n for n in slurm.open_jobs("") if seed_of_job(session, slurm.jobs[n].name) == 0)
+            slurm.lose(next(first))
+
+        return lose
 
 
 def make_job_trial(session: SlurmSession, tmp_path: Path) -> MakeTrial:

@@ -30,6 +30,7 @@ from autoresearch.trials.slurm.runner import SlurmRunner
 from autoresearch.trials.slurm.session import SlurmSession
 from tests.ray_cluster import RayNodes, missing_for_ray, pid_of_trial, ray_executor, ray_nodes, stand_in_fleet
 from tests.slurm_cluster import SlurmCluster, missing_for_slurm, slurm_cluster
+from tests.slurm_jobs import seed_of_job
 from tests.stand_in import CFG, DEADLINE_S, FAILING, LONG, MEMORY_BYTES, all_end, make_trial, marked, processes
 
 pytestmark = pytest.mark.slow
@@ -156,14 +157,18 @@ class TestSlurm(ProcessContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def executor(
-        cls, cluster: SlurmCluster, abort: Switch, suspend: Switch, tmp_path_factory: pytest.TempPathFactory
-    ) -> Iterator[LocalExecutor]:
+    def session(cls, cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmSession]:
         run_dir = tmp_path_factory.mktemp("run")
-        session = SlurmSession(
-            SlurmPrograms(job=run_stand_in_job), run_dir, run_dir, 1, look_interval_s=0.05, states_interval_s=0.5
-        )
+        programs = SlurmPrograms(job=run_stand_in_job)
+        session = SlurmSession(programs, run_dir, run_dir, 1, look_interval_s=0.05, states_interval_s=0.5)
         session.open()
+        yield session
+        session.close()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def executor(cls, session: SlurmSession, abort: Switch, suspend: Switch) -> Iterator[LocalExecutor]:
+        run_dir = session.run_dir
 
         def make(aborted: Callable[[], bool]) -> Trial:
             runner, spec = SlurmRunner(session, "torch", aborted), stand_in_spec("corpus")
@@ -175,16 +180,15 @@ class TestSlurm(ProcessContract):
         executor = LocalExecutor([make] * 2, abort, suspend)
         yield executor
         executor.close()
-        session.close()
 
     @pytest.fixture
-    def lose(self, cluster: SlurmCluster) -> Callable[[int], None]:
+    def lose(self, cluster: SlurmCluster, session: SlurmSession) -> Callable[[int], None]:
         """Its node goes down, and comes back."""
 
         def lose(_trial: int) -> None:
-            node = min(cluster.jobs(), key=lambda job: int(job[0]))[3]  # the first was submitted first
+            node = next(job[3] for job in cluster.jobs() if seed_of_job(session, job[1]) == 0)
             cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
             time.sleep(0.5)
-            cluster.call("scontrol", "update", f"nodename={node}", "state=resume")
+            cluster.call("scontrol", "update", f"nodename={node}", "state=resume", check=False)  # it may be back
 
         return lose

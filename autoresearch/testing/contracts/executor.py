@@ -160,7 +160,7 @@ class TrialExecutorContract:
             executor.submit(order)
 
         def lose_the_first(at: TrialProgress) -> None:
-            if at.id == orders[0].trial and not losses:
+            if at.id == orders[0].trial and at.phase == "train" and not losses:  # before that it may wait in a queue
                 losses.append(at.id)
                 lose(at.id)
 
