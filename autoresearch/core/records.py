@@ -111,6 +111,7 @@ class DecisionRule(FrozenModel):
     max_seeds: int | None = None
     futility_frac: float | None = None
     clip: float | None = None
+    confirm: Literal["best"] | None = None  # best: only what beats the best keep so far gets more seeds; null: all
 
 
 class EarlierRun(FrozenModel):
@@ -129,7 +130,7 @@ class EarlierRun(FrozenModel):
     curves: tuple[EarlierCurve, ...] = ()
 
 
-Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
+Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 
 class Evidence(FrozenModel):
