@@ -51,6 +51,7 @@ class ChatTurn:
     thinking: str = ""
     tool_calls: tuple[NativeToolCall, ...] = ()
     finish_reason: str | None = None
+    max_tokens: int | None = None  # of the completion, as sent
     model: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None

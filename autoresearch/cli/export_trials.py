@@ -6,16 +6,19 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
-from autoresearch.core.records import Event
 from autoresearch.errors import AutoresearchError, ConfigError
 from autoresearch.storage.run_dir import TRAJECTORY
 
 Facts = dict[str, int]
-Writer = Callable[[Iterable[Event], Path], Facts]
+
+if TYPE_CHECKING:
+    from autoresearch.core.records import Event
+
+    Writer = Callable[[Iterable[Event], Path], Facts]
 
 
 def add(kinds: Any) -> None:

@@ -144,6 +144,8 @@ class Evidence(FrozenModel):
     high_frac: float | None
     statistic: float
     critical: float | None  # what the statistic had to reach; null without a known noise
+    # P(T >= statistic) without a gain, one-sided, at this look alone; null in older records and without a known noise.
+    p: float | None = None
     sd_frac: float  # noise of one paired difference
     df: float  # its degrees of freedom; 0 without a known noise
     alpha: float  # that this test may spend
@@ -215,6 +217,7 @@ class TrialSuspended(Metered):
     seed: int
     suspended: Suspended
     for_iter: int | None = None  # as when it started
+    device: str | None = None  # as in ``trial``
 
 
 class TrialEnded(Metered):
@@ -229,6 +232,9 @@ class TrialEnded(Metered):
     void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
     would_stop: StopPoint | None = None  # of an audited trial that ran on: where it would have been stopped
     for_iter: int | None = None  # as when it started
+    device: str | None = (
+        None  # of a parallel run: whose own meter ``power`` is of; the run's power has these joules too
+    )
 
 
 class Baseline(Metered):

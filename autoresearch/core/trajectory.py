@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -167,7 +167,7 @@ class Trajectory(OpenWork):
 
     def add(self, record: Event, source: Source | None = None) -> None:
         """Add one record; its ``source``, if known, is kept in its place: it takes less memory."""
-        if isinstance(record, Metered):
+        if isinstance(record, Metered) and getattr(record, "device", None) is None:  # else the run's own meter has it
             self._count(record.power)
         self.aim(record)
         match record:
@@ -201,6 +201,7 @@ class Trajectory(OpenWork):
             case Proposed():
                 self._open_iteration(record)
                 self.gains_then, self.baseline_then = len(self.earlier_gains), len(self.baseline_outcomes)
+                self.closed_then = len(self.results)
             case Unsealed():
                 self._unseal()
             case SideTrialSuspended():
@@ -307,7 +308,10 @@ class Trajectory(OpenWork):
     def _remember(self, record: IterationRecord, source: Source | None) -> None:
         """Keep what grows with the number of iterations."""
         self.iterations.append(record, source)
-        self.results.append(result_of(record))
+        result = result_of(record)
+        if self.parallel:
+            result = replace(result, closed=len(self.results) + 1, known=self.closed_then)
+        self.results.append(result)
         if isinstance(record, Evaluated):
             self._note_tried(record, "measured")
         elif isinstance(record, StoppedEarly):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from rails import Config
 
 REACH = 5.0  # of the distance from the best value to the median: how far above the median values are told apart
 MIN_REACH = 0.02  # in fractions of the baseline, for the first trials
+
+Row = tuple[Array, float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Evidence:
     repeats: Array  # trials that the loss is the mean of
     kept: Array  # 1 for a keep
     stopped: Array  # 1 for a trial that was stopped early
+    closed: Array  # of a parallel run: the how manyth closed iteration it is, and how many were when it was proposed
+    known: Array
 
     @property
     def has_value(self) -> Array:
@@ -60,8 +65,7 @@ class Evidence:
 
     def first(self, count: int) -> Evidence:
         """What was known after that many rows."""
-        rows = slice(count)
-        return Evidence(self.places[rows], self.loss[rows], self.repeats[rows], self.kept[rows], self.stopped[rows])
+        return Evidence(*(getattr(self, f.name)[:count] for f in fields(self)))
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ class EvidenceReader:
     cube: Cube
     baseline: Config
     _read: list[Result] = field(default_factory=list)
-    _rows: list[tuple[Array, float, float, float, float]] = field(default_factory=list)
+    _rows: list[Row] = field(default_factory=list)
     _count: int = 0  # results read, those without a candidate included
 
     def read(self, trajectory: Trajectory) -> Evidence:
@@ -86,12 +90,14 @@ class EvidenceReader:
         self._read = results[-1:]
         own = self.cube.places([self.baseline])[0]
         seeds = float(max(1, len(trajectory.baseline.trials))) if trajectory.baseline else 1.0
-        rows = [(own, 0.0, seeds, 0.0, 0.0), *self._rows]
+        rows = [(own, 0.0, seeds, 0.0, 0.0, 0.0, 0.0), *self._rows]
         places, *columns = zip(*rows, strict=True)
         return Evidence(np.array(places), *map(np.array, columns))
 
-    def _row(self, result: Result) -> tuple[Array, float, float, float, float]:
+    def _row(self, result: Result) -> Row:
         place = self.cube.places([{**self.baseline, **dict(result.changes)}])[0]
         loss = float("nan") if result.improvement_frac is None else -result.improvement_frac
         stopped = float(result.stopped is not None)
-        return place, loss, float(max(1, result.trials)), float(result.is_keep), stopped
+        known = math.inf if result.known is None else float(result.known)
+        repeats, kept = float(max(1, result.trials)), float(result.is_keep)
+        return place, loss, repeats, kept, stopped, float(result.closed), known

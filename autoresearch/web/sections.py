@@ -6,7 +6,8 @@ given by its beginning, and the page counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from autoresearch.report.format import NAME_CELLS, format_bpb, format_changes, safe
@@ -31,13 +32,18 @@ LEAST_FRACTION = 0.05  # of a trial, from which on its end is estimated
 LEFT_STEP_S = 5  # of an estimate, so that it is not a new one with every reading
 
 
-def live_sections(snapshot: Snapshot, readings: Iterable[Reading], log: Iterable[LogLine]) -> Sections:
+def live_sections(
+    snapshot: Snapshot,
+    readings: Iterable[Reading],
+    log: Iterable[LogLine],
+    of_device: Mapping[str, Sequence[Reading]] = MappingProxyType({}),
+) -> Sections:
     """What changes while a run works: state, devices, log."""
     words, style = describe_state(snapshot)
     return {
         "state": {"text": words, "style": STYLES.get(style, "")},
         "live": _live_word(snapshot),
-        "devices": describe_devices(snapshot, list(readings)),
+        "devices": describe_devices(snapshot, list(readings), of_device),
         "log": [[line.ts, line.kind, line.text] for line in log],
     }
 
@@ -77,13 +83,20 @@ def describe_device(snapshot: Snapshot, readings: list[Reading]) -> dict[str, An
     return device
 
 
-def describe_devices(snapshot: Snapshot, readings: list[Reading]) -> list[dict[str, Any]]:
-    """One card, or of several running trials one for each; the readings, which are of all devices, on the first."""
+def describe_devices(
+    snapshot: Snapshot, readings: list[Reading], of_device: Mapping[str, Sequence[Reading]] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """One card, or of several running trials one for each, with the readings of its device.
+
+    Those of all devices together are on the first card, unless they are the sum of what the cards have.
+    """
     device = describe_device(snapshot, readings)
     is_at_work = snapshot.alive and not snapshot.starting
     trials = several_trials(snapshot.history, snapshot.progress, snapshot.now) if is_at_work else []
     if not trials:
         return [device]
+    owned = {r.scope for found in of_device.values() for r in found}
+    shared = [_reading(r) for r in readings if r.scope not in owned]
     return [
         {
             "name": clean(t.at.where if t.at and t.at.where else device["name"], 60),
@@ -93,7 +106,10 @@ def describe_devices(snapshot: Snapshot, readings: list[Reading]) -> list[dict[s
             "speed": f"{t.at.tokens_per_s:,.0f} tokens/s" if t.at and t.at.tokens_per_s else "",
             "since": clean(t.trial.ts, 40),
             "left_s": None if t.left_s is None else LEFT_STEP_S * round(t.left_s / LEFT_STEP_S),
-            "readings": device["readings"] if n == 0 else [],
+            "readings": [
+                *(_reading(r) for r in (of_device.get(t.at.where, ()) if t.at else ())),
+                *(shared if n == 0 else ()),
+            ],
         }
         for n, t in enumerate(trials)
     ]

@@ -150,7 +150,7 @@ def _modes(cases: Sequence[ScoredCase], methods: Sequence[str], costs: dict[str,
         nothing = no_answer_figure(cases, of_all=True)
         by_method = [(name, cases_with(name, cases)) for name in methods]
         add(f"majority@{n}", {name: majority_figure(these, name, n) for name, these in by_method}, nothing)
-        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name) for name, these in by_method}, nothing)
+        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name, n) for name, these in by_method}, nothing)
         add(f"pass@{n}", {name: pass_figure(scores, n) for name, scores in table.items()}, nothing)
         add(f"pass^{n}", {name: pass_figure(scores, n, every=True) for name, scores in table.items()}, nothing)
     return rows
@@ -162,6 +162,7 @@ def _at_k(cases: Sequence[ScoredCase], scores: Scores, method: str, k: int) -> d
         "pass@k": pass_figure(scores, k),
         "pass^k": pass_figure(scores, k, every=True),
         "majority@k": mean_figure(scores) if k == 1 else majority_figure(cases, method, k),
+        "majority@k[nemo]": mean_figure(scores) if k == 1 else majority_nemo_figure(cases, method, k),
     }
 
 
@@ -178,14 +179,16 @@ def _families(cases: Sequence[ScoredCase], method: str) -> list[dict[str, Any]]:
     groups: dict[str, list[ScoredCase]] = {}
     for case in cases:
         groups.setdefault(case.family, []).append(case)
+    n = len(cases[0].samples)
     return [
         {
             "family": family,
             "cases": len(members),
             "mean": mean_figure(_scores(members, method)),
             "se": _standard_error(_scores(members, method)),
-            "majority": majority_figure(members, method, len(members[0].samples)),
-            "pass": pass_figure(_scores(members, method), len(members[0].samples)),
+            "majority": majority_figure(members, method, n),
+            "majority[nemo]": majority_nemo_figure(members, method, n),
+            "pass": pass_figure(_scores(members, method), n),
             "no_answer": no_answer_figure(members, of_all=False),
         }
         for family, members in sorted(groups.items())

@@ -63,6 +63,36 @@ def test_what_it_hands_over_is_what_it_takes_for_the_best_and_not_the_luckiest_t
     assert proposer().best(trajectory_of(results)).keys() == {"lr"}
 
 
+def test_its_beliefs_are_what_its_best_open_candidates_change():
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 10), "beta1": 0.7}, 0.004 * n) for n in range(1, 9)]
+    trajectory, one = trajectory_of(results), proposer()
+    beliefs = {b.knob: b for b in one.beliefs(trajectory)}
+    assert list(beliefs) == list(BASELINE)
+    assert {name: b.results for name, b in beliefs.items() if b.results} == {"lr": 8, "beta1": 8}
+    assert beliefs["lr"].best == dict(results[-1].changes)["lr"]
+    assert beliefs["lr"].share > 0.5  # most candidates keep what is known to help
+    assert {b.best for name, b in beliefs.items() if name not in ("lr", "beta1")} == {None}
+    for belief in beliefs.values():
+        values = (belief.low, belief.guess, belief.high)
+        assert {value is None for value in values} == {belief.share == 0}
+        assert belief.share == 0 or belief.low <= belief.guess <= belief.high
+        assert ("no result yet" in belief.note) == (belief.results == 0)
+    assert any("spread" in b.note for b in beliefs.values())
+
+
+def test_its_beliefs_depend_on_seed_and_trajectory_alone_and_change_no_proposal():
+    trajectory = trajectory_of([measured(n, {"lr": 3e-4 * (1 + n / 10)}, 0.004 * n) for n in range(1, 5)])
+    one = proposer()
+    first, raw = one.beliefs(trajectory), one.propose(trajectory, []).raw
+    assert one.beliefs(trajectory) == proposer().beliefs(trajectory) == first
+    assert proposer().propose(trajectory, []).raw == raw
+    assert proposer(seed=1).beliefs(trajectory) != first
+
+
+def test_its_beliefs_of_one_knob_a_candidate_add_up():
+    assert sum(b.share for b in proposer(max_changes=1).beliefs(trajectory_of([]))) == pytest.approx(1)
+
+
 def test_nothing_known_is_the_baseline():
     assert proposer().best(trajectory_of([])) == {}
 
@@ -125,16 +155,19 @@ def test_ten_thousand_results_bound_the_work():
     rng = np.random.default_rng(0)
     loss = rng.normal(size=10_000)
     loss[::7] = np.nan
-    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000), np.zeros(10_000)), 150)
+    ones = np.ones(10_000)
+    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, ones, 0 * ones, 0 * ones, 0 * ones, np.inf * ones), 150)
     assert len(rows) <= 151
     assert int(np.nanargmin(loss)) in rows
     assert np.isfinite(loss[rows]).all()
 
 
 def test_the_region_shrinks_grows_and_restarts():
-    def length(losses, own=True):
+    def length(losses, own=True, delay=None):
         array = np.array([0.0, *losses])
-        evidence = Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array)))
+        closed = np.arange(len(array)) * (delay is not None)
+        known = np.full(len(array), np.inf) if delay is None else np.maximum(0, closed - 1 - delay)
+        evidence = Evidence(np.zeros((len(array), 1)), array, array, array, 0 * array, closed, known)
         return region_length(evidence, np.full(len(array), own))
 
     assert length([]) == START_LENGTH
@@ -146,6 +179,9 @@ def test_the_region_shrinks_grows_and_restarts():
     assert length([float("nan")] * SHRINK_AFTER) < START_LENGTH  # a crash is no improvement
     assert length([float("nan")] * SHRINK_AFTER, own=False) == START_LENGTH  # of a model: not this region's
     assert length([-1.0, -2.0], own=False) > START_LENGTH
+    assert length([-1.0, *[1.0] * (SHRINK_AFTER + 14)], delay=15) == START_LENGTH  # most knew nothing of the first
+    assert length([-1.0, *[1.0] * (SHRINK_AFTER + 15)], delay=15) < START_LENGTH
+    assert all(length([1.0] * n, delay=0) == length([1.0] * n) for n in range(40))  # as a serial run
 
 
 def test_what_a_model_crashes_with_does_not_make_the_optimizer_cautious():
@@ -217,5 +253,5 @@ def test_ordinary_values_are_left_as_they_are():
     evidence = proposer().belief(smooth_run()).evidence
     assert np.array_equal(evidence.loss, evidence.tempered().loss)
     losses = np.array([0.0, -0.01, 0.02, 0.05, np.nan])
-    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), np.zeros(5), np.zeros(5))
+    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), *np.zeros((4, 5)))
     assert np.array_equal(one.tempered().loss, losses, equal_nan=True)
