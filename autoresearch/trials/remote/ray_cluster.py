@@ -92,6 +92,7 @@ class RayCluster:
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as e:
             hint = f"ray status --address {self.address}; this machine must be one of its nodes" if self.address else ""
             raise ConfigError(f"Ray at {self.address or 'this machine'} cannot be used: {e}", hint=hint) from e
+        _keep_off_stdout(ray)
         for name in ray.util.list_named_actors():
             if name.startswith(self.key):
                 with contextlib.suppress(ValueError):  # it has ended meanwhile
@@ -146,6 +147,15 @@ class RayCluster:
     def _own(self) -> dict[str, Any]:
         count = None if self.resources.gpus else max(1, round(self.workers * self.resources.cpus))
         return {"num_cpus": count, "object_store_memory": OBJECT_STORE_BYTES}
+
+
+def _keep_off_stdout(ray: Any) -> None:
+    """Ray prints what happens to nodes to stdout, whatever ``log_to_driver`` says: the user's table, or JSON.
+
+    There is no public switch (2.60). Its log has the same lines, and a lost worker is reported by the executor.
+    """
+    with contextlib.suppress(AttributeError):
+        ray._private.worker._worker_logs_enabled = False
 
 
 @contextlib.contextmanager
