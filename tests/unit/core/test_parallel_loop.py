@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from autoresearch.benches.fleet.simulated_executor import SimulatedExecutor, VirtualClock
 from autoresearch.config.settings import Settings
+from autoresearch.core.executor import TrialOrder
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Reply
@@ -84,14 +85,15 @@ def parallel(
     trial: FakeTrial | None = None,
     payloads: Sequence[str] = (),
     boot_id: str = "boot",
+    takes: Callable[[TrialOrder], float] | None = None,
 ) -> Any:
-    """The loop over simulated workers whose trials take random times of seed ``order``."""
+    """The loop over simulated workers whose trials take random times of seed ``order``, or what ``takes`` says."""
     draw = random.Random(order)
     clock, control = VirtualClock(), FakeControl()
     executor = SimulatedExecutor(
         trial or FakeTrial(fail=fails),
         workers,
-        lambda _order: draw.uniform(1.0, 9.0),
+        takes or (lambda _order: draw.uniform(1.0, 9.0)),
         clock,
         suspend_requested=lambda: loop.control.suspend_requested(),
     )
@@ -134,6 +136,15 @@ def verdicts(found: Sequence[Any]) -> dict[int, Any]:
     return {r.iter: r.decision for r in found if isinstance(r, Evaluated)} | {
         r.iter: r.cause for r in found if isinstance(r, EvalFailed)
     }
+
+
+@pytest.mark.parametrize("slow", [1, 3])
+def test_a_straggler_does_not_hold_up_the_verdicts_of_others(make_settings: Make, slow: int) -> None:
+    loop = parallel(make_settings(iters=5), takes=lambda order: 1000.0 if order.iter == slow else 1.0)
+    assert loop.run() == "complete"
+    closed = [r.iter for r in records(loop) if isinstance(r, Evaluated)]
+    assert closed[-1] == slow
+    assert sorted(closed) == [1, 2, 3, 4, 5]
 
 
 class TestOneWorker:
