@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rails import ChoiceKnob, Estimate, IntKnob, Limits, Proposal, Rail, Tried, default_menu, gate
 from rails.checks import diff_lines
+from tests.examples import examples
 
 MENU = default_menu()
 BASELINE = MENU.defaults
@@ -483,7 +484,7 @@ WEIRD_BASELINES = (
 STEPS = st.none() | st.integers(-5, 200)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(RAW, st.just(BASELINE) | CONFIGS | WEIRD_BASELINES, STEPS)
 def test_any_input_leads_to_a_verdict(raw, baseline, steps):
     verdict = gate(raw, baseline, steps=steps)
@@ -496,7 +497,7 @@ def test_any_input_leads_to_a_verdict(raw, baseline, steps):
         assert list(verdict.candidate) == list(baseline)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(REPLIES, CONFIGS, STEPS)
 def test_a_pass_is_a_valid_configuration_and_changes_one_field_to_the_canonical_value(raw, baseline, steps):
     verdict = gate(raw, baseline, steps=steps)
@@ -513,7 +514,7 @@ def has_no_number(change: tuple[str, object]) -> bool:
     return "NaN" in written or "Infinity" in written
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(CHANGES.filter(lambda change: not has_no_number(change)), CONFIGS, STEPS)
 def test_a_second_implementation_of_the_gate_agrees(change, baseline, steps):
     """A second, naive reading of perturbation_menu.json comes to the same verdict."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rails import Tried
+from tests.examples import examples
 
 BASELINE = {"n_layer": 24, "lr": 3e-4, "weight_decay": 0.0, "precision": "fp8"}
 
@@ -125,7 +126,7 @@ def plainly_same(a, b) -> bool:
     )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(NOTES, CHANGES)
 def test_it_finds_what_a_search_from_front_to_back_finds(notes, change):
     tried = Tried(BASELINE)
