@@ -254,7 +254,7 @@ class Storm:
             kinds = dict(WEIGHTS)
             if not any('"stage":"baseline"' in line for line in [*before, *life.acknowledged]):
                 # A run without a baseline is refused if one trial of it fails, or its worker is lost twice.
-                kinds = {"daemon": WEIGHTS["daemon"], "actor": WEIGHTS["actor"] * (not self.early), "none": 100}
+                kinds = {"daemon": WEIGHTS["daemon"], "actor": WEIGHTS["actor"] * (not self.early), "none": 3000}
             elif not life.acknowledged:
                 kinds["none"] = 99 * sum(WEIGHTS.values())  # while it starts, which takes some seconds
             kind = self.dice.choices(list(kinds), list(kinds.values()))[0]

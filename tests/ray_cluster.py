@@ -21,7 +21,8 @@ from autoresearch.core.executor import TrialOrder
 from autoresearch.daemon.remote_workers import ForkedTrialPlan, node_facts
 from autoresearch.data.corpus import Corpus
 from autoresearch.testing.stand_in_trainer import StandInServer, stand_in_device, stand_in_spec
-from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
+from autoresearch.trials.remote.executor import RemoteExecutor
+from autoresearch.trials.remote.fleet import Fleet
 from autoresearch.trials.remote.ray_cluster import OBJECT_STORE_BYTES, RayCluster, Resources, own_environment
 from tests.stand_in import DEADLINE_S, MEMORY_BYTES
 

@@ -21,7 +21,8 @@ from autoresearch.energy.sensors.sensor import NoSensor
 from autoresearch.machine import spare_bytes, total_bytes
 from autoresearch.storage.run_dir import CHECKPOINT, LOGS
 from autoresearch.trials.forked_trial import ForkedTrial
-from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
+from autoresearch.trials.remote.executor import RemoteExecutor
+from autoresearch.trials.remote.fleet import Fleet
 from autoresearch.trials.remote.ports import Greeting, Job, NodeFacts
 from autoresearch.trials.remote.ray_cluster import RayCluster, Resources, monitor_warning
 from autoresearch.trials.runner import ChildRunner

@@ -129,6 +129,7 @@ class OpenTrial:
     ts: str
     seed: int = 0
     trial: int = 0
+    change: str = ""  # of a parallel run: what its candidate changes; untrusted
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def judge_proposals(history: History) -> list[JudgedProposal]:
     found = []
     for row, number in zip(rows, numbers, strict=True):
         own = history.baseline_cfg.get(row.knob or "")
-        is_no_op = own is not None and row.new_value is not None and same_value(own, row.new_value)
+        is_no_op = own == row.new_value or same_value(own, row.new_value)
         found.append(JudgedProposal(row, number, number in seen, is_no_op))
         seen.add(number)
     return found

@@ -25,7 +25,8 @@ from autoresearch.testing.stand_in_trainer import stand_in_spec
 from autoresearch.testing.switch import Switch
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.local_executor import LocalExecutor, MakeTrial
-from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
+from autoresearch.trials.remote.executor import RemoteExecutor
+from autoresearch.trials.remote.fleet import Fleet
 from autoresearch.trials.remote.ports import Node
 from autoresearch.trials.slurm.runner import SlurmRunner
 from autoresearch.trials.slurm.session import SlurmSession

@@ -159,8 +159,10 @@ class TestSlurm(ProcessContract):
     @classmethod
     def session(cls, cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmSession]:
         run_dir = tmp_path_factory.mktemp("run")
-        programs = SlurmPrograms(job=run_stand_in_job)
-        session = SlurmSession(programs, run_dir, run_dir, 1, look_interval_s=0.05, states_interval_s=0.5)
+        programs = SlurmPrograms(job=run_stand_in_job)  # a node for each job: the loss of one is that of one trial
+        session = SlurmSession(
+            programs, run_dir, run_dir, os.cpu_count() or 1, look_interval_s=0.05, states_interval_s=0.5
+        )
         session.open()
         yield session
         session.close()

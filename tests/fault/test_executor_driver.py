@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.ray_cluster import ACTOR, missing_for_ray, ray_nodes
@@ -24,14 +26,27 @@ def mark(tmp_path: Path) -> Iterator[str]:
         yield str(tmp_path)
 
 
-def kill_while_it_runs(kind: str, run_dir: Path, *arguments: str) -> None:
-    """Start a driver and kill it once its trials run; everything that it started must end."""
+def kill_while_it_runs(kind: str, run_dir: Path, *arguments: str, look: Callable[[], None] = lambda: None) -> None:
+    """Start a driver and kill it once its trials run and ``look`` has looked at it."""
     run_dir.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "tests.executor_driver", kind, str(run_dir), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None
         assert any(line == "running\n" for line in driver.stdout), "it ended before its trials ran"
-        driver.kill()
+        try:
+            look()
+        finally:
+            driver.kill()
+
+
+def only_loopback(mark: str) -> None:
+    """No process with the mark listens on another address than that of loopback."""
+    found = set()
+    for pid in processes(mark, ""):
+        with suppress(psutil.Error):
+            found |= {c.laddr.ip for c in psutil.Process(pid).net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    assert found, "nothing listens at all"
+    assert found <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 @pytest.mark.parametrize(("kind", "count"), [("serial", 2), ("local", 4)])
@@ -55,7 +70,7 @@ def test_a_killed_daemon_leaves_no_trial_on_a_ray_cluster(
     tmp_path: Path, mark: str, small_corpus: Path, own: bool
 ) -> None:
     if own:
-        kill_while_it_runs("ray", tmp_path / "run", str(small_corpus), "")
+        kill_while_it_runs("ray", tmp_path / "run", str(small_corpus), "", look=lambda: only_loopback(mark))
         assert not all_end(processes(mark, ""), 30.0), "its cluster ends with it"
         return
     with ray_nodes(["n0", "n1"]) as nodes:

@@ -14,7 +14,8 @@ from autoresearch.errors import ConfigError
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_cluster import FACTS, FakeCluster, FakePlan
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
+from autoresearch.trials.remote.executor import RemoteExecutor
+from autoresearch.trials.remote.fleet import Fleet
 from autoresearch.trials.remote.ports import Greeting, Node
 
 CFG: Cfg = {"lr": 1e-3}
