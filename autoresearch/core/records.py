@@ -111,6 +111,7 @@ class DecisionRule(FrozenModel):
     max_seeds: int | None = None
     futility_frac: float | None = None
     clip: float | None = None
+    own_seeds: int | None = None  # null in older records: none
 
 
 class EarlierRun(FrozenModel):
