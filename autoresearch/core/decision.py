@@ -157,6 +157,7 @@ def noise_of_earlier(runs: Sequence[EarlierRun]) -> EarlierNoise:
 def sequential_rule(rule: DecisionRule) -> SequentialRule:
     """The statistics' own form of the rule. Raises ``ValueError`` for rule threshold."""
     constants = {field.name: getattr(rule, field.name) for field in fields(SequentialRule)}
+    constants["own_seeds"] = rule.own_seeds or 0  # older than the constant
     if None in constants.values():
         raise ValueError(f"rule {rule.kind} has no sequential test: {constants}")
     return SequentialRule(**constants)

@@ -112,6 +112,7 @@ class DecisionRule(FrozenModel):
     futility_frac: float | None = None
     clip: float | None = None
     confirm: Literal["best"] | None = None  # best: only what beats the best keep so far gets more seeds; null: all
+    own_seeds: int | None = None  # null in older records: none
 
 
 class EarlierRun(FrozenModel):

@@ -126,7 +126,9 @@ class TestJudgement:
         assert judgement_of(compared(1.97, 1.96, baseline=(2.0, 2.02)), RULE).df == 2
 
     def test_the_rule_of_the_statistics_has_the_constants_of_the_record(self) -> None:
-        assert sequential_rule(RULE) == SequentialRule(0.005, 0.05, 6, 4, 0.8, 4.5)
+        assert sequential_rule(RULE) == SequentialRule(0.005, 0.05, 6, 4, 0.8, 4.5, own_seeds=0), "an older record"
+        whole = RULE.model_copy(update={"own_seeds": 7})
+        assert sequential_rule(whole) == SequentialRule(0.005, 0.05, 6, 4, 0.8, 4.5, 7)
 
     def test_rule_threshold_has_none(self) -> None:
         with pytest.raises(ValueError, match=r"^rule threshold has no sequential test: \{.*'alpha': None"):
