@@ -177,7 +177,7 @@ def _check_sql(task: Task, document: Document) -> None:
                 raise document.error(("services", i, "schema"), f"schema and rows: {e}") from e
             for j, endpoint in enumerate(service.endpoints):
                 where = ("services", i, "endpoints", j)
-                if problem := problem_of(databases[service.name], endpoint.sql, writes=endpoint.method != "GET"):
+                if problem := problem_of(databases[service.name], endpoint.sql, writes=True):
                     raise document.error((*where, "sql"), problem)
                 names = {*endpoint.path_parameters, *parameters_of(endpoint.sql)}
                 if extra := sorted({*endpoint.types, *endpoint.optional} - names):
