@@ -144,6 +144,12 @@ class OpenWork(SideWork):
         """The configurations of all open candidates, in the order of their iterations."""
         return [p.candidate_cfg for p in self.open_proposals]
 
+    def ended_of(self, n: int) -> int:
+        """How many trials of iteration ``n`` have ended; the focus stays where it is."""
+        if n == self.at_iter:
+            return len(self.outcomes)
+        return len(self.parked[n].outcomes) if n in self.parked else 0
+
     @property
     def trials_at_work(self) -> list[TrialStarted]:
         """The trials that began and have not ended, by their numbers."""
