@@ -22,8 +22,10 @@ from autoresearch.data.sources import Sources
 from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.testing.fake_backend import fake_backend
 from autoresearch.testing.recording_observer import RecordingObserver
+from tests.examples import examples
 
-hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine must not fail a test
+# A busy machine must not fail a test.
+hypothesis.settings.register_profile("tests", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("tests")
 
 # Profile tiny, shrunk until a real trial takes a fraction of a second on one thread; a report takes longer than that.

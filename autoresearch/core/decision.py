@@ -18,6 +18,7 @@ from autoresearch.core.records import DecisionRule, EarlierRun, Evidence, TrialE
 from autoresearch.verdicts.noise import NO_NOISE, EarlierNoise, Noise, merge_runs, pooled_noise
 from autoresearch.verdicts.rule import SequentialRule, alpha_spent
 from autoresearch.verdicts.sequential import Judgement, judge
+from autoresearch.verdicts.student_t import upper_tail
 
 MAX_GAIN = 1.0  # relative to a baseline of 0
 
@@ -164,6 +165,7 @@ def decide(compared: Comparison, rule: DecisionRule) -> Decision:
         high_frac=_finite(found.high_frac),
         statistic=found.statistic,
         critical=_finite(found.critical),
+        p=upper_tail(found.statistic, found.df) if found.df > 0 else None,
         sd_frac=found.sd_frac,
         df=found.df,
         alpha=found.alpha,

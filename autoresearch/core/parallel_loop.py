@@ -24,6 +24,7 @@ from autoresearch.core.record_builders import (
 )
 from autoresearch.core.records import Event, TrialEnded, TrialSuspended
 from autoresearch.core.trajectory import first_failure, first_stop
+from autoresearch.core.trial_steps import begin_trial, end_trial, host_lost
 from autoresearch.core.values import Cfg
 from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
 
@@ -42,7 +43,7 @@ class Work:
         return 0 if self.needed.of_baseline else self.owner
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ParallelLoop(Loop):
     """``Loop`` over an executor of any capacity, 1 included, and over a run that was parallel before.
 
@@ -184,9 +185,9 @@ class ParallelLoop(Loop):
         number = run.suspended_trial(work.owner, work.iter, seed) or run.trials_started + 1
         run.focus(work.owner, number)
         for_iter = work.owner if work.iter != work.owner else None
-        order = self.begin_trial(work.cfg, seed, work.iter, number, for_iter)
-        if (lost := self.host_lost(order)) is not None:
-            self.end_trial(order, lost, for_iter)
+        order = begin_trial(self, work.cfg, seed, work.iter, number, self.warmup_frac, for_iter)
+        if (lost := host_lost(self, order)) is not None:
+            end_trial(self, order, lost, self.vault, for_iter)
             return
         self.at_work[number] = order, work
         self.executor.submit(order)
@@ -213,7 +214,7 @@ class ParallelLoop(Loop):
     def take_one(self, finished: TrialFinished) -> None:
         order, work = self.at_work.pop(finished.id)
         self.trajectory.focus(work.owner, order.trial)
-        self.end_trial(order, finished, work.owner if work.iter != work.owner else None)
+        end_trial(self, order, finished, self.vault, work.owner if work.iter != work.owner else None)
 
     def settle(self) -> None:
         """Close every iteration that can be decided and unseal every vault that is complete, in their order."""

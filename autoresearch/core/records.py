@@ -144,6 +144,8 @@ class Evidence(FrozenModel):
     high_frac: float | None
     statistic: float
     critical: float | None  # what the statistic had to reach; null without a known noise
+    # P(T >= statistic) without a gain, one-sided, at this look alone; null in older records and without a known noise.
+    p: float | None = None
     sd_frac: float  # noise of one paired difference
     df: float  # its degrees of freedom; 0 without a known noise
     alpha: float  # that this test may spend

@@ -37,6 +37,7 @@ from autoresearch.daemon.backend import (
     real_backend,
 )
 from autoresearch.daemon.best_config import climb_of, write_best_config
+from autoresearch.daemon.command_listing import check_listing
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.crown import measure_at_end
 from autoresearch.daemon.device_meters import meter_devices
@@ -52,6 +53,7 @@ from autoresearch.daemon.policy import Policy, build_early_stop, build_policy, c
 from autoresearch.daemon.recorded_rule import keep_recorded_rule
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
+from autoresearch.daemon.run_settings import write_run_settings
 from autoresearch.daemon.run_text import SIGNALS
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.daemon.steady_baseline import SteadyBaseline
@@ -184,6 +186,9 @@ def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
 def run_loop(context: RunContext, backend: TrialBackend) -> str:
     """Check the yardstick, open proposer and meter, run the loop to its end, write the reports."""
     settings, control = context.settings, context.control
+    if backend.command_files is not None:
+        meta = context.trajectory.meta
+        check_listing(context.run_dir, backend.command_files, meta.yardstick.command if meta else None)
     check_yardstick(context.trajectory, backend.yardstick)
     policy = context.policy
     estimate = partial(estimate_of, policy, backend, context.trajectory)
@@ -259,6 +264,7 @@ def build_loop(
         meter=context.meter,
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
         warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
+        exhausted_completes=settings.compose == "only",
         at_end=partial(measure_at_end, race=settings.crown == "on"),
         **more,
     )
@@ -292,6 +298,7 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
         )
     )
     record_startup_wait(context.startup_wait, loop)
+    write_run_settings(context.settings, context.observer.notify)
 
 
 def record_startup_wait(wait: StartupWait, loop: Loop) -> None:

@@ -160,6 +160,7 @@ class History:
     disk_wait_s: float = 0.0
     open_trial: OpenTrial | None = None  # of several, the first
     open_trials: tuple[OpenTrial, ...] = ()
+    parallel: bool = False  # trials ran side by side, so that the iterations' times overlap
     energy_j: float | None = None
     power: Mapping[Scope, Mapping[Phase, Power]] = field(default_factory=dict)  # of all starts; scopes are never added
     metering: Metering | None = None  # of the last start

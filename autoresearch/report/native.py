@@ -94,8 +94,10 @@ class HistoryBuilder:
                 self.disk_waits += waits_for == "disk_space"
             case Stopped(reason=reason):
                 self.state, self.stop_reason = "stopped", reason
-            case LoopComplete():
+            case LoopComplete(iters_requested=iters):
                 self.state, self.stop_reason = "complete", None
+                if self.started:  # fewer than were asked for, where nothing was left to propose
+                    self.started = self.started.model_copy(update={"iters_requested": iters})
             case Unsealed():
                 self._add_vault(record)
             case _ if isinstance(record, IterationRecord):
@@ -196,6 +198,7 @@ class HistoryBuilder:
             disk_wait_s=self.disk_wait_s,
             open_trial=at_work[0] if at_work else None,
             open_trials=at_work,
+            parallel=bool(self.trajectory.parallel),
             energy_j=self.trajectory.energy_j,
             power=dict(self.trajectory.power),
             metering=self.trajectory.metering,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from autoresearch.core.power import JOULES_PER_KWH
 from autoresearch.core.text import plural
@@ -56,8 +56,7 @@ class ResearchNumbers(FrozenModel):
     verdict: str  # one sentence
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedProposal:
+class JudgedProposal(NamedTuple):
     """The proposal of a closed iteration; ``number`` is equal for equal pairs."""
 
     row: Row
@@ -66,9 +65,8 @@ class JudgedProposal:
     is_no_op: bool
 
 
-def research_numbers(history: History, best: Row | None) -> ResearchNumbers:
-    """The numbers of a run; ``best`` is its best keep."""
-    proposals = judge_proposals(history)
+def research_numbers(history: History, best: Row | None, proposals: Sequence[JudgedProposal]) -> ResearchNumbers:
+    """The numbers of a run; ``best`` is its best keep, ``proposals`` are those of ``judge_proposals``."""
     stale = sum(p.is_repeat or p.is_no_op for p in proposals)
     counts = Counter(p.number for p in proposals)
     most = max(counts.values(), default=0)
@@ -103,13 +101,14 @@ def research_numbers(history: History, best: Row | None) -> ResearchNumbers:
 
 
 def judge_proposals(history: History) -> list[JudgedProposal]:
+    """The proposals of closed iterations with a value, in their order."""
     rows = [row for row in history.rows if row.knob is not None and row.new_value is not None]
     numbers = number_pairs([(row.knob or "", row.new_value or 0) for row in rows])
     seen: set[int] = set()
     found = []
     for row, number in zip(rows, numbers, strict=True):
         own = history.baseline_cfg.get(row.knob or "")
-        is_no_op = own is not None and row.new_value is not None and same_value(own, row.new_value)
+        is_no_op = own == row.new_value or same_value(own, row.new_value)
         found.append(JudgedProposal(row, number, number in seen, is_no_op))
         seen.add(number)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any, Literal
 
@@ -20,8 +21,7 @@ from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.promotion import Certificate
-from autoresearch.report.repeats import number_pairs
-from autoresearch.report.research import ResearchNumbers, research_numbers
+from autoresearch.report.research import JudgedProposal, ResearchNumbers, judge_proposals, research_numbers
 from autoresearch.report.stack import StackNumbers, stack_numbers
 from autoresearch.report.vault import VaultNumbers, vault_numbers
 from autoresearch.report.verdicts import VerdictNumbers, verdict_numbers
@@ -37,7 +37,8 @@ class PairCount(FrozenModel):
     count: int
 
 
-class RatiosOfIteration(FrozenModel):
+@dataclass(frozen=True, slots=True)
+class RatiosOfIteration:
     """What a measured candidate cost, divided by what the baseline cost; ``None`` where one is unknown."""
 
     iter: int
@@ -164,6 +165,7 @@ class Summary(FrozenModel):
 def summarise(history: History) -> Summary:
     """Compute the summary; the fields of ``Summary`` document the definitions."""
     costs = _costs(history)
+    proposals = judge_proposals(history)
     return Summary(
         log_format=history.log_format,
         run_id=history.run_id,
@@ -188,11 +190,11 @@ def summarise(history: History) -> Summary:
         climb=climb_numbers(history),
         race=history.race,
         promotion=history.certificate,
-        research=research_numbers(history, best_keep(history.rows)),
+        research=research_numbers(history, best_keep(history.rows), proposals),
         **_counts(history.rows),
         **_energy(history),
         **_coverage(history),
-        **_repeats(history.rows),
+        **_repeats(proposals),
         **_results(history),
         **_extensions(history),
         **costs,
@@ -277,18 +279,16 @@ def _coverage(history: History) -> dict[str, Any]:
     }
 
 
-def _repeats(rows: Sequence[Row]) -> dict[str, Any]:
-    proposals = [(row.knob, row.new_value) for row in rows if row.knob is not None and row.new_value is not None]
-    numbers = number_pairs(proposals)
-    counts = Counter(numbers)
-    first = dict(reversed(list(zip(numbers, proposals, strict=True))))
+def _repeats(proposals: Sequence[JudgedProposal]) -> dict[str, Any]:
+    counts = Counter(proposal.number for proposal in proposals)
+    first = {proposal.number: proposal.row for proposal in reversed(proposals)}
     repeats = len(proposals) - len(counts)
     return {
         "repeat_count": repeats,
         "repeat_rate": repeats / len(proposals) if proposals else None,
         "unique_pairs": len(counts),
         "top_pairs": [
-            PairCount(knob=first[number][0], new_value=first[number][1], count=count)
+            PairCount(knob=first[number].knob or "", new_value=first[number].new_value or 0, count=count)
             for number, count in counts.most_common(TOP_PAIRS)  # of equal ones the first proposed
         ],
     }

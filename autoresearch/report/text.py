@@ -129,6 +129,7 @@ def describe_state(s: Summary, history: History, writer_alive: bool | None) -> s
     done = f"{s.iterations:,}{of} iterations closed" + (
         f", {format_duration(s.wall_s)} of work" if s.wall_s is not None else ""
     )
+    done += " in trials side by side" if history.parallel and s.wall_s is not None else ""
     why = f" ({safe(s.stop_reason, REASON_CELLS)})" if s.stop_reason else ""
     match s.state:
         case "running" | "paused" if writer_alive is False and s.log_format == "autoresearch":

@@ -167,6 +167,10 @@ class ProposerSuite:
         """The name of that share."""
         return f"share of the best gain after {run.meta.options.get('trials')} trials"
 
+    def is_rate(self, run: BenchRun) -> bool:
+        """See ``ports.Suite``: a share of a gain."""
+        return False
+
 
 def share_of_best(true: float, baseline: float, optimum: float) -> float:
     """The gain over the baseline as a share of the table's largest, 0 to 1; 1 where there is nothing to gain."""

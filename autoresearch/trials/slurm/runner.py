@@ -22,6 +22,7 @@ from autoresearch.machine import explain_os_error
 from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.requests import Request
 from autoresearch.trials.runner import probe_device
+from autoresearch.trials.slurm.cluster import ControllerUnreachable
 from autoresearch.trials.slurm.job_folder import (
     GIVEN_UP,
     PROGRESS,
@@ -37,7 +38,7 @@ from autoresearch.trials.slurm.job_folder import (
 )
 from autoresearch.trials.slurm.resources import resources_for
 from autoresearch.trials.slurm.session import SlurmSession, wait_until
-from autoresearch.trials.slurm.states import LEASE_OVER, REQUEUED, UNKNOWN_JOB, JobEnd, JobState
+from autoresearch.trials.slurm.states import AT_LIMIT, LEASE_OVER, REQUEUED, UNKNOWN_JOB, JobEnd, JobState, name_end
 from autoresearch.trials.spec import Device
 from autoresearch.trials.suspend import SUSPEND_DEADLINE_S, SuspendFailed
 
@@ -45,6 +46,8 @@ from autoresearch.trials.suspend import SUSPEND_DEADLINE_S, SuspendFailed
 RESULT_DELAY_S = 20.0
 FORGOTTEN_AFTER_S = 60.0  # for which Slurm may not know a job that it has just accepted
 END_WAIT_S = 12.0  # for a job that was cancelled
+CONTROLLER_WAIT_S = 1800.0  # for a controller that does not answer when a job is to be submitted
+SUBMIT_AGAIN_S = 5.0
 LAST_LINE_CHARS = 300
 SIGKILLED = -9
 
@@ -86,8 +89,17 @@ class SlurmRunner:
     ) -> Answer:
         """See ``RequestRunner``. Raises ``TrialServerError`` where no job can do it."""
         losses: list[_Lost] = []
+        submit_until: float | None = None
         while True:
-            ended = self._attempt(request, on_progress, limit, deadline_s, suspend)
+            try:
+                ended = self._attempt(request, on_progress, limit, deadline_s, suspend)
+            except ControllerUnreachable as e:
+                submit_until = submit_until or time.monotonic() + CONTROLLER_WAIT_S
+                if time.monotonic() > submit_until:
+                    raise
+                self._wait_for_controller(e, on_progress, suspend)
+                continue
+            submit_until = None
             if isinstance(ended, tuple):
                 return ended
             if isinstance(ended, _Lost):
@@ -96,6 +108,19 @@ class SlurmRunner:
                 if Counter(loss.end for loss in losses)[ended.end] >= ended.end.attempts:
                     return _failed(losses, on_progress)
             # else the node was refused, and the next job goes to another one
+
+    def _wait_for_controller(
+        self, error: ControllerUnreachable, on_progress: OnProgress, suspend: SuspendControl
+    ) -> None:
+        """Wait a little; the next try has a folder of its own, so that a job that was accepted unseen does nothing."""
+        self.session.note(error.what)
+        on_progress("waiting for Slurm's controller", 0.0, 0, None)
+        requested = lambda: self.aborted() or suspend.requested()  # noqa: E731
+        wait_until(requested, SUBMIT_AGAIN_S, self.session.look_interval_s)
+        if self.aborted():
+            raise Interrupted("stopped at once")
+        if suspend.requested():
+            raise SuspendFailed("it had not begun to train", None, 0.0)
 
     def _attempt(
         self,
@@ -219,7 +244,9 @@ class _Followed:
                 return _Lost(self.job, LEASE_OVER, self._node())
             case "interrupted":  # not by this daemon: preempted, cancelled, at its limit; Slurm names it
                 end, state = self._final_state()
-                return self._without_result(end, state)
+                # A job that heeds a signal is COMPLETED.
+                named = state is not None and state.end is not None and state.state != "COMPLETED"
+                return self._without_result(end if named or result.kill_cause is None else AT_LIMIT, state)
         self._fill(result)
         if result.exit_code == SIGKILLED and result.kill_cause is None:
             end, _state = self._final_state()
@@ -273,7 +300,8 @@ class _Followed:
         delay_s = RESULT_DELAY_S if normal_end else 0.0
         if wait_until(result_is_there, delay_s, self.session.look_interval_s) and found[0].end != "interrupted":
             return self._answer(found[0])
-        last_line = self._last_line()
+        log = self._log()
+        end, last_line = name_end(end, log), last_line_of(log)
         if self._started() is None and end.cause in (Cause.EXITED, Cause.KILLED) and end.attempts == 1:
             where = f" on {state.node}" if state and state.node else ""
             what = f"job {self.job}{where} {end.what}, before it began: {last_line or 'it printed nothing'}"
@@ -320,14 +348,18 @@ class _Followed:
         started = self._started()
         return started.node if started else ""
 
-    def _last_line(self) -> str:
-        """The last line that the job itself printed."""
+    def _log(self) -> str:
+        """The end of what the job and Slurm's own programs in it printed."""
         try:
-            text = "".join(path.read_text(errors="replace")[-8192:] for path in self.folder.path.glob("*_log.err"))
+            return "".join(path.read_text(errors="replace")[-8192:] for path in self.folder.path.glob("*_log.err"))
         except OSError:
             return ""
-        lines = [line for line in text.strip().splitlines() if not line.startswith(("srun:", "slurmstepd:"))]
-        return (lines or text.strip().splitlines() or [""])[-1][-LAST_LINE_CHARS:]
+
+
+def last_line_of(log: str) -> str:
+    """The last line that the job itself printed, or else the last one."""
+    lines = [line for line in log.strip().splitlines() if not line.startswith(("srun:", "slurmstepd"))]
+    return (lines or log.strip().splitlines() or [""])[-1][-LAST_LINE_CHARS:]
 
 
 def _failed(losses: list[_Lost], on_progress: OnProgress) -> Answer:

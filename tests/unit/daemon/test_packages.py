@@ -66,7 +66,8 @@ def test_megatron_needs_two_extras(make_settings, without: Without, missing: lis
 
 def test_a_proposer_without_packages_needs_none(make_settings, without: Without) -> None:
     without("optuna", "openai")
-    refuse_missing_proposer(make_settings(proposer="random"))
-    for proposer in ("auto", "hybrid", "nim", "tpe"):
+    for proposer in ("random", "trust-region", "auto"):
+        refuse_missing_proposer(make_settings(proposer=proposer))
+    for proposer in ("hybrid", "nim", "tpe"):
         with pytest.raises(MissingPackage, match=f"proposer {proposer} needs the package"):
             refuse_missing_proposer(make_settings(proposer=proposer))
