@@ -41,7 +41,6 @@ class OpenIteration:
     test: int = 0
     gains_then: int = 0
     baseline_then: int = 0
-    closed_then: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,6 @@ class OpenWork(SideWork):
     test: int = 0  # its candidate is the how manyth that was proposed
     gains_then: int = 0  # how many candidates' gains the noise was pooled from when it was proposed
     baseline_then: int = 0  # how many trials of the baseline there were then
-    closed_then: int = 0  # how many iterations were closed then
     started: TrialStarted | None = None  # the trial in focus, as it began last
     running: TrialStarted | None = None  # the trial that began and has not ended
     suspended: Suspended | None = None  # where the open trial was last suspended
@@ -105,7 +103,6 @@ class OpenWork(SideWork):
             self.extra_baseline, self.sealed = there.extra_baseline, there.sealed
             self.host_losses, self.test, self.at_iter = there.host_losses, there.test, n
             self.gains_then, self.baseline_then = there.gains_then, there.baseline_then
-            self.closed_then = there.closed_then
         if trial != self.at_trial:
             if self.running or self.suspended:
                 self.parked_trials[self.at_trial] = OpenTrial(
@@ -214,7 +211,6 @@ class OpenWork(SideWork):
             self.test,
             self.gains_then,
             self.baseline_then,
-            self.closed_then,
         )
 
     def _open_trials(self) -> Iterator[tuple[int, OpenTrial]]:
