@@ -200,6 +200,7 @@ class HistoryBuilder:
             open_trials=at_work,
             parallel=bool(self.trajectory.parallel),
             energy_j=self.trajectory.energy_j,
+            device_j=dict(sorted(self.trajectory.device_j.items())),
             power=dict(self.trajectory.power),
             metering=self.trajectory.metering,
             marks=dict(self.marks),

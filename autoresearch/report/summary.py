@@ -133,6 +133,7 @@ class Summary(FrozenModel):
     peak_bytes: int | None
     energy_kwh: float | None  # of the trials that were metered, by any sensor
     energy: list[EnergyNumbers]  # of the whole run, trials or not, one per scope, the longest metered first
+    device_j: dict[str, float]  # joules of the trials on each of several devices that were metered by themselves
     price_per_kwh: float | None
     currency: str | None
     marks: dict[str, int]  # number of trials per mark: throttled, contended, slow
@@ -359,6 +360,7 @@ def _energy(history: History) -> dict[str, Any]:
     metering = history.metering
     return {
         "energy": energy_numbers(history.power, metering),
+        "device_j": dict(history.device_j),
         "price_per_kwh": metering.price_per_kwh if metering else None,
         "currency": metering.currency if metering else None,
         "marks": {str(mark): count for mark, count in sorted(history.marks.items())},
