@@ -14,19 +14,23 @@ from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import (
     Baseline,
     Blocked,
+    CandidateTried,
     EvalFailed,
     Evaluated,
     Event,
     Meta,
     Proposed,
+    SideTrialStarted,
     Started,
     Stopped,
+    StoppedEarly,
     TrialEnded,
     TrialStarted,
     TrialSuspended,
     Unsealed,
     decode,
 )
+from autoresearch.core.stopped_trial import EarlyStop, StopPoint
 from autoresearch.core.trajectory import ScopeJoules, Totals, Trajectory, is_better
 from autoresearch.core.values import sha256_of
 from autoresearch.core.vault import SealedKeep
@@ -338,7 +342,53 @@ def failed(cause: Cause = Cause.TIMEOUT) -> EvalFailed:
     return EvalFailed.model_construct(**own | {"val_bpb": None} | failure)
 
 
+class TestSeveralAtWork:
+    @pytest.mark.parametrize(("workers", "parallel"), [(None, False), (1, False), (2, True), (8, True)])
+    def test_a_run_of_several_workers_stays_one(self, workers: int | None, parallel: bool) -> None:
+        trajectory = Trajectory.fold([first(Meta), started().model_copy(update={"workers": workers})])
+        assert (trajectory.parallel, trajectory.at_iter) == (parallel, 0)
+        trajectory.add(started())
+        assert trajectory.parallel is parallel
+
+    def test_a_start_moves_the_focus_to_the_baseline_only_while_that_is_open(self) -> None:
+        trajectory = with_baseline()
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        assert (trajectory.at_iter, trajectory.proposed) == (1, first(Proposed))
+
+    def test_a_closed_candidate_has_the_trials_of_its_record_in_their_order(self) -> None:
+        trajectory = with_baseline()
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        for trial, seed, bpb in ((5, 1, 1.8), (4, 0, 1.9), (6, 2, 1.7)):
+            trajectory.add(begun(trial))
+            trajectory.add(ended(trial, 1, measurement(bpb), seed=seed))
+        trajectory.add(begun(7))
+        trajectory.add(evaluated("keep").model_copy(update={"trials": (4, 5)}))
+        assert trajectory.earlier_gains == [pytest.approx((0.1 / 2.05, 0.3 / 2.05))]
+        assert trajectory.lowest == 1.8, "trial 6 was measured ahead of need and is left out"
+        assert trajectory.spare == {7}
+
+    @pytest.mark.parametrize(("boot_id", "tries"), [("boot", 0), ("another", 1)])
+    def test_a_side_trial_is_lost_with_the_machine_only(self, boot_id: str, tries: int) -> None:
+        trajectory = with_baseline()
+        side = {"side_trial": 1, "purpose": "race", "iter": 1, "seed": 0, "cfg": {}, "boot_id": "boot"}
+        trajectory.add(SideTrialStarted.model_construct(stage="side_trial_started", ts=TS, continues=False, **side))
+        trajectory.add(started(boot_id))
+        assert (trajectory.side_tries, trajectory.side_running) == (tries, None)
+
+
 class TestTried:
+    def test_one_that_was_stopped_early_is_known_with_the_place(self) -> None:
+        keep = evaluated("keep")
+        at = StopPoint(fraction=0.25, loss=5.0, limit=4.5)
+        stopped = StoppedEarly.model_construct(
+            **{name: getattr(keep, name) for name in CandidateTried.model_fields},
+            stage="stopped_early",
+            eval_metrics=EarlyStop.model_construct(stopped_early=at),
+        )
+        trajectory = closing(stopped)
+        assert trajectory.known().find(keep.candidate_cfg).endswith(f": {at.describe()}")
+        assert trajectory.candidates_tried == 1
+
     def test_a_measured_one_is_known(self) -> None:
         trajectory = closing(evaluated("keep"), 1.9)
         assert trajectory.known().find(evaluated("keep").candidate_cfg).endswith(": measured")
