@@ -62,6 +62,7 @@ class Loop(RecordedRun):
     vault: Vault = field(default_factory=NullVault)
     warmup_frac: WarmupFrac = lambda _cfg: 0.0  # of its budget, that a configuration warms up
     executor: TrialExecutor = field(default=None)  # type: ignore[assignment]  # ``trial``, one at a time, if not given
+    exhausted_completes: bool = False  # a proposer with nothing left has reached the run's end
     at_end: Callable[[Loop], None] = lambda _loop: None  # measures what the end of a run needs beside its verdicts
     proposer_failures: int = 0  # in a row, in this process
     last_failure: str = ""  # of the proposer
@@ -81,10 +82,14 @@ class Loop(RecordedRun):
         except (BaselineFailed, CorpusError) as e:
             self.record_stop(e.what)
             raise
-        if exhausted is not None:
+        iters = self.iters
+        if exhausted is not None and self.exhausted_completes:
+            self.observer.notify(str(exhausted))
+            iters = self.trajectory.highest_iter
+        elif exhausted is not None:
             self.record_stop(str(exhausted))
             return str(exhausted)
-        self.record(build_loop_complete(self.trajectory, self.iters, self.utc()))
+        self.record(build_loop_complete(self.trajectory, iters, self.utc()))
         return "complete"
 
     def work_until_exhausted(self) -> Exhausted | None:

@@ -111,6 +111,7 @@ class DecisionRule(FrozenModel):
     max_seeds: int | None = None
     futility_frac: float | None = None
     clip: float | None = None
+    confirm: Literal["best"] | None = None  # best: only what beats the best keep so far gets more seeds; null: all
     own_seeds: int | None = None  # null in older records: none
 
 
@@ -130,7 +131,7 @@ class EarlierRun(FrozenModel):
     curves: tuple[EarlierCurve, ...] = ()
 
 
-Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
+Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 
 class Evidence(FrozenModel):
@@ -218,6 +219,7 @@ class TrialSuspended(Metered):
     seed: int
     suspended: Suspended
     for_iter: int | None = None  # as when it started
+    device: str | None = None  # as in ``trial``
 
 
 class TrialEnded(Metered):
@@ -232,6 +234,9 @@ class TrialEnded(Metered):
     void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
     would_stop: StopPoint | None = None  # of an audited trial that ran on: where it would have been stopped
     for_iter: int | None = None  # as when it started
+    device: str | None = (
+        None  # of a parallel run: whose own meter ``power`` is of; the run's power has these joules too
+    )
 
 
 class Baseline(Metered):

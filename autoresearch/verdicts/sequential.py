@@ -14,7 +14,7 @@ from autoresearch.verdicts.student_t import upper_quantile
 
 OWN_NOISE = 3.0  # times the noise of the run: a candidate that is noisier than this has a noise of its own
 
-Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
+Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)

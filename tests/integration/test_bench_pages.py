@@ -17,7 +17,7 @@ from autoresearch.testing.fake_suite import FakeSuite
 from tests.bench_world import case_set, write_bench
 from tests.browser import CHROMIUM, DRIVER, MISSING, Browser, browser
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=MISSING)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=MISSING)]
 
 HOSTILE = "</style><script>window.evil=1</script><img src=x onerror='window.evil=1'>\u202e " + "x" * 120
 SUITE = FakeSuite()

@@ -16,7 +16,7 @@ from autoresearch.report.html import render_html
 from benchmarks.long_night import write_long_night
 from tests.browser import CHROMIUM, DRIVER, MISSING, Browser, browser
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=MISSING)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=MISSING)]
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 ITERATIONS = 400
@@ -209,7 +209,6 @@ def test_a_run_that_is_hostile_through_and_through_is_only_text(chromium, night,
     assert complaints(chromium) == []
 
 
-@pytest.mark.slow
 def test_ten_thousand_iterations_open_and_sort(chromium, tmp_path):
     path = tmp_path / "trajectory.jsonl"
     write_long_night(path, 10_000)

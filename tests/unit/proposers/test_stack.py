@@ -48,7 +48,7 @@ def bpb(cfg: Cfg, seed: int, *, cancel: frozenset[str] = frozenset()) -> float:
 
 
 def settings(iters: int, **changes: Any) -> Settings:
-    return Settings.model_validate({"iters": iters, "baseline": BASELINE, **changes})
+    return Settings.model_validate({"iters": iters, "max_changes": 1, "baseline": BASELINE, **changes})
 
 
 def space_of(chosen: Settings) -> Space:
