@@ -43,7 +43,7 @@ class ResearchNumbers(FrozenModel):
     mode_value: KnobValue | None
     mode_share: float | None  # of all proposals
     first_keep_iter: int | None
-    first_keep_s: float | None  # seconds of work from the start of iteration 1 to the end of that one
+    first_keep_s: float | None  # seconds of work from the start of iteration 1 to the end of that one; None: overlap
     best_keep_iter: int | None
     best_keep_s: float | None
     gain_frac_per_kwh: float | None  # gain of the best keep by the energy of the whole run
@@ -86,9 +86,9 @@ def research_numbers(history: History, best: Row | None, proposals: Sequence[Jud
         mode_value=mode.new_value if mode else None,
         mode_share=most / len(proposals) if proposals else None,
         first_keep_iter=first.iter if first else None,
-        first_keep_s=_seconds_until(history.rows, first),
+        first_keep_s=_seconds_until(history, first),
         best_keep_iter=best.iter if best else None,
-        best_keep_s=_seconds_until(history.rows, best),
+        best_keep_s=_seconds_until(history, best),
         gain_frac_per_kwh=gain * JOULES_PER_KWH / history.energy_j if gain is not None and history.energy_j else None,
         measured=measured,
         could_keep=could_keep,
@@ -161,11 +161,11 @@ def _count_could_keep(proposals: Sequence[JudgedProposal]) -> tuple[int, int]:
     return measured, could_keep
 
 
-def _seconds_until(rows: Sequence[Row], last: Row | None) -> float | None:
-    """The work up to and with the iteration ``last``; ``None`` if the time of one of these is unknown."""
-    if last is None:
+def _seconds_until(history: History, last: Row | None) -> float | None:
+    """The work up to and with the iteration ``last``; ``None`` if one of these times is unknown, or they overlap."""
+    if last is None or history.parallel:
         return None
-    until = [row.wall_s for row in rows if row.iter <= last.iter]
+    until = [row.wall_s for row in history.rows if row.iter <= last.iter]
     return None if None in until else total(*until)
 
 

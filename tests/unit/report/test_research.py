@@ -53,6 +53,13 @@ def test_the_baselines_own_value_is_a_no_op_and_could_not_become_a_keep():
     assert (s.stale, s.measured, s.could_keep, s.could_keep_frac) == (2, 4, 2, 0.5)
 
 
+def test_times_that_overlap_are_not_added_up():
+    rows = (row(1, "lr", 0.2), row(2, "lr", 0.3, gain=0.01))
+    alone, beside = research(*rows), research(*rows, parallel=True)
+    assert (alone.first_keep_s, alone.best_keep_s) == (20.0, 20.0)
+    assert (beside.first_keep_iter, beside.first_keep_s, beside.best_keep_s) == (2, None, None)
+
+
 def test_a_repeat_of_what_was_never_measured_could_still_become_a_keep():
     s = research(row(1, "d_ff", 4, None), row(2, "d_ff", 4), row(3, "d_ff", 4))
     assert (s.stale, s.measured, s.could_keep) == (2, 2, 1)
