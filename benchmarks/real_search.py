@@ -111,9 +111,10 @@ def run_night(problem: RealProblem, name: str, marks: Sequence[int]) -> list[Han
 def report(trials: FreshTrials, baseline: Cfg, handed: Sequence[Handed], fresh: int) -> dict[str, Any]:
     """Every configuration handed over, with fresh seeds. Ends early, with what there is, where a signal ended it."""
     scores: dict[tuple[str, int, int], float] = {}
+    base: list[float] = []
     complete = True
     try:
-        base = [value for n in range(fresh) if (value := measure(trials, baseline, FRESH_SEED + n)) is not None]
+        base += [value for n in range(fresh) if (value := measure(trials, baseline, FRESH_SEED + n)) is not None]
         for h in sorted(handed, key=lambda h: (-h.trials, h.seed)):
             values = [measure(trials, h.cfg, FRESH_SEED + n) for n in range(fresh)]
             scores[h.proposer, h.seed, h.trials] = fmean(math.inf if v is None else v for v in values)

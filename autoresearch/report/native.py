@@ -96,7 +96,7 @@ class HistoryBuilder:
                 self.state, self.stop_reason = "stopped", reason
             case LoopComplete(iters_requested=iters):
                 self.state, self.stop_reason = "complete", None
-                if self.started:  # fewer than were asked for, where nothing was left to propose
+                if self.started and iters < self.started.iters_requested:  # nothing was left to propose
                     self.started = self.started.model_copy(update={"iters_requested": iters})
             case Unsealed():
                 self._add_vault(record)
