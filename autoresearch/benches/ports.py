@@ -219,3 +219,7 @@ class Suite(Protocol):
     def headline(self, run: BenchRun) -> str:
         """The name of that score, for example ``Accuracy@1``."""
         ...
+
+    def is_rate(self, run: BenchRun) -> bool:
+        """Whether that score is 0 or 1 by its definition: then one sample a case has Wilson's interval."""
+        ...

@@ -151,7 +151,7 @@ def _level_table(levels: Sequence[LevelRow]) -> str:
     for r in levels:
         reached = "never" if r.trials_to_level is None else f"{r.trials_to_level:.0f}"
         efficiency = f"<{r.seen_from:.2f}" if r.efficiency is None else f"{r.efficiency:.2f}"
-        interval = f"{r.low:.2f} to {r.high:.2f}" if r.low else f"up to {r.high:.2f}"
+        interval = f"{r.low:.2f} to {r.high:.2f}" if r.low else f"up to {r.high:.2f}" if r.high else "-"
         lines.append(
             f"{r.proposer:<13} {r.workers:>7} {r.serial_trials:>14} {reached:>8} {efficiency:>10} {interval:>14} "
             f"{r.delay_alone:>11.2f}"

@@ -141,6 +141,8 @@ class ParallelLoop(Loop):
     def needed_by(self, n: int) -> Needed | None:
         """What an open candidate or a sealed keep waits for; ``None`` if it can be closed or unsealed."""
         run = self.trajectory
+        if self.is_known(n):
+            return self.standings[n][1].needed
         run.focus(n)
         if run.sealed is not None:
             return next_vault_trial(run.sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
@@ -148,12 +150,18 @@ class ParallelLoop(Loop):
 
     def standing(self, n: int) -> Standing:
         """Where the open candidate of iteration ``n`` stands. It changes with its trials and the baseline's alone."""
-        run = self.trajectory
-        run.focus(n)
-        of = len(run.outcomes), len(run.baseline_outcomes)
-        if n not in self.standings or self.standings[n][0] != of:
-            self.standings[n] = of, standing_of(run.comparison, self.rule)
+        if not self.is_known(n):
+            self.trajectory.focus(n)
+            self.standings[n] = self.extent_of(n), standing_of(self.trajectory.comparison, self.rule)
         return self.standings[n][1]
+
+    def is_known(self, n: int) -> bool:
+        """Whether the standing of iteration ``n`` is that of now. Asked for each open candidate at every turn."""
+        return n in self.standings and self.standings[n][0] == self.extent_of(n)
+
+    def extent_of(self, n: int) -> tuple[int, int]:
+        """The numbers of trials that a standing was found from."""
+        return self.trajectory.ended_of(n), len(self.trajectory.baseline_outcomes)
 
     def may_propose(self) -> bool:
         return self.trajectory.baseline is not None and self.trajectory.new_iter <= self.iters and not self.exhausted

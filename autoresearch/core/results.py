@@ -51,8 +51,6 @@ class Result:
     reply_sources: tuple[str, ...] = ()  # who gave each of its replies
     stopped: StopPoint | None = None  # where its trial was stopped early: it has no val_bpb and no gain
     several: tuple[tuple[str, KnobValue], ...] = ()  # the changes of a candidate of more than one
-    closed: int = 0  # of a parallel run: it is the how manyth iteration that was closed ...
-    known: int | None = None  # ... and how many were when it was proposed; null of a serial run: all before it
 
     @property
     def changes(self) -> tuple[tuple[str, KnobValue], ...]:

@@ -17,6 +17,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.allowed_changes import allowed_changes
 from autoresearch.daemon.command_backend import command_backend
+from autoresearch.daemon.command_files import CommandFiles
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.local_workers import (
     build_workers,
@@ -73,6 +74,7 @@ class TrialBackend:
     timer: Timer | None = None
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
     inputs: Inputs = field(default_factory=Inputs)  # the files that trials read
+    command_files: CommandFiles | None = None  # of a command
     train_tokens: int | None = None  # of the corpus
     has_vault: bool = False  # whether its trials are scored on the test split too
     vocab: int | None = None  # of the corpus

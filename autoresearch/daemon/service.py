@@ -37,6 +37,7 @@ from autoresearch.daemon.backend import (
     real_backend,
 )
 from autoresearch.daemon.best_config import climb_of, write_best_config
+from autoresearch.daemon.command_listing import check_listing
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.crown import measure_at_end
 from autoresearch.daemon.device_meters import meter_devices
@@ -185,6 +186,9 @@ def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
 def run_loop(context: RunContext, backend: TrialBackend) -> str:
     """Check the yardstick, open proposer and meter, run the loop to its end, write the reports."""
     settings, control = context.settings, context.control
+    if backend.command_files is not None:
+        meta = context.trajectory.meta
+        check_listing(context.run_dir, backend.command_files, meta.yardstick.command if meta else None)
     check_yardstick(context.trajectory, backend.yardstick)
     policy = context.policy
     estimate = partial(estimate_of, policy, backend, context.trajectory)

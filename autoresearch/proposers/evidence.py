@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from rails import Config
 
 REACH = 5.0  # of the distance from the best value to the median: how far above the median values are told apart
 MIN_REACH = 0.02  # in fractions of the baseline, for the first trials
-
-Row = tuple[Array, float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +27,6 @@ class Evidence:
     repeats: Array  # trials that the loss is the mean of
     kept: Array  # 1 for a keep
     stopped: Array  # 1 for a trial that was stopped early
-    closed: Array  # of a parallel run: the how manyth closed iteration it is, and how many were when it was proposed
-    known: Array
 
     @property
     def has_value(self) -> Array:
@@ -65,7 +60,8 @@ class Evidence:
 
     def first(self, count: int) -> Evidence:
         """What was known after that many rows."""
-        return Evidence(*(getattr(self, f.name)[:count] for f in fields(self)))
+        rows = slice(count)
+        return Evidence(self.places[rows], self.loss[rows], self.repeats[rows], self.kept[rows], self.stopped[rows])
 
 
 @dataclass(slots=True)
@@ -75,7 +71,7 @@ class EvidenceReader:
     cube: Cube
     baseline: Config
     _read: list[Result] = field(default_factory=list)
-    _rows: list[Row] = field(default_factory=list)
+    _rows: list[tuple[Array, float, float, float, float]] = field(default_factory=list)
     _count: int = 0  # results read, those without a candidate included
 
     def read(self, trajectory: Trajectory) -> Evidence:
@@ -90,14 +86,12 @@ class EvidenceReader:
         self._read = results[-1:]
         own = self.cube.places([self.baseline])[0]
         seeds = float(max(1, len(trajectory.baseline.trials))) if trajectory.baseline else 1.0
-        rows = [(own, 0.0, seeds, 0.0, 0.0, 0.0, 0.0), *self._rows]
+        rows = [(own, 0.0, seeds, 0.0, 0.0), *self._rows]
         places, *columns = zip(*rows, strict=True)
         return Evidence(np.array(places), *map(np.array, columns))
 
-    def _row(self, result: Result) -> Row:
+    def _row(self, result: Result) -> tuple[Array, float, float, float, float]:
         place = self.cube.places([{**self.baseline, **dict(result.changes)}])[0]
         loss = float("nan") if result.improvement_frac is None else -result.improvement_frac
         stopped = float(result.stopped is not None)
-        known = math.inf if result.known is None else float(result.known)
-        repeats, kept = float(max(1, result.trials)), float(result.is_keep)
-        return place, loss, repeats, kept, stopped, float(result.closed), known
+        return place, loss, float(max(1, result.trials)), float(result.is_keep), stopped

@@ -280,21 +280,19 @@ def choose_rows(evidence: Evidence, most: int) -> Array:
 def region_length(evidence: Evidence, own: Array) -> float:
     """The side of the region after these results, by TuRBO's counts of successes and failures in a row.
 
-    A result that is not ``own`` counts where it is an improvement, and does not shrink the region. Nor does one that
-    was proposed before the centre or the side changed last: of several trials at a time most were.
+    A result that is not ``own`` counts where it is an improvement, and does not shrink the region.
     """
-    length, best, successes, failures, changed = START_LENGTH, 0.0, 0, 0, 0.0
-    columns = (evidence.loss, own, evidence.closed, evidence.known)
-    for loss, is_own, closed, known in zip(*(column[1:] for column in columns), strict=True):
+    length, best, successes, failures = START_LENGTH, 0.0, 0, 0
+    for loss, is_own in zip(evidence.loss[1:], own[1:], strict=True):
         if loss < best:
-            best, successes, failures, changed = float(loss), successes + 1, 0, closed
-        elif not is_own or known < changed:
+            best, successes, failures = float(loss), successes + 1, 0
+        elif not is_own:
             continue
         else:
             successes, failures = 0, failures + 1
         if successes == GROW_AFTER:
             length, successes = min(MAX_LENGTH, GROW * length), 0
         elif failures == SHRINK_AFTER:
-            length, failures, changed = SHRINK * length, 0, closed
+            length, failures = SHRINK * length, 0
             length = START_LENGTH if length < MIN_LENGTH else length
     return length

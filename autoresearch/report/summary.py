@@ -133,6 +133,7 @@ class Summary(FrozenModel):
     peak_bytes: int | None
     energy_kwh: float | None  # of the trials that were metered, by any sensor
     energy: list[EnergyNumbers]  # of the whole run, trials or not, one per scope, the longest metered first
+    device_j: dict[str, float]  # joules of the trials on each of several devices that were metered by themselves
     price_per_kwh: float | None
     currency: str | None
     marks: dict[str, int]  # number of trials per mark: throttled, contended, slow
@@ -162,8 +163,11 @@ class Summary(FrozenModel):
         return MetricWords(self.metric)
 
 
-def summarise(history: History) -> Summary:
-    """Compute the summary; the fields of ``Summary`` document the definitions."""
+def summarise(history: History, *, brief: bool = False) -> Summary:
+    """Compute the summary; the fields of ``Summary`` document the definitions.
+
+    ``brief`` leaves ``cost_ratios`` and ``importance`` empty: the text of ``status`` has neither.
+    """
     costs = _costs(history)
     proposals = judge_proposals(history)
     return Summary(
@@ -180,10 +184,10 @@ def summarise(history: History) -> Summary:
         accept_delta_frac=history.accept_delta_frac,
         verdicts=verdict_numbers(history),
         warnings=list(history.warnings),
-        cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated"],
+        cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated" and not brief],
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
-        importance=knob_importance(history),
+        importance=[] if brief else knob_importance(history),
         early_stops=early_stop_numbers(history.rows),
         stack=stack_numbers(history.rows),
         vault=vault_numbers(history.rows),
@@ -356,6 +360,7 @@ def _energy(history: History) -> dict[str, Any]:
     metering = history.metering
     return {
         "energy": energy_numbers(history.power, metering),
+        "device_j": dict(history.device_j),
         "price_per_kwh": metering.price_per_kwh if metering else None,
         "currency": metering.currency if metering else None,
         "marks": {str(mark): count for mark, count in sorted(history.marks.items())},

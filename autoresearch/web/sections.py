@@ -6,6 +6,7 @@ given by its beginning, and the page counts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +21,7 @@ from autoresearch.report.html.text import clean
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.text import damage_lines
 from autoresearch.report.watch.headline import PHASES, describe_state
-from autoresearch.report.watch.several_trials import several_trials
+from autoresearch.report.watch.several_trials import RunningTrial, several_trials
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import BAD, GOOD, WARN
 from autoresearch.web.run_log import LogLine
@@ -95,12 +96,13 @@ def describe_devices(
     trials = several_trials(snapshot.history, snapshot.progress, snapshot.now) if is_at_work else []
     if not trials:
         return [device]
+    trials.sort(key=_place)
     owned = {r.scope for found in of_device.values() for r in found}
     shared = [_reading(r) for r in readings if r.scope not in owned]
     return [
         {
             "name": clean(t.at.where if t.at and t.at.where else device["name"], 60),
-            "doing": t.what,
+            "doing": clean(t.what, 120),
             "phase": clean(PHASES.get(t.at.phase, t.at.phase), 40) if t.at else "starting",
             "fraction": round(t.at.fraction, 3) if t.at else None,
             "speed": f"{t.at.tokens_per_s:,.0f} tokens/s" if t.at and t.at.tokens_per_s else "",
@@ -113,6 +115,12 @@ def describe_devices(
         }
         for n, t in enumerate(trials)
     ]
+
+
+def _place(trial: RunningTrial) -> list[tuple[int, str]]:
+    """The device, with its number as a number, so that each has the same card for as long as it has a trial."""
+    parts = re.split(r"(\d+)", trial.at.where if trial.at else "")
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 def _doing(snapshot: Snapshot) -> str:
@@ -190,7 +198,8 @@ def result_sections(history: History, summary: Summary) -> Sections:
 def overview(snapshot: Snapshot, rows: int, keeps: int) -> Sections:
     """One run in the list of all runs."""
     words, style = describe_state(snapshot)
-    history, device = snapshot.history, describe_device(snapshot, [])
+    history, devices = snapshot.history, describe_devices(snapshot, [])
+    device, several = devices[0], len(devices) > 1
     best = best_keep(history.rows) if history else None
     return {
         "live": _live_word(snapshot),
@@ -200,7 +209,7 @@ def overview(snapshot: Snapshot, rows: int, keeps: int) -> Sections:
         "requested": history.iters_requested if history else None,
         "keeps": keeps,
         "best": f"{100 * best.improvement_frac:+.2f}%" if best and best.improvement_frac is not None else "",
-        "device": device["name"] if history and history.yardstick else "",
-        "doing": device["doing"] if snapshot.alive else "",
-        "fraction": device["fraction"],
+        "device": clean(history.yardstick.device_kind, 60) if history and history.yardstick else "",
+        "doing": f"{len(devices)} trials at work" if several else device["doing"] if snapshot.alive else "",
+        "fraction": None if several else device["fraction"],
     }

@@ -36,7 +36,6 @@ class TestFakeTimer(TimerContract):
         return baseline_cfg | IMPOSSIBLE
 
 
-@pytest.mark.xdist_group("trial_server")
 class TestForkedTrial(TimerContract):
     """The trial server forks a process for each measurement of speed, too."""
 

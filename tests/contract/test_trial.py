@@ -37,7 +37,6 @@ class TestFakeTrial(SuspendableTrialContract):
         return baseline_cfg
 
 
-@pytest.mark.xdist_group("trial_server")
 class TestForkedTrial(SuspendableTrialContract):
     @pytest.fixture
     def abort(self, switch_of_the_server: Switch) -> Iterator[Switch]:

@@ -114,12 +114,13 @@ def test_what_it_prints_acts_on_no_terminal(world):
 
 
 def test_beyond_the_limit_no_hook_is_started(world):
-    hook = world.runner(WRITE + "write('.')\n" + HANGS, timeout_s=3)
+    hook = world.runner("import os, sys\nos.read(os.open(sys.argv[1], os.O_RDONLY), 1)")
     for _ in range(MAX_RUNNING + 1):
         hook.start(NOTICE)
     assert world.messages == [
         f"on_event: {MAX_RUNNING} hooks are still running, so no hook is started for: {NOTICE.message}",
     ]
+    os.write(world.reader, b"." * MAX_RUNNING)
     hook.wait()
 
 
@@ -179,8 +180,9 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert not hook.is_running()
 
 
-def test_waiting_for_the_last_hook_calls_the_heartbeat_again_and_again(world):
+def test_waiting_for_the_last_hook_calls_the_heartbeat_again_and_again(world, monkeypatch):
     """A service manager takes silence at the end for a hang. The hook ends only at the third heartbeat."""
+    monkeypatch.setattr("autoresearch.daemon.hooks.runner.POLL_S", 0.02)
     beats: list[bool] = []
 
     def beat() -> None:

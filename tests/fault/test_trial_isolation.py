@@ -30,8 +30,6 @@ from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.spec import Budget, TrialSpec
 
-pytestmark = pytest.mark.xdist_group("trial_isolation")  # they share one trial server
-
 ENDLESS = Budget(kind="steps", size=10**9)
 SMALL = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "baseline.n_head": 2}
 

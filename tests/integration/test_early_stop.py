@@ -98,7 +98,6 @@ def test_losses_that_arrive_late_stop_it_at_the_same_step(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ranks")
 def test_all_ranks_stop_together(small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:
     flags = {"corpus": str(small_corpus), "trainer": "megatron", **quick_trials, "baseline.d_model": 64}
     settings = resolve(flags, {}).settings

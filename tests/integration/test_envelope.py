@@ -26,6 +26,8 @@ from autoresearch.storage.run_dir import ENVELOPE
 from autoresearch.storage.speed_log import decode_speeds
 from autoresearch.testing.recording_observer import RecordingObserver
 
+pytestmark = pytest.mark.slow  # the same with fakes: tests/unit/daemon/test_envelope.py
+
 QUICK = Timing(steps=3)
 SMALL = {"baseline.n_layer": 1, "baseline.d_model": 64, "baseline.d_ff": 128, "baseline.n_head": 2, "threads": 1}
 
@@ -54,7 +56,6 @@ def refusal_of_bf16(settings: Settings) -> str:
         backend.close()
 
 
-@pytest.mark.slow
 def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
     settings = resolve({**flags, "limits.max_time_ratio": 2.5}, {}).settings
     envelope = quick(settings, Axes((4, 8), (64,), ("fp32", "bf16")))
@@ -85,7 +86,6 @@ def test_points_are_measured_and_r7_goes_by_them(flags: dict[str, Any]) -> None:
         assert bool(refused) == bool(said)
 
 
-@pytest.mark.slow
 def test_a_point_without_room_is_recorded_and_the_sweep_continues(flags: dict[str, Any]) -> None:
     settings = resolve({**flags, "limits.memory_gib": 1.2}, {}).settings
 
@@ -102,10 +102,7 @@ def test_a_point_without_room_is_recorded_and_the_sweep_continues(flags: dict[st
     assert "GiB of memory, 1.20 GiB are available" in asked.points[0].refused
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGTERM, 130, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)])
 def test_a_sweep_that_was_ended_goes_on_where_it_was(
     flags: dict[str, Any], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

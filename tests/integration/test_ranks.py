@@ -27,8 +27,6 @@ from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.spec import Budget, TrialSpec
 
-pytestmark = pytest.mark.xdist_group("ranks")  # they share one trial server
-
 ENDLESS = Budget(kind="steps", size=10**9)
 MakeSettings = Callable[..., Settings]
 
@@ -184,6 +182,7 @@ class TestARankThatFails:
         assert outcome.cause == Cause.ERROR
         assert "none" in outcome.detail
 
+    @pytest.mark.slow
     def test_with_the_whole_trial_past_its_deadline(self, backend: TrialBackend, baseline: dict[str, Any]) -> None:
         trial, seen = split(backend, 2, 1, budget=ENDLESS), []
 
@@ -215,6 +214,7 @@ def test_a_budget_in_seconds_needs_one_clock(make: MakeSettings, tmp_path: Path)
         real_backend(settings, build_policy(settings), tmp_path, lambda: False, RecordingObserver())
 
 
+@pytest.mark.slow
 def test_trainer_torch_says_that_it_has_one_rank(make: MakeSettings, tmp_path: Path) -> None:
     settings = make(trainer="torch", parallel__data=2)
     refuse(settings, tmp_path, "take trainer megatron")

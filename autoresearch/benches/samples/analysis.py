@@ -21,6 +21,7 @@ from autoresearch.benches.samples.figures import (
     no_answer_figure,
     pass_figure,
 )
+from autoresearch.benches.samples.ns_rows import EXTERNAL
 from autoresearch.benches.samples.scores import (
     SYMBOLIC_GRADER,
     ScoredCase,
@@ -113,7 +114,8 @@ def _headline(cases: Sequence[ScoredCase], method: str) -> dict[str, Any]:
     figure = mean_figure(scores)
     se = _standard_error(scores)
     single = [samples[0] for samples in scores.values()] if len(cases[0].samples) == 1 else []
-    is_binary = bool(single) and all(score in (0.0, 1.0) for score in single)
+    is_verdict = all(case.kind != EXTERNAL for case in cases)
+    is_binary = bool(single) and is_verdict and all(score in (0.0, 1.0) for score in single)
     wilson = wilson_interval(sum(score == 1.0 for score in single), len(single)) if is_binary else None
     return {
         "method": method,

@@ -185,8 +185,9 @@ def _noise(log: Log, given: float | None) -> tuple[Noise, str]:
 def _repeats(log: Log) -> tuple[float, float]:
     """The pooled SD of repeated measurements, relative to the first configuration's, and its degrees of freedom."""
     counts = Counter(e.config for e in log.measured if e.config is not None)
-    repeated = [c for c, n in counts.items() if n > 1]
-    groups = [list(log.baseline)]
+    first = log.baseline_config
+    repeated = [c for c, n in counts.items() if n > 1 and c != first]
+    groups = [[*log.baseline, *(e.value for e in log.measured if first and e.config == first and e.value is not None)]]
     groups.extend([e.value for e in log.measured if e.config == c and e.value is not None] for c in repeated)
     squares, df = 0.0, 0
     for values in groups:

@@ -57,7 +57,7 @@ def detect(path: Path) -> str:
     header = [cell.strip() for cell in first.split("\t")]
     if "val_bpb" in header and "status" in header:
         return "tsv"
-    if "," in first or "\t" in first:
+    if any(separator in first for separator in ",;\t"):
         return "csv"
     raise CorpusError(f"{path} is not a log that can be audited", hint=f"--format: one of {', '.join(FORMATS)}")
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from autoresearch.benches.comparison import compare_scores
 from autoresearch.benches.statistics.mcnemar import mcnemar_exact
 from autoresearch.benches.statistics.missing import Scores
+from tests.examples import examples
 
 
 def binary(pattern: str) -> dict[str, tuple[float | None, ...]]:
@@ -86,7 +87,7 @@ def test_a_verdict_that_missing_samples_cannot_change():
     assert found.sentence.startswith("B scores higher, whatever the missing samples are")
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from(["00", "01", "10", "11", "?0", "?1", "0?", "1?"]), min_size=7, max_size=13))
 def test_every_completion_has_the_verdict_of_the_bounds(pairs):
     a, b = binary("".join(p[0] for p in pairs)), binary("".join(p[1] for p in pairs))

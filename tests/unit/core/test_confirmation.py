@@ -22,6 +22,7 @@ from autoresearch.core.trajectory import Trajectory, first_failure
 from autoresearch.core.values import Cfg, sha256_of
 from autoresearch.report.verify import verify
 from autoresearch.testing.fake_trial import FakeTrial, fake_bpb, measurement
+from tests.examples import examples
 from tests.unit.core.loop_world import Killed, MortalJournal, records
 from tests.unit.core.test_parallel_loop import CANDIDATES, ByNumber, check_whole, parallel
 
@@ -61,7 +62,7 @@ outcomes = st.one_of(values, values, values, values, st.just(FAILED))
     pool=st.lists(st.lists(st.floats(-0.01, 0.01), min_size=2, max_size=5), max_size=4),
     order=st.randoms(use_true_random=False),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_order_of_arrival_ends_in_what_a_serial_run_decides(
     own: list[Any], theirs: list[Any], pool: list[list[float]], order: random.Random
 ) -> None:
@@ -185,7 +186,7 @@ def test_spare_capacity_confirms_before_it_explores(make_settings: Make) -> None
 
 
 @given(order=st.integers(0, 10**6), workers=st.integers(2, 12), at=st.integers(0, 10**6))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_shuffled_ends_give_the_recorded_verdicts(order: int, workers: int, at: int) -> None:
     """Of a recorded run: each verdict again from its candidate's trials in any order, and from more of them."""
     loop = parallel(SETTINGS[0], workers, order, trial=FakeTrial(bpb=noisy))
@@ -208,7 +209,7 @@ def test_shuffled_ends_give_the_recorded_verdicts(order: int, workers: int, at: 
 
 
 @given(order=st.integers(0, 10**6), kills=st.lists(st.integers(1, 70), min_size=1, max_size=4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_killed_between_confirmations_a_run_resumes_and_measures_nothing_twice(order: int, kills: list[int]) -> None:
     payloads: list[str] = []
     for lives in [*kills, 10**6]:

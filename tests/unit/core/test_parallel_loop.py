@@ -45,6 +45,7 @@ from autoresearch.testing.fake_trial import FakeTrial, fake_bpb
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.memory_vault import MemoryVault
 from autoresearch.testing.scripted_proposer import ScriptedProposer
+from tests.examples import examples
 from tests.unit.core.loop_world import BETTER, NO_BETTER, Killed, MortalJournal, records, say, stages
 
 Make = Callable[..., Settings]
@@ -295,7 +296,7 @@ class TestPauseAndStop:
 
 
 @given(order=st.integers(0, 10**6), workers=st.integers(1, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_any_order_of_arrival_gives_a_whole_run_and_the_same_verdicts(order: int, workers: int) -> None:
     chosen = settings_of("threshold")
     loop = parallel(chosen, workers, order)
@@ -304,10 +305,10 @@ def test_any_order_of_arrival_gives_a_whole_run_and_the_same_verdicts(order: int
     assert verdicts(records(loop)) == verdicts(records(serial_run("threshold")))
 
 
-@given(order=st.integers(0, 10**6), workers=st.integers(2, 6))
-@settings(max_examples=10, deadline=None)
-def test_under_rule_sequential_a_replay_of_the_records_decides_the_same(order: int, workers: int) -> None:
-    loop = parallel(settings_of("sequential"), workers, order)
+@given(rule=st.sampled_from(["sequential", "best"]), order=st.integers(0, 10**6), workers=st.integers(2, 6))
+@settings(max_examples=examples(10), deadline=None)
+def test_under_rule_sequential_a_replay_of_the_records_decides_the_same(rule: str, order: int, workers: int) -> None:
+    loop = parallel(settings_of(rule), workers, order)
     loop.vault = MemoryVault()
     assert loop.run() == "complete"
     check_whole(records(loop), len(CANDIDATES))
@@ -337,7 +338,7 @@ def survive(order: int, kills: Sequence[tuple[int, int]]) -> None:
 
 
 @given(order=st.integers(0, 10**6), kills=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 60)), max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_killed_at_any_records_nothing_is_lost_or_doubled(order: int, kills: list[tuple[int, int]]) -> None:
     survive(order, kills)
 
@@ -390,6 +391,8 @@ SERIAL: dict[str, Loop] = {}
 def _settings_for_properties(make_settings: Make) -> None:
     for rule in ("threshold", "sequential"):
         SETTINGS.setdefault(rule, make_settings({"decision.rule": rule}, iters=len(CANDIDATES)))
+    only_best = {"decision.rule": "sequential", "decision.confirm": "best"}
+    SETTINGS.setdefault("best", make_settings(only_best, iters=len(CANDIDATES)))
 
 
 def settings_of(rule: str) -> Settings:

@@ -36,6 +36,7 @@ from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial, measurement
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.scripted_proposer import ScriptedProposer
+from tests.examples import examples
 
 TS = "2026-11-20T22:00:00.000Z"
 RULES = ("threshold", "sequential")
@@ -109,12 +110,12 @@ class TestLaws:
         assert {*closers, "trial_suspended", "paused", "stopped", "loop_complete"} <= stages
 
     @given(BY_ANY_RULE)
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     def test_every_decision_follows_from_the_trials_before_it(self, records: list[Event]) -> None:
         assert verify(records).difference is None
 
     @given(BY_ANY_RULE, st.data())
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     def test_it_does_not_matter_where_the_fold_is_cut(self, records: list[Event], data: st.DataObject) -> None:
         cut = data.draw(st.integers(0, len(records)))
         trajectory = Trajectory.fold(records[:cut])
@@ -123,7 +124,7 @@ class TestLaws:
         assert trajectory == Trajectory.fold(records)
 
     @given(BY_ANY_RULE)
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     def test_the_numbers_of_iterations_have_no_gap(self, records: list[Event]) -> None:
         trajectory = Trajectory()
         for record in records:
@@ -135,7 +136,7 @@ class TestLaws:
         assert [r.iter for r in trajectory.iterations] == list(range(1, closed + 1))
 
     @given(NIGHTS)
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     def test_best_is_the_lowest_keep_and_lowest_the_lowest_measurement(self, records: list[Event]) -> None:
         trajectory = Trajectory.fold(records)
         evaluated = of(Evaluated, records)
@@ -150,7 +151,7 @@ class TestLaws:
             assert lowest_bpb[-1] == trajectory.lowest
 
     @given(BY_ANY_RULE)
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     def test_trials_and_energy_are_counted_once(self, records: list[Event]) -> None:
         trajectory = Trajectory.fold(records)
         numbers = [r.trial for r in of(TrialStarted, records)]
@@ -162,7 +163,7 @@ class TestLaws:
         assert trajectory.energy_j == (sum(joules) if joules else None), "not measured is not zero"
 
     @given(NIGHTS)
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     def test_a_trial_that_was_put_aside_goes_on_under_its_number_and_ends_once(self, records: list[Event]) -> None:
         ended: set[int] = set()
         aside: dict[int, Suspended] = {}

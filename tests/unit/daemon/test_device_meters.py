@@ -11,6 +11,7 @@ import pytest
 from autoresearch.core.records import TrialEnded, decode
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.report import load
+from autoresearch.report.energy import device_lines
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY, telemetry_names
 from autoresearch.web.telemetry_tail import read_readings
@@ -40,6 +41,10 @@ def test_every_trial_has_the_joules_of_its_own_gpu_and_the_run_has_each_once(tmp
     spent = sum(spends[t.device or ""] for t in trials)
     assert run.trials_j == {"gpu": pytest.approx(spent, rel=0.01)}
     assert sum(p.energy_j or 0.0 for p in run.power["gpu"].values()) == pytest.approx(spent, rel=0.01)
+    by_device = {name: sum(spends[name] for t in trials if t.device == name) for name in spends}
+    assert run.device_j == {name: pytest.approx(joules, rel=0.05) for name, joules in by_device.items()}
+    (line,) = device_lines(run.device_j)
+    assert line.startswith("trials by device: cuda:0 ")
     rows = load(run_dir).rows
     assert all(
         row.energy_j in (pytest.approx(40.0, abs=1.0), pytest.approx(900.0, abs=1.0)) for row in rows if row.trials

@@ -40,6 +40,7 @@ from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.scripted_llm import ScriptedLlm
 from rails import Config, Estimate, Rail, default_menu
+from tests.examples import examples
 
 ITERS = 8
 
@@ -141,7 +142,7 @@ def check_replays(run_dir: Path, script: Mapping[int, Sequence[Sequence[str]]], 
 
 @pytest.mark.slow
 @given(SCRIPTS, st.integers(1, 4))
-@how(max_examples=40)
+@how(max_examples=examples(40))
 def test_a_hybrid_night_is_repeated_from_either_file(script: dict[int, list[list[str]]], attempts: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         check_replays(Path(directory), script, RandomProposer, attempts)

@@ -23,6 +23,7 @@ from autoresearch.storage import fold_cache
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import RUN_CACHE, TRAJECTORY
 from autoresearch.storage.sealed_line import seal
+from tests.examples import examples
 from tests.unit.core.test_trajectory import night
 
 SEEDS = st.integers(0, 50)
@@ -59,7 +60,7 @@ def assert_is_fold(found: Trajectory, ends: Sequence[Event], records: Sequence[E
 
 
 @given(SEEDS, st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_cache_and_rest_give_what_everything_gives(tmp_path: Path, seed: int, data: st.DataObject) -> None:
     records = night(seed)
     cuts = sorted(data.draw(st.lists(st.integers(1, len(records)), min_size=1, max_size=3)))
@@ -148,7 +149,7 @@ DAMAGE = [flip, cut, extend, other_content, other_state, other_header, writable_
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @given(seed=SEEDS, data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_bad_cache_changes_nothing(tmp_path: Path, damage: Any, seed: int, data: st.DataObject) -> None:
     records, cache = night(seed), tmp_path / RUN_CACHE
     if cache.is_dir():
@@ -218,7 +219,7 @@ class TestViewRun:
     """What ``doctor`` reads of a run that a daemon may write."""
 
     @given(SEEDS)
-    @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_it_is_what_a_start_reads_and_changes_nothing(self, tmp_path: Path, seed: int) -> None:
         records = night(seed)
         write(tmp_path, records)

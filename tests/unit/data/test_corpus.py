@@ -24,6 +24,7 @@ from autoresearch.data.sources import Sources
 from autoresearch.data.text_spool import PIECE_BYTES
 from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.errors import ConfigError, CorpusError
+from tests.examples import examples
 
 BYTE = TokenizerSpec("byte")
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -214,7 +215,7 @@ class TestSpans:
             make(tmp_path / "c", [Document("a", text)] if text else [])
         assert not (tmp_path / "c").exists()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(texts=st.lists(UNICODE, min_size=1, max_size=40))
     def test_whatever_the_text_the_splits_cover_it_once(self, tmp_path: Path, texts: list[str]) -> None:
         shutil.rmtree(tmp_path / "c", ignore_errors=True)

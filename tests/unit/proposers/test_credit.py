@@ -18,6 +18,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.credit import CAP, FLOOR, Credit, credit_of, earned_share, is_earned_turn
 from autoresearch.proposers.hybrid import HybridProposer
 from autoresearch.proposers.other_failures import without_failures
+from tests.examples import examples
 
 
 @dataclass
@@ -69,7 +70,7 @@ def test_a_model_that_only_fails_costs_at_most_five_percent(useful: int):
 
 
 @given(st.integers(20, 80), st.lists(st.booleans(), min_size=30, max_size=30))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_nor_does_one_that_mixes_failures_with_trials_without_gain(useful: int, kinds: list[bool]):
     results = night(2 * useful, lambda n: failure(n, "nim") if kinds[n % 30] else revert(n, "nim"))
     own = [r.iter for r in results if r.source == "tpe"]

@@ -15,6 +15,7 @@ from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_loop import fake_loop
 from rails import ChoiceKnob, FloatKnob, IntKnob, Rail, default_menu, same_value
+from tests.examples import examples
 
 MENU = default_menu()
 BASELINE = MENU.defaults
@@ -58,7 +59,7 @@ def knob_and_value(draw) -> tuple:
     return FloatKnob("k", low, high, low, kind == "log"), draw(st.floats(low, high))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(knob_and_value())
 def test_neighbours_are_on_the_menu_and_never_the_baseline(pair):
     knob, value = pair
@@ -70,7 +71,7 @@ def test_neighbours_are_on_the_menu_and_never_the_baseline(pair):
         assert not same_value(neighbour, value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(knob_and_value(), st.integers())
 def test_draws_are_on_the_menu(pair, seed):
     knob, value = pair

@@ -155,19 +155,16 @@ def test_ten_thousand_results_bound_the_work():
     rng = np.random.default_rng(0)
     loss = rng.normal(size=10_000)
     loss[::7] = np.nan
-    ones = np.ones(10_000)
-    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, ones, 0 * ones, 0 * ones, 0 * ones, np.inf * ones), 150)
+    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000), np.zeros(10_000)), 150)
     assert len(rows) <= 151
     assert int(np.nanargmin(loss)) in rows
     assert np.isfinite(loss[rows]).all()
 
 
 def test_the_region_shrinks_grows_and_restarts():
-    def length(losses, own=True, delay=None):
+    def length(losses, own=True):
         array = np.array([0.0, *losses])
-        closed = np.arange(len(array)) * (delay is not None)
-        known = np.full(len(array), np.inf) if delay is None else np.maximum(0, closed - 1 - delay)
-        evidence = Evidence(np.zeros((len(array), 1)), array, array, array, 0 * array, closed, known)
+        evidence = Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array)))
         return region_length(evidence, np.full(len(array), own))
 
     assert length([]) == START_LENGTH
@@ -179,9 +176,6 @@ def test_the_region_shrinks_grows_and_restarts():
     assert length([float("nan")] * SHRINK_AFTER) < START_LENGTH  # a crash is no improvement
     assert length([float("nan")] * SHRINK_AFTER, own=False) == START_LENGTH  # of a model: not this region's
     assert length([-1.0, -2.0], own=False) > START_LENGTH
-    assert length([-1.0, *[1.0] * (SHRINK_AFTER + 14)], delay=15) == START_LENGTH  # most knew nothing of the first
-    assert length([-1.0, *[1.0] * (SHRINK_AFTER + 15)], delay=15) < START_LENGTH
-    assert all(length([1.0] * n, delay=0) == length([1.0] * n) for n in range(40))  # as a serial run
 
 
 def test_what_a_model_crashes_with_does_not_make_the_optimizer_cautious():
@@ -253,5 +247,5 @@ def test_ordinary_values_are_left_as_they_are():
     evidence = proposer().belief(smooth_run()).evidence
     assert np.array_equal(evidence.loss, evidence.tempered().loss)
     losses = np.array([0.0, -0.01, 0.02, 0.05, np.nan])
-    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), *np.zeros((4, 5)))
+    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), np.zeros(5), np.zeros(5))
     assert np.array_equal(one.tempered().loss, losses, equal_nan=True)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rails import Tried
+from tests.examples import examples
 
 BASELINE = {"n_layer": 24, "lr": 3e-4, "weight_decay": 0.0, "precision": "fp8"}
 
@@ -25,6 +26,16 @@ def test_a_measured_configuration_is_known_with_its_change():
     assert tried.find(BASELINE | {"lr": 1e-3}) == "lr = 0.001 was tried before in this run: measured"
     assert tried.find(BASELINE | {"lr": 1e-3, "n_layer": 12}) == ""
     assert tried.find(BASELINE | {"precision": "bf16"}) == ""
+
+
+def test_what_is_being_measured_is_known_within_the_same_tolerance():
+    tried = Tried(BASELINE, pending=[BASELINE | {"n_layer": 12}, BASELINE | {"lr": 1e-3, "n_layer": 12}])
+    assert tried.find(BASELINE | {"n_layer": 12}) == "n_layer = 12 is being measured in this run"
+    both = BASELINE | {"lr": 1e-3 * (1 + 1e-10), "n_layer": 12}
+    assert tried.find(both) == f"lr = {both['lr']}, n_layer = 12 is being measured in this run"
+    assert tried.find(BASELINE | {"n_layer": 13}) == ""
+    assert tried.find(BASELINE | {"lr": 1e-3}) == ""
+    assert tried.find(BASELINE | {"lr": 1e-3, "n_layer": 11}) == ""
 
 
 def test_floats_within_a_billionth_are_one_configuration():
@@ -115,7 +126,7 @@ def plainly_same(a, b) -> bool:
     )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(NOTES, CHANGES)
 def test_it_finds_what_a_search_from_front_to_back_finds(notes, change):
     tried = Tried(BASELINE)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rails import default_menu, parse_menu
 from rails.bench import load_cases
+from tests.examples import examples
 from tests.rails_oracle import oracle
 from tests.rails_oracle.compare import compare, judge
 from tests.rails_oracle.worlds import draw_reply, draw_world
@@ -26,7 +27,7 @@ def test_both_judge_generated_proposals_alike():
     }  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(0, 2**40))
 def test_both_judge_the_same_world_alike(seed):
     chance = random.Random(seed)
@@ -42,13 +43,13 @@ KNOB = st.sampled_from(["lr", "n_layer", "precision", "LR", ""]) | st.text(max_s
 FRAGMENT = st.sampled_from(["0.001", "-0", "1e400", "01", "NaN", '"bf16"', "true", "[1]", "4.0", "12"]) | JSON_TEXT
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(JSON_TEXT | st.builds('{{"knob": "{}", "new_value": {}, "reason": "{}"}}'.format, KNOB, FRAGMENT, JSON_TEXT))
 def test_both_read_any_text_alike(text):
     assert judge(text, SHIPPED, MENU) == oracle.rail(text, SHIPPED)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=60))
 def test_both_read_any_bytes_alike(raw):
     for reply in (raw, b'{"knob": "lr", "new_value": 0.001, "reason": "' + raw + b'"}'):

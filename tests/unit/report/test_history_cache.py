@@ -19,6 +19,7 @@ from autoresearch.report.native import build_history
 from autoresearch.storage import fold_cache
 from autoresearch.storage.journal import seal
 from autoresearch.storage.run_dir import HISTORY_CACHE, TRAJECTORY
+from tests.examples import examples
 from tests.unit.core.test_trajectory import night as night_of
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -43,7 +44,7 @@ def texts(run_dir: Path) -> tuple[str, str]:
 
 
 @given(st.integers(0, 40), st.data())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_cache_and_rest_give_what_everything_gives(tmp_path: Path, seed: int, data: st.DataObject) -> None:
     records = night_of(seed)
     cuts = sorted(data.draw(st.lists(st.integers(1, len(records)), min_size=1, max_size=3)))

@@ -22,6 +22,7 @@ from autoresearch.storage.exchange_log import SEGMENT_BYTES, ExchangeLog, read_e
 from autoresearch.storage.files import atomic_write
 from autoresearch.storage.run_dir import EXCHANGE_FILES, EXCHANGES
 from autoresearch.testing.fake_exchange import fake_exchange
+from tests.examples import examples
 
 FIRST = "exchanges-0001.jsonl.gz"
 ONE_EACH = 1  # bytes: every exchange but the last is compressed by itself
@@ -361,7 +362,7 @@ class TestRead:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3000), st.lists(SURROGATES, max_size=6)), max_size=6))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_whatever_is_appended_in_any_sessions_is_read_back_in_order(sessions: list[tuple[int, list[str]]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         run_dir, written = Path(directory), []
@@ -426,4 +427,4 @@ class Crashes(RuleBasedStateMachine):
 
 
 TestCrashes = Crashes.TestCase
-TestCrashes.settings = settings(max_examples=25, stateful_step_count=20)
+TestCrashes.settings = settings(max_examples=examples(25), stateful_step_count=20)

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from autoresearch.errors import JournalDamaged, JournalError
 from autoresearch.storage.journal import Journal, read, seal, unseal
+from tests.examples import examples
 
 PAYLOADS = ['{"stage":"meta"}', '{"stage":"started","host":"desk"}', '{"iter":1,"reason":"a \\"word\\" in the dark"}']
 
@@ -480,7 +481,7 @@ class Crashes(RuleBasedStateMachine):
 
 
 TestCrashes = Crashes.TestCase
-TestCrashes.settings = settings(max_examples=30, stateful_step_count=20)
+TestCrashes.settings = settings(max_examples=examples(30), stateful_step_count=20)
 
 
 def test_removed_torn_files_are_named_whatever_the_log(tmp_path: Path) -> None:

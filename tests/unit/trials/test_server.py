@@ -40,6 +40,20 @@ def fork_and_wait(started: TrialServer) -> int:
         os.close(null)
 
 
+def test_the_network_whose_import_is_unfit_is_left_to_the_trials(
+    preloading: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = TrialServer("torch", preloading / "log")
+    unfit = iter(["2 threads, not 1,", ""])
+    monkeypatch.setattr(started, "_start_with_preload", lambda _aborted: next(unfit))
+    started._start(lambda: False)
+    assert started.preloaded == ("harmless",)
+    monkeypatch.setattr(started, "_start_with_preload", lambda _aborted: "2 threads, not 1,")
+    with pytest.raises(TrialServerError, match="the trial server has 2 threads, not 1, after its imports"):
+        started._start(lambda: False)
+
+
+@pytest.mark.slow
 def test_it_is_left_to_the_trials_and_the_server_forks(preloading: Path) -> None:
     started = TrialServer("torch", preloading / "log")
     try:

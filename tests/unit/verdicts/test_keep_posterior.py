@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autoresearch.verdicts.audit import MAX_REPEATS, Noise, audit, repeats_to_settle
 from autoresearch.verdicts.keep_posterior import Change, Trial, smooth, still
+from tests.examples import examples
 
 SD = 0.003
 NULLS = [0.001, -0.002, 0.0005, -0.001, 0.002, -0.0015, 0.0, 0.001, -0.0005, 0.0015] * 3
@@ -111,7 +112,7 @@ def test_above_a_bound_counts_what_is_above_it() -> None:
     assert change.mean == pytest.approx(1.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.floats(-0.1, 0.1), min_size=1, max_size=12), st.floats(0.0005, 0.01), st.booleans())
 def test_probabilities_are_probabilities(gains: list[float], sd: float, ratchet: bool) -> None:
     best, trials = 0.0, []

@@ -102,8 +102,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [row["workers"] for row in found["rows"]] == [1, 8]
     assert not found["times_measured"]
     assert all(row["worker_use"] > 0.5 and row["repeats"] == 0 for row in found["rows"])
-    assert main(["bench", "fleet", *flags]) == 0
+    assert {level["workers"] for level in found["levels"]} == {8}
+    pytest.importorskip("matplotlib", reason="pip install 'autoresearch[plot]'")
+    assert main(["bench", "fleet", *flags, "--plot", f"{tmp_path}/p.svg"]) == 0
     assert "2 nights are known" in capsys.readouterr().err
+    assert b"<svg" in (tmp_path / "p.svg").read_bytes()
 
 
 def test_an_efficiency_is_given_for_each_level_with_an_interval_and_what_the_delay_alone_costs() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from autoresearch.benches.samples.figures import majority_figure
 from autoresearch.benches.samples.scores import SYMBOLIC, Sample, ScoredCase
+from tests.examples import examples
 
 ANSWERS = ("a", "b", None)
 PRESENT = st.builds(Sample, st.just(True), st.sampled_from(ANSWERS), st.none(), st.sampled_from((0.0, 1.0, None)))
@@ -25,7 +26,7 @@ def completions(samples: list[Sample]) -> list[tuple[Sample, ...]]:
     return list(product(*ways))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(SAMPLES.filter(lambda samples: sum(not s.recorded for s in samples) <= 2))
 def test_no_completion_leaves_the_bounds(samples: list[Sample]) -> None:
     k = len(samples)

@@ -21,6 +21,7 @@ from autoresearch.benches.workflow.grading import WORKSPACE
 from autoresearch.benches.workflow.load import read_case, task_of
 from autoresearch.benches.workflow.workspace import Workspace
 from autoresearch.errors import CorpusError
+from tests.examples import examples
 from tests.unit.benches.workflow.tasks import TASK, make_case, using
 
 JSON = st.recursive(
@@ -42,7 +43,7 @@ PLACES = list(places(TASK))
 
 
 @given(st.sampled_from(PLACES), JSON)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_task_with_any_value_anywhere_is_read_or_refused(place: tuple[Any, ...], value: Any) -> None:
     task = copy.deepcopy(TASK)
     inner: Any = task
@@ -78,7 +79,7 @@ BODIES = st.binary(max_size=30) | JSON.map(lambda value: json.dumps(value).encod
 
 
 @given(METHODS, TARGETS, BODIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_request_has_an_answer_and_a_record(
     backend: tuple[Backend, Path], method: str, target: str, body: bytes
 ) -> None:
@@ -91,7 +92,7 @@ def test_any_request_has_an_answer_and_a_record(
 
 
 @given(st.sampled_from(TASK["tools"]), st.dictionaries(st.sampled_from(["id", "note", "path", "content", "x"]), JSON))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_call_has_a_result_and_stays_inside(name: str, arguments: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         case = make_case(Path(folder) / "task")

@@ -186,9 +186,10 @@ def test_a_notice_is_one_line_of_json_without_control_characters(reason):
         assert len(notice.reason) <= REASON_CELLS + 1
 
 
-def test_the_last_hooks_are_waited_for_with_signs_of_life(make_settings):
+def test_the_last_hooks_are_waited_for_with_signs_of_life(make_settings, monkeypatch):
+    monkeypatch.setattr("autoresearch.daemon.hooks.runner.POLL_S", 0.02)
     told: list[str] = []
-    settings = make_settings(on_event=[sys.executable, "-c", "import time; time.sleep(1.5)"], iters=1)
+    settings = make_settings(on_event=[sys.executable, "-c", "import time; time.sleep(0.2)"], iters=1)
     with Hooks(settings, pytest.fail, heartbeat=told.append) as hooks:
         service.run(settings, hooks, make_backend=fake_backend)
     assert len(told) >= 2

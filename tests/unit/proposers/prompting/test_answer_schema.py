@@ -19,6 +19,7 @@ from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_loop import fake_loop
 from rails import ChoiceKnob, Config, IntKnob, Rail, default_menu, gate
+from tests.examples import examples
 
 MENU = default_menu()
 BASELINE = MENU.defaults
@@ -143,7 +144,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     known=st.lists(st.tuples(CHANGES, st.sampled_from(["measured", "failed", "unlucky"])), max_size=80),
     steps=st.integers(20, 200),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from autoresearch.trials.command.constants import read_constants, replace_constants
 from autoresearch.trials.command.menu_from_constants import DerivedMenu, menu_from_constants
 from rails import parse_menu
+from tests.examples import examples
 
 
 def derive(source: str) -> DerivedMenu:
@@ -58,7 +59,8 @@ def test_a_tuple_is_a_choice_of_texts_that_spell_tuples() -> None:
         ('PATTERN = "SSSL"', "a text"),
         ("OFFSET = -1", "no scale"),
         ("ZERO = 0.0", "no scale"),
-        ("NEGATIVE = -0.5", "a negative number"),
+        ("LONG_" + "X" * 40 + " = 1", "40 at most"),
+        ("GRÖSSE = 1", "a letter of A to Z"),
         ("NOTHING = None", "has no range"),
         ("NAMES = ('a', 'b')", "a sequence of other things"),
         ("TINY = 1e-323", "beyond what a float can hold"),
@@ -93,7 +95,7 @@ NUMBERS = st.one_of(
 VALUES = st.one_of(NUMBERS, st.tuples(NUMBERS, NUMBERS), st.lists(st.floats(0.001, 100), max_size=4))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9_]{0,12}", fullmatch=True), VALUES, max_size=6))
 def test_every_menu_is_valid_and_every_choice_can_be_written_back(values: dict[str, Any]) -> None:
     source = "".join(f"{name} = {value!r}\n" for name, value in values.items())
