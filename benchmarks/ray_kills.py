@@ -61,7 +61,7 @@ from tests.fault.fake_daemon import OnlyRecords
 from tests.ray_cluster import ACTOR, RayNodes, ray_nodes, stand_in_fleet
 from tests.stand_in import all_end, marked, processes
 
-ITERS = 60  # of one run
+ITERS = 30  # of one run
 TRIAL_S = 0.5
 NODES = ("n0", "n1", "n2", "n3")
 SLOW_NODE, SLOW = NODES[-1], 4.0  # times as long: a straggler
@@ -343,7 +343,7 @@ def report(args: argparse.Namespace, storm: Storm, seconds: float) -> None:
         f"`python -m benchmarks.ray_kills --kills {args.kills} --seed {args.seed}`: {minutes:.0f} min, stand-in trials"
     )
     print("\n| | |\n|---|---|")
-    rows = {f"kills of a {kind}": count for kind, count in sorted(storm.kills.items())}
+    rows = {f"kills: {kind}": count for kind, count in sorted(storm.kills.items())}
     names = {
         "runs": f"complete runs of {ITERS} iterations, each with its kills",
         "refused": "runs refused because a trial of the baseline was lost twice",
