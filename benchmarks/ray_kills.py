@@ -61,7 +61,7 @@ from tests.fault.fake_daemon import OnlyRecords
 from tests.ray_cluster import ACTOR, RayNodes, ray_nodes, stand_in_fleet
 from tests.stand_in import all_end, marked, processes
 
-ITERS = 60  # of one run
+ITERS = 30  # of one run
 TRIAL_S = 0.5
 NODES = ("n0", "n1", "n2", "n3")
 SLOW_NODE, SLOW = NODES[-1], 4.0  # times as long: a straggler
@@ -215,7 +215,11 @@ class Storm:
     kills: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     slowest_end_s: float = 0.0
+    ends_at: float = float("inf")  # of the clock: no more kills
     early: bool = False  # whether there was a kill before the baseline of this run
+
+    def is_over(self, most: int) -> bool:
+        return self.kills.total() >= most or time.monotonic() > self.ends_at
 
     def run(self, run_dir: Path, seed: int, most: int) -> None:
         """One run from its start to its end, with kills until ``most`` are reached."""
@@ -249,7 +253,7 @@ class Storm:
         while life.process.poll() is None:
             time.sleep(self.dice.uniform(*PAUSE_S))
             assert time.monotonic() - life.heard_at < STILL_S, f"no record for {STILL_S:g} s"
-            if self.kills.total() >= most or life.process.poll() is not None:
+            if self.is_over(most) or life.process.poll() is not None:
                 continue
             kinds = dict(WEIGHTS)
             if not any('"stage":"baseline"' in line for line in [*before, *life.acknowledged]):
@@ -301,6 +305,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000, help="at least this many (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and of the proposals (default 0)")
+    parser.add_argument("--minutes", type=float, default=1e9, help="after so long the last run is completed in peace")
     parser.add_argument("--daemon", nargs=3, metavar=("RUN", "ADDRESS", "CORPUS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.daemon:
@@ -312,13 +317,14 @@ def main() -> None:
         for name in NODES:
             nodes.add(name, env_of(name))
         storm = Storm(nodes, str(folder), make_corpus(folder / "corpus"), random.Random(args.seed))
+        storm.ends_at = began + 60 * args.minutes
         try:
             for seed in range(args.seed, args.seed + args.kills):
                 run_dir = folder / f"{seed}" / "run"
                 run_dir.parent.mkdir()
                 storm.run(run_dir, seed, args.kills)
                 shutil.rmtree(run_dir.parent)
-                if storm.kills.total() >= args.kills:
+                if storm.is_over(args.kills):
                     break
         except BaseException as e:
             print(
@@ -337,7 +343,7 @@ def report(args: argparse.Namespace, storm: Storm, seconds: float) -> None:
         f"`python -m benchmarks.ray_kills --kills {args.kills} --seed {args.seed}`: {minutes:.0f} min, stand-in trials"
     )
     print("\n| | |\n|---|---|")
-    rows = {f"kills of a {kind}": count for kind, count in sorted(storm.kills.items())}
+    rows = {f"kills: {kind}": count for kind, count in sorted(storm.kills.items())}
     names = {
         "runs": f"complete runs of {ITERS} iterations, each with its kills",
         "refused": "runs refused because a trial of the baseline was lost twice",

@@ -13,7 +13,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.executor import TrialOrder
 from autoresearch.core.ports import Trial
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.local_workers import CheckpointPerTrial, count_workers, threads_per_worker
+from autoresearch.daemon.local_workers import CheckpointPerTrial, count_ranks, count_workers, threads_per_worker
 from autoresearch.daemon.trainer_code import PACKAGE, own_code
 from autoresearch.data.corpus import Corpus
 from autoresearch.energy.sensors.select import SelectedSensor
@@ -169,7 +169,8 @@ def ray_fields(
 ) -> dict[str, Any]:
     """The fields of a ``TrialBackend`` whose trials run on a Ray cluster; ``trial`` measures on this machine."""
     workers, threads = count_workers(settings), threads_per_worker(settings)
-    resources = Resources(cpus=threads, gpus=1 if device.device == "cuda" else 0)
+    ranks = count_ranks(settings)
+    resources = Resources(cpus=threads * ranks, gpus=ranks if device.device == "cuda" else 0)
     plan = ForkedTrialPlan(
         trainer=settings.trainer,
         device=device.device,
