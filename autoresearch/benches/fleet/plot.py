@@ -30,10 +30,11 @@ def write_fleet_plot(
         colours[label] = line.get_color()
     left.set_xscale("log")
     left.set_xlabel("trials that ended")
-    left.set_ylabel("true mean of what would be handed over, with one standard error")
+    left.set_ylabel("true mean, with one standard error")
     left.legend(fontsize=8)
     for label, colour in colours.items():
-        rows = [r for r in levels if (r.proposer, r.workers) == label and r.workers > 1]
+        if not (rows := [r for r in levels if (r.proposer, r.workers) == label]):
+            continue  # the serial run
         at = [r.serial_trials for r in rows]
         right.plot(at, [r.efficiency for r in rows], marker="o", color=colour, label=_words(label))
         right.fill_between(at, [r.low for r in rows], [r.high for r in rows], color=colour, alpha=0.15, linewidth=0)
