@@ -6,7 +6,9 @@ with HTML or without choices must be reported as that, not as an attribute error
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, cast
 from urllib.parse import urljoin
 
@@ -92,6 +94,12 @@ _NO_KEEPALIVE = httpx2.Limits(max_connections=4, max_keepalive_connections=0)
 _SENT_HEADERS = frozenset({"host", "accept", "content-type", "content-length", "user-agent"})
 
 
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """One for all clients of a process: reading the certificates takes longer than a request."""
+    return httpx2.create_ssl_context()
+
+
 class _BoundedTransport(httpx2.AsyncHTTPTransport):
     """Reads a response whole, refuses one past ``MAX_BODY_BYTES``, and drops what is not used later.
 
@@ -100,7 +108,7 @@ class _BoundedTransport(httpx2.AsyncHTTPTransport):
     """
 
     def __init__(self, key: str | None) -> None:
-        super().__init__(limits=_NO_KEEPALIVE)
+        super().__init__(verify=_ssl_context(), limits=_NO_KEEPALIVE)
         self._authorization = f"Bearer {key or NO_KEY}"
         self._redact = key_redactor(key)
 

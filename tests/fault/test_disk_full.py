@@ -157,8 +157,10 @@ class Relieved(RecordingObserver):
             self.disk.nth = 0
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("kind", ["write", "torn write", "fsync"])
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("write", errno.ENOSPC), ("torn write", errno.ENOSPC), ("fsync", errno.ENOSPC), ("fsync", errno.EDQUOT)],
+)
 def test_each_write_of_a_run_may_meet_a_full_disk(
     make_settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
 ) -> None:

@@ -102,6 +102,10 @@ def make(request: pytest.FixtureRequest, small_corpus: Path) -> Callable[..., Tr
     return partial(build_spec, small_corpus, trainer, precision=precision)
 
 
+# For tests that take a second whatever the machine.
+ONE_OF_EACH = pytest.mark.parametrize("make", [("torch", "fp32"), ("megatron", "bf16")], indirect=True, ids="-".join)
+
+
 @pytest.mark.parametrize(
     ("looks", "steps"),
     [
@@ -158,6 +162,7 @@ def test_with_a_budget_in_tokens(make: Any, tmp_path: Path) -> None:
     assert end.train_steps == 8
 
 
+@ONE_OF_EACH
 def test_with_a_budget_in_seconds_the_seconds_add_up(make: Any, tmp_path: Path) -> None:
     """How many steps fit into them is the machine's business; that none is trained twice or lost is ours."""
     spec = make(kind="seconds", size=1.0)
@@ -194,6 +199,7 @@ def test_seconds_put_aside_in_the_validation_are_not_trained_again(make: Any, tm
     assert end.val_wall_s > aside.val_wall_s > 0
 
 
+@ONE_OF_EACH
 def test_losses_and_schedule_go_on_where_the_warmup_was(make: Any, tmp_path: Path) -> None:
     """Under a budget in seconds the decay begins at the share of it that the warmup took."""
     spec = make(kind="seconds", size=1.0, lr_warmup=1)
