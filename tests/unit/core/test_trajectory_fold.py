@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from autoresearch.config.resolve import resolve
+from autoresearch.core.full_curves import kind_of
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import (
@@ -38,6 +39,7 @@ from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import measurement
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.scripted_proposer import ScriptedProposer
+from autoresearch.verdicts.early_stop import MAX_CURVES, Curve
 from tests.unit.core.loop_world import BETTER, NO_BETTER, say
 
 TS = "2026-11-20T22:00:00.000Z"
@@ -329,6 +331,28 @@ class TestClosing:
             trajectory.add(evaluated("keep").model_copy(update={"improvement_frac": gain}))
             assert trajectory.best is not None
             assert trajectory.best.improvement_frac == best
+
+    def test_the_best_lower_bound_comes_first(self) -> None:
+        assert closing(evaluated("revert"), 1.9).finalists == []
+        trajectory = closing(evaluated("keep"), 1.9)
+        better = evaluated("keep").model_copy(update={"evidence": None, "improvement_frac": 0.9})
+        trajectory.add(better)
+        assert trajectory.finalists == [better, evaluated("keep")]
+
+    def test_full_curves_are_kept_with_their_kind_the_latest_of_many(self) -> None:
+        def with_curve(bpb: float, *losses: float) -> Outcome:
+            return measurement(bpb).model_copy(update={"train_loss_curve": losses})
+
+        trajectory = Trajectory.fold([first(Meta), ended(1, 0, with_curve(2.0, 4.0, 2.0)), first(Baseline)])
+        for n in range(MAX_CURVES + 2):
+            trajectory.add(first(Proposed))
+            trajectory.add(ended(2, 1, with_curve(1.0, 2.0, 2.0 + n)))
+            trajectory.add(evaluated("keep"))
+        keep, baseline = evaluated("keep").proposal, first(Meta).baseline_cfg
+        assert len(trajectory.curves) == MAX_CURVES
+        assert trajectory.curves[0] == Curve((0.5, -1.0), 0.5, kind_of(keep, baseline))
+        assert trajectory.curves[-1].gaps == (0.5, -(MAX_CURVES + 1) / 2.0)
+        assert kind_of(keep, baseline) != kind_of(keep, {})
 
     def test_totals_count_and_do_not_remember(self) -> None:
         totals = Totals.fold(night())
