@@ -16,6 +16,7 @@ from autoresearch.core.records import (
     Baseline,
     Blocked,
     CandidateTried,
+    CommandYardstick,
     EvalFailed,
     Evaluated,
     Event,
@@ -354,6 +355,17 @@ class TestClosing:
         assert trajectory.curves[-1].gaps == (0.5, -(MAX_CURVES + 1) / 2.0)
         assert kind_of(keep, baseline) != kind_of(keep, {})
 
+    def test_what_a_command_took_is_remembered_for_the_baseline_and_each_candidate(self) -> None:
+        command = CommandYardstick.model_construct(seeded=True)
+        meta = first(Meta)
+        yardstick = meta.yardstick.model_copy(update={"command": command})
+        trajectory = Trajectory.fold([meta.model_copy(update={"yardstick": yardstick}), ended(1, 0), first(Baseline)])
+        for record in (first(Proposed), ended(2), evaluated("keep"), first(Proposed), ended(3), evaluated("revert")):
+            trajectory.add(record)
+        knobs = [None, evaluated("keep").proposal.knob, evaluated("revert").proposal.knob]
+        assert [cost.knob for cost in trajectory.costs] == knobs
+        assert closing(evaluated("keep"), 1.9).costs == [], "of the other trainers R7 computes the costs"
+
     def test_totals_count_and_do_not_remember(self) -> None:
         totals = Totals.fold(night())
         assert (list(totals.iterations), totals.results, totals.candidates_tried) == ([], [], 2)
@@ -373,6 +385,12 @@ class TestSeveralAtWork:
         assert (trajectory.parallel, trajectory.at_iter) == (parallel, 0)
         trajectory.add(started())
         assert trajectory.parallel is parallel
+
+    def test_the_rails_know_what_is_open_of_several(self) -> None:
+        trajectory = with_baseline()
+        assert list(trajectory.known().pending) == []
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        assert list(trajectory.known().pending) == [first(Proposed).candidate_cfg]
 
     def test_a_start_moves_the_focus_to_the_baseline_only_while_that_is_open(self) -> None:
         trajectory = with_baseline()
