@@ -28,7 +28,8 @@ def check_listing(run_dir: Path, files: CommandFiles, fixed: CommandYardstick | 
     if fixed is not None and fixed.files_sha256 != files.sha256:
         if differences := _differences(_read(path, fixed.files_sha256), files.hashes):
             more = f" and {len(differences) - NAMED} more" if len(differences) > NAMED else ""
-            what = f"files that the command can read differ from those of this run: {', '.join(differences[:NAMED])}"
+            named = ", ".join(differences[:NAMED])
+            what = f"what the command can read differs from the run (command.files_sha256): {named}"
             hint = "undo the change, choose another --dir, or start over with --fresh (the old run is archived)"
             raise YardstickMismatch(what + more, hint=hint)
     elif write and (fixed is None or not _read(path, files.sha256)):

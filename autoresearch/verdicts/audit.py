@@ -21,7 +21,7 @@ MAX_REPEATS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """SD of one measurement, a fraction of the first one; ``df`` 0: not seen in the log, and right within ``factor``."""
+    """SD of one measurement, a fraction of the first; ``df`` 0: not seen in the log, and right within ``factor``."""
 
     sd: float
     df: float = 0.0

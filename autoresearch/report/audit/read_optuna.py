@@ -33,8 +33,10 @@ def read_optuna(path: Path, study_name: str | None = None) -> Log:
     value = values[first]
     baseline = () if value is None else (value,)
     rest = bounded(entries[first + 1 :], str(path))
-    config = entries[first].config
-    return Log(str(path), "optuna", study.study_name, direction, "ratchet", baseline, rest, baseline_config=config)
+    first_config = entries[first].config
+    return Log(
+        str(path), "optuna", study.study_name, direction, "ratchet", baseline, rest, baseline_config=first_config
+    )
 
 
 def _study(path: Path, name: str | None) -> Study:
