@@ -61,12 +61,12 @@ from tests.fault.fake_daemon import OnlyRecords
 from tests.ray_cluster import ACTOR, RayNodes, ray_nodes, stand_in_fleet
 from tests.stand_in import all_end, marked, processes
 
-ITERS = 25  # of one run
+ITERS = 60  # of one run
 TRIAL_S = 0.5
 NODES = ("n0", "n1", "n2", "n3")
 SLOW_NODE, SLOW = NODES[-1], 4.0  # times as long: a straggler
-WEIGHTS = {"trial": 28, "trial server": 28, "actor": 30, "raylet": 3, "node": 3, "daemon": 8}
-PAUSE_S = (0.05, 1.2)  # between two kills
+WEIGHTS = {"trial": 32, "trial server": 30, "actor": 28, "raylet": 2, "node": 3, "daemon": 5}
+PAUSE_S = (0.05, 0.6)  # between two kills
 END_S = 90.0  # in which what lost its parent must end
 STILL_S = 600.0  # without a record: the run hangs
 

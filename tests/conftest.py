@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+# Before NumPy and torch are imported: a second thread spins while it waits, on the core of another test.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import gc
 import itertools
-import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +46,6 @@ QUICK_TRIALS = {
 # Most tests are about something else than the verdict, and one trial per configuration is enough for them.
 ONE_SEED = {"decision.rule": "threshold"}
 os.environ["AUTORESEARCH_DECISION__RULE"] = "threshold"  # for commands that tests run
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch in this process: other tests need the other cores
 
 MakeSettings = Callable[..., Settings]
 

@@ -16,8 +16,8 @@ from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.runner import ChildRunner
 
 MARK = "STAND_IN_MARK"  # environment: which test a process belongs to
-DEADLINE_S = 4.0  # of a trial
-MEMORY_BYTES = 512 << 20  # that a trial may take
+DEADLINE_S = 8.0  # of a trial
+MEMORY_BYTES = 192 << 20  # that a trial may take
 END_S = 60.0  # in which processes must end that have lost their parents
 
 CFG: Cfg = {"lr": 1e-3, "steps": 10, "step_s": 0.002}

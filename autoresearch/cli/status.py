@@ -137,7 +137,7 @@ def _print_text(args: argparse.Namespace, kind: str) -> int:
         raise
     except JournalError as e:
         raise not_begun(e, waits) from e
-    summary = summarise(history)
+    summary = summarise(history, brief=kind == "status" and not args.json)
     if args.json:
         text = summary_json(summary)
     else:

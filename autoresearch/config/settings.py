@@ -83,6 +83,11 @@ class DecisionSettings(Section):
     max_seeds: Annotated[int, Field(ge=4, le=64)] = Field(
         12, description="rule sequential: most seeds of one candidate; without a verdict by then it is inconclusive"
     )
+    confirm: Literal["auto", "all", "best"] = Field(
+        "auto",
+        description="rule sequential: which candidates get more seeds: all that may be a keep; best: only what beats "
+        "the best keep so far; auto: best if a proposal may change several knobs, else all",
+    )
     baseline_seeds: Annotated[int, Field(ge=1, le=64)] = Field(
         3, description="rule sequential: seeds that the baseline is measured with at first; more follow where needed"
     )

@@ -111,6 +111,8 @@ class DecisionRule(FrozenModel):
     max_seeds: int | None = None
     futility_frac: float | None = None
     clip: float | None = None
+    confirm: Literal["best"] | None = None  # best: only what beats the best keep so far gets more seeds; null: all
+    own_seeds: int | None = None  # null in older records: none
 
 
 class EarlierRun(FrozenModel):
@@ -129,7 +131,7 @@ class EarlierRun(FrozenModel):
     curves: tuple[EarlierCurve, ...] = ()
 
 
-Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
+Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 
 class Evidence(FrozenModel):

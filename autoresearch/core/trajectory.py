@@ -124,9 +124,11 @@ class Trajectory(OpenWork):
         earlier_runs = self.meta.earlier_runs if self.meta else ()
         if self.parallel:  # what a verdict may rest on was fixed when the candidate was proposed: ``confirmation``
             gains = self.earlier_gains[: self.gains_then]
-            return Comparison(self.outcomes, self.baseline_outcomes, gains, self.test, earlier_runs, self.baseline_then)
+            then, best = self.baseline_then, self.best_then
+            return Comparison(self.outcomes, self.baseline_outcomes, gains, self.test, earlier_runs, then, best)
         test = self.candidates_tried + 1
-        return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, test, earlier_runs)
+        gains = self.earlier_gains
+        return Comparison(self.outcomes, self.baseline_outcomes, gains, test, earlier_runs, best=self.best)
 
     @property
     def baseline_for_vault(self) -> list[TrialEnded]:
@@ -202,6 +204,7 @@ class Trajectory(OpenWork):
             case Proposed():
                 self._open_iteration(record)
                 self.gains_then, self.baseline_then = len(self.earlier_gains), len(self.baseline_outcomes)
+                self.best_then = self.best
             case Unsealed():
                 self._unseal()
             case SideTrialSuspended():

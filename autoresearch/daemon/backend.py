@@ -27,7 +27,7 @@ from autoresearch.daemon.local_workers import (
     refuse_unfit_workers,
     threads_per_worker,
 )
-from autoresearch.daemon.packages import refuse_missing_trainer
+from autoresearch.daemon.packages import refuse_missing_executor, refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.remote_workers import RemoteFleet, ray_fields
 from autoresearch.daemon.slurm_workers import SlurmWorkers, no_sensor, open_slurm
@@ -173,6 +173,7 @@ def real_backend(
     if settings.trainer == "command":
         return TrialBackend(**command_backend(settings, policy, run_dir, aborted, observer))
     refuse_clocks_of_several_ranks(settings)
+    refuse_missing_executor(settings)
     refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, run_dir))
     path = prepare_corpus(settings, run_dir, observer)
     inputs = Inputs(aborted)

@@ -50,7 +50,8 @@ class ResearchNumbers(FrozenModel):
     measured: int  # candidates with a val_bpb
     could_keep: int  # of these, neither the baseline's own value nor one that was measured before
     could_keep_frac: float | None
-    ahead_of_random_frac: float | None  # of random orders of the same measurements, in mean best-so-far; ties half
+    # Of random orders of the same measurements, in mean best-so-far; ties half. None where most combine changes.
+    ahead_of_random_frac: float | None
     shuffles: int
     best_so_far: list[OrderPoint]  # beside the band of random orders; empty where ``ahead_of_random_frac`` is None
     verdict: str  # one sentence
@@ -71,9 +72,9 @@ def research_numbers(history: History, best: Row | None, proposals: Sequence[Jud
     counts = Counter(p.number for p in proposals)
     most = max(counts.values(), default=0)
     mode = next((p.row for p in proposals if counts[p.number] == most), None)
-    touched = {p.row.knob for p in proposals} & set(history.knobs)
+    touched = {name for p in proposals for name in dict(p.row.several) or (p.row.knob,)} & set(history.knobs)
     first = next((row for row in history.rows if row.decision == "keep"), None)
-    gains = [row.improvement_frac for row in history.rows if row.improvement_frac is not None]
+    gains = _exchangeable_gains(history.rows)
     measured, could_keep = _count_could_keep(proposals)
     gain = best.improvement_frac if best else None
     numbers = ResearchNumbers(
@@ -98,6 +99,17 @@ def research_numbers(history: History, best: Row | None, proposals: Sequence[Jud
         verdict="",
     )
     return numbers.model_copy(update={"verdict": _verdict(numbers, len(proposals), len(touched), len(history.knobs))})
+
+
+def _exchangeable_gains(rows: Sequence[Row]) -> list[float]:
+    """The gains in their order; none where most candidates combine changes.
+
+    Such candidates are made of what earlier ones had shown: in another order they would not have been proposed.
+    """
+    measured = [row for row in rows if row.improvement_frac is not None]
+    if 2 * sum(bool(row.several) for row in measured) > len(measured):
+        return []
+    return [row.improvement_frac for row in measured if row.improvement_frac is not None]
 
 
 def judge_proposals(history: History) -> list[JudgedProposal]:

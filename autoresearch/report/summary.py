@@ -163,8 +163,11 @@ class Summary(FrozenModel):
         return MetricWords(self.metric)
 
 
-def summarise(history: History) -> Summary:
-    """Compute the summary; the fields of ``Summary`` document the definitions."""
+def summarise(history: History, *, brief: bool = False) -> Summary:
+    """Compute the summary; the fields of ``Summary`` document the definitions.
+
+    ``brief`` leaves ``cost_ratios`` and ``importance`` empty: the text of ``status`` has neither.
+    """
     costs = _costs(history)
     proposals = judge_proposals(history)
     return Summary(
@@ -181,10 +184,10 @@ def summarise(history: History) -> Summary:
         accept_delta_frac=history.accept_delta_frac,
         verdicts=verdict_numbers(history),
         warnings=list(history.warnings),
-        cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated"],
+        cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated" and not brief],
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
-        importance=knob_importance(history),
+        importance=[] if brief else knob_importance(history),
         early_stops=early_stop_numbers(history.rows),
         stack=stack_numbers(history.rows),
         vault=vault_numbers(history.rows),

@@ -62,6 +62,7 @@ class FakeCluster:
 
     present: list[Node]
     workers: list[FakeWorker] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)  # nodes, by id, whose workers end as they start: why
     is_closed: bool = False
 
     def nodes(self) -> Sequence[Node]:
@@ -72,6 +73,8 @@ class FakeCluster:
         actor.step_s = FAKE_STEP_S
         worker = FakeWorker(node, actor, ThreadPoolExecutor(CALLS_AT_A_TIME, f"fake-{name}"))
         self.workers.append(worker)
+        if node.id in self.broken:
+            self.lose(worker, self.broken[node.id])
         return worker
 
     def call(self, worker: FakeWorker, method: str, *args: Any) -> Future[Any]:

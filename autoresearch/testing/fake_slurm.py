@@ -21,6 +21,7 @@ from autoresearch.trials.slurm.states import JobState
 from autoresearch.trials.spec import Device
 
 NODE_BYTES = 8 << 30
+VERSIONS = {"fake": "1"}
 
 
 class NodeLost(BaseException):
@@ -33,9 +34,10 @@ class FakeRunner:
 
     trial: Trial
     aborted: Callable[[], bool]
+    versions: Mapping[str, str]
 
     def probe(self, device: str, trainer: str, deadline_s: float) -> Device:
-        return Device(device=device, kind="fake", precisions=("fp32",), free_bytes=None, versions={"fake": "1"})
+        return Device(device=device, kind="fake", precisions=("fp32",), free_bytes=None, versions=dict(self.versions))
 
     def run(
         self,
@@ -73,6 +75,7 @@ class FakeSlurm:
 
     make_trial: Callable[[Callable[[], bool]], Trial]
     jobs: dict[str, _Job] = field(default_factory=dict)
+    versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of nodes that differ from ``VERSIONS``
     answers: bool = True  # whether the controller does
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -96,7 +99,8 @@ class FakeSlurm:
                     raise NodeLost
                 return aborted()
 
-            return FakeRunner(self.make_trial(must_end), must_end)
+            versions = self.versions.get(f"n{number}", VERSIONS)
+            return FakeRunner(self.make_trial(must_end), must_end, versions)
 
         try:
             do_request(

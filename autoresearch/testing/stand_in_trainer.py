@@ -28,7 +28,7 @@ from autoresearch.trials.server import TrialServer
 from autoresearch.trials.spec import Budget, Device, TrialSpec
 
 STEPS, STEP_S = 10, 0.002
-CROWD, CROWD_BYTES = 5, 400 << 20
+CROWD, CROWD_BYTES = 10, 140 << 20
 SLOWER = "STAND_IN_SLOWER"  # environment: how many times as long a step takes on this node
 TORCH = "STAND_IN_TORCH"  # environment: the version of torch that a node reports
 THIS_TORCH = "2.0"
@@ -120,7 +120,7 @@ def _end(how: str) -> Message | None:
             held = []
             with contextlib.suppress(MemoryError):
                 while True:
-                    held.append(b"x" * (64 << 20))
+                    held.append(b"x" * (16 << 20))
             return {FAILED: Failure(cause=Cause.OUT_OF_MEMORY, detail="it held too much").model_dump(mode="json")}
         case "crowd":  # each below the limit of a process, together above that of a job
             for _ in range(CROWD):

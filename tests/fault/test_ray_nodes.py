@@ -1,9 +1,8 @@
-"""Executor ray on a real cluster of three nodes: one is lost, silent, slow, cut off, or has another torch."""
+"""Executor ray on a real cluster of three nodes: one is lost, silent or slow, or has another torch."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,11 +166,3 @@ def test_a_node_with_another_torch_is_refused_by_name(
         assert {worker.node.name for worker in executor._workers} == {"n0", "n1"}
     nodes.kill("n2")
     nodes.add("n2")
-
-
-def may_make_namespaces() -> bool:
-    """Whether this user may make network namespaces."""
-    try:
-        return subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False

@@ -140,6 +140,18 @@ def test_a_job_above_its_memory_is_out_of_memory(executor: LocalExecutor) -> Non
     assert failure.cause is Cause.OUT_OF_MEMORY
 
 
+def test_a_preempted_job_is_submitted_again(executor: LocalExecutor, cluster: SlurmCluster) -> None:
+    """A job of a partition with priority takes both nodes for a while."""
+
+    def preempt() -> None:
+        words = ("--partition=urgent", "--nodes=2", "--exclusive", "--wrap=sleep 3", "--output=/dev/null")
+        cluster.call("sbatch", *words)
+
+    outcome = end_after(executor, CFG | {"steps": 200, "step_s": 0.05}, preempt)
+    assert isinstance(outcome, Measurement), outcome
+    assert outcome.trial_wall_s > 10.0, "it began anew after 3 s of another job"
+
+
 def test_a_trial_survives_a_restart_of_the_controller_and_the_next_waits_for_it(
     executor: LocalExecutor, cluster: SlurmCluster
 ) -> None:

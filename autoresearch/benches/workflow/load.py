@@ -109,8 +109,9 @@ def _place(value: Any, error: ErrorDetails) -> tuple[str | int, ...]:
     """The field of the document; pydantic's names of alternatives and of their types are no part of it."""
     place: list[str | int] = []
     for part in error["loc"]:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
-            value = value[part]
+        items = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+        if part in items:
+            value = items[part]
             place.append(part)
     return (*place, error["loc"][-1]) if error["type"] == "missing" else tuple(place)
 
@@ -176,7 +177,7 @@ def _check_sql(task: Task, document: Document) -> None:
                 raise document.error(("services", i, "schema"), f"schema and rows: {e}") from e
             for j, endpoint in enumerate(service.endpoints):
                 where = ("services", i, "endpoints", j)
-                if problem := problem_of(databases[service.name], endpoint.sql, writes=endpoint.method != "GET"):
+                if problem := problem_of(databases[service.name], endpoint.sql, writes=True):
                     raise document.error((*where, "sql"), problem)
                 names = {*endpoint.path_parameters, *parameters_of(endpoint.sql)}
                 if extra := sorted({*endpoint.types, *endpoint.optional} - names):

@@ -117,23 +117,22 @@ def _llm(
     yardstick: Yardstick = PLACEHOLDER_YARDSTICK,
 ) -> Check:
     """Request proposals from the LLM for the run as it stands, or for a new one."""
-    free_bytes = device.free_bytes if device else None
+    limits = limits_now(device.free_bytes if device else None, settings)  # once: a prompt asks for hundreds of values
 
     def judge(raw: str, trajectory: Trajectory) -> Verdict:
-        limits, known = limits_now(free_bytes, settings), trajectory.known()
         return gate(
             raw,
             policy.baseline,
             policy.menu,
             steps=policy.steps,
-            known=known,
+            known=trajectory.known(),
             estimate=estimator,
             limits=limits,
             max_changes=settings.max_changes,
         )
 
     def over_budget(cfg: Config) -> str:
-        return (find_over_budget(estimator(cfg), limits_now(free_bytes, settings)) or "") if estimator else ""
+        return (find_over_budget(estimator(cfg), limits) or "") if estimator else ""
 
     budget = {"budget_kind": settings.budget.kind, "budget_size": settings.budget.size}
     yardstick = yardstick.model_copy(update=budget)

@@ -32,14 +32,16 @@ TEND_S = 1.0  # between two looks at the list of nodes
 END_DEADLINE_S = 15.0  # for trials that were told to end; a worker that does not report it is killed
 START_DEADLINE_S = 600.0  # of a worker: torch from a cold disk, a large corpus read whole
 WITHOUT_WORKER_S = 900.0  # how long a trial waits for a node before the run ends
-MAX_FAILED_STARTS = 3  # of workers on one node, one after the other: then the node is refused
+MAX_FAILED_STARTS = 3  # of workers on one node, one after the other: then the node is left alone for a while
+REST_S = 1800.0
 LONGEST_REASON = 300
 
 
 class RemoteExecutor:
     """See ``core.executor.TrialExecutor``. Its capacity is the number of workers that are ready, at least 1.
 
-    A node that fails the handshake is reported by name and not used again until it joins the cluster anew.
+    A node that fails the handshake is reported by name and not used again until it joins the cluster anew; one on which
+    workers do not start is tried again after ``REST_S``.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class RemoteExecutor:
         self._finished: list[TrialFinished] = []
         self._refused: dict[str, str] = {}  # by the id of the node: why
         self._failed_starts: Counter[str] = Counter()  # by the id of the node, since the last that succeeded
+        self._rests_until: dict[str, float] = {}  # by the id of the node: of ``_refused``, those that are tried again
         self._verified: set[str] = set()
         self._suspends = False
         self._tended_at, self._had_worker_at = -TEND_S, clock()
@@ -153,6 +156,8 @@ class RemoteExecutor:
         if (now - self._tended_at < TEND_S and not at_once) or len(self._workers) >= self._fleet.workers:
             return
         self._tended_at = now
+        for id_ in [id_ for id_, until in self._rests_until.items() if now > until]:
+            del self._rests_until[id_], self._refused[id_]
         nodes = self._cluster.nodes()
         while len(self._workers) < self._fleet.workers and (node := self._free_node(nodes)) is not None:
             self._start(node, now)
@@ -247,7 +252,10 @@ class RemoteExecutor:
         if not worker.is_ready:
             self._failed_starts[node.id] += 1
             if self._failed_starts[node.id] >= MAX_FAILED_STARTS:
-                self._refuse(node, f"{MAX_FAILED_STARTS} workers did not start: {reason}")
+                del self._failed_starts[node.id]
+                self._rests_until[node.id] = self._clock() + REST_S
+                again = f"it is tried again in {REST_S / 60:.0f} min"
+                self._refuse(node, f"{MAX_FAILED_STARTS} workers did not start, {again}: {reason}")
                 return
         self._notify(f"worker {worker.name} was lost: {reason}")
         if order is not None and not worker.is_cancelled:

@@ -305,10 +305,10 @@ def test_any_order_of_arrival_gives_a_whole_run_and_the_same_verdicts(order: int
     assert verdicts(records(loop)) == verdicts(records(serial_run("threshold")))
 
 
-@given(order=st.integers(0, 10**6), workers=st.integers(2, 6))
+@given(rule=st.sampled_from(["sequential", "best"]), order=st.integers(0, 10**6), workers=st.integers(2, 6))
 @settings(max_examples=examples(10), deadline=None)
-def test_under_rule_sequential_a_replay_of_the_records_decides_the_same(order: int, workers: int) -> None:
-    loop = parallel(settings_of("sequential"), workers, order)
+def test_under_rule_sequential_a_replay_of_the_records_decides_the_same(rule: str, order: int, workers: int) -> None:
+    loop = parallel(settings_of(rule), workers, order)
     loop.vault = MemoryVault()
     assert loop.run() == "complete"
     check_whole(records(loop), len(CANDIDATES))
@@ -391,6 +391,8 @@ SERIAL: dict[str, Loop] = {}
 def _settings_for_properties(make_settings: Make) -> None:
     for rule in ("threshold", "sequential"):
         SETTINGS.setdefault(rule, make_settings({"decision.rule": rule}, iters=len(CANDIDATES)))
+    only_best = {"decision.rule": "sequential", "decision.confirm": "best"}
+    SETTINGS.setdefault("best", make_settings(only_best, iters=len(CANDIDATES)))
 
 
 def settings_of(rule: str) -> Settings:

@@ -612,6 +612,10 @@ class TestSeveralChanges:
         verdict = gate(json.dumps({"changes": listed, "reason": ""}), BASELINE, max_changes=2)
         assert (verdict.rail, verdict.reason) == (Rail.R1_SCHEMA, reason)
 
+    def test_a_knob_that_is_not_a_name_is_refused_without_a_place(self):
+        verdict = gate('{"knob": 1, "new_value": 2, "reason": ""}', BASELINE, max_changes=2)
+        assert verdict.reason == "knob must be a string, not 1"
+
     def test_the_baselines_own_value_is_named(self):
         verdict = gate(self.text(lr=1e-3, beta1=BASELINE["beta1"]), BASELINE, max_changes=2)
         assert verdict.reason == f"beta1 = {BASELINE['beta1']} is the baseline's own value: leave it out"

@@ -29,13 +29,14 @@ def test_looking_changes_nothing(night, tmp_path):
     assert {p.name: p.read_bytes() for p in run.iterdir()} == before
 
 
-def test_a_torn_last_line_is_ignored_at_every_byte(night, tmp_path):
+def test_a_torn_last_line_is_ignored_wherever_it_was_torn(night, tmp_path):
+    """At some of its bytes; the journal's own tests try every byte."""
     file = night.save(tmp_path / "run") / "trajectory.jsonl"
     whole = file.read_bytes()
     last = whole.rindex(b"\n", 0, -1) + 1
     file.write_bytes(whole[:last])
     without = load(file)
-    for cut in range(last + 1, len(whole)):
+    for cut in (last + 1, *range(last + 2, len(whole) - 1, 29), len(whole) - 1):
         file.write_bytes(whole[:cut])
         assert load(file) == without
     assert len(without.rows) == 6

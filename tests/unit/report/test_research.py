@@ -64,6 +64,18 @@ def test_a_run_of_new_proposals_is_called_that():
     assert s.verdict.startswith("Mostly new: 9 of 9 proposals were new, on 1 of 4 knobs")
 
 
+def test_candidates_of_several_changes_count_for_each_knob_and_are_not_compared_with_random_orders():
+    """A candidate that combines what earlier ones had shown comes after them in every order that could have been."""
+    several = [
+        row(n, "beta1, lr", f"{n / 10}, 0.2", 0.001 * n, several=(("beta1", n / 10), ("lr", 0.2))) for n in range(1, 10)
+    ]
+    s = research(*several)
+    assert s.verdict == "Mostly new: 9 of 9 proposals were new, on 2 of 4 knobs."
+    assert (s.coverage_frac, s.ahead_of_random_frac, s.best_so_far) == (1 / 2, None, [])
+    few = research(*several[:4], *(row(n, "beta1", n / 10, 0.001 * n) for n in range(10, 16)))
+    assert few.ahead_of_random_frac is not None
+
+
 def test_few_proposals_are_not_judged():
     assert research(row(1, "lr", 0.2)).verdict == "Too early to tell: 1 proposal, 1 of them new."
     assert research().verdict == "Too early to tell: 0 proposals, 0 of them new."

@@ -14,7 +14,7 @@ from autoresearch.errors import ConfigError
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_cluster import FACTS, FakeCluster, FakePlan
 from autoresearch.testing.fake_trial import FakeTrial
-from autoresearch.trials.remote.executor import RemoteExecutor
+from autoresearch.trials.remote.executor import REST_S, RemoteExecutor
 from autoresearch.trials.remote.fleet import Fleet
 from autoresearch.trials.remote.ports import Greeting, Node
 
@@ -109,3 +109,25 @@ def test_the_time_for_which_the_daemon_itself_was_stopped_does_not_count(
         assert not executor.poll(0.0)
     assert not notes
     cluster.lose(cluster.workers[0], "the end of the test")
+
+
+def test_a_node_on_which_workers_do_not_start_is_tried_again_after_a_while(
+    open_executor: Open, cluster: FakeCluster, notes: list[str]
+) -> None:
+    now = [0.0]
+    cluster.broken = {"id-1": "its disk is full"}
+    executor = open_executor(clock=lambda: now[0])
+    assert executor.capacity == 2
+    assert notes[-1] == "node n1 is refused: 3 workers did not start, it is tried again in 30 min: its disk is full"
+    cluster.broken.clear()
+
+    def measure_at(seconds: float) -> int:
+        now[0] = seconds
+        executor.submit(TrialOrder(int(seconds), 1, 0, CFG))
+        while not executor.poll(0.0):
+            now[0] += 0.01
+        executor.open()
+        return executor.capacity
+
+    assert measure_at(REST_S - 60.0) == 2
+    assert measure_at(REST_S + 60.0) == 3

@@ -10,12 +10,14 @@ import pytest
 
 from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.values import Cfg
-from autoresearch.testing.fake_slurm import FakeSlurm
+from autoresearch.data.corpus import Corpus
+from autoresearch.testing.fake_slurm import VERSIONS, FakeSlurm
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.stand_in_trainer import stand_in_spec
 from autoresearch.trials.forked_trial import ForkedTrial
 from autoresearch.trials.slurm import runner as runners
 from autoresearch.trials.slurm.cluster import ControllerUnreachable
+from autoresearch.trials.slurm.job_folder import Expected
 from autoresearch.trials.slurm.runner import SlurmRunner
 from autoresearch.trials.slurm.session import SlurmSession
 
@@ -94,6 +96,21 @@ def test_a_job_that_slurm_ended_for_its_memory_without_saying_so(
 
 def test_a_preempted_job_is_submitted_again(measure: Callable[..., Outcome], slurm: FakeSlurm) -> None:
     assert isinstance(measure(lambda: slurm.lose("1", "PREEMPTED")), Measurement)
+    assert len(slurm.jobs) == 2
+
+
+def test_a_node_with_another_torch_is_refused_by_name_and_the_next_job_goes_elsewhere(
+    measure: Callable[..., Outcome], slurm: FakeSlurm, session: SlurmSession, small_corpus: Path
+) -> None:
+    slurm.versions = {"n1": {"fake": "2"}}
+    sha256 = Corpus.open(small_corpus).sha256
+    session.expected = Expected(
+        device="cpu", device_kind="fake", versions=VERSIONS, corpus=str(small_corpus), corpus_sha256=sha256
+    )
+    assert isinstance(measure(lambda: None), Measurement)
+    assert session.refused == ["n1"]
+    log = (session.logs / "slurm.log").read_text()
+    assert "not on n1 any more: node n1: fake is 2 there and 1 here" in log
     assert len(slurm.jobs) == 2
 
 
