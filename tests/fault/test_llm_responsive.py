@@ -132,6 +132,7 @@ def test_a_stop_is_heard_at_once(night: Night, signals: list[signal.Signals]) ->
     assert (night.run_dir / REPORT).exists()
 
 
+@pytest.mark.slow
 def test_a_stop_is_heard_while_the_server_is_looked_for(night: Night) -> None:
     night.server.on_models = night.mute
     daemon = night.begin()

@@ -53,9 +53,10 @@ def await_end(processes: list[psutil.Process]) -> None:
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
-@pytest.mark.parametrize(
-    "signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
-)
+SLOW = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, *SLOW])
 def test_the_next_one_starts_clean(tmp_path: Path, source: Path, signum: int) -> None:
     out = tmp_path / "c"
     with start(source, out) as process:

@@ -14,6 +14,7 @@ import pytest
 
 from autoresearch.errors import JournalError, TrialServerError
 
+SLOW = pytest.mark.slow
 OTHER_USER = 54321  # RLIMIT_NPROC is per user, and does not hold for root
 AS_OTHER_USER = (
     *("setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups"),
@@ -37,7 +38,7 @@ def run_limited(
     )
 
 
-@pytest.mark.parametrize("files", [6, 8, 12])
+@pytest.mark.parametrize("files", [pytest.param(6, marks=SLOW), 8, pytest.param(12, marks=SLOW)])
 def test_too_few_files(files: int, small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:
     done = run_limited(resource.RLIMIT_NOFILE, files, tmp_path / "run", small_corpus, quick_trials)
     assert done.returncode in (JournalError.exit_code, TrialServerError.exit_code), done.stderr
@@ -47,7 +48,7 @@ def test_too_few_files(files: int, small_corpus: Path, quick_trials: dict[str, A
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become another user")
-@pytest.mark.parametrize("processes", [0, 1, 2])
+@pytest.mark.parametrize("processes", [0, pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW)])
 def test_too_few_processes(processes: int, small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:
     """Not even the trial server; the server, but no trial."""
     tmp_path.chmod(0o777)
