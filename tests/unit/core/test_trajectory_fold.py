@@ -409,6 +409,24 @@ class TestSeveralAtWork:
         assert trajectory.lowest == 1.8, "trial 6 was measured ahead of need and is left out"
         assert trajectory.spare == {7}
 
+    @pytest.mark.parametrize(
+        ("of_baseline", "void", "counts"), [(True, False, True), (True, True, False), (False, False, False)]
+    )
+    def test_of_what_a_closed_candidate_left_running_only_the_baselines_counts(
+        self, of_baseline: bool, void: bool, counts: bool
+    ) -> None:
+        trajectory = with_baseline()
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        n, of = (0, {"for_iter": 1}) if of_baseline else (1, {})
+        trajectory.add(begun(7, n).model_copy(update=of))
+        trajectory.add(evaluated("keep"))
+        assert trajectory.spare == {7}
+        before, late = list(trajectory.baseline_outcomes), ended(7, n, seed=4, void=void, **of)
+        trajectory.add(late)
+        assert trajectory.spare == set()
+        assert trajectory.baseline_outcomes == [*before, *([late] if counts else [])]
+        assert (trajectory.outcomes, trajectory.voided) == ([], [])
+
     @pytest.mark.parametrize(("boot_id", "tries"), [("boot", 0), ("another", 1)])
     def test_a_side_trial_is_lost_with_the_machine_only(self, boot_id: str, tries: int) -> None:
         trajectory = with_baseline()
