@@ -22,7 +22,10 @@ from autoresearch.core.records import (
     Event,
     Meta,
     Proposed,
+    Race,
+    SideTrial,
     SideTrialStarted,
+    SideTrialSuspended,
     Started,
     Stopped,
     StoppedEarly,
@@ -434,6 +437,21 @@ class TestSeveralAtWork:
         trajectory.add(SideTrialStarted.model_construct(stage="side_trial_started", ts=TS, continues=False, **side))
         trajectory.add(started(boot_id))
         assert (trajectory.side_tries, trajectory.side_running) == (tries, None)
+
+
+def test_the_joules_of_side_trials_are_counted_once_and_the_last_race_is_kept() -> None:
+    side: dict[str, Any] = {"ts": TS, "side_trial": 1, "purpose": "race", "iter": 1, "seed": 0}
+    start = SideTrialStarted(**side, cfg={"lr": 3e-3}, boot_id="boot")
+    part = Suspended(step=4, resumes_at=4, train_wall_s=1.0, val_wall_s=0.0, energy_j=3.0)
+    trajectory = with_baseline()
+    for record in (start, SideTrialSuspended(**side, suspended=part, power=power(3.0)), start):
+        trajectory.add(record)
+    assert trajectory.trials_j == {"system": 3.0}
+    trajectory.add(SideTrial(**side, outcome=metered(5.0), power=power(2.0)))
+    assert (trajectory.trials_j, trajectory.side_running) == ({"system": 5.0}, None)
+    race = Race.model_construct(stage="race", arms=(0, 1), winner=1)
+    trajectory.add(race)
+    assert trajectory.race is race
 
 
 class TestTried:
