@@ -430,6 +430,12 @@ class TestSeveralAtWork:
         assert trajectory.baseline_outcomes == [*before, *([late] if counts else [])]
         assert (trajectory.outcomes, trajectory.voided) == ([], [])
 
+    def test_one_that_is_suspended_then_is_not_resumed(self) -> None:
+        trajectory = with_baseline()
+        for record in (started().model_copy(update={"workers": 2}), begun(7), evaluated("keep"), suspended(7, 3.0)):
+            trajectory.add(record)
+        assert (trajectory.suspended, trajectory.running, trajectory.spare) == (None, None, set())
+
     @pytest.mark.parametrize(("boot_id", "tries"), [("boot", 0), ("another", 1)])
     def test_a_side_trial_is_lost_with_the_machine_only(self, boot_id: str, tries: int) -> None:
         trajectory = with_baseline()
@@ -444,9 +450,12 @@ def test_the_joules_of_side_trials_are_counted_once_and_the_last_race_is_kept() 
     start = SideTrialStarted(**side, cfg={"lr": 3e-3}, boot_id="boot")
     part = Suspended(step=4, resumes_at=4, train_wall_s=1.0, val_wall_s=0.0, energy_j=3.0)
     trajectory = with_baseline()
-    for record in (start, SideTrialSuspended(**side, suspended=part, power=power(3.0)), start):
-        trajectory.add(record)
-    assert trajectory.trials_j == {"system": 3.0}
+    for joules, total in ((3.0, 3.0), (4.0, 4.0)):
+        trajectory.add(start)
+        so_far = part.model_copy(update={"energy_j": joules})
+        trajectory.add(SideTrialSuspended(**side, suspended=so_far, power=power(joules)))
+        assert trajectory.trials_j == {"system": total}
+    trajectory.add(start)
     trajectory.add(SideTrial(**side, outcome=metered(5.0), power=power(2.0)))
     assert (trajectory.trials_j, trajectory.side_running) == ({"system": 5.0}, None)
     race = Race.model_construct(stage="race", arms=(0, 1), winner=1)
