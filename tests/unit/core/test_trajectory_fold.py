@@ -22,7 +22,10 @@ from autoresearch.core.records import (
     Event,
     Meta,
     Proposed,
+    Race,
+    SideTrial,
     SideTrialStarted,
+    SideTrialSuspended,
     Started,
     Stopped,
     StoppedEarly,
@@ -409,6 +412,30 @@ class TestSeveralAtWork:
         assert trajectory.lowest == 1.8, "trial 6 was measured ahead of need and is left out"
         assert trajectory.spare == {7}
 
+    @pytest.mark.parametrize(
+        ("of_baseline", "void", "counts"), [(True, False, True), (True, True, False), (False, False, False)]
+    )
+    def test_of_what_a_closed_candidate_left_running_only_the_baselines_counts(
+        self, of_baseline: bool, void: bool, counts: bool
+    ) -> None:
+        trajectory = with_baseline()
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        n, of = (0, {"for_iter": 1}) if of_baseline else (1, {})
+        trajectory.add(begun(7, n).model_copy(update=of))
+        trajectory.add(evaluated("keep"))
+        assert trajectory.spare == {7}
+        before, late = list(trajectory.baseline_outcomes), ended(7, n, seed=4, void=void, **of)
+        trajectory.add(late)
+        assert trajectory.spare == set()
+        assert trajectory.baseline_outcomes == [*before, *([late] if counts else [])]
+        assert (trajectory.outcomes, trajectory.voided) == ([], [])
+
+    def test_one_that_is_suspended_then_is_not_resumed(self) -> None:
+        trajectory = with_baseline()
+        for record in (started().model_copy(update={"workers": 2}), begun(7), evaluated("keep"), suspended(7, 3.0)):
+            trajectory.add(record)
+        assert (trajectory.suspended, trajectory.running, trajectory.spare) == (None, None, set())
+
     @pytest.mark.parametrize(("boot_id", "tries"), [("boot", 0), ("another", 1)])
     def test_a_side_trial_is_lost_with_the_machine_only(self, boot_id: str, tries: int) -> None:
         trajectory = with_baseline()
@@ -416,6 +443,24 @@ class TestSeveralAtWork:
         trajectory.add(SideTrialStarted.model_construct(stage="side_trial_started", ts=TS, continues=False, **side))
         trajectory.add(started(boot_id))
         assert (trajectory.side_tries, trajectory.side_running) == (tries, None)
+
+
+def test_the_joules_of_side_trials_are_counted_once_and_the_last_race_is_kept() -> None:
+    side: dict[str, Any] = {"ts": TS, "side_trial": 1, "purpose": "race", "iter": 1, "seed": 0}
+    start = SideTrialStarted(**side, cfg={"lr": 3e-3}, boot_id="boot")
+    part = Suspended(step=4, resumes_at=4, train_wall_s=1.0, val_wall_s=0.0, energy_j=3.0)
+    trajectory = with_baseline()
+    for joules, total in ((3.0, 3.0), (4.0, 4.0)):
+        trajectory.add(start)
+        so_far = part.model_copy(update={"energy_j": joules})
+        trajectory.add(SideTrialSuspended(**side, suspended=so_far, power=power(joules)))
+        assert trajectory.trials_j == {"system": total}
+    trajectory.add(start)
+    trajectory.add(SideTrial(**side, outcome=metered(5.0), power=power(2.0)))
+    assert (trajectory.trials_j, trajectory.side_running) == ({"system": 5.0}, None)
+    race = Race.model_construct(stage="race", arms=(0, 1), winner=1)
+    trajectory.add(race)
+    assert trajectory.race is race
 
 
 class TestTried:
