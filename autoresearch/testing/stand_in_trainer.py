@@ -19,6 +19,7 @@ from pathlib import Path
 from autoresearch.core.measurement import Cause, Failure, Suspended
 from autoresearch.core.values import Cfg
 from autoresearch.data.span import Span
+from autoresearch.machine import die_with_parent
 from autoresearch.storage.checkpoint_files import MANIFEST
 from autoresearch.testing.fake_trial import fake_bpb, measurement
 from autoresearch.training import server
@@ -125,7 +126,7 @@ def _end(how: str) -> Message | None:
         case "crowd":  # each below the limit of a process, together above that of a job
             for _ in range(CROWD):
                 if os.fork() == 0:
-                    server.die_with_parent(os.getppid())
+                    die_with_parent(os.getppid())
                     _held = b"x" * CROWD_BYTES
                     time.sleep(3600.0)
             time.sleep(3600.0)
