@@ -263,7 +263,6 @@ def test_help_and_looking_need_neither_torch_nor_numpy_nor_optuna(measured):
     program = f"""
 import contextlib, io, sys
 from autoresearch.cli import main
-from autoresearch.config.resolve import setting_names
 
 with contextlib.redirect_stdout(io.StringIO()):
     export = ["export", "recipe", ".", "--no-check"]
