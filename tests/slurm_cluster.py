@@ -128,11 +128,29 @@ class SlurmCluster:
         """Number, name, state and node of every job that has not ended."""
         return [line.split("|") for line in self.call("squeue", "-h", "-o", "%i|%j|%T|%N").splitlines()]
 
+    def wait_for_no_jobs(self) -> bool:
+        """Whether every job ends in time."""
+        self._await(lambda: not self.jobs(), "end of the jobs")
+        return True
+
     def kill(self, name: str) -> None:
         """End one of its daemons."""
         process = self.daemons.pop(name)
         process.kill()
         process.wait(30)
+
+    def lose_node(self, name: str) -> None:
+        """End a node as a power failure does: its slurmd and all that it started, at once."""
+        import psutil
+
+        self.kill(name)
+        wanted = {f"SLURMD_NODENAME={name}", f"SLURM_CONF={self.environ['SLURM_CONF']}"}
+        for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+            with contextlib.suppress(OSError, psutil.Error):
+                if wanted <= set(Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")):
+                    process = psutil.Process(pid)
+                    for each in [*(p for p in process.parents() if p.name().startswith("slurmstepd")), process]:
+                        each.kill()
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -51,7 +51,8 @@ class Analysis(FrozenModel):
 
 def analyse(suite: Suite, run: BenchRun) -> Analysis:
     """Analyse a run. Every planned sample is in every denominator; ``headline`` has the bounds of missing ones."""
-    headline = build_headline(suite.headline(run), check_scores(run, suite.case_scores(run)))
+    scores = check_scores(run, suite.case_scores(run))
+    headline = build_headline(suite.headline(run), scores, is_rate=suite.is_rate(run))
     if run.meta.suite in NOT_SAMPLED:
         headline = replace(headline, se=None, interval=None)
     missing = missing_by_cause(run)

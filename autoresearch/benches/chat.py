@@ -6,7 +6,6 @@ and a failure of the server is never an answer of the model.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from autoresearch.benches.ports import ChatTurn, ContextOverflow, Infrastructure, WrongModel
+from autoresearch.benches.prompt_tokens import prompt_tokens_in
 from autoresearch.core.llm_calls import ANSWERED, Classification
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.async_bridge import AsyncBridge
@@ -32,11 +32,6 @@ MIN_COMPLETION_TOKENS = 16  # a shorter one is not asked for: the prompt does no
 CHECK_S = 10.0  # to list the models, and to count tokens
 CHAT_TEMPLATE_TOKENS = 8  # of each message, beside its text
 SHOWN_CHARS = 200
-# The tokens of the prompt in the message of an overflow: vLLM (two wordings), llama-cpp-python and OpenAI; llama.cpp.
-PROMPT_TOKENS = re.compile(
-    r"(\d{1,8}) in (?:the |your )?(?:messages|prompt)|prompt contains (?:at least )?(\d{1,8})"
-    r"|n_prompt_tokens\W{1,4}(\d{1,8})|request \((\d{1,8}) tokens\)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +110,14 @@ class ServerChat:
         if answer.classification is Classification.CONTEXT_LENGTH_EXCEEDED:
             self._learned_context = context_length_in(answer.detail) or self._learned_context
             left = self.context_tokens - self._prompt_tokens(messages, tools, answer.detail)
-            if MIN_COMPLETION_TOKENS <= left < tokens:
-                answer = self._ask(body, left, more, began + self.deadline_s)
+            if MIN_COMPLETION_TOKENS <= left < tokens and max_tokens is None:
+                tokens = left
+                answer = self._ask(body, tokens, more, began + self.deadline_s)
         if answer.classification is Classification.CONTEXT_LENGTH_EXCEEDED:
             raise ContextOverflow(answer.detail, context_length_in(answer.detail))
         if answer.classification not in ANSWERED:
             raise Infrastructure(answer.classification, answer.detail, answer.retry_after_s)
-        return _turn(answer, time.monotonic() - began)
+        return _turn(answer, tokens, time.monotonic() - began)
 
     def count_tokens(self, text: str) -> int:
         """See ``ports.Chat``. Never raises but ``Interrupted``."""
@@ -185,8 +181,8 @@ class ServerChat:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], detail: str
     ) -> int:
         """Tokens of the prompt: as the message of an overflow names them, else counted."""
-        if found := PROMPT_TOKENS.search(detail.replace(",", "")):
-            return int(next(group for group in found.groups() if group))
+        if (named := prompt_tokens_in(detail)) is not None:
+            return named
         text = "\n".join(str(m.get("content") or "") + str(m.get("tool_calls") or "") for m in messages)
         text += "".join(str(tool) for tool in tools)
         return self.count_tokens(text) + CHAT_TEMPLATE_TOKENS * (len(messages) + 1)
@@ -195,13 +191,14 @@ class ServerChat:
         return send(self.bridge, request, parse, max(0.0, seconds), self.key)
 
 
-def _turn(answer: Answer, latency_s: float) -> ChatTurn:
+def _turn(answer: Answer, max_tokens: int, latency_s: float) -> ChatTurn:
     """An answer as a turn; what is malformed among its tool calls stays readable in the text."""
     return ChatTurn(
         text="\n".join(part for part in (answer.text, *answer.malformed_calls) if part),
         thinking=answer.thinking,
         tool_calls=answer.tool_calls,
         finish_reason=answer.finish_reason,
+        max_tokens=max_tokens,
         model=answer.model,
         tokens_in=answer.prompt_tokens,
         tokens_out=answer.completion_tokens,

@@ -32,8 +32,8 @@ class Headline:
     interval: tuple[float, float] | None
 
 
-def build_headline(name: str, scores: Scores) -> Headline:
-    """The headline of these scores. Raises ``ValueError`` without a case."""
+def build_headline(name: str, scores: Scores, *, is_rate: bool = True) -> Headline:
+    """The headline of these scores; ``is_rate``: each is 0 or 1 by definition. Raises ``ValueError`` without a case."""
     low, high = bounds(mean_of_cases, scores)
     missing = count_missing(scores)
     samples = max(map(len, scores.values()))
@@ -47,7 +47,7 @@ def build_headline(name: str, scores: Scores) -> Headline:
         low=low,
         high=high,
         se=None if missing else standard_error(list(case_means(complete).values())),
-        interval=None if missing else _wilson(complete),
+        interval=_wilson(complete) if is_rate and not missing else None,
     )
 
 

@@ -51,6 +51,7 @@ class ChatTurn:
     thinking: str = ""
     tool_calls: tuple[NativeToolCall, ...] = ()
     finish_reason: str | None = None
+    max_tokens: int | None = None  # of the completion, as sent
     model: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
@@ -217,4 +218,8 @@ class Suite(Protocol):
 
     def headline(self, run: BenchRun) -> str:
         """The name of that score, for example ``Accuracy@1``."""
+        ...
+
+    def is_rate(self, run: BenchRun) -> bool:
+        """Whether that score is 0 or 1 by its definition: then one sample a case has Wilson's interval."""
         ...

@@ -28,12 +28,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Regrading:
-    """``written`` grades are new records; ``changed`` are those with another score; ``ungraded`` have none now."""
+    """``written`` grades are new records; ``changed`` are those with another score; ``ungraded`` have none now.
+
+    ``kept`` trials have the verdict of the program that they were imported from: they are not graded again.
+    """
 
     grader: str
     trials: int
     written: int
     ungraded: int
+    kept: int
     changed: tuple[Change, ...]
 
 
@@ -41,12 +45,13 @@ def regrade(directory: BenchDirectory, cases: CaseSet, suite: Suite) -> Regradin
     """Grade every trial with the suite's grader of today. Raises ``JournalError``."""
     by_id = {case.id: case for case in cases.cases}
     name = grader_name(suite.grader)
-    written, ungraded, changed = 0, 0, []
+    written, ungraded, kept, changed = 0, 0, 0, []
     trials = sorted(directory.fold.trials.values(), key=lambda graded: graded.seq)
     for graded in trials:
         old = graded.grades.get(name)
         new = grade_trial(suite, by_id[graded.trial.case], graded, directory.path)
         ungraded += new.score is None
+        kept += new.grader != suite.grader
         if old is not None and _content(old) == _content(new):
             continue
         directory.append(new)
@@ -54,7 +59,7 @@ def regrade(directory: BenchDirectory, cases: CaseSet, suite: Suite) -> Regradin
         before = old.score if old else None
         if old is None or before != new.score:
             changed.append(Change(graded.trial.case, graded.trial.sample, before, new.score))
-    return Regrading(suite.grader, len(trials), written, ungraded, tuple(changed))
+    return Regrading(suite.grader, len(trials), written, ungraded, kept, tuple(changed))
 
 
 def _content(grade: Grade) -> list[object]:
@@ -63,10 +68,13 @@ def _content(grade: Grade) -> list[object]:
 
 def describe_regrading(found: Regrading) -> str:
     """What changed, as text for a terminal."""
+    graded = plural(found.trials - found.kept, "trial")
     lines = [
-        f"{plural(found.trials, 'trial')} graded by {found.grader}: {plural(found.written, 'new record')}, "
+        f"{graded} graded by {found.grader}: {plural(found.written, 'new record')}, "
         f"{plural(len(found.changed), 'score')} changed"
     ]
+    if found.kept:
+        lines.append(f"{plural(found.kept, 'trial')} not graded again: the verdict of the program that made them stays")
     if found.ungraded:
         lines.append(f"{plural(found.ungraded, 'trial')} without a score (a judge decides, or the grader failed)")
     lines += [

@@ -105,7 +105,10 @@ def compare_runs(
         suite=a.meta.suite,
         names=(str(a.path), str(b.path)),
         models=(a.meta.model, b.meta.model),
-        headlines=(build_headline(name, scores_a), build_headline(name, scores_b)),
+        headlines=(
+            build_headline(name, scores_a, is_rate=suite.is_rate(a)),
+            build_headline(name, scores_b, is_rate=suite.is_rate(b)),
+        ),
         differs=tuple(differences(a, b)),
         left_out=left_out,
         comparison=comparison,

@@ -17,6 +17,7 @@ from autoresearch.benches.records import BenchMeta, BenchRecord, decode_bench_re
 from autoresearch.core.records import encode
 from autoresearch.errors import ConfigError, CorpusError, JournalDamaged, JournalError, LockHeld, YardstickMismatch
 from autoresearch.hints import hint_after
+from autoresearch.storage.decode import OTHER_VERSION, decode_lines
 from autoresearch.storage.files import atomic_write
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.run_dir import TRAJECTORY, hold
@@ -143,11 +144,12 @@ def write_imported(path: Path, meta: BenchMeta, cases: CaseSet, records: Sequenc
 
 def _fold(path: Path, payloads: Sequence[bytes]) -> Fold:
     fold = Fold()
-    for seq, payload in enumerate(payloads):
+    for seq, record in enumerate(decode_lines(payloads, decode_bench_record, path, hint=OTHER_VERSION)):
         try:
-            fold.add(seq, decode_bench_record(payload))
+            fold.add(seq, record)
         except JournalDamaged as e:
-            raise JournalDamaged(f"{path}: line {seq + 1}: {e.what}", hint=e.hint) from e
+            hint = e.hint or f"restore {path.name} from a copy, or start in another directory"
+            raise JournalDamaged(f"{path}: line {seq + 1}: {e.what}", hint=hint) from e
     return fold
 
 

@@ -26,6 +26,7 @@ from autoresearch.cli import (
 from autoresearch.cli.bench_trials import judge_real_gain, noise_of_trials
 from autoresearch.cli.parsing import add_command, as_sentence, whole_number
 from autoresearch.cli.settings import add_settings
+from autoresearch.core.text import plural
 from autoresearch.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _add_flags(parser: argparse.ArgumentParser, nights: int) -> None:
     number = whole_number(1, 10_000)
     parser.add_argument("--proposals", type=number, default=100, metavar="N", help="proposals per night (default 100)")
     text = f"standard deviation of a seed, relative (default {SD:g}: {100 * SD:g}%%)"
-    parser.add_argument("--sd", type=_sd, default=SD, metavar="FRAC", help=text)
+    parser.add_argument("--sd", type=_sd, metavar="FRAC", help=text)
     text = "draw the noise from repeated measurements instead: CSV with the columns group,value"
     parser.add_argument("--noise", metavar="FILE", help=text)
     number = whole_number(0, 2**63 - 1)
@@ -118,8 +119,11 @@ def _add_flags(parser: argparse.ArgumentParser, nights: int) -> None:
 def _run(args: argparse.Namespace, gains: tuple[float, ...], sources: Sources | None = None) -> int:
     from autoresearch.verdicts.bench import noises, run_bench
 
+    if args.sd and (args.noise or sources):
+        other = "--noise" if args.noise else "--trials"
+        raise ConfigError(f"--sd and {other} each name a noise", hint="give one of them")
     if sources is None:
-        sources = {"file": _noise_of(Path(args.noise))} if args.noise else noises(args.sd)
+        sources = {"file": _noise_of(Path(args.noise))} if args.noise else noises(args.sd or SD)
     cost = _cost_of(Path(args.run)) if args.run else None
     progress = _Progress()
     cells = list(
@@ -145,14 +149,28 @@ def _noise_of(path: Path) -> tuple[Draw, float]:
             raw = file.read(MAX_NOISE_BYTES + 1)
         if len(raw) > MAX_NOISE_BYTES:
             raise CorpusError(f"larger than {MAX_NOISE_BYTES >> 20} MiB", hint="a sample of the measurements")
-        residuals = relative_residuals(parse_repeats(raw.decode("utf-8-sig").splitlines()))
+        groups = parse_repeats(raw.decode("utf-8-sig").splitlines())
+        residuals = relative_residuals(groups)
     except OSError as e:
         raise CorpusError(f"cannot read {path}: {e.strerror}", hint="--noise takes a CSV file") from e
     except UnicodeDecodeError as e:
         raise CorpusError(f"{path}: byte {e.start} is not UTF-8", hint="--noise takes a CSV file as UTF-8 text") from e
     except CorpusError as e:
         raise CorpusError(f"{path}: {e.what}", hint=e.hint) from e
+    print(f"{path}: {_describe_noise(groups, residuals)}", file=sys.stderr)
     return resampled(residuals), pstdev(residuals)
+
+
+def _describe_noise(groups: dict[str, list[float]], residuals: Sequence[float]) -> str:
+    """``740 measurements of 250 groups: SD 2.3%, kurtosis 315; 1 group of one measurement left out``."""
+    single = sum(len(values) == 1 for values in groups.values())
+    largest = max(map(abs, residuals))  # squares relative to it cannot underflow all
+    squares = [(r / largest) ** 2 for r in residuals]
+    kurtosis = len(squares) * math.fsum(s * s for s in squares) / math.fsum(squares) ** 2
+    sd = largest * math.sqrt(math.fsum(squares) / len(squares))
+    noise = f"SD {100 * sd:.2g}%, kurtosis {kurtosis:.3g}"
+    left_out = f"; {plural(single, 'group')} of one measurement left out" if single else ""
+    return f"{plural(len(residuals), 'measurement')} of {plural(len(groups) - single, 'group')}: {noise}{left_out}"
 
 
 def _cost_of(path: Path) -> tuple[float, float | None]:

@@ -17,6 +17,7 @@ from autoresearch.cli.parsing import add_command, whole_number
 from autoresearch.errors import ConfigError
 
 if TYPE_CHECKING:
+    from autoresearch.benches.fleet.levels import LevelRow
     from autoresearch.benches.fleet.summary import FleetRow
 
 WORKERS = (1, 4, 16, 64, 1024)
@@ -46,6 +47,8 @@ def add(suites: Any) -> None:
     parser.add_argument("--rule", choices=("sequential", "threshold"), default="sequential", help=text)
     text = "keep each night here once it has ended: the same command continues after a kill"
     parser.add_argument("--dir", metavar="DIR", help=text)
+    text = "draw efficiency by level and the curves as .png or .svg (extra plot)"
+    parser.add_argument("--plot", metavar="FILE", help=text)
     text = "processes (default: every usable core)"
     parser.add_argument("--jobs", type=whole_number(1, 1024), metavar="N", help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -56,8 +59,10 @@ def fleet(args: argparse.Namespace) -> int:
     from autoresearch.benches.fleet.night import PROPOSERS, Plan
     from autoresearch.benches.fleet.night_file import conditions_of, open_nights
     from autoresearch.benches.fleet.nights import run_nights
-    from autoresearch.benches.fleet.summary import GOALS, summarise
+    from autoresearch.benches.fleet.plot import write_fleet_plot
+    from autoresearch.benches.fleet.summary import GOALS, mean_curves, summarise, summarise_levels
     from autoresearch.benches.fleet.trial_times import times_of
+    from autoresearch.benches.search.curve_plot import check_plot
     from autoresearch.benches.search.surrogate import fit_surrogate
     from autoresearch.benches.search.table import read_menu, read_table
     from autoresearch.machine import usable_cpus
@@ -65,6 +70,8 @@ def fleet(args: argparse.Namespace) -> int:
     names = list(dict.fromkeys(name.strip() for name in args.proposers.split(",") if name.strip()))
     if unknown := [name for name in names if name not in PROPOSERS]:
         raise ConfigError(f"--proposers: there is no {unknown[0]!r}", hint=", ".join(PROPOSERS))
+    if args.plot:
+        check_plot(Path(args.plot))
     table = read_table(Path(args.table), read_menu(Path(args.menu)) if args.menu else None)
     timed = read_table(Path(args.times), None) if args.times else table
     times = times_of(timed, table, args.trial_s)
@@ -83,10 +90,13 @@ def fleet(args: argparse.Namespace) -> int:
             print(f"{len(known)} nights are known; {file.others} of other conditions are left out", file=sys.stderr)
         jobs = args.jobs or usable_cpus()
         nights = run_nights((surrogate, times, plan), keys, jobs, _show_progress, known, keep)
-    rows = summarise(nights, plan)
+    rows, levels = summarise(nights, plan), summarise_levels(nights, plan)
+    if args.plot:
+        write_fleet_plot(Path(args.plot), levels, mean_curves(nights, plan))
     if args.json:
         found = {
             "rows": [row.as_json() for row in rows],
+            "levels": [row.as_json() for row in levels],
             "trial_s": times.typical_s,
             "times_measured": times.are_measured,
             "append_s": plan.append_s,
@@ -97,6 +107,7 @@ def fleet(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         print(_table(rows))
+        print(_level_table(levels))
         print(f"goals: {GOALS}")
     return 0
 
@@ -130,6 +141,20 @@ def _table(rows: Sequence[FleetRow]) -> str:
             f"{r.proposer:<13} {r.workers:>7} {r.seeds:>5} {reached:>8} {efficiency:>10} {speedup:>7} "
             f"{100 * r.worker_use:>5.1f}% {1000 * r.proposal_s:>6.1f} ms {r.needed_per_s:>8.2f} "
             f"{r.records_per_s:>9.2f} {100 * r.loop_core_frac:>5.2f}% {100 * r.propose_core_frac:>7.2f}%"
+        )
+    return "\n".join(lines)
+
+
+def _level_table(levels: Sequence[LevelRow]) -> str:
+    left = f"{'proposer':<13} {'workers':>7} {'level of trial':>14} {'to level':>8} {'efficiency':>10}"
+    lines = [f"{left} {'95% interval':>14} delay alone"]
+    for r in levels:
+        reached = "never" if r.trials_to_level is None else f"{r.trials_to_level:.0f}"
+        efficiency = f"<{r.seen_from:.2f}" if r.efficiency is None else f"{r.efficiency:.2f}"
+        interval = f"{r.low:.2f} to {r.high:.2f}" if r.low else f"up to {r.high:.2f}" if r.high else "-"
+        lines.append(
+            f"{r.proposer:<13} {r.workers:>7} {r.serial_trials:>14} {reached:>8} {efficiency:>10} {interval:>14} "
+            f"{r.delay_alone:>11.2f}"
         )
     return "\n".join(lines)
 

@@ -43,7 +43,7 @@ def compose(args: argparse.Namespace) -> int:
     run = Trajectory.fold(load_records(run_dir))
     if run.meta and args.flag_profile is None and not args.config and "AUTORESEARCH_PROFILE" not in os.environ:
         args.flag_profile = run.meta.profile
-    settings = resolve_args(args).settings
+    settings = resolve_args(args, run_dir).settings
     if not run.candidates and not _has_something_left(run_dir):
         _print_nothing_left(run_dir, args.json)
         return 0

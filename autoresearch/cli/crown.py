@@ -9,7 +9,8 @@ from typing import Any
 
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
-from autoresearch.errors import JournalError
+from autoresearch.errors import ConfigError, JournalError
+from autoresearch.storage.run_dir import BEST_CONFIG
 
 
 def add(commands: Any) -> None:
@@ -26,11 +27,11 @@ def crown(args: argparse.Namespace) -> int:
     from autoresearch.cli.export_trials import check_target
     from autoresearch.daemon.best_config import read_run, text_of
     from autoresearch.storage.files import atomic_write
-    from autoresearch.storage.run_dir import BEST_CONFIG
 
     path = run_path(args)
     if args.out:
         check_target(Path(args.out), path)
+        _refuse_foreign(Path(args.out))
     run = read_run(path)
     text = text_of(path, run)
     out = Path(args.out) if args.out else (path if path.is_dir() else path.parent) / BEST_CONFIG
@@ -46,6 +47,21 @@ def crown(args: argparse.Namespace) -> int:
         print(f"{out}: iteration {winner.iter}, {winner.proposal.text}, gain {100 * winner.improvement_frac:+.2f}%")
         print(f"the next run climbs from it: autoresearch run --baseline {out} --dir ANOTHER_DIRECTORY")
     return 0
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raise ``ConfigError`` for a file that ``crown`` did not write, for example the user's own settings."""
+    from autoresearch.daemon.best_config import HEAD
+
+    if not out.exists():
+        return
+    try:
+        with out.open("rb") as file:
+            is_own = file.read(len(HEAD.encode())) == HEAD.encode()
+    except OSError as e:
+        raise JournalError(f"cannot read {out}: {e.strerror}", hint="name a new file with --out FILE") from e
+    if not is_own:
+        raise ConfigError(f"--out {out} exists and is not a {BEST_CONFIG}", hint="name a new file, or remove that one")
 
 
 def _facts(run: Any, out: Path) -> dict[str, Any]:

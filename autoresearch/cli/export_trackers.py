@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ KINDS = {
     "trackio": "the candidates of a run as runs of Trackio, in a directory",
 }
 
+MLFLOW_TABLES = {"alembic_version", "experiments", "runs", "metrics", "params"}
+
 
 def add(kinds: Any) -> None:
     """One kind of the command ``export`` for each tracker."""
@@ -27,7 +29,7 @@ def add(kinds: Any) -> None:
         parser = add_command(kinds, kind, export_trackers, text)
         parser.set_defaults(kind=kind)
         add_run_path(parser, "run directory or trajectory.jsonl, finished or live")
-        file = "the file to write; an existing one is replaced at the end, and kept if the export fails"
+        file = "the SQLite file: a new one, or one of MLflow, to whose runs those that it does not have are added"
         folder = "the directory to write, new or empty"
         metavar, out = ("FILE", file) if kind == "mlflow" else ("DIR", folder)
         parser.add_argument("--out", required=True, metavar=metavar, help=out)
@@ -42,8 +44,9 @@ def export_trackers(args: argparse.Namespace) -> int:
     path, out = run_path(args), Path(args.out)
     is_file = TRACKERS[args.kind].is_file
     check_target(out, path) if is_file else _check_directory(out)
+    adds = is_file and _has_runs_of_mlflow(out)
     try:
-        with _target(out, is_file) as temporary:
+        with nullcontext(out) if adds else _target(out, is_file) as temporary:
             states = export_run(args.kind, stream_records(path), temporary)
     except OSError as e:
         raise AutoresearchError(f"cannot write {out}: {e.strerror or e}") from e
@@ -60,6 +63,24 @@ def _target(out: Path, is_file: bool) -> AbstractContextManager[Path]:
     from autoresearch.storage.replaced_file import replaced_file
 
     return replaced_file(out) if is_file else new_directory(out)
+
+
+def _has_runs_of_mlflow(out: Path) -> bool:
+    """Whether ``out`` is a database of MLflow. Raises ``ConfigError`` for any other file that has a content."""
+    import sqlite3
+
+    try:
+        if not out.exists() or out.stat().st_size == 0:
+            return False
+        with closing(sqlite3.connect(f"{out.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except OSError as e:
+        raise AutoresearchError(f"cannot read {out}: {e.strerror or e}") from e
+    except sqlite3.Error as e:
+        raise ConfigError(f"--out {out} is not a database of MLflow: {e}", hint="name a new file") from e
+    if not tables >= MLFLOW_TABLES:
+        raise ConfigError(f"--out {out} is a database of another program", hint="name a new file")
+    return True
 
 
 def _check_directory(out: Path) -> None:

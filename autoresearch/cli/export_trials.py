@@ -32,6 +32,7 @@ def add(kinds: Any) -> None:
         parser.set_defaults(kind=kind)
         add_run_path(parser, "run directory or trajectory.jsonl, finished or live")
         out = "the file to write; an existing one is replaced at the end, and kept if the export fails"
+        out += "; a journal with other studies is refused" if kind == "optuna" else ""
         parser.add_argument("--out", required=True, metavar="FILE", help=out)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -43,6 +44,8 @@ def export_trials(args: argparse.Namespace) -> int:
 
     path, out = run_path(args), Path(args.out)
     check_target(out, path)
+    if args.kind == "optuna":
+        _refuse_other_studies(out, path)
     try:
         with replaced_file(out) as temporary:
             facts = _WRITERS[args.kind](stream_records(path), temporary)
@@ -65,6 +68,20 @@ def check_target(out: Path, run: Path) -> None:
             raise ConfigError(f"--out {out} is the trajectory of the run itself", hint="name a new file")
     except OSError as e:
         raise AutoresearchError(f"cannot write {out}: {e.strerror or e}") from e
+
+
+def _refuse_other_studies(out: Path, run: Path) -> None:
+    """Raise ``ConfigError`` for a journal of Optuna with other studies than this run's: they would be lost."""
+    from autoresearch.report import stream_records
+    from autoresearch.report.trial_export import other_studies
+
+    try:
+        others = other_studies(stream_records(run), out) if out.exists() and out.stat().st_size else []
+    except OSError as e:
+        raise AutoresearchError(f"cannot read {out}: {e.strerror or e}") from e
+    if others:
+        what = f"--out {out} has other studies, which would be lost: {', '.join(others[:5])}"
+        raise ConfigError(what, hint="name a new file")
 
 
 def _write_csv(records: Iterable[Event], path: Path) -> Facts:

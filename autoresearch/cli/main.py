@@ -1,6 +1,6 @@
 """The entry point: the list of commands, and the only place that turns errors into text and exit codes.
 
-Everything here is imported by every command, ``--help`` too: heavy modules are imported inside the commands.
+Only the module of the command that is named is imported; the list of all commands, and ``--help``, import every one.
 """
 
 from __future__ import annotations
@@ -8,34 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from importlib import import_module
 
 from autoresearch import __version__
-from autoresearch.cli import (
-    audit,
-    bench,
-    compose,
-    config,
-    crown,
-    doctor,
-    energy,
-    envelope,
-    export,
-    menu,
-    pause,
-    prepare,
-    promote,
-    rails,
-    recheck,
-    repair,
-    run,
-    serve,
-    service,
-    status,
-    verify,
-    watch,
-)
 from autoresearch.cli.output import discard_stdout
 from autoresearch.cli.parsing import Command
 from autoresearch.errors import AutoresearchError, JournalError
@@ -48,38 +24,40 @@ exit codes: 0 done, or ended in good order; 1 unexpected, or refused by the rail
 74 cannot read or write; 75 another daemon holds the run; 76 another yardstick, baseline, menu or rule;
 78 configuration; 130 interrupted"""
 
-# In the order of the help text. Each adds a command, or a closely related pair, to the parser.
-COMMANDS: tuple[Callable[[Any], None], ...] = (
-    run.add,
-    prepare.add,
-    status.add,
-    watch.add,
-    serve.add,
-    repair.add,
-    verify.add,
-    recheck.add,
-    crown.add,
-    promote.add,
-    compose.add,
-    audit.add,
-    pause.add,
-    doctor.add,
-    envelope.add,
-    energy.add,
-    export.add,
-    rails.add,
-    menu.add,
-    bench.add,
-    service.add,
-    config.add,
-)
+# In the order of the help text: each command, and the module here whose ``add`` adds it and closely related ones.
+COMMANDS = {
+    "run": "run",
+    "prepare": "prepare",
+    "status": "status",
+    "report": "status",
+    "watch": "watch",
+    "serve": "serve",
+    "repair": "repair",
+    "verify": "verify",
+    "recheck": "recheck",
+    "crown": "crown",
+    "promote": "promote",
+    "compose": "compose",
+    "audit": "audit",
+    "pause": "pause",
+    "resume": "pause",
+    "doctor": "doctor",
+    "envelope": "envelope",
+    "energy": "energy",
+    "export": "export",
+    "rails": "rails",
+    "menu": "menu",
+    "bench": "bench",
+    "service": "service",
+    "config": "config",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's BLAS otherwise starts threads at import, unused here
     argv = sys.argv[1:] if argv is None else argv
-    args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
+    args = build_parser(argv).parse_args(argv, argparse.Namespace(argv=argv))
     command: Command = args.command
     try:
         code = command(args)
@@ -109,13 +87,14 @@ def report_os_error(error: OSError) -> int:
     return JournalError.exit_code
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Every command with its flags and help."""
+def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Every command with its flags and help; only those of its module where ``argv`` begins with a command."""
     parser = argparse.ArgumentParser(
         prog="autoresearch", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in COMMANDS:
-        add(commands)
+    named = COMMANDS.get(argv[0]) if argv else None
+    for module in [named] if named else dict.fromkeys(COMMANDS.values()):
+        import_module(f"autoresearch.cli.{module}").add(commands)
     return parser

@@ -9,6 +9,7 @@ from typing import Any
 from autoresearch.cli.parsing import add_command
 from autoresearch.cli.settings import add_run_path, run_path
 from autoresearch.errors import AutoresearchError
+from autoresearch.hints import command as run_command
 
 
 def add(commands: Any) -> None:
@@ -26,10 +27,14 @@ def add(commands: Any) -> None:
 def pause(args: argparse.Namespace) -> int:
     """``autoresearch pause``."""
     from autoresearch.storage.pause_flag import pause as put_flag
+    from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
 
     run_dir = _run_dir(args, "pause")
     when = "inside its running trial" if args.now else "after its running trial"
     print(f"{run_dir} {f'pauses {when}' if put_flag(run_dir, args.now) else 'is paused or pausing already'}")
+    if not (run_dir / TRAJECTORY).exists():
+        undo = f"`{run_command('resume', run_dir)}` removes {PAUSE_FLAG}"
+        print(f"no run has started there yet: its first trial will wait; {undo}")
     return 0
 
 

@@ -66,4 +66,4 @@ def _settings(args: argparse.Namespace, meta: Meta, run_dir: Path) -> Settings:
     if not given and "AUTORESEARCH_PROFILE" not in os.environ:
         args.flag_profile = meta.profile
     args.flag_dir = str(run_dir)
-    return resolve_args(args).settings
+    return resolve_args(args, run_dir).settings

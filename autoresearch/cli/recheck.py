@@ -14,6 +14,7 @@ from autoresearch.cli.settings import add_settings, resolve_args
 from autoresearch.errors import AutoresearchError, CorpusError
 
 if TYPE_CHECKING:
+    from autoresearch.config.settings import Settings
     from autoresearch.daemon.recheck import Rechecked
 
 SEEDS = 4
@@ -50,7 +51,7 @@ def recheck(args: argparse.Namespace) -> int:
         raise CorpusError(f"{args.path} has no meta record", hint="name a run that has started")
     kept = [k for k in kept_configurations(records) if k.by_run or not args.only_run]
     terminal = Terminal(0, sys.stderr)
-    results, complete = measure(resolve_args(args).settings, meta, kept, args.seeds, terminal)
+    results, complete = measure(_settings(args), meta, kept, args.seeds, terminal)
     terminal.done()
     if args.json:
         facts = {"run": args.path, "seeds": args.seeds, "complete": complete, "kept": [_facts(r) for r in results]}
@@ -62,6 +63,12 @@ def recheck(args: argparse.Namespace) -> int:
     if not complete:
         raise AutoresearchError("ended before every seed was measured", hint="the same command resumes")
     return 0
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    """The settings on the command line over those of the run, in a directory of their own."""
+    path = Path(args.path)
+    return resolve_args(args, path if path.is_dir() else path.parent).settings
 
 
 def _facts(result: Rechecked) -> dict[str, Any]:

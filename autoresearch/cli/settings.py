@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autoresearch.config.resolve import Resolved
@@ -88,8 +88,11 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> N
     )
 
 
-def resolve_args(args: argparse.Namespace) -> Resolved:
-    """The effective settings; without flags, those of file, environment and profile."""
+def resolve_args(args: argparse.Namespace, run_dir: Path | None = None) -> Resolved:
+    """The effective settings; without flags, those of file, environment and profile.
+
+    With ``run_dir`` what that run was last started with stands directly above the profile.
+    """
     from autoresearch.config.resolve import parse_assignment, resolve
 
     flags = {name: getattr(args, f"flag_{name}", None) for _, name, _, _ in RUN_FLAGS}
@@ -99,13 +102,22 @@ def resolve_args(args: argparse.Namespace) -> Resolved:
     given |= dict(parse_assignment(text) for text in getattr(args, "assignments", None) or [])
     file = Path(args.config) if getattr(args, "config", None) else None
     if (baseline := getattr(args, "baseline", None)) is None:
-        return resolve(given, os.environ, file)
+        return resolve(given, os.environ, file, run=_recorded(run_dir))
     from autoresearch.daemon.best_config import read_baseline, refuse_own_directory
 
     layer = (f"baseline {baseline}", read_baseline(Path(baseline)))
     resolved = resolve(given, os.environ, file, baseline=layer)
     refuse_own_directory(Path(baseline), resolved.settings.run_dir)
     return resolved
+
+
+def _recorded(run_dir: Path | None) -> tuple[str, dict[str, Any]] | None:
+    if run_dir is None:
+        return None
+    from autoresearch.daemon.run_settings import read_run_settings
+
+    values = read_run_settings(run_dir)
+    return (f"run {run_dir}", values) if values else None
 
 
 def add_run_path(parser: argparse.ArgumentParser, what: str) -> None:

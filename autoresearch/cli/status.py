@@ -47,7 +47,8 @@ def _price(text: str) -> float:
 
 def status(args: argparse.Namespace) -> int:
     """``autoresearch status``."""
-    return _print_text(args, "status")
+    with without_gc():
+        return _print_text(args, "status")
 
 
 def report(args: argparse.Namespace) -> int:
@@ -57,7 +58,8 @@ def report(args: argparse.Namespace) -> int:
         raise ConfigError(what, hint="add --html; for the text report run with --set energy.price_per_kwh=0.30")
     if args.other:
         return _compare(args)
-    return _write_page(args) if args.html else _print_text(args, "report")
+    with without_gc():
+        return _write_page(args) if args.html else _print_text(args, "report")
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -112,10 +114,9 @@ def _write_page(args: argparse.Namespace) -> int:
     html = _html()
     path = run_path(args)
     out = Path(args.out) if args.out else path / PAGE if path.is_dir() else path.with_suffix(".html")
-    with without_gc():
-        history = load(path)
-        price = None if args.price_per_kwh is None else html.Price(args.price_per_kwh, args.currency)
-        text = html.render_html(summarise(history), history, price)
+    history = load(path)
+    price = None if args.price_per_kwh is None else html.Price(args.price_per_kwh, args.currency)
+    text = html.render_html(summarise(history), history, price)
     write_file(out, text)
     print(out)
     return 0
@@ -130,14 +131,13 @@ def _print_text(args: argparse.Namespace, kind: str) -> int:
 
     path = run_path(args)
     waits = live_wait(path) if path.is_dir() else ""
-    with without_gc():
-        try:
-            history = with_wait(load(path), waits)
-        except JournalDamaged:
-            raise
-        except JournalError as e:
-            raise not_begun(e, waits) from e
-        summary = summarise(history)
+    try:
+        history = with_wait(load(path), waits)
+    except JournalDamaged:
+        raise
+    except JournalError as e:
+        raise not_begun(e, waits) from e
+    summary = summarise(history, brief=kind == "status" and not args.json)
     if args.json:
         text = summary_json(summary)
     else:

@@ -46,12 +46,15 @@ def resolve(
     file: Path | None = None,
     default_profile: str = DEFAULT_PROFILE,
     baseline: tuple[str, Mapping[str, Any]] | None = None,
+    run: tuple[str, Mapping[str, Any]] | None = None,
 ) -> Resolved:
     """Merge the four layers. Raises ``ConfigError`` naming field, value and origin, and the nearest valid name.
 
-    ``baseline``: the origin and the settings of ``--baseline``, above the environment and below the flags.
+    ``baseline``: the origin and the settings of ``--baseline``, above the environment and below the flags. ``run``:
+    those of a run that is continued or repeated, directly above the profile.
     """
-    upper: list[tuple[str, Mapping[str, Any]]] = [(f"file {file}", read_toml(file))] if file else []
+    upper: list[tuple[str, Mapping[str, Any]]] = [run] if run else []
+    upper += [(f"file {file}", read_toml(file))] if file else []
     upper += [(f"environment {name}", layer) for name, layer in _from_environment(environ)]
     upper += [baseline] if baseline else []
     upper += [("flag", _nest(flags))]

@@ -83,6 +83,11 @@ class DecisionSettings(Section):
     max_seeds: Annotated[int, Field(ge=4, le=64)] = Field(
         12, description="rule sequential: most seeds of one candidate; without a verdict by then it is inconclusive"
     )
+    confirm: Literal["auto", "all", "best"] = Field(
+        "auto",
+        description="rule sequential: which candidates get more seeds: all that may be a keep; best: only what beats "
+        "the best keep so far; auto: best if a proposal may change several knobs, else all",
+    )
     baseline_seeds: Annotated[int, Field(ge=1, le=64)] = Field(
         3, description="rule sequential: seeds that the baseline is measured with at first; more follow where needed"
     )
@@ -192,7 +197,7 @@ class LlmSettings(Section):
         60, description="longest duration of one call in seconds, retries included"
     )
     share: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
-        0.3,
+        "auto",
         description="hybrid: share of the iterations that the LLM proposes for, the optimizer for the others; auto: as "
         "much as its gains per trial earn, 1 in 21 to 1 in 2",
     )
@@ -248,7 +253,7 @@ class Settings(Section):
     )
     iters: Annotated[int, Field(ge=1)] = Field(50, description="iterations of the whole run; raise it to continue")
     proposer: Literal["auto", "hybrid", "nim", "tpe", "trust-region", "stack", "random", "replay"] = Field(
-        "auto", description="what proposes changes; auto: hybrid where an LLM server answers, else tpe"
+        "auto", description="what proposes changes; auto: hybrid where an LLM server answers, else trust-region"
     )
     replay_from: Path | None = Field(
         None, description="trajectory or exchanges.jsonl whose proposals the replay proposer repeats"
@@ -263,7 +268,7 @@ class Settings(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="device that trains")
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="CPU threads of a trial; 0: every usable core")
     max_changes: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="knobs that one proposal may change; 1: each effect is of one knob (docs/search.md)"
+        64, description="most knobs that one proposal may change; 1: each effect is of one knob (docs/search.md)"
     )
     compose: Literal["off", "last", "only"] = Field(
         "off",

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from statistics import fmean
 from typing import Literal
 
 from autoresearch.core.measurement import Measurement
-from autoresearch.core.records import DecisionRule, EarlierRun, Evidence, TrialEnded
+from autoresearch.core.records import DecisionRule, EarlierRun, Evaluated, Evidence, TrialEnded
 from autoresearch.verdicts.noise import NO_NOISE, EarlierNoise, Noise, merge_runs, pooled_noise
 from autoresearch.verdicts.rule import SequentialRule, alpha_spent
 from autoresearch.verdicts.sequential import Judgement, judge
+from autoresearch.verdicts.student_t import upper_tail
 
 MAX_GAIN = 1.0  # relative to a baseline of 0
 
@@ -32,6 +33,7 @@ class Comparison:
     test: int = 1  # this candidate is the how manyth that is tried in this run directory
     earlier_runs: Sequence[EarlierRun] = ()  # what they say of the noise
     baseline_then: int | None = None  # how many of ``baseline`` were there at the proposal, in a parallel run
+    best: Evaluated | None = None  # the best keep when the candidate was proposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,22 @@ def judgement_of(compared: Comparison, rule: DecisionRule) -> Judgement:
     baseline = [t.outcome.loss for t in compared.baseline if isinstance(t.outcome, Measurement)]
     earlier = noise_of_earlier(compared.earlier_runs)
     noise = pooled_noise(baseline, [*compared.earlier_gains, gains], [p.candidate_loss for p in pairs], earlier)
-    return judge(gains, noise, sequential_rule(rule), compared.test)
+    found = judge(gains, noise, sequential_rule(rule), compared.test)
+    if found.decision is None and rule.confirm == "best" and is_below(compared.best, pairs, gains):
+        return replace(found, decision="revert", label="below the best")
+    return found
+
+
+def is_below(best: Evaluated | None, pairs: Sequence[Pair], gains: Sequence[float]) -> bool:
+    """Whether a keep gains at least as much as these pairs, on the seeds that both were measured with.
+
+    To end a candidate for this costs no alpha: it only lowers the probability of a keep.
+    """
+    if best is None or best.evidence is None:
+        return False
+    bar = dict(zip(best.evidence.seeds, best.evidence.gains_frac, strict=True))
+    common = [(gain, bar[p.seed]) for p, gain in zip(pairs, gains, strict=True) if p.seed in bar]
+    return bool(common) and fmean(gain for gain, _ in common) <= fmean(theirs for _, theirs in common)
 
 
 def noise_of_earlier(runs: Sequence[EarlierRun]) -> EarlierNoise:
@@ -140,6 +157,7 @@ def noise_of_earlier(runs: Sequence[EarlierRun]) -> EarlierNoise:
 def sequential_rule(rule: DecisionRule) -> SequentialRule:
     """The statistics' own form of the rule. Raises ``ValueError`` for rule threshold."""
     constants = {field.name: getattr(rule, field.name) for field in fields(SequentialRule)}
+    constants["own_seeds"] = rule.own_seeds or 0  # older than the constant
     if None in constants.values():
         raise ValueError(f"rule {rule.kind} has no sequential test: {constants}")
     return SequentialRule(**constants)
@@ -164,6 +182,7 @@ def decide(compared: Comparison, rule: DecisionRule) -> Decision:
         high_frac=_finite(found.high_frac),
         statistic=found.statistic,
         critical=_finite(found.critical),
+        p=upper_tail(found.statistic, found.df) if found.df > 0 else None,
         sd_frac=found.sd_frac,
         df=found.df,
         alpha=found.alpha,
@@ -171,14 +190,14 @@ def decide(compared: Comparison, rule: DecisionRule) -> Decision:
     )
     gain = _share(baseline - candidate, abs(baseline))
     decision = found.decision or "revert"
-    return Decision(decision, candidate, baseline, gain, _sentence(evidence, gain, rule), evidence)
+    return Decision(decision, candidate, baseline, gain, _sentence(evidence, gain, rule, compared.best), evidence)
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _sentence(evidence: Evidence, gain: float, rule: DecisionRule) -> str:
+def _sentence(evidence: Evidence, gain: float, rule: DecisionRule, best: Evaluated | None) -> str:
     """The verdict as one sentence."""
     n = len(evidence.seeds)
     start = f"{evidence.label}: gain {100 * gain:+.2f}% over {n} seed{'s' if n > 1 else ''}"
@@ -191,7 +210,10 @@ def _sentence(evidence: Evidence, gain: float, rule: DecisionRule) -> str:
             return f"{start}, which reaches {needed}; {share}"
         case "screened out" | "no gain":
             return f"{start}, too far below {needed}"
-        case "inconclusive":
+        case "below the best" if best is not None:
+            its_gain = f"{100 * best.improvement_frac:+.2f}% over all of its seeds"
+            return f"{start}, not more than the keep of iteration {best.iter} with the same seeds ({its_gain})"
+        case _:
             return f"{start}: {n} seeds are the most, and chance is not ruled out"
 
 

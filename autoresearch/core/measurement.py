@@ -112,7 +112,8 @@ class Failure(FrozenModel):
     deadline_extended_s: float | None = None
 
 
-Outcome = Measurement | Failure | EarlyStop
+# From left to right: only one kind fits, and pydantic's own way would try all of them, which takes four times as long.
+Outcome = Annotated[Measurement | Failure | EarlyStop, Field(union_mode="left_to_right")]
 
 
 class Suspended(FrozenModel):

@@ -13,6 +13,7 @@ from autoresearch.core.measurement import Suspended
 from autoresearch.core.power import Phase, Power
 from autoresearch.core.records import (
     Baseline,
+    Evaluated,
     Event,
     Iteration,
     Proposed,
@@ -41,6 +42,7 @@ class OpenIteration:
     test: int = 0
     gains_then: int = 0
     baseline_then: int = 0
+    best_then: Evaluated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class OpenWork(SideWork):
     test: int = 0  # its candidate is the how manyth that was proposed
     gains_then: int = 0  # how many candidates' gains the noise was pooled from when it was proposed
     baseline_then: int = 0  # how many trials of the baseline there were then
+    best_then: Evaluated | None = None  # the best keep then
     started: TrialStarted | None = None  # the trial in focus, as it began last
     running: TrialStarted | None = None  # the trial that began and has not ended
     suspended: Suspended | None = None  # where the open trial was last suspended
@@ -103,6 +106,7 @@ class OpenWork(SideWork):
             self.extra_baseline, self.sealed = there.extra_baseline, there.sealed
             self.host_losses, self.test, self.at_iter = there.host_losses, there.test, n
             self.gains_then, self.baseline_then = there.gains_then, there.baseline_then
+            self.best_then = there.best_then
         if trial != self.at_trial:
             if self.running or self.suspended:
                 self.parked_trials[self.at_trial] = OpenTrial(
@@ -140,6 +144,12 @@ class OpenWork(SideWork):
     def pending(self) -> list[Cfg]:
         """The configurations of all open candidates, in the order of their iterations."""
         return [p.candidate_cfg for p in self.open_proposals]
+
+    def ended_of(self, n: int) -> int:
+        """How many trials of iteration ``n`` have ended; the focus stays where it is."""
+        if n == self.at_iter:
+            return len(self.outcomes)
+        return len(self.parked[n].outcomes) if n in self.parked else 0
 
     @property
     def trials_at_work(self) -> list[TrialStarted]:
@@ -205,6 +215,7 @@ class OpenWork(SideWork):
             self.test,
             self.gains_then,
             self.baseline_then,
+            self.best_then,
         )
 
     def _open_trials(self) -> Iterator[tuple[int, OpenTrial]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -10,11 +10,11 @@ from typing import Any
 
 from autoresearch.core.confirmation import Standing, standing_of
 from autoresearch.core.decision import Needed, decide, next_baseline_trial
-from autoresearch.core.energy_accounting import add_trial_energy
+from autoresearch.core.energy_accounting import add_energy
 from autoresearch.core.executor import TrialFinished, TrialOrder, TrialProgress
 from autoresearch.core.loop import MAX_PROPOSER_FAILURES, POLL_S, Loop
 from autoresearch.core.open_trials import earlier_iteration_s, earlier_trials_s
-from autoresearch.core.ports import Exhausted, Progress
+from autoresearch.core.ports import Exhausted, Meter, NullMeter, Progress
 from autoresearch.core.power import phase_from_progress
 from autoresearch.core.record_builders import (
     IterationTimes,
@@ -24,6 +24,7 @@ from autoresearch.core.record_builders import (
 )
 from autoresearch.core.records import Event, TrialEnded, TrialSuspended
 from autoresearch.core.trajectory import first_failure, first_stop
+from autoresearch.core.trial_steps import begin_trial, end_trial, host_lost
 from autoresearch.core.values import Cfg
 from autoresearch.core.vault import build_unsealed, next_vault_trial, trials_to_unseal
 
@@ -42,7 +43,7 @@ class Work:
         return 0 if self.needed.of_baseline else self.owner
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ParallelLoop(Loop):
     """``Loop`` over an executor of any capacity, 1 included, and over a run that was parallel before.
 
@@ -55,6 +56,9 @@ class ParallelLoop(Loop):
     began: dict[int, float] = field(default_factory=dict)  # on the clock of ``active_s``, by iteration
     standings: dict[int, tuple[tuple[int, int], Standing]] = field(default_factory=dict)  # of what they were found
     exhausted: str = ""  # why the proposer has nothing to propose until another iteration is closed
+    place_of: Callable[[int], str] = lambda _trial: ""  # the device of a trial at work
+    device_meters: Mapping[str, Meter] = field(default_factory=dict)  # of the devices that are metered by themselves
+    metered: dict[int, str] = field(default_factory=dict)  # the device of each trial at work that has a meter
 
     def work_until_done(self) -> None:
         """Take one turn after the other; however that ends, no trial is left running."""
@@ -108,9 +112,11 @@ class ParallelLoop(Loop):
         if self.trajectory.baseline is None:
             return self.baseline_work()
         vaults = self.trajectory.vaults if self.vault.seeds else []
+        measured = {(order.iter, order.seed) for order, _ in self.at_work.values()}
         needed = ((n, need) for n in [*vaults, *self.trajectory.candidates] if (need := self.needed_by(n)))
         for n, need in [*needed, *self.ahead()]:
-            if self.measures(n, need) or (n in vaults and self.is_at_work(n)):
+            of_trial = 0 if need.of_baseline else n, need.seed  # the baseline's serves whichever iteration
+            if of_trial in measured or (n in vaults and self.is_at_work(n)):
                 continue
             self.trajectory.focus(n)
             of = self.trajectory.proposed or (self.trajectory.sealed.keep if self.trajectory.sealed else None)
@@ -132,14 +138,11 @@ class ParallelLoop(Loop):
         needed = next_baseline_trial(known, self.rule)
         return None if needed is None else Work(0, self.baseline_cfg, needed)
 
-    def measures(self, n: int, need: Needed) -> bool:
-        """Whether a trial that iteration ``n`` needs is at work; the baseline's for whichever iteration."""
-        of = 0 if need.of_baseline else n
-        return any((order.iter, order.seed) == (of, need.seed) for order, _ in self.at_work.values())
-
     def needed_by(self, n: int) -> Needed | None:
         """What an open candidate or a sealed keep waits for; ``None`` if it can be closed or unsealed."""
         run = self.trajectory
+        if self.is_known(n):
+            return self.standings[n][1].needed
         run.focus(n)
         if run.sealed is not None:
             return next_vault_trial(run.sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
@@ -147,12 +150,18 @@ class ParallelLoop(Loop):
 
     def standing(self, n: int) -> Standing:
         """Where the open candidate of iteration ``n`` stands. It changes with its trials and the baseline's alone."""
-        run = self.trajectory
-        run.focus(n)
-        of = len(run.outcomes), len(run.baseline_outcomes)
-        if n not in self.standings or self.standings[n][0] != of:
-            self.standings[n] = of, standing_of(run.comparison, self.rule)
+        if not self.is_known(n):
+            self.trajectory.focus(n)
+            self.standings[n] = self.extent_of(n), standing_of(self.trajectory.comparison, self.rule)
         return self.standings[n][1]
+
+    def is_known(self, n: int) -> bool:
+        """Whether the standing of iteration ``n`` is that of now. Asked for each open candidate at every turn."""
+        return n in self.standings and self.standings[n][0] == self.extent_of(n)
+
+    def extent_of(self, n: int) -> tuple[int, int]:
+        """The numbers of trials that a standing was found from."""
+        return self.trajectory.ended_of(n), len(self.trajectory.baseline_outcomes)
 
     def may_propose(self) -> bool:
         return self.trajectory.baseline is not None and self.trajectory.new_iter <= self.iters and not self.exhausted
@@ -176,12 +185,15 @@ class ParallelLoop(Loop):
         number = run.suspended_trial(work.owner, work.iter, seed) or run.trials_started + 1
         run.focus(work.owner, number)
         for_iter = work.owner if work.iter != work.owner else None
-        order = self.begin_trial(work.cfg, seed, work.iter, number, for_iter)
-        if (lost := self.host_lost(order)) is not None:
-            self.end_trial(order, lost, for_iter)
+        order = begin_trial(self, work.cfg, seed, work.iter, number, self.warmup_frac, for_iter)
+        if (lost := host_lost(self, order)) is not None:
+            end_trial(self, order, lost, self.vault, for_iter)
             return
         self.at_work[number] = order, work
         self.executor.submit(order)
+        if (place := self.place_of(number)) in self.device_meters:
+            self.metered[number] = place
+            self.device_meters[place].phase("start")
 
     def take(self) -> None:
         """Record every trial that ended, in the order in which the executor reports them."""
@@ -190,7 +202,9 @@ class ParallelLoop(Loop):
 
     def show_trial(self, at: TrialProgress) -> None:
         """Show the progress of one of the running trials."""
-        self.meter.phase(phase_from_progress(at.phase))
+        for meter in (self.meter, self.device_meters.get(self.metered.get(at.id, ""))):
+            if meter is not None:
+                meter.phase(phase_from_progress(at.phase))
         order, _ = self.at_work[at.id]
         with suppress(Exception):
             self.observer.progressed(
@@ -200,7 +214,7 @@ class ParallelLoop(Loop):
     def take_one(self, finished: TrialFinished) -> None:
         order, work = self.at_work.pop(finished.id)
         self.trajectory.focus(work.owner, order.trial)
-        self.end_trial(order, finished, work.owner if work.iter != work.owner else None)
+        end_trial(self, order, finished, self.vault, work.owner if work.iter != work.owner else None)
 
     def settle(self) -> None:
         """Close every iteration that can be decided and unseal every vault that is complete, in their order."""
@@ -260,10 +274,12 @@ class ParallelLoop(Loop):
         Loop.pause_or_stop_if_requested(self)
 
     def add_energy(self, event: Event) -> Event:
-        """Joules of a trial are not known while others share the sensor: they stay null, the run's are counted."""
-        match event:
-            case TrialEnded():
-                return add_trial_energy(event, {}, self.trajectory)
-            case TrialSuspended():
-                return event
-        return Loop.add_energy(self, event)
+        """Joules of a trial are known where its device has a meter of its own; else they stay null.
+
+        The run's own are counted by the meter of all devices.
+        """
+        if not isinstance(event, TrialEnded | TrialSuspended):
+            return Loop.add_energy(self, event)
+        if (place := self.metered.pop(event.trial, None)) is None:
+            return add_energy(event, NullMeter(), self.trajectory)
+        return add_energy(event.model_copy(update={"device": place}), self.device_meters[place], self.trajectory)

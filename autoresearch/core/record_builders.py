@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, assert_never
 
 from autoresearch.core.costs import cost_ratios
@@ -154,8 +155,11 @@ def _speed_note(trajectory: Trajectory, marks: Sequence[Mark], baseline_marks: S
     """Under a budget in seconds, what a verdict owes to speed: the tokens of both sides, and what disturbed them."""
     if not is_timed(trajectory.meta):
         return ""
-    tokens = cost_ratios(measurements(trajectory.outcomes), measurements(trajectory.baseline_outcomes)).tokens
-    notes = ["" if tokens is None else f"it trained on {tokens:.2f} x the baseline's tokens"]
+    sides = measurements(trajectory.outcomes), measurements(trajectory.baseline_outcomes)
+    notes = []
+    if (ratio := cost_ratios(*sides).tokens) is not None:
+        own, reference = (f"{fmean(m.train_tokens or 0 for m in side):,.0f}" for side in sides)
+        notes.append(f"it trained on {own} tokens a trial, the baseline on {reference} ({ratio:.2f} x)")
     notes.append(describe_disturbance(marks, baseline_marks))
     return "".join(f"; {note}" for note in notes if note)
 

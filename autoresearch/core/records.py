@@ -111,6 +111,8 @@ class DecisionRule(FrozenModel):
     max_seeds: int | None = None
     futility_frac: float | None = None
     clip: float | None = None
+    confirm: Literal["best"] | None = None  # best: only what beats the best keep so far gets more seeds; null: all
+    own_seeds: int | None = None  # null in older records: none
 
 
 class EarlierRun(FrozenModel):
@@ -129,7 +131,7 @@ class EarlierRun(FrozenModel):
     curves: tuple[EarlierCurve, ...] = ()
 
 
-Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
+Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 
 class Evidence(FrozenModel):
@@ -144,6 +146,8 @@ class Evidence(FrozenModel):
     high_frac: float | None
     statistic: float
     critical: float | None  # what the statistic had to reach; null without a known noise
+    # P(T >= statistic) without a gain, one-sided, at this look alone; null in older records and without a known noise.
+    p: float | None = None
     sd_frac: float  # noise of one paired difference
     df: float  # its degrees of freedom; 0 without a known noise
     alpha: float  # that this test may spend
@@ -215,6 +219,7 @@ class TrialSuspended(Metered):
     seed: int
     suspended: Suspended
     for_iter: int | None = None  # as when it started
+    device: str | None = None  # as in ``trial``
 
 
 class TrialEnded(Metered):
@@ -229,6 +234,9 @@ class TrialEnded(Metered):
     void: bool = False  # repeated because of its marks, or because an input changed meanwhile; only its joules count
     would_stop: StopPoint | None = None  # of an audited trial that ran on: where it would have been stopped
     for_iter: int | None = None  # as when it started
+    device: str | None = (
+        None  # of a parallel run: whose own meter ``power`` is of; the run's power has these joules too
+    )
 
 
 class Baseline(Metered):

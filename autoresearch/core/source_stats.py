@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from autoresearch.core.records import SourceCredit
 from autoresearch.core.results import Result
 
 
-@dataclass(frozen=True, slots=True)
-class SourceOutcome:
+class SourceOutcome(NamedTuple):
     """How one iteration with a proposal of ``source`` ended: all that the statistics need of it."""
 
     source: str | None  # None: the log does not record it

@@ -86,6 +86,7 @@ class Trajectory(OpenWork):
     race: Race | None = None  # the last one
     lowest: float | None = None  # the lowest loss of a single measurement in closed iterations and the baseline
     trials_j: ScopeJoules = field(default_factory=dict)  # of all trials; None: a log without scopes
+    device_j: dict[str, float] = field(default_factory=dict)  # of the trials on each device with a meter of its own
     power: dict[Scope, dict[Phase, Power]] = field(default_factory=dict)  # of the whole run; scopes are never added
     metering: Metering | None = None  # of the last start
     baseline_retryable_failures: int = 0  # failures of the baseline that chance may have caused
@@ -123,9 +124,11 @@ class Trajectory(OpenWork):
         earlier_runs = self.meta.earlier_runs if self.meta else ()
         if self.parallel:  # what a verdict may rest on was fixed when the candidate was proposed: ``confirmation``
             gains = self.earlier_gains[: self.gains_then]
-            return Comparison(self.outcomes, self.baseline_outcomes, gains, self.test, earlier_runs, self.baseline_then)
+            then, best = self.baseline_then, self.best_then
+            return Comparison(self.outcomes, self.baseline_outcomes, gains, self.test, earlier_runs, then, best)
         test = self.candidates_tried + 1
-        return Comparison(self.outcomes, self.baseline_outcomes, self.earlier_gains, test, earlier_runs)
+        gains = self.earlier_gains
+        return Comparison(self.outcomes, self.baseline_outcomes, gains, test, earlier_runs, best=self.best)
 
     @property
     def baseline_for_vault(self) -> list[TrialEnded]:
@@ -167,7 +170,7 @@ class Trajectory(OpenWork):
 
     def add(self, record: Event, source: Source | None = None) -> None:
         """Add one record; its ``source``, if known, is kept in its place: it takes less memory."""
-        if isinstance(record, Metered):
+        if isinstance(record, Metered) and getattr(record, "device", None) is None:  # else the run's own meter has it
             self._count(record.power)
         self.aim(record)
         match record:
@@ -181,7 +184,7 @@ class Trajectory(OpenWork):
                 self._begin_trial(record)
                 self.trials_started = max(record.trial, self.trials_started)
             case TrialSuspended():
-                self._meter(record.suspended.energy_j, scope_of(record.power), self.suspended)
+                self._meter(record.suspended.energy_j, scope_of(record.power), self.suspended, record.device)
                 self.running, self.suspended = None, record.suspended
                 if record.trial in self.spare:
                     self.suspended = None  # nothing needs the rest of it
@@ -201,6 +204,7 @@ class Trajectory(OpenWork):
             case Proposed():
                 self._open_iteration(record)
                 self.gains_then, self.baseline_then = len(self.earlier_gains), len(self.baseline_outcomes)
+                self.best_then = self.best
             case Unsealed():
                 self._unseal()
             case SideTrialSuspended():
@@ -233,7 +237,7 @@ class Trajectory(OpenWork):
             self.outcomes, self.host_losses = measured_only(self.outcomes), 0
 
     def _end_trial(self, record: TrialEnded) -> None:
-        self._meter(record.outcome.energy_j, scope_of(record.power), self.suspended)
+        self._meter(record.outcome.energy_j, scope_of(record.power), self.suspended, record.device)
         self.running, self.suspended, self.earlier_parts = None, None, {}
         for_baseline = record.iter == 0 and self.baseline is not None
         measured = self.baseline_outcomes if for_baseline else self.outcomes
@@ -253,11 +257,15 @@ class Trajectory(OpenWork):
         if self.baseline is None and not record.void and self._is_first_retryable_failure(record.outcome):
             self.outcomes = measured_only(self.outcomes)  # tried once more, as for a candidate
 
-    def _meter(self, energy_j: float | None, scope: Scope | None, earlier: Suspended | None) -> None:
+    def _meter(
+        self, energy_j: float | None, scope: Scope | None, earlier: Suspended | None, device: str | None = None
+    ) -> None:
         """Add the joules of a trial so far; those of its earlier parts are counted already."""
         counted = earlier.energy_j or 0.0 if earlier else 0.0
         if energy_j is not None:
             self.trials_j[scope] = self.trials_j.get(scope, 0.0) + energy_j - counted
+            if device is not None:
+                self.device_j[device] = self.device_j.get(device, 0.0) + energy_j - counted
 
     def _count(self, power: dict[Phase, Power]) -> None:
         for phase, more in power.items():

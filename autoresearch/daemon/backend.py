@@ -17,6 +17,7 @@ from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
 from autoresearch.daemon.allowed_changes import allowed_changes
 from autoresearch.daemon.command_backend import command_backend
+from autoresearch.daemon.command_files import CommandFiles
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.local_workers import (
     build_workers,
@@ -26,7 +27,7 @@ from autoresearch.daemon.local_workers import (
     refuse_unfit_workers,
     threads_per_worker,
 )
-from autoresearch.daemon.packages import refuse_missing_trainer
+from autoresearch.daemon.packages import refuse_missing_executor, refuse_missing_trainer
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.remote_workers import RemoteFleet, ray_fields
 from autoresearch.daemon.slurm_workers import SlurmWorkers, no_sensor, open_slurm
@@ -73,6 +74,7 @@ class TrialBackend:
     timer: Timer | None = None
     select_sensor: Callable[[], SelectedSensor] | None = None  # opens the power sensor of the device
     inputs: Inputs = field(default_factory=Inputs)  # the files that trials read
+    command_files: CommandFiles | None = None  # of a command
     train_tokens: int | None = None  # of the corpus
     has_vault: bool = False  # whether its trials are scored on the test split too
     vocab: int | None = None  # of the corpus
@@ -84,6 +86,12 @@ class TrialBackend:
     def worker_count(self) -> int:
         """How many trials may run at a time; 0 where one runs after the other, on no worker of its own."""
         return self.fleet.workers if self.fleet else len(self.workers)
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What a trial may take, whichever device runs it; ``None``: what this machine has left."""
+        known = self.fleet.free_bytes if self.fleet else None
+        return self.free_accelerator_bytes if known is None else known
 
 
 def judge(policy: Policy, backend: TrialBackend, settings: Settings, raw: str, trajectory: Trajectory) -> Verdict:
@@ -114,7 +122,7 @@ def backend_limits(backend: TrialBackend, settings: Settings) -> Limits:
     if settings.trainer == "command" and settings.command.peak_memory_pattern:
         cap = memory_cap_bytes(settings)
         return Limits(NO_MEMORY_LIMIT if cap is None else cap, settings.limits.max_time_ratio)
-    return limits_now(backend.free_accelerator_bytes, settings)
+    return limits_now(backend.free_bytes, settings)
 
 
 def limits_now(free_accelerator_bytes: int | None, settings: Settings) -> Limits:
@@ -165,6 +173,7 @@ def real_backend(
     if settings.trainer == "command":
         return TrialBackend(**command_backend(settings, policy, run_dir, aborted, observer))
     refuse_clocks_of_several_ranks(settings)
+    refuse_missing_executor(settings)
     refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, run_dir))
     path = prepare_corpus(settings, run_dir, observer)
     inputs = Inputs(aborted)

@@ -59,6 +59,7 @@ def command_backend(
         "estimator": None,
         "select_sensor": partial(select_sensor, trial.device, (), settings.energy.sensor),
         "inputs": inputs,
+        "command_files": files,
     }
 
 
@@ -105,7 +106,7 @@ def describe_command(command: CommandSettings, files: CommandFiles) -> str:
     """One line at the start: what is watched, and what verdicts rest on without a seed."""
     by_git = files.commit if command.files is None else None
     what = f"commit {by_git[:12]} and its changes" if by_git else "as they are now"
-    text = f"each trial runs {shlex.join(command.argv or ())}; {len(files.paths)} files are watched ({what})"
+    text = f"each trial runs {shlex.join(command.argv or ())}; {len(files.hashes)} files are watched ({what})"
     return text if command.is_seeded else f"{text}; it takes no seed, so verdicts assume that trials do not correlate"
 
 
@@ -130,7 +131,7 @@ def build_yardstick(settings: Settings, policy: Policy, files: CommandFiles, tri
         command=CommandYardstick(
             argv=command.argv or (),
             files_sha256=files.sha256,
-            files=len(files.paths),
+            files=len(files.hashes),
             commit=files.commit,
             settings_sha256=sha256_of(others),
             metric=MetricKind(name=command.metric, direction=command.direction, unit=unit),

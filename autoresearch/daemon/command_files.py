@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,8 @@ from autoresearch.errors import ConfigError
 MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
 GIT_DEADLINE_S = 60.0
+# Variables of git's own hooks: they name another repository than that of ``cwd``.
+ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"})
 CODE = "*.py"  # untracked files that a script may import; other untracked files may be its output
 
 
@@ -26,7 +28,7 @@ CODE = "*.py"  # untracked files that a script may import; other untracked files
 class CommandFiles:
     """The watched files, and the hash of their names and contents. ``commit`` is null outside of git."""
 
-    paths: tuple[Path, ...]
+    hashes: Mapping[str, str]  # SHA-256 of each, by its name relative to cwd
     sha256: str
     commit: str | None
 
@@ -43,15 +45,18 @@ def watch_command_files(settings: CommandSettings, program: Path, run_dir: Path,
     if (size := sum(path.stat().st_size for path in paths)) > MAX_BYTES:
         hint = "name those that matter with command.files, or leave some out with command.ignore"
         raise ConfigError(f"the files of {cwd} have {size >> 30} GiB, {MAX_BYTES >> 30} can be watched", hint=hint)
+    hashes: dict[str, str] = {}
     digest = hashlib.sha256()
     for path in paths:
         try:
             inputs.watch(path)
         except OSError as e:
             raise ConfigError(f"cannot read {path}: {e.strerror}", hint="see command.files and command.ignore") from e
-        digest.update(f"{os.path.relpath(path, cwd)}\0{inputs.sha256(path)}\n".encode("utf-8", "surrogateescape"))
+        name = os.path.relpath(path, cwd)
+        hashes[name] = inputs.sha256(path)
+        digest.update(f"{name}\0{hashes[name]}\n".encode("utf-8", "surrogateescape"))
     inputs.watch(program)
-    return CommandFiles(tuple(paths), digest.hexdigest(), commit)
+    return CommandFiles(hashes, digest.hexdigest(), commit)
 
 
 def find_program(settings: CommandSettings, path: str | None, setting: Literal["argv", "checks"] = "argv") -> Path:
@@ -81,11 +86,34 @@ def _find(settings: CommandSettings, cwd: Path) -> tuple[Iterable[Path], str | N
         return _matching(settings.files, cwd), head
     words = [*(settings.argv or ()), *(settings.checks or ())]
     named = _existing(cwd / word for word in words if not word.startswith("-"))  # also where it is outside of git
-    if tracked := _git(cwd, "ls-files", "-z"):
-        others = _git(cwd, "ls-files", "-z", "--others", "--exclude-standard") or b""
-        code = [name for name in _names(others) if fnmatch.fnmatch(name, CODE)]
-        return [*_existing(cwd / name for name in [*_names(tracked), *code]), *named], head
-    return named, head
+    return [*_above(cwd), *_of_git(cwd), *named], head
+
+
+def _above(cwd: Path) -> list[Path]:
+    """What git tracks in the checkout beside ``cwd``, where that is a folder of it: a script may import from there."""
+    top, here = _git(cwd, "rev-parse", "--show-toplevel"), os.path.realpath(cwd)
+    if not top or os.fsdecode(top).rstrip("\n") == here:
+        return []
+    checkout = _of_git(Path(os.fsdecode(top).rstrip("\n")), others=False)
+    return [path for path in checkout if not _is_in(path, here)]
+
+
+def _of_git(folder: Path, others: bool = True) -> list[Path]:
+    """What git tracks below a folder, submodules included; with ``others``, untracked code that it does not ignore.
+
+    Nothing where git reads no repository there.
+    """
+    names = _names(_git(folder, "ls-files", "-z"))
+    if others:
+        untracked = _names(_git(folder, "ls-files", "-z", "--others", "--exclude-standard"))
+        names += [name for name in untracked if fnmatch.fnmatch(name, CODE) or name.endswith("/")]
+    found = []
+    for path in (folder / name for name in dict.fromkeys(names)):
+        if path.is_file():  # one that git tracks may be deleted
+            found.append(path)
+        elif not path.is_symlink() and (path / ".git").exists():  # a submodule, or a repository in the repository
+            found += _of_git(path, others)
+    return found
 
 
 def _matching(globs: Sequence[str], cwd: Path) -> list[Path]:
@@ -102,12 +130,12 @@ def _matching(globs: Sequence[str], cwd: Path) -> list[Path]:
 
 
 def _existing(paths: Iterable[Path]) -> list[Path]:
-    """Regular files: a file that git tracks may be deleted, and a submodule is a directory."""
+    """Those that are regular files."""
     return [path for path in paths if path.is_file()]
 
 
-def _names(listing: bytes) -> list[str]:
-    return [os.fsdecode(name) for name in listing.split(b"\0") if name]
+def _names(listing: bytes | None) -> list[str]:
+    return [os.fsdecode(name) for name in (listing or b"").split(b"\0") if name]
 
 
 def _is_ignored(path: Path, cwd: Path, globs: Sequence[str]) -> bool:
@@ -121,7 +149,8 @@ def _is_in(path: Path, folder: str) -> bool:
 
 def _git(cwd: Path, *words: str) -> bytes | None:
     """What git prints, without the user's hooks and prompts; ``None`` where it fails or is not installed."""
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    env |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(
             ["git", "-C", str(cwd), *words],

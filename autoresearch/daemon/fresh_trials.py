@@ -12,10 +12,10 @@ from typing import Self
 from pydantic import TypeAdapter
 
 from autoresearch.config.settings import Settings
-from autoresearch.core.loop import input_changed
 from autoresearch.core.measurement import RETRYABLE, Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.metric import BITS_PER_BYTE, Metric, loss_of, value_of
 from autoresearch.core.ports import Interrupted, Observer, Progress, SuspendControl
+from autoresearch.core.recorded_run import input_changed
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
 from autoresearch.daemon.backend import TrialBackend, real_backend
 from autoresearch.daemon.control import RunControl

@@ -36,9 +36,15 @@ def has_workers(settings: Settings) -> bool:
     return bool(executor.devices) or executor.workers > 1 or executor.kind != "local"
 
 
+def count_ranks(settings: Settings) -> int:
+    """The processes of one trial."""
+    return settings.parallel.data * settings.parallel.tensor
+
+
 def threads_per_worker(settings: Settings) -> int:
-    """CPU threads of one trial: as set, or an equal share of the usable cores."""
-    return settings.threads or max(1, usable_cpus() // count_workers(settings))
+    """CPU threads of each process of a trial: as set, or an equal share of the usable cores."""
+    ranks = 1 if settings.executor.kind == "local" else count_ranks(settings)
+    return settings.threads or max(1, usable_cpus() // (count_workers(settings) * ranks))
 
 
 def refuse_unfit_workers(settings: Settings) -> None:
@@ -60,12 +66,13 @@ def refuse_unfit_workers(settings: Settings) -> None:
     if settings.trainer == "command":
         hint = "set executor.workers = 1: two runs of one script share its files"
         raise ConfigError(f"trainer = 'command' with {workers} workers", hint=hint)
-    if settings.parallel.data * settings.parallel.tensor > 1:
-        hint = "set either [parallel] or [executor]: the ranks of one trial take all GPUs"
+    ranks = count_ranks(settings)
+    if ranks > 1 and settings.executor.kind == "local":
+        hint = "set either [parallel] or [executor]: the ranks of one trial take all GPUs of this machine"
         raise ConfigError(f"several ranks for each trial with {workers} workers", hint=hint)
     here = settings.executor.kind != "slurm" and not settings.executor.address
-    if here and not devices and threads_per_worker(settings) * workers > usable_cpus():
-        what = f"{workers} workers of {threads_per_worker(settings)} threads on {usable_cpus()} cores"
+    if here and not devices and threads_per_worker(settings) * ranks * workers > usable_cpus():
+        what = f"{workers} workers of {threads_per_worker(settings) * ranks} threads on {usable_cpus()} cores"
         raise ConfigError(
             what, hint="lower executor.workers or threads: threads that share a core slow each other down"
         )

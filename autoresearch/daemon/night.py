@@ -102,7 +102,11 @@ def expected_s(run: Trajectory, times: int) -> float:
 
 
 def control_after(
-    settings: Settings, observer: Observer, elapsed_s: float = 0.0, records: Sequence[Event] = ()
+    settings: Settings,
+    observer: Observer,
+    elapsed_s: float = 0.0,
+    records: Sequence[Event] = (),
+    now: Callable[[], datetime] = datetime.now,
 ) -> RunControl:
     """The control of what follows a complete run: the night that began with the run goes on until its own end.
 
@@ -111,7 +115,7 @@ def control_after(
     so_far = list(records)
     if so_far and isinstance(so_far[-1], LoopComplete):  # its time counts, and the night is not over with it
         so_far[-1] = Resumed(ts=so_far[-1].ts, paused_s=0.0)
-    return service.build_control(settings, settings.run_dir, observer, so_far, elapsed_s=elapsed_s)
+    return service.build_control(settings, settings.run_dir, observer, so_far, now, elapsed_s=elapsed_s)
 
 
 @contextmanager
@@ -142,7 +146,7 @@ def time_left_s(settings: Settings, control: RunControl, elapsed_s: float) -> fl
     if control.stop_reason():
         return 0.0
     ends_at = control.ends_at()
-    left = [] if ends_at is None else [ends_at.timestamp() - datetime.now().timestamp()]
+    left = [] if ends_at is None else [ends_at.timestamp() - control.now().timestamp()]
     if settings.max_hours is not None:
         left.append(3600 * settings.max_hours - elapsed_s)
     return min(left, default=None)

@@ -28,6 +28,14 @@ def refuse_missing_trainer(settings: Settings, *, prepares_corpus: bool) -> None
         raise missing_extra(f"trainer {settings.trainer}", missing, trainer.extras)
 
 
+def refuse_missing_executor(settings: Settings) -> None:
+    """Raise ``MissingPackage`` where trials run on a cluster whose package cannot be imported."""
+    kind = settings.executor.kind
+    package = {"local": "", "ray": "ray", "slurm": "submitit"}[kind]
+    if package and not is_installed(package):
+        raise missing_extra(f"executor.kind = '{kind}'", package, kind)
+
+
 def is_installed(name: str) -> bool:
     """Whether a module can be found; nothing but the parent of a dotted name is imported."""
     try:

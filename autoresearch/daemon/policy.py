@@ -155,7 +155,14 @@ def build_rule(settings: Settings) -> DecisionRule:
     if wanted.rule == "threshold":
         return DecisionRule(accept_delta_frac=wanted.accept_delta_frac, seed=settings.seed)
     constants = asdict(SequentialRule(wanted.accept_delta_frac, wanted.alpha, wanted.max_seeds))
-    return DecisionRule(kind="sequential", seed=settings.seed, baseline_seeds=wanted.baseline_seeds, **constants)
+    only_best = wanted.confirm == "best" or (wanted.confirm == "auto" and settings.max_changes > 1)
+    return DecisionRule(
+        kind="sequential",
+        seed=settings.seed,
+        baseline_seeds=wanted.baseline_seeds,
+        confirm="best" if only_best else None,
+        **constants,
+    )
 
 
 def build_early_stop(settings: Settings) -> EarlyStopRule | None:

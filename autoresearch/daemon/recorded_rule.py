@@ -13,7 +13,9 @@ from autoresearch.daemon.policy import Policy
 from autoresearch.errors import YardstickMismatch
 
 # The fields of a recorded rule that are settings, with the setting's name. The others are constants of the program.
-SETTINGS = {name: name for name in ("accept_delta_frac", "alpha", "max_seeds", "baseline_seeds")} | {"kind": "rule"}
+SETTINGS = {name: name for name in ("accept_delta_frac", "alpha", "max_seeds", "baseline_seeds", "confirm")} | {
+    "kind": "rule"
+}
 OF_THRESHOLD = {"kind", "accept_delta_frac"}  # what of them rule threshold has
 
 WHY_NOT_MIXED = {

@@ -13,7 +13,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.executor import TrialOrder
 from autoresearch.core.ports import Trial
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.local_workers import CheckpointPerTrial, count_workers, threads_per_worker
+from autoresearch.daemon.local_workers import CheckpointPerTrial, count_ranks, count_workers, threads_per_worker
 from autoresearch.daemon.trainer_code import PACKAGE, own_code
 from autoresearch.data.corpus import Corpus
 from autoresearch.energy.sensors.select import SelectedSensor
@@ -21,7 +21,8 @@ from autoresearch.energy.sensors.sensor import NoSensor
 from autoresearch.machine import spare_bytes, total_bytes
 from autoresearch.storage.run_dir import CHECKPOINT, LOGS
 from autoresearch.trials.forked_trial import ForkedTrial
-from autoresearch.trials.remote.executor import Fleet, RemoteExecutor
+from autoresearch.trials.remote.executor import RemoteExecutor
+from autoresearch.trials.remote.fleet import Fleet
 from autoresearch.trials.remote.ports import Greeting, Job, NodeFacts
 from autoresearch.trials.remote.ray_cluster import RayCluster, Resources, monitor_warning
 from autoresearch.trials.runner import ChildRunner
@@ -68,21 +69,23 @@ class ForkedTrialPlan:
     run_dir: str
     deadline_s: float
     memory_cap_bytes: int | None
-    resources: Resources
+    make_server: type[TrialServer] = TrialServer
 
-    def open(self, name: str, verify: bool) -> ForkedWorker:
+    def open(self, name: str, verify: bool, places: int) -> ForkedWorker:
         """Probe the device and read the corpus. Raises ``TrialServerError``, ``CorpusError`` or ``OSError``."""
         run_dir = Path(self.run_dir)
         logs = run_dir / LOGS
         logs.mkdir(parents=True, exist_ok=True)
         corpus = Corpus.open(Path(self.corpus), verify=verify)
         # Ray sets OMP_NUM_THREADS to the CPUs of the actor, which is not what the yardstick says.
-        server = TrialServer(self.trainer, logs / f"trial-server-{name}.log", {"OMP_NUM_THREADS": str(self.threads)})
+        server = self.make_server(
+            self.trainer, logs / f"trial-server-{name}.log", {"OMP_NUM_THREADS": str(self.threads)}
+        )
         try:
             device = ChildRunner(server, lambda: False).probe(self.device, self.trainer, self.deadline_s)
         finally:
             server.close()  # it dies with the thread that started it: the one that measures starts the next
-        share = None if device.free_bytes is not None else spare_bytes() // self._places_here()
+        share = None if device.free_bytes is not None else spare_bytes() // max(1, places)
         caps = [cap for cap in (self.memory_cap_bytes, share) if cap is not None]
         greeting = Greeting(
             facts=node_facts(device, corpus.sha256),
@@ -99,9 +102,6 @@ class ForkedTrialPlan:
             min(caps, default=None),
         )
         return ForkedWorker(greeting, server, trial)
-
-    def _places_here(self) -> int:
-        return max(1, int((os.cpu_count() or 1) // max(1.0, self.resources.cpus)))
 
 
 def _not_prepared(_cfg: Cfg, _seed: int) -> TrialSpec:
@@ -121,17 +121,23 @@ def node_facts(device: Device, corpus_sha256: str) -> NodeFacts:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RemoteFleet:
-    """The executor of a run on a cluster, before it is connected."""
+    """The executor of a run on a cluster, before and after it is connected."""
 
     cluster: RayCluster
     fleet: Fleet
     notify: Callable[[str], None]
+    executor: RemoteExecutor | None = None
 
     @property
     def workers(self) -> int:
         return self.fleet.workers
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What a trial may take on the node with the least; ``None`` before there is a worker."""
+        return self.executor.free_bytes if self.executor else None
 
     def open(self, aborted: Callable[[], bool], suspend_requested: Callable[[], bool]) -> RemoteExecutor:
         """Connect, end what an earlier daemon left, greet every node. Raises ``ConfigError``."""
@@ -144,6 +150,7 @@ class RemoteFleet:
             executor.close()
             raise
         self.notify(f"{executor.capacity} of {self.workers} workers are ready")
+        self.executor = executor
         return executor
 
 
@@ -162,7 +169,8 @@ def ray_fields(
 ) -> dict[str, Any]:
     """The fields of a ``TrialBackend`` whose trials run on a Ray cluster; ``trial`` measures on this machine."""
     workers, threads = count_workers(settings), threads_per_worker(settings)
-    resources = Resources(cpus=threads, gpus=1 if device.device == "cuda" else 0)
+    ranks = count_ranks(settings)
+    resources = Resources(cpus=threads * ranks, gpus=ranks if device.device == "cuda" else 0)
     plan = ForkedTrialPlan(
         trainer=settings.trainer,
         device=device.device,
@@ -171,7 +179,6 @@ def ray_fields(
         run_dir=str(run_dir.resolve()),
         deadline_s=trial.deadline_s,
         memory_cap_bytes=trial.memory_cap_bytes,
-        resources=resources,
     )
 
     def spec_of(order: TrialOrder) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from autoresearch import __version__
@@ -21,7 +22,7 @@ from autoresearch.config.window import Window
 from autoresearch.core.climb_record import Climb
 from autoresearch.core.loop import Loop
 from autoresearch.core.parallel_loop import ParallelLoop
-from autoresearch.core.ports import NullVault, Observer, Proposer
+from autoresearch.core.ports import Meter, NullVault, Observer, Proposer
 from autoresearch.core.power import Metering
 from autoresearch.core.race import race_is_due
 from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Resumed, Started, Yardstick
@@ -36,8 +37,10 @@ from autoresearch.daemon.backend import (
     real_backend,
 )
 from autoresearch.daemon.best_config import climb_of, write_best_config
+from autoresearch.daemon.command_listing import check_listing
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.crown import measure_at_end
+from autoresearch.daemon.device_meters import meter_devices
 from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
 from autoresearch.daemon.earlier_runs import read_earlier_runs
 from autoresearch.daemon.final_report import write_reports
@@ -50,6 +53,7 @@ from autoresearch.daemon.policy import Policy, build_early_stop, build_policy, c
 from autoresearch.daemon.recorded_rule import keep_recorded_rule
 from autoresearch.daemon.run_context import RunContext, RunTiming
 from autoresearch.daemon.run_reader import read_run, run_cache
+from autoresearch.daemon.run_settings import write_run_settings
 from autoresearch.daemon.run_text import SIGNALS
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.daemon.steady_baseline import SteadyBaseline
@@ -182,6 +186,9 @@ def run_with_backend(context: RunContext, make_backend: MakeBackend) -> str:
 def run_loop(context: RunContext, backend: TrialBackend) -> str:
     """Check the yardstick, open proposer and meter, run the loop to its end, write the reports."""
     settings, control = context.settings, context.control
+    if backend.command_files is not None:
+        meta = context.trajectory.meta
+        check_listing(context.run_dir, backend.command_files, meta.yardstick.command if meta else None)
     check_yardstick(context.trajectory, backend.yardstick)
     policy = context.policy
     estimate = partial(estimate_of, policy, backend, context.trajectory)
@@ -204,8 +211,9 @@ def run_loop(context: RunContext, backend: TrialBackend) -> str:
         open_proposer(settings, proposer_context, context.replies) as proposer,
         meter_run(context, backend.select_sensor, proposer.name) as metering,
         closing(executor_of(context, backend)) as executor,
+        meter_devices(context) as device_meters,
     ):
-        loop = build_loop(context, backend, proposer, executor)
+        loop = build_loop(context, backend, proposer, executor, device_meters)
         record_start(context, backend, loop, metering)
         ending = loop.run()
     write_best_config(context.run_dir, context.trajectory, context.observer.notify)
@@ -226,6 +234,7 @@ def build_loop(
     backend: TrialBackend,
     proposer: Proposer,
     executor: LocalExecutor | RemoteExecutor | None = None,
+    device_meters: Mapping[str, Meter] = MappingProxyType({}),
 ) -> Loop:
     """The loop of this run, with nothing recorded yet. A run that was parallel before stays one."""
     settings, policy = context.settings, context.policy
@@ -233,6 +242,8 @@ def build_loop(
     several = executor is not None and (executor.capacity > 1 or backend.worker_count > 1)
     kind = ParallelLoop if several or context.trajectory.parallel else Loop
     more: dict[str, Any] = {"executor": executor} if parallel else {}
+    if kind is ParallelLoop and isinstance(executor, LocalExecutor):
+        more |= {"place_of": executor.place_of, "device_meters": device_meters}
     return kind(
         trajectory=context.trajectory,
         journal=context.journal,
@@ -253,6 +264,7 @@ def build_loop(
         meter=context.meter,
         vault=VaultFile(context.run_dir / VAULT, context.observer.notify) if backend.has_vault else NullVault(),
         warmup_frac=lambda cfg: warmup_frac(context.trajectory.meta, cfg),
+        exhausted_completes=settings.compose == "only",
         at_end=partial(measure_at_end, race=settings.crown == "on"),
         **more,
     )
@@ -286,6 +298,7 @@ def record_start(context: RunContext, backend: TrialBackend, loop: Loop, meterin
         )
     )
     record_startup_wait(context.startup_wait, loop)
+    write_run_settings(context.settings, context.observer.notify)
 
 
 def record_startup_wait(wait: StartupWait, loop: Loop) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from autoresearch.core.climb import SideNeeded
 from autoresearch.core.executor import TrialProgress
-from autoresearch.core.loop import Loop, input_changed
+from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
 from autoresearch.core.ports import SuspendControl
+from autoresearch.core.recorded_run import input_changed
 from autoresearch.core.records import SideTrial, SideTrialStarted, SideTrialSuspended
 from autoresearch.core.trajectory import Trajectory
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Trial
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.local_workers import CheckpointPerTrial, count_workers
+from autoresearch.daemon.local_workers import CheckpointPerTrial, count_ranks, count_workers
 from autoresearch.energy.sensors.select import SelectedSensor
 from autoresearch.energy.sensors.sensor import NoSensor
 from autoresearch.errors import ConfigError
@@ -87,7 +87,8 @@ class SlurmWorkers:
         self.session.expected = expected
 
         def memory_for(cfg: Cfg) -> int:
-            return trial_memory_bytes(estimator(cfg).peak_bytes, self.most_bytes, settings.device == "cuda")
+            estimated, gpus = estimator(cfg).peak_bytes, count_ranks(settings) if settings.device == "cuda" else 0
+            return trial_memory_bytes(estimated, self.most_bytes, gpus)
 
         def make_trial(aborted: Callable[[], bool]) -> Trial:
             runner = replace(self.runner, aborted=aborted)
@@ -108,8 +109,9 @@ def open_slurm(
     most = cluster.node_bytes() - SERVER_BYTES
     if settings.limits.memory_gib:
         most = min(most, int(settings.limits.memory_gib * 2**30))
-    gpus = int(settings.device == "cuda")
-    session = SlurmSession(cluster, run_dir, run_dir / LOGS, settings.threads or 1, gpus)
+    ranks = count_ranks(settings)
+    gpus = ranks if settings.device == "cuda" else 0
+    session = SlurmSession(cluster, run_dir, run_dir / LOGS, (settings.threads or 1) * ranks, gpus)
     runner = SlurmRunner(session, settings.trainer, aborted)
     try:
         session.open()

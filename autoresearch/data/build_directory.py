@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoresearch.errors import CorpusError
+from autoresearch.hints import explain
 
 
 @contextmanager
@@ -31,8 +32,8 @@ def build_directory(out: Path, what: str) -> Iterator[Path]:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as e:
-        hint = f"check the permissions of {out.parent} and the space on its disk"
-        raise CorpusError(f"cannot write {what} to {out}: {e.strerror or e}", hint=hint) from e
+        why, hint = explain(e, out, "create")
+        raise CorpusError(f"cannot write {what} to {out}: {why}", hint=hint) from e
 
 
 @contextmanager

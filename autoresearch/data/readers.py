@@ -10,7 +10,7 @@ import gzip
 import importlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 SUPPORTED = f"{' '.join(SUFFIXES)}, and all but .parquet also compressed as {' or '.join(COMPRESSED)}"
 ROWS_PER_READ = 64
 LONGEST_LINE = 1 << 28  # bytes of memory of a line of .jsonl, which is held about three times
+SHOWN_NAMES, SHOWN_CHARS = 12, 60  # of the fields of a row, in an error
 STRING_COLUMNS = ("string", "large_string", "dictionary<values=string", "dictionary<values=large_string")
 ROW_HINT = "choose the field with --field NAME, or leave such lines out with --skip-bad-lines"
 ENCODING_HINT = "convert it to UTF-8, for example with iconv; UTF-16 and UTF-32 need a byte order mark"
@@ -116,7 +117,7 @@ class Reader:
 
     def _check_column(self, path: Path, columns: dict[str, str]) -> None:
         if not columns.get(self.field, "").startswith(STRING_COLUMNS):
-            found = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
+            found = _few([f"{name} ({kind})" for name, kind in columns.items()])
             hint = "choose the column with --field NAME, or convert it"
             raise CorpusError(f"{path} has no column `{self.field}` of strings, only {found}", hint=hint)
 
@@ -134,10 +135,17 @@ def _parsed(line: str | None) -> object:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as e:
-        if not line.endswith("\n"):
+        if not line.endswith("\n") and line.lstrip().startswith("{"):
             return Unparsed("is cut off: the file ends inside it")
+        if isinstance(e, json.JSONDecodeError) and _ends_inside(e, line):
+            return Unparsed("is cut off: it ends inside its JSON text")
         where = f": {e.msg}, at character {e.pos + 1}" if isinstance(e, json.JSONDecodeError) else " that can be read"
         return Unparsed(f"is not JSON{where}")
+
+
+def _ends_inside(error: json.JSONDecodeError, line: str) -> bool:
+    """Whether the text was right up to its end, and only that is missing."""
+    return error.pos >= len(line.rstrip()) or error.msg.startswith("Unterminated string")
 
 
 def _problem(row: object, field: str) -> str:
@@ -147,16 +155,28 @@ def _problem(row: object, field: str) -> str:
     if not isinstance(row, dict):
         return f"not an object with a string `{field}`"
     if field not in row:
-        return f"no field `{field}`" + (f", only {', '.join(sorted(row))}" if row else ": the object is empty")
+        return f"no field `{field}`" + (f", only {_few(sorted(row))}" if row else ": the object is empty")
     return f"field `{field}` is {'null' if row[field] is None else type(row[field]).__name__}, not a string"
 
 
+def _few(names: Sequence[str]) -> str:
+    """The first names, each shortened, and how many more there are."""
+    shown = ", ".join(name[:SHOWN_CHARS] for name in names[:SHOWN_NAMES])
+    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES:,} more"
+
+
 def _text(name: str, path: Path) -> Iterator[Document]:
+    """The parts of a text file. Raises ``CorpusError`` at the end of one whose later parts mostly are not text."""
     name, _ = replace_marks(name)
+    characters, not_text = 0, 0.0
     with open_source(path) as stream:
         for number, part in enumerate(decode_parts(stream)):
             text, replaced = replace_marks(part)
+            characters, not_text = characters + len(text), not_text + undecodable_share(text, replaced) * len(text)
             yield Document(name, text, replaced, continues=number > 0)
+    if not_text > MOST_UNDECODABLE * characters:
+        what = f"{path} begins as text, but {not_text / characters:.0%} of its characters are undecodable or control"
+        raise CorpusError(what, hint="it is damaged or not a text file: repair it, or move it out of the sources")
 
 
 @contextmanager

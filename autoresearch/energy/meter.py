@@ -67,6 +67,7 @@ class PowerMeter:
     suspended_s: Callable[[], float] = machine.suspended_s
     cpu_wait_s: Callable[[], float | None] = lambda: None
     mem_used_bytes: Callable[[], int | None] = machine.mem_used_bytes
+    cpu_share: float = MAX_CPU_SHARE  # of a core, at most, for reading the sensor
     llm_is_here: bool = False  # the proposer's LLM server runs on this machine
     sensor: Sensor = field(default_factory=NoSensor)
     refused: tuple[str, ...] = ()
@@ -192,7 +193,7 @@ class PowerMeter:
         self._read_cpu_s += 0.1 * (self.cpu_clock() - began - self._read_cpu_s)
         ended = self.clock()
         shortest_s = SAMPLE_INTERVAL_S if self.sensor.is_polled else STREAM_POLL_S
-        interval_s = min(MAX_INTERVAL_S, max(shortest_s, self._read_cpu_s / MAX_CPU_SHARE))
+        interval_s = min(MAX_INTERVAL_S, max(shortest_s, self._read_cpu_s / self.cpu_share))
         interval_s = max(interval_s, (ended - t) / MAX_WAIT_SHARE)
         self._integrator.gap_s = max(GAP_S, GAP_INTERVALS * interval_s)
         self._next_read_at = ended + interval_s

@@ -9,7 +9,7 @@ from pathlib import Path
 from autoresearch.core.power import Phase, Scope
 from autoresearch.energy.sample import Sample
 from autoresearch.storage.files import open_regular, opened_directory
-from autoresearch.storage.run_dir import OLD_TELEMETRY, TELEMETRY
+from autoresearch.storage.run_dir import telemetry_names
 
 COLUMNS = (
     *("timestamp", "gpu_util_pct", "mem_used_mib", "power_w", "temp_c"),  # in this order, which other tools read
@@ -22,8 +22,9 @@ HEADER = ",".join(COLUMNS) + "\n"
 class Telemetry:
     """The writer. Where the disk refuses a line, that line is lost and nothing else."""
 
-    def __init__(self, run_dir: Path, max_bytes: int = MAX_BYTES) -> None:
-        self._path = run_dir / TELEMETRY
+    def __init__(self, run_dir: Path, max_bytes: int = MAX_BYTES, device: str = "") -> None:
+        """``device``: one of several, which has a file of its own beside that of all."""
+        self._path, self._old = (run_dir / name for name in telemetry_names(device))
         self._max_bytes = max_bytes
         self._fd: int | None = None
         self._size = 0
@@ -49,7 +50,7 @@ class Telemetry:
         if self._fd is not None and self._size + len(line) > self._max_bytes:
             self.close()
             with opened_directory(self._path.parent) as folder:
-                os.rename(self._path.name, OLD_TELEMETRY, src_dir_fd=folder, dst_dir_fd=folder)
+                os.rename(self._path.name, self._old.name, src_dir_fd=folder, dst_dir_fd=folder)
         if self._fd is None:
             self._open()
         assert self._fd is not None

@@ -34,15 +34,24 @@ OVERFLOW = re.compile(
     rf"|exceed(s|ed|ing)? (the |its )?((model'?s?|available|maximum|allowed|configured) )*{_LIMIT}"
     r"|context (size|length|window|limit)( of \d+( tokens)?)?( has been| was| is)? (exceeded|full|too small)"
     r"|context overflow"
-    r"|(prompt|input)s?( \([^)]{0,60}\)| length| tokens?)? (is|are) too (long|large|big)"
+    r"|(prompt|input)s?( \([^)]{0,60}\)| length| tokens?)?( is| are)? too (long|large|big)"
+    r"|\b(prompt|input|sequence)( length| tokens?| of|[ (:=]{1,2}\d[\d,]*( tokens)?\)?){0,3} (exceeds?|is over) "
+    r"|\b(prompt|input) (has|contains) \d[\d,]* tokens\b.{0,20}(more than|but|limit)"
+    r"|too many (input|prompt) tokens|token limit( has been| was)? exceeded|range of input length should be"
+    r"|reduce the length of the (messages|prompt|input)|too (long|large|big) for (the )?context|(>=?|exceeds?) n_ctx"
+    r"|max_(completion_)?tokens must be at least 1, got -"  # vLLM, where the prompt alone is too long
     r"|must be <= \d+\. given: \d+ .{0,20}inputs. tokens",
     re.IGNORECASE,
 )
 LENGTH = re.compile(
     r"(?:(?:context|model|sequence|input) length(?: is| of)?(?: only)?|context window of|context size|n_ctx\W{1,3}"
-    r"|must be <=|max_num_tokens|max_(?:seq|model|input)_len\w*|tokens allowed)[ (:=]{0,3}(\d{3,8})\b"
+    r"|must be <=|max_num_tokens|max_(?:seq|model|input)_len\w*|tokens allowed|token length of|model limit|for context"
+    r"|exceeds (?:the )?(?:maximum|limit)(?: of)?|supports(?: at most)?|should be \[1\W{1,2})[ (:=]{0,3}(\d{3,8})\b"
     r"|> (\d{3,8}) maximum",
     re.IGNORECASE,
+)
+OF_THE_PROMPT = re.compile(  # not a limit
+    r"(input|sequence) length\D*\d+\)?( tokens\)?)? (exceed|is (over|longer|larger|greater))", re.IGNORECASE
 )
 UNKNOWN_PARAMETER = re.compile(
     r"un(supported|known|expected|recognized)|not supported|extra (input|field)", re.IGNORECASE
@@ -134,7 +143,9 @@ def reclassify_open_thinking(answer: Answer, think_style: str) -> Answer:
 
 def context_length_in(detail: str) -> int | None:
     """The context length that an overflow message names, in tokens."""
-    match = LENGTH.search(detail.replace(",", ""))
+    text = detail.replace(", ", " , ").replace(",", "")  # 12,925 is one number
+    found = (m for m in LENGTH.finditer(text) if not OF_THE_PROMPT.match(text, m.start()))
+    match = next(found, None)
     return int(match[1] or match[2]) if match else None
 
 

@@ -74,18 +74,18 @@ def open_proposer(settings: Settings, context: ProposerContext, recording: Recor
 
 
 def _build_auto(settings: Settings, context: ProposerContext, _recording: Recording, stack: ExitStack) -> Proposer:
-    """``hybrid``, named ``tpe`` while no LLM server answers: TPE then proposes, and each LLM turn tries the server.
+    """``hybrid``, named ``trust-region`` while no LLM server answers: it proposes, and each LLM turn tries the server.
 
-    Without the package openai it is TPE alone.
+    Without the package openai it is ``trust-region`` alone.
     """
     try:
         llm = build_llm_server(settings, context.stop_or_pause_requested, context.notify)
     except MissingPackage as e:
-        context.notify(f"{e.what}: tpe proposes alone ({e.hint})")
-        return build_tpe(settings, context.space)
+        context.notify(f"{e.what}: trust-region proposes alone ({e.hint})")
+        return TrustRegionProposer(context.space, settings.seed)
     has_server = discover_llm_server(llm, settings, context, stack)
     proposer = _combine(llm, settings, context, stack)
-    proposer.name = "hybrid" if has_server else "tpe"
+    proposer.name = "hybrid" if has_server else proposer.optimizer.name
     return proposer
 
 
@@ -98,7 +98,7 @@ def _build_hybrid(settings: Settings, context: ProposerContext, _recording: Reco
 def _build_llm(settings: Settings, context: ProposerContext, _recording: Recording, stack: ExitStack) -> Proposer:
     llm = build_llm_server(settings, context.stop_or_pause_requested, context.notify)
     discover_llm_server(llm, settings, context, stack)
-    return build_llm_proposer(llm, settings, context, build_fallback(settings, context.space, LLM_SOURCE), stack)
+    return build_llm_proposer(llm, settings, context, build_optimizer(settings, context.space, LLM_SOURCE), stack)
 
 
 def _build_tpe(settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack) -> Proposer:
@@ -109,7 +109,7 @@ def _build_trust_region(
     settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack
 ) -> Proposer:
     if settings.max_changes == 1:
-        context.notify("trust-region changes one knob at a time: --set max_changes=13 lets it combine changes")
+        context.notify("trust-region changes one knob at a time: a larger max_changes lets it combine changes")
     return TrustRegionProposer(context.space, settings.seed)
 
 
@@ -124,19 +124,21 @@ def _build_random(settings: Settings, context: ProposerContext, _recording: Reco
 def _build_replay(settings: Settings, context: ProposerContext, recording: Recording, _stack: ExitStack) -> Proposer:
     """A trajectory's replies in their order, or an LLM's by iteration with the recorded run's fallback for the rest."""
     if isinstance(recording, Mapping):
-        return ExchangeReplay(recording, build_fallback(settings, context.space, REPLAY_SOURCE))
+        return ExchangeReplay(recording, build_optimizer(settings, context.space, REPLAY_SOURCE))
     return ReplayProposer(recording)
 
 
 PROPOSERS: Mapping[str, ProposerSpec] = {
-    "auto": ProposerSpec(_build_auto, True, ("optuna",), "hybrid where an LLM server answers, else tpe"),
+    "auto": ProposerSpec(_build_auto, True, (), "hybrid where an LLM server answers, else trust-region"),
     "hybrid": ProposerSpec(
-        _build_hybrid, True, ("optuna", "openai"), "tpe, and an LLM for a share of the iterations (llm.share)"
+        _build_hybrid, True, ("openai",), "trust-region, and an LLM for a share of the iterations (llm.share)"
     ),
     "nim": ProposerSpec(
-        _build_llm, True, ("openai",), "an LLM behind any OpenAI-compatible server, tpe where it fails"
+        _build_llm, True, ("openai",), "an LLM behind any OpenAI-compatible server, trust-region where it fails"
     ),
-    "tpe": ProposerSpec(_build_tpe, False, ("optuna",), "Optuna's tree-structured Parzen estimator"),
+    "tpe": ProposerSpec(
+        _build_tpe, False, ("optuna",), "Optuna's tree-structured Parzen estimator, one knob at a time"
+    ),
     "trust-region": ProposerSpec(
         _build_trust_region,
         False,
@@ -168,13 +170,13 @@ def discover_llm_server(llm: LlmServer, settings: Settings, context: ProposerCon
     why = f"{failed.classification}: {failed.detail}" if failed else "no model"
     if failed and failed.classification is Classification.REQUEST_REJECTED and llm.key is None:
         why += f"; there is no key: {VARIABLE}, or the credential {CREDENTIAL}"
-    context.notify(f"NO LLM SERVER at {url} ({why}): tpe proposes until it answers; see `autoresearch doctor`")
+    context.notify(f"NO LLM SERVER at {url} ({why}): trust-region proposes until it answers; see `autoresearch doctor`")
     return False
 
 
 def _combine(llm: LlmServer, settings: Settings, context: ProposerContext, stack: ExitStack) -> HybridProposer:
-    """TPE with the LLM beside it: each reads the other's results, and the prompt shows TPE's beliefs."""
-    optimizer = build_tpe(settings, context.space, LLM_SOURCE)
+    """The optimizer with the LLM beside it: each reads the other's results, and the prompt shows its beliefs."""
+    optimizer = build_optimizer(settings, context.space, LLM_SOURCE)
     proposer = build_llm_proposer(llm, settings, context, optimizer, stack)
     proposer.beliefs = optimizer.beliefs
     return HybridProposer(optimizer, proposer, settings.llm.share)
@@ -216,7 +218,7 @@ def build_llm_server(
         from autoresearch.llm.client import Client  # openai takes half a second to import
         from autoresearch.llm.server import LlmServer
     except ImportError as e:
-        raise missing_extra("an LLM proposer", e.name or "openai", "run", instead="use --proposer tpe") from e
+        raise missing_extra("an LLM proposer", e.name or "openai", "run", instead="use --proposer trust-region") from e
 
     chosen, attempts = settings.llm, settings.limits.max_attempts
     if chosen.rounds >= attempts:
@@ -244,19 +246,16 @@ def budget_left(settings: Settings, trajectory: Trajectory) -> str:
     return f"{left} of {settings.iters} iterations{until}"
 
 
-def build_fallback(settings: Settings, space: Space, beside: str) -> Proposer:
-    """The proposer for iterations without an LLM reply: TPE, or ``random`` where optuna is not installed."""
-    try:
-        return build_tpe(settings, space, beside)
-    except MissingPackage:
-        return RandomProposer(space, settings.seed)
+def build_optimizer(settings: Settings, space: Space, beside: str) -> TrustRegionProposer:
+    """What proposes where a model does not: ``beside`` is a source whose failures it does not see."""
+    return TrustRegionProposer(space, settings.seed, hides_failures_of=beside)
 
 
-def build_tpe(settings: Settings, space: Space, beside: str = "") -> TpeProposer:
-    """TPE with the run's seed, ``beside`` a source whose failures it does not see. Raises ``MissingPackage``."""
+def build_tpe(settings: Settings, space: Space) -> TpeProposer:
+    """TPE with the run's seed. Raises ``MissingPackage``."""
     try:
         from autoresearch.proposers.tpe import TpeProposer  # optuna takes a second to import
     except ImportError as e:
-        raise missing_extra("proposer tpe", e.name or "optuna", "run", instead="use --proposer random") from e
+        raise missing_extra("proposer tpe", e.name or "optuna", "run", instead="use --proposer trust-region") from e
 
-    return TpeProposer(space, settings.seed, hides_failures_of=beside)
+    return TpeProposer(space, settings.seed)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -33,9 +32,7 @@ from autoresearch.core.records import Attempt
 from autoresearch.core.results import Result
 from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.proposers.belief import Belief
 from autoresearch.proposers.initial_design import next_initial_change
-from autoresearch.proposers.other_failures import without_failures
 from autoresearch.proposers.pending import with_pending
 from autoresearch.proposers.space import Space, build_reply, round_value
 from rails import ChoiceKnob, FloatKnob, IntKnob, Knob, Value, same_value
@@ -44,12 +41,8 @@ KNOB = "knob"
 NEAR_FRAC = 0.02  # of a range, on its own scale: values this close are taken for the same
 KNOB_CANDIDATES = 4
 MAX_DRAWS = 24  # of TPE before a random change: on a menu of choices it often suggests known values
-MIN_BELIEF_DRAWS = 8
-MAX_DRAW_COST = 32_000  # draws times results: each draw reads every result; 0.2 s in all
-BELIEF_DRAWS = 32
 WINDOW = 1000  # results, from which on TPE learns from the newest and the best of them only
 BEST_OF_KNOB = 25  # of older results: TPE takes at most that many for good
-WIDE_FRAC = 0.5  # of a range, on its own scale: draws spread further than this are called uncertain
 
 
 @dataclass(slots=True)
@@ -59,13 +52,12 @@ class TpeProposer:
     space: Space
     seed: int
     name: str = "tpe"
-    hides_failures_of: str = ""  # a source beside it, whose failed trials it must not learn from
     _study: optuna.Study | None = None
     _learned: list[Result] = field(default_factory=list)  # what the study holds
 
     def propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         """See ``ports.Proposer``."""
-        trajectory = without_failures(with_pending(trajectory), self.hides_failures_of)
+        trajectory = with_pending(trajectory)
         rng = random.Random(f"{self.seed}:{trajectory.new_iter}:{len(refused)}")
         if change := next_initial_change(self.space, self.seed, trajectory, refused):
             return build_reply(*change, self.name)
@@ -86,26 +78,6 @@ class TpeProposer:
         if drawn is None:
             raise Exhausted("every value of the menu has been tried")
         return build_reply(*drawn, "TPE suggests only known values: drawn at random", self.name)
-
-    def beliefs(self, trajectory: Trajectory) -> tuple[Belief, ...]:
-        """What TPE would suggest for each knob, in the menu's order; the same for the same seed and trajectory.
-
-        It is computed from separate draws: later proposals do not depend on whether this was called. Draws that are not
-        open are left out, the baseline's own values among them.
-        """
-        trajectory = without_failures(trajectory, self.hides_failures_of)
-        draw = self._draws(self._updated_study(trajectory), random.Random(f"{self.seed}:{trajectory.new_iter}:beliefs"))
-        drawn: dict[str, list[Value]] = {name: [] for name in self.space.menu.knobs}
-        count = max(MIN_BELIEF_DRAWS, min(BELIEF_DRAWS, MAX_DRAW_COST // (len(self._learned) + 1)))
-        for name, value in (draw() for _ in range(count)):
-            if self.space.is_open(name, value, trajectory, ()):
-                drawn[name].append(value)
-        results = Counter(r.knob for r in trajectory.results)
-        draws = max(1, sum(map(len, drawn.values())))
-        return tuple(
-            _belief(knob, drawn[name], len(drawn[name]) / draws, results[name])
-            for name, knob in self.space.menu.knobs.items()
-        )
 
     def _is_near_known(self, knob_name: str, value: Value, trajectory: Trajectory) -> bool:
         """Whether a trial could hardly tell ``value`` from a known value of the knob, the baseline's included."""
@@ -189,22 +161,6 @@ def results_to_learn_from(results: Sequence[Result]) -> list[Result]:
 def _reached(stop: StopPoint) -> dict[int, float]:
     """How a stopped trial stood, in the form that Optuna compares pruned trials by: the later first, then the lower."""
     return {round(stop.fraction * CURVE_POINTS): stop.loss / stop.limit}
-
-
-def _belief(knob: Knob, values: Sequence[Value], share: float, results: int) -> Belief:
-    """Summarise the draws that fell on one knob."""
-    row = sorted(values, key=lambda v: _coordinate(knob, v))
-    notes = ["only one result" if results else "no result yet"] if results < 2 else []
-    if row and _spread(knob, row[0], row[-1]) > WIDE_FRAC:
-        notes.append("its guesses are spread over most of the range")
-    low, guess, high = (row[0], row[(len(row) - 1) // 2], row[-1]) if row else (None, None, None)
-    return Belief(knob.name, share, guess, low, high, results, "; ".join(notes))
-
-
-def _spread(knob: Knob, low: Value, high: Value) -> float:
-    """The fraction of the knob's range between two of its values, 0 to 1."""
-    width = max(1, len(knob.choices) - 1) if isinstance(knob, ChoiceKnob) else 1
-    return (_position(knob, high) - _position(knob, low)) / width
 
 
 def _distribution(knob: Knob) -> BaseDistribution:

@@ -15,6 +15,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import Attempt
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.batch import MOST_PENDING, believe, is_beside
+from autoresearch.proposers.belief import Belief as KnobBelief
+from autoresearch.proposers.belief import summarise_candidates
 from autoresearch.proposers.blas_threads import one_blas_thread
 from autoresearch.proposers.candidates import Recipe, draw_candidates
 from autoresearch.proposers.cube import Array, Cube
@@ -46,6 +49,8 @@ START_LENGTH, MIN_LENGTH, MAX_LENGTH = 0.35, 0.06, 0.7
 GROW_AFTER, SHRINK_AFTER = 2, 6
 GROW, SHRINK = 1.5, 0.6
 REASON_KNOBS = 3
+BELIEF_CANDIDATES = 32
+BELIEF_STREAM = 1 << 20  # of random numbers, apart from those of proposals
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +106,10 @@ class TrustRegionProposer:
         rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
         belief = self._with_pending(self.belief(trajectory), trajectory)
         pending, beside = self._pending(trajectory), None
-        for row, reason in self._ranked(belief, rng):
+        for row in self._ranked(belief, rng):
             changes = self._changes(row)
             if changes and self.space.is_open_together(changes, trajectory, refused):
-                reply = build_joint_reply(changes, reason, self.name)
+                reply = build_joint_reply(changes, self._reason(belief, row), self.name)
                 if not is_beside(row, pending, belief.evidence.places[0]):
                     return reply
                 beside = beside or reply
@@ -155,6 +160,21 @@ class TrustRegionProposer:
             belief = self.belief(without_failures(trajectory, self.hides_failures_of))
         return self._changes(belief.evidence.places[belief.centre])
 
+    def beliefs(self, trajectory: Trajectory) -> tuple[KnobBelief, ...]:
+        """What its best open candidates change, by knob in the menu's order: for the prompt of a model beside it.
+
+        The same for the same seed and trajectory; later proposals do not depend on whether this was called.
+        """
+        shown = without_failures(trajectory, self.hides_failures_of)
+        with one_blas_thread():
+            belief = self.belief(shown)
+            rng = np.random.default_rng([self.seed, shown.new_iter, BELIEF_STREAM])
+            ranked = (self._changes(row) for row in self._ranked(belief, rng))
+            are_open = (changes for changes in ranked if changes and self.space.is_open_together(changes, shown, ()))
+            candidates = list(islice(are_open, BELIEF_CANDIDATES))
+        best = self._changes(belief.evidence.places[belief.centre])
+        return summarise_candidates(self.space.menu, candidates, best, shown.results)
+
     def _hyper_of(self, evidence: Evidence) -> Hyper:
         """Hyperparameters are fitted anew at some numbers of results only: each fit takes tens of milliseconds."""
         count = milestone(len(evidence))
@@ -166,16 +186,14 @@ class TrustRegionProposer:
             self._hyper = {count: (prefix.loss, fit(places, prefix.loss[rows], prefix.repeats[rows]).hyper)}
         return self._hyper[count][1]
 
-    def _ranked(self, belief: Belief, rng: np.random.Generator) -> Iterator[tuple[Array, str]]:
-        """Candidates, the most promising first, each once and with the reason for proposing it."""
+    def _ranked(self, belief: Belief, rng: np.random.Generator) -> Iterator[Array]:
+        """Candidates, the most promising first, each once."""
         recipe = self._recipe(belief)
         pool = _distinct(draw_candidates(recipe, belief.evidence.places[self._parents(belief)], POOL, rng))
         best = np.argsort(-self._score(belief, pool), kind="stable")[:REFINED]
         near = draw_candidates(recipe.narrower(), pool[best], REFINED * PER_REFINED, rng)
         pool = _distinct(np.vstack([pool, near]))
-        for place in np.argsort(-self._score(belief, pool), kind="stable"):
-            mean, sd = belief.process.predict(self._cube.expand(pool[place : place + 1]))
-            yield pool[place], self._reason(belief, float(mean[0]), float(sd[0]))
+        yield from pool[np.argsort(-self._score(belief, pool), kind="stable")]
 
     def _parents(self, belief: Belief) -> Array:
         """Rows that candidates are made of: the centre most often, then the next best."""
@@ -208,7 +226,9 @@ class TrustRegionProposer:
         changed = [k.name for i, k in enumerate(self._cube.knobs) if abs(row[i] - own[i]) > 1e-9]
         return {name: cfg[name] for name in changed if not same_value(cfg[name], self.space.baseline[name])}
 
-    def _reason(self, belief: Belief, mean: float, sd: float) -> str:
+    def _reason(self, belief: Belief, row: Array) -> str:
+        means, sds = belief.process.predict(self._cube.expand(row[None, :]))
+        mean, sd = float(means[0]), float(sds[0])
         order = np.argsort(-self._cube.by_knob(belief.process.relevance))[:REASON_KNOBS]
         names = ", ".join(self._cube.knobs[i].name for i in order)
         return f"expected {-100 * mean:+.2f}% +- {100 * sd:.2f}; region {belief.length:.2f}; most relevant {names}"

@@ -12,7 +12,7 @@ from functools import reduce
 from autoresearch.core.power import JOULES_PER_KWH, Metering, Phase, Power, Scope, joined
 from autoresearch.core.text import plural
 from autoresearch.core.values import FrozenModel
-from autoresearch.report.format import format_cost, format_duration, format_share, safe
+from autoresearch.report.format import NAME_CELLS, format_cost, format_duration, format_share, safe
 
 CURRENCY_CELLS = 8
 SCOPES: Mapping[Scope, str] = {"system": "the whole system", "gpu": "the GPU's board", "package": "the CPU's package"}
@@ -84,6 +84,12 @@ def energy_lines(numbers: Sequence[EnergyNumbers], currency: str | None) -> Iter
             yield f"{e.mean_w:.1f} W on average{peak}{idle}"
         if e.shared:
             yield SHARED
+
+
+def device_lines(device_j: Mapping[str, float]) -> Iterator[str]:
+    """The joules of the trials on each device; none where they share a meter."""
+    if device_j:
+        yield "trials by device: " + ", ".join(f"{safe(name, NAME_CELLS)} {j:,.0f} J" for name, j in device_j.items())
 
 
 def marks_line(marks: Mapping[str, int], voided: int) -> str:

@@ -145,9 +145,10 @@ def describe_unseeded(yardstick: Yardstick | None) -> str:
 
 
 def describe_budget(yardstick: Yardstick) -> str:
-    """As ``format_budget``; of a command that keeps its own, that it does."""
-    own = "the script's own " if yardstick.command and yardstick.command.owns_budget else ""
-    return f"{own}{format_budget(yardstick)}"
+    """As ``format_budget``; of a command that keeps its own budget, that it does: its size is not known here."""
+    if yardstick.command and yardstick.command.owns_budget:
+        return "the script's own budget"
+    return format_budget(yardstick)
 
 
 def format_budget(yardstick: Yardstick) -> str:

@@ -129,6 +129,7 @@ class OpenTrial:
     ts: str
     seed: int = 0
     trial: int = 0
+    change: str = ""  # of a parallel run: what its candidate changes; untrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,9 @@ class History:
     disk_wait_s: float = 0.0
     open_trial: OpenTrial | None = None  # of several, the first
     open_trials: tuple[OpenTrial, ...] = ()
+    parallel: bool = False  # trials ran side by side, so that the iterations' times overlap
     energy_j: float | None = None
+    device_j: Mapping[str, float] = field(default_factory=dict)  # of the trials on each device with a meter of its own
     power: Mapping[Scope, Mapping[Phase, Power]] = field(default_factory=dict)  # of all starts; scopes are never added
     metering: Metering | None = None  # of the last start
     marks: Mapping[Mark, int] = field(

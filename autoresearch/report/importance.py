@@ -163,6 +163,8 @@ def _by_value(rows: Sequence[Row]) -> list[_Value]:
 
 def _value(rows: Sequence[Row]) -> _Value:
     """The mean over ``rows``, each of which counts as often as it has seeds."""
+    if len(rows) == 1 and rows[0].evidence is None:  # most values of a long run
+        return _Value(max(WORST_GAIN, rows[0].improvement_frac or 0.0), frozenset())
     weights = [seeds_of(row) for row in rows]
     gains = [max(WORST_GAIN, gain) for gain in _gains(rows)]
     mean = gains[0] if len(gains) == 1 else fsum(g * n for g, n in zip(gains, weights, strict=True)) / sum(weights)

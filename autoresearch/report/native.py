@@ -41,6 +41,7 @@ from autoresearch.core.trajectory import Totals, Trajectory, measurements
 from autoresearch.core.trial_marks import deciding_marks, describe_disturbance
 from autoresearch.core.values import KnobValue
 from autoresearch.report.correlations import paired_bpbs
+from autoresearch.report.format import NAME_CELLS, format_changes
 from autoresearch.report.history import History, OpenTrial, Row, State, plain_value, total
 from autoresearch.report.trial_marks import with_baseline_trials, with_marks
 from autoresearch.report.verdicts import corrected_frac
@@ -93,8 +94,10 @@ class HistoryBuilder:
                 self.disk_waits += waits_for == "disk_space"
             case Stopped(reason=reason):
                 self.state, self.stop_reason = "stopped", reason
-            case LoopComplete():
+            case LoopComplete(iters_requested=iters):
                 self.state, self.stop_reason = "complete", None
+                if self.started and iters < self.started.iters_requested:  # nothing was left to propose
+                    self.started = self.started.model_copy(update={"iters_requested": iters})
             case Unsealed():
                 self._add_vault(record)
             case _ if isinstance(record, IterationRecord):
@@ -172,7 +175,9 @@ class HistoryBuilder:
             raise ValueError("the first record is not meta")
         # an interrupted trial is over, though its end was not recorded
         running = self.trajectory.trials_at_work if self.state == "running" else []
-        at_work = tuple(OpenTrial(t.iter, t.ts, t.seed, t.trial) for t in running)
+        proposals = self.trajectory.open_proposals if self.trajectory.parallel else []
+        changes = {p.iter: format_changes(p.proposal, NAME_CELLS) for p in proposals}
+        at_work = tuple(OpenTrial(t.iter, t.ts, t.seed, t.trial, changes.get(t.iter, "")) for t in running)
         return History(
             log_format="autoresearch",
             knobs=tuple(meta.menu.get("knobs", {})) if meta else (),
@@ -193,7 +198,9 @@ class HistoryBuilder:
             disk_wait_s=self.disk_wait_s,
             open_trial=at_work[0] if at_work else None,
             open_trials=at_work,
+            parallel=bool(self.trajectory.parallel),
             energy_j=self.trajectory.energy_j,
+            device_j=dict(sorted(self.trajectory.device_j.items())),
             power=dict(self.trajectory.power),
             metering=self.trajectory.metering,
             marks=dict(self.marks),

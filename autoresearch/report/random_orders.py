@@ -68,21 +68,19 @@ def _random_order(ranked: Sequence[float], rng: random.Random) -> float:
 def _skipped(worse: int, chosen: int, u: float) -> int:
     """How many of ``worse`` ranked items precede the best of a uniform subset of ``chosen`` of them, by inversion.
 
-    P(at least j) = C(worse - j, chosen) / C(worse, chosen).
+    P(at least j) = C(worse - j, chosen) / C(worse, chosen); chosen! cancels.
     """
+    log_gamma = math.lgamma  # most of the time of a report is spent here
     low, high = 0, worse - chosen
-    whole = _log_choose(worse, chosen)
+    rest = worse - chosen + 1
+    least = log_gamma(worse + 1) - log_gamma(rest) + (math.log(u) if u > 0 else -math.inf)
     while low < high:  # the largest j with P(at least j) >= u
         middle = (low + high + 1) // 2
-        if math.exp(_log_choose(worse - middle, chosen) - whole) >= u:
+        if log_gamma(worse - middle + 1) - log_gamma(rest - middle) >= least:
             low = middle
         else:
             high = middle - 1
     return low
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def order_band(gains: Sequence[float]) -> list[OrderPoint]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from autoresearch.core.power import JOULES_PER_KWH
 from autoresearch.core.text import plural
@@ -43,21 +43,21 @@ class ResearchNumbers(FrozenModel):
     mode_value: KnobValue | None
     mode_share: float | None  # of all proposals
     first_keep_iter: int | None
-    first_keep_s: float | None  # seconds of work from the start of iteration 1 to the end of that one
+    first_keep_s: float | None  # seconds of work from the start of iteration 1 to the end of that one; None: overlap
     best_keep_iter: int | None
     best_keep_s: float | None
     gain_frac_per_kwh: float | None  # gain of the best keep by the energy of the whole run
     measured: int  # candidates with a val_bpb
     could_keep: int  # of these, neither the baseline's own value nor one that was measured before
     could_keep_frac: float | None
-    ahead_of_random_frac: float | None  # of random orders of the same measurements, in mean best-so-far; ties half
+    # Of random orders of the same measurements, in mean best-so-far; ties half. None where most combine changes.
+    ahead_of_random_frac: float | None
     shuffles: int
     best_so_far: list[OrderPoint]  # beside the band of random orders; empty where ``ahead_of_random_frac`` is None
     verdict: str  # one sentence
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedProposal:
+class JudgedProposal(NamedTuple):
     """The proposal of a closed iteration; ``number`` is equal for equal pairs."""
 
     row: Row
@@ -66,16 +66,15 @@ class JudgedProposal:
     is_no_op: bool
 
 
-def research_numbers(history: History, best: Row | None) -> ResearchNumbers:
-    """The numbers of a run; ``best`` is its best keep."""
-    proposals = judge_proposals(history)
+def research_numbers(history: History, best: Row | None, proposals: Sequence[JudgedProposal]) -> ResearchNumbers:
+    """The numbers of a run; ``best`` is its best keep, ``proposals`` are those of ``judge_proposals``."""
     stale = sum(p.is_repeat or p.is_no_op for p in proposals)
     counts = Counter(p.number for p in proposals)
     most = max(counts.values(), default=0)
     mode = next((p.row for p in proposals if counts[p.number] == most), None)
-    touched = {p.row.knob for p in proposals} & set(history.knobs)
+    touched = {name for p in proposals for name in dict(p.row.several) or (p.row.knob,)} & set(history.knobs)
     first = next((row for row in history.rows if row.decision == "keep"), None)
-    gains = [row.improvement_frac for row in history.rows if row.improvement_frac is not None]
+    gains = _exchangeable_gains(history.rows)
     measured, could_keep = _count_could_keep(proposals)
     gain = best.improvement_frac if best else None
     numbers = ResearchNumbers(
@@ -87,9 +86,9 @@ def research_numbers(history: History, best: Row | None) -> ResearchNumbers:
         mode_value=mode.new_value if mode else None,
         mode_share=most / len(proposals) if proposals else None,
         first_keep_iter=first.iter if first else None,
-        first_keep_s=_seconds_until(history.rows, first),
+        first_keep_s=_seconds_until(history, first),
         best_keep_iter=best.iter if best else None,
-        best_keep_s=_seconds_until(history.rows, best),
+        best_keep_s=_seconds_until(history, best),
         gain_frac_per_kwh=gain * JOULES_PER_KWH / history.energy_j if gain is not None and history.energy_j else None,
         measured=measured,
         could_keep=could_keep,
@@ -102,14 +101,26 @@ def research_numbers(history: History, best: Row | None) -> ResearchNumbers:
     return numbers.model_copy(update={"verdict": _verdict(numbers, len(proposals), len(touched), len(history.knobs))})
 
 
+def _exchangeable_gains(rows: Sequence[Row]) -> list[float]:
+    """The gains in their order; none where most candidates combine changes.
+
+    Such candidates are made of what earlier ones had shown: in another order they would not have been proposed.
+    """
+    measured = [row for row in rows if row.improvement_frac is not None]
+    if 2 * sum(bool(row.several) for row in measured) > len(measured):
+        return []
+    return [row.improvement_frac for row in measured if row.improvement_frac is not None]
+
+
 def judge_proposals(history: History) -> list[JudgedProposal]:
+    """The proposals of closed iterations with a value, in their order."""
     rows = [row for row in history.rows if row.knob is not None and row.new_value is not None]
     numbers = number_pairs([(row.knob or "", row.new_value or 0) for row in rows])
     seen: set[int] = set()
     found = []
     for row, number in zip(rows, numbers, strict=True):
         own = history.baseline_cfg.get(row.knob or "")
-        is_no_op = own is not None and row.new_value is not None and same_value(own, row.new_value)
+        is_no_op = own == row.new_value or same_value(own, row.new_value)
         found.append(JudgedProposal(row, number, number in seen, is_no_op))
         seen.add(number)
     return found
@@ -150,11 +161,11 @@ def _count_could_keep(proposals: Sequence[JudgedProposal]) -> tuple[int, int]:
     return measured, could_keep
 
 
-def _seconds_until(rows: Sequence[Row], last: Row | None) -> float | None:
-    """The work up to and with the iteration ``last``; ``None`` if the time of one of these is unknown."""
-    if last is None:
+def _seconds_until(history: History, last: Row | None) -> float | None:
+    """The work up to and with the iteration ``last``; ``None`` if one of these times is unknown, or they overlap."""
+    if last is None or history.parallel:
         return None
-    until = [row.wall_s for row in rows if row.iter <= last.iter]
+    until = [row.wall_s for row in history.rows if row.iter <= last.iter]
     return None if None in until else total(*until)
 
 

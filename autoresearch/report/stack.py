@@ -100,6 +100,8 @@ def _changes(row: Row) -> dict[str, KnobValue]:
 
 def stack_numbers(rows: Sequence[Row]) -> StackNumbers | None:
     """The numbers of the stack; ``None`` where no union was measured."""
+    if not any(row.several or row.source == STACK_SOURCE for row in rows):  # most runs, and long ones
+        return None
     tried = tried_rows(rows)
     by_iter = {row.iter: row for row in rows}
     parts = keeps_in_order(tried)

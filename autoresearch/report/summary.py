@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any, Literal
 
@@ -20,8 +21,7 @@ from autoresearch.report.history import History, Row, State, total
 from autoresearch.report.importance import KnobImportance, knob_importance
 from autoresearch.report.llm import LlmNumbers, llm_numbers
 from autoresearch.report.promotion import Certificate
-from autoresearch.report.repeats import number_pairs
-from autoresearch.report.research import ResearchNumbers, research_numbers
+from autoresearch.report.research import JudgedProposal, ResearchNumbers, judge_proposals, research_numbers
 from autoresearch.report.stack import StackNumbers, stack_numbers
 from autoresearch.report.vault import VaultNumbers, vault_numbers
 from autoresearch.report.verdicts import VerdictNumbers, verdict_numbers
@@ -37,7 +37,8 @@ class PairCount(FrozenModel):
     count: int
 
 
-class RatiosOfIteration(FrozenModel):
+@dataclass(frozen=True, slots=True)
+class RatiosOfIteration:
     """What a measured candidate cost, divided by what the baseline cost; ``None`` where one is unknown."""
 
     iter: int
@@ -132,6 +133,7 @@ class Summary(FrozenModel):
     peak_bytes: int | None
     energy_kwh: float | None  # of the trials that were metered, by any sensor
     energy: list[EnergyNumbers]  # of the whole run, trials or not, one per scope, the longest metered first
+    device_j: dict[str, float]  # joules of the trials on each of several devices that were metered by themselves
     price_per_kwh: float | None
     currency: str | None
     marks: dict[str, int]  # number of trials per mark: throttled, contended, slow
@@ -161,9 +163,13 @@ class Summary(FrozenModel):
         return MetricWords(self.metric)
 
 
-def summarise(history: History) -> Summary:
-    """Compute the summary; the fields of ``Summary`` document the definitions."""
+def summarise(history: History, *, brief: bool = False) -> Summary:
+    """Compute the summary; the fields of ``Summary`` document the definitions.
+
+    ``brief`` leaves ``cost_ratios`` and ``importance`` empty: the text of ``status`` has neither.
+    """
     costs = _costs(history)
+    proposals = judge_proposals(history)
     return Summary(
         log_format=history.log_format,
         run_id=history.run_id,
@@ -178,21 +184,21 @@ def summarise(history: History) -> Summary:
         accept_delta_frac=history.accept_delta_frac,
         verdicts=verdict_numbers(history),
         warnings=list(history.warnings),
-        cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated"],
+        cost_ratios=[_ratios(row) for row in history.rows if row.stage == "evaluated" and not brief],
         sources=source_numbers(history.rows),
         llm=llm_numbers(history.rows, costs["wall_s"]),
-        importance=knob_importance(history),
+        importance=[] if brief else knob_importance(history),
         early_stops=early_stop_numbers(history.rows),
         stack=stack_numbers(history.rows),
         vault=vault_numbers(history.rows),
         climb=climb_numbers(history),
         race=history.race,
         promotion=history.certificate,
-        research=research_numbers(history, best_keep(history.rows)),
+        research=research_numbers(history, best_keep(history.rows), proposals),
         **_counts(history.rows),
         **_energy(history),
         **_coverage(history),
-        **_repeats(history.rows),
+        **_repeats(proposals),
         **_results(history),
         **_extensions(history),
         **costs,
@@ -277,18 +283,16 @@ def _coverage(history: History) -> dict[str, Any]:
     }
 
 
-def _repeats(rows: Sequence[Row]) -> dict[str, Any]:
-    proposals = [(row.knob, row.new_value) for row in rows if row.knob is not None and row.new_value is not None]
-    numbers = number_pairs(proposals)
-    counts = Counter(numbers)
-    first = dict(reversed(list(zip(numbers, proposals, strict=True))))
+def _repeats(proposals: Sequence[JudgedProposal]) -> dict[str, Any]:
+    counts = Counter(proposal.number for proposal in proposals)
+    first = {proposal.number: proposal.row for proposal in reversed(proposals)}
     repeats = len(proposals) - len(counts)
     return {
         "repeat_count": repeats,
         "repeat_rate": repeats / len(proposals) if proposals else None,
         "unique_pairs": len(counts),
         "top_pairs": [
-            PairCount(knob=first[number][0], new_value=first[number][1], count=count)
+            PairCount(knob=first[number].knob or "", new_value=first[number].new_value or 0, count=count)
             for number, count in counts.most_common(TOP_PAIRS)  # of equal ones the first proposed
         ],
     }
@@ -356,6 +360,7 @@ def _energy(history: History) -> dict[str, Any]:
     metering = history.metering
     return {
         "energy": energy_numbers(history.power, metering),
+        "device_j": dict(history.device_j),
         "price_per_kwh": metering.price_per_kwh if metering else None,
         "currency": metering.currency if metering else None,
         "marks": {str(mark): count for mark, count in sorted(history.marks.items())},

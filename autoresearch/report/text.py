@@ -11,7 +11,7 @@ from autoresearch.core.text import plural
 from autoresearch.report.by_source import source_lines, source_table
 from autoresearch.report.climb import climb_lines
 from autoresearch.report.early_stops import describe_early_stops
-from autoresearch.report.energy import energy_lines, marks_line
+from autoresearch.report.energy import device_lines, energy_lines, marks_line
 from autoresearch.report.format import (
     NAME_CELLS,
     describe_budget,
@@ -129,6 +129,7 @@ def describe_state(s: Summary, history: History, writer_alive: bool | None) -> s
     done = f"{s.iterations:,}{of} iterations closed" + (
         f", {format_duration(s.wall_s)} of work" if s.wall_s is not None else ""
     )
+    done += " in trials side by side" if history.parallel and s.wall_s is not None else ""
     why = f" ({safe(s.stop_reason, REASON_CELLS)})" if s.stop_reason else ""
     match s.state:
         case "running" | "paused" if writer_alive is False and s.log_format == "autoresearch":
@@ -301,7 +302,7 @@ def summary_facts(s: Summary) -> Iterator[tuple[str, str]]:
         yield "time", _list_times(s)
     if s.peak_bytes is not None:
         yield "memory", f"{format_gib(s.peak_bytes)} peak in the largest trial"
-    energy = list(energy_lines(s.energy, s.currency))
+    energy = [*energy_lines(s.energy, s.currency), *device_lines(s.device_j)]
     if not energy and s.energy_kwh is not None:
         energy = [f"{s.energy_kwh:.4f} kWh for the trials that were metered"]
     for n, text in enumerate(energy):

@@ -11,9 +11,9 @@ from autoresearch.core.text import plural, signed_percent
 from autoresearch.report.correlations import correlation_lines
 from autoresearch.report.verdicts import VerdictNumbers, relative_sd_interval
 from autoresearch.verdicts.noise import EarlierNoise, is_refuted, noise_of_run, pool, pooled_noise
-from autoresearch.verdicts.resolution import resolvable_frac
+from autoresearch.verdicts.resolution import resolvable_frac, resolving_sd_frac
 
-NEAR = 1.5  # times the threshold: a resolvable gain below this needs no advice
+NEAR = 1.5  # times the threshold: a resolvable gain below this is near enough to it
 
 
 def format_interval(evidence: Evidence) -> str:
@@ -100,16 +100,21 @@ def _sd_over(seeds: int, interval: tuple[float, float] | None) -> str:
 def describe_noise(baseline: Sequence[float], rule: DecisionRule, earlier_runs: Sequence[EarlierRun] = ()) -> str:
     """What the noise of one trial means for the threshold: one sentence. ``baseline`` has a val_bpb per seed."""
     earlier = noise_of_earlier(earlier_runs)
-    gain = resolvable_frac(pooled_noise(baseline, (), earlier=earlier), sequential_rule(rule))
+    noise, test = pooled_noise(baseline, (), earlier=earlier), sequential_rule(rule)
+    gain = resolvable_frac(noise, test)
     if gain is None:
         return "the noise of one trial is not known yet: the baseline is measured with one seed"
-    noise = _describe_trial_noise(baseline, earlier, len(earlier_runs))
-    found = f"a true gain of {100 * gain:.2g}% is confirmed within {rule.max_seeds} seeds in nine of ten cases"
-    threshold = f"{100 * rule.accept_delta_frac:g}% threshold"
-    if gain <= NEAR * rule.accept_delta_frac:
-        return f"{noise}: {found}; the {threshold} is resolved"
-    advice = "trials with less noise (a longer budget may give them) or more seeds (decision.max_seeds)"
-    return f"{noise}: {found}; down to the {threshold} that needs {advice}"
+    known = _describe_trial_noise(baseline, earlier, len(earlier_runs))
+    within = f"within {rule.max_seeds} seeds in nine of ten cases"
+    found = (
+        f"{known}: a true gain of {100 * gain:.2g}% is confirmed {within}, a smaller one where equal seeds share noise"
+    )
+    near = NEAR * rule.accept_delta_frac
+    if gain <= near:
+        return f"{found}; that is near the threshold of {100 * rule.accept_delta_frac:g}%"
+    share = resolving_sd_frac(near, noise, test) / noise.sd_frac
+    budget = f"{share**-2:.2g} times the budget, if noise falls with its square root"
+    return f"{found}; {100 * near:.2g}% would take {share:.2g} times that noise: {budget}"
 
 
 def _describe_trial_noise(baseline: Sequence[float], earlier: EarlierNoise, runs: int) -> str:

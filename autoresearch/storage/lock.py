@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import JournalError, LockHeld
-from autoresearch.hints import NO_SPACE, command
+from autoresearch.hints import NO_SPACE, command, explain
 from autoresearch.storage.files import open_regular, opened_directory
 
 # A write lock over a whole file, as the 64-bit ``struct flock`` of fcntl(2).
@@ -57,9 +57,9 @@ class DirectoryLock:
                 hint = f"stop that process first, or use another --dir; {shows}"
                 raise LockHeld(f"{self.path.parent} belongs to a running autoresearch ({text})", hint=hint) from e
             except OSError as e:
-                hint = f"choose a writable directory with --dir, or check permissions and space of {self.path.parent}"
-                what = f"cannot write in {self.path.parent}: {e.strerror} ({self.path.name})"
-                raise JournalError(what, hint=hint) from e
+                why, hint = explain(e, self.path, "write")
+                what = f"cannot write in {self.path.parent}: {why} ({self.path.name})"
+                raise JournalError(what, hint=f"{hint}; or choose another directory with --dir") from e
             on_failure.pop_all()
         self._fd, self._holder = fd, dict(holder)
 

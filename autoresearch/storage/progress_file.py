@@ -23,7 +23,7 @@ from autoresearch.storage.files import open_regular, opened_directory
 from autoresearch.storage.run_dir import PROGRESS
 
 EVERY_S = 1.0
-MAX_BYTES = 1 << 16  # 64 trials are 8 KB
+MAX_BYTES = 1 << 18  # 1,024 trials are 130 KB
 TEMPORARY = f".{PROGRESS}.new"
 
 

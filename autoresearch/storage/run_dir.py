@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -35,12 +36,20 @@ VAULT = "vault.jsonl"  # sealed: each trial's bits per byte on the test split (s
 CHECKPOINT = "checkpoint"  # directory of the one suspended trial
 LOGS = "logs"
 TRACKING = "tracking"  # directory of what `run --track` has written, and how far it is
+COMMAND_FILES = "command-files.json"  # what a command can read, by name and hash
 CORPUS = "corpus"  # directory of a corpus that the run prepared itself
 ARCHIVE = "archive"
+SETTINGS = "settings.json"  # what the run was last started with
 BEST_CONFIG = "best_config.toml"  # the winner, as the baseline of a next run
 PROMOTION = "promotion.json"  # whether the winner holds when it is trained longer
 PROMOTION_TRIALS = "promotion-trials.jsonl"
 REPORT, PAGE = "report.txt", "report.html"
+
+
+def telemetry_names(device: str) -> tuple[str, str]:
+    """The file of samples and the one before it: of all devices together, or of one of several, such as cuda:1."""
+    suffix = f"-{re.sub('[^0-9A-Za-z]+', '-', device)}" if device else ""
+    return TELEMETRY.replace(".", f"{suffix}.", 1), OLD_TELEMETRY.replace(".", f"{suffix}.", 1)
 
 
 @contextmanager
@@ -78,9 +87,9 @@ def make_run_dir(run_dir: Path) -> Path:
 
 def run_files(run_dir: Path) -> list[Path]:
     """Return the files of one run; the corpus and the measured speeds of the device do not belong to it."""
-    names = (TRAJECTORY, HISTORY_CACHE, RUN_CACHE, LOGS, CHECKPOINT, TRACKING, BEST_CONFIG, PROMOTION)
+    names = (TRAJECTORY, HISTORY_CACHE, RUN_CACHE, LOGS, CHECKPOINT, TRACKING, COMMAND_FILES, SETTINGS, BEST_CONFIG)
     beside = (f"{TRAJECTORY}.torn-*", f"{TRAJECTORY}.unplaced-*", f"{TRAJECTORY}.{BEFORE_REPAIR}*")
-    patterns = ("report.*", *beside, EXCHANGE_FILES, TELEMETRY_FILES, f"{VAULT}*", f"{PROMOTION_TRIALS}*")
+    patterns = ("report.*", *beside, EXCHANGE_FILES, TELEMETRY_FILES, f"{VAULT}*", PROMOTION, f"{PROMOTION_TRIALS}*")
     old = [p for p in (run_dir / name for name in names) if p.exists()]
     return old + [p for pattern in patterns for p in run_dir.glob(pattern)]
 

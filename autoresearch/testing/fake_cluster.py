@@ -14,6 +14,7 @@ from autoresearch.trials.local_executor import MakeTrial
 from autoresearch.trials.remote.actor import CALLS_AT_A_TIME, WorkerActor
 from autoresearch.trials.remote.ports import Greeting, Job, Node, NodeFacts, OpenWorker, WorkerLost, WorkerPlan
 
+FAKE_STEP_S = 0.05
 FACTS = NodeFacts(device_kind="fake", versions={"fake": "1"}, corpus_sha256="0" * 64, code_sha256="1" * 64)
 
 
@@ -38,7 +39,7 @@ class FakePlan:
     make_trial: Callable[[Callable[[], bool]], Trial]
     greetings: dict[str, Greeting] = field(default_factory=dict)  # by the beginning of the worker's name
 
-    def open(self, name: str, verify: bool) -> OpenWorker:
+    def open(self, name: str, verify: bool, places: int) -> OpenWorker:
         greeting = next((g for node, g in self.greetings.items() if name.startswith(node)), Greeting(facts=FACTS))
         return FakeOpenWorker(greeting, self.make_trial)
 
@@ -52,6 +53,7 @@ class FakeWorker:
     calls: ThreadPoolExecutor
     pending: list[Future[Any]] = field(default_factory=list)
     lost: str = ""
+    is_silent: bool = False  # it is there and does not answer
 
 
 @dataclass(slots=True)
@@ -60,14 +62,19 @@ class FakeCluster:
 
     present: list[Node]
     workers: list[FakeWorker] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)  # nodes, by id, whose workers end as they start: why
     is_closed: bool = False
 
     def nodes(self) -> Sequence[Node]:
         return list(self.present)
 
     def start(self, node: Node, name: str, plan: WorkerPlan) -> FakeWorker:
-        worker = FakeWorker(node, WorkerActor(name, plan), ThreadPoolExecutor(CALLS_AT_A_TIME, f"fake-{name}"))
+        actor = WorkerActor(name, plan)
+        actor.step_s = FAKE_STEP_S
+        worker = FakeWorker(node, actor, ThreadPoolExecutor(CALLS_AT_A_TIME, f"fake-{name}"))
         self.workers.append(worker)
+        if node.id in self.broken:
+            self.lose(worker, self.broken[node.id])
         return worker
 
     def call(self, worker: FakeWorker, method: str, *args: Any) -> Future[Any]:
@@ -76,7 +83,7 @@ class FakeCluster:
             shown.set_exception(WorkerLost(worker.lost))
             return shown
         worker.pending.append(shown)
-        if method == "wait_for_end":
+        if method == "wait_for_end" or worker.is_silent:
             return shown  # done once the worker is lost
 
         def done(inner: Future[Any]) -> None:

@@ -54,6 +54,7 @@ def fake_loop(
         boot_id="boot",
         utc=utc,
         warmup_frac=lambda cfg: warmup_frac(loop.trajectory.meta, cfg),
+        exhausted_completes=settings.compose == "only",
         **more,
     )
     if trajectory is None:

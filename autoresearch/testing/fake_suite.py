@@ -79,6 +79,9 @@ class FakeSuite:
     def headline(self, run: BenchRun) -> str:
         return "accuracy"
 
+    def is_rate(self, run: BenchRun) -> bool:
+        return True
+
     def _score(self, run: BenchRun, case: str, sample: int) -> float | None:
         graded = run.trials.get((case, sample))
         grade = graded.grades.get("fake") if graded else None

@@ -39,6 +39,8 @@ from autoresearch.trials.requests import (
 
 MAX_REQUEST_BYTES = 1 << 16
 PIPES = 3  # that come with a request
+# Slurm sends SIGTERM, and SIGUSR2 ahead of a time limit, to every process of a job, whose own process names the cause.
+IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 CUDA_ERROR_NOT_INITIALIZED = 3  # of the driver API
 WORKER = "autoresearch.training.worker"  # imports torch: only once this process ends with its parent
 
@@ -46,8 +48,8 @@ WORKER = "autoresearch.training.worker"  # imports torch: only once this process
 def main() -> None:
     fd, parent, preload = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     die_with_parent(parent)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the daemon handles these, and ends this process by SIGKILL
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # in its trials too: the daemon handles these, and ends them by SIGKILL
     daemon = socket.socket(fileno=fd)
     gc.disable()  # what an import makes stays; looking for garbage in it takes a tenth of the time of importing torch
     for module in (WORKER, *preload):

@@ -113,6 +113,10 @@ class LocalExecutor:
         free.inbox.put(free.job)
         return order.trial
 
+    def place_of(self, id: int) -> str:  # noqa: A002
+        """The device or worker of a trial at work; empty for another one."""
+        return next((w.name for w in self._workers if w.job is not None and w.job.order.trial == id), "")
+
     def poll(self, timeout_s: float, on_progress: OnTrialProgress = ignore_progress) -> Sequence[TrialFinished]:
         ends = time.monotonic() + timeout_s
         finished: list[TrialFinished] = []

@@ -71,6 +71,8 @@ def cannot(what: str, error: OSError) -> TrialServerError:
 class TrialServer:
     """The process that forks trials (``training.server``); started when first needed, and again if lost."""
 
+    module = "autoresearch.training.server"
+
     def __init__(
         self, trainer: str, log: Path, env: Mapping[str, str] | None = None, cores: Sequence[int] = ()
     ) -> None:
@@ -172,8 +174,7 @@ class TrialServer:
 
     def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         env = {CACHE_ENV: str(compile_cache()), **without_secrets(os.environ), **SERVER_ENV, **self.env}
-        module = "autoresearch.training.server"
-        command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())]
+        command = [sys.executable, "-P", "-m", self.module, str(theirs.fileno()), str(os.getpid())]
         # A session of its own keeps a Ctrl-C at the terminal away from the running trial.
         with theirs, os.fdopen(open_append(self.log), "ab") as log:
             self._log_start = os.fstat(log.fileno()).st_size

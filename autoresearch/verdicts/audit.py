@@ -11,18 +11,21 @@ import numpy as np
 from autoresearch.verdicts.keep_posterior import Night, Trial, smooth, still
 
 POSITIONS, POSITION_REACH = 15, 3.5  # grid of a fixed baseline's true position, in SDs of its mean
-SIGMAS = 5  # grid points for the unknown noise
-ASSUMED_FACTOR = 1.3  # an assumed noise is taken to be right within this factor (one SD of its logarithm)
+SIGMAS, WIDE_SIGMAS = 5, 11  # grid points for the unknown noise: where it is roughly known, and where it is not
+# A noise is taken to be right within this factor (one SD of its logarithm): one that the user gives, and one that is
+# assumed or shown by very few repeats.
+GIVEN_FACTOR, ASSUMED_FACTOR = 1.3, 2.5
 SETTLED = 1.645 + 1.282  # one-sided 5% error, 90% power
 MAX_REPEATS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """SD of one measurement, a fraction of the first one; ``df`` 0: assumed, not seen in the log."""
+    """SD of one measurement, a fraction of the first; ``df`` 0: not seen in the log, and right within ``factor``."""
 
     sd: float
     df: float = 0.0
+    factor: float = GIVEN_FACTOR
 
     @property
     def is_assumed(self) -> bool:
@@ -77,11 +80,11 @@ def audit(trials: Sequence[Trial], noise: Noise, threshold: float, baseline_tria
 
 def _sigmas(noise: Noise) -> list[tuple[float, float]]:
     """Grid of sigma with the log of its prior."""
-    spread = math.log(ASSUMED_FACTOR)
+    spread = math.log(noise.factor)
     if not noise.is_assumed:
-        spread = min(spread, 1 / math.sqrt(2 * noise.df))
+        spread = min(math.log(ASSUMED_FACTOR), 1 / math.sqrt(2 * noise.df))
     found = []
-    for z in np.linspace(-2.5, 2.5, SIGMAS):
+    for z in np.linspace(-2.5, 2.5, SIGMAS if spread <= math.log(GIVEN_FACTOR) else WIDE_SIGMAS):
         sigma = noise.sd * math.exp(z * spread)
         ratio = noise.sd / sigma
         log_prior = -0.5 * z * z if noise.is_assumed else noise.df * (math.log(ratio) - 0.5 * ratio**2)

@@ -18,7 +18,7 @@ during the night.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ REACH_SD = 20.0  # a change beyond it is certain; it is moved to there
 MARGIN_SD = 6.0
 WIDTHS_SD = (0.75, 1.5, 3.0, 6.0, 12.0, 26.0)  # of the uniform pieces of the prior
 NULL_COUNT, PIECE_COUNT = 20.0, 0.1  # Dirichlet counts of the prior's weights: most changes do nothing (calibrated)
+TAIL = 1.0  # in nats: what a change beyond REACH_SD costs at least
 ROUNDS = 40  # of expectation and maximisation
 CONVERGED = 1e-3  # change of a weight
 
@@ -93,7 +94,8 @@ def smooth(trials: Sequence[Trial], sigma: float, baseline_sd: float) -> Night:
         if np.abs(weights - before).max() < CONVERGED:
             break
     changes = tuple(Change(steps + more, p) for p, more in zip(posteriors, excess, strict=True))
-    return Night(sigma, changes, evidence + _log_prior(weights, counts), float(weights[0]))
+    evidence += _log_prior(weights, counts) - _tail_cost(excess, REACH_SD * sigma)
+    return Night(sigma, changes, evidence, float(weights[0]))
 
 
 def still(trials: Sequence[Trial], sigma: float, position: float) -> Night:
@@ -123,8 +125,18 @@ def still(trials: Sequence[Trial], sigma: float, position: float) -> Night:
     joint = like * (weights @ pieces)
     totals = np.maximum(joint.sum(axis=1), 1e-300)
     evidence = float(np.log(totals).sum()) - len(trials) * math.log(sigma) + _log_prior(weights, counts)
+    evidence -= _tail_cost(jumps - near, REACH_SD * sigma)
     changes = tuple(Change(steps + more, p) for p, more in zip(joint / totals[:, None], jumps - near, strict=True))
     return Night(sigma, changes, evidence, float(weights[0]))
+
+
+def _tail_cost(excess: Iterable[float], reach: float) -> float:
+    """What the log evidence loses by changes beyond ``reach``, which were moved to there.
+
+    Their density falls as 1 / size. Without this a sigma that is much too small would explain any log: everything would
+    be beyond its reach.
+    """
+    return math.fsum(TAIL + math.log1p(abs(more) / reach) for more in excess if more)
 
 
 def _counts(pieces: int) -> Array:

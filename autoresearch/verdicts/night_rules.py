@@ -154,7 +154,10 @@ class SequentialNights:
         with np.errstate(divide="ignore", invalid="ignore"):
             clipped = np.clip(gains / sd[:, None], -self.rule.clip, self.rule.clip)
         statistic = np.nan_to_num(clipped).sum(1) / math.sqrt(n)
-        passed: Bools = (statistic >= critical) & (gains.mean(1) > critical * sd / math.sqrt(n))
+        half = critical * sd
+        if n < self.rule.own_seeds:
+            half = np.maximum(half, upper_quantile(p, n - 1) * np.sqrt(own_variance))
+        passed: Bools = (statistic >= critical) & (gains.mean(1) > half / math.sqrt(n))
         return passed
 
     def _noise(self, nights: Counts, own: Floats, gains: Floats) -> tuple[Floats, Floats]:

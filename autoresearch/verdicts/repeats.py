@@ -10,6 +10,7 @@ from autoresearch.errors import CorpusError
 
 COLUMNS = ["group", "value"]
 MAX_ROWS = 1_000_000
+MAX_RESIDUAL = 1e6
 FORMAT = 'a first line "group,value", then one measurement a line, with the same group for repeats of the same thing'
 
 
@@ -54,8 +55,9 @@ def relative_residuals(groups: dict[str, list[float]]) -> list[float]:
         raise CorpusError(f"each of {len(groups)} groups has one value: noise needs repeats", hint=FORMAT)
     if not any(residuals):
         raise CorpusError("the values of each group are equal: there is no noise to draw from", hint=FORMAT)
-    if not all(map(math.isfinite, residuals)):
-        raise CorpusError("values too large to compare with their group's mean", hint="values of ordinary size")
+    if not max(map(abs, residuals)) <= MAX_RESIDUAL:
+        what = f"a value differs from its group's mean by more than {MAX_RESIDUAL:g} times that mean"
+        raise CorpusError(what, hint="measurements whose mean is not about 0")
     return residuals
 
 

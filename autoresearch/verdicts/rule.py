@@ -17,7 +17,9 @@ class SequentialRule:
     ``accept_delta_frac``: the gain that a keep needs at least, relative to the baseline. ``alpha``: the probability
     of any false keep in a run directory. A look is a number of seeds at which a keep is possible: ``min_seeds`` to
     ``max_seeds``. ``futility_frac``: below this share of ``accept_delta_frac`` a candidate is reverted. ``clip``: a
-    single gain counts as at most this many noises of a paired difference. Raises ``ConfigError``.
+    single gain counts as at most this many noises of a paired difference. With fewer than ``own_seeds`` a keep also
+    needs the t-test of its own gains alone: a candidate may be noisier than the others, and look calm over few seeds.
+    Raises ``ConfigError``.
     """
 
     accept_delta_frac: float
@@ -26,6 +28,7 @@ class SequentialRule:
     min_seeds: int = 4
     futility_frac: float = 0.8
     clip: float = 4.5
+    own_seeds: int = 6
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:

@@ -14,7 +14,7 @@ from autoresearch.verdicts.student_t import upper_quantile
 
 OWN_NOISE = 3.0  # times the noise of the run: a candidate that is noisier than this has a noise of its own
 
-Label = Literal["confirmed", "screened out", "no gain", "inconclusive"]
+Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Judgement:
     needed.
 
     ``mean_frac`` is the mean gain over ``n`` seeds; ``low_frac`` and ``high_frac`` are its interval at the level of
-    this look: mean -/+ critical * sd / sqrt(n), infinite without a known noise. ``statistic`` is compared with
-    ``critical``. ``alpha`` is what this test, all its looks together, spends. ``sd_frac`` is the standard deviation
-    of one gain that was used: that of the run, or this candidate's own if it is larger; ``df`` are its degrees of
-    freedom.
+    this look: mean -/+ critical * sd / sqrt(n), wider where ``own_seeds`` asks for the candidate's own noise, infinite
+    without a known noise. ``statistic`` is compared with ``critical``. ``alpha`` is what this test, all its
+    looks together, spends. ``sd_frac`` is the standard deviation of one gain that was used: that of the run, or this
+    candidate's own if it is larger; ``df`` are its degrees of freedom.
     """
 
     decision: Literal["keep", "revert"] | None
@@ -53,9 +53,10 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
     - Keep, from ``min_seeds`` on: the mean gain reaches ``accept_delta_frac``, its lower bound is above zero, and T =
       sum of clip(gain_i / s, -k, k) / sqrt(n) reaches Student's quantile at the level of this look (``rule.level``). s
       is the noise, or the standard deviation of this candidate's own gains if that is larger; if it is more than
-      ``OWN_NOISE`` times the noise, the quantile has its degrees of freedom, n - 1. Without an effect candidate and
-      baseline are exchangeable, a gain is symmetric around zero whatever the tails of the noise, and
-      clipping (Huber 1964) bounds what one wild trial can add to T.
+      ``OWN_NOISE`` times the noise, the quantile has its degrees of freedom, n - 1. With fewer than ``own_seeds`` the
+      lower bound is also that of the t-test of this candidate's own gains. Without an effect candidate and baseline are
+      exchangeable, a gain is symmetric around zero whatever the tails of the noise, and clipping (Huber 1964) bounds
+      what one wild trial can add to T.
     - ``max_seeds`` reached: revert.
     """
     if not gains:
@@ -67,6 +68,8 @@ def judge(gains: Sequence[float], noise: Noise, rule: SequentialRule, j: int) ->
     statistic = clipped_statistic(gains, sd, rule.clip)
     critical = upper_quantile(rule.level(j, n), df) if df > 0 else math.inf
     half = critical * sd / math.sqrt(n) if df > 0 else math.inf
+    if rule.min_seeds <= n < rule.own_seeds:
+        half = max(half, upper_quantile(rule.level(j, n), n - 1) * stdev(gains) / math.sqrt(n))
     decision: Literal["keep", "revert"] | None = None
     label: Label | None = None
     if mean < rule.futility_frac * rule.accept_delta_frac:

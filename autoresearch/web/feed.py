@@ -19,6 +19,7 @@ from autoresearch.web.sections import Sections, live_sections, overview, result_
 from autoresearch.web.telemetry_tail import Reading, read_readings
 
 MAX_PROBLEM_CHARS = 300
+MAX_DEVICES = 64  # whose own readings are read
 MAX_SENT_ROWS = 200  # with one event; a page asks for the others
 PAGE_ROWS = 2000  # of one answer
 
@@ -47,7 +48,8 @@ class RunFeed:
     def __init__(self, place: RunPlace, reader: LiveReader | None = None) -> None:
         self.place = place
         self.snapshot: Snapshot | None = None
-        self.readings: tuple[Reading, ...] = ()
+        self.readings: tuple[Reading, ...] = ()  # of all devices together
+        self.device_readings: dict[str, tuple[Reading, ...]] = {}  # of those that are metered by themselves
         self.overview: Sections = {}
         self.actions: list[LogLine] = []  # of this page's controls, the newest last
         self._reader = reader or LiveReader(place.path)
@@ -83,11 +85,18 @@ class RunFeed:
                 {"state": {"text": f"cannot be read: {text}", "style": "bad"}, "live": "unreadable"}, b""
             )
         self.readings = read_readings(self.place.path) if snapshot.alive else ()
+        self.device_readings = self._read_devices(snapshot)
         rows = self._add_rows(is_new=epoch != self.epoch)
         return self._publish(self._build(snapshot), rows)
 
     def close(self) -> None:
         self._reader.close()
+
+    def _read_devices(self, snapshot: Snapshot) -> dict[str, tuple[Reading, ...]]:
+        """Of the devices on which trials run now."""
+        trials = snapshot.progress.trials if snapshot.alive and snapshot.progress else ()
+        names = sorted({t.where for t in trials if t.where})[:MAX_DEVICES]
+        return {name: found for name in names if (found := read_readings(self.place.path, name))}
 
     def hello(self) -> bytes:
         """The events for a page that was just opened: everything except the rows, which it asks for."""
@@ -100,7 +109,7 @@ class RunFeed:
         return self._rows_data(first, PAGE_ROWS)
 
     def _build(self, snapshot: Snapshot) -> Sections:
-        sections = live_sections(snapshot, self.readings, [*self._reader.log])
+        sections = live_sections(snapshot, self.readings, [*self._reader.log], self.device_readings)
         sections["actions"] = [[line.ts, line.kind, line.text] for line in self.actions]
         sections["loading"] = self._reader.loading
         if snapshot.history is None or snapshot.summary is None:

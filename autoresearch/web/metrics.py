@@ -68,8 +68,9 @@ def _families(feeds: list[RunFeed], viewers: int) -> Iterator[Any]:
         "trials_joules": "Energy of the metered trials.",
     }
     gauges = {n: GaugeMetricFamily(f"autoresearch_run_{n}", text, labels=["run"]) for n, text in names.items()}
-    watts = GaugeMetricFamily("autoresearch_device_power_watts", "Power now.", labels=["run", "scope"])
-    heat = GaugeMetricFamily("autoresearch_device_temperature_celsius", "Temperature now.", labels=["run", "scope"])
+    labels = ["run", "scope", "device"]  # device is empty for all of them together
+    watts = GaugeMetricFamily("autoresearch_device_power_watts", "Power now.", labels=labels)
+    heat = GaugeMetricFamily("autoresearch_device_temperature_celsius", "Temperature now.", labels=labels)
     for feed in feeds:
         run = feed.place.name
         for word in STATES:
@@ -77,10 +78,11 @@ def _families(feeds: list[RunFeed], viewers: int) -> Iterator[Any]:
         for name, value in _numbers(feed).items():
             if value is not None:
                 gauges[name].add_metric([run], float(value))
-        for reading in feed.readings:
-            for family, number in ((watts, reading.power_w), (heat, reading.temp_c)):
-                if number is not None:
-                    family.add_metric([run, reading.scope], number)
+        for device, readings in (("", feed.readings), *feed.device_readings.items()):
+            for reading in readings:
+                for family, number in ((watts, reading.power_w), (heat, reading.temp_c)):
+                    if number is not None:
+                        family.add_metric([run, reading.scope, device], number)
     yield from (state, *gauges.values(), watts, heat)
 
 

@@ -6,7 +6,9 @@ given by its beginning, and the page counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from autoresearch.report.format import NAME_CELLS, format_bpb, format_changes, safe
@@ -19,7 +21,7 @@ from autoresearch.report.html.text import clean
 from autoresearch.report.summary import Summary, best_keep
 from autoresearch.report.text import damage_lines
 from autoresearch.report.watch.headline import PHASES, describe_state
-from autoresearch.report.watch.several_trials import several_trials
+from autoresearch.report.watch.several_trials import RunningTrial, several_trials
 from autoresearch.report.watch.snapshot import Snapshot
 from autoresearch.report.watch.styles import BAD, GOOD, WARN
 from autoresearch.web.run_log import LogLine
@@ -31,13 +33,18 @@ LEAST_FRACTION = 0.05  # of a trial, from which on its end is estimated
 LEFT_STEP_S = 5  # of an estimate, so that it is not a new one with every reading
 
 
-def live_sections(snapshot: Snapshot, readings: Iterable[Reading], log: Iterable[LogLine]) -> Sections:
+def live_sections(
+    snapshot: Snapshot,
+    readings: Iterable[Reading],
+    log: Iterable[LogLine],
+    of_device: Mapping[str, Sequence[Reading]] = MappingProxyType({}),
+) -> Sections:
     """What changes while a run works: state, devices, log."""
     words, style = describe_state(snapshot)
     return {
         "state": {"text": words, "style": STYLES.get(style, "")},
         "live": _live_word(snapshot),
-        "devices": describe_devices(snapshot, list(readings)),
+        "devices": describe_devices(snapshot, list(readings), of_device),
         "log": [[line.ts, line.kind, line.text] for line in log],
     }
 
@@ -77,26 +84,43 @@ def describe_device(snapshot: Snapshot, readings: list[Reading]) -> dict[str, An
     return device
 
 
-def describe_devices(snapshot: Snapshot, readings: list[Reading]) -> list[dict[str, Any]]:
-    """One card, or of several running trials one for each; the readings, which are of all devices, on the first."""
+def describe_devices(
+    snapshot: Snapshot, readings: list[Reading], of_device: Mapping[str, Sequence[Reading]] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """One card, or of several running trials one for each, with the readings of its device.
+
+    Those of all devices together are on the first card, unless they are the sum of what the cards have.
+    """
     device = describe_device(snapshot, readings)
     is_at_work = snapshot.alive and not snapshot.starting
     trials = several_trials(snapshot.history, snapshot.progress, snapshot.now) if is_at_work else []
     if not trials:
         return [device]
+    trials.sort(key=_place)
+    owned = {r.scope for found in of_device.values() for r in found}
+    shared = [_reading(r) for r in readings if r.scope not in owned]
     return [
         {
             "name": clean(t.at.where if t.at and t.at.where else device["name"], 60),
-            "doing": t.what,
+            "doing": clean(t.what, 120),
             "phase": clean(PHASES.get(t.at.phase, t.at.phase), 40) if t.at else "starting",
             "fraction": round(t.at.fraction, 3) if t.at else None,
             "speed": f"{t.at.tokens_per_s:,.0f} tokens/s" if t.at and t.at.tokens_per_s else "",
             "since": clean(t.trial.ts, 40),
             "left_s": None if t.left_s is None else LEFT_STEP_S * round(t.left_s / LEFT_STEP_S),
-            "readings": device["readings"] if n == 0 else [],
+            "readings": [
+                *(_reading(r) for r in (of_device.get(t.at.where, ()) if t.at else ())),
+                *(shared if n == 0 else ()),
+            ],
         }
         for n, t in enumerate(trials)
     ]
+
+
+def _place(trial: RunningTrial) -> list[tuple[int, str]]:
+    """The device, with its number as a number, so that each has the same card for as long as it has a trial."""
+    parts = re.split(r"(\d+)", trial.at.where if trial.at else "")
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 def _doing(snapshot: Snapshot) -> str:
@@ -174,7 +198,8 @@ def result_sections(history: History, summary: Summary) -> Sections:
 def overview(snapshot: Snapshot, rows: int, keeps: int) -> Sections:
     """One run in the list of all runs."""
     words, style = describe_state(snapshot)
-    history, device = snapshot.history, describe_device(snapshot, [])
+    history, devices = snapshot.history, describe_devices(snapshot, [])
+    device, several = devices[0], len(devices) > 1
     best = best_keep(history.rows) if history else None
     return {
         "live": _live_word(snapshot),
@@ -184,7 +209,7 @@ def overview(snapshot: Snapshot, rows: int, keeps: int) -> Sections:
         "requested": history.iters_requested if history else None,
         "keeps": keeps,
         "best": f"{100 * best.improvement_frac:+.2f}%" if best and best.improvement_frac is not None else "",
-        "device": device["name"] if history and history.yardstick else "",
-        "doing": device["doing"] if snapshot.alive else "",
-        "fraction": device["fraction"],
+        "device": clean(history.yardstick.device_kind, 60) if history and history.yardstick else "",
+        "doing": f"{len(devices)} trials at work" if several else device["doing"] if snapshot.alive else "",
+        "fraction": None if several else device["fraction"],
     }

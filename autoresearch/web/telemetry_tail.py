@@ -11,7 +11,7 @@ from pathlib import Path
 from autoresearch.energy.telemetry import COLUMNS
 from autoresearch.report.html.text import clean
 from autoresearch.storage.files import open_regular, opened_directory
-from autoresearch.storage.run_dir import TELEMETRY
+from autoresearch.storage.run_dir import telemetry_names
 
 TAIL_BYTES = 8192  # about a minute at one line a second
 MAX_SCOPES = 16
@@ -33,11 +33,14 @@ class Reading:
     scope: str
 
 
-def read_readings(run_dir: Path) -> tuple[Reading, ...]:
-    """The newest reading of each scope, in the order of their names; empty without a file that can be read."""
+def read_readings(run_dir: Path, device: str = "") -> tuple[Reading, ...]:
+    """The newest reading of each scope, in the order of their names; empty without a file that can be read.
+
+    Of all devices together, or of one of several.
+    """
     try:
         with opened_directory(run_dir) as folder:
-            fd = open_regular(TELEMETRY, os.O_RDONLY, dir_fd=folder)
+            fd = open_regular(telemetry_names(device)[0], os.O_RDONLY, dir_fd=folder)
         with os.fdopen(fd, "rb") as file:
             size = os.fstat(fd).st_size
             file.seek(max(0, size - TAIL_BYTES))

@@ -105,7 +105,7 @@ class TestReplay(ProposerContract):
 
 
 class TestExchangeReplay(ProposerContract):
-    """An LLM's answer in each iteration, as far as they go; then, and after a refusal, TPE."""
+    """An LLM's answer in each iteration, as far as they go; then, and after a refusal, the optimizer."""
 
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         answers = {n: ((raw,),) for n, raw in enumerate(recorded(space, asks), 1)}
@@ -152,7 +152,7 @@ class TestNim(ProposerContract):
     """A model that keeps to its schema: whatever else models do is in tests/fault."""
 
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
-        return nim_proposer(space, ScriptedLlm(obedient), TpeProposer(space, seed))
+        return nim_proposer(space, ScriptedLlm(obedient), TrustRegionProposer(space, seed))
 
 
 class TestNimWithoutAServer(ProposerContract):
@@ -160,24 +160,24 @@ class TestNimWithoutAServer(ProposerContract):
 
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
         nobody = ScriptedLlm(obedient, discovery_failure=Answer(Classification.UNREACHABLE, "connection refused"))
-        proposer = nim_proposer(space, nobody, TpeProposer(space, seed))
-        proposer.name = "tpe"
+        proposer = nim_proposer(space, nobody, TrustRegionProposer(space, seed))
+        proposer.name = "trust-region"
         return proposer
 
 
 class TestHybrid(SeededProposerContract):
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
-        tpe = TpeProposer(space, seed)
-        nim = nim_proposer(space, ScriptedLlm(obedient), tpe)
-        nim.beliefs = tpe.beliefs
-        return HybridProposer(tpe, nim, 0.3)
+        optimizer = TrustRegionProposer(space, seed, hides_failures_of="nim")
+        nim = nim_proposer(space, ScriptedLlm(obedient), optimizer)
+        nim.beliefs = optimizer.beliefs
+        return HybridProposer(optimizer, nim, 0.3)
 
     def test_it_says_who_it_is(self, run):
         """The records say which of the two proposed: the model in three iterations of ten."""
         loop = run(20)
         sources = [record.source for record in loop.trajectory.iterations]
         assert loop.proposer.name == "hybrid"
-        assert (sources.count("nim"), sources.count("tpe")) == (6, 14)
+        assert (sources.count("nim"), sources.count("trust-region")) == (6, 14)
         assert all((record.source == "nim") == bool(record.llm_calls) for record in loop.trajectory.iterations)
 
 

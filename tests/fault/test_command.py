@@ -162,6 +162,16 @@ def test_a_check_that_does_not_pass_takes_the_measurement_back(tmp_path: Path) -
     assert "3 tests failed" in failure.detail
 
 
+def test_logs_of_checks_do_not_displace_those_of_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoresearch.trials.command.trial.KEPT_LOGS", 2)
+    check = (*PYTHON, "-c", "print('checked')")
+    for n in range(3):
+        assert isinstance(outcome_of(tmp_path, f"print('METRIC loss={n}')", checks=check), Measurement)
+    trials, checks = (sorted(p.read_text() for p in tmp_path.rglob(f"{what}-*.stdout")) for what in ("trial", "check"))
+    assert trials == ["METRIC loss=1\n", "METRIC loss=2\n"]
+    assert checks == ["checked\n"] * 2
+
+
 def test_a_metric_file_of_an_earlier_run_does_not_count(tmp_path: Path) -> None:
     file = {"metric_file": "result.json"}
     write = "import json\njson.dump({'loss': 0.5}, open('result.json', 'w'))\n"

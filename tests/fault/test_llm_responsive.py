@@ -167,7 +167,7 @@ def test_a_pause_is_heard_at_once_and_after_it_the_night_goes_on(night: Night) -
     assert stages[begun : begun + 3] == ["paused", "resumed", "proposed"]
     assert stages[-1] == "loop_complete"
     closed = [r for r in records if isinstance(r, IterationRecord)]
-    assert [(r.iter, r.source) for r in closed] == [(1, "tpe"), (2, "tpe")]
+    assert [(r.iter, r.source) for r in closed] == [(1, "trust-region"), (2, "trust-region")]
     assert len(night.server.chats) == asked + 2, "the same again after the pause, and then for the second iteration"
     exchanges = read_exchanges(night.run_dir)
     assert [(e.iter, e.classification) for e in exchanges] == [(1, Classification.TIMEOUT), (2, Classification.TIMEOUT)]

@@ -106,7 +106,7 @@ def test_a_run_is_not_continued_with_another_script(tmp_path: Path) -> None:
     assert meta.yardstick.command.files == 2, "the script and the program"
     with (tmp_path / "fit.py").open("a") as file:
         file.write("# another\n")
-    with pytest.raises(YardstickMismatch, match=r"command\.files_sha256"):
+    with pytest.raises(YardstickMismatch, match=r"command\.files_sha256\): fit\.py changed"):
         service.run(settings.model_copy(update={"iters": 2}), Observer())
 
 

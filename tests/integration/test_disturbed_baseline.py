@@ -64,4 +64,4 @@ def test_a_baseline_that_ran_beside_other_programs_is_not_the_one_that_counts(
     (accepted,) = [t for t in rest if not t.void]
     (verdict,) = [r for r in records if isinstance(r, Evaluated)]
     assert verdict.baseline_marks == accepted.marks, "none on a machine that is otherwise quiet"
-    assert "x the baseline's tokens" in verdict.reason
+    assert "tokens a trial, the baseline on " in verdict.reason

@@ -88,7 +88,7 @@ def test_killed_restarted_and_with_another_model_the_night_continues(
     assert run(settings, observer, make_backend=fake_backend) == "complete"
     calls = {r.iter: r.llm_calls for r in closed(settings)}
     assert calls[3][0].classification is Classification.UNREACHABLE
-    assert next(r for r in closed(settings) if r.iter == 3).source == "tpe"
+    assert next(r for r in closed(settings) if r.iter == 3).source == "trust-region"
     assert calls[4][0].classification in ANSWERED
     assert calls[5][0].model == "tiny-two"
     assert any("tiny-two in place of tiny-one" in message for message in observer.messages)
@@ -153,7 +153,7 @@ def test_killed_in_the_middle_of_a_reply(night, server: tiny_llm.TinyServer) -> 
         between.close()
     second = next(r for r in closed(settings) if r.iter == 2)
     assert second.llm_calls[-1].classification is Classification.UNREACHABLE
-    assert second.source == "tpe"
+    assert second.source == "trust-region"
 
 
 def test_the_night_can_be_run_again_without_the_server(night, server: tiny_llm.TinyServer, tmp_path: Path) -> None:
@@ -167,5 +167,5 @@ def test_the_night_can_be_run_again_without_the_server(night, server: tiny_llm.T
     assert run(again, RecordingObserver(), replies=read_recording(exchanges), make_backend=fake_backend) == "complete"
     first, second = closed(settings), closed(again)
     assert [r.candidate_cfg for r in first] == [r.candidate_cfg for r in second]
-    assert {r.source for r in second} <= {"replay", "tpe"}
+    assert {r.source for r in second} <= {"replay", "trust-region"}
     assert LLM_SOURCE not in {r.source for r in second}

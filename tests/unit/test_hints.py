@@ -30,7 +30,10 @@ def test_a_command_works_from_any_directory(tmp_path, monkeypatch):
         (errno.ENOSPC, "make room on the file system"),
         (errno.EDQUOT, "make room on the file system"),
         (errno.EROFS, "mounted read-only"),
+        (errno.EFBIG, "ulimit -f"),
         (errno.EIO, "ls -ld"),
+        (errno.ELOOP, "a b'.moved"),
+        (errno.EMLINK, "move it away: mv"),
     ],
 )
 def test_the_hint_follows_the_error(tmp_path, number, words):

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from autoresearch.benches.fleet.night import FleetNight, Plan
 from autoresearch.benches.fleet.trial_times import TrialTimes
+from autoresearch.benches.search.night_file import code_sha256
 from autoresearch.benches.search.night_file import conditions_of as conditions_of_table
 from autoresearch.benches.search.table import Table
 from autoresearch.core.values import FrozenModel, decode_record, sha256_of
@@ -19,6 +20,7 @@ from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import hold
 
 NIGHTS = "fleet-nights.jsonl"
+CODE = ("benches/fleet", "core", "verdicts")  # beside that of ``bench search``: a change of it is another bench
 Key = tuple[str, int, int]  # proposer, workers, seed
 
 
@@ -33,9 +35,10 @@ RECORD: TypeAdapter[FleetNightRecord] = TypeAdapter(FleetNightRecord)
 
 
 def conditions_of(table: Table, plan: Plan, times: TrialTimes) -> str:
-    """The hash of table, code of the proposers, plan and trial times."""
+    """The hash of table, code of the proposers, of the loop and of this bench, plan and trial times."""
     measured = [times.typical_s, times.of_configurations, times.of_repeats]
-    return sha256_of({"table": conditions_of_table(table, (plan.trials,)), "rule": plan.rule, "times": measured})
+    table_sha256 = conditions_of_table(table, (plan.trials,))
+    return sha256_of({"table": table_sha256, "rule": plan.rule, "times": measured, "code": code_sha256(CODE)})
 
 
 @dataclass(slots=True)

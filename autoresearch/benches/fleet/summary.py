@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from autoresearch.benches.fleet.levels import LevelRow, first_reached, level_rows, mean_curve
 from autoresearch.benches.fleet.night import FleetNight, Plan
 from autoresearch.proposers.cube import Array
 
@@ -23,6 +24,8 @@ class FleetRow:
     level: float | None  # the serial run's mean at its end
     trials_to_level: float | None
     efficiency: float | None  # trials of the serial run divided by these
+    low: float | None  # its 95% interval over resampled seeds
+    high: float | None
     speedup: float | None  # the same in virtual time
     trials: int  # of a night; an efficiency below serial trials / trials is not seen
     final: float  # mean at the end
@@ -42,19 +45,42 @@ class FleetRow:
 
 def summarise(nights: Sequence[FleetNight], plan: Plan) -> list[FleetRow]:
     """One row for each proposer and number of workers that ran."""
+    groups = _groups(nights)
+    return [_row(groups, key, plan) for key in sorted(groups)]
+
+
+def summarise_levels(nights: Sequence[FleetNight], plan: Plan) -> list[LevelRow]:
+    """For each proposer with a serial run: how many trials each number of workers needs for each of its levels."""
+    groups = _groups(nights)
+    wide = [key for key in sorted(groups) if key[1] > 1 and (key[0], 1) in groups]
+    return [row for key in wide for row in level_rows(groups[key[0], 1], groups[key], plan)]
+
+
+def mean_curves(nights: Sequence[FleetNight], plan: Plan) -> dict[tuple[str, int], tuple[Array, Array, Array]]:
+    """Trials, mean and standard error over seeds, of each proposer and number of workers."""
+    curves = {}
+    for key, found in sorted(_groups(nights).items()):
+        mean = mean_curve(found)
+        spread = np.std([n.curve[: len(mean)] for n in found], axis=0, ddof=1) if len(found) > 1 else 0 * mean
+        curves[key] = plan.step * np.arange(len(mean)), mean, spread / np.sqrt(len(found))
+    return curves
+
+
+def _groups(nights: Sequence[FleetNight]) -> dict[tuple[str, int], list[FleetNight]]:
     groups: dict[tuple[str, int], list[FleetNight]] = {}
     for night in nights:
         if not night.missing and night.curve:
             groups.setdefault((night.proposer, night.workers), []).append(night)
-    return [_row(groups, key, plan) for key in sorted(groups)]
+    return groups
 
 
 def _row(groups: dict[tuple[str, int], list[FleetNight]], key: tuple[str, int], plan: Plan) -> FleetRow:
     found, serial = groups[key], groups.get((key[0], 1))
-    level = None if serial is None else float(_mean([n.curve for n in serial])[-1])
+    level = None if serial is None else float(mean_curve(serial)[-1])
     here, there = _reached(found, level, plan.step), _reached(serial or [], level, plan.step)
     efficiency = there[0] / here[0] if here and there and here[0] > 0 else None
     speedup = there[1] / here[1] if here and there and here[1] > 0 else None
+    ends = level_rows(serial, found, plan)[-1:] if serial and key[1] > 1 else []
     elapsed = sum(n.elapsed_s for n in found) or float("inf")
     proposed, spent = sum(n.proposals for n in found), sum(n.propose_cpu_s for n in found)
     return FleetRow(
@@ -64,9 +90,11 @@ def _row(groups: dict[tuple[str, int], list[FleetNight]], key: tuple[str, int], 
         level=level,
         trials_to_level=here[0] if here else None,
         efficiency=efficiency,
+        low=ends[0].low if ends else None,
+        high=ends[0].high if ends else None,
         speedup=speedup,
         trials=min(n.trials for n in found),
-        final=float(_mean([n.curve for n in found])[-1]),
+        final=float(mean_curve(found)[-1]),
         worker_use=float(np.mean([n.worker_use for n in found])),
         proposal_s=float(np.mean([n.proposal_s for n in found])),
         proposal_p95_s=float(np.mean([n.proposal_p95_s for n in found])),
@@ -79,20 +107,9 @@ def _row(groups: dict[tuple[str, int], list[FleetNight]], key: tuple[str, int], 
     )
 
 
-def _mean(curves: Sequence[tuple[float, ...]]) -> Array:
-    return np.asarray(np.array([c[: min(map(len, curves))] for c in curves]).mean(axis=0))
-
-
 def _reached(nights: Sequence[FleetNight], level: float | None, step: int) -> tuple[float, float] | None:
     """Trials and virtual seconds after which the mean is at ``level`` for the first time, interpolated."""
-    if not nights or level is None:
+    if not nights or level is None or (at := first_reached(mean_curve(nights), level)) is None:
         return None
-    mean, at_s = _mean([n.curve for n in nights]), _mean([n.at_s for n in nights])
-    below = np.flatnonzero(mean <= level + 1e-12)
-    if not len(below):
-        return None
-    i = int(below[0])
-    if i == 0:
-        return 0.0, 0.0
-    share = min(1.0, float((mean[i - 1] - level) / (mean[i - 1] - mean[i])))
-    return step * (i - 1 + share), float(at_s[i - 1] + share * (at_s[i] - at_s[i - 1]))
+    at_s = np.mean([n.at_s[: min(len(n.at_s) for n in nights)] for n in nights], axis=0)
+    return step * at, float(np.interp(at, np.arange(len(at_s)), at_s))

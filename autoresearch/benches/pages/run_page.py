@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import fsum
 
 from autoresearch.benches.analysis import NOT_SAMPLED, Analysis, describe_incomplete
@@ -32,6 +32,7 @@ def render(run: BenchRun, suite: Suite, analysis: Analysis) -> str:
         state=f"{analysis.done:,} of {plural(analysis.planned, 'planned attempt')} done",
         about=_about(analysis),
         incomplete=describe_incomplete(analysis).removeprefix("INCOMPLETE: "),
+        conclusion=_conclusion(analysis),
         key_figures=list(_key_figures(analysis)),
         described="\n".join(escape_control(line) for line in suite.describe(analysis.figures).strip("\n").split("\n")),
         tables=tables_of(analysis.figures),
@@ -47,6 +48,13 @@ def _about(a: Analysis) -> str:
     model = f"Model {clean(a.model, 100)}" if a.model else unknown
     source = f"; imported from {clean(a.imported, 60)}" if a.imported else ""
     return f"{model}{source}. Suite {a.suite}: {plural(a.cases, 'case')} x {plural(a.samples, 'sample')}."
+
+
+def _conclusion(a: Analysis) -> str:
+    """The sentence of `bench diagnose`, where the suite has a diagnosis."""
+    diagnosis = a.figures.get("diagnosis")
+    sentence = str(diagnosis["sentence"]) if isinstance(diagnosis, Mapping) else ""
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
 def _key_figures(a: Analysis) -> Iterator[tuple[str, str, str]]:

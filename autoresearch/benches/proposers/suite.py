@@ -23,7 +23,7 @@ from autoresearch.benches.proposers.virtual_run import run_night
 from autoresearch.benches.records import BenchTrial, Grade
 from autoresearch.config.resolve import parse_assignment, resolve
 from autoresearch.core.records import Event
-from autoresearch.errors import ConfigError
+from autoresearch.errors import ConfigError, JournalDamaged
 from autoresearch.machine import utc
 from autoresearch.proposers.factory import LLM_PROPOSERS, PROPOSERS
 from autoresearch.storage.decode import decode_trajectory
@@ -167,6 +167,10 @@ class ProposerSuite:
         """The name of that share."""
         return f"share of the best gain after {run.meta.options.get('trials')} trials"
 
+    def is_rate(self, run: BenchRun) -> bool:
+        """See ``ports.Suite``: a share of a gain."""
+        return False
+
 
 def share_of_best(true: float, baseline: float, optimum: float) -> float:
     """The gain over the baseline as a share of the table's largest, 0 to 1; 1 where there is nothing to gain."""
@@ -182,8 +186,13 @@ def _budget(records: list[Event], trial: BenchTrial) -> int:
 
 
 def _records(folder: Path) -> list[Event]:
+    """The records of a night. Raises ``JournalDamaged``, without the advice for a run: a night cannot be repaired."""
     path = folder / TRAJECTORY
-    return list(decode_trajectory(read(path).payloads, path))
+    try:
+        return list(decode_trajectory(read(path).payloads, path))
+    except JournalDamaged as e:
+        hint = "restore the file from a copy of the bench run, or begin another: `bench run proposer` with a new --dir"
+        raise JournalDamaged(e.what, hint=hint) from e
 
 
 def _score(run: BenchRun, case: str, sample: int) -> float | None:

@@ -108,16 +108,6 @@ class MeasuredTable:
             raise self._crash(cell, 0)
         return cell.mean
 
-    def why_no_data(self, cfg: Cfg) -> str:
-        """Why there is no value for this configuration; empty where there is one, or a crash."""
-        if self._key(cfg) in self.cells:
-            return ""
-        try:
-            self._ends(cfg)
-        except NoData as e:
-            return str(e)
-        return ""
-
     def _key(self, cfg: Cfg) -> str:
         try:
             canonical = canonical_cfg(self.menu, cfg, self.baseline, "the configuration")

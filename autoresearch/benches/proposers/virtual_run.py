@@ -119,6 +119,7 @@ def settings_of(problem: Problem, night: Night, llm: Mapping[str, Any]) -> Setti
         "proposer": night.proposer,
         "seed": night.seed,
         "iters": ITERATIONS_PER_TRIAL * night.trials,
+        "max_changes": 1,  # the surface knows changes of one knob
         "decision.rule": night.decision,
         "decision.earlier_runs": "off",
         "decision.vault": "off",

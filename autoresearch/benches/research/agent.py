@@ -83,23 +83,29 @@ class ResearchAgent:
             if action.kind == "error" and fitted.turn.finish_reason == "length":
                 action = action.with_error(f"the answer was cut off after {fitted.completion_limit} tokens: be brief")
             results: tuple[Document, ...] | None = None
+            listed = None  # the list that the model is shown: a search that was refused leaves the one before
             if action.kind == "tool" and not last:
                 results, refused = self._search(action)
                 action = action.with_error(refused)
-                latest = results
+                listed = results if results or not refused else None
+                latest = latest if listed is None else listed
             thought_and_said = fitted.turn.thinking + fitted.turn.text
             estimated = self._chat.count_tokens(thought_and_said) if fitted.turn.tokens_out is None else 0
             record = turn_record(number, fitted, parsed, action, results, estimated)
             trace.turns.append(record | nominated.record() | {"duration": self._clock() - turn_began})
             if action.kind == "finish":
                 return trace.end("finished", "model")
+            if action.kind == "error" and fitted.is_tight and fitted.turn.finish_reason == "length":
+                trace.turns[-1]["context_tokens"] = self._chat.context_tokens
+                reason = f"the context left {fitted.completion_limit} tokens for the answer, which was cut off"
+                return trace.end("context_length_exceeded", "context", reason)
             if last:
                 return trace.end(LAST[last][1], last, f"{LAST[last][0]} was reached, and the model did not finish")
             format_errors = format_errors + 1 if action.kind == "error" else 0
             if format_errors == MAX_FORMAT_ERRORS:
                 reason = f"{format_errors} answers in a row without a readable call or an end; the last: {action.error}"
                 return trace.end("error", "format", reason)
-            talk.answered.append(Answered(fitted.turn, results, action.error, nominated.note()))
+            talk.answered.append(Answered(fitted.turn, listed, action.error, nominated.note()))
         raise AssertionError("the last turn ends the loop")
 
     def _last_because(self, number: int, talk: Conversation, elapsed_s: float) -> EndedBy | None:

@@ -16,11 +16,11 @@ from autoresearch.benches.research.metrics import (
     capped_recall_at_k,
     hit_at_k,
     mean_of_cases,
-    pass_at_k,
     recall_at_k,
     reciprocal_rank,
 )
 from autoresearch.benches.research.trace import STATUSES
+from autoresearch.benches.statistics.pass_at_k import pass_at_k
 
 GRADER_NAME = "research"
 WIDE_SCORES = ("iou", "precision", "recall")
@@ -105,13 +105,11 @@ def _ks(samples: int) -> list[int]:
 
 def _pass(cases: Sequence[Sequence[float | None]], k: int) -> dict[str, float | None]:
     """pass@k with its bounds: samples without a score as wrong, and as right."""
-    bounds = []
-    for unknown_as in (0.0, 1.0):
-        counts = [sum((unknown_as if score is None else score) == 1 for score in case) for case in cases]
-        values = [pass_at_k(len(case), right, k) for case, right in zip(cases, counts, strict=True)]
-        bounds.append(sum(value or 0.0 for value in values) / len(values))
-    is_known = all(score is not None for case in cases for score in case)
-    return {"value": bounds[0] if is_known else None, "low": bounds[0], "high": bounds[1]}
+    counts = [(len(case), case.count(1.0), case.count(None)) for case in cases]
+    low = pass_at_k(((n, right) for n, right, _ in counts), k).value
+    high = pass_at_k(((n, right + unknown) for n, right, unknown in counts), k).value
+    is_known = not any(unknown for _, _, unknown in counts)
+    return {"value": low if is_known else None, "low": low, "high": high}
 
 
 def _retriever(run: BenchRun) -> dict[str, Any] | None:

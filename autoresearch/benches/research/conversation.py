@@ -30,7 +30,7 @@ class Conversation:
     answered: list[Answered] = field(default_factory=list)
 
     def messages(self, last_because: str = "") -> list[dict[str, Any]]:
-        """In OpenAI's form. Of a Deep question's older result lists the titles remain, as upstream has it.
+        """In OpenAI's form. Of a Deep question's result lists before the latest the titles remain, as upstream has it.
 
         ``last_because``: the limit for which the next turn is the last one.
         """
@@ -38,8 +38,9 @@ class Conversation:
             {"role": "system", "content": SYSTEM},
             {"role": "user", "content": question_message(self.question)},
         ]
-        for number, item in enumerate(self.answered, 1):
-            messages += _exchange(item, titles_only=self.is_deep and number < len(self.answered))
+        latest = max((n for n, item in enumerate(self.answered) if item.results is not None), default=0)
+        for number, item in enumerate(self.answered):
+            messages += _exchange(item, titles_only=self.is_deep and number < latest)
         if last_because:
             messages[-1] = messages[-1] | {"content": messages[-1]["content"] + LAST_TURN.format(limit=last_because)}
         return messages

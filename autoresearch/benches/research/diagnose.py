@@ -21,6 +21,7 @@ from autoresearch.benches.research.evidence import is_format_error, is_server_er
 from autoresearch.benches.research.losses import LOSSES, Loss, Part, find_loss
 from autoresearch.benches.research.overflows import describe_overflows, find_overflows
 from autoresearch.benches.research.papers import Paper, same_paper
+from autoresearch.core.text import plural
 
 DEFAULT_TOP_K = 10
 PARTS: tuple[Part, ...] = ("format", "context", "retrieval", "model", "model or retrieval", "infrastructure", "unknown")
@@ -202,7 +203,9 @@ def _attempts(weight: float) -> str:
 def describe_diagnosis(found: Mapping[str, Any]) -> str:
     """The diagnosis as text: losses in the order of an attempt, the chain, and the sentence."""
     chain, turns = found["chain"], found["turns"]
-    lines = [f"{found['recorded']} of {found['planned']} attempts recorded"]
+    without = found["cases_without_paper"]
+    note = f"; {plural(without, 'case')} without a paper to find {'is' if without == 1 else 'are'} not among them"
+    lines = [f"{found['recorded']} of {found['planned']} attempts recorded{note if without else ''}"]
     lines += [
         f"  lost  {_attempts(loss['attempts']):>7}  {loss['share']:>6.1%}  {loss['loss']}: {loss['words']}"
         for loss in found["losses"]

@@ -8,33 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.benches.ports import Chat, ChatTurn, ContextOverflow
+from autoresearch.benches.prompt_tokens import is_lower_bound, prompt_tokens_in
 
-MIN_COMPLETION = 256  # tokens: with fewer a model cannot write a call or its candidates
+MIN_COMPLETION = 16  # tokens: with fewer not even candidates can be named
+SHORT_COMPLETION = 256  # with fewer a call or a thought is mostly cut off
 MESSAGE_TOKENS = 8  # of the chat template, for each message
-MAX_TRIES = 5
-
-# What servers report of a request that did not fit: vLLM (old and new), NIM, llama.cpp, TGI.
-_PROMPT = (
-    re.compile(r"\(\s*([\d,]+)\s+(?:tokens\s+)?in the (?:messages|prompt)"),
-    re.compile(r"(?:has|contains|with|resulted in)\s+(?:at least\s+)?([\d,]+)\s+(?:input|prompt)?\s*tokens"),
-    re.compile(r"request \(([\d,]+) tokens\)"),
-    re.compile(r"[\"']?n_prompt_tokens[\"']?\s*[:=]\s*([\d,]+)"),
-    re.compile(r"([\d,]+)\s+`inputs` tokens"),
-)
-
-
-def prompt_tokens_in(detail: str) -> int | None:
-    """The tokens of the prompt that a server's message about an overflow names."""
-    for pattern in _PROMPT:
-        if match := pattern.search(detail):
-            return int(match[1].replace(",", "")) if match[1].strip(",") else None
-    return None
 
 
 class DoesNotFit(Exception):
@@ -55,6 +38,7 @@ class Fitted:
     estimate: int  # before the request, without ``scale``
     completion_limit: int  # as sent
     overflows: int  # requests that the server refused as too long before
+    is_tight: bool  # the context left fewer than ``SHORT_COMPLETION`` tokens, and no other limit was lower
 
 
 def estimate_prompt(chat: Chat, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> int:
@@ -81,10 +65,9 @@ def complete_fitted(
     """
     estimate, context = estimate_prompt(chat, messages, tools), chat.context_tokens
     prompt = math.ceil(scale * estimate)
-    limit = min(max_completion, context - prompt)
+    least, short = min(MIN_COMPLETION, max_completion), min(SHORT_COMPLETION, max_completion)
+    limit = max(short, min(max_completion, context - prompt))  # the estimate may be too high: the server decides
     overflows = 0
-    if limit < min(MIN_COMPLETION, max_completion):
-        limit = min(MIN_COMPLETION, max_completion)  # the estimate may be too high: the server decides
     while True:
         stop()
         try:
@@ -94,10 +77,18 @@ def complete_fitted(
             context = e.context_tokens or context
             counted = prompt_tokens_in(e.detail)
             prompt = counted or prompt
-            room = context - prompt if counted is not None else limit // 2
-            limit = min(room, limit // 2 if overflows > 1 else limit - 1)
-            if limit < min(MIN_COMPLETION, max_completion) or overflows >= MAX_TRIES:
+            room = limit if counted is None else context - counted
+            limit = room if room < limit and not is_lower_bound(e.detail) else min(room, limit // 2)
+            if limit < least:
                 raise DoesNotFit(prompt, context, e.detail) from e
         else:
-            reported = turn.tokens_in
-            return Fitted(turn, prompt if reported is None else reported, reported is None, estimate, limit, overflows)
+            sent = limit if turn.max_tokens is None else turn.max_tokens
+            return Fitted(
+                turn,
+                prompt if turn.tokens_in is None else turn.tokens_in,
+                turn.tokens_in is None,
+                estimate,
+                sent,
+                overflows,
+                is_tight=sent == limit < short,
+            )

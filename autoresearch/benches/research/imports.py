@@ -34,6 +34,7 @@ from autoresearch.hints import hint_after
 FORMAT = "autoresearchbench"
 MAX_DOCUMENT_BYTES = 1 << 30
 UPSTREAM_GRADER = "upstream@1"  # its judge, a model
+KNOWN = ("input_data", "per_question", "detailed_results")  # one of them is in each file that can be read
 ENDED_BY = {
     "finished": "model",
     "max_turns_reached": "turns",
@@ -76,6 +77,8 @@ def _read(file: Path) -> SummaryForm | list[_Line]:
     if file.is_dir():
         raise CorpusError(f"{file} is a directory", hint=HINT)
     document = _document(file)
+    if document is not None and not document.keys() & KNOWN:
+        raise CorpusError(f"{file}: it has none of {', '.join(KNOWN)}", hint=HINT)
     if document is not None and "per_question" in document:
         return read_form(SummaryForm, document, str(file))
     if document is not None and "detailed_results" in document:

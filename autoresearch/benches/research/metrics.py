@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
 
 from autoresearch.benches.research.papers import Paper, find_paper
 
@@ -45,14 +44,6 @@ def set_scores(gold: Sequence[Paper], predicted: Sequence[Paper]) -> SetScores:
         elif find_paper(paper, others) is None:
             others.append(paper)
     return SetScores(len(hits), len(gold), len(hits) + len(others))
-
-
-def pass_at_k(samples: int, correct: int, k: int) -> float | None:
-    """The chance that one of ``k`` of the samples is correct: 1 - C(n-c, k) / C(n, k) (Chen et al., arXiv 2107.03374).
-
-    ``None`` where there are fewer than ``k`` samples.
-    """
-    return None if samples < k else 1 - comb(samples - correct, k) / comb(samples, k)
 
 
 def recall_at_k(ranks: Sequence[int | None], k: int) -> float:

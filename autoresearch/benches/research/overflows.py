@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autoresearch.benches.prompt_tokens import prompt_tokens_in
 from autoresearch.benches.records import BenchTrial
-from autoresearch.benches.research.fitting import MIN_COMPLETION, prompt_tokens_in
+from autoresearch.benches.research.fitting import SHORT_COMPLETION
 from autoresearch.llm.classify import context_length_in
 
 
@@ -29,7 +30,7 @@ def find_overflows(trials: Sequence[BenchTrial]) -> list[dict[str, Any]]:
                 "sample": trial.sample,
                 "prompt_tokens": prompt,
                 "context_tokens": context,
-                "by_reserve": None if prompt is None or context is None else prompt + MIN_COMPLETION <= context,
+                "by_reserve": None if prompt is None or context is None else prompt + SHORT_COMPLETION <= context,
             }
         )
     return found

@@ -142,6 +142,10 @@ class ResearchSuite:
         names = {"deep": "Accuracy@1", "wide": "IoU"}
         return names[kinds.pop()] if len(kinds) == 1 else "Accuracy@1 (Deep), IoU (Wide)"
 
+    def is_rate(self, run: BenchRun) -> bool:
+        """See ``ports.Suite``: an IoU is not."""
+        return all(case.payload["type"] == "deep" for case in run.cases.cases)
+
     def _probe(self, retriever: Retriever, case: Case) -> dict[str, Any]:
         """The retriever's own result for a question: once for all samples of a case."""
         key = (retriever.name, case.id)

@@ -187,7 +187,7 @@ def _find_bare(text: str, tools: Collection[str]) -> ParsedCalls:
     stripped = text.strip()
     fence = _FENCE.match(stripped)
     body = fence.end() if fence else 0
-    if re.match(r'\{\s*"', stripped[body : body + 80]) and '"name"' in stripped:
+    if re.match(r'\{\s*"', stripped[body : body + 80]) and _is_like_a_call(stripped, tools):
         try:
             calls, end = _object_list(stripped, body, "bare json")
             end = _skip(_LLAMA_END, stripped, end)
@@ -196,6 +196,11 @@ def _find_bare(text: str, tools: Collection[str]) -> ParsedCalls:
         except BadCall as e:
             return merge((), (CallError(f"{e}: {stripped[body : body + MAX_EXCERPT_CHARS]}", "bare json"),), stripped)
     return _find_lines(text, tools)
+
+
+def _is_like_a_call(text: str, tools: Collection[str]) -> bool:
+    """Whether an object that is a whole answer is meant as a call: the answer itself may be an object with a name."""
+    return '"name"' in text and any(f'"{word}"' in text for word in ("arguments", "parameters", *tools))
 
 
 def _find_lines(text: str, tools: Collection[str]) -> ParsedCalls:

@@ -21,6 +21,7 @@ from autoresearch.benches.samples.figures import (
     no_answer_figure,
     pass_figure,
 )
+from autoresearch.benches.samples.ns_rows import EXTERNAL
 from autoresearch.benches.samples.scores import (
     SYMBOLIC_GRADER,
     ScoredCase,
@@ -113,7 +114,8 @@ def _headline(cases: Sequence[ScoredCase], method: str) -> dict[str, Any]:
     figure = mean_figure(scores)
     se = _standard_error(scores)
     single = [samples[0] for samples in scores.values()] if len(cases[0].samples) == 1 else []
-    is_binary = bool(single) and all(score in (0.0, 1.0) for score in single)
+    is_verdict = all(case.kind != EXTERNAL for case in cases)
+    is_binary = bool(single) and is_verdict and all(score in (0.0, 1.0) for score in single)
     wilson = wilson_interval(sum(score == 1.0 for score in single), len(single)) if is_binary else None
     return {
         "method": method,
@@ -150,7 +152,7 @@ def _modes(cases: Sequence[ScoredCase], methods: Sequence[str], costs: dict[str,
         nothing = no_answer_figure(cases, of_all=True)
         by_method = [(name, cases_with(name, cases)) for name in methods]
         add(f"majority@{n}", {name: majority_figure(these, name, n) for name, these in by_method}, nothing)
-        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name) for name, these in by_method}, nothing)
+        add(f"majority@{n}[nemo]", {name: majority_nemo_figure(these, name, n) for name, these in by_method}, nothing)
         add(f"pass@{n}", {name: pass_figure(scores, n) for name, scores in table.items()}, nothing)
         add(f"pass^{n}", {name: pass_figure(scores, n, every=True) for name, scores in table.items()}, nothing)
     return rows
@@ -162,6 +164,7 @@ def _at_k(cases: Sequence[ScoredCase], scores: Scores, method: str, k: int) -> d
         "pass@k": pass_figure(scores, k),
         "pass^k": pass_figure(scores, k, every=True),
         "majority@k": mean_figure(scores) if k == 1 else majority_figure(cases, method, k),
+        "majority@k[nemo]": mean_figure(scores) if k == 1 else majority_nemo_figure(cases, method, k),
     }
 
 
@@ -178,14 +181,16 @@ def _families(cases: Sequence[ScoredCase], method: str) -> list[dict[str, Any]]:
     groups: dict[str, list[ScoredCase]] = {}
     for case in cases:
         groups.setdefault(case.family, []).append(case)
+    n = len(cases[0].samples)
     return [
         {
             "family": family,
             "cases": len(members),
             "mean": mean_figure(_scores(members, method)),
             "se": _standard_error(_scores(members, method)),
-            "majority": majority_figure(members, method, len(members[0].samples)),
-            "pass": pass_figure(_scores(members, method), len(members[0].samples)),
+            "majority": majority_figure(members, method, n),
+            "majority[nemo]": majority_nemo_figure(members, method, n),
+            "pass": pass_figure(_scores(members, method), n),
             "no_answer": no_answer_figure(members, of_all=False),
         }
         for family, members in sorted(groups.items())

@@ -13,6 +13,7 @@ from fractions import Fraction
 from math import fsum
 from typing import Any
 
+from autoresearch.benches.samples.ns_rows import EXTERNAL
 from autoresearch.benches.samples.scores import Sample, ScoredCase
 from autoresearch.benches.statistics.majority import Vote, clusters, majority_at_k, majority_at_k_nemo
 from autoresearch.benches.statistics.missing import bounds, count_missing, filled, mean_of_cases
@@ -20,6 +21,7 @@ from autoresearch.benches.statistics.pass_at_k import Estimate, pass_at_k, pass_
 
 Scores = dict[str, tuple[float | None, ...]]
 Figure = dict[str, Any]
+NO_ANSWERS = "upstream's own verdict (is_correct) comes without an answer"
 Majority = Callable[[Sequence[Sequence[Vote]], int], Estimate]
 
 
@@ -52,7 +54,9 @@ def majority_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
     With missing or ungraded samples and k = n the bounds hold for every completion of the run: see ``_extremes``. With
     k < n they are not computed.
     """
-    votes = [_votes(case, method, 0.0) for case in cases]
+    if why := _no_votes(cases):
+        return _undefined(why)
+    votes = [[(sample.answer, _known(sample, method, case.kind, 0.0)) for sample in case.samples] for case in cases]
     figure = _majority(votes, k, majority_at_k)
     if figure["value"] is None or all(score is not None for case in cases for score in case.scores(method)):
         return figure
@@ -63,20 +67,31 @@ def majority_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
     return _figure(figure["value"], low, high)
 
 
-def majority_nemo_figure(cases: Sequence[ScoredCase], method: str) -> Figure:
-    """majority@n as NeMo-Skills computes it: by the extracted answer, and an ungraded sample is wrong."""
-    votes = [[(sample.extracted, sample.score(method, case.kind) or 0.0) for sample in case.samples] for case in cases]
-    figure = _majority(votes, max(map(len, votes)), majority_at_k_nemo)
-    if all(score is not None for case in cases for score in case.scores(method)):
+def majority_nemo_figure(cases: Sequence[ScoredCase], method: str, k: int) -> Figure:
+    """majority@k as NeMo-Skills computes it: by the extracted answers of the first k samples; an ungraded one is wrong.
+
+    Without bounds where one of these samples is missing or ungraded.
+    """
+    if why := _no_votes(cases):
+        return _undefined(why)
+    votes = [
+        [(sample.extracted, _known(sample, method, case.kind, 0.0)) for sample in case.samples[:k]] for case in cases
+    ]
+    figure = _majority(votes, k, majority_at_k_nemo)
+    if all(score is not None for case in cases for score in case.scores(method)[:k]):
         return figure
-    return {"value": figure["value"], "lower": None, "upper": None}
+    return figure | {"lower": None, "upper": None}
 
 
 def no_answer_figure(cases: Sequence[ScoredCase], *, of_all: bool) -> Figure:
     """The share of samples without an answer, or with ``of_all`` of cases none of whose samples has one.
 
-    A missing sample may turn out to have none: it counts in ``upper`` only.
+    A missing sample may turn out to have none: it counts in ``upper`` only. Cases whose answers only upstream reads
+    are left out.
     """
+    cases = [case for case in cases if case.kind != EXTERNAL]
+    if not cases:
+        return _undefined(NO_ANSWERS)
     shares: list[tuple[Fraction, Fraction]] = []
     for case in cases:
         without = sum(sample.recorded and sample.answer is None for sample in case.samples)
@@ -115,8 +130,8 @@ def _canonical(votes: Sequence[Vote]) -> tuple[Vote, ...]:
     )
 
 
-def _votes(case: ScoredCase, method: str, unknown: float) -> list[Vote]:
-    return [(sample.answer, _known(sample, method, case.kind, unknown)) for sample in case.samples]
+def _no_votes(cases: Sequence[ScoredCase]) -> str:
+    return NO_ANSWERS if any(case.kind == EXTERNAL for case in cases) else ""
 
 
 def _known(sample: Sample, method: str, kind: str, unknown: float) -> float:

@@ -47,8 +47,9 @@ def import_runs(files: Sequence[Path]) -> ImportedRun:
     trials: list[ImportedTrial] = []
     for benchmark in benchmarks:
         rows = _read_benchmark(benchmark, notes)
+        kind = _kind([row for by_seed in rows.values() for row in by_seed.values()])
         for name, by_seed in rows.items():
-            case = _case(benchmark, name, by_seed, prefix=len(benchmarks) > 1)
+            case = _case(benchmark, name, by_seed, kind, prefix=len(benchmarks) > 1)
             cases.append(case)
             trials += [_trial(case, seeds.index(seed), row, now) for seed, row in by_seed.items()]
     if not trials:
@@ -93,12 +94,14 @@ def _read_benchmark(benchmark: BenchmarkFiles, notes: list[str]) -> Rows:
     joined: Rows = {}
     join = _join_by_id if with_id else _join_by_number
     join(benchmark, by_seed, joined)
+    nowhere = max(map(len, by_seed.values()), default=0) - len(joined)  # rows {} whose id no output has
+    joined |= {f"row without id {number}": {} for number in range(1, nowhere + 1)}
     _check_same(benchmark, joined)
     empty = sum(row is None for rows in by_seed.values() for _, row in rows)
     if empty:
         notes.append(f"{benchmark.name}: {plural(empty, 'row')} {{}}: generations that did not end; they are missing")
-    absent = sum(len(by_seed) - len(rows) for rows in joined.values()) - (0 if with_id else empty)
-    if absent:
+    absent = sum(len(by_seed) - len(rows) for rows in joined.values()) - empty
+    if absent > 0:
         notes.append(f"{benchmark.name}: {plural(absent, 'sample')} missing: an id is not in every finished output")
     if joined and all(_has_no_verdict(rows.values()) for rows in joined.values()):
         notes.append(f"{benchmark.name}: no row has a verdict: `autoresearch bench regrade` grades them")
@@ -164,14 +167,15 @@ def _check_same(files: BenchmarkFiles, joined: Rows) -> None:
                 raise CorpusError(what, hint=HINT)
 
 
-def _case(benchmark: BenchmarkFiles, name: str, by_seed: Mapping[int, Row], *, prefix: bool) -> Case:
+def _case(benchmark: BenchmarkFiles, name: str, by_seed: Mapping[int, Row], kind: str, *, prefix: bool) -> Case:
+    """The case of these rows; ``kind`` is that of the benchmark, for a case that no output has."""
     rows = list(by_seed.values())
     subset = next((row.family for row in rows if row.family), "")
     family = f"{benchmark.name} {subset}".rstrip() if prefix else subset
     payload = {
         "question": next((row.question for row in rows if row.question), ""),
         "expected_answer": next((row.expected for row in rows if row.expected), ""),
-        "kind": _kind(rows),
+        "kind": _kind(rows) if rows else kind,
     }
     return Case(id=f"{benchmark.name}/{name}" if prefix else name, suite=SUITE, family=family, payload=payload)
 

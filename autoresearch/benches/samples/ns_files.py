@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.benches.jsonl import shown
+from autoresearch.core.text import plural
 from autoresearch.errors import CorpusError
 from autoresearch.hints import hint_after
 
@@ -121,7 +122,7 @@ def _why(folder: Path, seed: int) -> str:
     if open_chunks:
         return f"{open_chunks[0]} has no .done: its job has not ended"
     if chunks:
-        return f"its {len(chunks)} chunks are not merged"
+        return f"{plural(len(chunks), 'chunk')} not merged"
     return "it has files of chunks, and no output"
 
 

@@ -19,7 +19,7 @@ EXTERNAL = "external"  # BFCL, RULER: upstream's own verdict, is_correct; it is 
 MAX_SHORT_CHARS = 2_000
 LATEST_S = 253_402_300_000.0  # the year 9999
 
-_JUDGEMENT = re.compile(r"\**judg(?:e)?ment\**\s*:\s*\**\s*(yes|no)\b", re.IGNORECASE)
+_JUDGEMENT = re.compile(r"judge?ment\**\s*:[\s*]*((?:yes|no)\b)?", re.IGNORECASE)
 
 
 class BadRow(ValueError):
@@ -75,9 +75,9 @@ def parse_row(line: Mapping[str, Any]) -> Row:
 
 
 def judged(judgement: str | None) -> bool | None:
-    """The verdict of a judge's text: the last ``Judgement: Yes`` or ``Judgement: No``; ``None`` without one."""
+    """The verdict of a judge's text after its last ``Judgement:``; ``None`` where neither yes nor no follows it."""
     found = _JUDGEMENT.findall(judgement or "")
-    return found[-1].lower() == "yes" if found else None
+    return found[-1].lower() == "yes" if found and found[-1] else None
 
 
 def trial_of(row: Row, case: str, sample: int, kind: str, ts: str) -> BenchTrial:
@@ -90,7 +90,7 @@ def trial_of(row: Row, case: str, sample: int, kind: str, ts: str) -> BenchTrial
         evidence |= {"generation_start_time": row.start, "generation_end_time": row.end}
     if kind in (EXTERNAL, "judge"):  # what is not ours to grade again
         grade = symbolic_grade(row, kind, ts)
-        evidence["imported"] = grade.model_dump(mode="json", include={"score", "correct", "answer", "detail"})
+        evidence["imported"] = grade.model_dump(mode="json", include={"grader", "score", "correct", "answer", "detail"})
     return BenchTrial(
         ts=ts if row.end is None else _iso(row.end),
         case=case,
@@ -114,7 +114,7 @@ def symbolic_grade(row: Row, kind: str, ts: str) -> Grade:
         grader=SYMBOLIC_GRADER,
         score=score,
         correct=None if score is None else score == 1.0,
-        answer=None if predicted is None else normalise_answer(kind, predicted),
+        answer=None if predicted is None else normalise_answer(kind, predicted) or predicted[:MAX_SHORT_CHARS],
         detail={} if predicted is None else {"extracted": predicted[:MAX_SHORT_CHARS]},
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from autoresearch.benches.cases import Case
 from autoresearch.benches.ports import BenchRun, Graded
+from autoresearch.benches.samples.ns_rows import SYMBOLIC_GRADER as NS_GRADER
 
 SYMBOLIC, JUDGE, BOTH, ANY, DECISIVE = "symbolic_correct", "judge_correct", "both_correct", "any_correct", "correct"
 METHODS = (DECISIVE, JUDGE, SYMBOLIC, BOTH, ANY)
@@ -113,7 +114,9 @@ def _sample(graded: Graded | None, kind: str) -> Sample:
     own, judge = graded.grades.get(SYMBOLIC_GRADER), graded.grades.get(JUDGE_GRADER)
     detail: Mapping[str, object] = own.detail if own else {}
     answer = own.answer if own else None
-    extracted = answer if kind == "mcq" else detail.get("extracted")  # upstream extracts the letter
+    extracted = detail.get("extracted")
+    if own and kind == "mcq" and own.grader != NS_GRADER:
+        extracted = answer or extracted  # upstream extracts the letter
     return Sample(
         recorded=True,
         answer=answer,

@@ -15,6 +15,8 @@ from autoresearch.benches.samples.attempt import attempt_sample
 from autoresearch.benches.samples.cases import KINDS, SUITE, load_cases
 from autoresearch.benches.samples.grading import MAX_ANSWER_CHARS, Verdict, Verifier, grade_text
 from autoresearch.benches.samples.math_verifier import shared_verifier
+from autoresearch.benches.samples.ns_rows import EXTERNAL
+from autoresearch.benches.samples.ns_rows import SYMBOLIC_GRADER as NS_GRADER
 from autoresearch.benches.samples.prompts import PROMPT_TEXT
 from autoresearch.benches.samples.tables import describe_analysis
 from autoresearch.errors import ConfigError
@@ -66,7 +68,7 @@ class SamplesSuite:
         kind = case.payload.get("kind")
         kept = trial.evidence.get("imported")
         if isinstance(kept, dict) and (kind == "judge" or kind not in KINDS):
-            return Grade.model_validate({"ts": utc(), "trial": 0, "grader": GRADER, **kept})
+            return Grade.model_validate({"ts": utc(), "trial": 0, "grader": NS_GRADER, **kept})
         verdict = grade_text(
             str(kind), str(case.payload["expected_answer"]), trial.answer or "", self._verifier or shared_verifier()
         )
@@ -87,6 +89,10 @@ class SamplesSuite:
     def headline(self, run: BenchRun) -> str:
         """See ``ports.Suite``."""
         return score_name(run)
+
+    def is_rate(self, run: BenchRun) -> bool:
+        """See ``ports.Suite``: upstream's own verdict (RULER) may lie between."""
+        return all(case.payload.get("kind") != EXTERNAL for case in run.cases.cases)
 
 
 def to_grade(verdict: Verdict) -> Grade:

@@ -18,7 +18,7 @@ def describe_analysis(analysis: Mapping[str, Any]) -> str:
     parts = []
     if analysis["modes"]:
         parts += [_modes(analysis), _remarks(analysis)]
-        parts += [_by_k(analysis["by_k"])] if len(analysis["by_k"]) > 2 else []
+        parts += [_by_k(analysis)] if len(analysis["by_k"]) > 2 else []
         parts += [_families(analysis)] if len(analysis["families"]) > 1 else []
     if analysis["published"]:
         parts += _published(analysis["published"])
@@ -47,10 +47,9 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> s
 
 def _modes(analysis: Mapping[str, Any]) -> str:
     methods = analysis["methods"]
-    shown_majority = analysis["majority"] == "nemo"
     rows = []
     for row in analysis["modes"]:
-        if row["mode"].startswith("majority") and row["mode"].endswith(NEMO) != shown_majority:
+        if row["mode"].startswith("majority") and row["mode"].endswith(NEMO) != bool(_shown_majority(analysis)):
             continue
         rates = [percent(row["rates"][method]) for method in methods]
         counts = [str(row["num_entries"]), _whole(row["avg_tokens"]), _whole(row["gen_seconds"])]
@@ -80,22 +79,28 @@ def _remarks(analysis: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _by_k(rows: Sequence[Mapping[str, Any]]) -> str:
-    header = ["k", "pass@k", "pass^k", "majority@k"]
-    return table("by k", header, [[str(row["k"]), *(percent(row[name]) for name in header[1:])] for row in rows])
+def _shown_majority(analysis: Mapping[str, Any]) -> str:
+    """How the majority that the text shows is marked in the names of its figures."""
+    return NEMO if analysis["majority"] == "nemo" else ""
+
+
+def _by_k(analysis: Mapping[str, Any]) -> str:
+    header = ["k", "pass@k", "pass^k", f"majority@k{_shown_majority(analysis)}"]
+    rows = [[str(row["k"]), *(percent(row[name]) for name in header[1:])] for row in analysis["by_k"]]
+    return table("by k", header, rows)
 
 
 def _families(analysis: Mapping[str, Any]) -> str:
     n = analysis["samples"]
-    mode = analysis["headline"]["mode"]
-    header = ["family", "cases", mode, "SE", f"majority@{n}", f"pass@{n}", "no_answer"]
+    mode, shown = analysis["headline"]["mode"], _shown_majority(analysis)
+    header = ["family", "cases", mode, "SE", f"majority@{n}{shown}", f"pass@{n}", "no_answer"]
     rows = [
         [
             row["family"] or "(none)",
             str(row["cases"]),
             percent(row["mean"]),
             "-" if row["se"] is None else f"{row['se']:.2%}",
-            percent(row["majority"]),
+            percent(row[f"majority{shown}"]),
             percent(row["pass"]),
             percent(row["no_answer"]),
         ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 from autoresearch.benches.search.curves import OURS, Curve
 from autoresearch.errors import AutoresearchError, ConfigError, missing_extra
@@ -45,6 +46,11 @@ def write_plot(path: Path, curves: Mapping[str, Curve], default: float) -> None:
     axes.set_xlabel("trials")
     axes.set_ylabel("true mean of what would be handed over (lower is better)")
     axes.legend(fontsize=8, ncols=2)
+    save_plot(figure, path)
+
+
+def save_plot(figure: Any, path: Path) -> None:
+    """Write a figure. Raises ``AutoresearchError`` if it cannot be written."""
     picture = BytesIO()
     figure.savefig(
         picture, format=path.suffix[1:], facecolor="white", metadata={"Date": None} if path.suffix == ".svg" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ NIGHT: TypeAdapter[NightRecord] = TypeAdapter(NightRecord)
 def conditions_of(table: Table, marks: tuple[int, ...]) -> str:
     """The hash of everything that a night depends on beside its proposer and its seed."""
     rows = [[row.cfg, row.value, row.flops, row.curve] for row in table.rows]
-    return sha256_of({"menu": table.menu.sha256, "rows": rows, "marks": list(marks), "code": _code_sha256()})
+    return sha256_of({"menu": table.menu.sha256, "rows": rows, "marks": list(marks), "code": code_sha256(CODE)})
 
 
 @dataclass(slots=True)
@@ -94,10 +94,11 @@ def open_nights(directory: Path, conditions: str) -> Iterator[NightFile]:
             journal.close()
 
 
-def _code_sha256() -> str:
+def code_sha256(names: Sequence[str]) -> str:
+    """The hash of these files, and of all files in these folders, of the package."""
     root = Path(autoresearch.__file__).parent
     digest = hashlib.sha256()
-    for name in CODE:
+    for name in names:
         path = root / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.read_bytes())

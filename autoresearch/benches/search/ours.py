@@ -82,7 +82,7 @@ class ProposerSearcher:
                 reply.raw,
                 self.problem.baseline,
                 self.problem.menu,
-                steps=None,
+                steps=self.problem.steps,
                 known=self._trajectory.known(),
                 max_changes=self.max_changes,
             )
@@ -192,4 +192,4 @@ def build_one_knob(problem: Problem) -> Searcher:
 
 
 def _space(problem: Problem, max_changes: int, over_budget: Callable[[Config], str] = lambda _cfg: "") -> Space:
-    return Space(problem.menu, problem.baseline, None, over_budget, max_changes)
+    return Space(problem.menu, problem.baseline, problem.steps, over_budget, max_changes)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from autoresearch.benches.search.surrogate import Surrogate
 from autoresearch.core.values import Cfg
-from rails import Menu
+from rails import Menu, Steps
 
 BASELINE_SEED = 1 << 30  # of the one measurement of the baseline that every searcher begins with
 
@@ -36,6 +36,11 @@ class Problem:
     def baseline(self) -> Cfg:
         return self.surrogate.baseline
 
+    @property
+    def steps(self) -> Steps:
+        """For constraints that use the steps of a trial; ``None`` leaves them out."""
+        return None
+
     def baseline_value(self) -> float:
         """Its measurement, which costs no trial of the night."""
         value = self.surrogate.draw(self.baseline, BASELINE_SEED + self.seed)
@@ -47,8 +52,8 @@ class Problem:
         return Trial(self.surrogate.draw(cfg, self.seed), self.surrogate.flops(cfg))
 
     def allows(self, cfg: Cfg) -> bool:
-        """Whether the menu's constraints hold; rules that use the steps are left out."""
-        return not self.menu.broken_rule(cfg, None)
+        """Whether the menu's constraints hold."""
+        return not self.menu.broken_rule(cfg, self.steps)
 
 
 class Searcher(Protocol):

@@ -62,13 +62,17 @@ def _joined(a: Candidate, b: Candidate) -> Candidate:
     """Two runs of one candidate. What both have is counted once; means are weighted by the proposals."""
     if set(b.regret) <= set(a.regret):
         return a
+    if set(a.regret) <= set(b.regret):
+        return b
+    regret = {**a.regret, **b.regret}
+    planned = max(len(c.regret) + c.missing for c in (a, b))  # both plan the first so many seeds
     total = a.proposals + b.proposals
     names = sorted({*a.failures, *b.failures})
     return replace(
         a,
-        regret={**a.regret, **b.regret},
+        regret=regret,
         at_clock={**a.at_clock, **b.at_clock},
-        missing=a.missing + b.missing,
+        missing=max(0, planned - len(regret)),
         proposals=total,
         failures={name: a.failures.get(name, 0) + b.failures.get(name, 0) for name in names},
         proposal_s=_mean(a.proposal_s, a.proposals, b.proposal_s, b.proposals),

@@ -27,6 +27,7 @@ _STEPS = 10_000  # of sqlite's virtual machine between two looks at the clock
 _FORBIDDEN = frozenset(
     {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE}
 )
+_OF_QUERIES = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"})
 _NOT_CODE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _PARAMETER = re.compile(r"(?<![:\w]):([A-Za-z_][A-Za-z0-9_]*)")
@@ -111,14 +112,27 @@ def execute(
     return columns, rows, changed
 
 
-def problem_of(connection: sqlite3.Connection, sql: str) -> str | None:
-    """Why sqlite does not accept the statement ``sql``, or ``None``; it is compiled, not run."""
+def problem_of(connection: sqlite3.Connection, sql: str, *, writes: bool) -> str | None:
+    """Why sqlite does not accept the statement ``sql``, or ``None``; it is compiled, not run.
+
+    Without ``writes`` only a query is accepted.
+    """
+    written: list[int] = []
+
+    def authorize(action: int, first: str | None, second: str | None, *more: str | None) -> int:
+        if action not in _OF_QUERIES:
+            written.append(action)
+        return _authorize(action, first, second, *more)
+
+    connection.set_authorizer(authorize)
     try:
         with _bounded(connection):
             connection.execute(f"EXPLAIN {sql}", dict.fromkeys(parameters_of(sql))).close()
     except SqlError as e:
         return str(e)
-    return None
+    finally:
+        connection.set_authorizer(_authorize)
+    return "it is not a query: it writes" if written and not writes else None
 
 
 def as_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:

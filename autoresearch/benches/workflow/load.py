@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from autoresearch.benches.cases import Case, CaseSet
 from autoresearch.benches.workflow.bounded_yaml import Document, read_yaml
@@ -27,6 +28,7 @@ TASK_NAME = "task.yaml"
 MAX_TASKS = 2000
 MAX_WORKSPACE_BYTES = 8 << 20
 BUILTIN = Path(__file__).with_name("tasks")
+OTHER_TYPE = {"string_type", "int_type", "float_type", "bool_type", "dict_type", "tuple_type", "none_required"}
 _LAYOUT = f"a folder of task folders, each with a {TASK_NAME}: docs/benches.md, section Suite workflow"
 
 
@@ -91,12 +93,27 @@ def _validated(document: Document) -> Task:
     try:
         return Task.model_validate_json(json.dumps(document.value, allow_nan=False))
     except ValidationError as e:
-        first = e.errors(include_url=False)[0]
+        places = [(_place(document.value, error), error) for error in e.errors(include_url=False)]
+        where = places[0][0]
+        # Of the alternatives of a field those of another type say the least.
+        alternatives = (item for item in places if item[0][: len(where)] == where and item[1]["type"] not in OTHER_TYPE)
+        where, first = next(alternatives, places[0])
         given = first.get("input")
         value = f" ({ascii(given)[:80]})" if isinstance(given, str | int | float | bool) else ""
-        raise document.error(tuple(first["loc"]), f"{first['msg'].removeprefix('Value error, ')}{value}") from e
+        raise document.error(where, f"{first['msg'].removeprefix('Value error, ')}{value}") from e
     except ValueError as e:
         raise document.error((), str(e)) from e
+
+
+def _place(value: Any, error: ErrorDetails) -> tuple[str | int, ...]:
+    """The field of the document; pydantic's names of alternatives and of their types are no part of it."""
+    place: list[str | int] = []
+    for part in error["loc"]:
+        items = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+        if part in items:
+            value = items[part]
+            place.append(part)
+    return (*place, error["loc"][-1]) if error["type"] == "missing" else tuple(place)
 
 
 def _workspace_files(task: Task, folder: Path, document: Document) -> dict[str, dict[str, str]]:
@@ -160,7 +177,7 @@ def _check_sql(task: Task, document: Document) -> None:
                 raise document.error(("services", i, "schema"), f"schema and rows: {e}") from e
             for j, endpoint in enumerate(service.endpoints):
                 where = ("services", i, "endpoints", j)
-                if problem := problem_of(databases[service.name], endpoint.sql):
+                if problem := problem_of(databases[service.name], endpoint.sql, writes=True):
                     raise document.error((*where, "sql"), problem)
                 names = {*endpoint.path_parameters, *parameters_of(endpoint.sql)}
                 if extra := sorted({*endpoint.types, *endpoint.optional} - names):
@@ -168,7 +185,7 @@ def _check_sql(task: Task, document: Document) -> None:
         for i, check in enumerate(task.checks):
             if isinstance(check, Row):
                 name = check.service or task.services[0].name
-                problem = problem_of(databases[name], check.sql)
+                problem = problem_of(databases[name], check.sql, writes=False)
                 if parameters_of(check.sql):
                     problem = "a check has no parameters"
                 if problem:

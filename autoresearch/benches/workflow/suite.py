@@ -93,6 +93,9 @@ class WorkflowSuite:
     def headline(self, run: BenchRun) -> str:
         return "task pass rate"
 
+    def is_rate(self, run: BenchRun) -> bool:
+        return True
+
 
 def _ungraded(reason: str) -> Grade:
     return Grade(ts=utc(), trial=0, grader=GRADER, score=None, correct=None, detail={"reason": reason})

@@ -21,7 +21,6 @@ REQUEST_S = MAX_DELAY_S + 30.0
 MAX_ANSWER_BYTES = 1 << 20
 
 Result = dict[str, Any]
-ToolSchemas = Mapping[str, Mapping[str, Any]]
 
 
 class AttemptFailed(Exception):

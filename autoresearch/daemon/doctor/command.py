@@ -17,6 +17,7 @@ from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.command_backend import build_trial, build_yardstick, refuse_bad_handover, require_argv
 from autoresearch.daemon.command_files import CommandFiles, find_program, watch_command_files
+from autoresearch.daemon.command_listing import check_listing
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.policy import Policy, check_yardstick
@@ -61,6 +62,8 @@ class CommandExamination:
             yield fail(name, e, SEE)
 
     def _yardstick(self, files: CommandFiles, trial: CommandTrial) -> Check:
+        meta = self.trajectory.meta
+        check_listing(self.settings.run_dir, files, meta.yardstick.command if meta else None, write=False)
         found = build_yardstick(self.settings, self.policy, files, trial)
         check_yardstick(self.trajectory, found)
         self.yardstick = found
@@ -90,16 +93,17 @@ def _checks(command: CommandSettings, path: str | None) -> Check:
 
 def _files(command: CommandSettings, files: CommandFiles) -> Check:
     """Which files are watched, and by what they were found."""
-    facts = {"files": len(files.paths), "commit": files.commit, "sha256": files.sha256}
+    count = len(files.hashes)
+    facts = {"files": count, "commit": files.commit, "sha256": files.sha256}
     if command.files is not None:
-        return ok("files", f"{len(files.paths)} files of command.files are watched", **facts)
+        return ok("files", f"{count} files of command.files are watched", **facts)
     if files.commit:
-        return ok("files", f"{len(files.paths)} files are watched, commit {files.commit[:12]} and its changes", **facts)
+        return ok("files", f"{count} files are watched, commit {files.commit[:12]} and its changes", **facts)
     cwd = Path(os.path.abspath(command.cwd))
     if checkout := next((folder for folder in (cwd, *cwd.parents) if (folder / ".git").exists()), None):
-        found = f"git reads no commit of {checkout}: only the {len(files.paths)} files found without one are watched"
+        found = f"git reads no commit of {checkout}: only the {count} files found without one are watched"
         return warn("files", found, f"git -C {checkout} status: git must be installed and trust the owner", **facts)
-    found = f"no git commit: only the {len(files.paths)} files that argv names are watched"
+    found = f"no git commit: only the {count} files that argv names are watched"
     return warn("files", found, "name what it reads with command.files, or keep the scripts in git", **facts)
 
 

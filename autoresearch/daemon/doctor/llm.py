@@ -62,12 +62,12 @@ def llm(
         server = build_llm_server(settings, lambda: False, messages.append)
     except AutoresearchError as e:
         if settings.proposer == "auto" and isinstance(e, MissingPackage):
-            return warn("LLM server", f"{e.what}: tpe proposes alone", e.hint)
+            return warn("LLM server", f"{e.what}: trust-region proposes alone", e.hint)
         return fail("LLM server", e)
     with closing(server):
         if failed := server.discover():
             found = f"{settings.llm.base_url}: {failed.classification} ({failed.detail})"
-            hint = f"{advice_for(failed.classification, failed.detail)}; the run uses TPE meanwhile"
+            hint = f"{advice_for(failed.classification, failed.detail)}; trust-region proposes meanwhile"
             return warn("LLM server", found, hint, base_url=settings.llm.base_url)
         log = MemoryLog()
         server.deadline_s = min(settings.llm.deadline_s, CALL_DEADLINE_S)
@@ -145,7 +145,9 @@ def _summarise(settings: Settings, server: LlmServer, exchanges: Sequence[Exchan
     if not ends[Classification.OK]:
         why = "; ".join(dict.fromkeys(e.detail for e in exchanges if e.detail))[:300]
         hint = advice_for(ends.most_common(1)[0][0], why)
-        return warn("LLM server", f"{text} ({why})", f"{hint}; TPE proposes in place of every such reply", **facts)
+        return warn(
+            "LLM server", f"{text} ({why})", f"{hint}; trust-region proposes in place of every such reply", **facts
+        )
     return ok("LLM server", text, **facts)
 
 

@@ -20,7 +20,7 @@ ADVICE = {
     Classification.SERVER_ERROR: "read the server's log",
     Classification.RATE_LIMITED: "the server limits requests: try later, or use one that is not shared",
 }
-DEFAULT_ADVICE = "this model may be too small for the task: use another one, or --proposer tpe"
+DEFAULT_ADVICE = "this model may be too small for the task: use another one, or --proposer trust-region"
 
 # The first pattern that the message matches; the matched words are quoted in front of its advice.
 _CAUSES = [

@@ -19,7 +19,7 @@ from autoresearch.daemon.backend import (
     start_trial_server,
 )
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
-from autoresearch.daemon.packages import refuse_missing_trainer
+from autoresearch.daemon.packages import refuse_missing_executor, refuse_missing_trainer
 from autoresearch.daemon.policy import Policy, check_yardstick
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.description import LARGE_OVERLAP, UNKNOWN_OVERLAP, describe_overlap
@@ -59,6 +59,7 @@ def device(settings: Settings) -> tuple[Check, Device | None]:
     """Start the trial server as a run would, and probe the device in a child of it."""
     try:
         refuse_clocks_of_several_ranks(settings)
+        refuse_missing_executor(settings)
         refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, settings.run_dir))
         refuse_compiled(settings.compile, settings.trainer)
         with tempfile.TemporaryDirectory() as logs:

@@ -66,6 +66,11 @@ class ColumnName:
         return self.is_one_of(POWER_NAMES) is not None or self.watts_per_unit is not None
 
     @property
+    def may_be_power(self) -> bool:
+        """Whether it names a power, known or not: ``cpu_power``, ``ram_power``. Such a column is named, not read."""
+        return "power" in re.split(r"[_.]", self.full) and not NOT_A_DRAW.search(self.full)
+
+    @property
     def is_time(self) -> bool:
         return self.is_one_of(TIME_NAMES) is not None
 

@@ -78,7 +78,7 @@ def _choose_power(table: Table) -> tuple[int, tuple[str, ...]]:
     if columns[chosen].unit.startswith("M"):
         problem = f"the unit of the column {show(columns[chosen].text)} may be mega or milli"
         raise refusal(table.name, problem, "name it power_mw for milliwatts, or give watts")
-    return chosen, tuple(columns[n].text for n in draws if n != chosen)
+    return chosen, tuple(c.text for n, c in enumerate(columns) if n != chosen and (n in draws or c.may_be_power))
 
 
 def _well_filled(columns: Sequence[int], counts: Mapping[int, int]) -> list[int]:

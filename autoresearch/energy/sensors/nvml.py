@@ -66,6 +66,10 @@ class Nvml:
         with contextlib.suppress(self._nvml.NVMLError):
             self._nvml.nvmlShutdown()
 
+    def each(self) -> tuple[OneGpu, ...]:
+        """A sensor for each GPU, over the handles of this one, which must be closed last."""
+        return tuple(OneGpu(self, n) for n in range(len(self._gpus)))
+
     def _open(self) -> None:
         """Get new handles, which a reloaded driver needs. Raises ``NVMLError``."""
         with contextlib.suppress(self._nvml.NVMLError):
@@ -131,6 +135,20 @@ class Nvml:
         except self._nvml.NVMLError:
             pass
         return None
+
+
+class OneGpu(Nvml):
+    """One of the GPUs of an open sensor, which opens the driver, and opens it again after it was lost."""
+
+    def __init__(self, whole: Nvml, n: int) -> None:
+        self._whole, self._n = whole, n
+        super().__init__(whole._nvml, whole._uuids[n : n + 1])
+
+    def close(self) -> None:
+        pass
+
+    def _open(self) -> None:
+        self._gpus = [self._whole._gpus[self._n]]
 
 
 def read_counter_j(nvml: Any, gpu: Any) -> float:

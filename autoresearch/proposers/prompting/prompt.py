@@ -43,7 +43,7 @@ from rails.menu import STEPS
 BUDGET_CHARS = 200
 MAX_RUNS = 12  # ranges of whole numbers that are listed for one knob
 VALUE_TOKENS = 8  # the least for one value with its effect: bounds the levels of detail that are tried
-INTRODUCTION = "An optimizer (TPE) that has seen the same results would look here next:"
+INTRODUCTION = "An optimizer that has seen the same results would look here next:"
 ASK = (
     "Propose what it cannot know from numbers: what is known of training, and of how these knobs depend on each other."
 )

@@ -173,11 +173,13 @@ def _totals(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def belief_lines(beliefs: Sequence[Belief], detail: Detail) -> str:
-    """What the optimizer would try next, the knobs drawn most first; only three of them at the coarsest level.
+    """What the optimizer would try next, the knobs changed most first; only three of them at the coarsest level.
 
-    Knobs without a result are named, not estimated. A knob that was not drawn is left out: its best may be known.
+    Knobs without a result are named, not estimated. A knob that neither its candidates nor the best configuration that
+    it knows change is left out.
     """
-    drawn = sorted((b for b in beliefs if b.share > 0 and b.results), key=lambda b: -b.share)
+    is_of_use = (b for b in beliefs if b.results and (b.share > 0 or b.best is not None))
+    drawn = sorted(is_of_use, key=lambda b: -b.share)
     lines = [_belief(b, detail) for b in (drawn if detail.by_knob else drawn[:3])]
     unknown = [b.knob for b in beliefs if not b.results]
     if lines and unknown and detail.by_knob:
@@ -190,4 +192,10 @@ def _belief(belief: Belief, detail: Detail) -> str:
     spread = f" ({ends[0]} to {ends[2]})" if len(set(ends)) > 1 else ""
     where = f", around {ends[1]}{spread}" if len(ends) == 3 else ""
     note = f"; uncertain: {one_line(belief.note, detail.chars)}" if belief.note and detail.chars else ""
-    return f"- {belief.knob}: {100 * belief.share:.0f}% of its draws{where}, {plural(belief.results, 'result')}{note}"
+    best = (
+        f"; {value_text(belief.best)} in the best configuration that it knows"
+        if belief.best is not None and detail.chars
+        else ""
+    )
+    share = f"{100 * belief.share:.0f}% of its candidates{where}"
+    return f"- {belief.knob}: {share}, {plural(belief.results, 'result')}{best}{note}"

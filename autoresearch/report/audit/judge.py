@@ -10,11 +10,11 @@ from typing import Any
 
 from autoresearch.report.audit.log import Entry, Log
 from autoresearch.report.random_orders import ahead_of_random
-from autoresearch.verdicts.audit import Audit, Noise, audit
+from autoresearch.verdicts.audit import ASSUMED_FACTOR, Audit, Noise, audit
 from autoresearch.verdicts.keep_posterior import Trial
 
 # SD of one measurement relative to its value, where a log has no repeat: between published trainings of 50M and 124M
-# parameters (0.04%) and trials of some seconds (0.3%). --noise replaces it.
+# parameters (0.04%) and trials of some seconds (0.3%). The log's own spread corrects it, and --noise replaces it.
 ASSUMED_SD = 0.001
 THRESHOLD = 0.005
 SHARED_SEEDS = 8  # paired gains share half of their noise, the baseline's, over the 4 seeds of a keep
@@ -179,14 +179,15 @@ def _noise(log: Log, given: float | None) -> tuple[Noise, str]:
     sd, df = _repeats(log)
     if sd and df:
         return Noise(sd, df), f"repeated configurations of the log, {df:g} degrees of freedom"
-    return Noise(ASSUMED_SD), "assumed: the log repeats no configuration"
+    return Noise(ASSUMED_SD, factor=ASSUMED_FACTOR), "assumed: the log repeats no configuration"
 
 
 def _repeats(log: Log) -> tuple[float, float]:
     """The pooled SD of repeated measurements, relative to the first configuration's, and its degrees of freedom."""
     counts = Counter(e.config for e in log.measured if e.config is not None)
-    repeated = [c for c, n in counts.items() if n > 1]
-    groups = [list(log.baseline)]
+    first = log.baseline_config
+    repeated = [c for c, n in counts.items() if n > 1 and c != first]
+    groups = [[*log.baseline, *(e.value for e in log.measured if first and e.config == first and e.value is not None)]]
     groups.extend([e.value for e in log.measured if e.config == c and e.value is not None] for c in repeated)
     squares, df = 0.0, 0
     for values in groups:

@@ -41,6 +41,7 @@ class Log:
     entries: tuple[Entry, ...]
     pair_sd: float | None = None  # SD of one paired gain, from the log; None: gains are not paired
     pair_df: float = 0.0
+    baseline_config: str | None = None  # as ``Entry.config``
     notes: tuple[str, ...] = ()  # what could not be read, and what was assumed
 
     def __post_init__(self) -> None:

@@ -51,13 +51,14 @@ def detect(path: Path) -> str:
     """The format of a log, from its first line. Raises ``CorpusError`` where it is none of them."""
     if path.is_dir():
         return "trajectory"
-    first = next((line for line in _head(path).splitlines() if line.strip()), "")
+    head = _head(path)
+    first = "" if "\0" in head else next((line for line in head.splitlines() if line.strip()), "")
     if first.startswith("{"):
         return _format_of(_object(first))
     header = [cell.strip() for cell in first.split("\t")]
     if "val_bpb" in header and "status" in header:
         return "tsv"
-    if "," in first or "\t" in first:
+    if any(separator in first for separator in ",;\t"):
         return "csv"
     raise CorpusError(f"{path} is not a log that can be audited", hint=f"--format: one of {', '.join(FORMATS)}")
 

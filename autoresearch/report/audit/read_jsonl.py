@@ -62,14 +62,14 @@ def _log(path: Path, config: dict[str, Any], entries: list[Entry], several: bool
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = read_text(path).splitlines()
+    lines = read_text(path).split("\n")  # JSON may contain other separators of lines, for example U+2028
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as e:
-            if number == len(lines):
+            if not any(map(str.strip, lines[number:])):
                 return  # a torn last line: it may still be written
             raise CorpusError(f"{path}: line {number} is not JSON", hint="name a log of pi-autoresearch") from e
         if not isinstance(record, dict):

@@ -33,7 +33,10 @@ def read_optuna(path: Path, study_name: str | None = None) -> Log:
     value = values[first]
     baseline = () if value is None else (value,)
     rest = bounded(entries[first + 1 :], str(path))
-    return Log(str(path), "optuna", study.study_name, direction, "ratchet", baseline, rest)
+    first_config = entries[first].config
+    return Log(
+        str(path), "optuna", study.study_name, direction, "ratchet", baseline, rest, baseline_config=first_config
+    )
 
 
 def _study(path: Path, name: str | None) -> Study:
@@ -43,6 +46,8 @@ def _study(path: Path, name: str | None) -> Study:
         from optuna.storages.journal import JournalFileBackend
     except ImportError as e:
         raise missing_extra("reading an Optuna journal", "optuna", "tpe") from e
+    if not path.is_file():  # Optuna would create it
+        raise CorpusError(f"{path} is not a file", hint="name a journal of Optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         storage: Any = JournalStorage(JournalFileBackend(str(path)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +60,7 @@ def read_csv(path: Path, columns: Mapping[str, str], direction: Direction, loop:
     ``config`` may name several columns joined by ``+``. Without a status, a keep is a value better than all before it.
     """
     text = read_text(path)
-    rows = list(_rows(text, "\t" if "\t" in text.partition("\n")[0] else ",", path))
+    rows = list(_rows(text, _separator(text), path))
     header = rows[0][1]
     wanted = [c for part in columns.values() for c in part.split("+")]
     if unknown := [c for c in wanted if c not in header]:
@@ -81,7 +83,13 @@ def read_csv(path: Path, columns: Mapping[str, str], direction: Direction, loop:
     rest = tuple(e for e in log.entries if not (first.config and e.config == first.config))
     if loop == "fixed" and baseline:
         log = replace(log, baseline=baseline, entries=rest)
-    return replace(log, loop=loop, notes=notes)
+    return replace(log, loop=loop, notes=notes, baseline_config=first.config)
+
+
+def _separator(text: str) -> str:
+    """The separator of a table: a tab where its header has one, else the more frequent of comma and semicolon."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    return "\t" if "\t" in header else max(",;", key=header.count)
 
 
 def _config(row: Mapping[str, str], columns: str) -> str:
@@ -109,7 +117,8 @@ def _is_kept(status: str, path: Path, line: int) -> bool:
 
 def _rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each row. Raises ``CorpusError`` for one that does not match the header."""
-    reader = csv.reader(text.splitlines(), delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else 0)
+    lines = io.StringIO(text, newline="")  # a text may contain other separators of lines, for example U+2028
+    reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL)
     header: list[str] = []
     found = False
     try:
@@ -118,6 +127,8 @@ def _rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, dict[str
                 continue
             if not header:
                 header = [cell.strip() for cell in cells]
+                if twice := [name for name, count in Counter(header).items() if name and count > 1]:
+                    raise CorpusError(f"{path}: two columns are named {twice[0]!r}", hint="rename one of them")
                 continue
             if len(cells) != len(header):
                 what = f"{path}: line {reader.line_num} has {len(cells)} cells, the header has {len(header)}"

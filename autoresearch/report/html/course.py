@@ -78,7 +78,7 @@ def _best_steps(history: History) -> tuple[tuple[int, float], ...]:
     if history.baseline_val_bpb is None:
         return ()
     steps = [(0, history.baseline_val_bpb)]
-    for row in history.rows:
+    for row in sorted(history.rows, key=lambda r: r.iter):  # a parallel run closes them in another order
         bpb = history.comparable_bpb(row)
         if row.decision == "keep" and bpb is not None and history.loss(bpb) < history.loss(steps[-1][1]):
             steps.append((row.iter, bpb))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from autoresearch.core.costs import is_same_compute
 from autoresearch.core.text import plural
-from autoresearch.report.format import describe_unseeded, format_budget, safe
+from autoresearch.report.format import describe_budget, describe_unseeded, safe
 from autoresearch.report.history import History, Row
 from autoresearch.report.summary import Summary, best_keep
 
@@ -129,7 +129,7 @@ def _overlap(s: Summary, history: History) -> Iterator[tuple[str, str]]:
 
 def _transfer(s: Summary) -> Iterator[tuple[str, str]]:
     y = s.yardstick
-    budget = f" A trial is {format_budget(y)}:" if y else " Trials are short:"
+    budget = f" A trial is {describe_budget(y)}:" if y else " Trials are short:"
     yield (
         "Other trainings",
         f"One corpus, one scored span of text, one machine.{budget} what wins early may not win in a long training, or "

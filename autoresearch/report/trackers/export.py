@@ -1,10 +1,11 @@
-"""A whole run for one tracker, written to a new file or directory."""
+"""A whole run for one tracker."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from autoresearch.core.records import Event
@@ -21,11 +22,20 @@ MAX_ERROR_CHARS = 400
 def export_run(tool: str, records: Iterable[Event], path: Path) -> Counter[State]:
     """Write every closed candidate to ``path``; returns how many of each state, the baseline's included.
 
+    To a database of MLflow they are added; those that it has already are counted too.
+
     Raises ``JournalError`` where no trial is closed yet, ``MissingPackage``, and ``AutoresearchError`` for an error of
     the tool's library.
     """
     states = Counter[State]()
-    with open_tracker(tool, Place(path)) as tracker:
+    with ExitStack() as stack:
+        try:
+            tracker = stack.enter_context(open_tracker(tool, Place(path)))
+        except AutoresearchError:
+            raise
+        except Exception as e:
+            what = f"the library of {tool} could not open {path}: {describe(e)}"
+            raise AutoresearchError(what, hint="name a new file") from e
         for run in tracked_runs(records):
             try:
                 tracker.write(run)

@@ -1,4 +1,4 @@
-"""Runs in an experiment of MLflow: in an SQLite file of its own, or on the server of ``MLFLOW_TRACKING_URI``."""
+"""Runs in an experiment of MLflow: of an SQLite file, or of the server of ``MLFLOW_TRACKING_URI``. Others stay."""
 
 from __future__ import annotations
 

@@ -44,6 +44,26 @@ def write_optuna(records: Iterable[Event], path: Path) -> Counter[State]:
     return states
 
 
+def other_studies(records: Iterable[Event], path: Path) -> list[str]:
+    """The studies in an existing journal beside that of this run; none where it is not a journal of Optuna.
+
+    Raises ``JournalDamaged`` for a run without ``meta``, and ``MissingPackage`` without Optuna.
+    """
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as e:
+        raise missing_extra("export optuna", "optuna", "tpe", instead="autoresearch export csv") from e
+    meta, _ = split_meta(records)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
+    except Exception:  # Optuna raises whatever a foreign line makes of it
+        return []
+    return [name for name in names if name != meta.run_id]
+
+
 def _new_study(space: Space, path: Path) -> Study:
     import optuna
     from optuna.storages import JournalStorage

@@ -27,8 +27,9 @@ class RunningTrial:
 
     @property
     def what(self) -> str:
-        """``iteration 5, seed 3``."""
-        return f"{f'iteration {self.trial.iter}' if self.trial.iter else 'the baseline'}, seed {self.trial.seed}"
+        """``iteration 5, lr = 0.001, seed 3``."""
+        of = f"iteration {self.trial.iter}" if self.trial.iter else "the baseline"
+        return ", ".join(word for word in (of, self.trial.change, f"seed {self.trial.seed}") if word)
 
     @property
     def details(self) -> str:

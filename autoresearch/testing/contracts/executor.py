@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from autoresearch.core.executor import TrialExecutor, TrialFinished, TrialOrder, TrialProgress
-from autoresearch.core.measurement import Failure, Measurement, Suspended
+from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
 from autoresearch.core.ports import Interrupted
 from autoresearch.core.values import Cfg
 from autoresearch.testing.switch import Switch
 
 MAX_POLLS = 1000  # of POLL_S: a trial that has not ended by then hangs
 POLL_S = 0.1
+# What a trial ends with whose worker ended: a process of this machine, or one elsewhere.
+LOST = frozenset({Cause.KILLED, Cause.HOST_LOST})
 
 
 class TrialExecutorContract:
@@ -41,9 +44,22 @@ class TrialExecutorContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def bad_cfg(self) -> Any:
-        """A configuration that fails."""
+    def long_cfg(self, cfg: Cfg) -> Any:
+        """One that runs long enough for a test to reach it while it does."""
+        return cfg
+
+    @pytest.fixture
+    def failing(self) -> Any:
+        """Configurations by the ``Cause`` that the failure of each must have, at least ``Cause.ERROR``."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def lose(self) -> Any:
+        """A function that ends what runs a trial, given its number, as a power failure does.
+
+        Where trials run in the process of the executor itself nothing can be lost alone: ``None``.
+        """
+        return None
 
     def orders(self, executor: TrialExecutor, cfg: Cfg) -> list[TrialOrder]:
         """One trial for each place, each with a seed of its own."""
@@ -122,15 +138,54 @@ class TrialExecutorContract:
             assert pickle.loads(pickle.dumps(value)) == value
 
     def test_a_failure_is_an_end_and_the_next_trial_is_normal(
-        self, executor: TrialExecutor, cfg: Cfg, bad_cfg: Cfg
+        self, executor: TrialExecutor, cfg: Cfg, failing: Mapping[Cause, Cfg]
     ) -> None:
-        executor.submit(TrialOrder(1, 1, 0, bad_cfg))
-        assert isinstance(self.all_ends(executor, 1)[1].outcome, Failure)
+        assert Cause.ERROR in failing
+        for cause, bad_cfg in failing.items():
+            executor.submit(TrialOrder(1, 1, 0, bad_cfg))
+            outcome = self.all_ends(executor, 1)[1].outcome
+            assert isinstance(outcome, Failure)
+            assert outcome.cause is cause, outcome.detail
         executor.submit(TrialOrder(2, 2, 0, cfg))
         assert isinstance(self.all_ends(executor, 1)[2].outcome, Measurement)
 
-    def test_a_cancelled_trial_is_never_reported_and_its_place_is_free(self, executor: TrialExecutor, cfg: Cfg) -> None:
-        orders = self.orders(executor, cfg)
+    def test_a_lost_worker_is_one_lost_trial_and_its_place_comes_back(
+        self, executor: TrialExecutor, cfg: Cfg, long_cfg: Cfg, lose: Callable[[int], None] | None
+    ) -> None:
+        if lose is None:
+            pytest.skip("its trials run in the process of the executor itself")
+        capacity, losses = executor.capacity, list[int]()
+        orders = self.orders(executor, long_cfg)
+        for order in orders:
+            executor.submit(order)
+
+        def lose_the_first(at: TrialProgress) -> None:
+            if at.id == orders[0].trial and at.phase == "train" and not losses:  # before that it may wait in a queue
+                losses.append(at.id)
+                lose(at.id)
+
+        ends: dict[int, TrialFinished] = {}
+        for _ in range(MAX_POLLS):
+            ends |= {end.id: end for end in executor.poll(POLL_S, lose_the_first)}
+            if len(ends) == len(orders):
+                break
+        outcomes = [ends[order.trial].outcome for order in orders]
+        assert isinstance(outcomes[0], Failure)
+        assert outcomes[0].cause in LOST, outcomes[0].detail
+        assert all(isinstance(outcome, Measurement) for outcome in outcomes[1:])
+        executor.submit(TrialOrder(30, 1, 0, cfg))
+        assert isinstance(self.all_ends(executor, 1)[30].outcome, Measurement)
+        for _ in range(MAX_POLLS):
+            if executor.capacity == capacity:
+                return
+            executor.submit(TrialOrder(31, 1, 0, cfg))  # a worker is started while something is waited for
+            self.all_ends(executor, 1)
+        raise AssertionError(f"{executor.capacity} of {capacity} places are there again")
+
+    def test_a_cancelled_trial_is_never_reported_and_its_place_is_free(
+        self, executor: TrialExecutor, cfg: Cfg, long_cfg: Cfg
+    ) -> None:
+        orders = self.orders(executor, long_cfg)
         for order in orders:
             executor.submit(order)
         executor.cancel(orders[0].trial)
@@ -145,8 +200,10 @@ class TrialExecutorContract:
                 assert not executor.poll(POLL_S)
         assert list(self.all_ends(executor, 1)) == [50]
 
-    def test_the_users_abort_ends_all_and_reports_none(self, executor: TrialExecutor, cfg: Cfg, abort: Switch) -> None:
-        for order in self.orders(executor, cfg):
+    def test_the_users_abort_ends_all_and_reports_none(
+        self, executor: TrialExecutor, cfg: Cfg, long_cfg: Cfg, abort: Switch
+    ) -> None:
+        for order in self.orders(executor, long_cfg):
             executor.submit(order)
         abort.on = True
         with pytest.raises(Interrupted):
@@ -157,9 +214,9 @@ class TrialExecutorContract:
         assert list(self.all_ends(executor, 1)) == [60], "none is left running, and the next one is normal"
 
     def test_a_suspension_reaches_every_running_trial_and_each_resumes_to_the_same_value(
-        self, executor: TrialExecutor, cfg: Cfg, suspend: Switch
+        self, executor: TrialExecutor, long_cfg: Cfg, suspend: Switch
     ) -> None:
-        orders = self.orders(executor, cfg)
+        orders = self.orders(executor, long_cfg)
         for order in orders:
             executor.submit(order)
         whole = self.all_ends(executor, len(orders))
@@ -171,7 +228,7 @@ class TrialExecutorContract:
         for order in orders:
             part = parts[order.trial].outcome
             assert isinstance(part, Suspended)
-            executor.submit(TrialOrder(order.trial, order.iter, order.seed, cfg, suspended_at=part))
+            executor.submit(TrialOrder(order.trial, order.iter, order.seed, long_cfg, suspended_at=part))
         for id_, end in self.all_ends(executor, len(orders)).items():
             one, other = end.outcome, whole[id_].outcome
             assert isinstance(one, Measurement)
@@ -179,13 +236,13 @@ class TrialExecutorContract:
             assert one.value.hex() == other.value.hex()
 
     def test_what_is_sealed_comes_with_the_measurement_alone(
-        self, executor: TrialExecutor, cfg: Cfg, suspend: Switch
+        self, executor: TrialExecutor, long_cfg: Cfg, suspend: Switch
     ) -> None:
-        executor.submit(TrialOrder(1, 1, 0, cfg))
+        executor.submit(TrialOrder(1, 1, 0, long_cfg))
         whole = self.all_ends(executor, 1)[1].test_bpb
         suspend.on = True
-        executor.submit(TrialOrder(2, 1, 0, cfg))
+        executor.submit(TrialOrder(2, 1, 0, long_cfg))
         assert self.all_ends(executor, 1)[2].test_bpb is None
         suspend.on = False
-        executor.submit(TrialOrder(3, 1, 0, cfg))
+        executor.submit(TrialOrder(3, 1, 0, long_cfg))
         assert self.all_ends(executor, 1)[3].test_bpb == whole

@@ -11,6 +11,7 @@ import ast
 import io
 import re
 import tokenize
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ class Constant:
 def read_constants(source: str) -> dict[str, Constant]:
     """Every name that is assigned at the top level of ``source``, in its order. Raises ``ScriptError``."""
     try:
-        tree = ast.parse(source)
+        tree = _parse(source)
         comments = _comments(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as e:
         where = f" (line {e.lineno})" if isinstance(e, SyntaxError) and e.lineno else ""
@@ -54,6 +55,7 @@ def read_constants(source: str) -> dict[str, Constant]:
     bindings: dict[str, list[tuple[int, str]]] = {}  # name -> (line, how it is bound), once for each place
     for name, line, how in _bindings(tree):
         bindings.setdefault(name, []).append((line, how))
+    stars = [line for line, _ in bindings.pop("*", [])]
     found: dict[str, Constant] = {}
     for node in tree.body:
         target = _single_target(node)
@@ -67,6 +69,8 @@ def read_constants(source: str) -> dict[str, Constant]:
             except (NotLiteral, RecursionError) as e:
                 known, problem = None, f"its value is not a literal: {e}"
             problem = _bound_elsewhere(bindings[name]) or problem
+            if later := [line for line in stars if line > node.lineno]:
+                problem = problem or f"a later import of * may replace it (line {later[0]})"
             found[name] = Constant(name, node.lineno, text, known, comment, start, end, problem)
     for name, places in bindings.items():
         if name not in found and any(how.startswith("assigned") for _, how in places):
@@ -133,6 +137,13 @@ def _replaceable(name: str, known: Mapping[str, Constant]) -> Constant:
     if constant.problem:
         raise ScriptError(f"{name} cannot be replaced: {constant.problem}")
     return constant
+
+
+def _parse(source: str) -> ast.Module:
+    """The syntax tree. Warnings of the script, for example of ``"\\d"``, are the business of its own run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
 
 
 def _single_target(node: ast.stmt) -> tuple[str, ast.expr] | None:
@@ -216,7 +227,7 @@ def _block_of(node: ast.stmt) -> str:
 
 def _file_spans(source: str) -> Iterator[tuple[int, int]]:
     """Where ``__file__`` is read."""
-    offsets, tree = _line_offsets(source), ast.parse(source)
+    offsets, tree = _line_offsets(source), _parse(source)
     in_f_strings = {id(n) for f in ast.walk(tree) if isinstance(f, ast.JoinedStr) for n in ast.walk(f)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == "__file__" and id(node) not in in_f_strings and not _binds(node):

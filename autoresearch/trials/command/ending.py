@@ -11,6 +11,7 @@ from autoresearch.config.command import BITS_PER_BYTE, CommandSettings
 from autoresearch.core.measurement import Cause, Failure, Measurement
 from autoresearch.core.metric import Metric
 from autoresearch.trials.command.child import Ended
+from autoresearch.trials.command.number import parse_number
 from autoresearch.trials.ending import RECORDED_STDERR_CHARS, describe_signal
 
 OUT_OF_MEMORY = re.compile(
@@ -115,9 +116,11 @@ def _value(settings: CommandSettings, ended: Ended, returned: Returned) -> tuple
         nothing = f"{returned.problem}{_last_line(ended.stdout.end)}"
         return None, Failure(cause=Cause.EXITED, detail=f"it ended with exit code 0 without a metric: {nothing}")
     try:
-        value = float(returned.metric.replace(",", "").rstrip("%"))
-    except ValueError:
-        return None, Failure(cause=Cause.GARBAGE, detail=f"{name} is {returned.metric[:80]!a}, which is not a number")
+        value = parse_number(returned.metric)
+    except ValueError as e:
+        why = f": {e}" if "," in returned.metric else ""
+        detail = f"{name} is {returned.metric[:80]!a}, which is not a number{why}"
+        return None, Failure(cause=Cause.GARBAGE, detail=detail)
     if not math.isfinite(value) or abs(value) > MAX_METRIC:
         return None, Failure(cause=Cause.NON_FINITE_LOSS, detail=f"it diverged: {name} is {returned.metric[:20]}")
     if name == BITS_PER_BYTE and value <= 0:

@@ -147,7 +147,7 @@ def read_script(path: Path) -> str:
 
 
 def _copy_script(settings: CommandSettings, script: Path, cfg: Cfg, seed: int, budget: float, copy: Path) -> None:
-    """Write the script with this configuration's constants; the original is only read."""
+    """Write the script with this configuration's constants, executable if it is; the original is only read."""
     try:
         source = read_script(script)
         known = read_constants(source)
@@ -157,10 +157,11 @@ def _copy_script(settings: CommandSettings, script: Path, cfg: Cfg, seed: int, b
                 values[constant_of_knob(name, known).name] = whole(value)
         text = replace_constants(source, values, str(script))
         encoding = tokenize.detect_encoding(iter(source.encode().splitlines(keepends=True)).__next__)[0]
-        copy.write_bytes(text.encode(encoding))
+        copy.write_bytes(text.encode(encoding, "backslashreplace"))  # only values that were put in are escaped
+        copy.chmod(0o700 if os.access(script, os.X_OK) else 0o600)
     except ScriptError as e:
         raise HandoverError(f"{script}: {e}") from e
-    except (OSError, UnicodeEncodeError) as e:
+    except OSError as e:
         raise HandoverError(f"cannot write the copy {copy}: {e}") from e
 
 

@@ -36,8 +36,11 @@ def menu_from_constants(constants: Mapping[str, Constant]) -> DerivedMenu:
     rules: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for name, constant in constants.items():
-        if not ALL_CAPS.fullmatch(name):
+        if name != name.upper() or name == name.lower() or name.startswith("_"):
             continue  # a variable, not a constant
+        if not ALL_CAPS.fullmatch(name):
+            left_out[name] = "its name cannot be a knob's: a letter of A to Z, then letters, digits and _, 40 at most"
+            continue
         entry, why = _entry(name, constant)
         if entry is None:
             left_out[name] = why
@@ -93,7 +96,10 @@ def _float_entry(name: str, value: float) -> tuple[dict[str, Any] | None, str]:
             return _range("float", 0.0, 0.5, value), "a fraction that is 0: from 0 to 0.5"
         return None, "zero has no scale: add a range by hand"
     if value < 0:
-        return None, "a negative number: add a range by hand"
+        low, high = _rounded(4 * value), _rounded(value / 4)
+        if not -math.inf < low < high < 0:
+            return None, "its range is beyond what a float can hold"
+        return _range("float", low, high, value), "a negative number: from x 4 to / 4"
     if is_fraction and value >= 0.5 and not NEAR_ONE.search(name):
         return _range("float", 0.0, 1.0, value), "a fraction of at least 0.5: from 0 to 1"
     if is_fraction and value >= 0.5:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 KEPT_HEAD_BYTES = 32 << 10
 KEPT_TAIL_BYTES = 96 << 10
 MAX_LINE_BYTES = 16 << 10  # of a line that is searched; what follows in the same line is not
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and other sequences for terminals
 _LINE_ENDS = re.compile(rb"[\r\n]+")  # a progress bar ends its lines with a carriage return
 
 
@@ -42,7 +43,7 @@ class Stream:
 
 @dataclass(slots=True)
 class Lines:
-    """Cuts bytes into lines and passes each on, without its end and at most ``MAX_LINE_BYTES`` of it."""
+    """Cuts bytes into lines and passes each on, without its end and colours, at most ``MAX_LINE_BYTES`` of it."""
 
     take: Callable[[str], None]
     rest: bytearray = field(default_factory=bytearray)
@@ -73,7 +74,7 @@ class Lines:
 
     def _pass_on(self) -> None:
         if self.rest:
-            self.take(self.rest.decode(errors="replace"))
+            self.take(_COLOURS.sub("", self.rest.decode(errors="replace")))
         self.rest.clear()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from autoresearch.config.command import CommandSettings
 from autoresearch.trials.command.ending import Returned
+from autoresearch.trials.command.number import parse_number
 from autoresearch.trials.command.output import Lines, Search
 
 MAX_FILE_BYTES = 1 << 20
@@ -61,8 +63,11 @@ class Reader:
         elif len(numbers) == 1:
             self.on_progress(_bounded(numbers[0] / 100), self.step or 0)
 
-    def result(self, file: Path | None, before: FileMark) -> Returned:
-        """What was returned, once the command has ended. ``file`` counts only if it was written since ``before``."""
+    def result(self, file: Path | None, before: FileMark, errors: str = "") -> Returned:
+        """What was returned, once the command has ended. ``file`` counts only if it was written since ``before``.
+
+        ``errors``: what it printed to stderr. No metric is taken from there; that it has one is said.
+        """
         self._lines.close()
         peak, tokens = self._last_number("peak"), self._last_number("tokens")
         common: dict[str, Any] = {
@@ -76,7 +81,10 @@ class Reader:
         assert self._metric is not None
         shown = self.settings.metric_pattern or f"METRIC {self.settings.metric}=VALUE"
         text = self._metric.last[0] if self._metric.last else None
-        return Returned(text, self._metric.count, f"no line of stdout matches {shown!r}", **common)
+        problem = f"no line of stdout matches {shown!r}"
+        if text is None and any(self._metric.look(line) for line in errors.splitlines()):
+            return Returned(None, 0, f"{problem}, but one of stderr does: print the metric to stdout", **common)
+        return Returned(text, self._metric.count, problem, **common)
 
     def _last_number(self, name: str) -> float | None:
         search = self._others.get(name)
@@ -89,10 +97,12 @@ def metric_line(name: str) -> str:
 
 
 def mark_of(path: Path) -> FileMark:
-    """What a file is now, to see later that it was written."""
+    """What a file is now, to see later that it was written; ``None`` for a pipe, on which reading might wait."""
     try:
         s = path.stat()
     except OSError:
+        return None
+    if not stat.S_ISREG(s.st_mode):
         return None
     return s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns
 
@@ -123,7 +133,7 @@ def read_metric_file(path: Path, name: str, before: FileMark) -> tuple[str | Non
 def _number(text: str) -> float | None:
     """A finite number; ``None`` for any other text."""
     try:
-        number = float(text.replace(",", "").rstrip("%"))
+        number = parse_number(text, is_count=True)
     except ValueError:
         return None
     return number if abs(number) < MAX_NUMBER else None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from autoresearch.config.command import CommandSettings
 from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
@@ -25,9 +26,9 @@ from autoresearch.trials.command.returned import Reader, mark_of
 from autoresearch.trials.pace import Pace
 from autoresearch.verdicts.stop_limits import Limits
 
-KEPT_LOGS = 100  # of each stream
+KEPT_LOGS = 100  # of each stream, of trials and of their checks
 TRIAL_FOLDER = "trial"
-_LOG_NAME = re.compile(r"trial-\d+\.(stdout|stderr)")
+_LOG_NAME = re.compile(r"(trial|check)-\d+\.(stdout|stderr)")
 
 
 @dataclass(slots=True)
@@ -89,9 +90,10 @@ class CommandTrial:
         file = self._metric_file(folder)
         before = mark_of(file) if file else None
         ended = self._run(handover.argv, handover, reader.feed, pace)
-        self._keep_logs(ended)
+        self._keep_logs(ended, "trial")
+        errors = ended.stderr.kept.decode(errors="replace")
         where = Conditions(self.device, trial_wall_s=time.monotonic() - began)
-        outcome = judge(self.settings, ended, reader.result(file, before), where)
+        outcome = judge(self.settings, ended, reader.result(file, before, errors), where)
         if isinstance(outcome, Failure) or not self.settings.checks:
             return outcome
         return self._checked(outcome, handover, on_progress, began)
@@ -103,7 +105,7 @@ class CommandTrial:
         on_progress("validate", 1.0, measured.train_steps or 0, None)
         words = tuple(word.replace("{trial}", str(self.folder / TRIAL_FOLDER)) for word in self.settings.checks or ())
         ended = self._run(words, handover, lambda _data: None, Pace())
-        self._keep_logs(ended)
+        self._keep_logs(ended, "check")
         wall_s = time.monotonic() - began
         if failure := check_failure(ended):
             facts = {"exit_code": ended.exit_code, "stderr_tail": ended.stderr.end[-2000:], "trial_wall_s": wall_s}
@@ -139,16 +141,17 @@ class CommandTrial:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _keep_logs(self, ended: Ended) -> None:
-        """Write what the command printed to files of their own, bounded in size and number; best effort."""
+    def _keep_logs(self, ended: Ended, what: Literal["trial", "check"]) -> None:
+        """Write what the command or its check printed to files, bounded in size and number; best effort."""
         stamp = time.time_ns()
         for name, stream in (("stdout", ended.stdout), ("stderr", ended.stderr)):
             if not stream.size:
                 continue
             with contextlib.suppress(OSError):
-                with os.fdopen(open_append(self.logs / f"trial-{stamp}.{name}"), "ab") as file:
+                with os.fdopen(open_append(self.logs / f"{what}-{stamp}.{name}"), "ab") as file:
                     file.write(stream.kept)
                 with opened_directory(self.logs, own=True) as folder:
-                    ours = sorted(n for n in os.listdir(folder) if _LOG_NAME.fullmatch(n) and n.endswith(name))
+                    every = [found for n in os.listdir(folder) if (found := _LOG_NAME.fullmatch(n))]
+                    ours = sorted(found[0] for found in every if found.groups() == (what, name))
                     for old in ours[:-KEPT_LOGS]:
                         os.unlink(old, dir_fd=folder)

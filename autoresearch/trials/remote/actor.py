@@ -21,15 +21,17 @@ class WorkerActor:
     Its servers and trials are children of its process and die with it (PR_SET_PDEATHSIG).
     """
 
+    step_s = STEP_S
+
     def __init__(self, name: str, plan: WorkerPlan) -> None:
         self._name, self._plan, self._flags = name, plan, Flags()
         self._worker: OpenWorker | None = None
         self._executor: LocalExecutor | None = None
 
-    def greet(self, verify: bool) -> Greeting:
+    def greet(self, verify: bool, places: int) -> Greeting:
         """Open the worker and answer the handshake; what is wrong with this node is part of the answer."""
         try:
-            self._worker = self._plan.open(self._name, verify)
+            self._worker = self._plan.open(self._name, verify, places)
         except AutoresearchError as e:
             return Greeting(problem=f"{e.what}; try: {e.hint}"[:MAX_PROBLEM_CHARS] if e.hint else e.what)
         except (OSError, ImportError) as e:
@@ -49,7 +51,7 @@ class WorkerActor:
             if job is not None:
                 worker.prepare(job)
                 executor.submit(job.order)
-            ended = executor.poll(STEP_S, seen.append)
+            ended = executor.poll(self.step_s, seen.append)
         except Interrupted:
             return Step(is_over=True)
         except Exception as e:

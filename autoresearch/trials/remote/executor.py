@@ -10,13 +10,12 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from autoresearch.core.executor import OnTrialProgress, TrialFinished, TrialOrder, ignore_progress
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Interrupted
 from autoresearch.errors import ConfigError, TrialServerError
+from autoresearch.trials.remote.fleet import Fleet, Worker
 from autoresearch.trials.remote.handshake import find_difference
 from autoresearch.trials.remote.ports import (
     Cluster,
@@ -24,10 +23,8 @@ from autoresearch.trials.remote.ports import (
     Greeting,
     Job,
     Node,
-    NodeFacts,
     Step,
     WorkerLost,
-    WorkerPlan,
 )
 
 TICK_S = 0.1  # between two looks at the user's requests
@@ -35,47 +32,16 @@ TEND_S = 1.0  # between two looks at the list of nodes
 END_DEADLINE_S = 15.0  # for trials that were told to end; a worker that does not report it is killed
 START_DEADLINE_S = 600.0  # of a worker: torch from a cold disk, a large corpus read whole
 WITHOUT_WORKER_S = 900.0  # how long a trial waits for a node before the run ends
-MAX_FAILED_STARTS = 3  # of workers on one node, one after the other: then the node is refused
+MAX_FAILED_STARTS = 3  # of workers on one node, one after the other: then the node is left alone for a while
+REST_S = 1800.0
 LONGEST_REASON = 300
-
-
-@dataclass(slots=True)
-class _Worker:
-    """A worker on a node. ``greeting`` is the future of its handshake, ``step`` that of its running trial."""
-
-    name: str
-    node: Node
-    handle: Any
-    life: Any
-    greeting: Any | None
-    began: float
-    order: TrialOrder | None = None
-    step: Any | None = None
-    is_cancelled: bool = False
-
-    @property
-    def is_ready(self) -> bool:
-        return self.greeting is None
-
-    def futures(self) -> list[Any]:
-        return [future for future in (self.life, self.greeting, self.step) if future is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """What is to be run where: at most ``workers`` of ``plan``, on each node as many as ``places`` allows."""
-
-    plan: WorkerPlan
-    workers: int
-    places: Callable[[Node], int]
-    expected: NodeFacts
-    payload: Callable[[TrialOrder], Any] = lambda _order: None
 
 
 class RemoteExecutor:
     """See ``core.executor.TrialExecutor``. Its capacity is the number of workers that are ready, at least 1.
 
-    A node that fails the handshake is reported by name and not used again until it joins the cluster anew.
+    A node that fails the handshake is reported by name and not used again until it joins the cluster anew; one on which
+    workers do not start is tried again after ``REST_S``.
     """
 
     def __init__(
@@ -89,19 +55,24 @@ class RemoteExecutor:
     ) -> None:
         self.aborted, self.suspend_requested = aborted, suspend_requested
         self._cluster, self._fleet, self._notify, self._clock = cluster, fleet, notify, clock
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._waiting: list[TrialOrder] = []
         self._finished: list[TrialFinished] = []
         self._refused: dict[str, str] = {}  # by the id of the node: why
         self._failed_starts: Counter[str] = Counter()  # by the id of the node, since the last that succeeded
+        self._rests_until: dict[str, float] = {}  # by the id of the node: of ``_refused``, those that are tried again
         self._verified: set[str] = set()
         self._suspends = False
         self._tended_at, self._had_worker_at = -TEND_S, clock()
-        self.free_bytes: int | None = None  # that a trial may take, on the node that has least
 
     @property
     def capacity(self) -> int:
         return max(1, sum(worker.is_ready for worker in self._workers))
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What a trial may take on whichever worker it runs: that of the one with the least."""
+        return min((w.free_bytes for w in self._workers if w.free_bytes is not None), default=None)
 
     def open(self) -> None:
         """Wait until no worker is starting any more. Raises ``ConfigError`` if none is ready then."""
@@ -162,10 +133,10 @@ class RemoteExecutor:
     def _orders(self) -> list[TrialOrder]:
         return [*(worker.order for worker in self._workers if worker.order is not None), *self._waiting]
 
-    def _busy(self) -> list[_Worker]:
+    def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.order is not None]
 
-    def _flags(self, worker: _Worker) -> Flags:
+    def _flags(self, worker: Worker) -> Flags:
         return Flags(self._suspends, worker.is_cancelled)
 
     def _pass_on_suspension(self) -> None:
@@ -175,13 +146,18 @@ class RemoteExecutor:
                 self._cluster.call(worker.handle, "control", self._flags(worker))
 
     def _tend(self, at_once: bool = False) -> None:
-        """Start workers where places are free, and give up those that do not become ready."""
+        """Start workers where places are free, and give up those that do not become ready or are silent."""
         now = self._clock()
         for worker in [w for w in self._workers if not w.is_ready and now - w.began > START_DEADLINE_S]:
             self._lose(worker, f"it was not ready after {START_DEADLINE_S:.0f} s")
+        silent_s = self._fleet.silent_s
+        for worker in [w for w in self._workers if w.silence_s > silent_s]:
+            self._lose(worker, f"it did not report its trial for {silent_s:g} s")
         if (now - self._tended_at < TEND_S and not at_once) or len(self._workers) >= self._fleet.workers:
             return
         self._tended_at = now
+        for id_ in [id_ for id_, until in self._rests_until.items() if now > until]:
+            del self._rests_until[id_], self._refused[id_]
         nodes = self._cluster.nodes()
         while len(self._workers) < self._fleet.workers and (node := self._free_node(nodes)) is not None:
             self._start(node, now)
@@ -195,9 +171,10 @@ class RemoteExecutor:
     def _start(self, node: Node, now: float) -> None:
         name = f"{node.name}-{uuid.uuid4().hex[:8]}"
         handle = self._cluster.start(node, name, self._fleet.plan)
-        greeting = self._cluster.call(handle, "greet", node.id not in self._verified)
+        places = min(self._fleet.places(node), self._fleet.workers)
+        greeting = self._cluster.call(handle, "greet", node.id not in self._verified, places)
         life = self._cluster.call(handle, "wait_for_end")
-        self._workers.append(_Worker(name, node, handle, life, greeting, now))
+        self._workers.append(Worker(name, node, handle, life, greeting, now))
 
     def _hand_out(self) -> None:
         for worker in self._workers:
@@ -208,8 +185,8 @@ class RemoteExecutor:
                 worker.order, worker.is_cancelled = order, False
                 self._step(worker, Job(order, self._fleet.payload(order)))
 
-    def _step(self, worker: _Worker, job: Job | None) -> None:
-        worker.step = self._cluster.call(worker.handle, "step", job, self._flags(worker))
+    def _step(self, worker: Worker, job: Job | None) -> None:
+        worker.step, worker.silence_s = self._cluster.call(worker.handle, "step", job, self._flags(worker)), 0.0
 
     def _handle_ready(self, timeout_s: float, on_progress: OnTrialProgress) -> None:
         """Take what workers answered. An answer that arrived before its worker was lost counts."""
@@ -218,8 +195,13 @@ class RemoteExecutor:
             if timeout_s > 0:
                 time.sleep(timeout_s)  # until a node joins the cluster
             return
+        began = self._clock()
         ready = set(self._cluster.wait(futures, timeout_s))
+        # Not the time between two polls, nor that for which this process was stopped: reports may have arrived in it.
+        waited_s = min(timeout_s, self._clock() - began)
         for worker in list(self._workers):
+            if worker.step is not None and worker.step not in ready:
+                worker.silence_s += waited_s
             try:
                 if worker.step in ready:
                     self._take_step(worker, self._cluster.result(worker.step), on_progress)
@@ -230,7 +212,7 @@ class RemoteExecutor:
             except WorkerLost as e:
                 self._lose(worker, str(e))
 
-    def _take_greeting(self, worker: _Worker, greeting: Greeting) -> None:
+    def _take_greeting(self, worker: Worker, greeting: Greeting) -> None:
         worker.greeting, node = None, worker.node
         differs = find_difference(greeting, self._fleet.expected)
         if differs:
@@ -241,10 +223,9 @@ class RemoteExecutor:
         self._failed_starts.pop(node.id, None)
         if greeting.warning:
             self._notify(f"warning: node {node.name}: {greeting.warning}")
-        known = [b for b in (self.free_bytes, greeting.free_bytes) if b is not None]
-        self.free_bytes = min(known, default=None)
+        worker.free_bytes = greeting.free_bytes
 
-    def _take_step(self, worker: _Worker, step: Step, on_progress: OnTrialProgress) -> None:
+    def _take_step(self, worker: Worker, step: Step, on_progress: OnTrialProgress) -> None:
         worker.step = None
         if step.error:
             self._lose(worker, step.error)
@@ -261,7 +242,7 @@ class RemoteExecutor:
         elif order is not None and not was_cancelled:  # ended there by no request of ours
             self._finished.append(_lost(order, worker, "it ended the trial"))
 
-    def _lose(self, worker: _Worker, reason: str) -> None:
+    def _lose(self, worker: Worker, reason: str) -> None:
         """A worker is gone: its trial is reported as lost, and another worker takes its place."""
         if worker not in self._workers:
             return
@@ -271,13 +252,16 @@ class RemoteExecutor:
         if not worker.is_ready:
             self._failed_starts[node.id] += 1
             if self._failed_starts[node.id] >= MAX_FAILED_STARTS:
-                self._refuse(node, f"{MAX_FAILED_STARTS} workers did not start: {reason}")
+                del self._failed_starts[node.id]
+                self._rests_until[node.id] = self._clock() + REST_S
+                again = f"it is tried again in {REST_S / 60:.0f} min"
+                self._refuse(node, f"{MAX_FAILED_STARTS} workers did not start, {again}: {reason}")
                 return
         self._notify(f"worker {worker.name} was lost: {reason}")
         if order is not None and not worker.is_cancelled:
             self._finished.append(_lost(order, worker, reason))
 
-    def _drop(self, worker: _Worker) -> None:
+    def _drop(self, worker: Worker) -> None:
         self._workers.remove(worker)
         self._cluster.end(worker.handle)
 
@@ -309,6 +293,6 @@ class RemoteExecutor:
         self._finished.clear()
 
 
-def _lost(order: TrialOrder, worker: _Worker, reason: str) -> TrialFinished:
+def _lost(order: TrialOrder, worker: Worker, reason: str) -> TrialFinished:
     detail = f"its worker on node {worker.node.name} was lost during this trial: {reason}"
     return TrialFinished(order.trial, Failure(cause=Cause.HOST_LOST, detail=detail))

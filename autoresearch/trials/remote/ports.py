@@ -86,8 +86,11 @@ class OpenWorker(Protocol):
 class WorkerPlan(Protocol):
     """How to open a worker. It is sent to the node, so that it and all that it holds can be pickled."""
 
-    def open(self, name: str, verify: bool) -> OpenWorker:
-        """Open it, on the node. ``verify``: read the node's data whole. Raises an ``AutoresearchError``."""
+    def open(self, name: str, verify: bool, places: int) -> OpenWorker:
+        """Open it, on the node, which may have up to ``places`` such workers at a time.
+
+        ``verify``: read the node's data whole. Raises an ``AutoresearchError``.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from autoresearch.trials.remote.ports import Node, WorkerLost, WorkerPlan
 NAMESPACE = "autoresearch"
 OBJECT_STORE_BYTES = 80 << 20  # nothing but small values passes through it; Ray refuses less than 75 MiB
 THRESHOLD, REFRESH = "RAY_memory_usage_threshold", "RAY_memory_monitor_refresh_ms"
+CONNECT_S = 10.0
 DEFAULT_THRESHOLD = 0.95  # Ray's own
 
 
@@ -74,7 +76,9 @@ class RayCluster:
 
     def open(self) -> None:
         """Connect, and end the workers that an earlier daemon of this run left. Raises ``ConfigError``."""
-        if not self.address:
+        if self.address:
+            refuse_unreachable(self.address)
+        else:
             os.environ.update(own_environment())  # before the import, which reads it
         try:
             import ray
@@ -92,6 +96,7 @@ class RayCluster:
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as e:
             hint = f"ray status --address {self.address}; this machine must be one of its nodes" if self.address else ""
             raise ConfigError(f"Ray at {self.address or 'this machine'} cannot be used: {e}", hint=hint) from e
+        _keep_off_stdout(ray)
         for name in ray.util.list_named_actors():
             if name.startswith(self.key):
                 with contextlib.suppress(ValueError):  # it has ended meanwhile
@@ -146,6 +151,25 @@ class RayCluster:
     def _own(self) -> dict[str, Any]:
         count = None if self.resources.gpus else max(1, round(self.workers * self.resources.cpus))
         return {"num_cpus": count, "object_store_memory": OBJECT_STORE_BYTES}
+
+
+def refuse_unreachable(address: str) -> None:
+    """Raise ``ConfigError`` where nothing listens: Ray itself tries for more than ten minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as e:
+        hint = "start it (ray start --head --port=PORT), or correct executor.address"
+        raise ConfigError(f"no Ray cluster answers at {address}: {e}", hint=hint) from e
+
+
+def _keep_off_stdout(ray: Any) -> None:
+    """Ray prints what happens to nodes to stdout, whatever ``log_to_driver`` says: the user's table, or JSON.
+
+    There is no public switch (2.60). Its log has the same lines, and a lost worker is reported by the executor.
+    """
+    with contextlib.suppress(AttributeError):
+        ray._private.worker._worker_logs_enabled = False
 
 
 @contextlib.contextmanager

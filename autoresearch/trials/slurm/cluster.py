@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,13 +20,21 @@ from autoresearch.trials.slurm.states import JobState, parse_sacct, parse_squeue
 CALL_DEADLINE_S = 60.0
 MAX_NAME_CHARS = 200
 LAST_CHARS = 300  # of what a program printed, in an error
+UNREACHABLE = ("Unable to contact slurm controller", "Socket timed out", "Connection refused")  # of sbatch
+
+
+class ControllerUnreachable(TrialServerError):
+    """Slurm's controller does not answer. A job may have been submitted all the same."""
 
 
 class Cluster(Protocol):
     """What a session needs of Slurm. Called from several threads."""
 
     def submit(self, folder: Path, name: str, resources: Resources, exclude: Sequence[str]) -> str:
-        """Submit ``job.run_job(folder)``, not to be requeued; the job's number. Raises ``TrialServerError``."""
+        """Submit ``job.run_job(folder)``, not to be requeued; the job's number.
+
+        Raises ``ControllerUnreachable``, or another ``TrialServerError`` where trying again does not help.
+        """
         ...
 
     def states(self, jobs: Collection[str]) -> Mapping[str, JobState] | None:
@@ -52,6 +60,7 @@ class SlurmCluster:
 
     options: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    job: Callable[[str], None] = run_job
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def submit(self, folder: Path, name: str, resources: Resources, exclude: Sequence[str]) -> str:
@@ -68,9 +77,12 @@ class SlurmCluster:
         executor.update_parameters(**self._parameters(name, resources, exclude))
         try:
             with self._lock:
-                return str(executor.submit(run_job, str(folder)).job_id)
+                return str(executor.submit(self.job, str(folder)).job_id)
         except (FailedJobError, FailedSubmissionError, OSError) as e:
-            raise TrialServerError(f"sbatch refuses a job: {str(e)[-LAST_CHARS:]}", hint=self._advise(resources)) from e
+            why = str(e)[-LAST_CHARS:]
+            if any(text in str(e) for text in UNREACHABLE):
+                raise ControllerUnreachable(f"sbatch reaches no controller: {why}", hint="see `scontrol ping`") from e
+            raise TrialServerError(f"sbatch refuses a job: {why}", hint=self._advise(resources)) from e
 
     def _parameters(self, name: str, resources: Resources, exclude: Sequence[str]) -> dict[str, Any]:
         """submitit's parameters. The job's environment is ours without secrets: sbatch hands over all of it."""

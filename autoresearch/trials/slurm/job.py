@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch import __version__
+from autoresearch.core.measurement import Cause
 from autoresearch.core.ports import Interrupted, SuspendControl
 from autoresearch.errors import AutoresearchError
 from autoresearch.trials.child_output import ChildOutput
@@ -43,7 +44,8 @@ from autoresearch.trials.suspend import SuspendFailed
 
 LOOK_INTERVAL_S = 1.0  # between two looks at the flags and the lease, which may lie on a slow shared file system
 PROGRESS_INTERVAL_S = 1.0
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)  # of scancel and preemption; submitit's, which would requeue the job
+AHEAD_OF_LIMIT = signal.SIGUSR2  # submitit has Slurm send it 90 s before the time limit, and would requeue the job
+ENDING_SIGNALS = (signal.SIGTERM, AHEAD_OF_LIMIT)  # the first is that of scancel and preemption
 
 MakeRunner = Callable[[JobRequest, Path, Callable[[], bool]], RequestRunner]
 
@@ -54,13 +56,14 @@ class _Refused(Exception):
 
 @dataclass(slots=True)
 class Watch:
-    """Whether the job must end, looked up at most every ``LOOK_INTERVAL_S``."""
+    """Whether the job must end, looked up at most every ``look_interval_s``."""
 
     folder: JobFolder
     lease: Path
     lease_s: float
+    look_interval_s: float = LOOK_INTERVAL_S
     clock: Callable[[], float] = time.monotonic
-    signalled: bool = False
+    signalled: int = 0  # the first signal with which Slurm ends the job
     why: End | None = None  # once it must end
     suspends: bool = False
     _looked_at: float = float("-inf")
@@ -80,7 +83,7 @@ class Watch:
 
     def _look(self) -> None:
         now = self.clock()
-        if now - self._looked_at < LOOK_INTERVAL_S:
+        if now - self._looked_at < self.look_interval_s:
             return
         self._looked_at = now
         if not self.folder.is_there() or self.folder.has_flag(GIVEN_UP):
@@ -110,8 +113,8 @@ def run_job(folder: str) -> None:
 def catch_signals(watch: Watch) -> None:
     """Have the signals with which Slurm ends a job end its child, in place of submitit's handlers."""
 
-    def handle(_number: int, _frame: object) -> None:
-        watch.signalled = True
+    def handle(number: int, _frame: object) -> None:
+        watch.signalled = watch.signalled or number
 
     for number in ENDING_SIGNALS:
         signal.signal(number, handle)
@@ -160,7 +163,9 @@ def _run(
         began = time.monotonic()
         output, code, peak = runner.run(request.request, progressed, request.limit, request.deadline_s, suspend)
     except Interrupted:
-        return JobResult(end=watch.why or "interrupted", wall_s=time.monotonic() - began)
+        at_limit = watch.signalled == AHEAD_OF_LIMIT
+        cause = Cause.TIMEOUT if at_limit and watch.why == "interrupted" else None
+        return JobResult(end=watch.why or "interrupted", kill_cause=cause, wall_s=time.monotonic() - began)
     except SuspendFailed as e:
         return JobResult(end="suspend_failed", detail=str(e), step=e.step, wall_s=time.monotonic() - began)
     except _Refused as e:

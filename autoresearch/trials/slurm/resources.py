@@ -41,7 +41,7 @@ def resources_for(limit: int | None, deadline_s: float, cpus: int, gpus: int) ->
     return Resources(math.ceil(seconds / 60), math.ceil((held + SERVER_BYTES) / 2**20), cpus, gpus)
 
 
-def trial_memory_bytes(estimated: int, most: int, on_gpu: bool) -> int:
-    """What a trial may take on its node: twice R7's estimate, within ``most``."""
-    least = MIN_CUDA_TRIAL_BYTES if on_gpu else MIN_TRIAL_BYTES
+def trial_memory_bytes(estimated: int, most: int, gpus: int) -> int:
+    """What a trial may take on its node: twice R7's estimate, within ``most``. ``gpus``: on how many it trains."""
+    least = MIN_CUDA_TRIAL_BYTES * gpus if gpus else MIN_TRIAL_BYTES
     return min(most, max(least, int(estimated * MEMORY_FACTOR)))

@@ -50,12 +50,14 @@ REQUEUED = frozenset({"REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
 # repeats that trial once, as after a reboot of the machine.
 PREEMPTED_ATTEMPTS = 10
 
+# What the job's own log has where Slurm measures memory without control groups: its state is then FAILED.
+_ABOVE_MEMORY = re.compile(r"^slurmstepd.*(exceeded .*memory limit|oom[-_ ]kill)", re.MULTILINE | re.IGNORECASE)
+
+ABOVE_MEMORY = JobEnd(Cause.OUT_OF_MEMORY, "was ended by Slurm because it took more memory than it had asked for")
 ENDS: Mapping[str, JobEnd] = {
     "COMPLETED": JobEnd(Cause.EXITED, "ended without a result"),
     "FAILED": JobEnd(Cause.KILLED, "failed without a result"),
-    "OUT_OF_MEMORY": JobEnd(
-        Cause.OUT_OF_MEMORY, "was ended by Slurm because it took more memory than it had asked for"
-    ),
+    "OUT_OF_MEMORY": ABOVE_MEMORY,
     "TIMEOUT": JobEnd(Cause.TIMEOUT, "was ended by Slurm at its time limit"),
     "DEADLINE": JobEnd(Cause.TIMEOUT, "was ended by Slurm at its deadline"),
     "CANCELLED": JobEnd(Cause.KILLED, "was cancelled from outside (scancel, or an administrator)"),
@@ -66,6 +68,7 @@ ENDS: Mapping[str, JobEnd] = {
     **dict.fromkeys(REQUEUED, JobEnd(Cause.HOST_LOST, "was requeued although it asked not to be")),
 }
 UNKNOWN_JOB = JobEnd(Cause.HOST_LOST, "is not known to Slurm any more")
+AT_LIMIT = JobEnd(Cause.TIMEOUT, "ended because Slurm was about to end it at its time limit")
 LEASE_OVER = JobEnd(Cause.HOST_LOST, "ended because it saw no sign of the daemon")
 
 
@@ -92,3 +95,8 @@ def parse_sacct(text: str) -> dict[str, JobState]:
 def shorten_reason(reason: str) -> str:
     """Slurm's reason as it may be shown: one short line without control characters."""
     return re.sub(r"[^\w ,.:()-]", "", reason)[:MAX_REASON_CHARS]
+
+
+def name_end(end: JobEnd, log: str) -> JobEnd:
+    """The same end, or that its memory was not enough where the job's log says so and the state does not."""
+    return ABOVE_MEMORY if end.cause in (Cause.KILLED, Cause.EXITED) and _ABOVE_MEMORY.search(log) else end

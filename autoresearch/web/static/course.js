@@ -140,5 +140,7 @@ const Course = (() => {
   canvas.addEventListener("pointerdown", point);
   addEventListener("resize", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  return { show, signed, rows: (all) => { rows = all; draw(); }, count: () => places.length };
+  // Iterations of a parallel run are closed in another order than they were proposed in.
+  const inOrder = (all) => all.slice().sort((a, b) => a[0] - b[0]);
+  return { show, signed, rows: (all) => { rows = inOrder(all); draw(); }, count: () => places.length };
 })();

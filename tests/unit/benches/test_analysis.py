@@ -66,5 +66,8 @@ def test_a_missing_sample_has_no_score_whatever_the_suite_says(tmp_path):
 
 def test_a_headline_of_one_case():
     assert build_headline("x", {"a": (1.0, 0.0)}).se is None
+    by_chance = {"a": (1.0,), "b": (0.0,)}
+    assert build_headline("accuracy", by_chance).interval is not None
+    assert build_headline("IoU", by_chance, is_rate=False).interval is None
     with pytest.raises(ValueError, match="no case"):
         build_headline("x", {})

@@ -103,14 +103,26 @@ def test_a_record_that_does_not_fit_is_named(tmp_path, records, line, what):
     with pytest.raises(JournalDamaged, match=f"line {line}") as error:
         read_run(write(tmp_path, *records))
     assert what in error.value.what
+    assert error.value.hint
+    assert "--fresh" not in error.value.hint, "`bench` has no such flag"
 
 
 def test_a_damaged_line_is_named(tmp_path):
     write(tmp_path, meta(), trial("a", 0), trial("a", 1))
     file = tmp_path / "trials.jsonl"
     file.write_bytes(file.read_bytes().replace(b'"sample":0', b'"sample":1'))
-    with pytest.raises(JournalDamaged, match="line 2"):
+    with pytest.raises(JournalDamaged, match="line 2") as error:
         read_run(tmp_path)
+    assert "--fresh" not in error.value.hint
+
+
+def test_a_record_of_another_version_is_named_with_its_field(tmp_path):
+    write(tmp_path, meta())
+    with (tmp_path / "trials.jsonl").open("ab") as file:
+        file.write(seal(1, '{"stage":"verdict","ts":"now"}'))
+    with pytest.raises(JournalDamaged, match="line 2") as error:
+        read_run(tmp_path)
+    assert "another version" in error.value.hint
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_regrade(tmp_path, capsys):
     code, out, _ = run(capsys, "regrade", tmp_path)
     assert (code, out) == (0, "1 trial graded by fake@1: 1 new record, 0 scores changed\n")
     code, out, _ = run(capsys, "regrade", tmp_path, "--json")
-    assert json.loads(out) == {"grader": "fake@1", "trials": 1, "written": 0, "ungraded": 0, "changed": []}
+    assert json.loads(out) == {"grader": "fake@1", "trials": 1, "written": 0, "ungraded": 0, "kept": 0, "changed": []}
 
 
 class TestJudge:

@@ -10,6 +10,7 @@ import pytest
 from autoresearch.cli import run as run_command
 from autoresearch.core.records import EvalFailed, Evaluated, Proposed, encode
 from autoresearch.core.trajectory import Trajectory
+from autoresearch.daemon.run_settings import write_run_settings
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import TRAJECTORY
 from tests.unit.core.loop_world import records
@@ -69,3 +70,21 @@ def test_open_iterations_behind_a_later_closing_are_seen(
     assert code == 0, said
     assert "nothing is left" not in out + said
     assert len(chosen) == 1
+
+
+def test_it_takes_what_the_run_was_started_with(
+    cli: Any, make_settings: Any, tmp_path: Path, chosen: list[Any]
+) -> None:
+    given = make_settings({"baseline.lr": 3e-4, "limits.memory_gib": 0.5, "dir": tmp_path / "run"}, iters=3)
+    loop = parallel(given, 2, 1)
+    loop.run()
+    found = records(loop)
+    cut = next(n for n, r in enumerate(found, 1) if isinstance(r, Proposed))
+    run_dir = save(tmp_path / "run", found[:cut])
+    write_run_settings(given, print)
+    assert cli("compose", str(run_dir))[0] == 0
+    assert cli("compose", str(run_dir), "--set", "limits.memory_gib=1")[0] == 0
+    assert [(s.limits.memory_gib, s.baseline["lr"], s.compose) for s in chosen] == [
+        (0.5, 3e-4, "only"),
+        (1, 3e-4, "only"),
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,30 @@ def test_help(kind, cli, capsys):
         cli("export", kind, "--help")
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: autoresearch export {kind}")
+
+
+def test_a_journal_with_other_studies_is_not_replaced(cli, finished, tmp_path):
+    optuna = pytest.importorskip("optuna")
+    out = tmp_path / "study.log"
+    assert cli("export", "optuna", str(finished), "--out", str(out))[0] == 0
+    assert cli("export", "optuna", str(finished), "--out", str(out))[0] == 0  # its own study alone
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(out)))
+    optuna.create_study(storage=storage, study_name="of the user")
+    before = out.read_bytes()
+    code, _, err = cli("export", "optuna", str(finished), "--out", str(out))
+    assert (code, out.read_bytes()) == (78, before)
+    assert "of the user" in err
+
+
+@pytest.mark.parametrize("made", ["text", "database"])
+def test_no_file_of_another_program_becomes_a_database_of_mlflow(made, cli, finished, tmp_path):
+    out = tmp_path / "out"
+    out.write_text("old" * 1000)
+    if made == "database":
+        out.unlink()
+        with closing(sqlite3.connect(out)) as database:
+            database.execute("CREATE TABLE mine (x)")
+    before = out.read_bytes()
+    code, _, err = cli("export", "mlflow", str(finished), "--out", str(out))
+    assert (code, out.read_bytes()) == (78, before)
+    assert "name a new file" in err

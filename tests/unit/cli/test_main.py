@@ -16,7 +16,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from autoresearch import __version__, errors
-from autoresearch.cli import main
+from autoresearch.cli import build_parser, main
 from autoresearch.cli.settings import RUN_FLAGS
 from autoresearch.config.resolve import profile_names, resolve
 from autoresearch.config.settings import Settings
@@ -102,6 +102,24 @@ def test_the_shared_options_stand_in_one_group_with_choices_and_defaults(command
             assert re.search(rf"\b{choice}\b", help_text), (flag, choice)
         if isinstance(field.default, int | str) and name not in by_profile:
             assert f"(default: {field.default})" in help_text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_is_named_is_parsed_as_among_all_commands(command):
+    def flags(parser):
+        (subparsers,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        return subparsers.choices[command].format_help()
+
+    assert flags(build_parser([command])) == flags(build_parser())
+
+
+def test_a_command_imports_no_other_one():
+    code = "from autoresearch.cli.main import main; import sys; main(['energy', 'missing.csv']);"
+    code += "print(sorted(m for m in sys.modules if m.startswith('autoresearch.cli.')))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "autoresearch.cli.energy" in ended.stdout
+    assert "autoresearch.cli.run'" not in ended.stdout
+    assert "autoresearch.cli.bench" not in ended.stdout
 
 
 def test_the_version_is_printed(capsys):

@@ -33,6 +33,13 @@ def test_pause_now_makes_a_waiting_pause_immediate(cli, finished):
     cli("resume", str(finished))
 
 
+def test_a_directory_without_a_run_is_said(cli, tmp_path):
+    code, out, _ = cli("pause", str(tmp_path))
+    assert code == 0
+    assert f"no run has started there yet: its first trial will wait; `autoresearch resume {tmp_path}`" in out
+    assert cli("resume", str(tmp_path))[1] == f"{tmp_path} continues\n"
+
+
 def test_the_trajectory_names_its_run_too(cli, finished):
     assert cli("pause", str(finished / TRAJECTORY))[0] == 0
     assert (finished / PAUSE_FLAG).exists()

@@ -448,9 +448,14 @@ def test_the_default_proposer_of_each_profile():
         "command": "auto",
         "gb10-354m": "auto",
         "h100-354m": "auto",
-        "tiny": "tpe",
-        "tiny-wide": "tpe",
+        "tiny": "trust-region",
+        "tiny-wide": "trust-region",
     }
+
+
+def test_each_effect_is_of_one_knob_in_the_origins_profile_and_in_the_first_run():
+    most = {name: resolve({"profile": name}, {}).settings.max_changes for name in profile_names()}
+    assert most == {"command": 64, "gb10-354m": 1, "h100-354m": 64, "tiny": 1, "tiny-wide": 64}
 
 
 def test_every_setting_is_listed_with_value_origin_and_meaning():

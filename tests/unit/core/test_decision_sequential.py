@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -22,7 +23,7 @@ from autoresearch.core.decision import (
     usable_seeds,
 )
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.core.records import DecisionRule, TrialEnded
+from autoresearch.core.records import DecisionRule, Evaluated, TrialEnded
 from autoresearch.testing.fake_trial import measurement
 from autoresearch.verdicts.noise import pooled_noise
 from autoresearch.verdicts.rule import SequentialRule, alpha_of_test
@@ -125,7 +126,9 @@ class TestJudgement:
         assert judgement_of(compared(1.97, 1.96, baseline=(2.0, 2.02)), RULE).df == 2
 
     def test_the_rule_of_the_statistics_has_the_constants_of_the_record(self) -> None:
-        assert sequential_rule(RULE) == SequentialRule(0.005, 0.05, 6, 4, 0.8, 4.5)
+        assert sequential_rule(RULE) == SequentialRule(0.005, 0.05, 6, 4, 0.8, 4.5, own_seeds=0), "an older record"
+        whole = RULE.model_copy(update={"own_seeds": 7})
+        assert sequential_rule(whole) == SequentialRule(0.005, 0.05, 6, 4, 0.8, 4.5, 7)
 
     def test_rule_threshold_has_none(self) -> None:
         with pytest.raises(ValueError, match=r"^rule threshold has no sequential test: \{.*'alpha': None"):
@@ -216,3 +219,42 @@ def test_of_the_threshold_every_word_and_both_numbers() -> None:
 def test_a_mean_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^a decision needs at least one measured trial on either side$"):
         mean_loss(trials(None))
+
+
+class TestOnlyTheBestIsConfirmed:
+    """``confirm = "best"``: a candidate gets more seeds while it gains more than the best keep with the same seeds."""
+
+    BEST = RULE.model_copy(update={"confirm": "best"})
+
+    def best(self, gains: dict[int, float]) -> Evaluated:
+        kept = decide(compared(*CONFIRMED), RULE)
+        assert kept.evidence is not None
+        evidence = kept.evidence.model_copy(update={"seeds": tuple(gains), "gains_frac": tuple(gains.values())})
+        return Evaluated.model_construct(iter=7, improvement_frac=fmean(gains.values()), evidence=evidence)
+
+    @pytest.mark.parametrize(
+        ("keep", "label"),
+        [
+            ({10: 0.04, 11: 0.0}, "below the best"),
+            ({10: 0.025 + 1e-9}, "below the best"),  # 1.95 gains 0.025 on 2.00
+            ({10: 0.025 - 1e-9}, None),
+            ({11: 0.04}, None),  # no seed in common: the gain of another seed says nothing of this one
+        ],
+    )
+    def test_a_candidate_is_compared_on_common_seeds(self, keep: dict[int, float], label: str | None) -> None:
+        against = replace(compared(1.95), best=self.best(keep))
+        assert judgement_of(against, self.BEST).label == label
+        assert next_trial(against, self.BEST) == (None if label else Needed(11))
+        assert next_trial(against, RULE) == Needed(11), "every candidate is confirmed by default"
+
+    def test_the_verdict_names_the_keep(self) -> None:
+        found = decide(replace(compared(1.95), best=self.best({10: 0.04})), self.BEST)
+        assert found.decision == "revert"
+        assert found.evidence is not None
+        assert found.evidence.label == "below the best"
+        assert found.reason.startswith("below the best: gain +2.50% over 1 seed (interval ")
+        assert found.reason.endswith("the keep of iteration 7 with the same seeds (+4.00% over all of its seeds)")
+
+    def test_what_was_confirmed_stays_a_keep(self) -> None:
+        against = replace(compared(*CONFIRMED), best=self.best({10: 0.06, 11: 0.06, 12: 0.06, 13: 0.06}))
+        assert judgement_of(against, self.BEST).label == "confirmed"

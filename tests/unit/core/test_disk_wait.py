@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from autoresearch.core.loop import is_first_of_its_cause
 from autoresearch.core.measurement import Cause, Failure
+from autoresearch.core.open_trials import is_first_of_its_cause
 from autoresearch.core.records import EvalFailed, Evaluated, Paused, Resumed, Stopped, TrialEnded, TrialStarted
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg

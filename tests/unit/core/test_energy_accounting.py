@@ -173,7 +173,7 @@ class TestMarks:
         assert [(t.iter, t.void) for t in of(TrialEnded, loop)] == [(0, True)] * 3 + [(0, False), (1, False)]
         (closed,) = of(Evaluated, loop)
         assert (closed.marks, closed.baseline_marks) == ((), ())
-        assert closed.reason.endswith("; it trained on 1.00 x the baseline's tokens")
+        assert closed.reason.endswith(" tokens a trial, the baseline on 1,000 (1.00 x)")
 
     def test_one_that_stays_disturbed_is_used_and_every_verdict_carries_its_mark(self, make_settings) -> None:
         disturbed = [THROTTLED] * (1 + MAX_BASELINE_REPEATS)
@@ -232,7 +232,7 @@ class TestMarks:
         ]
         (closed,) = of(Evaluated, loop)
         assert closed.marks == ("fast",)
-        assert closed.reason.endswith("; it trained on 3.67 x the baseline's tokens; the candidate ran fast")
+        assert closed.reason.endswith(" (3.67 x); the candidate ran fast")
 
     def test_the_report_says_it(self, make_settings) -> None:
         loop = loop_with(make_settings, FakeMeter([TRIAL, THROTTLED], usual=TRIAL), "seconds")

@@ -207,3 +207,15 @@ def test_the_fake_world_is_as_these_tests_assume() -> None:
     cfg: Cfg = {"lr": 3e-4}
     gain = 1 - fake_bpb({"lr": 3e-3}, 0) / fake_bpb(cfg, 0)
     assert gain == pytest.approx(0.025, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("confirm", "labels"), [("all", ["confirmed", "confirmed"]), ("best", ["confirmed", "below the best"])]
+)
+def test_what_is_below_the_best_keep_is_confirmed_if_the_settings_say_so(make_settings: Make, confirm, labels) -> None:
+    loop = fake_loop(make_settings({"decision.confirm": confirm}, iters=2), ScriptedProposer([BETTER, say("lr", 2e-3)]))
+    loop.run()
+    judged = only(Evaluated, loop)
+    assert [r.evidence and r.evidence.label for r in judged] == labels
+    assert len(judged[1].trials) == (1 if confirm == "best" else 4)
+    assert verify(records(loop)).difference is None

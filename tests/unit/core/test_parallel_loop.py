@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from autoresearch.benches.fleet.simulated_executor import SimulatedExecutor, VirtualClock
 from autoresearch.config.settings import Settings
+from autoresearch.core.executor import TrialOrder
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Reply
@@ -85,14 +86,15 @@ def parallel(
     trial: FakeTrial | None = None,
     payloads: Sequence[str] = (),
     boot_id: str = "boot",
+    takes: Callable[[TrialOrder], float] | None = None,
 ) -> Any:
-    """The loop over simulated workers whose trials take random times of seed ``order``."""
+    """The loop over simulated workers whose trials take random times of seed ``order``, or what ``takes`` says."""
     draw = random.Random(order)
     clock, control = VirtualClock(), FakeControl()
     executor = SimulatedExecutor(
         trial or FakeTrial(fail=fails),
         workers,
-        lambda _order: draw.uniform(1.0, 9.0),
+        takes or (lambda _order: draw.uniform(1.0, 9.0)),
         clock,
         suspend_requested=lambda: loop.control.suspend_requested(),
     )
@@ -135,6 +137,15 @@ def verdicts(found: Sequence[Any]) -> dict[int, Any]:
     return {r.iter: r.decision for r in found if isinstance(r, Evaluated)} | {
         r.iter: r.cause for r in found if isinstance(r, EvalFailed)
     }
+
+
+@pytest.mark.parametrize("slow", [1, 3])
+def test_a_straggler_does_not_hold_up_the_verdicts_of_others(make_settings: Make, slow: int) -> None:
+    loop = parallel(make_settings(iters=5), takes=lambda order: 1000.0 if order.iter == slow else 1.0)
+    assert loop.run() == "complete"
+    closed = [r.iter for r in records(loop) if isinstance(r, Evaluated)]
+    assert closed[-1] == slow
+    assert sorted(closed) == [1, 2, 3, 4, 5]
 
 
 class TestOneWorker:
@@ -294,10 +305,10 @@ def test_any_order_of_arrival_gives_a_whole_run_and_the_same_verdicts(order: int
     assert verdicts(records(loop)) == verdicts(records(serial_run("threshold")))
 
 
-@given(order=st.integers(0, 10**6), workers=st.integers(2, 6))
+@given(rule=st.sampled_from(["sequential", "best"]), order=st.integers(0, 10**6), workers=st.integers(2, 6))
 @settings(max_examples=examples(10), deadline=None)
-def test_under_rule_sequential_a_replay_of_the_records_decides_the_same(order: int, workers: int) -> None:
-    loop = parallel(settings_of("sequential"), workers, order)
+def test_under_rule_sequential_a_replay_of_the_records_decides_the_same(rule: str, order: int, workers: int) -> None:
+    loop = parallel(settings_of(rule), workers, order)
     loop.vault = MemoryVault()
     assert loop.run() == "complete"
     check_whole(records(loop), len(CANDIDATES))
@@ -380,6 +391,8 @@ SERIAL: dict[str, Loop] = {}
 def _settings_for_properties(make_settings: Make) -> None:
     for rule in ("threshold", "sequential"):
         SETTINGS.setdefault(rule, make_settings({"decision.rule": rule}, iters=len(CANDIDATES)))
+    only_best = {"decision.rule": "sequential", "decision.confirm": "best"}
+    SETTINGS.setdefault("best", make_settings(only_best, iters=len(CANDIDATES)))
 
 
 def settings_of(rule: str) -> Settings:

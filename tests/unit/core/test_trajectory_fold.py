@@ -9,24 +9,30 @@ import pytest
 from pydantic import TypeAdapter
 
 from autoresearch.config.resolve import resolve
+from autoresearch.core.full_curves import kind_of
 from autoresearch.core.measurement import Cause, Failure, Outcome, Suspended
 from autoresearch.core.power import Metering, Phase, Power, Scope
 from autoresearch.core.records import (
     Baseline,
     Blocked,
+    CandidateTried,
+    CommandYardstick,
     EvalFailed,
     Evaluated,
     Event,
     Meta,
     Proposed,
+    SideTrialStarted,
     Started,
     Stopped,
+    StoppedEarly,
     TrialEnded,
     TrialStarted,
     TrialSuspended,
     Unsealed,
     decode,
 )
+from autoresearch.core.stopped_trial import EarlyStop, StopPoint
 from autoresearch.core.trajectory import ScopeJoules, Totals, Trajectory, is_better
 from autoresearch.core.values import sha256_of
 from autoresearch.core.vault import SealedKeep
@@ -34,6 +40,7 @@ from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import measurement
 from autoresearch.testing.memory_journal import MemoryJournal
 from autoresearch.testing.scripted_proposer import ScriptedProposer
+from autoresearch.verdicts.early_stop import MAX_CURVES, Curve
 from tests.unit.core.loop_world import BETTER, NO_BETTER, say
 
 TS = "2026-11-20T22:00:00.000Z"
@@ -326,6 +333,39 @@ class TestClosing:
             assert trajectory.best is not None
             assert trajectory.best.improvement_frac == best
 
+    def test_the_best_lower_bound_comes_first(self) -> None:
+        assert closing(evaluated("revert"), 1.9).finalists == []
+        trajectory = closing(evaluated("keep"), 1.9)
+        better = evaluated("keep").model_copy(update={"evidence": None, "improvement_frac": 0.9})
+        trajectory.add(better)
+        assert trajectory.finalists == [better, evaluated("keep")]
+
+    def test_full_curves_are_kept_with_their_kind_the_latest_of_many(self) -> None:
+        def with_curve(bpb: float, *losses: float) -> Outcome:
+            return measurement(bpb).model_copy(update={"train_loss_curve": losses})
+
+        trajectory = Trajectory.fold([first(Meta), ended(1, 0, with_curve(2.0, 4.0, 2.0)), first(Baseline)])
+        for n in range(MAX_CURVES + 2):
+            trajectory.add(first(Proposed))
+            trajectory.add(ended(2, 1, with_curve(1.0, 2.0, 2.0 + n)))
+            trajectory.add(evaluated("keep"))
+        keep, baseline = evaluated("keep").proposal, first(Meta).baseline_cfg
+        assert len(trajectory.curves) == MAX_CURVES
+        assert trajectory.curves[0] == Curve((0.5, -1.0), 0.5, kind_of(keep, baseline))
+        assert trajectory.curves[-1].gaps == (0.5, -(MAX_CURVES + 1) / 2.0)
+        assert kind_of(keep, baseline) != kind_of(keep, {})
+
+    def test_what_a_command_took_is_remembered_for_the_baseline_and_each_candidate(self) -> None:
+        command = CommandYardstick.model_construct(seeded=True)
+        meta = first(Meta)
+        yardstick = meta.yardstick.model_copy(update={"command": command})
+        trajectory = Trajectory.fold([meta.model_copy(update={"yardstick": yardstick}), ended(1, 0), first(Baseline)])
+        for record in (first(Proposed), ended(2), evaluated("keep"), first(Proposed), ended(3), evaluated("revert")):
+            trajectory.add(record)
+        knobs = [None, evaluated("keep").proposal.knob, evaluated("revert").proposal.knob]
+        assert [cost.knob for cost in trajectory.costs] == knobs
+        assert closing(evaluated("keep"), 1.9).costs == [], "of the other trainers R7 computes the costs"
+
     def test_totals_count_and_do_not_remember(self) -> None:
         totals = Totals.fold(night())
         assert (list(totals.iterations), totals.results, totals.candidates_tried) == ([], [], 2)
@@ -338,7 +378,59 @@ def failed(cause: Cause = Cause.TIMEOUT) -> EvalFailed:
     return EvalFailed.model_construct(**own | {"val_bpb": None} | failure)
 
 
+class TestSeveralAtWork:
+    @pytest.mark.parametrize(("workers", "parallel"), [(None, False), (1, False), (2, True), (8, True)])
+    def test_a_run_of_several_workers_stays_one(self, workers: int | None, parallel: bool) -> None:
+        trajectory = Trajectory.fold([first(Meta), started().model_copy(update={"workers": workers})])
+        assert (trajectory.parallel, trajectory.at_iter) == (parallel, 0)
+        trajectory.add(started())
+        assert trajectory.parallel is parallel
+
+    def test_the_rails_know_what_is_open_of_several(self) -> None:
+        trajectory = with_baseline()
+        assert list(trajectory.known().pending) == []
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        assert list(trajectory.known().pending) == [first(Proposed).candidate_cfg]
+
+    def test_a_start_moves_the_focus_to_the_baseline_only_while_that_is_open(self) -> None:
+        trajectory = with_baseline()
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        assert (trajectory.at_iter, trajectory.proposed) == (1, first(Proposed))
+
+    def test_a_closed_candidate_has_the_trials_of_its_record_in_their_order(self) -> None:
+        trajectory = with_baseline()
+        trajectory.add(started().model_copy(update={"workers": 2}))
+        for trial, seed, bpb in ((5, 1, 1.8), (4, 0, 1.9), (6, 2, 1.7)):
+            trajectory.add(begun(trial))
+            trajectory.add(ended(trial, 1, measurement(bpb), seed=seed))
+        trajectory.add(begun(7))
+        trajectory.add(evaluated("keep").model_copy(update={"trials": (4, 5)}))
+        assert trajectory.earlier_gains == [pytest.approx((0.1 / 2.05, 0.3 / 2.05))]
+        assert trajectory.lowest == 1.8, "trial 6 was measured ahead of need and is left out"
+        assert trajectory.spare == {7}
+
+    @pytest.mark.parametrize(("boot_id", "tries"), [("boot", 0), ("another", 1)])
+    def test_a_side_trial_is_lost_with_the_machine_only(self, boot_id: str, tries: int) -> None:
+        trajectory = with_baseline()
+        side = {"side_trial": 1, "purpose": "race", "iter": 1, "seed": 0, "cfg": {}, "boot_id": "boot"}
+        trajectory.add(SideTrialStarted.model_construct(stage="side_trial_started", ts=TS, continues=False, **side))
+        trajectory.add(started(boot_id))
+        assert (trajectory.side_tries, trajectory.side_running) == (tries, None)
+
+
 class TestTried:
+    def test_one_that_was_stopped_early_is_known_with_the_place(self) -> None:
+        keep = evaluated("keep")
+        at = StopPoint(fraction=0.25, loss=5.0, limit=4.5)
+        stopped = StoppedEarly.model_construct(
+            **{name: getattr(keep, name) for name in CandidateTried.model_fields},
+            stage="stopped_early",
+            eval_metrics=EarlyStop.model_construct(stopped_early=at),
+        )
+        trajectory = closing(stopped)
+        assert trajectory.known().find(keep.candidate_cfg).endswith(f": {at.describe()}")
+        assert trajectory.candidates_tried == 1
+
     def test_a_measured_one_is_known(self) -> None:
         trajectory = closing(evaluated("keep"), 1.9)
         assert trajectory.known().find(evaluated("keep").candidate_cfg).endswith(": measured")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.core.records import LoopComplete, Race, SideTrial, decode
+from autoresearch.core.records import LoopComplete, Race, SideTrial, Stopped, decode
 from autoresearch.report import load, load_records, render_report, summarise
 from autoresearch.report.verify import verify
 from autoresearch.storage.journal import Journal, read
@@ -47,6 +47,21 @@ def test_a_keep_that_loses_to_the_baseline_is_not_the_winner(climbing: Climbing)
     assert race_of(run_dir).winner is None
     assert not (run_dir / BEST_CONFIG).exists()
     assert "the baseline stays" in render_report(summarise(load(run_dir)), load(run_dir), width=400)
+
+
+def test_a_run_whose_proposer_has_nothing_left_is_raced_too_once(climbing: Climbing) -> None:
+    for _ in range(2):
+        run_dir = climbing.run("one", ("beta1", 0.8), ("lr", 3e-3), crown="on", iters=9)
+        assert race_of(run_dir).winner == 2
+        end = load_records(run_dir)[-1]
+        assert isinstance(end, Stopped)
+        assert end.reason == "all 2 recorded replies have been replayed"
+
+
+def test_its_total_gain_is_measured(climbing: Climbing) -> None:
+    one = climbing.run("one", ("lr", 3e-3))
+    two = climbing.run("two", ("beta1", 0.8), baseline=one, iters=9)
+    assert len([r for r in load_records(two) if isinstance(r, SideTrial)]) == 8
 
 
 def test_without_a_keep_and_without_the_setting_there_is_no_race(climbing: Climbing) -> None:

@@ -192,3 +192,22 @@ def test_a_single_worker_is_a_serial_run(make_settings: Make, tmp_path: Any, mon
     assert sum(len(trial.measured) for trial in made) == sum(isinstance(r, TrialEnded) for r in records) > 2
     assert not any(b"for_iter" in p for p in payloads)
     assert verify(records).difference is None
+
+
+def test_the_gpu_with_the_least_free_memory_is_what_r7_checks_against(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """A proposal is judged before it is known which GPU will run it."""
+    free = iter([40 << 30, 12 << 30, 60 << 30])
+    same = {"device": "cuda", "kind": "H100", "precisions": ("fp32",), "versions": {"torch": "2.13"}}
+    monkeypatch.setattr(
+        local_workers.ChildRunner, "probe", lambda *_: Device(**same, free_bytes=next(free), gpus=("GPU",))
+    )
+    first = ForkedTrial(SimpleNamespace(aborted=lambda: False), None, 1.0, tmp_path, tmp_path / "c")  # type: ignore[arg-type]
+    server: Any = SimpleNamespace(close=lambda: None)
+    settings = make_settings({"device": "cuda", "executor.devices": ("cuda:0", "cuda:1", "cuda:2")})
+    device = Device(**same, free_bytes=50 << 30)
+    backend = TrialBackend(cast("Any", first), YARDSTICK, None, free_accelerator_bytes=device.free_bytes)
+    several = backends.with_workers(backend, first, server, device, settings, tmp_path)
+    assert several.free_bytes == 12 << 30
+    assert backends.backend_limits(several, settings).memory_bytes == 12 << 30

@@ -66,7 +66,20 @@ def test_megatron_needs_two_extras(make_settings, without: Without, missing: lis
 
 def test_a_proposer_without_packages_needs_none(make_settings, without: Without) -> None:
     without("optuna", "openai")
-    refuse_missing_proposer(make_settings(proposer="random"))
-    for proposer in ("auto", "hybrid", "nim", "tpe"):
+    for proposer in ("random", "trust-region", "auto"):
+        refuse_missing_proposer(make_settings(proposer=proposer))
+    for proposer in ("hybrid", "nim", "tpe"):
         with pytest.raises(MissingPackage, match=f"proposer {proposer} needs the package"):
             refuse_missing_proposer(make_settings(proposer=proposer))
+
+
+@pytest.mark.parametrize(("kind", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_a_cluster_without_its_package_is_refused_before_anything_slow(
+    make_settings, without: Without, kind: str, package: str
+) -> None:
+    without(package)
+    settings: Settings = make_settings({"executor.kind": kind, "threads": 1, "device": "cpu"}, corpus="stdlib")
+    with pytest.raises(MissingPackage, match=f"executor.kind = '{kind}' needs the package {package}") as refusal:
+        service.run(settings, RecordingObserver())
+    assert f"pip install 'autoresearch[{kind}]'" in refusal.value.hint
+    assert not (settings.run_dir / CORPUS).exists()

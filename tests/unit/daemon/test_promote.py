@@ -220,15 +220,19 @@ def test_nor_one_that_its_clock_has_ended(world: World, monkeypatch: pytest.Monk
     assert not (world.settings.run_dir / PROMOTION).exists()
 
 
+NOW = datetime(2026, 11, 27, 3, 20)
+
+
 def left_of(settings: Settings, records: Any = ()) -> float | None:
-    return time_left_s(settings, control_after(settings, RecordingObserver(), 0.0, records), 0.0)
+    control = control_after(settings, RecordingObserver(), 0.0, records, lambda: NOW)
+    return time_left_s(settings, control, 0.0)
 
 
 def test_a_complete_run_that_is_started_after_its_night_has_no_time_left(
     make_settings: Callable[..., Settings],
 ) -> None:
-    now = datetime.now().astimezone()
-    until = make_settings(until=f"{now - timedelta(minutes=5):%H:%M}")
+    now = NOW.astimezone()
+    until = make_settings(until="03:15")
 
     def night_of(begin: datetime, end: datetime) -> list[Any]:
         common = {"pid": 1, "host": "h", "boot_id": "b", "autoresearch_version": "0", "proposer": "tpe"}
@@ -238,7 +242,7 @@ def test_a_complete_run_that_is_started_after_its_night_has_no_time_left(
     tonight = night_of(now - timedelta(hours=3), now - timedelta(minutes=20))
     assert left_of(until, tonight) == 0.0
     yesterday = night_of(now - timedelta(hours=27), now - timedelta(hours=24))
-    assert (left_of(until, yesterday) or 0.0) > 3600, "a new night"
+    assert left_of(until, yesterday) == 86_100, "a new night"
 
 
 def test_a_pause_is_obeyed_inside_of_a_promotion(world: World) -> None:

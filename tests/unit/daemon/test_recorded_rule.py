@@ -65,7 +65,9 @@ def test_settings_of_rule_sequential_do_not_matter_to_threshold(tmp_path):
     assert rule.alpha is None
 
 
-@pytest.mark.parametrize("decision", [{"accept_delta_frac": 0.01}, {"alpha": 0.1}, {"max_seeds": 8}])
+@pytest.mark.parametrize(
+    "decision", [{"accept_delta_frac": 0.01}, {"alpha": 0.1}, {"max_seeds": 8}, {"confirm": "best"}]
+)
 def test_what_was_set_at_the_beginning_need_not_be_repeated(tmp_path, decision):
     run = begun(settings_of(tmp_path, **decision))
     rule, said = continued(settings_of(tmp_path), run)

@@ -52,7 +52,7 @@ from autoresearch.errors import (
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.lock import DirectoryLock, is_locked
 from autoresearch.storage.pause_flag import resume
-from autoresearch.storage.run_dir import ARCHIVE, LOCK, PAGE, PAUSE_FLAG, REPORT, TRAJECTORY
+from autoresearch.storage.run_dir import ARCHIVE, LOCK, PAGE, PAUSE_FLAG, REPORT, SETTINGS, TRAJECTORY
 from autoresearch.testing.fake_backend import YARDSTICK, fake_backend
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.recording_observer import RecordingObserver
@@ -258,20 +258,14 @@ class TestContinue:
         assert [r.proposal.new_value for r in closed if isinstance(r, Evaluated)] == [0.6, 0.7, 0.8]
         assert [r.iter for r in closed if isinstance(r, Blocked)] == [2]
 
-    def test_answers_of_an_llm_are_replayed_in_their_iterations_around_tpe(self, make_settings) -> None:
+    def test_answers_of_an_llm_are_replayed_in_their_iterations_around_the_optimizer(self, make_settings) -> None:
         answers = {2: (("nonsense", beta1(0.6)),), 3: ((beta1(9.0),), (beta1(0.7),))}
         assert run(make_settings(proposer="replay", iters=2), replies=answers) == "complete"
         settings = make_settings(proposer="replay", iters=4)
         assert run(settings, replies=answers) == "complete"
         closed = Trajectory.fold(records(settings)).iterations
-        assert [r.source for r in closed] == ["tpe", "replay", "replay", "tpe"]
+        assert [r.source for r in closed] == ["trust-region", "replay", "replay", "trust-region"]
         assert [r.proposal.new_value for r in closed[1:3]] == [0.6, 0.7]
-
-    def test_without_optuna_chance_is_the_fallback(self, make_settings, monkeypatch) -> None:
-        monkeypatch.setitem(sys.modules, "autoresearch.proposers.tpe", None)
-        settings = make_settings(proposer="replay", iters=2)
-        assert run(settings, replies={1: ((beta1(0.6),),)}) == "complete"
-        assert [r.source for r in Trajectory.fold(records(settings)).iterations] == ["replay", "random"]
 
 
 BEGUN = {"baseline.lr": 5e-4, "iters": 1}
@@ -365,7 +359,7 @@ class TestFresh:
         (archived,) = (run_dir / ARCHIVE).iterdir()
         kept = tree(archived)
         assert set(kept) == {
-            *(TRAJECTORY, REPORT),
+            *(TRAJECTORY, REPORT, SETTINGS),
             *(f"{TRAJECTORY}.torn-1", "logs/trial-1.stderr"),
             *log,
         }

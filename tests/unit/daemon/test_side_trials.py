@@ -9,7 +9,8 @@ import pytest
 
 from autoresearch.config.settings import Settings
 from autoresearch.core.climb import SideNeeded
-from autoresearch.core.loop import EndOfRun, Loop
+from autoresearch.core.loop import Loop
+from autoresearch.core.recorded_run import EndOfRun
 from autoresearch.core.records import Event, Paused, SideTrial, SideTrialStarted, SideTrialSuspended
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon.side_trials import run_side_trials

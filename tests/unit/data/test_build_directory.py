@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -66,3 +67,8 @@ def test_an_error_of_the_disk_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"cannot write it to .*c: No space"), build_directory(tmp_path / "c", "it"):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_of_the_process_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"RLIMIT_NOFILE[\s\S]*ulimit -n"), build_directory(tmp_path / "c", "x"):
+        raise OSError(errno.EMFILE, "Too many open files")

@@ -45,6 +45,19 @@ class TestDecoding:
         path = put(tmp_path / "a.jsonl", r'{"text": "\ud83d\ude00 pair, \ud800 lone"}')
         assert read(path) == [Document("a.jsonl:1", "\U0001f600 pair, \ufffd lone", replaced=True)]
 
+    @pytest.mark.parametrize("bad", [bytes(range(128, 256)), b"\0" * 128])
+    @pytest.mark.parametrize(("parts", "words"), [(1, None), (2, "begins as text, but")])
+    def test_a_file_that_begins_as_text_and_mostly_is_not_is_refused(
+        self, tmp_path: Path, bad: bytes, parts: int, words: str | None
+    ) -> None:
+        text = b"x" * (4 * PART_BYTES)
+        path = put(tmp_path / "late.txt", text + bad * (parts * PART_BYTES // 128))
+        if words is None:
+            assert sum(len(document.text) for document in read(path)) > len(text)
+            return
+        with pytest.raises(CorpusError, match=rf"late\.txt {words} \d\d% of its characters are undecodable"):
+            read(path)
+
     @given(data=st.binary(max_size=60))
     @example(data=b"\xed\xa0\x80")  # a surrogate in the bytes themselves
     def test_any_bytes_become_text_that_encodes(self, tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
@@ -74,7 +87,10 @@ class TestJsonLines:
     @pytest.mark.parametrize(
         ("line", "problem"),
         [
-            ("{", "the line is not JSON: Expecting property name enclosed in double quotes"),
+            ("{text: 1}", "the line is not JSON: Expecting property name enclosed in double quotes"),
+            ("{", "the line is cut off: it ends inside its JSON text"),
+            ('{"text": "hal', "the line is cut off: it ends inside its JSON text"),
+            ('{"text": "whole",', "the line is cut off: it ends inside its JSON text"),
             ("\x00", "the line is not JSON: Expecting value, at character 1"),
             ("[" * 100_000, "the line is not JSON that can be read"),
             ("9" * 5000, "the line is not JSON that can be read"),
@@ -84,6 +100,8 @@ class TestJsonLines:
             ("null", "not an object with a string `text`"),
             ("{}", "no field `text`: the object is empty"),
             ('{"id": 1, "body": "x"}', "no field `text`, only body, id"),
+            (json.dumps(dict.fromkeys("abcdefghijklmno", 0)), "no field `text`, only a, b, .*, l and 3 more"),
+            (json.dumps({"k" * 100: 0}), f"no field `text`, only {'k' * 60}\n"),
             ('{"text": 7}', "field `text` is int, not a string"),
             ('{"text": null}', "field `text` is null, not a string"),
             ('{"text": ["a"]}', "field `text` is list, not a string"),

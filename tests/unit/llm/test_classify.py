@@ -109,3 +109,44 @@ def test_a_request_that_could_not_be_sent_for_want_of_a_thread_names_the_limit()
     assert answer.classification is End.UNREACHABLE
     assert "no further process or thread can be started" in answer.detail
     assert "(RLIMIT_NPROC)" in answer.detail
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ("Input length 9000 exceeds the maximum allowed token length of 8192", 8192),
+        ("Prompt length of 9000 exceeds maximum of 8192", 8192),
+        ("Sequence length (9000) exceeds max_seq_len (8192)", 8192),
+        ("input length of 9000 is over the model limit 8192", 8192),
+        ("Prompt has 9,000 tokens, but the model supports at most 8,192 tokens", 8192),
+        ("the prompt contains 9000 tokens which is more than the context window of 8192 tokens", 8192),
+        ("Prompt (9000 tokens) too large for context (8192)", 8192),
+        ("Range of input length should be [1, 30720]", 30720),
+        ("n_prompt_tokens 9000 >= n_ctx 8192", 8192),
+        ("Too many input tokens: 9000", None),
+        ("Token limit exceeded", None),
+        ("Prompt exceeds max length", None),
+        ("Prompt too long; over by 4000 tokens", None),
+        ("Please reduce the length of the messages or completion", None),
+        ("max_tokens must be at least 1, got -900.", None),
+    ],
+)
+def test_an_overflow_in_other_words(message: str, tokens: int | None) -> None:
+    assert {classify_status(status, message) for status in (400, 422, 500)} == {End.CONTEXT_LENGTH_EXCEEDED}
+    assert context_length_in(message) == tokens, "the limit, not the prompt's own length"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_tokens must be <= 4096",
+        "max_tokens must be at least 1, got 0",
+        "temperature exceeds the limit 2",
+        "The request body exceeds the maximum size",
+        "json schema exceeds the depth limit",
+        "tokens per minute exceeded",
+        "Model too large to load: context length 8192 needs 20 GB",
+    ],
+)
+def test_a_limit_of_something_else_is_not_an_overflow(message: str) -> None:
+    assert classify_status(400, message) is not End.CONTEXT_LENGTH_EXCEEDED

@@ -35,6 +35,7 @@ from autoresearch.proposers.random import RandomProposer
 from autoresearch.proposers.replay import ExchangeReplay, Recording, ReplayProposer
 from autoresearch.proposers.space import Space
 from autoresearch.proposers.tpe import TpeProposer
+from autoresearch.proposers.trust_region import TrustRegionProposer
 from autoresearch.report import load_records
 from autoresearch.storage.exchange_log import read_exchanges
 from autoresearch.storage.run_dir import ARCHIVE, REPORT
@@ -153,7 +154,9 @@ def sources(settings: Settings, proposer: Proposer, iters: int = 7) -> list[str]
 
 
 class TestEverySetting:
-    @pytest.mark.parametrize(("setting", "kind"), [("random", RandomProposer), ("tpe", TpeProposer)])
+    @pytest.mark.parametrize(
+        ("setting", "kind"), [("random", RandomProposer), ("tpe", TpeProposer), ("trust-region", TrustRegionProposer)]
+    )
     def test_without_a_server(self, make_settings, made: MakeProposer, setting: str, kind: type) -> None:
         with made(make_settings(proposer=setting)) as found:
             assert isinstance(found.proposer, kind)
@@ -166,7 +169,7 @@ class TestEverySetting:
             assert isinstance(found.proposer, ReplayProposer)
         with made(settings, {1: (("raw",),)}) as found:
             assert isinstance(found.proposer, ExchangeReplay)
-            assert isinstance(found.proposer.fallback, TpeProposer)
+            assert isinstance(found.proposer.fallback, TrustRegionProposer)
 
     @pytest.mark.parametrize(
         ("setting", "kind", "name"),
@@ -183,12 +186,12 @@ class TestEverySetting:
             )
             proposed_by = sources(settings, found.proposer)
             assert proposed_by == (
-                ["nim"] * 7 if setting == "nim" else ["tpe", "tpe", "tpe", "nim", "tpe", "tpe", "nim"]
+                ["nim"] * 7 if setting == "nim" else [*["trust-region"] * 3, "nim", *["trust-region"] * 3]
             )
             assert found.messages == [message], "notified once"
 
-    @pytest.mark.parametrize(("setting", "name"), [("nim", "nim"), ("hybrid", "hybrid"), ("auto", "tpe")])
-    def test_without_a_server_the_user_is_notified_and_tpe_proposes(
+    @pytest.mark.parametrize(("setting", "name"), [("nim", "nim"), ("hybrid", "hybrid"), ("auto", "trust-region")])
+    def test_without_a_server_the_user_is_notified_and_the_optimizer_proposes(
         self, with_server, made: MakeProposer, setting: str, name: str
     ) -> None:
         with refusing() as url:
@@ -197,8 +200,8 @@ class TestEverySetting:
                 assert found.proposer.name == name
                 (message,) = found.messages
                 assert message.startswith(f"NO LLM SERVER at {url} (unreachable: ")
-                assert "tpe proposes until it answers" in message
-                assert sources(settings, found.proposer) == ["tpe"] * 7
+                assert "trust-region proposes until it answers" in message
+                assert sources(settings, found.proposer) == ["trust-region"] * 7
                 assert sum("NO LLM SERVER" in message for message in found.messages) == 1
 
     def test_the_optimizer_and_the_model_of_a_hybrid_see_each_other(self, with_server, made: MakeProposer) -> None:
@@ -206,6 +209,8 @@ class TestEverySetting:
             optimizer, nim = found.proposer.optimizer, found.proposer.llm
             assert nim.fallback is optimizer
             assert nim.beliefs == optimizer.beliefs
+            assert isinstance(optimizer, TrustRegionProposer)
+            assert optimizer.hides_failures_of == nim.name
             assert found.proposer.share == 0.5
 
     def test_what_is_set_of_the_llm_arrives_there(self, with_server, server: FakeLlm, made: MakeProposer) -> None:
@@ -227,7 +232,7 @@ class TestAuto:
         with made(settings) as found:
             now = [1000.0]
             found.llm.breaker.clock = lambda: now[0]
-            assert found.proposer.name == "tpe"
+            assert found.proposer.name == "trust-region"
             loop = fake_loop(settings.model_copy(update={"iters": 8}), found.proposer)
             assert loop.run() == "complete"
             looked = len(server.requests)
@@ -237,28 +242,32 @@ class TestAuto:
             server.on_models, now[0] = None, now[0] + 61
             loop.iters = 12
             assert loop.run() == "complete"
-            assert [r.source for r in loop.trajectory.iterations] == ["tpe"] * 9 + ["nim", "tpe", "nim"]
+            assert [r.source for r in loop.trajectory.iterations] == ["trust-region"] * 9 + [
+                "nim",
+                "trust-region",
+                "nim",
+            ]
             assert sum("NO LLM SERVER" in message for message in found.messages) == 1
 
     def test_a_server_that_only_fails_counts_as_missing(self, with_server, server: FakeLlm, made: MakeProposer) -> None:
         server.on_models = answers({"detail": "loading"}, status=503)
         with made(with_server("auto")) as found:
-            assert found.proposer.name == "tpe"
+            assert found.proposer.name == "trust-region"
             assert "NO LLM SERVER" in found.messages[0]
             assert "server_error: HTTP 503" in found.messages[0]
 
     def test_a_server_without_the_model_counts_as_missing(self, with_server, made: MakeProposer) -> None:
         with made(with_server("auto", **{"llm.model": "other"})) as found:
-            assert found.proposer.name == "tpe"
+            assert found.proposer.name == "trust-region"
             assert "model_gone: no model other; the server has: fake-model" in found.messages[0]
 
-    def test_without_the_package_tpe_proposes_and_the_user_is_notified(
+    def test_without_the_package_the_optimizer_proposes_and_the_user_is_notified(
         self, with_server, server: FakeLlm, made: MakeProposer, without_openai
     ) -> None:
         with made(with_server("auto")) as found:
-            assert isinstance(found.proposer, TpeProposer)
+            assert isinstance(found.proposer, TrustRegionProposer)
             (message,) = found.messages
-            assert "needs the package openai: tpe proposes alone" in message
+            assert "needs the package openai: trust-region proposes alone" in message
             assert "autoresearch[run]" in message
         assert server.requests == []
 
@@ -289,11 +298,10 @@ class TestRefused:
             pass
         assert "autoresearch[run]" in refusal.value.hint
 
-    def test_without_optuna_the_fallback_of_an_llm_alone_is_random(
-        self, with_server, made: MakeProposer, without_optuna
-    ) -> None:
-        with made(with_server("nim")) as found:
-            assert isinstance(found.proposer.fallback, RandomProposer)
+    @pytest.mark.parametrize("setting", ASKS_LLM)
+    def test_an_llm_needs_no_optuna(self, with_server, made: MakeProposer, without_optuna, setting: str) -> None:
+        with made(with_server(setting)) as found:
+            assert found.proposer.name == ("nim" if setting == "nim" else "hybrid")
 
     @pytest.mark.parametrize("setting", ASKS_LLM)
     @pytest.mark.parametrize("attempts", [2, 3])

@@ -12,7 +12,7 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Exhausted, Proposer
-from autoresearch.core.records import Evaluated, ProposalRecord, Proposed
+from autoresearch.core.records import Evaluated, LoopComplete, ProposalRecord, Proposed
 from autoresearch.core.results import Result
 from autoresearch.core.stacking import STACK_SOURCE
 from autoresearch.core.trajectory import Trajectory
@@ -48,7 +48,7 @@ def bpb(cfg: Cfg, seed: int, *, cancel: frozenset[str] = frozenset()) -> float:
 
 
 def settings(iters: int, **changes: Any) -> Settings:
-    return Settings.model_validate({"iters": iters, "baseline": BASELINE, **changes})
+    return Settings.model_validate({"iters": iters, "max_changes": 1, "baseline": BASELINE, **changes})
 
 
 def space_of(chosen: Settings) -> Space:
@@ -92,7 +92,10 @@ def test_compose_tries_unions_by_gain_then_leaves_one_out_and_ends(night: Loop) 
     assert loop.trajectory.best.iter == 6
     assert loop.trajectory.best.evidence is not None  # confirmed like any other candidate
     assert isinstance(loop.observer, RecordingObserver)
-    assert NOTHING_LEFT in str(loop.observer.events[-1])
+    assert loop.observer.messages[-1] == NOTHING_LEFT
+    end = loop.observer.events[-1]
+    assert isinstance(end, LoopComplete)
+    assert end.iters_requested == 8, "as many as there were, not the most that were allowed"
 
 
 def test_keeps_that_cancel_are_held_apart() -> None:
@@ -193,7 +196,7 @@ def test_what_a_rail_refused_is_not_proposed_again(night: Loop) -> None:
         too_large,
         night.trajectory,  # type: ignore[arg-type]
     )
-    assert loop.run() == NOTHING_LEFT
+    assert loop.run() == "complete"
     closed = loop.trajectory.iterations[4:]
     assert [r.stage for r in closed] == ["blocked", "blocked"]
     assert not any(isinstance(r, Evaluated) for r in closed)

@@ -21,7 +21,7 @@ from autoresearch.proposers.space import Space
 from autoresearch.proposers.tpe import BEST_OF_KNOB, WINDOW, TpeProposer, results_to_learn_from
 from autoresearch.testing.fake_loop import fake_loop
 from autoresearch.testing.fake_trial import FakeTrial
-from rails import ChoiceKnob, Estimate, default_menu
+from rails import Estimate, default_menu
 from tests.unit.core.test_loop_early_stop import BAD, PAST, new_loop, script
 
 BASELINE = default_menu().defaults
@@ -162,86 +162,6 @@ def test_it_finds_a_better_learning_rate_more_reliably_than_chance():
     assert min(len(t.keeps) for t in tpe) > max(len(t.keeps) for t in chance)
 
 
-def beliefs_after(iters: int, seed: int = 0, **given: object) -> tuple[TpeProposer, Trajectory]:
-    """A proposer, and a night of random proposals that it has not been asked about yet."""
-    settings = settings_of(iters)
-    space = space_of(settings)
-    return TpeProposer(space, seed), night(settings, RandomProposer(space, seed), **given)
-
-
-def test_its_beliefs_say_where_it_would_look_next():
-    proposer, trajectory = beliefs_after(60)
-    beliefs = {b.knob: b for b in proposer.beliefs(trajectory)}
-    assert list(beliefs) == list(BASELINE)
-    assert sum(b.share for b in beliefs.values()) == pytest.approx(1)
-    lr = beliefs["lr"]
-    assert lr.share > 0.5
-    assert lr.low <= lr.guess <= lr.high
-    assert abs(math.log10(lr.guess / BEST_LR)) < 0.5
-    measured = [r.proposal.knob for r in trajectory.iterations]
-    assert {name: b.results for name, b in beliefs.items()} == {name: measured.count(name) for name in BASELINE}
-
-
-def test_it_believes_only_in_what_could_be_proposed():
-    proposer, trajectory = beliefs_after(40)
-    for seed in range(5):
-        for belief in TpeProposer(proposer.space, seed).beliefs(trajectory):
-            for value in (belief.low, belief.guess, belief.high):
-                assert (value is None) == (belief.share == 0)
-                assert value is None or proposer.space.is_open(belief.knob, value, trajectory, ())
-
-
-@pytest.mark.parametrize("iters", [1, 13, 40])
-def test_its_beliefs_depend_on_seed_and_trajectory_alone(iters):
-    proposer, trajectory = beliefs_after(iters)
-    first = proposer.beliefs(trajectory)
-    assert proposer.beliefs(trajectory) == first
-    proposer.propose(trajectory, [])
-    assert proposer.beliefs(trajectory) == first
-    assert TpeProposer(proposer.space, 0).beliefs(trajectory) == first
-    assert TpeProposer(proposer.space, 1).beliefs(trajectory) != first
-
-
-def test_asking_for_its_beliefs_changes_no_proposal():
-    class Watched(TpeProposer):
-        def propose(self, trajectory, refused):
-            self.beliefs(trajectory)
-            reply = super().propose(trajectory, refused)
-            self.beliefs(trajectory)
-            return reply
-
-    settings = settings_of(25)
-    space = space_of(settings)
-    assert changes(night(settings, Watched(space, 0))) == changes(night(settings, TpeProposer(space, 0)))
-
-
-def test_a_belief_says_where_it_is_uncertain():
-    proposer, trajectory = beliefs_after(60)
-    young, early = beliefs_after(1)
-    by_knob = {
-        b.knob: b for b in (*young.beliefs(early), *proposer.beliefs(trajectory)) if b.results > 1 or b.share > 0
-    }
-    assert by_knob["lr"].note == ""
-    fresh = young.beliefs(early)
-    assert all("no result yet" in b.note or "only one result" in b.note for b in fresh)
-    spread = [b for b in fresh if "spread" in b.note]
-    assert spread
-    for belief in spread:
-        knob = young.space.menu.knobs[belief.knob]
-        if not isinstance(knob, ChoiceKnob) and not getattr(knob, "log", False):
-            assert belief.high - belief.low > (knob.high - knob.low) / 2
-
-
-def test_where_everything_is_known_it_believes_in_nothing(tmp_path):
-    file = tmp_path / "menu.json"
-    precision = {"type": "choice", "choices": ["bf16", "fp8"], "default": "fp8"}
-    file.write_text(json.dumps({"version": 1, "knobs": {"precision": precision}, "constraints": []}))
-    settings = settings_of(1, menu_file=file)
-    space = space_of(settings)
-    (belief,) = TpeProposer(space, 0).beliefs(night(settings, RandomProposer(space, 0)))
-    assert (belief.share, belief.guess, belief.results, belief.note) == (0, None, 1, "only one result")
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("knob", "fields"),
@@ -259,7 +179,6 @@ def test_a_knob_with_one_value_gives_no_warning_and_is_not_proposed(knob, fields
     trajectory = night(settings, proposer)
     assert len(trajectory.iterations) == 25
     assert knob not in {name for name, _ in changes(trajectory)}
-    assert len(proposer.beliefs(trajectory)) == len(BASELINE)
 
 
 def results_of(count: int) -> list[Result]:

@@ -63,6 +63,36 @@ def test_what_it_hands_over_is_what_it_takes_for_the_best_and_not_the_luckiest_t
     assert proposer().best(trajectory_of(results)).keys() == {"lr"}
 
 
+def test_its_beliefs_are_what_its_best_open_candidates_change():
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 10), "beta1": 0.7}, 0.004 * n) for n in range(1, 9)]
+    trajectory, one = trajectory_of(results), proposer()
+    beliefs = {b.knob: b for b in one.beliefs(trajectory)}
+    assert list(beliefs) == list(BASELINE)
+    assert {name: b.results for name, b in beliefs.items() if b.results} == {"lr": 8, "beta1": 8}
+    assert beliefs["lr"].best == dict(results[-1].changes)["lr"]
+    assert beliefs["lr"].share > 0.5  # most candidates keep what is known to help
+    assert {b.best for name, b in beliefs.items() if name not in ("lr", "beta1")} == {None}
+    for belief in beliefs.values():
+        values = (belief.low, belief.guess, belief.high)
+        assert {value is None for value in values} == {belief.share == 0}
+        assert belief.share == 0 or belief.low <= belief.guess <= belief.high
+        assert ("no result yet" in belief.note) == (belief.results == 0)
+    assert any("spread" in b.note for b in beliefs.values())
+
+
+def test_its_beliefs_depend_on_seed_and_trajectory_alone_and_change_no_proposal():
+    trajectory = trajectory_of([measured(n, {"lr": 3e-4 * (1 + n / 10)}, 0.004 * n) for n in range(1, 5)])
+    one = proposer()
+    first, raw = one.beliefs(trajectory), one.propose(trajectory, []).raw
+    assert one.beliefs(trajectory) == proposer().beliefs(trajectory) == first
+    assert proposer().propose(trajectory, []).raw == raw
+    assert proposer(seed=1).beliefs(trajectory) != first
+
+
+def test_its_beliefs_of_one_knob_a_candidate_add_up():
+    assert sum(b.share for b in proposer(max_changes=1).beliefs(trajectory_of([]))) == pytest.approx(1)
+
+
 def test_nothing_known_is_the_baseline():
     assert proposer().best(trajectory_of([])) == {}
 

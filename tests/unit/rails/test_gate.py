@@ -566,6 +566,9 @@ def test_under_a_budget_in_tokens_each_candidate_has_its_own_steps():
     assert gate(say("batch_size", 16), long_warmup, steps=steps).rail == "R4_cross"
 
 
+LR = {"knob": "lr", "new_value": 1e-3}
+
+
 class TestSeveralChanges:
     def text(self, **changes):
         listed = [{"knob": knob, "new_value": value} for knob, value in changes.items()]
@@ -591,6 +594,36 @@ class TestSeveralChanges:
         verdict = gate(self.text(**changes), BASELINE, max_changes=2)
         assert (verdict.ok, verdict.rail) == (False, rail)
         assert named in verdict.reason
+
+    @pytest.mark.parametrize(
+        ("listed", "reason"),
+        [
+            ([], "changes must be a list of at least one change, not []"),
+            ("lr", "changes must be a list of at least one change, not 'lr'"),
+            ({"lr": 1e-3}, "changes must be a list of at least one change, not {'lr': 0.001}"),
+            ([["lr", 1e-3]], "change 1: a JSON object is expected, not ['lr', 0.001]"),
+            ([LR, {"knob": "beta1"}], "change 2: missing key new_value; exactly knob, new_value are expected"),
+            ([LR | {"reason": ""}], "change 1: unexpected key 'reason'; exactly knob, new_value are expected"),
+            ([LR, {"knob": 1, "new_value": 2}], "change 2: knob must be a string, not 1"),
+            ([LR, LR], "change 2: 'lr' is changed twice"),
+        ],
+    )
+    def test_a_list_that_is_not_one_of_changes_is_refused_with_the_place(self, listed, reason):
+        verdict = gate(json.dumps({"changes": listed, "reason": ""}), BASELINE, max_changes=2)
+        assert (verdict.rail, verdict.reason) == (Rail.R1_SCHEMA, reason)
+
+    def test_a_knob_that_is_not_a_name_is_refused_without_a_place(self):
+        verdict = gate('{"knob": 1, "new_value": 2, "reason": ""}', BASELINE, max_changes=2)
+        assert verdict.reason == "knob must be a string, not 1"
+
+    def test_the_baselines_own_value_is_named(self):
+        verdict = gate(self.text(lr=1e-3, beta1=BASELINE["beta1"]), BASELINE, max_changes=2)
+        assert verdict.reason == f"beta1 = {BASELINE['beta1']} is the baseline's own value: leave it out"
+
+    def test_a_candidate_that_changes_more_than_it_names_is_refused(self):
+        candidate = BASELINE | {"lr": 1e-3, "beta1": 0.8, "beta2": 0.9}
+        _, reason = diff_lines(("beta1", "lr"), BASELINE, candidate)
+        assert reason == "the change touches lr, beta1, beta2, not beta1, lr alone"
 
     def test_one_change_by_itself_is_valid_in_both_forms(self):
         one = json.dumps({"knob": "lr", "new_value": 1e-3, "reason": "together"})

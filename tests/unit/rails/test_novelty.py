@@ -28,6 +28,16 @@ def test_a_measured_configuration_is_known_with_its_change():
     assert tried.find(BASELINE | {"precision": "bf16"}) == ""
 
 
+def test_what_is_being_measured_is_known_within_the_same_tolerance():
+    tried = Tried(BASELINE, pending=[BASELINE | {"n_layer": 12}, BASELINE | {"lr": 1e-3, "n_layer": 12}])
+    assert tried.find(BASELINE | {"n_layer": 12}) == "n_layer = 12 is being measured in this run"
+    both = BASELINE | {"lr": 1e-3 * (1 + 1e-10), "n_layer": 12}
+    assert tried.find(both) == f"lr = {both['lr']}, n_layer = 12 is being measured in this run"
+    assert tried.find(BASELINE | {"n_layer": 13}) == ""
+    assert tried.find(BASELINE | {"lr": 1e-3}) == ""
+    assert tried.find(BASELINE | {"lr": 1e-3, "n_layer": 11}) == ""
+
+
 def test_floats_within_a_billionth_are_one_configuration():
     tried = Tried(BASELINE)
     tried.add(BASELINE | {"lr": 1e-3}, "measured")

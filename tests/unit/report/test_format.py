@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from autoresearch.report.format import (
     clip,
+    describe_budget,
     format_bpb,
     format_change,
     format_duration,
@@ -88,3 +91,10 @@ def test_numbers_and_names():
     assert (format_percent(0.0093), format_percent(-0.2558), format_percent(None)) == ("+0.93%", "-25.58%", "-")
     assert (format_bpb(3.36954), format_bpb(None)) == ("3.3695", "-")
     assert (format_change("lr", 0.001, 20), format_change(None, None, 20)) == ("lr = 0.001", "-")
+
+
+@pytest.mark.parametrize(("owns", "text"), [(True, "the script's own budget"), (False, "60 steps"), (None, "60 steps")])
+def test_a_budget_that_the_script_keeps_has_no_size(owns: bool | None, text: str) -> None:
+    command = None if owns is None else SimpleNamespace(owns_budget=owns)
+    yardstick: Any = SimpleNamespace(command=command, budget_kind="steps", budget_size=60.0)
+    assert describe_budget(yardstick) == text

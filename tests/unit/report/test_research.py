@@ -53,6 +53,13 @@ def test_the_baselines_own_value_is_a_no_op_and_could_not_become_a_keep():
     assert (s.stale, s.measured, s.could_keep, s.could_keep_frac) == (2, 4, 2, 0.5)
 
 
+def test_times_that_overlap_are_not_added_up():
+    rows = (row(1, "lr", 0.2), row(2, "lr", 0.3, gain=0.01))
+    alone, beside = research(*rows), research(*rows, parallel=True)
+    assert (alone.first_keep_s, alone.best_keep_s) == (20.0, 20.0)
+    assert (beside.first_keep_iter, beside.first_keep_s, beside.best_keep_s) == (2, None, None)
+
+
 def test_a_repeat_of_what_was_never_measured_could_still_become_a_keep():
     s = research(row(1, "d_ff", 4, None), row(2, "d_ff", 4), row(3, "d_ff", 4))
     assert (s.stale, s.measured, s.could_keep) == (2, 2, 1)
@@ -62,6 +69,18 @@ def test_a_run_of_new_proposals_is_called_that():
     s = research(*(row(n, "beta1", n / 10, 0.001 * n) for n in range(1, 10)))
     assert s.stale == 0
     assert s.verdict.startswith("Mostly new: 9 of 9 proposals were new, on 1 of 4 knobs")
+
+
+def test_candidates_of_several_changes_count_for_each_knob_and_are_not_compared_with_random_orders():
+    """A candidate that combines what earlier ones had shown comes after them in every order that could have been."""
+    several = [
+        row(n, "beta1, lr", f"{n / 10}, 0.2", 0.001 * n, several=(("beta1", n / 10), ("lr", 0.2))) for n in range(1, 10)
+    ]
+    s = research(*several)
+    assert s.verdict == "Mostly new: 9 of 9 proposals were new, on 2 of 4 knobs."
+    assert (s.coverage_frac, s.ahead_of_random_frac, s.best_so_far) == (1 / 2, None, [])
+    few = research(*several[:4], *(row(n, "beta1", n / 10, 0.001 * n) for n in range(10, 16)))
+    assert few.ahead_of_random_frac is not None
 
 
 def test_few_proposals_are_not_judged():

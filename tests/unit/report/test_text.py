@@ -144,6 +144,8 @@ def test_the_origins_log_is_called_what_it_is(origin_log):
     history = load(origin_log)
     text = flat(render_status(summarise(history), history, writer_alive=False))
     assert text.startswith("Complete: 9 of 10 iterations closed, 7 min 40 s of work.")
+    side_by_side = flat(render_status(summarise(history), replace(history, parallel=True), writer_alive=False))
+    assert "7 min 40 s of work in trials side by side." in side_by_side
     assert "its val_bpb is bits per token" in text
     paused = replace(history, state="paused", stop_reason="pause flag")
     assert render_status(summarise(paused), paused, writer_alive=False).startswith("Paused (pause flag)")

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from autoresearch.verdicts.audit_worlds import WORLDS, Calibration, calibrate, pooled_brier
+from autoresearch.verdicts.audit import ASSUMED_FACTOR, Noise, audit
+from autoresearch.verdicts.audit_worlds import (
+    THRESHOLD,
+    WORLDS,
+    Calibration,
+    World,
+    _night,
+    calibrate,
+    pooled_brier,
+)
 
 
 @pytest.mark.slow
@@ -31,3 +42,15 @@ def test_cells_are_pooled_by_their_keeps() -> None:
     three = Calibration("b", "fixed", 1, 3, 0.9, 1.0, 0.01)
     assert pooled_brier([one, three]) == pytest.approx((0.25 + 3 * 0.01) / 4)
     assert pooled_brier([]) == 0
+
+
+@pytest.mark.parametrize("loop", ["fixed", "ratchet"])
+def test_a_log_corrects_an_assumed_noise_that_is_a_fifth_of_the_true_one(loop: str) -> None:
+    """Nothing helps, the noise is 0.5%, and the assumption says 0.1%: the keeps must not be believed."""
+    rng = random.Random(7)
+    trials, truth = _night(World("nothing helps", 0.0, 0.3, 0.005), loop, 60, rng)
+    found = audit(trials, Noise(0.001, factor=ASSUMED_FACTOR), THRESHOLD)
+    believed = [judged.p_real for judged, (kept, _) in zip(found.judged, truth, strict=True) if kept]
+    assert believed
+    assert sum(believed) / len(believed) < 0.2
+    assert 0.003 < found.sigma < 0.008

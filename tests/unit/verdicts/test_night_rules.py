@@ -21,7 +21,7 @@ from autoresearch.verdicts.simulate import NOISES, World, resampled, simulate
 
 RULES = [
     SequentialRule(0.005),
-    SequentialRule(0.003, alpha=0.2, max_seeds=6, min_seeds=2, futility_frac=0.5, clip=2),
+    SequentialRule(0.003, alpha=0.2, max_seeds=6, min_seeds=2, futility_frac=0.5, clip=2, own_seeds=0),
 ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from autoresearch.verdicts.noise import Noise
-from autoresearch.verdicts.resolution import resolvable_frac
+from autoresearch.verdicts.resolution import resolvable_frac, resolving_sd_frac
 from autoresearch.verdicts.rule import SequentialRule
 from autoresearch.verdicts.sequential import judge
 
@@ -46,3 +46,11 @@ def test_more_seeds_or_less_noise_resolve_a_smaller_gain() -> None:
 
 def test_without_a_known_noise_it_is_unknown() -> None:
     assert resolvable_frac(Noise(0.0, 0.0, "none"), RULE) is None
+
+
+@pytest.mark.parametrize("df", [2.0, 200.0])
+@pytest.mark.parametrize("gain", [0.006, 0.0075, 0.02])
+def test_the_noise_that_a_gain_needs_is_the_inverse(gain: float, df: float) -> None:
+    noise = Noise(0.0035, df, "trials")
+    needed = resolving_sd_frac(gain, noise, RULE)
+    assert resolvable_frac(replace(noise, sd_frac=needed), RULE) == pytest.approx(gain)

@@ -2,6 +2,8 @@
 
 import math
 import statistics
+from dataclasses import replace
+from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from autoresearch.verdicts import Noise, SequentialRule, alpha_of_test, judge
 from autoresearch.verdicts.sequential import clipped_statistic
 from autoresearch.verdicts.student_t import upper_quantile
 
-RULE = SequentialRule(0.005, min_seeds=3, max_seeds=8, futility_frac=0.8, clip=2.5)
+RULE = SequentialRule(0.005, min_seeds=3, max_seeds=8, futility_frac=0.8, clip=2.5, own_seeds=0)
 KNOWN = Noise(0.002, 200, "gains")
 gains_of_any_size = st.lists(st.floats(-0.2, 0.2), min_size=1, max_size=8)
 
@@ -106,7 +108,7 @@ def test_without_an_effect_the_statistic_is_symmetric(gains, sd):
 class TestBounds:
     """In binary fractions, so that each bound can be hit exactly."""
 
-    RULE = SequentialRule(1 / 8, min_seeds=2, max_seeds=4, futility_frac=0.5, clip=64)
+    RULE = SequentialRule(1 / 8, min_seeds=2, max_seeds=4, futility_frac=0.5, clip=64, own_seeds=0)
     KNOWN = Noise(1 / 1024, 1000, "gains")
 
     def test_a_gain_of_exactly_the_share_is_not_futile(self):
@@ -132,7 +134,7 @@ class TestBounds:
         assert judgement.decision is None
 
     def test_a_statistic_below_its_quantile_keeps_nothing_although_the_interval_is_above_zero(self):
-        rule = SequentialRule(1 / 8, min_seeds=2, max_seeds=4, clip=1)
+        rule = SequentialRule(1 / 8, min_seeds=2, max_seeds=4, clip=1, own_seeds=0)
         judgement = judge([1 / 4, 1 / 4], self.KNOWN, rule, 1)
         assert judgement.low_frac > 0
         assert judgement.statistic == pytest.approx(2 / math.sqrt(2))
@@ -158,3 +160,17 @@ def test_a_gain_within_the_clip_counts_as_its_number_of_noises():
 def test_a_judgement_without_gains_says_what_it_needs():
     with pytest.raises(ValueError, match=r"^a judgement needs at least one paired gain$"):
         judge([], KNOWN, RULE, 1)
+
+
+def test_few_seeds_need_the_t_test_of_their_own_gains_too():
+    """A candidate that is noisier than the run may look calm over four seeds."""
+    rule, noise = SequentialRule(0.005), Noise(0.001, 200.0, "gains")
+    lucky, calm = [0.008, 0.010, 0.012, 0.011], [0.0100, 0.0101, 0.0100, 0.0099]
+    without = replace(rule, own_seeds=0)
+    assert judge(lucky, noise, without, 70).decision == judge(calm, noise, rule, 70).decision == "keep"
+    found = judge(lucky, noise, rule, 70)
+    assert found.decision is None
+    own = upper_quantile(rule.level(70, 4), 3) * stdev(lucky) / 2
+    assert found.low_frac < 0
+    assert found.low_frac == pytest.approx(fmean(lucky) - own)
+    assert judge([*lucky, 0.010, 0.009], noise, rule, 70).decision == "keep", "six seeds are enough"

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from autoresearch.benches.fleet.night import FleetNight, Plan
-from autoresearch.benches.fleet.night_file import open_nights
-from autoresearch.benches.fleet.summary import summarise
+from autoresearch.benches.fleet.night_file import CODE, open_nights
+from autoresearch.benches.fleet.summary import summarise, summarise_levels
 from autoresearch.benches.fleet.trial_times import Devices, TrialTimes, device_factors
 from autoresearch.benches.fleet.work_clock import WorkClock
+from autoresearch.benches.search import night_file
 from autoresearch.cli import main
 from autoresearch.core.executor import TrialOrder
 
@@ -101,5 +102,41 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [row["workers"] for row in found["rows"]] == [1, 8]
     assert not found["times_measured"]
     assert all(row["worker_use"] > 0.5 and row["repeats"] == 0 for row in found["rows"])
-    assert main(["bench", "fleet", *flags]) == 0
+    assert {level["workers"] for level in found["levels"]} == {8}
+    pytest.importorskip("matplotlib", reason="pip install 'autoresearch[plot]'")
+    assert main(["bench", "fleet", *flags, "--plot", f"{tmp_path}/p.svg"]) == 0
     assert "2 nights are known" in capsys.readouterr().err
+    assert b"<svg" in (tmp_path / "p.svg").read_bytes()
+
+
+def test_an_efficiency_is_given_for_each_level_with_an_interval_and_what_the_delay_alone_costs() -> None:
+    """Nights of 5 workers that lose exactly the 4 trials which the first proposals know nothing of."""
+    serial = [replace(NIGHT, seed=s, curve=tuple(1 - 0.01 * n + 0.001 * s for n in range(41))) for s in range(6)]
+    lost = [replace(n, workers=5, curve=(*[n.curve[0]] * 4, *n.curve)) for n in serial]
+    rows = summarise_levels([*serial, *lost], PLAN)
+    assert [row.serial_trials for row in rows] == [8, 16, 24, 32, 40]
+    for row in rows:
+        assert row.efficiency == pytest.approx(row.delay_alone)
+        assert row.low <= row.efficiency + 1e-9
+        assert row.high >= row.efficiency - 1e-9
+    assert rows[0].efficiency == pytest.approx(8 / 12)
+
+
+def test_a_level_beyond_the_end_of_a_night_is_below_what_can_be_seen() -> None:
+    serial = [replace(NIGHT, seed=s, curve=tuple(1 - 0.01 * n for n in range(41))) for s in range(2)]
+    short = [replace(n, workers=4, curve=n.curve[:31]) for n in serial]
+    *seen, last = summarise_levels([*serial, *short], PLAN)
+    assert seen[0].efficiency == pytest.approx(1.0)
+    assert (last.efficiency, last.trials_to_level, last.seen_from, last.high) == (None, None, 1.0, 0.0)
+    assert summarise_levels(short, PLAN) == []
+
+
+def test_nights_of_other_code_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of this bench counts, not the proposers' alone."""
+    (tmp_path / "benches/fleet").mkdir(parents=True)
+    (tmp_path / "benches/fleet/parts.py").write_text("a = 1\n")
+    monkeypatch.setattr(night_file.autoresearch, "__file__", str(tmp_path / "__init__.py"))
+    before = night_file.code_sha256(("benches/fleet",))
+    (tmp_path / "benches/fleet/parts.py").write_text("a = 2\n")
+    assert night_file.code_sha256(("benches/fleet",)) != before
+    assert "benches/fleet" in CODE

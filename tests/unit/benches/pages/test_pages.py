@@ -68,6 +68,15 @@ def test_the_page_of_a_run(runs):
     assert render_run(runs[0], SUITE, analyse(SUITE, runs[0])) == render_run(runs[0], SUITE, analyse(SUITE, runs[0]))
 
 
+def test_a_diagnosis_is_a_sentence_at_the_top(runs):
+    analysis = analyse(SUITE, runs[0])
+    diagnosis = {"sentence": f"the bottleneck is {EVIL}"}
+    found = analysis.model_copy(update={"figures": analysis.figures | {"diagnosis": diagnosis}})
+    page = check_page(render_run(runs[0], SUITE, found))
+    assert page.index("The bottleneck is") < page.index("The figures")
+    assert "The bottleneck is" not in check_page(render_run(runs[0], SUITE, analysis))
+
+
 def test_the_page_of_an_incomplete_run(runs):
     text = check_page(render_run(runs[1], SUITE, analyse(SUITE, runs[1])))
     assert "accuracy between 66.7% and 100.0%" in text

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from autoresearch.benches.proposers import suite
 from autoresearch.benches.proposers.checkpoints import read_night
 from autoresearch.benches.proposers.counts import count_night
 from autoresearch.benches.proposers.problem import Night, problem_of
@@ -16,9 +18,10 @@ from autoresearch.benches.proposers.virtual_run import run_night
 from autoresearch.cli.main import main
 from autoresearch.core.ports import Interrupted
 from autoresearch.core.records import Baseline, EvalFailed, Started, Stopped, TrialEnded
-from autoresearch.errors import ConfigError
+from autoresearch.errors import ConfigError, JournalDamaged
 from autoresearch.proposers.space import build_reply
 from autoresearch.report.load import load_records
+from autoresearch.storage.journal import seal
 from autoresearch.testing.scripted_proposer import ScriptedProposer
 from rails import Rail
 from tests.unit.benches.proposers.worlds import build_table, truth
@@ -188,3 +191,11 @@ def test_the_proposals_of_an_iteration_that_the_budget_cuts_are_counted(problem,
     counts = count_night(load_records(tmp_path))
     assert (counts.iterations, counts.proposals, counts.no_data) == (0, 2, 1)
     assert counts.by_source == {"script": 1}
+
+
+def test_a_damaged_night_is_not_advised_to_start_afresh(tmp_path: Path) -> None:
+    (tmp_path / "trajectory.jsonl").write_bytes(seal(0, '{"stage":"x"}').replace(b"x", b"y") + seal(1, '{"stage":"x"}'))
+    with pytest.raises(JournalDamaged, match="line 1") as error:
+        suite._records(tmp_path)
+    assert "--fresh" not in str(error.value)
+    assert "--dir" in str(error.value)

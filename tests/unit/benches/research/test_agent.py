@@ -250,7 +250,41 @@ def test_a_prompt_that_does_not_fit_is_an_overflow_with_its_numbers() -> None:
 def test_an_overflow_without_numbers_is_tried_with_halves() -> None:
     trace, chat = run(ContextOverflow("too long", None))
     assert trace.status == "context_length_exceeded"
-    assert [request.max_tokens for request in chat.requests] == [4096, 2048, 1024, 512, 256]
+    assert [request.max_tokens for request in chat.requests] == [4096 >> n for n in range(9)]
+
+
+def test_a_lower_bound_of_the_prompt_is_not_taken_for_its_length() -> None:
+    """vLLM reads no more of a prompt than may fit: its count leaves one token less than what it refused."""
+    wall = "maximum context length is 8192 tokens, and your prompt contains at least 4,097 input tokens"
+    trace, chat = run(ContextOverflow(wall, 8192), f"<candidates>None</candidates>{DONE}")
+    assert trace.status == "finished"
+    assert [request.max_tokens for request in chat.requests] == [4096, 2048]
+
+
+NARROW = "This model's maximum context length is 8192 tokens. However, your request has 8100 input tokens."
+
+
+def test_a_nomination_that_fits_into_what_is_left_counts() -> None:
+    trace, chat = run(search(), ContextOverflow(NARROW, 8192), f"<candidates>0</candidates>{DONE}")
+    assert (trace.status, chat.requests[-1].max_tokens) == ("finished", 92)
+    assert trace.candidates.nominee == Paper("2204.00001", "Title 1")
+
+
+def test_an_answer_that_the_context_cuts_off_is_an_overflow_and_not_a_format_error() -> None:
+    cut = ChatTurn('<tool_call>{"name": "search", "argum', finish_reason="length", tokens_in=8100, tokens_out=92)
+    trace, chat = run(search(), ContextOverflow(NARROW, 8192), cut)
+    assert (trace.status, trace.ended_by, len(chat.requests)) == ("context_length_exceeded", "context", 3)
+    last = trace.turns[-1]
+    assert (last["action"], last["output_tokens"], last["context_tokens"], last["completion_limit"]) == (
+        "error",
+        92,
+        100_000,
+        92,
+    )
+    own = ChatTurn("so", finish_reason="length", max_tokens=20)  # a bound of the run, and not of the context
+    trace, _ = run(search(), ContextOverflow(NARROW, 8192), own, own, own)
+    assert (trace.status, trace.ended_by) == ("error", "format")
+    assert trace.turns[1]["completion_limit"] == 20
 
 
 def test_the_servers_own_counts_correct_the_estimate() -> None:
@@ -302,6 +336,17 @@ def test_a_retriever_that_refuses_a_query_tells_the_model() -> None:
     trace, chat = run(search(), DONE, retriever=picky)
     assert (trace.status, trace.turns[0]["action"]) == ("finished", "tool")
     assert "the search failed: HTTP 422" in chat.requests[1].messages[-1]["content"]
+
+
+@pytest.mark.parametrize("failure", [search("refused"), "I do not know."])
+def test_the_latest_list_stays_whole_after_a_turn_without_one(failure: str) -> None:
+    """Its ids are still valid: the model has to see them."""
+    refusal = RetrieverFailed("request_rejected", "HTTP 422", is_refusal=True)
+    known = TableRetriever({"a": documents(1, 2, 3), "b": documents(4), "refused": refusal})
+    trace, chat = run(search("b"), search("a"), failure, f"<candidates>2</candidates>{DONE}", retriever=known)
+    lists = [m["content"] for m in chat.requests[-1].messages if m["content"].startswith("<tool_response>")]
+    assert ['"paper_id"' in text for text in lists] == [False, True]
+    assert trace.candidates.nominee == Paper("2204.00003", "Title 3")
 
 
 def test_a_stop_ends_the_attempt() -> None:

@@ -164,6 +164,7 @@ def test_nothing_lost_and_nothing_to_find() -> None:
     cases = case_set(deep(1) | {"answer": [], "arxiv_id": ""})
     empty = diagnose(run_of(cases, [trial(cases.cases[0])]))
     assert (empty["cases_without_paper"], empty["sentence"]) == (1, "no case has a paper to find")
+    assert "0 of 0 attempts recorded; 1 case without a paper to find is not among them" in describe_diagnosis(empty)
 
 
 def test_a_run_without_a_trial() -> None:

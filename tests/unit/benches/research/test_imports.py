@@ -204,7 +204,7 @@ def test_an_unknown_status_is_kept_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({}, "line 1: input_data: Field required"),
+        ({}, "it has none of input_data"),
         ({"input_data": {}, "inference_results": []}, "line 1: question: a text is expected"),
         ({"input_data": {"question": ["q"]}, "inference_results": []}, "line 1: question: a text is expected"),
         (line(deep(1), {}), "line 1: inference_results.0.status: Field required"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,6 @@ from autoresearch.benches.research.metrics import (
     capped_recall_at_k,
     hit_at_k,
     mean_of_cases,
-    pass_at_k,
     recall_at_k,
     reciprocal_rank,
     set_scores,
@@ -64,21 +61,6 @@ def test_sets_are_those_of_set_algebra(gold: set[int], predicted: set[int]) -> N
     scores = set_scores(papers(*gold), papers(*predicted))
     union = gold | predicted
     assert scores.iou == (len(gold & predicted) / len(union) if union else 1)
-
-
-@pytest.mark.parametrize(
-    ("n", "c", "k", "expected"),
-    [(4, 1, 1, 1 / 4), (4, 1, 2, 1 / 2), (5, 2, 3, 1 - 1 / 10), (3, 0, 2, 0.0), (3, 3, 1, 1.0), (2, 1, 3, None)],
-)
-def test_pass_at_k_by_hand(n: int, c: int, k: int, expected: float | None) -> None:
-    assert pass_at_k(n, c, k) == (pytest.approx(expected) if expected is not None else None)
-
-
-@given(st.integers(1, 7), st.data())
-def test_pass_at_k_is_the_share_of_the_subsets_with_a_correct_sample(n: int, data: st.DataObject) -> None:
-    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
-    subsets = list(combinations([True] * c + [False] * (n - c), k))
-    assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
 
 
 def test_ranks_by_hand() -> None:

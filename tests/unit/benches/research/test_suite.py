@@ -9,6 +9,7 @@ import pytest
 
 from autoresearch.benches.research.suite import ResearchSuite
 from autoresearch.errors import ConfigError, CorpusError
+from tests.research_world import case_set, deep, run_of, wide
 
 
 def options_of(*retrievers: str, top_k: int = 10) -> dict[str, object]:
@@ -55,3 +56,10 @@ def test_no_retriever_a_bad_top_k_and_a_missing_corpus_are_refused(tmp_path: Pat
         options_of("http:http://localhost:1/search", top_k=0)
     with pytest.raises(CorpusError):
         options_of(f"bm25:{tmp_path / 'none.jsonl'}")
+
+
+def test_only_accuracy_is_a_rate() -> None:
+    """Wilson's interval is of a rate; an IoU that is 0 or 1 by chance is not one."""
+    suite, one = ResearchSuite(), run_of(case_set(deep(1)), [])
+    assert suite.is_rate(one)
+    assert not suite.is_rate(run_of(case_set(deep(1), wide("Which?", 2)), []))

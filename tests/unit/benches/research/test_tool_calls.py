@@ -345,3 +345,11 @@ def test_a_call_before_a_closing_tag_without_an_opening_one_is_never_found(befor
     secret = render("tool_call json", "search", {"query": "secret"}, ascii_only=True)
     found = find_text_calls(f"{before}{secret}\n{after}\n</think>", TOOLS, PARAMETERS)
     assert found.calls == ()
+
+
+@pytest.mark.parametrize("answer", ['{"name": "Ana Reyes", "id": 3}', '{"id": 3, "name": "Ana'])
+def test_an_answer_that_is_an_object_with_a_name_is_not_a_call(answer: str) -> None:
+    found = find_calls(ChatTurn(answer), ("search",), {})
+    assert (found.calls, found.errors, found.text) == ((), (), answer)
+    named = find_calls(ChatTurn('{"name": "search"}'), ("search",), {})
+    assert [error.problem.split(":")[0] for error in named.errors] == ['the call has no "arguments"']

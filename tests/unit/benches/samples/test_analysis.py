@@ -74,6 +74,20 @@ def test_majority_at_2_is_the_expectation_over_all_pairs() -> None:
     assert by_k[2]["majority@k"]["value"] == pytest.approx((3 / 4 + 1 / 4 + 0 + 1 / 2) / 4)
 
 
+def test_majority_at_2_as_nemo_skills_has_it_is_that_of_the_first_two_samples() -> None:
+    """7 7 -> 1; 9 8 tied, both wrong -> 0; none none -> 0; 7 7 -> 1. Its majority@1 does not exist: pass@1 stands."""
+    analysis = analyze_run(run_of(FOUR))
+    by_k = {row["k"]: row for row in analysis["by_k"]}
+    assert by_k[2]["majority@k[nemo]"]["value"] == pytest.approx(1 / 2)
+    assert by_k[4]["majority@k[nemo]"]["value"] == rate(run_of(FOUR), "majority@4[nemo]")
+    assert by_k[1]["majority@k[nemo]"] == by_k[1]["pass@k"]
+    own, nemo = (describe_analysis(analysis | {"majority": which}) for which in ("own", "nemo"))
+    assert ("majority@k[nemo]" in nemo, "[nemo]" in own) == (True, False)
+    late = run_of({"a": [right(), right(), MISSING, MISSING]})  # they are not among the first two
+    by_k = {row["k"]: row["majority@k[nemo]"] for row in analyze_run(late)["by_k"]}
+    assert (by_k[2]["lower"], by_k[4]["lower"]) == (1, None)
+
+
 def test_majority_averages_over_ties_and_a_missing_answer_is_a_vote_of_its_own() -> None:
     assert rate(run_of(FOUR), "majority@4") == pytest.approx((1 + 1 / 4 + 0 + 1 / 2) / 4)  # 7/16
 

@@ -10,9 +10,11 @@ import pytest
 
 from autoresearch.benches.importing import write_run
 from autoresearch.benches.ports import BenchRun
-from autoresearch.benches.run_directory import read_run
+from autoresearch.benches.regrading import describe_regrading, regrade
+from autoresearch.benches.run_directory import open_directory, read_run
 from autoresearch.benches.samples.analysis import analyze_run, headline_scores
 from autoresearch.benches.samples.imports import import_runs
+from autoresearch.benches.samples.suite import SamplesSuite
 from autoresearch.benches.samples.tables import describe_analysis
 from autoresearch.errors import CorpusError
 
@@ -101,6 +103,43 @@ def test_a_generation_that_did_not_end_is_missing(tmp_path: Path) -> None:
     run = imported(tmp_path, bench)
     assert headline_scores(run) == {"000000": (1.0, 1.0), "000001": (None, 1.0)}
     assert "1 row {}" in " ".join(run.meta.options["import_notes"])
+
+
+def test_a_generation_that_did_not_end_in_any_output_is_a_planned_case(tmp_path: Path) -> None:
+    """Its id is nowhere: it is in the denominator all the same, and of the kind of the others."""
+    judged = {"judgement": "Judgement: Yes"}
+    bench = write(tmp_path / "b", rs0=[row("x", **judged), {}, row("z", **judged)], rs1=[row("x", **judged), {}, {}])
+    run = imported(tmp_path, bench)
+    assert headline_scores(run) == {"x": (1, 1), "z": (1, None), "row without id 1": (None, None)}
+    analysis = analyze_run(run)
+    assert (analysis["missing"], analysis["complete"], analysis["headline"]["method"]) == (3, False, "judge_correct")
+    assert (analysis["headline"]["lower"], analysis["headline"]["upper"]) == (pytest.approx(1 / 2), 1)
+    assert "an id is not in every" not in " ".join(run.meta.options["import_notes"])
+
+
+def test_a_choice_without_a_letter_votes_as_upstream_wrote_it(tmp_path: Path) -> None:
+    """hello, hello, B: upstream's majority is the two wrong ones, and no sample is without an answer."""
+    answers = ("hello", "hello", "B")
+    rows = [[row("x", a == "B", a, expected_answer="B")] for a in answers]
+    run = imported(tmp_path, write(tmp_path / "b", rs0=rows[0], rs1=rows[1], rs2=rows[2]))
+    modes = {mode["mode"]: mode for mode in analyze_run(run)["modes"]}
+    assert modes["majority@3[nemo]"]["rates"]["symbolic_correct"]["value"] == 0
+    assert modes["majority@3"]["rates"]["symbolic_correct"]["value"] == 0
+    assert modes["pass@1[avg-of-3]"]["no_answer"]["value"] == 0
+
+
+def test_upstreams_own_verdicts_have_no_answers_and_no_votes(tmp_path: Path) -> None:
+    rows = [{"id": i, "generation": "f()", "is_correct": ok} for i, ok in (("x", True), ("y", 0.5))]
+    run = imported(tmp_path, write(tmp_path / "b", rs0=rows, rs1=rows))
+    modes = {mode["mode"]: mode for mode in analyze_run(run)["modes"]}
+    assert modes["pass@1[avg-of-2]"]["rates"]["symbolic_correct"]["value"] == 0.75
+    for mode in ("majority@2", "majority@2[nemo]", "pass@2"):
+        assert modes[mode]["rates"]["symbolic_correct"]["value"] is None
+    assert modes["pass@1[avg-of-2]"]["no_answer"]["value"] is None
+    with open_directory(tmp_path / "run") as directory:
+        found = regrade(directory, read_run(tmp_path / "run").cases, SamplesSuite())
+    assert (found.trials, found.kept, found.written) == (4, 4, 0)
+    assert "4 trials not graded again" in describe_regrading(found)
 
 
 def test_an_unfinished_seed_is_planned_and_missing(tmp_path: Path) -> None:

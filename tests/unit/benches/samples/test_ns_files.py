@@ -57,7 +57,7 @@ def test_greedy_and_sampled_outputs_together_are_refused(tmp_path: Path) -> None
     [
         (["output-rs1.jsonl-async"], "output-rs1.jsonl-async is there"),
         (["output-rs1_chunk_0.jsonl"], "output-rs1_chunk_0.jsonl has no .done"),
-        (["output-rs1_chunk_0.jsonl", "output-rs1_chunk_0.jsonl.done"], "its 1 chunks are not merged"),
+        (["output-rs1_chunk_0.jsonl", "output-rs1_chunk_0.jsonl.done"], "1 chunk not merged"),
         (
             ["output-rs1_chunk_0.jsonl", "output-rs1_chunk_0.jsonl.done", "output-rs1_chunk_1.jsonl"],
             "output-rs1_chunk_1.jsonl has no .done",

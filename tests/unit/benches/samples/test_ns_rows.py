@@ -49,6 +49,7 @@ def test_the_symbolic_verdict_is_kept_as_it_was() -> None:
         ("Judgment: no", False),
         ("Judgement: Nobody knows", None),
         ("Judgement: maybe", None),
+        ("Judgement: Yes\nNo, wait.\nJudgement: unclear", None),
         ("Yes", None),
         ("true", None),
         ("", None),
@@ -94,7 +95,7 @@ def test_bfcl_and_ruler_rows_keep_their_own_verdict() -> None:
     assert (grade.score, grade.correct, grade.answer) == (0.5, False, None)
     assert ruler.expected == '["a", "c"]'
     kept = trial_of(ruler, "0", 0, "external", "now").evidence["imported"]
-    assert kept == {"score": 0.5, "correct": False, "answer": None, "detail": {}}
+    assert kept == {"grader": "samples@ns-eval", "score": 0.5, "correct": False, "answer": None, "detail": {}}
     assert trial_of(bfcl, "0", 0, "external", "now").answer == '[{"f": "{}"}]'
 
 

@@ -74,7 +74,7 @@ def test_what_another_program_decided_is_kept(tmp_path: Path) -> None:
     kept = {"score": 0.25, "correct": False, "answer": None, "detail": {}}
     for kind in ("external", "judge"):
         grade = SamplesSuite().grade(case_of(kind), trial_of("text", imported=kept), tmp_path)
-        assert (grade.score, grade.correct, grade.grader) == (0.25, False, "samples@1")
+        assert (grade.score, grade.correct, grade.grader) == (0.25, False, "samples@ns-eval")
     grade = SamplesSuite(NeverEqual()).grade(case_of("math"), trial_of(r"\boxed{4}", imported=kept), tmp_path)
     assert grade.score == 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,12 @@ def test_two_runs_of_one_candidate_are_one_with_the_seeds_of_both(tmp_path):
     assert merged.proposal_s == 0.5
     (same,) = merge_candidates(candidates_of([a, a]))
     assert (same.proposals, set(same.regret)) == (40, {1})
+    both = write_nights(tmp_path / "c", {"hybrid": [night(1, 2.1, **lost), night(2, 2.2, **lost)]})
+    (whole,) = merge_candidates(candidates_of([a, both]))
+    assert (whole.proposals, set(whole.regret), whole.missing) == (80, {1, 2}, 0)
+    first, second = (replace(c, missing=1) for c in candidates_of([a, b]))
+    (filled,) = merge_candidates([first, second])
+    assert filled.missing == 0, "what one run lacks the other has"
 
 
 def test_two_runs_that_differ_on_a_seed_stay_apart(tmp_path):

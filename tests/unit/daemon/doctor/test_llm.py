@@ -136,14 +136,14 @@ class TestWhatAPersonShouldKnow:
 
 
 class TestAServerThatIsOfNoUse:
-    """It would run all the same, and TPE would propose."""
+    """It would run all the same, and the optimizer would propose."""
 
     def test_only_what_is_known_already(self, poll: Look, server: FakeLlm) -> None:
         server.script[:] = [proposes(2e-3)]  # the baseline's own
         check = poll()
         assert check.state == "warn"
         assert check.facts["classifications"] == {"duplicate": 3}
-        assert "TPE" in check.hint
+        assert "trust-region proposes" in check.hint
 
     def test_only_babble(self, poll: Look, server: FakeLlm) -> None:
         server.script[:] = [says("I would try a higher learning rate. \x1b[2J")]

@@ -103,6 +103,8 @@ class TestDialects:
     def test_the_watts_that_were_not_used_are_named(self) -> None:
         f = figures(minute("timestamp,gpu_power_w,power_w", "{t},{w},300"))
         assert (f.mean_w, f.power_column, f.other_columns) == (300.0, "power_w", ("gpu_power_w",))
+        f = figures(minute("timestamp,cpu_power,gpu_power,ram_power,power_limit,powered", "{t},10,{w},3,400,5"))
+        assert (f.mean_w, f.scope, f.other_columns) == (100.0, "gpu", ("cpu_power", "ram_power"))
 
 
 class TestRefused:

@@ -62,8 +62,8 @@ SCRIPT: list[str | Exception] = [
     say("n_head", 4),
 ]
 BELIEFS = (
-    Belief("lr", 0.75, 2.5e-3, 1.2e-3, 4e-3, 5),
-    Belief("beta1", 0.25, 0.7, 0.52, 0.98, 0, "no result yet; its guesses are spread over most of the range"),
+    Belief("lr", 0.75, 2.5e-3, 1.2e-3, 4e-3, 5, best=3e-3),
+    Belief("beta1", 0.25, 0.7, 0.52, 0.98, 0, "no result yet; its values are spread over most of the range"),
     Belief("d_ff", 0.0, None, None, None, 0, "no result yet"),
 )
 
@@ -370,7 +370,7 @@ def test_the_optimizer_states_nothing_where_nothing_was_measured():
         build_prompt(PromptInputs(short.space, short.trajectory, "1 h", 1, (unknown, known, best)), 6000),
         "The optimizer's state",
     )
-    assert "- lr: 10% of its draws, around 0.001, 2 results" in listed
+    assert "- lr: 10% of its candidates, around 0.001, 2 results" in listed
     assert "- no estimate, because nothing was measured: beta1" in listed
     assert "n_head" not in listed
     assert "not drawn" not in listed

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autoresearch.errors import ConfigError, CorpusError
+from autoresearch.report.audit.judge import judge
 from autoresearch.report.audit.log import Log, best_so_far, finite
 from autoresearch.report.audit.read import detect, read_logs
 from tests.unit.report.audit.conftest import PI, TSV
@@ -145,3 +146,26 @@ def test_what_is_not_a_measurement(value: Any) -> None:
 def test_the_best_so_far_skips_what_was_not_measured() -> None:
     assert list(best_so_far([None, 2.0, 3.0, 1.0, None, 1.0], "lower")) == [False, False, False, True, False, False]
     assert list(best_so_far([1.0, 2.0], "higher")) == [False, True]
+
+
+def test_line_separators_of_unicode_do_not_end_a_row_and_a_semicolon_may_separate(write: Any) -> None:
+    [log] = read_logs(write("l;s\n1.0;keep\n0.9;keep\n"), "csv", columns={"value": "l", "status": "s"})
+    assert [e.value for e in log.entries] == [0.9]
+    tsv = "commit\tval_bpb\tstatus\tdescription\na\t1.0\tkeep\tfirst\nb\t0.9\tkeep\tx\u2028y\x0cz\n"
+    assert read_logs(write(tsv))[0].entries[0].name == "x y z"
+    runs = [f'{{"metric": {n}, "status": "keep", "description": "\u2028"}}' for n in (1, 2)]
+    assert read_logs(write("\n".join(runs) + "\n\n"), "pi")[0].entries[0].value == 2
+    with pytest.raises(CorpusError, match="two columns are named 'l'"):
+        read_logs(write("l,l\n1,2\n"), "csv", columns={"value": "l"})
+
+
+def test_repeats_of_the_first_configuration_show_the_noise(write: Any) -> None:
+    rows = "l,c\n1.0,a\n0.9,b\n1.02,a\n0.8,d\n"
+    [log] = read_logs(write(rows), "csv", columns={"value": "l", "config": "c"})
+    assert judge(log).noise.df == 1
+
+
+def test_a_journal_that_is_missing_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="is not a file"):
+        read_logs(tmp_path / "no.log", "optuna")
+    assert not list(tmp_path.iterdir())

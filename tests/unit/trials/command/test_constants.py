@@ -123,3 +123,9 @@ def test_any_value_is_replaced_by_any_of_its_kind_and_nothing_else_changes(
     names: dict[str, object] = {}
     exec(compile(ast.parse(changed), "copy", "exec"), names)
     assert names["N"] == new
+
+
+def test_a_star_import_below_a_constant_may_replace_it() -> None:
+    known = read_constants("from a import *\nLR = 1.0\nfrom b import *\nWD = 0.1\n")
+    assert "import of * may replace it (line 3)" in known["LR"].problem
+    assert known["WD"].problem == ""

@@ -78,3 +78,15 @@ def test_the_environment_is_an_allowlist_without_secrets() -> None:
     assert passed_environment((), environ) == {"PATH": "/bin", "LC_ALL": "C"}
     passed = passed_environment(("HF_*", "AUTORESEARCH_*", "X=a=b"), environ)
     assert passed == {"PATH": "/bin", "LC_ALL": "C", "HF_HOME": "/hf", "X": "a=b"}
+
+
+def test_a_copy_runs_as_its_script_does(tmp_path: Path) -> None:
+    """An executable script with a shebang, in an encoding that has not every character of a value."""
+    script = tmp_path / "t.py"
+    script.write_bytes(b"#!/usr/bin/env python3\n# coding: latin-1\nNAME = '\xe4'  # \xe4\n")
+    script.chmod(0o755)
+    (copies := tmp_path / "run").mkdir()
+    found = handed(copies, {"name": "\u20ac"}, argv=["./t.py"], cwd=str(tmp_path), config="constants")
+    copy = Path(found.argv[0])
+    assert copy.stat().st_mode & 0o100
+    assert copy.read_bytes() == script.read_bytes().replace(b"'\xe4'", rb"'\u20ac'")

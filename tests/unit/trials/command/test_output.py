@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -90,3 +91,15 @@ def test_a_metric_of_a_file_by_its_name_or_a_path_of_names(tmp_path: Path) -> No
     for text in ("{", "[" * 100_000, "\x00", '"x"'):
         file.write_text(text)
         assert read_metric_file(file, "loss", None)[0] is None
+    os.mkfifo(tmp_path / "pipe")
+    assert read_metric_file(tmp_path / "pipe", "loss", None) == (None, f"it wrote no {tmp_path / 'pipe'}")
+
+
+def test_colours_are_not_a_part_of_the_metric_and_one_on_stderr_is_named() -> None:
+    reader = Reader(CommandSettings.model_validate({"metric_pattern": r"^loss (\S+)"}), lambda *_: None, 1)
+    reader.feed(b"\x1b[1mloss \x1b[32m0.5\x1b[0m\n")
+    assert reader.result(None, None).metric == "0.5"
+    reader = Reader(CommandSettings.model_validate({"metric_pattern": r"^loss (\S+)"}), lambda *_: None, 1)
+    found = reader.result(None, None, "warning\nloss 0.5\n")
+    assert found.metric is None
+    assert "one of stderr does" in found.problem

@@ -43,4 +43,5 @@ def test_slurms_limits_lie_above_the_trials_own() -> None:
     asked = resources_for(5 << 30, 600.0, 4, 1)
     assert asked.memory_mib << 20 == (5 << 30) + SERVER_BYTES
     assert asked.minutes * 60 > 600.0
-    assert trial_memory_bytes(3 << 30, 4 << 30, on_gpu=False) == 4 << 30
+    assert trial_memory_bytes(3 << 30, 4 << 30, gpus=0) == 4 << 30
+    assert trial_memory_bytes(1 << 30, 64 << 30, gpus=2) == 16 << 30
