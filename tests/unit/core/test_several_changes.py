@@ -82,7 +82,7 @@ def test_a_record_without_the_field_is_one_change():
 
 
 def test_where_one_change_is_allowed_the_list_is_refused():
-    settings = Settings(iters=1, baseline=BASELINE, limits={"max_attempts": 1})
+    settings = Settings(iters=1, max_changes=1, baseline=BASELINE, limits={"max_attempts": 1})
     loop = fake_loop(settings, ScriptedProposer([several(PAIR)]))
     loop.run()
     assert loop.trajectory.iterations[0].attempts[0].rail is Rail.R1_SCHEMA
