@@ -80,7 +80,7 @@ def storm(settings: Settings, seed: int) -> dict[str, object]:
         assert os.WIFSIGNALED(status), "a daemon failed by itself: see stderr"
         assert os.WTERMSIG(status) == signal.SIGKILL
         kills += 1
-        if dice.random() < 0.25:  # SIGKILL hardly ever tears a line; a power cut does
+        if dice.random() < 0.25 and settings.run_dir.exists():  # SIGKILL hardly ever tears a line; a power cut does
             torn += 1
             tear(settings.run_dir / TRAJECTORY, dice)
 
