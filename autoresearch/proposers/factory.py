@@ -108,8 +108,6 @@ def _build_tpe(settings: Settings, context: ProposerContext, _recording: Recordi
 def _build_trust_region(
     settings: Settings, context: ProposerContext, _recording: Recording, _stack: ExitStack
 ) -> Proposer:
-    if settings.max_changes == 1:
-        context.notify("trust-region changes one knob at a time: a larger max_changes lets it combine changes")
     return TrustRegionProposer(context.space, settings.seed)
 
 

@@ -30,7 +30,7 @@ def test_the_labels_are_those_of_the_records(sequential_night: list[Event], hist
     assert labels["confirmed"]
     assert labels["screened out"]
     assert {label: n for label, n in numbers.labels.items() if n} == labels
-    assert list(numbers.labels) == ["confirmed", "screened out", "no gain", "inconclusive"]
+    assert list(numbers.labels) == ["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
     assert (numbers.tests, numbers.alpha) == (7, 0.05)
     last = judged(sequential_night)[-1].evidence
     assert last is not None
