@@ -48,6 +48,7 @@ PRIOR_FAILURES, PRIOR_TRIALS = 0.4, 10.0
 START_LENGTH, MIN_LENGTH, MAX_LENGTH = 0.35, 0.06, 0.7
 GROW_AFTER, SHRINK_AFTER = 2, 6
 GROW, SHRINK = 1.5, 0.6
+EXPECTS_FROM = 4  # results, the baseline's included: the model's expectation before that is mostly its prior
 REASON_KNOBS = 3
 BELIEF_CANDIDATES = 32
 BELIEF_STREAM = 1 << 20  # of random numbers, apart from those of proposals
@@ -227,6 +228,8 @@ class TrustRegionProposer:
         return {name: cfg[name] for name in changed if not same_value(cfg[name], self.space.baseline[name])}
 
     def _reason(self, belief: Belief, row: Array) -> str:
+        if len(belief.posterior) < EXPECTS_FROM:
+            return f"few results yet: a step within a region of {belief.length:.2f} of each range"
         means, sds = belief.process.predict(self._cube.expand(row[None, :]))
         mean, sd = float(means[0]), float(sds[0])
         order = np.argsort(-self._cube.by_knob(belief.process.relevance))[:REASON_KNOBS]

@@ -80,6 +80,13 @@ def test_its_beliefs_are_what_its_best_open_candidates_change():
     assert any("spread" in b.note for b in beliefs.values())
 
 
+def test_the_reason_states_an_expectation_once_there_are_results_to_expect_from():
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 10)}, -0.01 * n) for n in range(1, 4)]
+    reasons = [json.loads(proposer().propose(trajectory_of(results[:n]), []).raw)["reason"] for n in (0, 2, 3)]
+    assert [r.startswith("few results yet") for r in reasons] == [True, True, False]
+    assert reasons[2].startswith("expected ")
+
+
 def test_its_beliefs_depend_on_seed_and_trajectory_alone_and_change_no_proposal():
     trajectory = trajectory_of([measured(n, {"lr": 3e-4 * (1 + n / 10)}, 0.004 * n) for n in range(1, 5)])
     one = proposer()
