@@ -43,6 +43,7 @@ from autoresearch.core.side_trial_record import SideTrialSuspended as SideTrialS
 from autoresearch.core.stopped_trial import EarlyStopRule, StopPlan, StopPoint
 from autoresearch.core.values import Cfg, decode_record
 from autoresearch.core.values import FrozenModel as FrozenModel
+from autoresearch.verdicts.sequential import Label
 
 SCHEMA_VERSION = 1
 LEFT_OUT_IF_NULL = ("for_iter", "workers")  # of a run in which one trial is at work: its records are as they were
@@ -129,9 +130,6 @@ class EarlierRun(FrozenModel):
     trials_sd_frac: float
     trials_df: float
     curves: tuple[EarlierCurve, ...] = ()
-
-
-Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 
 class Evidence(FrozenModel):

@@ -9,13 +9,13 @@ from statistics import fmean, stdev
 from typing import Any, get_args
 
 from autoresearch.core.decision import noise_of_earlier, sequential_rule
-from autoresearch.core.records import DecisionRule, Evaluated, Evidence, Label
+from autoresearch.core.records import DecisionRule, Evaluated, Evidence
 from autoresearch.core.values import FrozenModel, KnobValue
 from autoresearch.report.correlations import KnobCorrelation, knob_correlations
 from autoresearch.report.history import History, Row
 from autoresearch.verdicts.noise import Noise, is_refuted, noise_of_run
 from autoresearch.verdicts.selection import corrected_gain
-from autoresearch.verdicts.sequential import Judgement
+from autoresearch.verdicts.sequential import Judgement, Label
 
 LABELS: tuple[Label, ...] = get_args(Label)
 

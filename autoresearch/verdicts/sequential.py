@@ -14,6 +14,7 @@ from autoresearch.verdicts.student_t import upper_quantile
 
 OWN_NOISE = 3.0  # times the noise of the run: a candidate that is noisier than this has a noise of its own
 
+# ``below the best`` is the loop's own (``core.decision``): this test knows nothing of other candidates.
 Label = Literal["confirmed", "screened out", "no gain", "below the best", "inconclusive"]
 
 

@@ -159,8 +159,8 @@ class TestNimWithoutAServer(ProposerContract):
     """Nobody answers: the night is the fallback's, under the fallback's name."""
 
     def open_proposer(self, space: Space, seed: int, asks: int) -> Proposer:
-        nobody = ScriptedLlm(obedient, discovery_failure=Answer(Classification.UNREACHABLE, "connection refused"))
-        proposer = nim_proposer(space, nobody, TrustRegionProposer(space, seed))
+        absent = ScriptedLlm(obedient, discovery_failure=Answer(Classification.UNREACHABLE, "connection refused"))
+        proposer = nim_proposer(space, absent, TrustRegionProposer(space, seed))
         proposer.name = "trust-region"
         return proposer
 

@@ -106,7 +106,7 @@ def _validated(document: Document) -> Task:
 
 
 def _place(value: Any, error: ErrorDetails) -> tuple[str | int, ...]:
-    """The field of the document; pydantic's names of alternatives and of their types are no part of it."""
+    """The field of the document; pydantic's names of alternatives and of their types are not part of it."""
     place: list[str | int] = []
     for part in error["loc"]:
         items = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}

@@ -16,7 +16,7 @@ OTHER_REQUEST_BYTES = 3 << 30  # of a child that has no limit of its own: a prob
 # R7's estimate is of a peak that measured ones stay below; Slurm ends a job that is above what it asked for.
 MEMORY_FACTOR = 2.0
 MIN_TRIAL_BYTES = 1 << 30
-MIN_CUDA_TRIAL_BYTES = 8 << 30  # of the host: CUDA's libraries and pinned buffers are no part of R7's estimate
+MIN_CUDA_TRIAL_BYTES = 8 << 30  # of the host: CUDA's libraries and pinned buffers are not part of R7's estimate
 CORPUS_CHECK_S = 600.0  # to read a large corpus once on a node that is new
 
 
