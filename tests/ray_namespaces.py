@@ -83,8 +83,12 @@ class Namespaces:
             time.sleep(0.2)
 
     def run(self, name: str, *command: str, **more: object) -> subprocess.Popen[bytes]:
-        """Start a program in the namespace of a node. The bridge joins nothing else: Ray needs no token on it."""
-        more["env"] = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+        """Start a program in the namespace of a node. The bridge joins nothing else: Ray needs no token on it.
+
+        What an earlier test of this process set for a cluster of its own would bind the head to loopback.
+        """
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        more["env"] = {**environment, "RAY_AUTH_MODE": "disabled"}
         return subprocess.Popen(["ip", "netns", "exec", f"{self.key}-{name}", *command], **more)  # type: ignore[call-overload,no-any-return]
 
     def cut(self, name: str, up: bool = False) -> None:
