@@ -19,8 +19,9 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from autoresearch.config.resolve import parse_assignment, resolve
-from autoresearch.daemon.backend import baseline_spec, prepare_corpus
+from autoresearch.daemon.backend import baseline_spec
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.run_corpus import prepare_corpus
 from autoresearch.data.batches import batches
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.span import Span

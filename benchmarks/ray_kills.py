@@ -45,9 +45,9 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.remote_workers import RemoteFleet, run_key
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.data.prepare import prepare
 from autoresearch.data.tokenizer import TokenizerSpec
 from autoresearch.report.verify import verify

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.config.resolve import parse_assignment, resolve
-from autoresearch.daemon.backend import open_corpus, prepare_corpus
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.run_corpus import open_corpus, prepare_corpus
 from autoresearch.machine import die_with_parent
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.spec import TrialSpec

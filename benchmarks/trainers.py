@@ -21,8 +21,9 @@ from typing import Any
 
 from autoresearch.config.resolve import parse_assignment, resolve
 from autoresearch.core.measurement import Measurement
-from autoresearch.daemon.backend import TrialBackend, check_baseline, real_backend
+from autoresearch.daemon.backend import check_baseline, real_backend
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import AutoresearchError
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial

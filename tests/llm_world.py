@@ -14,8 +14,9 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.llm_calls import Classification, Exchange, decode_exchange
 from autoresearch.core.loop import Loop
 from autoresearch.core.records import Evaluated, IterationRecord
-from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.cost_check import judge
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.llm.async_bridge import AsyncBridge
 from autoresearch.llm.client import Client
 from autoresearch.llm.server import LlmServer

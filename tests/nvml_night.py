@@ -43,8 +43,8 @@ class Counters:
 def main() -> None:
     from autoresearch.config.resolve import resolve
     from autoresearch.daemon import service
-    from autoresearch.daemon.backend import TrialBackend
     from autoresearch.daemon.run_context import RunTiming
+    from autoresearch.daemon.trial_backend import TrialBackend
     from autoresearch.energy.sensors.select import select_sensor
     from autoresearch.testing.fake_backend import YARDSTICK
     from autoresearch.testing.fake_trial import FakeTrial

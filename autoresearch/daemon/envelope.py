@@ -32,10 +32,12 @@ from autoresearch.core.speeds import (
     swept,
 )
 from autoresearch.core.values import Cfg, FrozenModel, KnobValue, sha256_of
-from autoresearch.daemon.backend import TrialBackend, limits_now, real_backend
+from autoresearch.daemon.backend import real_backend
 from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.cost_check import limits_now
 from autoresearch.daemon.policy import Policy, build_policy
 from autoresearch.daemon.service import MakeBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.machine import utc
 from autoresearch.storage.journal import Journal

@@ -17,10 +17,11 @@ from autoresearch.core.metric import BITS_PER_BYTE, Metric, loss_of, value_of
 from autoresearch.core.ports import Interrupted, Observer, Progress, SuspendControl
 from autoresearch.core.recorded_run import input_changed
 from autoresearch.core.values import Cfg, FrozenModel, NotNegative, Positive, decode_record, sha256_of
-from autoresearch.daemon.backend import TrialBackend, real_backend
+from autoresearch.daemon.backend import real_backend
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.service import MakeBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.storage.decode import decode_lines
 from autoresearch.storage.journal import Journal
 from autoresearch.storage.run_dir import PAUSE_FLAG, hold

@@ -15,13 +15,13 @@ from autoresearch.core.ports import Observer
 from autoresearch.core.records import Event, LoopComplete, Resumed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.final_report import write_reports
 from autoresearch.daemon.metering import new_meter, refuse_unmetered_limit, spent_reason
 from autoresearch.daemon.promote import SEEDS, promote
 from autoresearch.daemon.run_reader import view_run
 from autoresearch.daemon.service import MakeBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import AutoresearchError
 from autoresearch.hints import command
 from autoresearch.proposers.replay import Recording

@@ -28,17 +28,11 @@ from autoresearch.core.race import race_is_due
 from autoresearch.core.records import SCHEMA_VERSION, EarlierRun, LoopComplete, Meta, Resumed, Started, Yardstick
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import sha256_of
-from autoresearch.daemon.backend import (
-    TrialBackend,
-    build_cost_check,
-    check_baseline,
-    estimate_of,
-    judge,
-    real_backend,
-)
+from autoresearch.daemon.backend import check_baseline, real_backend
 from autoresearch.daemon.best_config import climb_of, write_best_config
 from autoresearch.daemon.command_listing import check_listing
 from autoresearch.daemon.control import RunControl
+from autoresearch.daemon.cost_check import build_cost_check, estimate_of, judge
 from autoresearch.daemon.crown import measure_at_end
 from autoresearch.daemon.device_meters import meter_devices
 from autoresearch.daemon.disk_space import LockNote, StartupWait, open_journal, wait_for_space
@@ -57,6 +51,7 @@ from autoresearch.daemon.run_settings import write_run_settings
 from autoresearch.daemon.run_text import SIGNALS
 from autoresearch.daemon.setup_text import describe_setup
 from autoresearch.daemon.steady_baseline import SteadyBaseline
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError
 from autoresearch.hints import hint_after
 from autoresearch.machine import boot_id, utc, without_gc

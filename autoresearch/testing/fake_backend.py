@@ -10,8 +10,8 @@ from autoresearch.core.ports import (
     Observer,
 )
 from autoresearch.core.records import Yardstick
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.policy import Policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.testing.fake_timer import FakeTimer
 from autoresearch.testing.fake_trial import FakeTrial
 

@@ -13,9 +13,10 @@ from autoresearch.core.ports import (
     Proposer,
 )
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.cost_check import judge
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.service import build_meta
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.machine import utc
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_control import FakeControl

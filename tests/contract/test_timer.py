@@ -9,7 +9,7 @@ import pytest
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Timer
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.testing.contracts.timer import TimerContract
 from autoresearch.testing.fake_timer import FakeTimer
 from autoresearch.testing.switch import Switch

@@ -10,7 +10,7 @@ import pytest
 
 from autoresearch.core.ports import Trial
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.testing.contracts.trial import SuspendableTrialContract, TrialContract
 from autoresearch.testing.fake_trial import FakeTrial
 from autoresearch.testing.switch import Switch

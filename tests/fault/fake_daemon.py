@@ -25,8 +25,8 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer, Progress
 from autoresearch.core.records import Event, encode
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.policy import Policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.storage.run_dir import TRAJECTORY
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_trial import FakeTrial

@@ -16,7 +16,7 @@ from autoresearch.core.measurement import Outcome, Suspended
 from autoresearch.core.records import StoppedEarly, TrialStarted, decode
 from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.report.load import load_records
 from autoresearch.report.verify import verify
 from autoresearch.testing.fake_backend import YARDSTICK

@@ -17,8 +17,9 @@ from autoresearch.core.measurement import Measurement, Suspended
 from autoresearch.core.ports import SuspendControl
 from autoresearch.core.stopped_trial import EarlyStop
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend, real_backend
+from autoresearch.daemon.backend import real_backend
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.data.span import Span
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.training.models.gpt_megatron import MegatronGPT, has_transformer_engine

@@ -17,9 +17,11 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause
 from autoresearch.core.speeds import Point, Timing
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend, real_backend, refusal_for_cost
+from autoresearch.daemon.backend import real_backend
+from autoresearch.daemon.cost_check import refusal_for_cost
 from autoresearch.daemon.envelope import Axes, Envelope, sweep
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError
 from autoresearch.storage.journal import Journal, read
 from autoresearch.storage.run_dir import ENVELOPE

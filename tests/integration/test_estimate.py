@@ -10,8 +10,9 @@ import pytest
 
 from autoresearch.config.resolve import resolve
 from autoresearch.core.measurement import Measurement
-from autoresearch.daemon.backend import TrialBackend, real_backend
+from autoresearch.daemon.backend import real_backend
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.testing.recording_observer import RecordingObserver
 from rails import STRUCTURAL_KNOBS
 

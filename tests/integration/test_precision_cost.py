@@ -17,7 +17,8 @@ RUN = """
 import json, sys
 from autoresearch.config.resolve import resolve
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import real_backend, refusal_for_cost
+from autoresearch.daemon.backend import real_backend
+from autoresearch.daemon.cost_check import refusal_for_cost
 from autoresearch.storage.journal import read
 from autoresearch.testing.recording_observer import RecordingObserver
 

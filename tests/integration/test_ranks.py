@@ -20,8 +20,9 @@ from autoresearch.config.resolve import resolve
 from autoresearch.config.settings import Settings
 from autoresearch.core.measurement import Cause, Failure, Measurement, Suspended
 from autoresearch.core.ports import SuspendControl
-from autoresearch.daemon.backend import TrialBackend, check_baseline, real_backend
+from autoresearch.daemon.backend import check_baseline, real_backend
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError
 from autoresearch.testing.recording_observer import RecordingObserver
 from autoresearch.trials.forked_trial import ForkedTrial

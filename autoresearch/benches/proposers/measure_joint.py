@@ -15,10 +15,11 @@ from autoresearch.benches.proposers.table_file import REFUSED, TableFile, TableR
 from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend, memory_cap_bytes
+from autoresearch.daemon.cost_check import memory_cap_bytes
 from autoresearch.daemon.fresh_trials import FreshTrials, Wanted
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.service import MakeBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from rails import Limits, over_budget
 
 NO_LIMIT = 1 << 62  # bytes

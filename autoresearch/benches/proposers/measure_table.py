@@ -21,11 +21,12 @@ from autoresearch.core.measurement import Failure
 from autoresearch.core.ports import Observer
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg, KnobValue, sha256_of
-from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.cost_check import judge
 from autoresearch.daemon.fresh_trials import FailedTrial, FreshTrial, FreshTrials, Wanted
 from autoresearch.daemon.policy import Policy
 from autoresearch.daemon.service import MakeBackend, build_meta
 from autoresearch.daemon.setup_text import describe_setup
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import BaselineFailed, ConfigError
 from autoresearch.machine import utc
 from autoresearch.proposers.space import build_reply

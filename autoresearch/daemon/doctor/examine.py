@@ -8,8 +8,9 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
 from autoresearch.core.records import Yardstick
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import build_estimator, limits_now
+from autoresearch.daemon.backend import build_estimator
 from autoresearch.daemon.command_backend import find_device
+from autoresearch.daemon.cost_check import limits_now
 from autoresearch.daemon.doctor import machine, training
 from autoresearch.daemon.doctor.check import Check, fail, ok
 from autoresearch.daemon.doctor.command import CommandExamination

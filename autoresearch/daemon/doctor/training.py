@@ -11,16 +11,14 @@ from autoresearch.daemon.backend import (
     SERVER_LOG,
     baseline_spec,
     build_yardstick,
-    corpus_path,
-    limits_now,
-    needs_preparation,
-    open_corpus,
     refuse_clocks_of_several_ranks,
     start_trial_server,
 )
+from autoresearch.daemon.cost_check import limits_now
 from autoresearch.daemon.doctor.check import Check, fail, ok, warn
 from autoresearch.daemon.packages import refuse_missing_executor, refuse_missing_trainer
 from autoresearch.daemon.policy import Policy, check_yardstick
+from autoresearch.daemon.run_corpus import corpus_path, needs_preparation, open_corpus
 from autoresearch.data.corpus import Corpus
 from autoresearch.data.description import LARGE_OVERLAP, UNKNOWN_OVERLAP, describe_overlap
 from autoresearch.data.span import Span

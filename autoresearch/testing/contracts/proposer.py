@@ -17,8 +17,9 @@ from autoresearch.core.record_builders import build_attempt
 from autoresearch.core.records import Attempt, Blocked, EvalFailed, Evaluated, IterationRecord, ProposerFailed
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend, build_cost_check
+from autoresearch.daemon.cost_check import build_cost_check
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.proposers.space import Space
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_loop import fake_loop

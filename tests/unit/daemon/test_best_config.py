@@ -16,8 +16,8 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import Meta, SideTrial, SideTrialStarted, decode
 from autoresearch.core.values import Cfg, sha256_of
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.best_config import read_baseline, refuse_own_directory
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError, YardstickMismatch
 from autoresearch.report import load, load_records, render_report, summarise
 from autoresearch.report.verify import verify

@@ -14,7 +14,7 @@ from autoresearch.core.earlier_curve import MAX_EARLIER_CURVES, EarlierCurve, cu
 from autoresearch.core.records import Meta, StoppedEarly, decode
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.report.verify import verify
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import ARCHIVE, TRAJECTORY

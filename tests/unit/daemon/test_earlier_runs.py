@@ -14,8 +14,8 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.records import Evaluated, Meta, decode
 from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.earlier_runs import read_earlier_runs, read_run_noise
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError
 from autoresearch.report import load, summarise
 from autoresearch.report.verify import verify

@@ -17,10 +17,10 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Interrupted
 from autoresearch.core.speeds import Point, Timing, swept
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.envelope import Axes, Envelope, points_of, sweep
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError, CorpusError, JournalDamaged, LockHeld
 from autoresearch.storage.journal import read
 from autoresearch.storage.lock import DirectoryLock, is_locked

@@ -15,7 +15,7 @@ from autoresearch.core.loop import Loop
 from autoresearch.core.records import Baseline, Evaluated, Started, TrialEnded, TrialStarted, decode
 from autoresearch.daemon import backend as backends
 from autoresearch.daemon import local_workers, service
-from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.cost_check import backend_limits
 from autoresearch.daemon.local_workers import (
     CheckpointPerTrial,
     LocalWorkers,
@@ -28,6 +28,7 @@ from autoresearch.daemon.local_workers import (
 )
 from autoresearch.daemon.service import run
 from autoresearch.daemon.side_trials import run_side_trial
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError
 from autoresearch.report.verify import verify
 from autoresearch.storage.journal import read
@@ -210,4 +211,4 @@ def test_the_gpu_with_the_least_free_memory_is_what_r7_checks_against(
     backend = TrialBackend(cast("Any", first), YARDSTICK, None, free_accelerator_bytes=device.free_bytes)
     several = backends.with_workers(backend, first, server, device, settings, tmp_path)
     assert several.free_bytes == 12 << 30
-    assert backends.backend_limits(several, settings).memory_bytes == 12 << 30
+    assert backend_limits(several, settings).memory_bytes == 12 << 30

@@ -18,11 +18,11 @@ from autoresearch.core.power import Method, Scope
 from autoresearch.core.records import LoopComplete, Metered, Started, Stopped, TrialEnded, decode
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.control import RunControl
 from autoresearch.daemon.metering import UNKNOWN_S, idle_power, is_local, kwh_of, meter_run, spent, spent_reason
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.run_context import RunContext, RunTiming
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.energy.meter import PowerMeter
 from autoresearch.energy.sample import Sample
 from autoresearch.energy.sensors.select import SelectedSensor

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.fresh_trials import decode_fresh_trials
 from autoresearch.daemon.null_trials import NULL_TRIALS, SEED_OFFSET, measure_null_trials
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import BaselineFailed, JournalDamaged, LockHeld
 from autoresearch.storage.run_dir import hold
 from autoresearch.testing.fake_backend import YARDSTICK

@@ -6,8 +6,8 @@ import pytest
 
 from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.planted_trials import SEED_OFFSET, measure_real_gain
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import BaselineFailed, ConfigError
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_trial import FakeTrial

@@ -19,10 +19,10 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import LoopComplete, Started
 from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.best_config import read_run
 from autoresearch.daemon.night import control_after, energy_limit, run_night, time_left_s
 from autoresearch.daemon.promote import SEED_OFFSET, promote, settings_at
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import BaselineFailed, ConfigError, YardstickMismatch
 from autoresearch.report import load, render_report, summarise, summary_json
 from autoresearch.report.promotion import Certificate, read_certificate

@@ -13,9 +13,9 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.records import Meta, decode
 from autoresearch.core.values import Cfg
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.inputs import Inputs
 from autoresearch.daemon.recheck import FRESH_TRIALS, SEED_OFFSET, Rechecked, kept_configurations, recheck
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import BaselineFailed, CorpusError, YardstickMismatch
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import TRAJECTORY

@@ -22,9 +22,10 @@ from autoresearch.core.measurement import Cause, Failure
 from autoresearch.core.ports import Proposer, Reply
 from autoresearch.core.records import Attempt, Blocked
 from autoresearch.core.trajectory import Trajectory
-from autoresearch.daemon.backend import TrialBackend, judge, refusal_for_cost
+from autoresearch.daemon.cost_check import judge, refusal_for_cost
 from autoresearch.daemon.policy import build_policy
 from autoresearch.daemon.recording import read_recording, replies_by_iteration
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import JournalError
 from autoresearch.proposers.factory import budget_left
 from autoresearch.proposers.llm import LlmProposer

@@ -38,8 +38,8 @@ from autoresearch.core.records import (
 )
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import final_report, service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.final_report import report_names, write_reports
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import (
     BaselineFailed,
     ConfigError,

@@ -14,8 +14,8 @@ from autoresearch.config.settings import Settings
 from autoresearch.core.ports import Observer
 from autoresearch.core.records import Evaluated, Event, TrialEnded, Unsealed, decode
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.policy import Policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.storage.journal import read
 from autoresearch.storage.run_dir import REPORT, TRAJECTORY, VAULT
 from autoresearch.testing.fake_backend import YARDSTICK

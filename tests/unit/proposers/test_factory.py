@@ -24,8 +24,9 @@ from autoresearch.core.ports import Proposer
 from autoresearch.core.records import Evaluated, Event, IterationRecord, Proposed, Started
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.daemon import service
-from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.cost_check import judge
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError, MissingPackage
 from autoresearch.llm.server import LlmServer
 from autoresearch.proposers.factory import LLM_PROPOSERS, PROPOSERS, ProposerContext, budget_left, open_proposer

@@ -16,8 +16,9 @@ from autoresearch.core.llm_calls import Classification as End
 from autoresearch.core.loop import Loop
 from autoresearch.core.ports import Exhausted, Interrupted, Reply
 from autoresearch.core.records import Evaluated
-from autoresearch.daemon.backend import TrialBackend, judge
+from autoresearch.daemon.cost_check import judge
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import JournalError
 from autoresearch.llm.answer import Answer
 from autoresearch.llm.tokens import estimate_tokens

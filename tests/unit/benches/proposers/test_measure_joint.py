@@ -10,8 +10,8 @@ from autoresearch.benches.proposers.joint_plan import JointPlan
 from autoresearch.benches.proposers.measure_joint import measure_joint_table
 from autoresearch.benches.proposers.table_file import REFUSED, format_table, parse_table
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.daemon.backend import TrialBackend
 from autoresearch.daemon.policy import build_policy
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_timer import FakeTimer
 from autoresearch.testing.fake_trial import FakeTrial

@@ -10,7 +10,7 @@ import pytest
 from autoresearch.benches.proposers.measure_table import SEED_OFFSET, TablePlan, measure_table
 from autoresearch.benches.proposers.table_file import format_table, parse_table
 from autoresearch.core.measurement import Cause, Failure
-from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import BaselineFailed
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_timer import FakeTimer

@@ -9,7 +9,7 @@ import pytest
 from autoresearch.core.executor import TrialOrder
 from autoresearch.core.measurement import Cause, Failure, Measurement
 from autoresearch.core.values import Cfg
-from autoresearch.daemon.backend import TrialBackend
+from autoresearch.daemon.trial_backend import TrialBackend
 from autoresearch.errors import ConfigError
 from autoresearch.testing.fake_backend import YARDSTICK
 from autoresearch.testing.fake_cluster import FACTS, FakeCluster, FakePlan
