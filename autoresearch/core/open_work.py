@@ -78,6 +78,7 @@ class OpenWork(SideWork):
     at_trial: int = 0  # the number of the trial in focus; 0 for none
     owner: int = 0  # the iteration that needs it
     parallel: bool = False  # some start of this run had several trials at work
+    proposals: dict[int, Proposed] = field(default_factory=dict)  # of the open candidates, in their order
     parked: dict[int, OpenIteration] = field(default_factory=dict)
     parked_trials: dict[int, OpenTrial] = field(default_factory=dict)
     spare: set[int] = field(default_factory=set)  # running trials whose iteration was closed without them
@@ -127,7 +128,7 @@ class OpenWork(SideWork):
     @property
     def candidates(self) -> list[int]:
         """The open iterations with a candidate, in their order."""
-        return sorted(n for n, work in self._iterations() if work.proposed)
+        return list(self.proposals)
 
     @property
     def vaults(self) -> list[int]:
@@ -137,19 +138,12 @@ class OpenWork(SideWork):
     @property
     def open_proposals(self) -> list[Proposed]:
         """The records of all open candidates, in the order of their iterations."""
-        found = [work.proposed for _, work in self._iterations() if work.proposed]
-        return sorted(found, key=lambda p: p.iter)
+        return list(self.proposals.values())
 
     @property
     def pending(self) -> list[Cfg]:
         """The configurations of all open candidates, in the order of their iterations."""
-        return [p.candidate_cfg for p in self.open_proposals]
-
-    def ended_of(self, n: int) -> int:
-        """How many trials of iteration ``n`` have ended; the focus stays where it is."""
-        if n == self.at_iter:
-            return len(self.outcomes)
-        return len(self.parked[n].outcomes) if n in self.parked else 0
+        return [p.candidate_cfg for p in self.proposals.values()]
 
     @property
     def trials_at_work(self) -> list[TrialStarted]:
@@ -198,6 +192,7 @@ class OpenWork(SideWork):
     def _open_iteration(self, record: Proposed) -> None:
         self.candidates_proposed += 1
         self.proposed, self.sealed, self.test, self.at_iter = record, None, self.candidates_proposed, record.iter
+        self.proposals[record.iter] = record
         self.highest_iter = max(self.highest_iter, record.iter)
 
     def _iterations(self) -> Iterator[tuple[int, OpenIteration]]:

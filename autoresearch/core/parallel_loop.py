@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ from autoresearch.core.record_builders import (
     build_evaluated,
     build_stopped_early,
 )
-from autoresearch.core.records import Event, TrialEnded, TrialSuspended
+from autoresearch.core.records import Baseline, Event, TrialEnded, TrialSuspended
 from autoresearch.core.trajectory import first_failure, first_stop
 from autoresearch.core.trial_steps import begin_trial, end_trial, host_lost
 from autoresearch.core.values import Cfg
@@ -54,7 +55,7 @@ class ParallelLoop(Loop):
 
     at_work: dict[int, tuple[TrialOrder, Work]] = field(default_factory=dict)  # by the number of the trial
     began: dict[int, float] = field(default_factory=dict)  # on the clock of ``active_s``, by iteration
-    standings: dict[int, tuple[tuple[int, int], Standing]] = field(default_factory=dict)  # of what they were found
+    standings: dict[int, Standing] = field(default_factory=dict)  # of open candidates, until a trial of theirs ends
     exhausted: str = ""  # why the proposer has nothing to propose until another iteration is closed
     place_of: Callable[[int], str] = lambda _trial: ""  # the device of a trial at work
     device_meters: Mapping[str, Meter] = field(default_factory=dict)  # of the devices that are metered by themselves
@@ -83,7 +84,7 @@ class ParallelLoop(Loop):
         elif self.exhausted and not self.trajectory.candidates:
             raise Exhausted(self.exhausted)
         else:
-            return self.next_work() is not None or self.trajectory.next_iter <= self.iters
+            return next(self.works(), None) is not None or self.trajectory.next_iter <= self.iters
         return True
 
     def halt_requested(self) -> bool:
@@ -92,42 +93,48 @@ class ParallelLoop(Loop):
 
     def fill(self) -> None:
         """Start trials that are needed, and propose only where none is."""
+        works = self.works()
         while len(self.at_work) < self.executor.capacity and not self.halt_requested():
-            if (work := self.next_work()) is not None:
-                self.start(work)
+            if (work := next(works, None)) is not None:
+                if not self.start(work):
+                    works = self.works()  # it ended at once: its candidate may need something else now
             elif self.may_propose():
                 if self.proposer_failures >= MAX_PROPOSER_FAILURES and self.at_work:
                     return  # what runs is finished first
                 self.end_if_proposer_is_broken()
+                n = self.trajectory.new_iter
                 if not self.open_iteration():
                     return  # what ended meanwhile is taken before the proposer is asked again
+                works = self.works_of([n])  # of the others nothing was left to start
             else:
                 return
 
-    def next_work(self) -> Work | None:
-        """The first trial that something open needs and that is not at work: of vaults, then of candidates in order.
+    def works(self) -> Iterator[Work]:
+        """The trials that something open needs and that are not at work: of vaults, then of candidates in order.
 
-        Where nothing waits, the first seed that the next looks at a candidate may need.
+        After them the seeds that the next looks may need. Whoever takes one starts it before the next is found.
         """
         if self.trajectory.baseline is None:
-            return self.baseline_work()
-        vaults = self.trajectory.vaults if self.vault.seeds else []
-        measured = {(order.iter, order.seed) for order, _ in self.at_work.values()}
-        needed = ((n, need) for n in [*vaults, *self.trajectory.candidates] if (need := self.needed_by(n)))
-        for n, need in [*needed, *self.ahead()]:
+            while (work := self.baseline_work()) is not None:
+                yield work
+            return
+        yield from self.works_of([*(self.trajectory.vaults if self.vault.seeds else ()), *self.trajectory.candidates])
+
+    def works_of(self, iterations: Sequence[int]) -> Iterator[Work]:
+        """The same of some iterations, each either with an open candidate or with a sealed keep."""
+        candidates = self.trajectory.proposals.keys()
+        needed = ((n, need) for n in iterations if (need := self.needed_by(n)))
+        ahead = ((n, need) for n in iterations if n in candidates for need in self.standing(n).ahead)
+        at_work = {(order.iter, order.seed) for order, _ in self.at_work.values()}
+        for n, need in chain(needed, ahead):
             of_trial = 0 if need.of_baseline else n, need.seed  # the baseline's serves whichever iteration
-            if of_trial in measured or (n in vaults and self.is_at_work(n)):
+            if of_trial in at_work or (n not in candidates and self.is_at_work(n)):
                 continue
             self.trajectory.focus(n)
             of = self.trajectory.proposed or (self.trajectory.sealed.keep if self.trajectory.sealed else None)
             if of is not None:
-                return Work(n, self.baseline_cfg if need.of_baseline else of.candidate_cfg, need)
-        return None
-
-    def ahead(self) -> Iterator[tuple[int, Needed]]:
-        """The seeds of the candidates' next looks, of the earliest candidate first."""
-        for n in self.trajectory.candidates:
-            yield from ((n, need) for need in self.standing(n).ahead)
+                at_work.add(of_trial)
+                yield Work(n, self.baseline_cfg if need.of_baseline else of.candidate_cfg, need)
 
     def baseline_work(self) -> Work | None:
         """The next seed of the baseline; all of them may be at work at the same time."""
@@ -141,27 +148,26 @@ class ParallelLoop(Loop):
     def needed_by(self, n: int) -> Needed | None:
         """What an open candidate or a sealed keep waits for; ``None`` if it can be closed or unsealed."""
         run = self.trajectory
-        if self.is_known(n):
-            return self.standings[n][1].needed
+        if n in run.proposals:
+            return self.standing(n).needed
         run.focus(n)
-        if run.sealed is not None:
-            return next_vault_trial(run.sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
-        return self.standing(n).needed
+        sealed = run.sealed
+        return sealed and next_vault_trial(sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
 
     def standing(self, n: int) -> Standing:
-        """Where the open candidate of iteration ``n`` stands. It changes with its trials and the baseline's alone."""
-        if not self.is_known(n):
+        """Where the open candidate of iteration ``n`` stands. Asked for each open candidate at every turn."""
+        if n not in self.standings:
             self.trajectory.focus(n)
-            self.standings[n] = self.extent_of(n), standing_of(self.trajectory.comparison, self.rule)
-        return self.standings[n][1]
+            self.standings[n] = standing_of(self.trajectory.comparison, self.rule)
+        return self.standings[n]
 
-    def is_known(self, n: int) -> bool:
-        """Whether the standing of iteration ``n`` is that of now. Asked for each open candidate at every turn."""
-        return n in self.standings and self.standings[n][0] == self.extent_of(n)
-
-    def extent_of(self, n: int) -> tuple[int, int]:
-        """The numbers of trials that a standing was found from."""
-        return self.trajectory.ended_of(n), len(self.trajectory.baseline_outcomes)
+    def note(self, event: Event, payload: str) -> None:
+        """See ``RecordedRun``. A standing changes with the ends of its candidate's trials and the baseline's alone."""
+        Loop.note(self, event, payload)
+        if isinstance(event, TrialEnded) and event.iter:
+            self.standings.pop(event.iter, None)
+        elif isinstance(event, TrialEnded | Baseline):
+            self.standings.clear()
 
     def may_propose(self) -> bool:
         return self.trajectory.baseline is not None and self.trajectory.new_iter <= self.iters and not self.exhausted
@@ -179,8 +185,8 @@ class ParallelLoop(Loop):
             self.exhausted = str(e) or "the proposer has nothing left to propose"
         return n in self.began
 
-    def start(self, work: Work) -> None:
-        """Record that a trial begins or resumes, and hand it to the executor."""
+    def start(self, work: Work) -> bool:
+        """Record that a trial begins or resumes, and hand it to the executor; whether it runs now."""
         run, seed = self.trajectory, work.needed.seed
         number = run.suspended_trial(work.owner, work.iter, seed) or run.trials_started + 1
         run.focus(work.owner, number)
@@ -188,12 +194,13 @@ class ParallelLoop(Loop):
         order = begin_trial(self, work.cfg, seed, work.iter, number, self.warmup_frac, for_iter)
         if (lost := host_lost(self, order)) is not None:
             end_trial(self, order, lost, self.vault, for_iter)
-            return
+            return False
         self.at_work[number] = order, work
         self.executor.submit(order)
         if (place := self.place_of(number)) in self.device_meters:
             self.metered[number] = place
             self.device_meters[place].phase("start")
+        return True
 
     def take(self) -> None:
         """Record every trial that ended, in the order in which the executor reports them."""
@@ -260,7 +267,7 @@ class ParallelLoop(Loop):
             self.record(build_stopped_early(proposed, used, stop, self.utc(), times))
         else:
             self.record(build_evaluated(proposed, used, decide(rests_on, self.rule), self.utc(), times))
-        del self.standings[n]
+        self.standings.pop(n, None)
         self.exhausted = ""
 
     def measure_baseline(self) -> None:

@@ -307,6 +307,7 @@ class Trajectory(OpenWork):
         if isinstance(record, Evaluated) and len(gains) > 1:
             self.earlier_gains.append(gains)
         self.proposed, self.running, self.outcomes, self.voided, self.host_losses = None, None, [], [], 0
+        self.proposals.pop(record.iter, None)
         self.extra_baseline = []
         if isinstance(record, Evaluated) and record.decision == "keep":
             self.best = record if self.best is None or is_better(record, self.best) else self.best

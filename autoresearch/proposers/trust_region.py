@@ -20,7 +20,8 @@ from itertools import islice
 import numpy as np
 
 from autoresearch.core.ports import Exhausted, Reply
-from autoresearch.core.records import Attempt
+from autoresearch.core.records import Attempt, Baseline, Proposed
+from autoresearch.core.results import Result
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.batch import MOST_PENDING, believe, is_beside
 from autoresearch.proposers.belief import Belief as KnobBelief
@@ -52,6 +53,22 @@ EXPECTS_FROM = 4  # results, the baseline's included: the model's expectation be
 REASON_KNOBS = 3
 BELIEF_CANDIDATES = 32
 BELIEF_STREAM = 1 << 20  # of random numbers, apart from those of proposals
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Which results a belief is of."""
+
+    results: int
+    last: Result | None
+    baseline: Baseline | None
+
+    @classmethod
+    def of(cls, trajectory: Trajectory) -> Seen:
+        return cls(len(trajectory.results), trajectory.results[-1] if trajectory.results else None, trajectory.baseline)
+
+    def is_same(self, other: Seen) -> bool:
+        return self.results == other.results and self.last is other.last and self.baseline is other.baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,8 @@ class TrustRegionProposer:
     _cube: Cube = field(init=False)
     _reader: EvidenceReader = field(init=False)
     _hyper: dict[int, tuple[Array, Hyper]] = field(default_factory=dict)
+    _belief: tuple[Seen, Belief] | None = None  # of the last results: of proposals for several workers the same
+    _pending: dict[int, tuple[Proposed, Array]] = field(default_factory=dict)  # the place of each, by iteration
 
     def __post_init__(self) -> None:
         self._cube = Cube(self.space.menu)
@@ -105,8 +124,8 @@ class TrustRegionProposer:
 
     def _propose(self, trajectory: Trajectory, refused: Sequence[Attempt]) -> Reply:
         rng = np.random.default_rng([self.seed, trajectory.new_iter, len(refused)])
-        belief = self._with_pending(self.belief(trajectory), trajectory)
-        pending, beside = self._pending(trajectory), None
+        pending, beside = self._places_of_pending(trajectory), None
+        belief = self._with_pending(self.belief(trajectory), pending)
         for row in self._ranked(belief, rng):
             changes = self._changes(row)
             if changes and self.space.is_open_together(changes, trajectory, refused):
@@ -122,7 +141,13 @@ class TrustRegionProposer:
         return build_joint_reply(dict([drawn]), "no candidate of the region is open: drawn at random", self.name)
 
     def belief(self, trajectory: Trajectory) -> Belief:
-        """The models of everything that the trajectory holds."""
+        """The models of all results that the trajectory holds."""
+        seen = Seen.of(trajectory)
+        if self._belief is None or not self._belief[0].is_same(seen):
+            self._belief = seen, self._learn(trajectory)
+        return self._belief[1]
+
+    def _learn(self, trajectory: Trajectory) -> Belief:
         raw = self._reader.read(trajectory)
         evidence = raw.with_stops().tempered()
         places = self._cube.expand(evidence.places)
@@ -138,18 +163,23 @@ class TrustRegionProposer:
         most = most_failure(int(all_failed[own].sum()), int(own.sum()) - 1)
         return Belief(evidence, process, feasibility, posterior, region_length(evidence, own), most)
 
-    def _with_pending(self, belief: Belief, trajectory: Trajectory) -> Belief:
+    def _with_pending(self, belief: Belief, pending: Array) -> Belief:
         """See ``batch.py``."""
-        pending = self._pending(trajectory)
         if not len(pending):
             return belief
         points = self._cube.expand(pending)
         expected = float(belief.process.mean_at(points).min())
         return replace(belief, process=believe(belief.process, points), expected=expected)
 
-    def _pending(self, trajectory: Trajectory) -> Array:
+    def _places_of_pending(self, trajectory: Trajectory) -> Array:
         """The places of the newest candidates that are being measured."""
-        return self._cube.places(trajectory.pending[-MOST_PENDING:] if trajectory.parallel else [])
+        proposals = trajectory.open_proposals[-MOST_PENDING:] if trajectory.parallel else []
+        known, self._pending = self._pending, {}
+        for p in proposals:
+            before = known.get(p.iter)
+            is_known = before is not None and before[0] is p
+            self._pending[p.iter] = before if is_known else (p, self._cube.places([p.candidate_cfg])[0])
+        return np.array([place for _, place in self._pending.values()]).reshape(len(proposals), len(self._cube.knobs))
 
     def _own(self, trajectory: Trajectory) -> Array:
         """Which rows this proposer asked for, the baseline included: what a model's share fails with is not its own."""
