@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from autoresearch.hints import hint_after
 ATTEMPTS = "attempts"
 MAX_NAME_CHARS = 80
 _PLAIN = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_NAME_CHARS - 1}}}")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -46,22 +46,68 @@ def remove(folder: Path) -> None:
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
     elif folder.exists():
-        for place, folders, _ in os.walk(folder):  # an attempt may have taken rights away, and walk enters what follows
-            for name in folders:
-                with suppress(OSError):
-                    if not os.path.islink(path := os.path.join(place, name)):
-                        os.chmod(path, stat.S_IRWXU)
-        shutil.rmtree(folder)
+        _empty(folder)
+        folder.rmdir()
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in ``folder``, with one handle at a time and no recursion.
+
+    An attempt may nest directories deeper than Python recurses, than descriptors last and than a path may be long.
+    """
+    above: list[str] = []  # the names of the directories that lead from ``folder`` to the open one
+    fd = os.open(folder, _DIRECTORY)
+    try:
+        while True:
+            below = _remove_files(fd)
+            if below is not None:
+                with suppress(OSError):  # an attempt may have taken the rights away
+                    os.chmod(below, stat.S_IRWXU, dir_fd=fd)
+                above.append(below)
+                fd = _exchanged(fd, below)
+            elif above:
+                fd = _exchanged(fd, "..")
+                os.rmdir(above.pop(), dir_fd=fd)
+            else:
+                return
+    finally:
+        os.close(fd)
+
+
+def _remove_files(fd: int) -> str | None:
+    """Remove the files of a directory up to its first directory; the name of that, ``None`` where there is none."""
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                return entry.name
+            os.unlink(entry.name, dir_fd=fd)
+    return None
+
+
+def _exchanged(fd: int, name: str) -> int:
+    """The handle of the directory ``name`` in place of ``fd``, which is closed."""
+    other = os.open(name, _DIRECTORY, dir_fd=fd)
+    os.close(fd)
+    return other
 
 
 def settle(folder: Path) -> None:
-    """Make what an attempt left durable, before its record is written; an empty folder is removed."""
+    """Make what an attempt left durable, before its record is written; an empty folder is removed.
+
+    Files whose path is longer than the system allows are left to the system: no check and no reader opens them.
+    """
     with suppress(OSError):
         folder.rmdir()
         return
-    for place, _, files in os.walk(folder):
-        for name in files:
-            _sync(os.path.join(place, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        with suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    _sync(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         _sync(place, os.O_RDONLY | os.O_DIRECTORY)
     _sync(str(folder.parent), os.O_RDONLY | os.O_DIRECTORY)
 

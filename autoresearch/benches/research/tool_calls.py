@@ -43,6 +43,7 @@ _FENCE = re.compile(r"\s*```(?:json|tool_call)?[ \t]*\n?", re.IGNORECASE)
 _FENCE_END = re.compile(r"\s*```")
 _SPACE = re.compile(r"\s*")
 _LLAMA_NEXT = re.compile(r"\s*;\s*(?=\{)|\s*(?=\{)")
+_COMMA = re.compile(r"\s*,\s*\{")
 _LLAMA_END = re.compile(r"\s*;?\s*(?:<\|eom_id\|>|<\|eot_id\|>)?")
 _BARE = re.compile(r"^[ \t]*(?=\{\s*\")", re.MULTILINE)
 MAX_BARE = 200  # opening braces that are tried
@@ -178,6 +179,8 @@ def _object_list(text: str, start: int, form: Format) -> tuple[list[ToolCall], i
         calls.append(call_from_json(value, form))
         following = _LLAMA_NEXT.match(text, place)
         if following is None:
+            if _COMMA.match(text, place):  # else the calls behind it would be lost without a word
+                raise BadCall("a comma follows a call: calls are separated by semicolons")
             return calls, place
         place = following.end()
 

@@ -92,3 +92,27 @@ def test_an_empty_folder_does_not_stay(tmp_path: Path) -> None:
     settle(unused)
     assert used.exists()
     assert not unused.exists()
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Directories one in the other, deeper than a path may be long; a file in the last one."""
+    fd = os.open(folder, os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_DIRECTORY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    os.close(fd)
+
+
+def test_directories_deeper_than_a_path_may_be_long_are_settled_and_removed(tmp_path: Path) -> None:
+    folder = attempt_folder(tmp_path, "a", 0)
+    make_fresh(folder)
+    (folder / "after").mkdir()
+    (folder / "after/file").touch()
+    nest(folder, 2_500)
+    settle(folder)
+    assert folder.exists()
+    make_fresh(folder)
+    assert list(folder.iterdir()) == []

@@ -112,6 +112,8 @@ def test_parameters_without_types_get_those_of_the_schema() -> None:
         ('<TOOLCALL>[{"name": "search", "arguments": {"query": "x"}}</TOOLCALL>', "the JSON is not valid"),
         ('<|python_tag|>{"name": "search", "parameters": {"query": "x"', "the JSON is cut off"),
         ('<|python_tag|>search.call(query="x")', "the JSON is not valid"),
+        (f"<|python_tag|>{LLAMA}, {LLAMA}", "a comma follows a call"),
+        (f"{LLAMA},\n{LLAMA}", "a comma follows a call"),
         ('{"name": "search", "parameters": {"query": "x', "the JSON is cut off"),
         ("<tool_call>not even json</tool_call>", "the JSON is not valid"),
         ("<tool_call></tool_call>", "the JSON is not valid"),
