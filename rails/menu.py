@@ -20,6 +20,7 @@ from rails.verdict import Config
 
 DEFAULT_PATH = Path(__file__).with_name("perturbation_menu.json")
 VERSION = 1
+MAX_MENU_BYTES = 8 << 20
 STEPS = "steps"  # the one name besides the knobs that a rule may use
 # The step budget: a number, a function of the configuration (for a budget in tokens), or None for a budget in seconds
 # (rules that use it are then skipped).
@@ -127,8 +128,11 @@ class Menu:
 def load_menu(path: Path = DEFAULT_PATH) -> Menu:
     """Read a menu file. Raises ``MenuError`` naming file and entry."""
     try:
-        text = path.read_bytes()[: 1 << 20].decode("utf-8-sig")
-        return parse_menu(parse_json(text))
+        with path.open("rb") as file:
+            data = file.read(MAX_MENU_BYTES + 1)
+        if len(data) > MAX_MENU_BYTES:
+            raise MenuError(f"more than {MAX_MENU_BYTES >> 20} MiB")
+        return parse_menu(parse_json(data.decode("utf-8-sig")))
     except OSError as e:
         raise MenuError(f"{path}: {e.strerror}") from e
     except ValueError as e:

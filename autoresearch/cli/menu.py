@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from autoresearch.trials.command.menu_from_constants import DerivedMenu
     from rails import Menu
 
-MAX_SCRIPT_BYTES = 4 << 20
-
 
 def add(commands: Any) -> None:
     """The command ``menu`` with its actions."""
@@ -42,10 +40,11 @@ def from_constants(args: argparse.Namespace) -> int:
     from autoresearch.cli.output import write_file
     from autoresearch.trials.command.constants import ScriptError, read_constants
     from autoresearch.trials.command.menu_from_constants import menu_from_constants
+    from autoresearch.trials.command.script_file import read_script
     from rails import MenuError, parse_menu
 
     try:
-        found = menu_from_constants(read_constants(_script(Path(args.script))))
+        found = menu_from_constants(read_constants(read_script(Path(args.script))))
     except ScriptError as e:
         raise ConfigError(f"{args.script}: {e}", hint="name a Python script") from e
     if not found.menu["knobs"]:
@@ -83,21 +82,6 @@ def check(args: argparse.Namespace) -> int:
     else:
         print(_table(menu, args.steps, why))
     return ConfigError.exit_code if why else 0
-
-
-def _script(path: Path) -> str:
-    """The text of a script in its own encoding. Raises ``ConfigError``."""
-    import tokenize
-
-    try:
-        if path.stat().st_size > MAX_SCRIPT_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_SCRIPT_BYTES >> 20} MiB", hint="name a Python script")
-        with tokenize.open(path) as file:
-            return file.read()
-    except OSError as e:
-        raise ConfigError(f"cannot read {path}: {e.strerror}", hint="name a Python script") from e
-    except (SyntaxError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path} is not a text file: {e}", hint="name a Python script") from e
 
 
 def _reasons(found: DerivedMenu) -> str:

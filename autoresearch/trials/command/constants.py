@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 import tokenize
 import warnings
 from collections.abc import Iterator, Mapping
@@ -50,7 +51,8 @@ def read_constants(source: str) -> dict[str, Constant]:
         comments = _comments(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as e:
         where = f" (line {e.lineno})" if isinstance(e, SyntaxError) and e.lineno else ""
-        raise ScriptError(f"it is not valid Python{where}: {e.args[0] if e.args else e}") from e
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"  # the script may be for a newer one
+        raise ScriptError(f"it is not valid Python {version}{where}: {e.args[0] if e.args else e}") from e
     offsets, data = _line_offsets(source), source.encode()
     bindings: dict[str, list[tuple[int, str]]] = {}  # name -> (line, how it is bound), once for each place
     for name, line, how in _bindings(tree):
@@ -63,10 +65,11 @@ def read_constants(source: str) -> dict[str, Constant]:
             name, value = target
             start = offsets[value.lineno - 1] + value.col_offset
             end = offsets[(value.end_lineno or 0) - 1] + (value.end_col_offset or 0)
-            text, comment = data[start:end].decode(), comments.get(node.end_lineno or 0, "")
+            text = data[start:end].decode()
+            comment = comments.beside.get(node.end_lineno or 0) or comments.text_above(node.lineno)
             try:
                 known, problem = literal_value(value), ""
-            except (NotLiteral, RecursionError) as e:
+            except NotLiteral as e:
                 known, problem = None, f"its value is not a literal: {e}"
             problem = _bound_elsewhere(bindings[name]) or problem
             if later := [line for line in stars if line > node.lineno]:
@@ -104,15 +107,14 @@ def replace_constants(source: str, values: Mapping[str, object], file: str | Non
 
 
 def constant_of_knob(knob: str, known: Mapping[str, Constant]) -> Constant:
-    """The constant of a knob: its name in any case, as written first. Raises ``ScriptError``."""
-    if knob in known:
-        return _replaceable(knob, known)
-    alike = [name for name in known if name.lower() == knob]
-    if len(alike) > 1:
-        raise ScriptError(f"{knob}: {' and '.join(alike)} differ in case only")
+    """The constant of a knob, its name in any case; of several the one that can be replaced. Raises ``ScriptError``."""
+    alike = [name for name in known if name.lower() == knob.lower()]
+    able = [name for name in alike if not known[name].problem]
+    if len(able) > 1:
+        raise ScriptError(f"{knob}: {' and '.join(able)} differ in case only: rename all but one of them in the script")
     if not alike:
         raise ScriptError(f"{knob.upper()}: the script has no such constant at its top level")
-    return _replaceable(alike[0], known)
+    return _replaceable((able or alike)[0], known)
 
 
 def literal_of(constant: Constant, value: object) -> object:
@@ -175,29 +177,43 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
             yield from _walk(target[1], "assigned inside an expression")
         elif not isinstance(node, ast.AnnAssign) or node.value is not None:
             yield from _walk(node, _block_of(node))
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            declared = {name for n in ast.walk(function) if isinstance(n, ast.Global) for name in n.names}
-            stored = {(n.id, n.lineno) for n in ast.walk(function) if isinstance(n, ast.Name) and _binds(n)}
+    for scope in ast.walk(tree):
+        if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            declared = {name for n in ast.walk(scope) if isinstance(n, ast.Global) for name in n.names}
+            stored = {(n.id, n.lineno) for n in ast.walk(scope) if isinstance(n, ast.Name) and _binds(n)}
             yield from ((name, line, "assigned through global") for name, line in sorted(stored) if name in declared)
 
 
-def _walk(node: ast.AST, how: str) -> Iterator[tuple[str, int, str]]:
-    """The bindings of a statement or an expression, without the bodies of functions and classes."""
-    if isinstance(node, _SCOPES):
-        if not isinstance(node, ast.Lambda):
+def _walk(root: ast.AST, how: str) -> Iterator[tuple[str, int, str]]:
+    """The bindings of a statement or an expression, without the bodies of functions and classes.
+
+    Without recursion: a script may have a sum of 2,000 terms, or an ``if`` of 1,000 branches.
+    """
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield from _bound_by(node, how)
+        if not isinstance(node, _SCOPES):
+            children = list(ast.iter_child_nodes(node))
+            if isinstance(node, ast.comprehension):  # it has names of its own
+                children.remove(node.target)
+            waiting += reversed(children)
+
+
+def _bound_by(node: ast.AST, how: str) -> Iterator[tuple[str, int, str]]:
+    """What this node itself binds."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield node.name, node.lineno, "a function or a class"
-        return
-    if isinstance(node, ast.Name) and _binds(node):
-        yield node.id, node.lineno, how
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        for alias in node.names:
-            yield (alias.asname or alias.name).partition(".")[0], node.lineno, "imported"
-    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-        yield node.name, getattr(node, "lineno", 0), how
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(node, ast.comprehension) and child is node.target):  # a comprehension has names of its own
-            yield from _walk(child, how)
+        case ast.Name() if _binds(node):
+            yield node.id, node.lineno, how
+        case ast.Import() | ast.ImportFrom():
+            for alias in node.names:
+                yield (alias.asname or alias.name).partition(".")[0], node.lineno, "imported"
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name, node.lineno, how
+        case ast.MatchMapping(rest=str(name)):
+            yield name, node.lineno, how
 
 
 def _binds(node: ast.Name) -> bool:
@@ -240,10 +256,26 @@ def _line_offsets(source: str) -> list[int]:
     return [0, *(match.end() for match in _LINE.finditer(source.encode()))]
 
 
-def _comments(source: str) -> dict[int, str]:
-    """The comment of each line that has one beside code."""
-    found = {}
+@dataclass(frozen=True, slots=True)
+class _Comments:
+    """The comments of a script by line: ``beside`` code, and ``alone``."""
+
+    beside: dict[int, str]
+    alone: dict[int, str]
+
+    def text_above(self, line: int) -> str:
+        """The comment in the lines directly above ``line``."""
+        first = line
+        while first - 1 in self.alone:
+            first -= 1
+        return " ".join(filter(None, (self.alone[n] for n in range(first, line))))
+
+
+def _comments(source: str) -> _Comments:
+    found = _Comments({}, {})
     for token in tokenize.generate_tokens(io.StringIO(source, newline=None).readline):
-        if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip():
-            found[token.start[0]] = token.string.lstrip("#").strip()
+        if token.type == tokenize.COMMENT:
+            where = found.beside if token.line[: token.start[1]].strip() else found.alone
+            text = token.string.lstrip("#").strip()
+            where[token.start[0]] = text if any(map(str.isalnum, text)) else ""  # a ruler is not a comment
     return found

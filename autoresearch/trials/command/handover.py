@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
-import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from autoresearch.trials.command.constants import (
     read_constants,
     replace_constants,
 )
+from autoresearch.trials.command.script_file import read_script, write_copy
 
 # What a program needs to find itself, its libraries and the devices; everything else is listed in command.env.
 ALWAYS_PASSED = (
@@ -27,7 +27,6 @@ ALWAYS_PASSED = (
     "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "NVIDIA_*",
 )  # fmt: skip
 FLAGS = "{flags}"
-MAX_SCRIPT_BYTES = 4 << 20
 
 
 class HandoverError(ValueError):
@@ -120,34 +119,19 @@ def check_constants(settings: CommandSettings, names: Sequence[str]) -> str:
         return ""
     try:
         _, script = find_script(settings)
-        known = read_constants(read_script(script))
-        for name in names:
-            constant_of_knob(name, known)
-        for constant in filter(None, (settings.seed_constant, settings.budget_constant)):
-            constant_of_knob(constant, known)
-    except (ScriptError, HandoverError) as e:
+    except HandoverError as e:
         return str(e)
+    try:
+        known = read_constants(read_script(script))
+        for name in (*names, *filter(None, (settings.seed_constant, settings.budget_constant))):
+            constant_of_knob(name, known)
+    except ScriptError as e:
+        return f"{script}: {e}"
     return ""
 
 
-def read_script(path: Path) -> str:
-    """The text of a Python script, in its own encoding, line ends untouched. Raises ``HandoverError``."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SCRIPT_BYTES + 1)
-            file.seek(0)
-            encoding, _ = tokenize.detect_encoding(file.readline)
-        if len(data) > MAX_SCRIPT_BYTES:
-            raise HandoverError(f"{path} has more than {MAX_SCRIPT_BYTES >> 20} MiB")
-        return data.decode(encoding)
-    except OSError as e:
-        raise HandoverError(f"cannot read {path}: {e.strerror}") from e
-    except (SyntaxError, UnicodeDecodeError, LookupError) as e:
-        raise HandoverError(f"{path} is not a Python script: {e}") from e
-
-
 def _copy_script(settings: CommandSettings, script: Path, cfg: Cfg, seed: int, budget: float, copy: Path) -> None:
-    """Write the script with this configuration's constants, executable if it is; the original is only read."""
+    """Write the script with this configuration's constants; the original is only read."""
     try:
         source = read_script(script)
         known = read_constants(source)
@@ -156,13 +140,9 @@ def _copy_script(settings: CommandSettings, script: Path, cfg: Cfg, seed: int, b
             if name is not None:
                 values[constant_of_knob(name, known).name] = whole(value)
         text = replace_constants(source, values, str(script))
-        encoding = tokenize.detect_encoding(iter(source.encode().splitlines(keepends=True)).__next__)[0]
-        copy.write_bytes(text.encode(encoding, "backslashreplace"))  # only values that were put in are escaped
-        copy.chmod(0o700 if os.access(script, os.X_OK) else 0o600)
+        write_copy(text, source, script, copy)
     except ScriptError as e:
         raise HandoverError(f"{script}: {e}") from e
-    except OSError as e:
-        raise HandoverError(f"cannot write the copy {copy}: {e}") from e
 
 
 def _write_file(kind: str, cfg: Cfg, folder: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 MAX_BITS = 4096  # of a whole number that an expression may have
 MAX_ITEMS = 256  # of a tuple or a list
+KINDS = "a number, a text, True, False, None, or a tuple or list of these"
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -29,20 +30,27 @@ class NotLiteral(ValueError):
 
 def literal_value(node: ast.expr) -> Any:
     """The value of a literal or of an expression of numbers. Raises ``NotLiteral``."""
+    try:
+        return _value(node)
+    except RecursionError as e:
+        raise NotLiteral("it is nested too deeply") from e
+
+
+def _value(node: ast.expr) -> Any:
     match node:
         case ast.Constant(value=bool() | int() | float() | str() | None):
             return node.value
         case ast.Tuple(elts=items) if len(items) <= MAX_ITEMS:
-            return tuple(literal_value(item) for item in items)
+            return tuple(_value(item) for item in items)
         case ast.List(elts=items) if len(items) <= MAX_ITEMS:
-            return [literal_value(item) for item in items]
+            return [_value(item) for item in items]
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
-            value = _number(literal_value(operand))
+            value = _number(_value(operand))
             return -value if isinstance(node.op, ast.USub) else value
         case ast.BinOp(op=op, left=left, right=right) if type(op) in _BINARY:
-            return _computed(op, _number(literal_value(left)), _number(literal_value(right)))
+            return _computed(op, _number(_value(left)), _number(_value(right)))
         case _:
-            raise NotLiteral(f"{ast.unparse(node)[:60]} is not a literal")
+            raise NotLiteral(f"{ast.unparse(node)[:60]} is none of {KINDS}")
 
 
 def _computed(op: ast.operator, left: int | float, right: int | float) -> int | float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ NEAR_ONE = re.compile(r"BETA|MOMENTUM|DECAY|EMA")  # of which the distance to 1 
 FRACTIONS = re.compile(rf"{NEAR_ONE.pattern}|RATIO|FRAC|DROPOUT|PROB")
 MIN_POWER = 64  # from here on a power of two is a size, and its neighbours are powers of two
 MAX_DOC_CHARS = 200
+MAX_INT = 2**63 - 1  # what Optuna, Parquet and TOML can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ def menu_from_constants(constants: Mapping[str, Constant]) -> DerivedMenu:
     knobs: dict[str, Any] = {}
     rules: dict[str, str] = {}
     left_out: dict[str, str] = {}
+    able = Counter(name.lower() for name, constant in constants.items() if not constant.problem)
     for name, constant in constants.items():
         if name != name.upper() or name == name.lower() or name.startswith("_"):
             continue  # a variable, not a constant
@@ -44,6 +47,8 @@ def menu_from_constants(constants: Mapping[str, Constant]) -> DerivedMenu:
         entry, why = _entry(name, constant)
         if entry is None:
             left_out[name] = why
+        elif able[name.lower()] > 1:
+            left_out[name] = "another name of the script differs from it in case only: rename one of them"
         elif name == "STEPS":
             left_out[name] = "steps has a meaning of its own in a menu's constraints"
         else:
@@ -82,6 +87,8 @@ def _entry(name: str, constant: Constant) -> tuple[dict[str, Any] | None, str]:
 def _int_entry(value: int) -> tuple[dict[str, Any] | None, str]:
     if value <= 0:
         return None, "zero or a negative whole number has no scale: add a range by hand"
+    if 4 * value > MAX_INT:
+        return None, "its range is beyond 64 bits"
     if value >= MIN_POWER and value.bit_count() == 1:
         return _choice([value // 4, value // 2, value, 2 * value, 4 * value], value), "powers of two, from / 4 to x 4"
     if value <= 8:
@@ -116,8 +123,10 @@ def _float_entry(name: str, value: float) -> tuple[dict[str, Any] | None, str]:
 
 def _sequence_entry(values: tuple[Any, ...] | list[Any]) -> tuple[dict[str, Any] | None, str]:
     """A choice of texts, each a Python literal: the value itself, and with one number at a time moved."""
-    if not values or not all(type(v) in (int, float) and math.isfinite(v) and v > 0 for v in values):
+    if not values or not all(type(v) in (int, float) and 0 < v < math.inf for v in values):
         return None, "a sequence of other things than numbers above zero: add a knob of type choice"
+    if any(type(v) is int and 2 * v > MAX_INT for v in values):
+        return None, "its range is beyond 64 bits"
     found = [repr(values)]
     for place, value in enumerate(values):
         for moved in _moved(value):
@@ -149,6 +158,6 @@ def _rounded(value: float) -> float:
 
 
 def _doc(constant: Constant) -> str:
-    """The comment beside the constant, with its line: printable and on one line, as a menu needs it."""
+    """The comment beside or above the constant, with its line: printable and on one line, as a menu needs it."""
     text = "".join(c if c.isprintable() else " " for c in constant.comment).strip("# ")[:MAX_DOC_CHARS]
     return f"{text} (line {constant.line})" if text else f"{constant.name} (line {constant.line})"

@@ -40,6 +40,14 @@ def test_a_menu_is_written_and_checks(cli, script, tmp_path):
     assert "R3" in out
 
 
+def test_a_menu_of_thousands_of_constants_can_be_read_again(cli, script, tmp_path):
+    Path(script).write_text("".join(f"C{n} = {n}  # {'x' * 190}\n" for n in range(1, 4000)))
+    file = str(tmp_path / "menu.json")
+    assert cli("menu", "from-constants", script, "--out", file)[0] == 0
+    assert Path(file).stat().st_size > 1 << 20
+    assert len(load_menu(Path(file)).knobs) == 3999
+
+
 def test_json_has_menu_rules_and_what_was_left_out(cli, script):
     code, out, _ = cli("menu", "from-constants", script, "--json")
     found = json.loads(out)
@@ -50,7 +58,15 @@ def test_json_has_menu_rules_and_what_was_left_out(cli, script):
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(b"x = (", "not valid Python"), (b"x = 1\n", "no constant became a knob"), (b"\xff\xfe\x00", "not a text file")],
+    [
+        (b"x = (", "not valid Python"),
+        (b"x = 1\n", "no constant became a knob"),
+        (b"\xff\xfe\x00", "not a text file"),
+        (b"LR = 1  # caf\xe9\n", "not a text file"),
+        (b"# coding: rot13\nLR = 1\n", "not a text file"),
+        (b"# coding: utf-16\nLR = 1\n", "not"),
+        (b"# coding: utf-32\nLR = 1\n", "not a text file"),
+    ],
 )
 def test_what_is_not_a_script_is_refused(cli, tmp_path, content, what):
     path = tmp_path / "bad.py"

@@ -65,6 +65,7 @@ def test_the_copy_finds_what_lies_beside_the_original() -> None:
         ("N, M = 1, 2\n", "together"),
         ("N = 1\nimport numpy as N\n", "imported"),
         ("N = 1\ndef f():\n    global N\n    N = 2\n", "global"),
+        ("N = 1\nclass C:\n    global N\n    N = 2\n", "global"),
         ("N = 1\ndel N\n", "deleted"),
         ("N = 1\nprint(N := 2)\n", "another statement"),
         ("N = int('3')\n", "not a literal"),
@@ -89,6 +90,7 @@ def test_a_knob_is_its_constant_in_any_case_and_two_that_differ_in_case_are_refu
     known = read_constants("LR = 1\nDepth = 2\nDEPTH = 3\nlow = 4\n")
     assert constant_of_knob("lr", known).name == "LR"
     assert constant_of_knob("low", known).name == "low"
+    assert constant_of_knob("lr", read_constants("LR = 1\nlr = 2 * LR\n")).name == "LR"
     with pytest.raises(ScriptError, match="Depth and DEPTH differ in case only"):
         constant_of_knob("depth", known)
     with pytest.raises(ScriptError, match="WIDTH: the script has no such constant"):
@@ -123,6 +125,24 @@ def test_any_value_is_replaced_by_any_of_its_kind_and_nothing_else_changes(
     names: dict[str, object] = {}
     exec(compile(ast.parse(changed), "copy", "exec"), names)
     assert names["N"] == new
+
+
+def test_a_comment_above_counts_where_none_is_beside() -> None:
+    found = read_constants("# -----\n# the\n# rate\nLR = 1\nWD = 2\n\n# other\n\nA = 3\n# above\nB = 4  # beside\n")
+    assert [c.comment for c in found.values()] == ["the rate", "", "", "beside"]
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        f"SUM = {'+'.join(['1'] * 1500)}",
+        f"x = {'+'.join(['1'] * 1500)}",
+        "if x == 0:\n    pass\n" + "".join(f"elif x == {n}:\n    y = {n}\n" for n in range(1, 700)),
+    ],
+)
+def test_what_is_nested_deeply_leaves_the_other_constants(deep: str) -> None:
+    found = read_constants(f"LR = 0.1\n{deep}\nWD = 0.2\n")
+    assert [name for name, constant in found.items() if not constant.problem] == ["LR", "WD"]
 
 
 def test_a_star_import_below_a_constant_may_replace_it() -> None:

@@ -67,6 +67,11 @@ def test_a_tuple_is_a_choice_of_texts_that_spell_tuples() -> None:
         ("WIDTH = DEPTH * 2\nDEPTH = 4", "its value is not a literal"),
         ("N = 1\nN = 2", "it is assigned 2 times"),
         ("H100_BF16_PEAK_FLOPS = 989.5e12", "a property of the hardware"),
+        ("MASK = 2**62", "beyond 64 bits"),
+        ("MASK = 0x" + "f" * 5000, "beyond 64 bits"),
+        ("MASKS = (1, 0x" + "f" * 5000 + ")", "beyond 64 bits"),
+        ("LR = 0.1\nlr = 0.2", "differs from it in case only"),
+        ("TABLE = {'a': 1}", "{'a': 1} is none of a number, a text"),
         ("STEPS = 100", "steps has a meaning of its own"),
     ],
 )
@@ -76,7 +81,7 @@ def test_what_is_left_out_has_a_reason(line: str, why: str) -> None:
 
 
 def test_variables_are_not_constants() -> None:
-    found = derive("width = 3\nWidth = 4\nWIDTH = 5  # of the model\n_X = 1")
+    found = derive("width = 3 * f()\nwarmup = 4\nWIDTH = 5  # of the model\n_X = 1")
     assert list(found.menu["knobs"]) == ["width"]
     assert found.menu["knobs"]["width"]["doc"] == "of the model (line 3)"
     assert found.left_out == {}
@@ -90,7 +95,7 @@ def test_a_doc_is_one_printable_line() -> None:
 
 
 NUMBERS = st.one_of(
-    st.integers(-(10**6), 10**12), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.text(max_size=5)
+    st.integers(-(10**6), 2**70), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.text(max_size=5)
 )
 VALUES = st.one_of(NUMBERS, st.tuples(NUMBERS, NUMBERS), st.lists(st.floats(0.001, 100), max_size=4))
 
