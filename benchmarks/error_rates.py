@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=10_000)
     parser.add_argument("--planted-nights", type=int, default=1000)
     args = parser.parse_args()
-    residuals = relative_residuals(parse_repeats(heavy_repeats().splitlines()))
+    residuals = relative_residuals(parse_repeats(heavy_repeats()))
     sd = (sum(r * r for r in residuals) / len(residuals)) ** 0.5
     sources = [noises(SD), {"file": (resampled(residuals), sd)}]
     aa = [c.as_json() for s in sources for c in run_bench(s, (0.0,), nights=args.nights, proposals=100, seed=0)]

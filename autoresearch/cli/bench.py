@@ -149,7 +149,7 @@ def _noise_of(path: Path) -> tuple[Draw, float]:
             raw = file.read(MAX_NOISE_BYTES + 1)
         if len(raw) > MAX_NOISE_BYTES:
             raise CorpusError(f"larger than {MAX_NOISE_BYTES >> 20} MiB", hint="a sample of the measurements")
-        groups = parse_repeats(raw.decode("utf-8-sig").splitlines())
+        groups = parse_repeats(raw.decode())
         residuals = relative_residuals(groups)
     except OSError as e:
         raise CorpusError(f"cannot read {path}: {e.strerror}", hint="--noise takes a CSV file") from e

@@ -42,7 +42,7 @@ def read_sources(paths: Sequence[Path], baseline: str | None) -> tuple[list[Full
 def _read_csv(path: Path, baseline: str | None) -> tuple[list[FullTrial], str]:
     from autoresearch.verdicts.curves_csv import read_trials
 
-    return read_trials(_lines(path), str(path), baseline)
+    return read_trials(_text(path), str(path), baseline)
 
 
 def _read_run(path: Path) -> tuple[list[FullTrial], set[str]]:
@@ -102,13 +102,13 @@ def _read_table(path: Path) -> tuple[list[FullTrial], set[str]]:
     return trials, {sha256_of({"yardstick": table.yardstick.model_dump(mode="json"), "cfg": table.baseline_cfg})}
 
 
-def _lines(path: Path) -> list[str]:
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise CorpusError(f"{path} is larger than {MAX_BYTES >> 20} MiB", hint="give fewer points per curve")
-        return data.decode("utf-8-sig").splitlines()
+        return data.decode()
     except OSError as e:
         raise CorpusError(f"cannot read {path}: {e.strerror}", hint="name a CSV file or a run directory") from e
     except UnicodeDecodeError as e:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable
 
 from autoresearch.errors import CorpusError
+from autoresearch.verdicts.csv_table import parse_number, read_rows
 
-COLUMNS = ["group", "value"]
+COLUMNS = ("group", "value")
 MAX_ROWS = 1_000_000
 MAX_RESIDUAL = 1e6
 FORMAT = 'a first line "group,value", then one measurement a line, with the same group for repeats of the same thing'
+LEAVE_OUT = "give finite numbers with a decimal point, and leave failed trials out"
 
 
-def parse_repeats(lines: Iterable[str]) -> dict[str, list[float]]:
-    """Parse CSV with the columns ``group`` and ``value``, in any order. Raises ``CorpusError`` with the line."""
-    reader = csv.reader(lines)
-    header = [name.strip().lstrip("\ufeff").lower() for name in next(reader, [])]
-    if sorted(header) != COLUMNS:
-        raise CorpusError(f"the first line is {','.join(header)[:80]!r}, not the columns group,value", hint=FORMAT)
-    group_at, value_at = header.index("group"), header.index("value")
+def parse_repeats(text: str) -> dict[str, list[float]]:
+    """Parse CSV with the columns ``group`` and ``value``. Raises ``CorpusError`` with the line."""
     groups: dict[str, list[float]] = {}
-    for number, row in enumerate(_rows(reader), 1):
+    for number, (line, (group, value)) in enumerate(read_rows(text, COLUMNS, FORMAT), 1):
         if number > MAX_ROWS:
             raise CorpusError(f"more than {MAX_ROWS:,} rows", hint="a sample of them")
-        if not row:
-            continue
-        if len(row) != 2:
-            raise CorpusError(f"line {reader.line_num} has {len(row)} columns instead of 2", hint=FORMAT)
-        groups.setdefault(row[group_at].strip(), []).append(_value(row[value_at], reader.line_num))
+        if not group:
+            raise CorpusError(f"line {line} names no group", hint=FORMAT)
+        groups.setdefault(group, []).append(parse_number(value, "value", line, LEAVE_OUT))
     return groups
 
 
@@ -59,20 +52,3 @@ def relative_residuals(groups: dict[str, list[float]]) -> list[float]:
         what = f"a value differs from its group's mean by more than {MAX_RESIDUAL:g} times that mean"
         raise CorpusError(what, hint="measurements whose mean is not about 0")
     return residuals
-
-
-def _rows(reader: Iterable[list[str]]) -> Iterable[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as e:
-        raise CorpusError(f"not CSV: {e}", hint=FORMAT) from e
-
-
-def _value(text: str, line: int) -> float:
-    try:
-        value = float(text)
-    except ValueError as e:
-        raise CorpusError(f"line {line}: the value {text[:40]!r} is not a number", hint=FORMAT) from e
-    if not math.isfinite(value):
-        raise CorpusError(f"line {line}: the value {text.strip()} is not finite", hint="leave failed trials out")
-    return value

@@ -52,12 +52,12 @@ def test_a_run_gives_the_cost_of_a_true_keep_in_seconds(cli, finished):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "the first line is '', not the columns group,value"),
-        (b"a,b\n1,2\n", "'a,b', not the columns"),
+        (b"", "the first line is '', without a column group"),
+        (b"a,b\n1,2\n", "'a,b', without a column group"),
         (b"group,value\na,1\nb,2\n", "each of 2 groups has one value: noise needs repeats"),
-        (b"group,value\na,1\na,inf\n", "line 3: the value inf is not finite"),
+        (b"group,value\na,1\na,inf\n", "line 3: the value 'inf' is not a finite number"),
         (b"group,value\na,1\na,\xff\n", "byte 18 is not UTF-8"),
-        (b"group,value\na,1,1\n", "line 2 has 3 columns"),
+        (b"group,value\na,1,1\n", "line 2 has 3 cells, the first line 2"),
     ],
 )
 def test_a_noise_file_that_cannot_be_used_is_named_with_its_problem(cli, tmp_path, content, problem):
