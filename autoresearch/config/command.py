@@ -85,7 +85,7 @@ class CommandSettings(Section):
     files: Words | None = Field(
         None,
         description="files that it reads, as globs relative to cwd; a change of one ends the run. If not given: what "
-        "git tracks in cwd, and untracked .py files; outside of git the files that argv names",
+        "git tracks in cwd, untracked .py files, the files that argv names, and the modules that these import",
     )
     ignore: Words = Field((), description="globs of files that may change, for example logs that git tracks")
     versions: Words | None = Field(

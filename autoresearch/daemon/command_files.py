@@ -14,7 +14,9 @@ from typing import Literal
 
 from autoresearch.config.command import CommandSettings
 from autoresearch.daemon.inputs import Inputs
+from autoresearch.daemon.local_imports import local_modules, module_files
 from autoresearch.errors import ConfigError
+from autoresearch.trials.command.handover import passed_environment
 
 MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
@@ -84,9 +86,24 @@ def _find(settings: CommandSettings, cwd: Path) -> tuple[Iterable[Path], str | N
     head = commit.decode().strip() if commit else None
     if settings.files is not None:
         return _matching(settings.files, cwd), head
-    words = [*(settings.argv or ()), *(settings.checks or ())]
-    named = _existing(cwd / word for word in words if not word.startswith("-"))  # also where it is outside of git
-    return [*_above(cwd), *_of_git(cwd), *named], head
+    named = [path for words in (settings.argv, settings.checks) for path in _named(words or (), cwd)]
+    return [*_above(cwd), *_of_git(cwd), *named, *_imported(named, settings, cwd)], head
+
+
+def _named(words: Sequence[str], cwd: Path) -> list[Path]:
+    """The files that a command names, in git or not, and those of a module that it names with ``-m``."""
+    found = [cwd / word for word in words if not word.startswith("-")]
+    for module in (words[n + 1] for n, word in enumerate(words[:-1]) if word == "-m"):
+        found += [*module_files(module, cwd), *module_files(f"{module}.__main__", cwd)]
+    return [path for path in found if path.is_file()]
+
+
+def _imported(named: Sequence[Path], settings: CommandSettings, cwd: Path) -> set[Path]:
+    """What these scripts import from their own folders, from ``cwd`` and from PYTHONPATH."""
+    paths = passed_environment(settings.env, os.environ).get("PYTHONPATH", "").split(os.pathsep)
+    scripts = [path for path in named if fnmatch.fnmatch(path.name, CODE)]
+    roots = [*(path.parent for path in scripts), cwd, *(cwd / path for path in paths if path)]
+    return local_modules(scripts, list(dict.fromkeys(roots)))
 
 
 def _above(cwd: Path) -> list[Path]:
@@ -127,11 +144,6 @@ def _matching(globs: Sequence[str], cwd: Path) -> list[Path]:
             raise ConfigError(f"command.files: {pattern} matches no file in {cwd}", hint="change command.files")
         found += matches
     return found
-
-
-def _existing(paths: Iterable[Path]) -> list[Path]:
-    """Those that are regular files."""
-    return [path for path in paths if path.is_file()]
 
 
 def _names(listing: bytes | None) -> list[str]:

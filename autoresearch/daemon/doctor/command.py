@@ -103,7 +103,7 @@ def _files(command: CommandSettings, files: CommandFiles) -> Check:
     if checkout := next((folder for folder in (cwd, *cwd.parents) if (folder / ".git").exists()), None):
         found = f"git reads no commit of {checkout}: only the {count} files found without one are watched"
         return warn("files", found, f"git -C {checkout} status: git must be installed and trust the owner", **facts)
-    found = f"no git commit: only the {count} files that argv names are watched"
+    found = f"no git commit: only the {count} files that argv names, and what their scripts import, are watched"
     return warn("files", found, "name what it reads with command.files, or keep the scripts in git", **facts)
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 KEPT_HEAD_BYTES = 32 << 10
 KEPT_TAIL_BYTES = 96 << 10
 MAX_LINE_BYTES = 16 << 10  # of a line that is searched; what follows in the same line is not
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and other sequences for terminals
+_FOR_TERMINALS = re.compile(  # colours and the cursor; titles and links; character sets, as `tput sgr0` prints them
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]+[0-~]"
+)
 _LINE_ENDS = re.compile(rb"[\r\n]+")  # a progress bar ends its lines with a carriage return
 
 
@@ -74,7 +76,7 @@ class Lines:
 
     def _pass_on(self) -> None:
         if self.rest:
-            self.take(_COLOURS.sub("", self.rest.decode(errors="replace")))
+            self.take(_FOR_TERMINALS.sub("", self.rest.decode(errors="replace")))
         self.rest.clear()
 
 
@@ -87,10 +89,9 @@ class Search:
     count: int = 0
 
     def look(self, line: str) -> bool:
-        """Search a line; whether it has a match."""
-        match = self.pattern.search(line)
-        if match is None or match[1] is None:
-            return False
-        self.last = tuple(group for group in match.groups() if group is not None)
-        self.count += 1
-        return True
+        """Search a line; whether it has a match. Of several in it the last counts too."""
+        matches = [match for match in self.pattern.finditer(line) if match[1] is not None]
+        if matches:
+            self.last = tuple(group for group in matches[-1].groups() if group is not None)
+        self.count += len(matches)
+        return bool(matches)

@@ -47,6 +47,27 @@ def test_outside_of_git_the_files_that_argv_names_are_watched(tmp_path: Path) ->
     assert watched(tmp_path, "program", "train.py", "no-such-file", "--flag") == {"train.py"}
 
 
+def test_what_a_script_imports_from_beside_it_is_watched_outside_of_git_too(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    for name, text in {
+        "train.py": "import os, numpy, pkg.deep.model as m\nfrom pkg import loss\nif 0: import lazy",
+        "lazy.py": "import train",
+        "pkg/__init__.py": "",
+        "pkg/loss.py": "from . import tools\nfrom .deep import data",
+        "pkg/tools.py": "def f(:",
+        "pkg/unused.py": "",
+        "pkg/deep/model.py": "from ..other import x",
+        "pkg/deep/data.py": "",
+        "pkg/other.py": "",
+        "unused.py": "",
+    }.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(text)
+    imported = {"train.py", "lazy.py", "__init__.py", "loss.py", "tools.py", "model.py", "data.py", "other.py"}
+    assert watched(tmp_path, "program", "train.py") == imported
+    assert watched(tmp_path, "program", "-m", "pkg.loss") == {"__init__.py", "loss.py", "tools.py", "data.py"}
+
+
 def test_submodules_and_the_rest_of_the_checkout_are_watched_whatever_gits_variables_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,9 +97,16 @@ def test_a_metric_of_a_file_by_its_name_or_a_path_of_names(tmp_path: Path) -> No
 
 def test_colours_are_not_a_part_of_the_metric_and_one_on_stderr_is_named() -> None:
     reader = Reader(CommandSettings.model_validate({"metric_pattern": r"^loss (\S+)"}), lambda *_: None, 1)
-    reader.feed(b"\x1b[1mloss \x1b[32m0.5\x1b[0m\n")
+    reader.feed(b"\x1b]0;title\x07\x1b]8;;file:///x\x1b\\\x1b[1mloss \x1b[32m0.5\x1b(B\x1b[m\n")
     assert reader.result(None, None).metric == "0.5"
     reader = Reader(CommandSettings.model_validate({"metric_pattern": r"^loss (\S+)"}), lambda *_: None, 1)
     found = reader.result(None, None, "warning\nloss 0.5\n")
     assert found.metric is None
     assert "one of stderr does" in found.problem
+
+
+def test_of_several_matches_the_last_counts_in_one_line_too() -> None:
+    reader = Reader(CommandSettings.model_validate({"metric_pattern": r"loss (\S+)"}), lambda *_: None, 1)
+    reader.feed(b"loss 0.5\nloss 0.4, later loss 0.3\n")
+    found = reader.result(None, None)
+    assert (found.metric, found.count) == ("0.3", 3)
