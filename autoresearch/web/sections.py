@@ -177,7 +177,7 @@ def result_sections(history: History, summary: Summary) -> Sections:
     baseline = course.baseline
     return {
         "verdict": [verdict.before, verdict.change, verdict.after, verdict.basis],
-        "figures": [[f.value, f.name, f.note] for f in build_key_figures(summary, best)],
+        "figures": [[f.value, f.name, f.note] for f in build_key_figures(summary, history, best)],
         "identity": list(describe_run(summary, history)),
         "course": {
             "metric": clean(history.words.name, 40),

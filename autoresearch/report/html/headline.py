@@ -149,7 +149,7 @@ def _format_interval(first: str, last: str) -> str:
     return f"{first} to {end}{zone}" if first != last else f"{first}{zone}"
 
 
-def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure]:
+def build_key_figures(s: Summary, history: History, best: Row | None = None) -> Iterator[KeyFigure]:
     """The figures under the verdict; ``best`` is the best keep."""
     name = clean(s.words.name, NAME_CHARS)
     if best and best.evidence:
@@ -181,7 +181,7 @@ def build_key_figures(s: Summary, best: Row | None = None) -> Iterator[KeyFigure
     else:
         yield from _count_decisions(s, blocked)
     if s.wall_s is not None:
-        yield KeyFigure(format_duration(s.wall_s), "of work", "without pauses")
+        yield KeyFigure(format_duration(s.wall_s), "of work", "in trials side by side" if history.parallel else "without pauses")
     if s.energy_kwh is not None:
         yield KeyFigure(_format_energy(s.energy_kwh), "energy", "of the trials")
     elif s.energy:

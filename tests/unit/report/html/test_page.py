@@ -126,7 +126,7 @@ def test_energy_and_its_cost_are_shown_where_they_are_known(new_run):
 )
 def test_the_energy_tile_has_a_short_number_and_is_left_out_without_one(new_run, joules, shown):
     history = build_history(new_run().begin().evaluated("lr", 0.001, 3.3, energy_j=joules).complete().records)
-    figures = {f.name: f.value for f in build_key_figures(summarise(history))}
+    figures = {f.name: f.value for f in build_key_figures(summarise(history), history)}
     assert figures.get("energy") == shown
 
 

@@ -186,9 +186,15 @@ def test_joules_of_several_scopes_are_not_added(new_run):
     found = build_spending(summarise(h), h)
     assert list(found.energy) == []
     assert not any("energy" in name for name, _ in found.facts)
-    assert [(k.value, k.note) for k in build_key_figures(summarise(h)) if k.name == "energy"] == [
+    assert [(k.value, k.note) for k in build_key_figures(summarise(h), h) if k.name == "energy"] == [
         ("-", "of several scopes")
     ]
+
+
+@pytest.mark.parametrize(("parallel", "note"), [(False, "without pauses"), (True, "in trials side by side")])
+def test_the_time_of_trials_side_by_side_is_called_so(new_run, parallel, note):
+    h = replace(history(new_run().begin().evaluated("lr", 0.001, 3.3)), parallel=parallel)
+    assert [k.note for k in build_key_figures(summarise(h), h) if k.name == "of work"] == [note]
 
 
 def test_every_scope_that_was_metered_has_its_phases_its_coverage_and_its_cost(new_run):
