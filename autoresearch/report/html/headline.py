@@ -181,7 +181,8 @@ def build_key_figures(s: Summary, history: History, best: Row | None = None) -> 
     else:
         yield from _count_decisions(s, blocked)
     if s.wall_s is not None:
-        yield KeyFigure(format_duration(s.wall_s), "of work", "in trials side by side" if history.parallel else "without pauses")
+        note = "in trials side by side" if history.parallel else "without pauses"
+        yield KeyFigure(format_duration(s.wall_s), "of work", note)
     if s.energy_kwh is not None:
         yield KeyFigure(_format_energy(s.energy_kwh), "energy", "of the trials")
     elif s.energy:
