@@ -43,6 +43,7 @@ class OpenIteration:
     gains_then: int = 0
     baseline_then: int = 0
     best_then: Evaluated | None = None
+    results_then: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class OpenWork(SideWork):
     gains_then: int = 0  # how many candidates' gains the noise was pooled from when it was proposed
     baseline_then: int = 0  # how many trials of the baseline there were then
     best_then: Evaluated | None = None  # the best keep then
+    results_then: int = 0  # how many iterations were closed then
     started: TrialStarted | None = None  # the trial in focus, as it began last
     running: TrialStarted | None = None  # the trial that began and has not ended
     suspended: Suspended | None = None  # where the open trial was last suspended
@@ -107,7 +109,7 @@ class OpenWork(SideWork):
             self.extra_baseline, self.sealed = there.extra_baseline, there.sealed
             self.host_losses, self.test, self.at_iter = there.host_losses, there.test, n
             self.gains_then, self.baseline_then = there.gains_then, there.baseline_then
-            self.best_then = there.best_then
+            self.best_then, self.results_then = there.best_then, there.results_then
         if trial != self.at_trial:
             if self.running or self.suspended:
                 self.parked_trials[self.at_trial] = OpenTrial(
@@ -211,6 +213,7 @@ class OpenWork(SideWork):
             self.gains_then,
             self.baseline_then,
             self.best_then,
+            self.results_then,
         )
 
     def _open_trials(self) -> Iterator[tuple[int, OpenTrial]]:

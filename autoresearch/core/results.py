@@ -51,6 +51,7 @@ class Result:
     reply_sources: tuple[str, ...] = ()  # who gave each of its replies
     stopped: StopPoint | None = None  # where its trial was stopped early: it has no val_bpb and no gain
     several: tuple[tuple[str, KnobValue], ...] = ()  # the changes of a candidate of more than one
+    known: int | None = None  # how many results there were when it was proposed; null: all before it, in a serial run
 
     @property
     def changes(self) -> tuple[tuple[str, KnobValue], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -204,7 +204,7 @@ class Trajectory(OpenWork):
             case Proposed():
                 self._open_iteration(record)
                 self.gains_then, self.baseline_then = len(self.earlier_gains), len(self.baseline_outcomes)
-                self.best_then = self.best
+                self.best_then, self.results_then = self.best, len(self.results)
             case Unsealed():
                 self._unseal()
             case SideTrialSuspended():
@@ -316,7 +316,9 @@ class Trajectory(OpenWork):
     def _remember(self, record: IterationRecord, source: Source | None) -> None:
         """Keep what grows with the number of iterations."""
         self.iterations.append(record, source)
-        self.results.append(result_of(record))
+        result = result_of(record)
+        is_parallel = self.parallel and isinstance(record, CandidateTried)
+        self.results.append(replace(result, known=self.results_then) if is_parallel else result)
         if isinstance(record, Evaluated):
             self._note_tried(record, "measured")
         elif isinstance(record, StoppedEarly):

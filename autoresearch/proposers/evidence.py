@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Evidence:
     repeats: Array  # trials that the loss is the mean of
     kept: Array  # 1 for a keep
     stopped: Array  # 1 for a trial that was stopped early
+    known: Array  # how many rows were known when it was proposed: in a serial run all before it
 
     @property
     def has_value(self) -> Array:
@@ -61,7 +62,7 @@ class Evidence:
     def first(self, count: int) -> Evidence:
         """What was known after that many rows."""
         rows = slice(count)
-        return Evidence(self.places[rows], self.loss[rows], self.repeats[rows], self.kept[rows], self.stopped[rows])
+        return Evidence(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 @dataclass(slots=True)
@@ -71,27 +72,34 @@ class EvidenceReader:
     cube: Cube
     baseline: Config
     _read: list[Result] = field(default_factory=list)
-    _rows: list[tuple[Array, float, float, float, float]] = field(default_factory=list)
-    _count: int = 0  # results read, those without a candidate included
+    _rows: list[tuple[Array, float, float, float, float, int]] = field(default_factory=list)
+    _rows_after: list[int] = field(default_factory=list)  # how many rows there were after each result
+
+    @property
+    def _count(self) -> int:
+        """Results read, those without a candidate included."""
+        return len(self._rows_after)
 
     def read(self, trajectory: Trajectory) -> Evidence:
         """The evidence of every closed iteration that tried a candidate."""
         results = trajectory.results
         if self._count > len(results) or (self._count and results[self._count - 1] is not self._read[-1]):
-            self._read, self._rows, self._count = [], [], 0
+            self._read, self._rows, self._rows_after = [], [], []
         for result in results[self._count :]:
             if result.changes:
                 self._rows.append(self._row(result))
-        self._count = len(results)
+            self._rows_after.append(len(self._rows))
         self._read = results[-1:]
         own = self.cube.places([self.baseline])[0]
         seeds = float(max(1, len(trajectory.baseline.trials))) if trajectory.baseline else 1.0
-        rows = [(own, 0.0, seeds, 0.0, 0.0), *self._rows]
+        rows = [(own, 0.0, seeds, 0.0, 0.0, 0), *self._rows]
         places, *columns = zip(*rows, strict=True)
         return Evidence(np.array(places), *map(np.array, columns))
 
-    def _row(self, result: Result) -> tuple[Array, float, float, float, float]:
+    def _row(self, result: Result) -> tuple[Array, float, float, float, float, int]:
         place = self.cube.places([{**self.baseline, **dict(result.changes)}])[0]
         loss = float("nan") if result.improvement_frac is None else -result.improvement_frac
         stopped = float(result.stopped is not None)
-        return place, loss, float(max(1, result.trials)), float(result.is_keep), stopped
+        before = self._rows_after if result.known is None else self._rows_after[: result.known]
+        known = 1 + (before[-1] if before else 0)  # with the baseline
+        return place, loss, float(max(1, result.trials)), float(result.is_keep), stopped, known

@@ -33,6 +33,7 @@ from autoresearch.proposers.evidence import Evidence, EvidenceReader
 from autoresearch.proposers.feasibility import Feasibility, learn_feasibility
 from autoresearch.proposers.gaussian_process import Hyper, Process, fit
 from autoresearch.proposers.other_failures import without_failures
+from autoresearch.proposers.region import count_failures, most_failure, region_length
 from autoresearch.proposers.space import Space, build_joint_reply
 from rails import Value, same_value
 
@@ -42,13 +43,6 @@ FAILURE_ROWS = 800  # results that the feasibility model is fitted to
 POOL = 600  # candidates of a first round
 REFINED = 12  # of them, around which a second round is drawn
 PER_REFINED = 20
-MAX_FAILURE = 0.10  # what a candidate may fail with, as long as failures are rare
-FAILURE_SHARE = 0.10  # of the trials so far, at which only the safest candidates are left
-SAFEST = 0.3  # of MAX_FAILURE
-PRIOR_FAILURES, PRIOR_TRIALS = 0.4, 10.0
-START_LENGTH, MIN_LENGTH, MAX_LENGTH = 0.35, 0.06, 0.7
-GROW_AFTER, SHRINK_AFTER = 2, 6
-GROW, SHRINK = 1.5, 0.6
 EXPECTS_FROM = 4  # results, the baseline's included: the model's expectation before that is mostly its prior
 REASON_KNOBS = 3
 BELIEF_CANDIDATES = 32
@@ -160,7 +154,8 @@ class TrustRegionProposer:
         failed = all_failed[recent].astype(float)
         feasibility = learn_feasibility(places[0], places[recent], failed, self._cube.caution)
         own = self._own(trajectory)
-        most = most_failure(int(all_failed[own].sum()), int(own.sum()) - 1)
+        counted = np.flatnonzero(own)[1:]  # without the baseline
+        most = most_failure(*count_failures(all_failed[counted], evidence.known[counted]))
         return Belief(evidence, process, feasibility, posterior, region_length(evidence, own), most)
 
     def _with_pending(self, belief: Belief, pending: Array) -> Belief:
@@ -287,13 +282,6 @@ def _erf(x: Array) -> Array:
     return np.asarray(np.sign(x) * (1.0 - poly * np.exp(-(x**2))))
 
 
-def most_failure(failures: int, trials: int) -> float:
-    """With what probability a candidate may fail, after so many failures: less where these were frequent."""
-    share = (failures + PRIOR_FAILURES) / (trials + PRIOR_TRIALS)
-    room = (FAILURE_SHARE - share) / (FAILURE_SHARE / 2)
-    return MAX_FAILURE * min(1.0, max(SAFEST, room))
-
-
 def milestone(count: int) -> int:
     """The largest number of results up to ``count`` at which hyperparameters are fitted: every third, later fewer."""
     step = max(3, count // 12)
@@ -308,24 +296,3 @@ def choose_rows(evidence: Evidence, most: int) -> Array:
     best = ended[np.argsort(evidence.loss[ended], kind="stable")[: most // 2]]
     newest = np.setdiff1d(ended[1:], best)[-(most - len(best) - 1) :]
     return np.union1d(np.union1d(best, newest), ended[:1])
-
-
-def region_length(evidence: Evidence, own: Array) -> float:
-    """The side of the region after these results, by TuRBO's counts of successes and failures in a row.
-
-    A result that is not ``own`` counts where it is an improvement, and does not shrink the region.
-    """
-    length, best, successes, failures = START_LENGTH, 0.0, 0, 0
-    for loss, is_own in zip(evidence.loss[1:], own[1:], strict=True):
-        if loss < best:
-            best, successes, failures = float(loss), successes + 1, 0
-        elif not is_own:
-            continue
-        else:
-            successes, failures = 0, failures + 1
-        if successes == GROW_AFTER:
-            length, successes = min(MAX_LENGTH, GROW * length), 0
-        elif failures == SHRINK_AFTER:
-            length, failures = SHRINK * length, 0
-            length = START_LENGTH if length < MIN_LENGTH else length
-    return length

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from autoresearch.benches.fleet.simulated_executor import SimulatedExecutor, VirtualClock
 from autoresearch.config.settings import Settings
+from autoresearch.core import parallel_loop
+from autoresearch.core.confirmation import Standing, standing_of
+from autoresearch.core.decision import Comparison
 from autoresearch.core.executor import TrialOrder
 from autoresearch.core.loop import Loop
 from autoresearch.core.measurement import Cause, Failure
@@ -21,6 +24,7 @@ from autoresearch.core.ports import Exhausted, Reply
 from autoresearch.core.records import (
     Attempt,
     Baseline,
+    DecisionRule,
     EvalFailed,
     Evaluated,
     Proposed,
@@ -189,6 +193,17 @@ class TestSeveralWorkers:
             r.iter for r in found if isinstance(r, Evaluated)
         ), "the closings are in the order of events"
 
+    def test_a_result_says_how_many_were_known_when_it_was_proposed(self, make_settings: Make) -> None:
+        loop = parallel(make_settings(iters=7), workers=3, order=1)
+        loop.run()
+        found, closed, then = records(loop), 0, {}
+        for record in found:
+            if isinstance(record, Proposed):
+                then[record.iter] = closed
+            closed += isinstance(record, Evaluated | EvalFailed)
+        assert {r.iter: r.known for r in Trajectory.fold(found).results} == then
+        assert 0 < max(then.values()) < 6, "some were proposed before others were known"
+
     def test_what_is_pending_is_known_and_refused(self, make_settings: Make) -> None:
         script = ScriptedProposer([BETTER, BETTER, BETTER, NO_BETTER])
         loop = parallel(make_settings({"limits.max_attempts": 1}, iters=4), workers=4, proposer=script)
@@ -196,6 +211,27 @@ class TestSeveralWorkers:
         blocked = [r for r in records(loop) if r.stage == "blocked"]
         assert any("is being measured in this run" in r.reason for r in blocked)
         assert len([r for r in records(loop) if isinstance(r, Proposed)]) == 2
+
+    @pytest.mark.parametrize("rule", ["threshold", "sequential"])
+    def test_a_candidate_is_looked_at_anew_where_a_trial_of_it_or_of_the_baseline_ended(
+        self, make_settings: Make, monkeypatch: pytest.MonkeyPatch, rule: str
+    ) -> None:
+        """However many are open: the cost of a turn does not grow with the square of the number of workers."""
+        looks = Counter[int]()
+
+        def count(compared: Comparison, chosen: DecisionRule) -> Standing:
+            looks[compared.test] += 1
+            return standing_of(compared, chosen)
+
+        monkeypatch.setattr(parallel_loop, "standing_of", count)
+        loop = parallel(make_settings({"decision.rule": rule}, iters=7), workers=7, order=2)
+        assert loop.run() == "complete"
+        ends = [r for r in records(loop) if isinstance(r, TrialEnded)]
+        of_baseline = sum(r.iter == 0 for r in ends)
+        own = Counter(r.iter for r in ends if r.iter)
+        assert looks.keys() == own.keys()
+        assert all(count <= 2 + own[n] + of_baseline for n, count in looks.items())
+        assert rule == "sequential" or max(looks.values()) == 2
 
     def test_needed_trials_start_before_new_proposals(self, make_settings: Make) -> None:
         """Once a first seed is promising, its second starts before another candidate is proposed."""
@@ -363,6 +399,7 @@ def test_a_cache_of_the_fold_holds_all_that_is_open(make_settings: Make) -> None
             without=("iterations", "tried", "ends", "last"),
         )
         assert (back.parked, back.parked_trials) == (trajectory.parked, trajectory.parked_trials)
+        assert (back.proposals, back.results) == (trajectory.proposals, trajectory.results)
         assert (back.candidates, back.test, back.at_iter) == (
             trajectory.candidates,
             trajectory.test,

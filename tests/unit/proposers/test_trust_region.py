@@ -13,18 +13,13 @@ from autoresearch.core.results import Result
 from autoresearch.core.stopped_trial import StopPoint
 from autoresearch.core.trajectory import Trajectory
 from autoresearch.proposers.evidence import Evidence
+from autoresearch.proposers.region import MAX_FAILURE, START_LENGTH
 from autoresearch.proposers.space import Space
 from autoresearch.proposers.trust_region import (
-    MAX_FAILURE,
-    MIN_LENGTH,
-    SHRINK_AFTER,
-    START_LENGTH,
     TrustRegionProposer,
     choose_rows,
     expected_improvement,
     milestone,
-    most_failure,
-    region_length,
 )
 from rails import Tried, default_menu
 
@@ -162,27 +157,11 @@ def test_ten_thousand_results_bound_the_work():
     rng = np.random.default_rng(0)
     loss = rng.normal(size=10_000)
     loss[::7] = np.nan
-    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), np.zeros(10_000), np.zeros(10_000)), 150)
+    none = np.zeros(10_000)
+    rows = choose_rows(Evidence(np.zeros((10_000, 1)), loss, np.ones(10_000), none, none, np.arange(10_000)), 150)
     assert len(rows) <= 151
     assert int(np.nanargmin(loss)) in rows
     assert np.isfinite(loss[rows]).all()
-
-
-def test_the_region_shrinks_grows_and_restarts():
-    def length(losses, own=True):
-        array = np.array([0.0, *losses])
-        evidence = Evidence(np.zeros((len(array), 1)), array, array, array, np.zeros(len(array)))
-        return region_length(evidence, np.full(len(array), own))
-
-    assert length([]) == START_LENGTH
-    assert length([1.0] * SHRINK_AFTER) < START_LENGTH
-    assert length([-1.0, -2.0]) > START_LENGTH
-    lengths = [length([1.0] * n) for n in range(100)]
-    assert min(lengths) >= MIN_LENGTH
-    assert START_LENGTH in lengths[SHRINK_AFTER:]
-    assert length([float("nan")] * SHRINK_AFTER) < START_LENGTH  # a crash is no improvement
-    assert length([float("nan")] * SHRINK_AFTER, own=False) == START_LENGTH  # of a model: not this region's
-    assert length([-1.0, -2.0], own=False) > START_LENGTH
 
 
 def test_what_a_model_crashes_with_does_not_make_the_optimizer_cautious():
@@ -206,13 +185,6 @@ def test_expected_improvement_is_that_of_a_large_sample():
     gain, sd = np.array([0.5, -1.0, 0.0]), np.array([1.0, 0.7, 2.0])
     draws = np.random.default_rng(0).standard_normal((400_000, 3)) * sd + gain
     np.testing.assert_allclose(expected_improvement(gain, sd), np.maximum(draws, 0).mean(0), rtol=0.02)
-
-
-def test_the_more_fails_the_safer_the_candidates():
-    assert most_failure(0, 0) == MAX_FAILURE
-    assert most_failure(1, 100) == MAX_FAILURE
-    assert most_failure(3, 20) < 0.5 * MAX_FAILURE
-    assert most_failure(20, 20) > 0
 
 
 def test_a_trial_that_was_stopped_early_is_a_typical_loser_and_no_failure():
@@ -254,5 +226,33 @@ def test_ordinary_values_are_left_as_they_are():
     evidence = proposer().belief(smooth_run()).evidence
     assert np.array_equal(evidence.loss, evidence.tempered().loss)
     losses = np.array([0.0, -0.01, 0.02, 0.05, np.nan])
-    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), np.zeros(5), np.zeros(5))
+    one = Evidence(np.zeros((5, 1)), losses, np.ones(5), np.zeros(5), np.zeros(5), np.arange(5))
     assert np.array_equal(one.tempered().loss, losses, equal_nan=True)
+
+
+def test_proposals_from_the_same_results_share_a_model_and_others_do_not():
+    """Several workers ask one after the other; what is pending is no result."""
+    results = [measured(n, {"lr": 3e-4 * (1 + n / 10)}, 0.001 * n) for n in range(1, 9)]
+    one, trajectory = proposer(), trajectory_of(results)
+    first = one.belief(trajectory)
+    assert one.belief(trajectory) is first
+    assert one.belief(trajectory_of([*results, measured(9, {"beta1": 0.8}, 0.01)])) is not first
+    changed = trajectory_of([*results[:-1], measured(8, {"lr": 1e-3}, -0.5)])
+    assert one.belief(changed).posterior[-1] != first.posterior[-1]
+
+
+def test_what_a_batch_that_knew_nothing_crashed_with_is_one_failed_trial():
+    """Sixteen workers at the start: in a serial run the same results make the search cautious."""
+
+    def batch(known):
+        def crash(n):
+            cause = Cause.OUT_OF_MEMORY
+            return Result(n, "eval_failed", "trust-region", "batch_size", n, cause=cause, known=known)
+
+        return [*(measured(n, {"lr": 3e-4 * (1 + n / 10)}, -0.01, known=known) for n in range(1, 12)),
+                *(crash(n) for n in range(12, 17))]  # fmt: skip
+
+    blind, serial = (proposer().belief(trajectory_of(batch(known))) for known in (0, None))
+    assert blind.most_failure > 2 * serial.most_failure
+    assert blind.length == START_LENGTH
+    assert serial.length < START_LENGTH
