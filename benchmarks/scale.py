@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -29,7 +29,7 @@ from benchmarks.machine import describe
 RECORDS = 100_000
 RECORDS_EACH = 3.85  # an iteration: proposed, trial_started, trial, evaluated; fewer where it is blocked
 APPENDS = 200
-PROPOSERS = ("random", "tpe", "prompt of the LLM")
+PROPOSERS = ("random", "tpe", "trust-region", "prompt of the LLM")
 TARGETS = {"start": 2.0, "status": 1.0, "report": 5.0, "report --json": 5.0}
 MEMORY_MIB, PROPOSAL_S = 250, 0.5
 
@@ -77,6 +77,7 @@ def proposals(run_dir: Path) -> dict[str, list[float]]:
     from autoresearch.proposers.random import RandomProposer
     from autoresearch.proposers.space import Space
     from autoresearch.proposers.tpe import TpeProposer
+    from autoresearch.proposers.trust_region import TrustRegionProposer
     from autoresearch.storage.journal import Journal
     from rails import default_menu
 
@@ -86,9 +87,12 @@ def proposals(run_dir: Path) -> dict[str, list[float]]:
     with closing(Journal(run_dir / TRAJECTORY, verified=cache.prefix)) as journal:
         trajectory: Trajectory = read_run(journal, cache)[0]
     tpe, random = TpeProposer(space, 0), RandomProposer(space, 0)
+    joint = replace(space, max_changes=len(space.menu.knobs))
+    trust_region = TrustRegionProposer(joint, 0)
     kinds: tuple[Callable[[], Any], ...] = (
         lambda: random.propose(trajectory, ()),
         lambda: tpe.propose(trajectory, ()),
+        lambda: trust_region.propose(trajectory, ()),
         lambda: summarise_results(trajectory, menu),
     )
     return {name: [seconds(kind) for _ in range(5)] for name, kind in zip(PROPOSERS, kinds, strict=True)}

@@ -65,7 +65,8 @@ def fleet(args: argparse.Namespace) -> int:
     from autoresearch.benches.fleet.trial_times import times_of
     from autoresearch.benches.search.curve_plot import check_plot
     from autoresearch.benches.search.surrogate import fit_surrogate
-    from autoresearch.benches.search.table import read_menu, read_table
+    from autoresearch.benches.search.table import read_table
+    from autoresearch.benches.search.table_menu import read_menu
     from autoresearch.machine import usable_cpus
 
     names = list(dict.fromkeys(name.strip() for name in args.proposers.split(",") if name.strip()))

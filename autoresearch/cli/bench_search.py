@@ -52,7 +52,8 @@ def search(args: argparse.Namespace) -> int:
     from autoresearch.benches.search.night_file import conditions_of, open_nights
     from autoresearch.benches.search.nights import BUILDERS, missing, run_nights, summarise
     from autoresearch.benches.search.surrogate import fit_surrogate
-    from autoresearch.benches.search.table import read_menu, read_table
+    from autoresearch.benches.search.table import read_table
+    from autoresearch.benches.search.table_menu import read_menu
     from autoresearch.machine import usable_cpus
 
     chosen = args.proposers or list(BUILDERS)

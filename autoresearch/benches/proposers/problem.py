@@ -61,3 +61,5 @@ class Night(FrozenModel):
     seed: int
     trials: int  # after those with which the baseline is measured first
     decision: str = "sequential"
+    max_changes: int = 1  # of a proposal; a table of single changes knows no more
+    confirm: str = "auto"  # decision.confirm

@@ -48,7 +48,7 @@ def run_night(
     settings = settings_of(problem, night, llm or {})
     policy = policy_of(problem, settings)
     watch, time, journal = NightWatch(night.trials, aborted), VirtualTime(), BatchJournal()
-    judge = partial(judge_on_surface, problem, policy)
+    judge = partial(judge_on_surface, problem, policy, max_changes=night.max_changes)
     context = ProposerContext(
         space=Space(policy.menu, policy.baseline, policy.steps, problem.over_budget, settings.max_changes),
         judge=judge,
@@ -119,8 +119,9 @@ def settings_of(problem: Problem, night: Night, llm: Mapping[str, Any]) -> Setti
         "proposer": night.proposer,
         "seed": night.seed,
         "iters": ITERATIONS_PER_TRIAL * night.trials,
-        "max_changes": 1,  # the surface knows changes of one knob
+        "max_changes": night.max_changes,
         "decision.rule": night.decision,
+        "decision.confirm": night.confirm,
         "decision.earlier_runs": "off",
         "decision.vault": "off",
         "early_stop.enabled": "off",
@@ -135,12 +136,15 @@ def policy_of(problem: Problem, settings: Settings) -> Policy:
     return Policy(problem.menu, dict(problem.surface.baseline), build_rule(settings), budget, problem.vocab)
 
 
-def judge_on_surface(problem: Problem, policy: Policy, raw: str, trajectory: Trajectory) -> Verdict:
+def judge_on_surface(
+    problem: Problem, policy: Policy, raw: str, trajectory: Trajectory, max_changes: int = 1
+) -> Verdict:
     """The gate, and then whether the surface has a value: the proposal of a configuration without one is refused.
 
     R7 refuses what it refused on the machine that measured; a trial that runs out of memory is a fact of the surface.
     """
-    verdict = gate(raw, policy.baseline, policy.menu, steps=policy.steps, known=trajectory.known())
+    known = trajectory.known()
+    verdict = gate(raw, policy.baseline, policy.menu, steps=policy.steps, known=known, max_changes=max_changes)
     if verdict.candidate is None:
         return verdict
     if why := problem.over_budget(verdict.candidate):

@@ -138,9 +138,11 @@ class OptunaSearcher:
         return found
 
     def _plain(self, params: dict[str, Any]) -> Cfg:
-        knobs = self.problem.menu.knobs
+        knobs = {
+            name: knob for name, knob in self.problem.menu.knobs.items() if name in params
+        }  # without constant ones
         floats = {n: round_value(float(params[n]), k.low, k.high) for n, k in knobs.items() if isinstance(k, FloatKnob)}
-        return {**params, **{name: value for name, value in floats.items() if name in params}}
+        return {**params, **floats}
 
 
 def _require(*packages: str) -> None:

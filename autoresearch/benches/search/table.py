@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.benches.proposers.table_file import TableFile, parse_table
+from autoresearch.benches.search.table_menu import TableMenu
 from autoresearch.core.values import Cfg
 from autoresearch.errors import ConfigError, CorpusError
-from rails import ChoiceKnob, FloatKnob, IntKnob, Menu, MenuError, is_finite, load_menu, parse_menu
+from rails import ChoiceKnob, FloatKnob, IntKnob, Menu, is_finite, parse_menu
 from rails.knobs import Knob, show
 
 MAX_BYTES = 256 << 20
@@ -52,21 +53,7 @@ class Table:
         return sum(row.value is None for row in self.rows)
 
 
-def read_menu(path: Path) -> Menu:
-    """The menu of the table; a file without ``version`` is taken for version 1. Raises ``ConfigError``."""
-    try:
-        return load_menu(path)
-    except MenuError as first:
-        try:
-            raw = json.loads(path.read_bytes()[:MAX_BYTES])
-            if isinstance(raw, dict) and "version" not in raw:
-                return parse_menu({"version": 1, **(raw if "knobs" in raw else {"knobs": raw})})
-        except (OSError, ValueError):
-            pass
-        raise ConfigError(f"menu: {first}", hint="perturbation_menu.json shows the format") from first
-
-
-def read_table(path: Path, menu: Menu | None) -> Table:
+def read_table(path: Path, menu: TableMenu | None) -> Table:
     """Raises ``CorpusError`` naming file, row and value, and ``ConfigError`` where the menu is in no file or in two."""
     try:
         with path.open("rb") as file:
@@ -128,7 +115,7 @@ def _json_entries(text: str) -> list[Any]:
     return listed
 
 
-def _csv_entries(text: str, menu: Menu) -> list[Any]:
+def _csv_entries(text: str, menu: TableMenu) -> list[Any]:
     reader = csv.DictReader(text.splitlines(), strict=True)
     entries: list[Any] = []
     try:
@@ -138,7 +125,9 @@ def _csv_entries(text: str, menu: Menu) -> list[Any]:
             value, flops = row.pop("value", None), row.pop("flops", None)
             if value is None:
                 raise _BadTable("there is no column 'value'")
-            cfg = {name: _csv_value(menu.knobs.get(name), field) for name, field in row.items()}
+            cfg = {
+                name: _csv_value(menu.menu.knobs.get(menu.names.get(name, "")), field) for name, field in row.items()
+            }
             entry = {"cfg": cfg, "value": _csv_number(value)}
             entries.append(entry | ({"flops": _csv_number(flops)} if flops else {}))
     except csv.Error as e:
@@ -163,7 +152,8 @@ def _csv_number(field: str) -> Any:
     return field
 
 
-def _build(entries: Iterable[Any], menu: Menu) -> Table:
+def _build(entries: Iterable[Any], given: TableMenu) -> Table:
+    menu = given.menu
     rows: list[TableRow] = []
     outside = 0
     fixed: dict[str, Any] = {}
@@ -171,7 +161,7 @@ def _build(entries: Iterable[Any], menu: Menu) -> Table:
         where = f"row {number}"
         if not isinstance(entry, Mapping) or not isinstance(entry.get("cfg"), Mapping) or "value" not in entry:
             raise _BadTable(f"{where}: an object with cfg and value is expected, not {show(entry)}")
-        cfg = _read_cfg(entry["cfg"], menu, where, fixed)
+        cfg = _read_cfg(given.read(entry["cfg"]), menu, where, fixed)
         value = _number(entry["value"], f"{where}: value")
         flops = _number(entry.get("flops"), f"{where}: flops")
         if flops is not None and flops <= 0:

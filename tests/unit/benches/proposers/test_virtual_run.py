@@ -14,16 +14,17 @@ from autoresearch.benches.proposers.counts import count_night
 from autoresearch.benches.proposers.problem import Night, problem_of
 from autoresearch.benches.proposers.table_file import RefusedChange
 from autoresearch.benches.proposers.virtual_parts import BUDGET_SPENT, VirtualTime
-from autoresearch.benches.proposers.virtual_run import run_night
+from autoresearch.benches.proposers.virtual_run import judge_on_surface, policy_of, run_night, settings_of
 from autoresearch.cli.main import main
 from autoresearch.core.ports import Interrupted
 from autoresearch.core.records import Baseline, EvalFailed, Started, Stopped, TrialEnded
+from autoresearch.core.trajectory import Trajectory
 from autoresearch.errors import ConfigError, JournalDamaged
 from autoresearch.proposers.space import build_reply
 from autoresearch.report.load import load_records
 from autoresearch.storage.journal import seal
 from autoresearch.testing.scripted_proposer import ScriptedProposer
-from rails import Rail
+from rails import Rail, Tried
 from tests.unit.benches.proposers.worlds import build_table, truth
 
 FIRST = 4000  # the first measured seed
@@ -82,6 +83,20 @@ def test_time_is_that_of_the_trials_plus_the_real_time(problem, tmp_path):
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
     total = sum(isinstance(r, TrialEnded) for r in records) * 10.0
     assert total <= seconds < total + 60
+
+
+def test_a_night_may_allow_several_changes_and_choose_what_is_confirmed(problem):
+    """A table of single changes has no value for them: they pass rail R1 and are refused for want of data."""
+    raw = (
+        '{"changes": [{"knob": "lr", "new_value": 0.004}, {"knob": "batch_size", "new_value": 4}], "reason": "a test"}'
+    )
+    night = Night(proposer="random", seed=FIRST, trials=1, max_changes=2, confirm="best")
+    settings = settings_of(problem, night, {})
+    policy = policy_of(problem, settings)
+    assert (settings.max_changes, policy.rule.confirm) == (2, "best")
+    trajectory = Trajectory(tried=Tried(policy.baseline))
+    rails = [judge_on_surface(problem, policy, raw, trajectory, most).rail for most in (1, 2)]
+    assert rails == [Rail.R1_SCHEMA, Rail.R7_BUDGET]
 
 
 def test_a_configuration_without_data_is_refused_counted_and_costs_no_trial(problem, tmp_path):

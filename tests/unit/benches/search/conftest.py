@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from autoresearch.benches.search.surrogate import fit_surrogate
-from autoresearch.benches.search.table import read_menu, read_table
+from autoresearch.benches.search.table import read_table
+from autoresearch.benches.search.table_menu import read_menu
 
 MENU = {
     "version": 1,

@@ -10,7 +10,10 @@ from autoresearch.benches.search.night import Mark, Night
 from autoresearch.benches.search.nights import BUILDERS, DESCRIPTIONS, missing, run_nights, summarise
 from autoresearch.benches.search.problem import Problem
 from autoresearch.benches.search.surrogate import fit_surrogate
+from autoresearch.benches.search.table import Table, TableRow
 from autoresearch.cli import main
+from rails import parse_menu
+from tests.unit.benches.search.conftest import MENU
 
 QUICK = ["random", "climb", "joint"]
 
@@ -38,6 +41,32 @@ def test_every_searcher_asks_for_configurations_of_the_menu(surrogate, name):
         assert problem.menu.check_config(cfg, None) == ""
         searcher.tell(cfg, surrogate.draw(cfg, 0))
     assert problem.menu.check_config(searcher.pick(), None) == ""
+
+
+CONSTANT = {
+    "scale": {"type": "float", "low": 1.0, "high": 1.0, "default": 1.0},
+    "heads": {"type": "int", "low": 4, "high": 4, "default": 4},
+    "text": {"type": "choice", "choices": ["a"], "default": "a"},
+}
+
+
+@pytest.fixture(scope="module")
+def with_constants(measured, tmp_path_factory):
+    """The same table with three knobs that never vary, one of each kind."""
+    menu = parse_menu({**MENU, "knobs": {**CONSTANT, **MENU["knobs"]}})
+    own = {name: entry["default"] for name, entry in CONSTANT.items()}
+    rows = tuple(TableRow({**own, **row["cfg"]}, row["value"]) for row in measured)
+    return fit_surrogate(Table(menu, rows))[0]
+
+
+@pytest.mark.parametrize("name", [n for n in BUILDERS if n not in ("gp", "cmaes")])
+def test_every_searcher_leaves_a_constant_knob_alone(with_constants, name):
+    problem = Problem(with_constants, 0)
+    searcher = BUILDERS[name](problem)
+    for _ in range(4):
+        cfg = searcher.ask()
+        assert problem.menu.check_config(cfg, None) == ""
+        searcher.tell(cfg, with_constants.draw(cfg, 0))
 
 
 def test_the_names_are_described():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from autoresearch.benches.search.table import read_menu
+from autoresearch.benches.search.table_menu import read_menu
 from autoresearch.errors import ConfigError, CorpusError
 
 
