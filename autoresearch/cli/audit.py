@@ -78,6 +78,8 @@ def _columns(text: str) -> dict[str, str]:
         if not equals or name not in COLUMNS or not column:
             hint = f"NAME=COLUMN with one of {', '.join(COLUMNS)}"
             raise ConfigError(f"--map {part}: not a column of an audit", hint=hint)
+        if name in found:
+            raise ConfigError(f"--map names {name} twice: {found[name]} and {column}", hint="name one column")
         found[name] = column
     return found
 

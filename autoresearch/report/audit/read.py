@@ -15,6 +15,7 @@ from autoresearch.report.audit.read_own import read_own
 from autoresearch.report.audit.read_tables import read_csv, read_tsv
 
 HEAD_BYTES = 1 << 20
+LOOKED_AT = 100  # lines: other programs may write notes above the first record
 FORMATS = ("trajectory", "tsv", "pi", "optuna", "csv")
 
 
@@ -48,19 +49,21 @@ def read_logs(
 
 
 def detect(path: Path) -> str:
-    """The format of a log, from its first line. Raises ``CorpusError`` where it is none of them."""
+    """The format of a log, from its first lines. Raises ``CorpusError`` where it is none of them."""
     if path.is_dir():
         return "trajectory"
     head = _head(path)
-    first = "" if "\0" in head else next((line for line in head.splitlines() if line.strip()), "")
+    lines = [] if "\0" in head else [line for line in head.splitlines() if line.strip()][:LOOKED_AT]
+    first = next(iter(lines), "")
     if first.startswith("{"):
-        return _format_of(_object(first))
-    header = [cell.strip() for cell in first.split("\t")]
+        return next(filter(None, (_format_of(_object(line)) for line in lines)), "trajectory")
+    header = [cell.strip().lower() for cell in first.split("\t")]
     if "val_bpb" in header and "status" in header:
         return "tsv"
     if any(separator in first for separator in ",;\t"):
         return "csv"
-    raise CorpusError(f"{path} is not a log that can be audited", hint=f"--format: one of {', '.join(FORMATS)}")
+    hint = "a table with tabs, commas or semicolons below a line of names, or JSON lines; or say --format"
+    raise CorpusError(f"{path} is not a log that can be audited", hint=hint)
 
 
 def _head(path: Path) -> str:
@@ -80,8 +83,9 @@ def _object(line: str) -> Mapping[str, Any]:
 
 
 def _format_of(record: Mapping[str, Any]) -> str:
+    """The format that has such a record; empty where several may."""
     if "op_code" in record:
         return "optuna"
-    if record.get("type") == "config" or ("metric" in record and "status" in record):
-        return "pi"
-    return "trajectory"
+    if "stage" in record or "_meta" in record:
+        return "trajectory"
+    return "pi" if record.get("type") == "config" or ("metric" in record and "status" in record) else ""

@@ -30,6 +30,30 @@ def test_results_tsv(write: Any) -> None:
     assert log.gain_of(log.entries[2]) == pytest.approx(0.02)
 
 
+def test_a_results_tsv_as_people_and_agents_write_it(write: Any) -> None:
+    """Columns in another order and case, a unit, tabs in a description, a row that ends early, a keep without value."""
+    text = """Status\tVAL_BPB\tTime\tDescription
+baseline\t1.0 bpb\t300\tas it was
+keep\t0.98\t300\tlr\tup
+discard\t0.99 bpb\t300
+keep\t\t300\tforgotten
+crash
+"""
+    (log,) = read_logs(write(text))
+    assert (log.baseline, shape(log)) == ((1.0,), [(0.98, True), (0.99, False), (None, False), (None, False)])
+    assert log.entries[0].name == "lr up"
+    assert log.notes == ("1 row without a number in val_bpb counted as failed (line 5: empty)",)
+
+
+def test_pi_autoresearch_with_null_and_notes(write: Any) -> None:
+    config = {"type": "config", "name": None, "metricName": None, "bestDirection": None}
+    runs = [(12.0, "keep"), (None, "keep"), ("11 s", "keep"), (11.5, None), (None, "crash")]
+    records = [{"metric": m, "status": s, "description": None} for m, s in runs]
+    (log,) = read_logs(write([{"note": "hello"}, config, *records]))
+    assert (log.metric, log.direction, shape(log)) == ("metric", "lower", [(None, False), (11.0, True), (None, False)])
+    assert log.notes == ("1 row without a number in metric counted as failed (line 4: empty)",)
+
+
 def test_pi_autoresearch_has_a_log_per_segment(write: Any) -> None:
     speed, score = read_logs(write(PI))
     assert (speed.metric, speed.direction, shape(speed)) == (
@@ -64,7 +88,7 @@ def test_a_csv_file_with_a_mapping(write: Any) -> None:
 def test_without_a_status_a_keep_is_better_than_all_before_it(write: Any) -> None:
     (log,) = read_logs(write("acc\n0.8\n0.7\n0.9\n0.9\nbroken\n"), "csv", columns={"value": "acc"}, direction="higher")
     assert shape(log) == [(0.7, False), (0.9, True), (0.9, False), (None, False)]
-    assert log.notes == ("1 rows have no number in acc",)
+    assert log.notes == ("1 row without a number in acc counted as failed (line 6: 'broken')",)
 
 
 def test_an_optuna_journal_is_read_by_optuna(tmp_path: Path) -> None:
@@ -105,20 +129,25 @@ def test_the_origins_log_and_ours_are_compared_with_a_fixed_baseline() -> None:
     [
         ("", None, "not a log that can be audited"),
         ("just words\n", None, "not a log that can be audited"),
-        ("commit\tval_bpb\tstatus\n1\t2\tkeep\n", "tsv", "no column description"),
+        ("commit\tval_bpb\tdescription\n1\t2\tx\n", "tsv", "no column status"),
+        (TSV.replace("0.9", "0,9"), None, "line 5: val_bpb is '0,980000', whose comma may be a decimal point"),
         (TSV.replace("discard\twider", "maybe\twider"), None, "line 3: 'maybe' is not a status"),
-        (TSV.replace("1.010000\t10.0\tdiscard", "1.010000\tdiscard"), None, "line 3 has 4 cells, the header has 5"),
+        (TSV.replace("1.010000\t10.0\tdiscard", "1.010000\tdiscard"), None, "line 3: 'wider .mlp.' is not a status"),
         ("commit\tval_bpb\tmemory_gb\tstatus\tdescription\n", None, "no row below a header"),
         (TSV.splitlines()[0] + "\na\t0.0\t0\tcrash\tx\n", None, "no row has a measurement"),
         ("\n".join(TSV.splitlines()[:2]), None, "no trial after the first one"),
         ('{"type":"config"}\n{"run":1,"metric":1,"status":"perhaps"}\n', None, "line 2: 'perhaps' is not a status"),
         ('{"type":"config"}\n[1]\n', None, "line 2 is not a JSON object"),
         ('{"type":"config"}\n', None, "no segment has a baseline"),
+        ("l,s\n1 s,keep\n900 ms,keep\n", {"value": "l"}, "l is in s at line 2 and in ms at line 3"),
+        ("l,s\n91%,keep\n0.92,keep\n", {"value": "l"}, "l is in % at line 2 and in no unit at line 3"),
+        ("l,s\n1,keep\n0.9\n", {"value": "l"}, "line 3 has 1 cells, the header has 2"),
     ],
 )
-def test_what_cannot_be_read_is_named(write: Any, text: str, form: str | None, what: str) -> None:
+def test_what_cannot_be_read_is_named(write: Any, text: str, form: str | dict[str, str] | None, what: str) -> None:
+    columns = form if isinstance(form, dict) else None
     with pytest.raises(CorpusError, match=what):
-        read_logs(write(text), form)
+        read_logs(write(text), None if isinstance(form, dict) else form, columns=columns)
 
 
 def test_a_csv_file_needs_its_columns(write: Any) -> None:
@@ -169,3 +198,31 @@ def test_a_journal_that_is_missing_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="is not a file"):
         read_logs(tmp_path / "no.log", "optuna")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "value"),
+    [
+        ("1,000.5", "\t", 1000.5),
+        ("1,234,567", "\t", 1234567.0),
+        ("0,93", ";", 0.93),
+        ("1,234", ";", 1.234),
+        ("0,93", "\t", None),
+        ("1,234", "\t", None),
+        ("91.5%", ",", 91.5),
+        ("12.5 tok/s", ",", 12.5),
+        ("1e5s", ",", 1e5),
+        ("1e5", ",", 1e5),
+        ("12h30", ",", None),
+        ("0x10", ",", None),
+        ("n/a", ",", None),
+    ],
+)
+def test_a_value_as_it_is_written(write: Any, text: str, separator: str, value: float | None) -> None:
+    rows = f"l{separator}s\n{text}{separator}\n{text}{separator}\n"
+    columns = {"value": "l", "status": "s"}
+    if value is None:
+        with pytest.raises(CorpusError, match=r"no row has a measurement|may be a decimal point"):
+            read_logs(write(rows), columns=columns)
+    else:
+        assert shape(read_logs(write(rows), columns=columns)[0]) == [(value, False)]
