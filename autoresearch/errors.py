@@ -3,7 +3,7 @@
     AutoresearchError                 1
       ConfigError                    78   a setting, a flag, a menu: names the field and the value
       BenchIncomplete                68   a bench run ended with attempts that the LLM server did not answer
-      MissingPackage                 69   an optional package is not installed
+      MissingPackage                 69   an optional package is not installed, or cannot be loaded
       CorpusError                    66   a source, a corpus or another input is missing, damaged, unfit or changed
       LockHeld                       75   another daemon owns the run directory
       YardstickMismatch              76   the run was measured with another yardstick, baseline, menu or rule
@@ -48,9 +48,16 @@ class BenchIncomplete(AutoresearchError):
 
 
 class MissingPackage(AutoresearchError):
-    """An optional package that this command needs is not installed."""
+    """An optional package that this command needs is not installed, or is and cannot be loaded."""
 
     exit_code = 69
+
+    def __str__(self) -> str:
+        cause = self.__cause__
+        if not isinstance(cause, ImportError) or isinstance(cause, ModuleNotFoundError):
+            return super().__str__()
+        hint = "repair that, or install the package again with --force-reinstall"
+        return f"{self.what}, which is installed and cannot be loaded: {cause}\n  try: {hint}"
 
 
 class CorpusError(AutoresearchError):

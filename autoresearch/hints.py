@@ -14,7 +14,7 @@ from typing import Literal
 from autoresearch.machine import explain_os_error
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG})
 REFUSED = frozenset({errno.EACCES, errno.EPERM})
 PLANTED = frozenset({errno.ELOOP, errno.EMLINK})  # a link, a pipe or a device in place of a file of ours
 Deed = Literal["read", "write", "create", "remove"]
@@ -45,8 +45,8 @@ def hint_after(error: OSError, path: Path, deed: Deed) -> str:
         return f"make room on the file system of {path} (df -h)"
     if number == errno.EROFS:
         return f"the file system of {path} is mounted read-only: mount it writable, or use another directory"
-    if number == errno.EFBIG:
-        return "this process may not write larger files (ulimit -f; LimitFSIZE= of a unit): raise the limit"
+    if number in LIMITS:
+        return explain_os_error(error)[1]
     if number in REFUSED:
         return _who_may(path, deed)
     if number in PLANTED:

@@ -22,6 +22,12 @@ OWN_CGROUP = Path("/proc/self/cgroup")
 PR_SET_PDEATHSIG = 1
 # How Python and the thread pool of Rust libraries (tokenizers) say that no thread can be started.
 NO_THREAD = ("start new thread", "ThreadPoolBuildError")
+NO_MEMORY = ("failed to map segment from shared object",)  # the dynamic linker's words
+# Limits of a process on its memory: the flag of ``ulimit``, and the setting of a unit.
+MEMORY_LIMITS = {
+    "RLIMIT_AS": (resource.RLIMIT_AS, "ulimit -v", "LimitAS="),
+    "RLIMIT_DATA": (resource.RLIMIT_DATA, "ulimit -d", "LimitDATA="),
+}
 
 
 def reserve_bytes(total: int) -> int:
@@ -53,8 +59,17 @@ def available_bytes() -> int:
 
 
 def spare_bytes() -> int:
-    """Return the bytes that a trial may use: the available memory without the reserve."""
-    return max(0, available_bytes() - reserve_bytes(total_bytes()))
+    """Return the bytes that a trial may use: the available memory without the reserve, or a limit of each process."""
+    limits = [limit for kind, _, _ in MEMORY_LIMITS.values() if (limit := _limit(kind)) is not None]
+    return min([max(0, available_bytes() - reserve_bytes(total_bytes())), *limits])
+
+
+def address_space_left() -> int | None:
+    """Return the bytes that this process may still map (RLIMIT_AS, RLIMIT_DATA); ``None`` without such a limit."""
+    sizes = Path("/proc/self/statm").read_text().split()
+    pages = {resource.RLIMIT_AS: int(sizes[0]), resource.RLIMIT_DATA: int(sizes[5])}
+    limits = {kind: limit for kind in pages if (limit := _limit(kind)) is not None}
+    return min((limit - pages[kind] * resource.getpagesize() for kind, limit in limits.items()), default=None)
 
 
 def usable_cpus() -> int:
@@ -143,7 +158,11 @@ def explain_os_error(error: OSError) -> tuple[str, str]:
             what = f"no further process or thread can be started: this user may have {limit} of them (RLIMIT_NPROC)"
             return what, "end other programs of this user, ulimit -u, or TasksMax= and LimitNPROC= of the unit"
         case errno.ENOMEM:
-            return "the machine has no memory left", "end other programs, or see limits of the cgroup (MemoryMax=)"
+            return _explain_no_memory()
+        case errno.EFBIG:
+            limit = _soft_limit(resource.RLIMIT_FSIZE)
+            what = f"a file of this process may have {limit} bytes (RLIMIT_FSIZE){_named(error)}"
+            return what, "ulimit -f unlimited, or LimitFSIZE= of the unit; a file system may have a limit of its own"
         case errno.ENOSPC | errno.EDQUOT:
             what = f"the disk or its quota is full{_named(error)}"
             return what, "free some space (df -h shows which file system is full)"
@@ -154,7 +173,27 @@ def explain_os_error(error: OSError) -> tuple[str, str]:
     return text, "see the system log (journalctl -k) if the file is as it should be"
 
 
-def explain_start_failure(error: OSError | RuntimeError) -> tuple[str, str]:
+def _explain_no_memory() -> tuple[str, str]:
+    """A limit of this process, where it has one: it is met long before the machine's memory is used up."""
+    set_ = {name: flags for name, (kind, *flags) in MEMORY_LIMITS.items() if _limit(kind) is not None}
+    if not set_:
+        return "the machine has no memory left", "end other programs, or see limits of the cgroup (MemoryMax=)"
+    limits = " and ".join(f"{_soft_limit(MEMORY_LIMITS[name][0])} bytes ({name})" for name in set_)
+    flags = ", ".join(f"{ulimit} unlimited" for ulimit, _ in set_.values())
+    settings = " and ".join(setting for _, setting in set_.values())
+    return f"no memory is left: this process may use {limits}", f"{flags}, or {settings} of the unit"
+
+
+def explain_kill() -> str:
+    """What may have sent SIGKILL, as seen from a process with the same limits as the one that was killed."""
+    seconds = _limit(resource.RLIMIT_CPU)
+    cpu = (
+        "" if seconds is None else f"; the kernel also sends it after {seconds:,} s of CPU time: RLIMIT_CPU, ulimit -t"
+    )
+    return f"the kernel's OOM killer uses SIGKILL{cpu}"
+
+
+def explain_start_failure(error: OSError | RuntimeError | MemoryError) -> tuple[str, str]:
     """As ``explain_os_error``, also for a thread that cannot be started, which is a ``RuntimeError``."""
     if isinstance(error, OSError):
         return explain_os_error(error)
@@ -168,6 +207,8 @@ def limit_named_in(error: BaseException) -> int | None:
     text = str(error)
     if any(words in text for words in NO_THREAD):
         return errno.EAGAIN
+    if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
+        return errno.ENOMEM
     return next((n for n in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) if os.strerror(n) in text), None)
 
 
@@ -176,8 +217,14 @@ def _named(error: OSError) -> str:
 
 
 def _soft_limit(kind: int) -> str:
+    soft = _limit(kind)
+    return "any number" if soft is None else f"{soft:,}"
+
+
+def _limit(kind: int) -> int | None:
+    """The limit that holds for this process, in the kernel's unit; ``None`` where there is none."""
     soft = resource.getrlimit(kind)[0]
-    return "any number" if soft == resource.RLIM_INFINITY else f"{soft:,}"
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 @contextlib.contextmanager

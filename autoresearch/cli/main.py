@@ -14,7 +14,7 @@ from importlib import import_module
 from autoresearch import __version__
 from autoresearch.cli.output import discard_stdout
 from autoresearch.cli.parsing import Command
-from autoresearch.errors import AutoresearchError, JournalError
+from autoresearch.errors import AutoresearchError, JournalError, MissingPackage
 from autoresearch.machine import explain_os_error, limit_named_in
 
 DESCRIPTION = "Unattended training research on one machine: propose, gate, train, measure, keep or revert, record."
@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # so that a closed pipe is noticed here and not at exit
         return code
     except AutoresearchError as e:
+        if isinstance(e, MissingPackage) and e.__cause__ and (number := limit_named_in(e.__cause__)):
+            return report_os_error(OSError(number, str(e.__cause__)))
         print(f"autoresearch: {e}", file=sys.stderr)
         return e.exit_code
     except KeyboardInterrupt:
@@ -74,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as e:  # a limit of the system, or a file that this command cannot use
         return report_os_error(e)
-    except (RuntimeError, ImportError) as e:
+    except (RuntimeError, ImportError, MemoryError) as e:
         if (number := limit_named_in(e)) is None:
             raise
         return report_os_error(OSError(number, str(e)))

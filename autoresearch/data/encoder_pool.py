@@ -19,8 +19,9 @@ from autoresearch.config.secrets import without_secrets
 from autoresearch.core.text import plural
 from autoresearch.data.encoder_process import EncoderSettings
 from autoresearch.data.encoding import Encoded, Piece, PieceEncoder
+from autoresearch.data.tokenizers_library import usable_threads
 from autoresearch.errors import CorpusError
-from autoresearch.machine import explain_start_failure, usable_cpus
+from autoresearch.machine import explain_start_failure
 
 Batch = tuple[Sequence[Piece], bool]  # pieces, and whether they are compared with validation
 Job = tuple[Batch, Future[Encoded]]
@@ -33,12 +34,8 @@ ENDED_HINT = "it was killed, perhaps for want of memory: free some, or set RAYON
 
 
 def usable_processes() -> int:
-    """The number of cores, or fewer by the environment variables that limit the ``tokenizers`` library's threads."""
-    if os.environ.get("TOKENIZERS_PARALLELISM", "").lower() in ("off", "false", "f", "no", "n", "0"):
-        return 1
-    chosen = os.environ.get("RAYON_NUM_THREADS", "")
-    most = int(chosen) if chosen.isdigit() and int(chosen) else usable_cpus()
-    return min(most, MOST_PROCESSES)
+    """One for each thread that the ``tokenizers`` library would start, up to a bound."""
+    return min(usable_threads(), MOST_PROCESSES)
 
 
 class EncoderPool:

@@ -7,20 +7,18 @@ is not in the encoder's vocabulary.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from autoresearch.data.tokenizers_library import load_library, while_memory_lasts
 from autoresearch.data.words import Ids, WordEncoder
-from autoresearch.errors import ConfigError, CorpusError, missing_extra
+from autoresearch.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     import tokenizers
@@ -165,16 +163,17 @@ class TokenizerSpec:
             return ByteTokenizer()
         if self.kind == "gpt2":
             return load_gpt2(self.file)
-        _library()
+        load_library()
         return None
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int = DEFAULT_BPE_VOCAB) -> BpeTokenizer:
     """Learn merges from ``texts``; the same texts give the same tokenizer for any number of threads.
 
-    Memory grows with the number of different words, not with the text. Raises ``MissingPackage``.
+    Memory grows with the number of different words, not with the text. Raises ``MissingPackage``, and ``CorpusError``
+    where a limit of this process leaves too little memory.
     """
-    library = _library()
+    library = load_library()
     trainer = library.trainers.BpeTrainer(
         vocab_size=vocab_size - 1,
         initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
@@ -182,7 +181,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int = DEFAULT_BPE_VOCAB) -> BpeT
     )
     blank = library.Tokenizer(library.models.BPE())
     blank.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    blank.train_from_iterator(texts, trainer)
+    blank.train_from_iterator(while_memory_lasts(texts), trainer)
     return _from_hugging_face("bpe", json.loads(blank.to_str()))
 
 
@@ -191,7 +190,7 @@ def load_gpt2(file: Path | None = None) -> BpeTokenizer:
 
     Raises ``MissingPackage``; ``CorpusError`` if the file is not that tokenizer or the hub cannot be reached.
     """
-    library = _library()
+    library = load_library()
     name = f"{file}" if file else "the gpt2 tokenizer of the Hugging Face hub"
     try:
         source = library.Tokenizer.from_file(str(file)) if file else library.Tokenizer.from_pretrained("gpt2")
@@ -241,7 +240,7 @@ def _not_gpt2(definition: Mapping[str, Any]) -> str:
 
 
 def _encoder(tokens: Sequence[str], merges: Sequence[tuple[str, str]]) -> tokenizers.Tokenizer:
-    library = _library()
+    library = load_library()
     try:
         model = library.models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=list(merges))
     except Exception as e:  # the library raises bare Exception for a merge of unknown tokens
@@ -269,18 +268,6 @@ def _byte_alphabet() -> dict[str, int]:
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     hidden = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
-
-
-@functools.cache
-def _library() -> ModuleType:
-    """The ``tokenizers`` package. It encodes on all cores, except in a forked child, which lacks its threads."""
-    try:
-        import tokenizers
-    except ImportError as e:
-        raise missing_extra("a bpe or gpt2 tokenizer", "tokenizers", "bpe") from e
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    os.register_at_fork(after_in_child=lambda: os.environ.update(TOKENIZERS_PARALLELISM="false"))
-    return tokenizers
 
 
 def _canonical(definition: Mapping[str, Any]) -> str:

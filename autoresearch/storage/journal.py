@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import JournalDamaged, JournalError
-from autoresearch.hints import NO_SPACE, command, explain, hint_after
+from autoresearch.hints import LIMITS, NO_SPACE, command, explain
 from autoresearch.storage.held_file import HeldFile
 from autoresearch.storage.run_dir import ENVELOPE, EXCHANGES, TRAJECTORY
 from autoresearch.storage.sealed_line import Prefix, WholeLines
@@ -199,13 +199,15 @@ class Journal:
 
     def _after_failure(self, e: OSError, size: int, call: str, what: str) -> JournalError:
         """Cut a half-written line off; only after a full disk, and only where that succeeded, is the file usable."""
+        why, hint = explain(e, self.path, "write")
         if e.errno in NO_SPACE and self._cut(size, durably=False):  # the line that is written next is synced with it
-            return JournalError(f"{what}: {e.strerror}", hint=hint_after(e, self.path, "write"), no_space=True)
-        self._broken = f"{call} failed: {e.strerror}"
+            return JournalError(f"{what}: {why}", hint=hint, no_space=True)
+        self._broken = f"{call} failed: {why}"
         if call == "writing":
             self._cut(size)  # if that fails too, the next start does it
-        hint = hint_after(e, self.path, "write") if e.errno in NO_SPACE else "see the system log (journalctl -k)"
-        return JournalError(f"{what}: {e.strerror}", hint=hint)
+        if e.errno not in NO_SPACE | LIMITS:
+            hint = "see the system log (journalctl -k)"
+        return JournalError(f"{what}: {why}", hint=hint)
 
     def _cut(self, size: int, *, durably: bool = True) -> bool:
         try:

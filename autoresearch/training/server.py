@@ -163,6 +163,8 @@ def protect_host(limit: int | None) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limit is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)  # a limit that this process was started with stays
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 

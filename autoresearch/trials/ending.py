@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from autoresearch.core.measurement import Cause, Failure, Measurement, Outcome, Suspended
 from autoresearch.core.speeds import MatmulPeak, Speed
 from autoresearch.core.stopped_trial import EarlyStop
+from autoresearch.machine import explain_kill
 from autoresearch.trials.child_output import ChildOutput
 from autoresearch.trials.messages import FAILED, MEASURED, SEALED, STOPPED_EARLY, SUSPENDED, Message
 
@@ -70,10 +71,11 @@ def describe_signal(number: int) -> Failure:
     """The failure of a process that a signal ended."""
     name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
     if number in (signal.SIGKILL, signal.SIGTERM):
-        return Failure(
-            cause=Cause.KILLED, detail=f"ended from outside by {name} (the kernel's OOM killer uses SIGKILL)"
-        )
-    return Failure(cause=Cause.CRASHED, detail=f"ended by {name}")
+        return Failure(cause=Cause.KILLED, detail=f"ended from outside by {name} ({explain_kill()})")
+    limit = (
+        " (its CPU time is limited: RLIMIT_CPU, ulimit -t, LimitCPU= of the unit)" if number == signal.SIGXCPU else ""
+    )
+    return Failure(cause=Cause.CRASHED, detail=f"ended by {name}{limit}")
 
 
 def _parsed(answer: Message, exit_code: int, answers: TypeAdapter[T]) -> T:

@@ -1,12 +1,14 @@
-"""What to try when the trial server did not start: the advice follows the last line that the server printed. Pure."""
+"""What to try when the trial server did not start: the advice follows the last line that the server printed."""
 
 from __future__ import annotations
 
 import re
 import signal
 from collections.abc import Mapping
-from errno import EACCES, EDQUOT, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
+from errno import EACCES, EDQUOT, ENOENT, ENOMEM, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import PurePath
+
+from autoresearch.machine import explain_kill, explain_os_error, limit_named_in
 
 MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+): cannot open shared object file")
@@ -24,8 +26,13 @@ def advise(last_line: str, exit_code: int | None, environ: Mapping[str, str], ex
         return f"see {log}; the library {match[1]} is missing: install the torch that fits this machine and its driver"
     if match := SYSTEM_CALL.search(last_line):
         return f"see {log}; {_advise_path(int(match[1]), match[2], environ)}"
-    if "MemoryError" in last_line or "Cannot allocate memory" in last_line or exit_code == -signal.SIGKILL:
-        return f"see {log}; the memory may be used up (`free -h`, `journalctl -k`): end other programs that take it"
+    if exit_code == -signal.SIGXCPU:
+        return f"see {log}; its CPU time is limited (RLIMIT_CPU): ulimit -t unlimited, or LimitCPU= of the unit"
+    if exit_code == -signal.SIGKILL:
+        return f"see {log}; it was killed: {explain_kill()} (`free -h`, `journalctl -k` show whether memory is short)"
+    if (number := limit_named_in(RuntimeError(last_line))) or "MemoryError" in last_line:
+        what, hint = explain_os_error(OSError(number or ENOMEM, last_line))
+        return f"see {log}; {what}: {hint}"
     if exit_code is None:
         return f"see {log}; it still runs but has not answered: start again once the disk is less busy"
     return f"see {log}; this imports the same outside of a run: python -c 'import torch'"

@@ -47,6 +47,57 @@ def test_too_few_files(files: int, small_corpus: Path, quick_trials: dict[str, A
     assert "Traceback" not in done.stderr
 
 
+@SLOW
+@pytest.mark.parametrize(
+    ("limit", "value", "code", "words"),
+    [
+        (resource.RLIMIT_AS, 400_000 << 10, 71, ("409,600,000 bytes (RLIMIT_AS)", "ulimit -v unlimited")),
+        (resource.RLIMIT_FSIZE, 8192, 74, ("may have 8,192 bytes (RLIMIT_FSIZE)", "ulimit -f unlimited")),
+    ],
+)
+def test_too_little_of_something_else(
+    limit: int,
+    value: int,
+    code: int,
+    words: tuple[str, ...],
+    small_corpus: Path,
+    quick_trials: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    done = run_limited(limit, value, tmp_path / "run", small_corpus, quick_trials)
+    assert done.returncode == code, done.stderr
+    assert all(text in done.stderr for text in words), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@SLOW
+def test_a_trial_stays_below_a_limit_of_its_user(
+    small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its own limit on memory is not above the one that the daemon was started with, which it could not raise."""
+    done = run_limited(resource.RLIMIT_DATA, 1 << 30, tmp_path / "run", small_corpus, quick_trials)
+    assert done.returncode == 0, done.stderr
+
+
+@SLOW
+def test_prepare_with_too_little_memory_for_the_library(tmp_path: Path) -> None:
+    """The library would abort the process."""
+    pytest.importorskip("tokenizers", reason="the bpe tokenizer needs the package tokenizers")
+    (tmp_path / "text.txt").write_text("some words and others\n" * 1000)
+    for kib in (150_000, 250_000):
+        done = subprocess.run(
+            [sys.executable, "-m", "autoresearch", "prepare", tmp_path / "text.txt", "--out", tmp_path / "corpus"],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            preexec_fn=lambda kib=kib: resource.setrlimit(resource.RLIMIT_AS, (kib << 10, kib << 10)),  # type: ignore[misc]
+        )
+        assert done.returncode in (66, 74), done.stderr
+        assert f"this process may use {kib << 10:,} bytes (RLIMIT_AS)" in done.stderr
+        assert not (tmp_path / "corpus").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become another user")
 @pytest.mark.parametrize("processes", [0, pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW)])
 def test_too_few_processes(processes: int, small_corpus: Path, quick_trials: dict[str, Any], tmp_path: Path) -> None:

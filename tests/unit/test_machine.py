@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from autoresearch import machine
 from autoresearch.machine import (
+    address_space_left,
     available_bytes,
+    explain_kill,
     explain_os_error,
     limit_named_in,
     own_cgroup_path,
@@ -103,6 +107,7 @@ def test_without_proc_there_is_no_cgroup(tmp_path: Path) -> None:
         (errno.EDQUOT, "quota", "df -h"),
         (errno.EACCES, "/some/file", "permissions"),
         (errno.EROFS, "Read-only file system: /some/file", "permissions"),
+        (errno.EFBIG, "RLIMIT_FSIZE): /some/file", "ulimit -f"),
         (errno.EIO, "/some/file", "journalctl"),
     ],
 )
@@ -123,8 +128,57 @@ def test_an_error_without_a_number_is_shown_as_it_is() -> None:
         ("libtorch_cpu.so: cannot open shared object file: Too many open files", errno.EMFILE),
         ("can't start new thread", errno.EAGAIN),
         ("Cannot allocate memory", errno.ENOMEM),
+        ("libtorch_cpu.so: failed to map segment from shared object", errno.ENOMEM),
         ("no such knob", None),
     ],
 )
 def test_a_limit_is_recognised_in_the_text_of_a_library(text, number):
     assert limit_named_in(RuntimeError(text)) == number
+
+
+def test_a_failed_allocation_is_a_limit_too() -> None:
+    assert limit_named_in(MemoryError("Unable to allocate 2.00 GiB for an array")) == errno.ENOMEM
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Set a limit as this process sees it; a real one would hold for the whole test process."""
+    limits: dict[int, int] = {}
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limits.get(kind, resource.RLIM_INFINITY),) * 2)
+    return limits.__setitem__
+
+
+def test_no_memory_names_the_limits_of_this_process(limit: Callable[[int, int], None]) -> None:
+    error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    assert "the machine has no memory left" in explain_os_error(error)[0]
+    limit(resource.RLIMIT_AS, 300_000 << 10)
+    what, hint = explain_os_error(error)
+    assert "this process may use 307,200,000 bytes (RLIMIT_AS)" in what
+    assert "machine" not in what
+    assert hint == "ulimit -v unlimited, or LimitAS= of the unit"
+    limit(resource.RLIMIT_DATA, 1 << 20)
+    what, hint = explain_os_error(error)
+    assert "307,200,000 bytes (RLIMIT_AS) and 1,048,576 bytes (RLIMIT_DATA)" in what
+    assert "ulimit -d" in hint
+
+
+def test_a_trial_may_use_no_more_than_a_limit_allows(limit: Callable[[int, int], None]) -> None:
+    assert spare_bytes() > 1 << 20
+    limit(resource.RLIMIT_DATA, 1 << 20)
+    assert spare_bytes() == 1 << 20
+
+
+def test_the_address_space_that_is_left(limit: Callable[[int, int], None]) -> None:
+    assert address_space_left() is None
+    limit(resource.RLIMIT_AS, 1 << 50)
+    left = address_space_left()
+    assert left is not None
+    assert 0 < left < 1 << 50
+    limit(resource.RLIMIT_DATA, 0)
+    assert (address_space_left() or 0) < 0
+
+
+def test_a_kill_may_be_the_limit_of_cpu_time(limit: Callable[[int, int], None]) -> None:
+    assert "RLIMIT_CPU" not in explain_kill()
+    limit(resource.RLIMIT_CPU, 3600)
+    assert "after 3,600 s of CPU time: RLIMIT_CPU" in explain_kill()

@@ -15,6 +15,7 @@ CELL = re.compile(r"([+-]?[0-9.,](?:[0-9.,'_ \u00a0\u202f\u2009]*[0-9.,])?(?:[eE
 GROUPS = re.compile(r"[+-]?\d{1,3}(?:[ ',._\u00a0\u202f\u2009]\d{3})+")
 SPACES = re.compile(r"[ '_\u00a0\u202f\u2009]")
 PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+CLOCK_FRACTION = re.compile(r"\d\d:\d\d:\d\d([.,])\d")
 DECIMAL_HINT = "write the numbers without thousands separators and with a decimal point"
 
 
@@ -64,6 +65,29 @@ def _mark_of(number: str) -> str:
     if not grouped:
         return mark
     return "?" if mark == "," else ""
+
+
+def grouped_or_decimal(cells: Iterable[tuple[int, str]]) -> tuple[int, str] | None:
+    """The first cell like ``1.234``, where no cell of the column shows what its point is; else ``None``."""
+    first: tuple[int, str] | None = None
+    for line, cell in cells:
+        match = CELL.fullmatch(cell.strip())
+        if match and ("," in match[1] or "." in match[1]):
+            if _mark_of(match[1]):
+                return None
+            first = first or (line, cell)
+    return first
+
+
+def decimal_mark_elsewhere(cells: Iterable[str]) -> str | None:
+    """The decimal mark of the first cell of another column that has one for certain: ``65.5``, ``22:00:00,5``."""
+    for cell in cells:
+        if match := CLOCK_FRACTION.search(cell):
+            return match[1]
+        match = CELL.fullmatch(cell.strip())
+        if match and match[1].count(".") + match[1].count(",") == 1 and (mark := _mark_of(match[1])) in (".", ","):
+            return mark
+    return None
 
 
 def parse_quantity(cell: str, mark: str = ".") -> Quantity | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import TextIO
 from autoresearch.energy.power_log.columns import Columns, choose_columns
 from autoresearch.energy.power_log.numbers import (
     decimal_mark,
+    decimal_mark_elsewhere,
+    grouped_or_decimal,
     is_other_quantity,
     is_plausible,
     is_unknown,
@@ -23,6 +26,8 @@ from autoresearch.energy.power_log.times import read_times
 from autoresearch.energy.sample import MAX_W, Sample
 
 SCOPES = ("gpu", "package", "system")
+HUNDREDS = re.compile(r"\d{3}(?![\d.,])")
+POINT_HINT = "write the numbers without thousands separators, and with one or two decimals or a decimal comma"
 UNIT_HINT = "give watts, or name the unit of the column: power_w, power_mw, power_kw"
 
 
@@ -56,7 +61,7 @@ def parse_power_csv(lines: TextIO | Iterable[str], name: str) -> PowerCsv:
         others=columns.others,
         time_format=times.format,
     )
-    mark = decimal_mark(name, [(row.line, row.cells[columns.power]) for row in table.rows])
+    mark = _decimal_mark(table, columns)
     for row, t in zip(table.rows, times.seconds, strict=True):
         watts = _watts(power_csv, table, columns, row, mark)
         if t is not None:
@@ -64,6 +69,29 @@ def parse_power_csv(lines: TextIO | Iterable[str], name: str) -> PowerCsv:
     _put_in_order(power_csv.devices)
     _refuse_nothing(table, columns, power_csv)
     return power_csv
+
+
+def _decimal_mark(table: Table, columns: Columns) -> str:
+    """Raises where ``1.234`` may be 1,234 W: where columns are separated by ``;``, or beside numbers like ``950``.
+
+    Another column may show the decimal mark, and more than ``MAX_W`` that the point does not group digits.
+    """
+    cells = [(row.line, row.cells[columns.power].strip()) for row in table.rows]
+    mark = decimal_mark(table.name, cells)
+    if (unclear := grouped_or_decimal(cells)) is None:
+        return mark
+    numbers = [q for _, cell in cells if (q := parse_quantity(cell, ","))]  # with the point between groups of digits
+    if table.separator != ";" and not any(HUNDREDS.match(cell) for _, cell in cells):
+        return mark
+    others = (cell for row in table.rows for n, cell in enumerate(row.cells) if n != columns.power)
+    if elsewhere := decimal_mark_elsewhere(others):
+        return elsewhere
+    unit = columns.watts_per_unit or 1.0
+    if any(q.value * (watts_per_unit(q.unit) or unit) > MAX_W for q in numbers):
+        return mark
+    line, cell = unclear
+    problem = f"{show(cell)} in {columns.where} may be two numbers, with a point before decimals or between thousands"
+    raise refusal(table.name, problem, POINT_HINT, line=line)
 
 
 def _watts(power_csv: PowerCsv, table: Table, columns: Columns, row: Row, mark: str) -> float | None:

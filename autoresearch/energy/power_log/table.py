@@ -36,6 +36,7 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     short: list[Row] = field(default_factory=list)
     long: Row | None = None
+    separator: str = ","
 
 
 def read_table(lines: TextIO | Iterable[str], name: str) -> Table:
@@ -50,7 +51,7 @@ def read_table(lines: TextIO | Iterable[str], name: str) -> Table:
         numbered, separators = numbered[1:], (match[1],)  # Excel's first line
     start, separator, header = _find_header(name, numbered, separators)
     columns = tuple(map(parse_column_name, header))
-    table = Table(name, columns)
+    table = Table(name, columns, separator=separator)
     width = len(columns) or len(_split(numbered[start][1], separator))
     for line, text in numbered[start:]:
         if not text.startswith("#"):

@@ -312,6 +312,7 @@ def test_a_closed_pipe_is_not_an_error(finished):
         (OSError(24, "Too many open files"), "RLIMIT_NOFILE"),
         (BlockingIOError(11, "Resource temporarily unavailable"), "RLIMIT_NPROC"),
         (RuntimeError("can't start new thread"), "RLIMIT_NPROC"),
+        (MemoryError("Unable to allocate 2.00 GiB for an array"), "no memory left"),
         (PermissionError(13, "Permission denied", "/some/file"), "Permission denied: /some/file"),
     ],
 )

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from autoresearch.data import encoder_pool as module
+from autoresearch.data import tokenizers_library
 from autoresearch.data.encoder_pool import Batch, EncoderPool, LocalEncoder, encoder_pool, usable_processes
 from autoresearch.data.encoder_process import EncoderSettings
 from autoresearch.data.encoding import PieceEncoder
@@ -125,7 +126,7 @@ def test_a_limit_on_processes_or_threads_leaves_fewer_and_is_reported(
 def test_the_variables_of_the_library_limit_the_processes(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], count: int
 ) -> None:
-    monkeypatch.setattr(module, "usable_cpus", lambda: 5)
+    monkeypatch.setattr(tokenizers_library, "usable_cpus", lambda: 5)
     for name in ("TOKENIZERS_PARALLELISM", "RAYON_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

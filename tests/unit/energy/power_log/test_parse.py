@@ -107,6 +107,26 @@ class TestDialects:
         assert (f.mean_w, f.scope, f.other_columns) == (100.0, "gpu", ("cpu_power", "ram_power"))
 
 
+class TestAPointBeforeThreeDigits:
+    """Where columns are separated by ``;`` it may stand between thousands; whatever shows which is heeded."""
+
+    @pytest.mark.parametrize(
+        ("header", "row", "watts", "mean_w"),
+        [
+            ("timestamp;power_w;temp", "{t};{w};65.5", "1.234", 1.234),
+            ("timestamp;power_w;temp", "{t};{w};65,5", "1.234", 1234.0),
+            ("timestamp;power_w", "{t}.5;{w}", "1.234", 1.234),
+            ("timestamp;power_w;driver", "{t}.5;{w};560.35.03", "1.234", 1.234),
+            ("timestamp;power_w", "{t};{w}", "85.123", 85.123),  # 85,123 W are not plausible
+            ("timestamp;power_w", "{t};{w}", "0.950", 0.95),
+            ("timestamp;power_w", "{t};{w}", "1.234,5", 1234.5),
+            ("timestamp,power_w", "{t},{w}", "1.234", 1.234),
+        ],
+    )
+    def test_what_it_is(self, header: str, row: str, watts: str, mean_w: float) -> None:
+        assert figures(minute(header, row.replace("{w}", watts))).mean_w == pytest.approx(mean_w)
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("text", "words"),
@@ -117,6 +137,10 @@ class TestRefused:
             (minute("timestamp,temp,power_w", "{t},100"), "line 2: 2 cells, but the header has 3"),
             (minute("timestamp,power_w", "{t};100"), "line 2: 1 cell, "),
             (minute("timestamp,power_w", '{t},"1,234"'), "line 2: '1,234' may be two numbers"),
+            (minute("timestamp;power_w", "{t};1.234"), "line 2: '1.234' in column 'power_w' may be two numbers"),
+            (minute("timestamp;power [W]", "{t};1.234 W"), "line 2: '1.234 W' .* may be two numbers"),
+            (minute("timestamp;power_mw", "{t};85.123"), "line 2: '85.123' .* may be two numbers"),
+            (minute("timestamp,power_w", "{t},1.234") + "2026-11-21T22:02:00,980\n", "line 2: '1.234' .* two numbers"),
             (minute("timestamp;power_w", "{t};100,5") + "2026-11-21T22:02:00;100.5\n", "a decimal comma, and line 63"),
             (minute("timestamp,power", "{t},100 MW"), "line 2: the unit of '100 MW'"),
             (minute("timestamp,power [MW]", "{t},100"), "mega or milli"),
