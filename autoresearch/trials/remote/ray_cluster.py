@@ -86,7 +86,7 @@ class RayCluster:
         except ImportError as e:
             raise missing_extra("executor.kind = 'ray'", "ray", "ray") from e
         self._ray = ray
-        common = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
+        common: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
         try:
             with _signals_kept():
                 if self.address:
