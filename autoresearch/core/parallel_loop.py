@@ -151,8 +151,9 @@ class ParallelLoop(Loop):
         if n in run.proposals:
             return self.standing(n).needed
         run.focus(n)
-        sealed = run.sealed
-        return sealed and next_vault_trial(sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
+        if (sealed := run.sealed) is None:
+            return None
+        return next_vault_trial(sealed, run.baseline_for_vault, self.rule, self.vault.seeds)
 
     def standing(self, n: int) -> Standing:
         """Where the open candidate of iteration ``n`` stands. Asked for each open candidate at every turn."""

@@ -172,8 +172,9 @@ class TrustRegionProposer:
         known, self._pending = self._pending, {}
         for p in proposals:
             before = known.get(p.iter)
-            is_known = before is not None and before[0] is p
-            self._pending[p.iter] = before if is_known else (p, self._cube.places([p.candidate_cfg])[0])
+            if before is None or before[0] is not p:
+                before = p, self._cube.places([p.candidate_cfg])[0]
+            self._pending[p.iter] = before
         return np.array([place for _, place in self._pending.values()]).reshape(len(proposals), len(self._cube.knobs))
 
     def _own(self, trajectory: Trajectory) -> Array:
