@@ -59,7 +59,8 @@ class Changes:
 
     @property
     def means(self) -> Array:
-        return self.probabilities @ self.steps + self.excess
+        means: Array = self.probabilities @ self.steps + self.excess
+        return means
 
     def above(self, bound: float) -> Array:
         """The probability that each change is a gain of more than ``bound``; with 0, that it is a gain at all."""
@@ -216,7 +217,8 @@ class _Links:
         padded = np.pad(self.target, ((0, 0), (reach, reach)))
         rows = [np.correlate(to, at, "valid") for to, at in zip(padded, self.origin, strict=True)]
         joint = prior * np.array(rows)
-        return joint / np.maximum(joint.sum(axis=1, keepdims=True), SMALLEST)
+        posteriors: Array = joint / np.maximum(joint.sum(axis=1, keepdims=True), SMALLEST)
+        return posteriors
 
 
 def _pass(measured: _Measured, prior: Array, baseline: Array) -> tuple[_Links, float]:
