@@ -13,6 +13,7 @@ from autoresearch.cli.settings import add_run_path, run_path
 from autoresearch.errors import AutoresearchError, ConfigError
 from autoresearch.storage.run_dir import TRAJECTORY
 
+BEGINS_WITH = {"csv": b"iter,trial,", "parquet": b"PAR1", "optuna": b'{"op_code":'}
 Facts = dict[str, int]
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def add(kinds: Any) -> None:
         parser = add_command(kinds, kind, export_trials, text)
         parser.set_defaults(kind=kind)
         add_run_path(parser, "run directory or trajectory.jsonl, finished or live")
-        out = "the file to write; an existing one is replaced at the end, and kept if the export fails"
+        out = "the file to write; an earlier export is replaced at the end, and kept if this one fails; any other file"
+        out += " is refused"
         out += "; a journal with other studies is refused" if kind == "optuna" else ""
         parser.add_argument("--out", required=True, metavar="FILE", help=out)
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -44,6 +46,7 @@ def export_trials(args: argparse.Namespace) -> int:
 
     path, out = run_path(args), Path(args.out)
     check_target(out, path)
+    _refuse_other_file(out, args.kind)
     if args.kind == "optuna":
         _refuse_other_studies(out, path)
     try:
@@ -68,6 +71,19 @@ def check_target(out: Path, run: Path) -> None:
             raise ConfigError(f"--out {out} is the trajectory of the run itself", hint="name a new file")
     except OSError as e:
         raise AutoresearchError(f"cannot write {out}: {e.strerror or e}") from e
+
+
+def _refuse_other_file(out: Path, kind: str) -> None:
+    """Raise ``ConfigError`` where ``out`` has a content that no export of this kind wrote: it would be lost."""
+    try:
+        with out.open("rb") as file:
+            head = file.read(len(BEGINS_WITH[kind]))
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise AutoresearchError(f"cannot read {out}: {e.strerror or e}") from e
+    if head and head != BEGINS_WITH[kind]:
+        raise ConfigError(f"--out {out} exists, and `export {kind}` did not write it", hint="name a new file")
 
 
 def _refuse_other_studies(out: Path, run: Path) -> None:

@@ -85,7 +85,7 @@ def measure_real_gain(
     baseline, candidate = ([t.loss for t in found[side::2]] for side in (0, 1))
     wanted_rule = settings.decision
     rule = SequentialRule(wanted_rule.accept_delta_frac, wanted_rule.alpha, wanted_rule.max_seeds)
-    reference = fmean(baseline)
+    reference = abs(fmean(baseline))  # the loss of a metric of which more is better is below 0
     gains = tuple((b - c) / reference for b, c in zip(baseline, candidate, strict=True))
     return RealGain(
         knob,

@@ -58,24 +58,49 @@ def audit(trials: Sequence[Trial], noise: Noise, threshold: float, baseline_tria
     The unknown noise is integrated over a grid: its prior is log-normal around the assumption, or what the repeats say
     (a chi-square with ``noise.df``), and the log's own values weigh each point by their evidence.
     """
-    nights: list[tuple[float, Night]] = []
+    found: list[_Night] = []
     moves = any(trial.moves for trial in trials)
     for sigma, prior in _sigmas(noise):
         baseline_sd = sigma / math.sqrt(baseline_trials)
         if moves:
-            night = smooth(trials, sigma, baseline_sd)
-            nights.append((prior + night.evidence, night))
+            found.append(_Night.of(smooth(trials, sigma, baseline_sd), prior, threshold))
             continue
-        for z in np.linspace(-POSITION_REACH, POSITION_REACH, POSITIONS):
-            night = still(trials, sigma, z * baseline_sd)
-            nights.append((prior - 0.5 * z * z + night.evidence, night))
-    top = max(score for score, _ in nights)
-    raw = np.array([math.exp(score - top) for score, _ in nights])
-    weights = raw / raw.sum()
-    sigma = float(sum(w * night.sigma for w, (_, night) in zip(weights, nights, strict=True)))
-    judged = tuple(_judge(i, weights, [n for _, n in nights], threshold, sigma) for i in range(len(trials)))
-    null = float(sum(w * night.null_share for w, (_, night) in zip(weights, nights, strict=True)))
-    return Audit(judged, noise, sigma, null)
+        found.extend(
+            _Night.of(still(trials, sigma, z * baseline_sd), prior - 0.5 * z * z, threshold)
+            for z in np.linspace(-POSITION_REACH, POSITION_REACH, POSITIONS)
+        )
+    scores = np.array([night.score for night in found])
+    weights = np.exp(scores - scores.max())
+    weights = weights / weights.sum()
+    sigma = float(weights @ [night.sigma for night in found])
+    gains = weights @ np.array([night.gains for night in found])
+    real, beyond = (np.clip(weights @ np.array([night.above[n] for night in found]), 0, 1) for n in (0, 1))
+    judged = [
+        Judged(  # p_threshold equals p_real but for rounding where both are near 1
+            p_real=float(p),
+            p_threshold=min(float(q), float(p)),
+            gain=float(gain),
+            repeats=repeats_to_settle(max(float(gain), threshold), sigma),
+        )
+        for p, q, gain in zip(real, beyond, gains, strict=True)
+    ]
+    return Audit(tuple(judged), noise, sigma, float(weights @ [night.null_share for night in found]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Night:
+    """What is needed of one night: its posteriors themselves would fill the memory, of a log of 10,000 trials 2 GB."""
+
+    score: float  # log of its weight
+    sigma: float
+    null_share: float
+    gains: np.ndarray
+    above: tuple[np.ndarray, np.ndarray]  # the probability of a gain, and of one beyond the threshold
+
+    @classmethod
+    def of(cls, night: Night, prior: float, threshold: float) -> _Night:
+        above = night.changes.above(0.0), night.changes.above(threshold)
+        return cls(prior + night.evidence, night.sigma, night.null_share, night.changes.means, above)
 
 
 def _sigmas(noise: Noise) -> list[tuple[float, float]]:
@@ -90,23 +115,6 @@ def _sigmas(noise: Noise) -> list[tuple[float, float]]:
         log_prior = -0.5 * z * z if noise.is_assumed else noise.df * (math.log(ratio) - 0.5 * ratio**2)
         found.append((sigma, log_prior))
     return found
-
-
-def _judge(i: int, weights: np.ndarray, nights: Sequence[Night], threshold: float, sigma: float) -> Judged:
-    changes = [night.changes[i] for night in nights]
-    gain = float(sum(w * c.mean for w, c in zip(weights, changes, strict=True)))
-    p_real = _share(sum(w * c.above(0.0) for w, c in zip(weights, changes, strict=True)))
-    p_threshold = _share(sum(w * c.above(threshold) for w, c in zip(weights, changes, strict=True)))
-    return Judged(
-        p_real=p_real,
-        p_threshold=min(p_threshold, p_real),  # equal but for rounding where both are near 1
-        gain=gain,
-        repeats=repeats_to_settle(max(gain, threshold), sigma),
-    )
-
-
-def _share(p: float) -> float:
-    return min(1.0, max(0.0, float(p)))
 
 
 def repeats_to_settle(gain: float, sigma: float) -> int:

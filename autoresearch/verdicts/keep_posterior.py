@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
@@ -36,6 +36,8 @@ NULL_COUNT, PIECE_COUNT = 10.0, 0.1  # Dirichlet counts of the prior's weights: 
 TAIL = 1.0  # in nats: what a change beyond REACH_SD costs at least
 ROUNDS = 40  # of expectation and maximisation
 CONVERGED = 1e-3  # change of a weight
+SMALLEST = 1e-300  # what is divided by, and whose logarithm is taken
+BLOCK = 128  # columns of the grid at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,23 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """The posterior of one change, as probabilities on ``steps`` (fractions of the first measurement)."""
+class Changes:
+    """The posterior of every change: a row of probabilities each, on ``steps`` (fractions of the first measurement)."""
 
     steps: Array
-    probabilities: Array
+    probabilities: Array  # trials x steps
+    excess: Array  # what was cut off each change, beyond the steps
 
     @property
-    def mean(self) -> float:
-        return float(self.steps @ self.probabilities)
+    def means(self) -> Array:
+        means: Array = self.probabilities @ self.steps + self.excess
+        return means
 
-    def above(self, bound: float) -> float:
-        """The probability that the change is a gain of more than ``bound``; with 0, that it is a gain at all."""
+    def above(self, bound: float) -> Array:
+        """The probability that each change is a gain of more than ``bound``; with 0, that it is a gain at all."""
         half = (self.steps[1] - self.steps[0]) / 2
-        return float(self.probabilities[self.steps > bound + half * (bound > 0)].sum())
+        counts = self.steps > (bound + half * (bound > 0)) - self.excess[:, None]
+        return np.einsum("ij,ij->i", self.probabilities, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Night:
     """The changes of a log under one ``sigma``, and the log evidence of that sigma."""
 
     sigma: float
-    changes: tuple[Change, ...]
+    changes: Changes
     evidence: float
     null_share: float  # of the prior
 
@@ -85,15 +90,18 @@ def smooth(trials: Sequence[Trial], sigma: float, baseline_sd: float) -> Night:
     grid = np.arange(math.floor(low / h), math.ceil(high / h) + 1) * h
     counts = _counts(len(pieces))
     weights = counts / counts.sum()
+    measured = _Measured.of(trials, gains, grid, sigma)
     for _ in range(ROUNDS):
-        posteriors, evidence = _pass(trials, gains, grid, steps, weights @ pieces, sigma, baseline_sd)
+        prior = weights @ pieces
+        links, evidence = _pass(measured, prior, _normal(grid, 0.0, baseline_sd))
         known = weights[:, None] * pieces
-        shares = known / np.maximum(known.sum(axis=0), 1e-300)
-        before, weights = weights, counts + sum(shares @ p for p in posteriors)
+        shares = known / np.maximum(known.sum(axis=0), SMALLEST)
+        before, weights = weights, counts + shares @ links.expected_steps(prior)
         weights = weights / weights.sum()
         if np.abs(weights - before).max() < CONVERGED:
             break
-    changes = tuple(Change(steps + more, p) for p, more in zip(posteriors, excess, strict=True))
+    evidence -= len(trials) * math.log(sigma)
+    changes = Changes(steps, links.posteriors(prior), np.array(excess))
     evidence += _log_prior(weights, counts) - _tail_cost(excess, REACH_SD * sigma)
     return Night(sigma, changes, evidence, float(weights[0]))
 
@@ -117,16 +125,16 @@ def still(trials: Sequence[Trial], sigma: float, position: float) -> Night:
     weights = counts / counts.sum()
     for _ in range(ROUNDS):
         shares = weights * of_piece
-        totals = np.maximum(shares.sum(axis=1), 1e-300)
+        totals = np.maximum(shares.sum(axis=1), SMALLEST)
         before, weights = weights, counts + (shares / totals[:, None]).sum(axis=0)
         weights = weights / weights.sum()
         if np.abs(weights - before).max() < CONVERGED:
             break
     joint = like * (weights @ pieces)
-    totals = np.maximum(joint.sum(axis=1), 1e-300)
+    totals = np.maximum(joint.sum(axis=1), SMALLEST)
     evidence = float(np.log(totals).sum()) - len(trials) * math.log(sigma) + _log_prior(weights, counts)
     evidence -= _tail_cost(jumps - near, REACH_SD * sigma)
-    changes = tuple(Change(steps + more, p) for p, more in zip(joint / totals[:, None], jumps - near, strict=True))
+    changes = Changes(steps, joint / totals[:, None], jumps - near)
     return Night(sigma, changes, evidence, float(weights[0]))
 
 
@@ -145,7 +153,7 @@ def _counts(pieces: int) -> Array:
 
 def _log_prior(weights: Array, counts: Array) -> float:
     """The log density of the weights in the prior, up to a constant: flexibility costs evidence."""
-    return float(counts @ np.log(np.maximum(weights, 1e-300)))
+    return float(counts @ np.log(np.maximum(weights, SMALLEST)))
 
 
 def _pieces(steps: Array, sigma: float) -> Array:
@@ -172,47 +180,115 @@ def _clamped(trials: Sequence[Trial], reach: float) -> tuple[list[float], list[f
     return gains, excess
 
 
-def _pass(
-    trials: Sequence[Trial],
-    gains: Sequence[float],
-    grid: Array,
-    steps: Array,
-    prior: Array,
-    sigma: float,
-    baseline_sd: float,
-) -> tuple[list[Array], float]:
-    """Filter forwards, smooth backwards: the posterior of each change under this prior, and the log evidence."""
-    reach = len(steps) // 2
-    seen = [_normal(grid, gain, sigma / math.sqrt(t.n)) for gain, t in zip(gains, trials, strict=True)]
-    before = _normal(grid, 0.0, baseline_sd) if baseline_sd > 0 else (np.abs(grid) < sigma / 1e6).astype(float)
-    before = before / before.sum()
-    forward, evidence = [], 0.0
-    for trial, like in zip(trials, seen, strict=True):
-        forward.append(before)
-        if trial.moves:
-            after = like * np.convolve(before, prior)[reach : reach + len(grid)]
-        else:
-            after = before * (_windows(like, reach) @ prior)
-        total = float(after.sum())
-        evidence += math.log(max(total, 1e-300)) - math.log(sigma)
-        before = after / max(total, 1e-300)
-    posteriors: list[Array] = []
-    later = np.ones(len(grid))
-    for trial, like, earlier in zip(reversed(trials), reversed(seen), reversed(forward), strict=True):
-        windows = _windows(like * later if trial.moves else like, reach)
-        joint = prior * (windows.T @ (earlier if trial.moves else earlier * later))
-        posteriors.append(joint / max(float(joint.sum()), 1e-300))
-        known = windows @ prior
-        later = known if trial.moves else later * known
-        later = later / max(float(later.max()), 1e-300)
-    return posteriors[::-1], evidence
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The likelihood of each trial at each position of the grid, and which of the trials move the incumbent."""
+
+    likes: Array  # trials x positions
+    moves: tuple[int, ...]
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], gains: Sequence[float], grid: Array, sigma: float) -> _Measured:
+        sd = np.array([sigma / math.sqrt(trial.n) for trial in trials])
+        likes = _normal(grid, np.array(gains)[:, None], sd[:, None])
+        return cls(likes, tuple(n for n, trial in enumerate(trials) if trial.moves))
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """First trial and end of each stretch that one incumbent lasts; at the end is the trial that moves."""
+        starts = [0, *(n + 1 for n in self.moves)]
+        return list(zip(starts, [*self.moves, len(self.likes)], strict=True))
 
 
-def _windows(values: Array, reach: int) -> Array:
-    """Row m: ``values`` at the positions m - reach to m + reach; zero outside the grid."""
-    return sliding_window_view(np.pad(values, reach), 2 * reach + 1)
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """What a pass says of each change: a step from position m to k has the weight origin[m] prior[k - m] target[k]."""
+
+    origin: Array  # trials x positions
+    target: Array
+    totals: Array  # of all weights of a trial
+
+    def expected_steps(self, prior: Array) -> Array:
+        """How often each step is taken, over all trials."""
+        return prior * _shifted_products(self.origin / self.totals[:, None], self.target, len(prior) // 2)
+
+    def posteriors(self, prior: Array) -> Array:
+        """The probabilities of the steps of each trial."""
+        reach = len(prior) // 2
+        padded = np.pad(self.target, ((0, 0), (reach, reach)))
+        rows = [np.correlate(to, at, "valid") for to, at in zip(padded, self.origin, strict=True)]
+        joint = prior * np.array(rows)
+        posteriors: Array = joint / np.maximum(joint.sum(axis=1, keepdims=True), SMALLEST)
+        return posteriors
 
 
-def _normal(grid: Array, mean: float, sd: float) -> Array:
-    density: Array = np.exp(-0.5 * ((grid - mean) / sd) ** 2)
+def _pass(measured: _Measured, prior: Array, baseline: Array) -> tuple[_Links, float]:
+    """Filter forwards, smooth backwards under this prior of a step; and the log evidence, up to that of the unit.
+
+    Between two moves the incumbent stays where it is, so that its trials multiply, and are added in logarithms at once.
+    """
+    reach, likes, end = len(prior) // 2, measured.likes, len(measured.likes)
+    reached = _convolved(likes, prior)  # trials x positions: the likelihood of each trial, by the incumbent's position
+    logs = np.log(np.maximum(reached, SMALLEST))
+    before, evidence = baseline / baseline.sum(), 0.0
+    origin, target = np.empty_like(likes), likes.copy()
+    for start, stop in measured.stretches():
+        rows, scale = _products(before, logs[start:stop])
+        evidence += scale
+        origin[start : stop + 1] = rows[: end - start]
+        if stop < end:
+            after = likes[stop] * np.convolve(rows[-1], prior)[reach : reach + likes.shape[1]]
+            total = max(float(after.sum()), SMALLEST)
+            before, evidence = after / total, evidence + math.log(total)
+    later = np.ones(likes.shape[1])
+    for start, stop in reversed(measured.stretches()):
+        if stop < end:
+            target[stop] *= later
+            reached[stop] = sliding_window_view(np.pad(target[stop], reach), len(prior)) @ prior
+            later = reached[stop] / max(float(reached[stop].max()), SMALLEST)
+        rows, _ = _products(later, logs[start:stop][::-1])
+        origin[start:stop] *= rows[:-1][::-1]
+        later = rows[-1]
+    totals = np.maximum(np.einsum("ij,ij->i", origin, reached), SMALLEST)
+    return _Links(origin, target, totals), evidence
+
+
+def _products(first: Array, logs: Array) -> tuple[Array, float]:
+    """``first``, and its products with one row after the other, each scaled to the sum 1; the log of the last scale."""
+    with np.errstate(divide="ignore"):
+        rows = np.cumsum(np.vstack([np.log(first), logs]), axis=0)
+    peaks = rows.max(axis=1, keepdims=True)
+    rows = np.exp(rows - peaks)
+    sums = rows.sum(axis=1, keepdims=True)
+    return rows / sums, float(peaks[-1, 0] + np.log(sums[-1, 0]))
+
+
+def _convolved(rows: Array, prior: Array) -> Array:
+    """Of each row, at position m: the sum of row[k] prior[k - m]; zero outside the grid. In blocks of columns."""
+    reach, width = len(prior) // 2, rows.shape[1]
+    padded = np.pad(rows, ((0, 0), (reach, reach)))
+    band = np.zeros((len(prior) - 1 + BLOCK, BLOCK))
+    for column in range(BLOCK):
+        band[column : column + len(prior), column] = prior
+    found = np.empty_like(rows)
+    for start in range(0, width, BLOCK):
+        n = min(BLOCK, width - start)
+        found[:, start : start + n] = padded[:, start : start + n + 2 * reach] @ band[: n + 2 * reach, :n]
+    return found
+
+
+def _shifted_products(left: Array, right: Array, reach: int) -> Array:
+    """For each shift from -reach to reach: the sum of left[i, m] right[i, m + shift] over all i and m."""
+    padded = np.pad(right, ((0, 0), (reach, reach)))
+    found = np.zeros(2 * reach + 1)
+    for start in range(0, left.shape[1], BLOCK):
+        part = left[:, start : start + BLOCK]
+        n = part.shape[1]
+        products = part.T @ padded[:, start : start + n + 2 * reach]
+        across, down = products.strides[1], products.strides[0]
+        found += as_strided(products, (n, len(found)), (down + across, across)).sum(axis=0)
+    return found
+
+
+def _normal(x: Array, mean: Array | float, sd: Array | float) -> Array:
+    density: Array = np.exp(-0.5 * ((x - mean) / sd) ** 2)
     return density

@@ -52,7 +52,7 @@ def _judge_order(
     baseline: Sequence[float], candidate: Sequence[float], rule: SequentialRule, baseline_seeds: int
 ) -> tuple[bool, int]:
     for n in range(1, len(candidate) + 1):
-        reference = fmean(baseline[:n])
+        reference = abs(fmean(baseline[:n]))  # the loss of a metric of which more is better is below 0
         gains = [(b - c) / reference for b, c in zip(baseline[:n], candidate[:n], strict=True)]
         noise = pooled_noise(baseline[: max(n, baseline_seeds)], [gains], candidate[:n])
         if decision := judge(gains, noise, rule, 1).decision:

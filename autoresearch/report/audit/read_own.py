@@ -52,7 +52,7 @@ def _entry(row: Row) -> Entry:
 
 
 def _gains(row: Row) -> list[float]:
-    reference = math.fsum(b for b, _ in row.paired_bpbs) / len(row.paired_bpbs)
+    reference = abs(math.fsum(b for b, _ in row.paired_bpbs) / len(row.paired_bpbs))  # of a metric it may be negative
     return [(b - c) / reference for b, c in row.paired_bpbs]
 
 

@@ -19,13 +19,13 @@ KINDS = ("csv", "parquet", "optuna")
 def test_a_finished_run_is_written_and_an_existing_file_replaced(kind, cli, finished, tmp_path):
     pytest.importorskip({"csv": "csv", "parquet": "pyarrow", "optuna": "optuna"}[kind])
     out = tmp_path / "out"
-    out.write_text("old")
     code, said, err = cli("export", kind, str(finished), "--out", str(out))
     assert (code, err) == (0, "")
     assert said.startswith(f"{out}: {kind}, 4 trials, ")
-    assert not out.read_bytes().startswith(b"old")
+    inode = out.stat().st_ino
     shown = json.loads(cli("export", kind, str(finished / TRAJECTORY), "--out", str(out), "--json")[1])
     assert (shown["format"], shown["out"], shown["trials"]) == (kind, str(out), 4)
+    assert out.stat().st_ino != inode
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "run"]
 
 
@@ -46,16 +46,29 @@ def test_a_live_run_whose_last_line_is_torn_has_the_trials_so_far(cli, finished,
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_no_export_wrote_is_not_replaced(kind, cli, finished, tmp_path):
+    settings, empty = finished / "settings.json", tmp_path / "empty"
+    settings.write_text("{}")
+    code, _, err = cli("export", kind, str(finished), "--out", str(settings))
+    assert (code, f"`export {kind}` did not write it" in err) == (78, True)
+    assert settings.read_text() == "{}"
+    empty.touch()
+    assert cli("export", "csv", str(finished), "--out", str(empty))[0] == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_run_leaves_the_old_file(kind, cli, finished, tmp_path):
+    pytest.importorskip({"csv": "csv", "parquet": "pyarrow", "optuna": "optuna"}[kind])
     out, file = tmp_path / "out", finished / TRAJECTORY
-    out.write_text("old")
+    assert cli("export", kind, str(finished), "--out", str(out))[0] == 0
+    old = out.read_bytes()
     lines = file.read_bytes().splitlines(keepends=True)
     lines[4] = lines[4].replace(b'"', b"'", 1)
     file.write_bytes(b"".join(lines))
     code, _, err = cli("export", kind, str(finished), "--out", str(out))
     assert code == 65
     assert "5" in err
-    assert out.read_text() == "old"
+    assert out.read_bytes() == old
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "run"]
 
 

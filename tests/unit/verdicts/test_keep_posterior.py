@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoresearch.verdicts import keep_posterior as k
 from autoresearch.verdicts.audit import MAX_REPEATS, Noise, audit, repeats_to_settle
-from autoresearch.verdicts.keep_posterior import Change, Trial, smooth, still
+from autoresearch.verdicts.keep_posterior import Changes, Night, Trial, smooth, still
 from tests.examples import examples
 
 SD = 0.003
@@ -20,24 +21,24 @@ NULLS = [0.001, -0.002, 0.0005, -0.001, 0.002, -0.0015, 0.0, 0.001, -0.0005, 0.0
 
 def test_one_keep_in_a_night_of_nulls_is_a_selected_null() -> None:
     night = still([Trial(g, False) for g in [*NULLS, 2 * SD]], SD, 0.0)
-    last = night.changes[-1]
     assert night.null_share > 0.8
-    assert last.above(0.0) < 0.5
-    assert 0 <= last.mean < 0.5 * 2 * SD, "shrunk towards the changes that do nothing"
+    assert night.changes.above(0.0)[-1] < 0.5
+    assert 0 <= night.changes.means[-1] < 0.5 * 2 * SD, "shrunk towards the changes that do nothing"
 
 
 def test_a_gain_of_ten_standard_deviations_is_real_and_hardly_shrunk() -> None:
-    last = still([Trial(g, False) for g in [*NULLS, 10 * SD]], SD, 0.0).changes[-1]
-    assert last.above(0.0) > 0.999
-    assert last.mean == pytest.approx(10 * SD, abs=1.5 * SD)
+    changes = still([Trial(g, False) for g in [*NULLS, 10 * SD]], SD, 0.0).changes
+    assert changes.above(0.0)[-1] > 0.999
+    assert changes.means[-1] == pytest.approx(10 * SD, abs=1.5 * SD)
 
 
 def test_a_jump_beyond_the_grid_keeps_its_size() -> None:
-    last = still([Trial(g, False) for g in [*NULLS, 0.5]], SD, 0.0).changes[-1]
-    assert last.mean == pytest.approx(0.5, abs=2 * SD)
-    moved = smooth([Trial(0.5, True), Trial(0.501, False)], SD, SD)
-    assert moved.changes[0].mean == pytest.approx(0.5, abs=3 * SD)
-    assert abs(moved.changes[1].mean) < 2 * SD, "compared with the incumbent, not with the baseline"
+    changes = still([Trial(g, False) for g in [*NULLS, 0.5]], SD, 0.0).changes
+    assert changes.means[-1] == pytest.approx(0.5, abs=2 * SD)
+    assert changes.above(0.45)[-1] > 0.999
+    first, second = smooth([Trial(0.5, True), Trial(0.501, False)], SD, SD).changes.means
+    assert first == pytest.approx(0.5, abs=3 * SD)
+    assert abs(second) < 2 * SD, "compared with the incumbent, not with the baseline"
 
 
 def test_the_filter_agrees_with_the_sum_over_all_paths() -> None:
@@ -45,7 +46,7 @@ def test_the_filter_agrees_with_the_sum_over_all_paths() -> None:
     sd = 1.0
     trials = [Trial(2.0, True), Trial(1.0, False), Trial(3.5, True), Trial(3.0, False)]
     night = smooth(trials, sd, sd)
-    steps = night.changes[0].steps
+    steps = night.changes.steps
     near = np.abs(steps) <= 8 * sd
     coarse = steps[near]
     prior = _prior_of(night, near)
@@ -62,26 +63,24 @@ def test_the_filter_agrees_with_the_sum_over_all_paths() -> None:
             )
     found /= found.sum()
     mean = float(found @ coarse)
-    assert night.changes[0].mean == pytest.approx(mean, abs=0.02)
+    assert night.changes.means[0] == pytest.approx(mean, abs=0.02)
 
 
-def _prior_of(night: object, near: np.ndarray) -> np.ndarray:
+def _prior_of(night: Night, near: np.ndarray) -> np.ndarray:
     """The prior that the night ended with: posterior over likelihood is not needed, its weights are found again."""
-    from autoresearch.verdicts import keep_posterior as k
-
-    steps = night.changes[0].steps  # type: ignore[attr-defined]
+    steps = night.changes.steps
     pieces = k._pieces(steps, 1.0)
     counts = k._counts(len(pieces))
     weights = counts / counts.sum()
     trials = [Trial(2.0, True), Trial(1.0, False), Trial(3.5, True), Trial(3.0, False)]
-    gains = [t.gain for t in trials]
     grid = np.arange(math.floor(-6 * 3), math.ceil((3.5 + 6) * 3) + 1) / 3
+    measured = k._Measured.of(trials, [t.gain for t in trials], grid, 1.0)
     for _ in range(k.ROUNDS):
         last = weights @ pieces
-        posteriors, _ = k._pass(trials, gains, grid, steps, last, 1.0, 1.0)
+        links, _ = k._pass(measured, last, k._normal(grid, 0.0, 1.0))
         known = weights[:, None] * pieces
         shares = known / np.maximum(known.sum(axis=0), 1e-300)
-        before, weights = weights, counts + sum(shares @ p for p in posteriors)
+        before, weights = weights, counts + shares @ links.posteriors(last).sum(axis=0)
         weights = weights / weights.sum()
         if np.abs(weights - before).max() < k.CONVERGED:
             break
@@ -101,15 +100,29 @@ def test_later_trials_say_where_an_incumbent_lies() -> None:
     keep = Trial(1.5 * SD, True)
     unlucky = smooth([keep, *[Trial(0.0, False)] * 10], SD, SD)
     lucky = smooth([keep, *[Trial(1.5 * SD, False)] * 10], SD, SD)
-    assert unlucky.changes[0].mean < lucky.changes[0].mean
-    assert unlucky.changes[0].above(0.0) < lucky.changes[0].above(0.0)
+    assert unlucky.changes.means[0] < lucky.changes.means[0]
+    assert unlucky.changes.above(0.0)[0] < lucky.changes.above(0.0)[0]
+
+
+def test_expected_steps_are_the_sum_of_the_posteriors_whatever_the_width_of_the_grid() -> None:
+    """In blocks of columns as in one product, with moves and without."""
+    rng = np.random.default_rng(1)
+    prior = rng.random(41)
+    grid = np.arange(-150, 151) / 3  # more than two blocks
+    trials = [Trial(float(rng.normal(0, 5)), n % 3 == 2, float(1 + n % 2)) for n in range(20)]
+    measured = k._Measured.of(trials, [t.gain for t in trials], grid, 1.0)
+    links, _ = k._pass(measured, prior, k._normal(grid, 0.0, 1.0))
+    posteriors = links.posteriors(prior)
+    assert posteriors.sum(axis=1) == pytest.approx(np.ones(20))
+    assert links.expected_steps(prior) == pytest.approx(posteriors.sum(axis=0))
 
 
 def test_above_a_bound_counts_what_is_above_it() -> None:
-    change = Change(np.array([-1.0, 0.0, 1.0, 2.0]), np.array([0.1, 0.2, 0.3, 0.4]))
-    assert change.above(0.0) == pytest.approx(0.7)
-    assert change.above(1.0) == pytest.approx(0.4)
-    assert change.mean == pytest.approx(1.0)
+    rows = np.array([[0.1, 0.2, 0.3, 0.4]] * 2)
+    changes = Changes(np.array([-1.0, 0.0, 1.0, 2.0]), rows, np.array([0.0, 2.0]))
+    assert changes.above(0.0) == pytest.approx([0.7, 1.0])
+    assert changes.above(1.0) == pytest.approx([0.4, 0.9])
+    assert changes.means == pytest.approx([1.0, 3.0])
 
 
 @settings(max_examples=examples(25), deadline=None)

@@ -22,6 +22,13 @@ def test_a_gain_of_ten_noises_is_kept_in_every_order_with_few_seeds():
     assert 4 * 50 <= found.trials <= 6 * 50
 
 
+def test_losses_below_0_as_of_an_accuracy_are_compared_by_their_size():
+    found = replay_orders(
+        [b - 5 for b in BASELINE], [c - 5 for c in candidate(0.05)], RULE, orders=50, baseline_seeds=3
+    )
+    assert found.keeps == 50
+
+
 def test_a_loss_is_screened_out_with_one_seed():
     found = replay_orders(BASELINE, candidate(-0.05), RULE, orders=50, baseline_seeds=3)
     assert (found.keeps, found.trials) == (0, 50)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autoresearch.core.metric import Metric
 from autoresearch.errors import ConfigError, CorpusError
 from autoresearch.report.audit.judge import judge
 from autoresearch.report.audit.log import Log, best_so_far, finite
 from autoresearch.report.audit.read import detect, read_logs
+from autoresearch.storage.journal import seal
+from autoresearch.testing.fake_loop import fake_loop
+from autoresearch.testing.fake_trial import FakeTrial, fake_bpb, measurement
+from autoresearch.testing.memory_journal import MemoryJournal
+from autoresearch.testing.scripted_proposer import ScriptedProposer
+from tests.unit.core.loop_world import BETTER, NO_BETTER
 from tests.unit.report.audit.conftest import PI, TSV
 
 ASSETS = Path(__file__).parents[3] / "assets"
@@ -122,6 +130,31 @@ def test_the_origins_log_and_ours_are_compared_with_a_fixed_baseline() -> None:
     assert ours.pair_df > 20
     kept = next(e for e in ours.entries if e.kept)
     assert kept.pairs >= 4
+
+
+@dataclass
+class Accuracy(FakeTrial):
+    """Measures an accuracy, of which more is better; with ``offset`` 0 it is below 0."""
+
+    offset: float = 3.0
+
+    def measure(self, cfg: Any, seed: int, *_: Any) -> Any:
+        metric = Metric(name="accuracy", value=self.offset - fake_bpb(cfg, seed), direction="higher")
+        return measurement(2.0).model_copy(update={"val_bpb": None, "val_nats_per_token": None, "metric": metric})
+
+
+@pytest.mark.parametrize("offset", [3.0, 0.0])
+def test_gains_of_our_run_are_above_zero_where_more_is_better(make_settings: Any, write: Any, offset: float) -> None:
+    """Pairs of several seeds have losses, which of such a metric are below 0."""
+    settings = make_settings({"decision.rule": "sequential", "baseline.lr": 3e-4}, iters=2)
+    loop = fake_loop(settings, ScriptedProposer([BETTER, NO_BETTER]), Accuracy(offset=offset))
+    loop.run()
+    assert isinstance(loop.journal, MemoryJournal)
+    lines = [seal(seq, payload).decode() for seq, payload in enumerate(loop.journal.payloads)]
+    (log,) = read_logs(write("".join(lines)))
+    better, worse = log.entries
+    assert (better.kept, worse.kept, better.pairs > 1) == (True, False, True)
+    assert log.gain_of(better) > 0 > log.gain_of(worse)
 
 
 @pytest.mark.parametrize(
