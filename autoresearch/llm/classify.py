@@ -33,21 +33,24 @@ OVERFLOW = re.compile(
     rf"|(longer|greater|larger|bigger) than (the )?((model'?s|available|maximum|allowed) )*{_LIMIT}"
     rf"|exceed(s|ed|ing)? (the |its )?((model'?s?|available|maximum|allowed|configured) )*{_LIMIT}"
     r"|context (size|length|window|limit)( of \d+( tokens)?)?( has been| was| is)? (exceeded|full|too small)"
-    r"|context overflow"
+    r"|context overflow|context ?(window ?)?exceeded|max(imum)? context( (size|length|window))? reached"
     r"|(prompt|input)s?( \([^)]{0,60}\)| length| tokens?)?( is| are)? too (long|large|big)"
     r"|\b(prompt|input|sequence)( length| tokens?| of|[ (:=]{1,2}\d[\d,]*( tokens)?\)?){0,3} (exceeds?|is over) "
     r"|\b(prompt|input) (has|contains) \d[\d,]* tokens\b.{0,20}(more than|but|limit)"
     r"|too many (input|prompt) tokens|token limit( has been| was)? exceeded|range of input length should be"
     r"|reduce the length of the (messages|prompt|input)|too (long|large|big) for (the )?context|(>=?|exceeds?) n_ctx"
     r"|max_(completion_)?tokens must be at least 1, got -"  # vLLM, where the prompt alone is too long
+    r"|(>|exceeds?) (the )?max_(seq_len|model_len|position_embeddings|input_length|total_tokens)"
+    r"|tokens?\b.{0,60}\b(but|while) the (model|maximum|limit|context)\b.{0,60}\d|more than (the )?max(imum)? tokens"
     r"|must be <= \d+\. given: \d+ .{0,20}inputs. tokens",
     re.IGNORECASE,
 )
 LENGTH = re.compile(
     r"(?:(?:context|model|sequence|input) length(?: is| of)?(?: only)?|context window of|context size|n_ctx\W{1,3}"
     r"|must be <=|max_num_tokens|max_(?:seq|model|input)_len\w*|tokens allowed|token length of|model limit|for context"
-    r"|exceeds (?:the )?(?:maximum|limit)(?: of)?|supports(?: at most)?|should be \[1\W{1,2})[ (:=]{0,3}(\d{3,8})\b"
-    r"|> (\d{3,8}) maximum",
+    r"|exceeds (?:the )?(?:maximum|limit)(?: of)?|supports(?: at most)?|should be \[1\W{1,2})"
+    r"[ (:=]{0,3}(\d{3,8})\b(?! >)"
+    r"|(?:\d|tokens) >=? (\d{3,8})\b",
     re.IGNORECASE,
 )
 OF_THE_PROMPT = re.compile(  # not a limit
@@ -110,7 +113,7 @@ def classify_status(status: int, body: str) -> Classification:
     """Classify an HTTP error by its status and body."""
     if status == 429:
         return Classification.RATE_LIMITED
-    if status not in NO_OVERFLOW_STATUS and OVERFLOW.search(body):
+    if status == 413 or (status not in NO_OVERFLOW_STATUS and OVERFLOW.search(body)):  # 413: content too large
         return Classification.CONTEXT_LENGTH_EXCEEDED
     if SERVER_FAULT.search(body):
         return Classification.SERVER_ERROR

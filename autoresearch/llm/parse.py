@@ -16,9 +16,10 @@ from autoresearch.llm.tool_calls import parse_tool_calls
 
 MAX_NAME_CHARS = 4096  # a local model's name is its path
 MAX_SHOWN_BYTES = 1000  # of a body that is not JSON: enough to recognise the error that it reports
+MAX_REFUSAL_CHARS = 200
 ERROR_FIELDS = ("detail", "message", "error_message", "error_msg", "msg")  # of an error in place of an answer
 # vLLM before 0.11, SGLang and llama.cpp; vLLM since 0.11 and Ollama; other gateways.
-THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
 
 # Error messages quote the beginning of a response. ``repr`` would raise RecursionError on deep nesting.
 _SHOWN = reprlib.Repr()
@@ -55,7 +56,7 @@ def parse_completion(body: bytes, max_chars: int = MAX_TEXT_CHARS) -> Answer:
 
     Raises ``MalformedResponse``; ``ReportedError`` for an error in its place.
     """
-    reply = _require_object(_decode_json(body), "the response")
+    reply = _require_reply(_decode_json(body))
     choices = reply.get("choices")
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
         _raise_reported_error(reply)
@@ -70,8 +71,10 @@ def parse_completion(body: bytes, max_chars: int = MAX_TEXT_CHARS) -> Answer:
     answer = _parse_message(message, max_chars)
     if not answer.text and finish_reason != "length" and not answer.has_tool_call:
         answer = _answer_in_thinking(answer)
+    classification = _classify_message(answer, finish_reason)
     return Answer(
-        _classify_message(answer, finish_reason),
+        classification,
+        _why_empty(choice, message) if classification is Classification.EMPTY else "",
         text=answer.text,
         thinking=answer.thinking,
         think_style=answer.think_style,
@@ -87,7 +90,7 @@ def parse_completion(body: bytes, max_chars: int = MAX_TEXT_CHARS) -> Answer:
 
 def parse_models(body: bytes) -> list[Model]:
     """The models of ``GET /v1/models``. Raises ``MalformedResponse``."""
-    reply = _require_object(_decode_json(body), "the response")
+    reply = _require_reply(_decode_json(body))
     entries = reply.get("data")
     if not isinstance(entries, list):
         _raise_reported_error(reply)
@@ -136,6 +139,9 @@ def _parse_message(message: Mapping[str, Any], max_chars: int) -> Answer:
     content = message.get("content")
     if isinstance(content, list):  # content parts
         content = "".join(str(p.get("text") or "") for p in content if isinstance(p, Mapping))
+    if isinstance(content, Mapping) and content:  # one content part, or a server that parses the JSON it enforced
+        text = content.get("text")
+        content = text if isinstance(text, str) else json.dumps(content)
     if content is not None and not isinstance(content, str):
         raise MalformedResponse(f"the message's content is {type(content).__name__}, not text")
     text, thinking, style = separate_thinking(
@@ -184,21 +190,41 @@ def _classify_message(answer: Answer, finish_reason: object) -> Classification:
     return Classification.OUTPUT_TRUNCATED if finish_reason == "length" else Classification.EMPTY
 
 
+def _why_empty(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
+    """What a server says about an answer without text: its refusal, else the reason to finish."""
+    refusal, reason = message.get("refusal"), choice.get("finish_reason")
+    if isinstance(refusal, str) and refusal.strip():
+        return f"refused: {_replace_surrogates(' '.join(refusal[:MAX_REFUSAL_CHARS].split()))}"
+    return f"finish_reason: {_SHOWN.repr(reason)}" if reason not in (None, "stop") else ""
+
+
 def _has_text(message: object) -> bool:
     return isinstance(message, Mapping) and bool(message.get("content"))
 
 
+def _require_reply(value: object) -> Mapping[str, Any]:
+    """The object that a server replied with. Text, and a list of errors, are errors in its place."""
+    if isinstance(value, str) and value.strip():
+        raise ReportedError(_replace_surrogates(value[:MAX_TEXT_CHARS]), 500)
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        _raise_reported_error(value[0])
+    return _require_object(value, "the response")
+
+
 def _raise_reported_error(reply: Mapping[str, Any]) -> None:
     """Raise ``ReportedError`` if ``reply`` holds an error in one of the forms that servers use; else return."""
-    error = reply.get("error") or next((v for k in ERROR_FIELDS if isinstance(v := reply.get(k), str) and v), None)
+    error = next((v for k in ("error", "errors") if (v := reply.get(k))), None)
+    detail = reply.get("detail")  # FastAPI's: text, an object, or a list of problems
+    error = error or (detail if isinstance(detail, list | Mapping) else None)
+    error = error or next((v for k in ERROR_FIELDS if isinstance(v := reply.get(k), str) and v), None)
     if not error:
         return
-    inner = error if isinstance(error, Mapping) else reply
+    inner = error[0] if isinstance(error, list) else error
+    inner = inner if isinstance(inner, Mapping) else reply
     codes = (inner.get(name) for name in ("code", "status", "status_code", "error_code"))
     status = next((code for c in codes if str(c).isdigit() and 400 <= (code := int(str(c)[:9])) < 600), 500)
-    message = inner.get("message")
-    text = message if isinstance(message, str) and message else error
-    shown = text if isinstance(text, str) else _SHOWN.repr(text)
+    message = next((v for k in ("message", "msg", "error") if isinstance(v := inner.get(k), str) and v), error)
+    shown = message if isinstance(message, str) else _SHOWN.repr(message)
     kind = next((v for name in ("type", "code") if isinstance(v := inner.get(name), str)), "")
     raise ReportedError(_replace_surrogates(f"{shown[:MAX_TEXT_CHARS]} {kind}".strip()), status)
 

@@ -121,7 +121,7 @@ class LlmProposer:
         return exchange
 
     def _call(self, conversation: Conversation, trajectory: Trajectory) -> Exchange:
-        answer = self._ask(conversation, trajectory)
+        answer = self._answer_in_calls(self._ask(conversation, trajectory))
         is_truncated = is_truncated_prose(answer.text, answer.finish_reason)
         found = () if is_truncated else self._extract(answer.text)
         several = self.space.max_changes > 1
@@ -149,6 +149,16 @@ class LlmProposer:
             latency_s=answer.latency_s,
             tries=answer.tries,
         )
+
+    def _answer_in_calls(self, answer: Answer) -> Answer:
+        """Take the arguments of tool calls for the text where there is no text and they hold a proposal.
+
+        No tool is offered: a server that parses calls moves a reply with their markup into the field of calls.
+        """
+        arguments = "\n".join(call.arguments for call in answer.tool_calls)
+        if answer.classification is not Classification.TOOL_FORMAT_ERROR or not self._extract(arguments):
+            return answer
+        return replace(answer, classification=Classification.OK, text=arguments)
 
     def _extract(self, text: str) -> tuple[str, ...]:
         return extract_proposals(text, self.proposals, several=self.space.max_changes > 1)

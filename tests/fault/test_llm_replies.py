@@ -23,8 +23,8 @@ def listed(*proposals: str) -> str:
     return f'{{"proposals": [{", ".join(proposals)}]}}'
 
 
-def calls_a_tool(name: str = "propose") -> dict[str, Any]:
-    return {"tool_calls": [{"id": "1", "type": "function", "function": {"name": name, "arguments": GOOD}}]}
+def calls_a_tool(name: str = "propose", arguments: str = GOOD) -> dict[str, Any]:
+    return {"tool_calls": [{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}]}
 
 
 def whole(**changes: Any) -> Behaviour:
@@ -54,6 +54,11 @@ ACCEPTED = {
     "cut off behind the first": says(listed(GOOD)[:-2] + ", " + BROKEN, "length"),
     "content parts": says([{"type": "thinking", "thinking": [{"type": "text", "text": OTHER}]}, {"text": GOOD}]),
     "a tool call that holds it": says(f'<tool_call>{{"name": "propose", "arguments": {GOOD}}}</tool_call>'),
+    "a tool call alone that holds it": says(None, **calls_a_tool()),
+    "the older field of a call that holds it": says("", function_call={"name": "propose", "arguments": GOOD}),
+    "a field of reasoning that holds it": says("", reasoning_text=GOOD),
+    "an object as the text": says(json.loads(GOOD)),
+    "one content part": says({"type": "text", "text": GOOD}),
     "text and a tool call": says(GOOD, **calls_a_tool()),
     "no usage": whole(usage=None),
     "nonsense as usage": whole(usage={"prompt_tokens": -1, "completion_tokens": "many", "total_tokens": []}),
@@ -84,7 +89,7 @@ REFUSED = {
     "null": (says(None), End.EMPTY),
     "no content at all": (answers(completion({"role": "assistant"})), End.EMPTY),
     "a refusal": (says(None, refusal="I cannot help with that."), End.EMPTY),
-    "only a tool call": (says(None, **calls_a_tool()), End.TOOL_FORMAT_ERROR),
+    "a tool call that holds none": (says(None, **calls_a_tool(arguments='{"query": "lr"}')), End.TOOL_FORMAT_ERROR),
     "only an old function call": (says("", function_call={"name": "propose"}), End.TOOL_FORMAT_ERROR),
     "Hermes' tool markup": (says("<tool_call>\npropose(lr=2)\n</tool_call>"), End.TOOL_FORMAT_ERROR),
     "Nemotron's tool markup": (says('<TOOLCALL>[{"name": "propose", "arguments": {}}]'), End.TOOL_FORMAT_ERROR),

@@ -35,6 +35,16 @@ REPORTED = {
     "a code of its own": (answers({"error": {"message": "wrong key", "code": 401}}), End.REQUEST_REJECTED),
     "a code as text": (answers({"error": {"message": "busy", "code": "429"}}), End.RATE_LIMITED),
     "the model": (answers({"error": {"message": "model not found", "code": 404}}), End.MODEL_GONE),
+    "a list of errors": (sends(b'[{"error": {"code": 503, "message": "The model is overloaded."}}]'), End.SERVER_ERROR),
+    "a list of texts": (answers({"error": [OOM]}), End.SERVER_ERROR),
+    "several errors": (
+        answers({"errors": [{"message": "worker lost", "code": 5006}]}),
+        End.SERVER_ERROR,
+    ),
+    "FastAPI's list": (answers({"detail": [{"loc": ["body"], "msg": "no such field"}]}), End.SERVER_ERROR),
+    "FastAPI's object": (answers({"detail": {"error": "worker died"}}), End.SERVER_ERROR),
+    "JSON text": (sends(b'"upstream connect error"'), End.SERVER_ERROR),
+    "another API's reply": (answers({"message": {"content": GOOD}, "done": True}), End.MALFORMED_RESPONSE),
     "HTML": (sends(b"<html>Welcome</html>"), End.MALFORMED_RESPONSE),
     "no choices": (answers({"choices": []}), End.MALFORMED_RESPONSE),
 }

@@ -127,6 +127,13 @@ def test_a_request_that_could_not_be_sent_for_want_of_a_thread_names_the_limit()
         ("Token limit exceeded", None),
         ("Prompt exceeds max length", None),
         ("Prompt too long; over by 4000 tokens", None),
+        ("prompt_tokens(5000) + max_tokens(512) > max_seq_len(4096)", 4096),
+        ("The requested length 9000 exceeds the max_position_embeddings", None),
+        ("the prompt is 9000 tokens, but the maximum is 4096", None),
+        ("Your messages resulted in 9000 tokens but the model only supports 4096 tokens", 4096),
+        ("tokens in request more than max tokens allowed: 9000 > 4096", 4096),
+        ("litellm.ContextWindowExceededError: too many", None),
+        ("Max context reached", None),
         ("Please reduce the length of the messages or completion", None),
         ("max_tokens must be at least 1, got -900.", None),
     ],
@@ -150,3 +157,7 @@ def test_an_overflow_in_other_words(message: str, tokens: int | None) -> None:
 )
 def test_a_limit_of_something_else_is_not_an_overflow(message: str) -> None:
     assert classify_status(400, message) is not End.CONTEXT_LENGTH_EXCEEDED
+
+
+def test_a_body_that_is_too_large_for_a_gateway_is_a_prompt_that_is_too_long():
+    assert classify_status(413, "<html>413 Request Entity Too Large</html>") is End.CONTEXT_LENGTH_EXCEEDED

@@ -239,3 +239,9 @@ def test_candidates_without_any_residual_do_not_hide_the_one_that_has_some():
     """The search begins above the solution: zero solves the equation too."""
     gains = [[0.1, 0.3], [0.2, 0.2], [0.3, 0.3]]
     assert pooled_noise([1.0], gains).sd_frac == pytest.approx(math.sqrt(0.02 / (3 * normal_consistency(2.5))))
+
+
+def test_a_run_without_a_spread_refutes_nothing():
+    still = Noise(0.0, 10.0, "gains")
+    assert not is_larger(still, Noise(0.1, 10.0, "gains"))
+    assert not is_larger(still, still)

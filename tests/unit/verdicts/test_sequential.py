@@ -174,3 +174,25 @@ def test_few_seeds_need_the_t_test_of_their_own_gains_too():
     assert found.low_frac < 0
     assert found.low_frac == pytest.approx(fmean(lucky) - own)
     assert judge([*lucky, 0.010, 0.009], noise, rule, 70).decision == "keep", "six seeds are enough"
+
+
+def test_from_own_seeds_on_their_t_test_is_not_asked():
+    rule, noise = SequentialRule(0.005), Noise(0.002, 200.0, "gains")
+    gains = [0.008, 0.010, 0.012, 0.011, 0.004, 0.013]
+    assert len(gains) == rule.own_seeds
+    found = judge(gains, noise, rule, 70)
+    critical = upper_quantile(rule.level(70, 6), 200.0)
+    assert found.low_frac == pytest.approx(fmean(gains) - critical * stdev(gains) / math.sqrt(6))
+
+
+def test_what_lies_on_a_bound():
+    """A lower bound of 0 is not above zero; the critical value is reached by itself; three times is not more."""
+    rule = SequentialRule(0.005, min_seeds=4, max_seeds=8, clip=64, own_seeds=0)
+    noise = Noise(0.25, 200.0, "gains")
+    critical = upper_quantile(rule.level(1, 4), 200.0)
+    on_zero = judge([critical * 0.25 / 2] * 4, noise, rule, 1)
+    assert (on_zero.low_frac, on_zero.statistic >= critical, on_zero.decision) == (0.0, True, None)
+    clipped = judge([8.0] * 4, noise, replace(rule, clip=critical / 2), 1)
+    assert (clipped.statistic, clipped.decision) == (critical, "keep")
+    assert judge([8 - 0.75, 8.0, 8 + 0.75], noise, rule, 1).df == 200.0
+    assert judge([8 - 0.8125, 8.0, 8 + 0.8125], noise, rule, 1).df == 2.0
