@@ -101,6 +101,8 @@ def _describe(table: Table, surrogate: Surrogate, quality: Quality) -> list[str]
         f"noise: sd {surrogate.residuals.std():.5f} ({noise})",
         f"the default's true mean: {surrogate.mean(surrogate.baseline):.4f}",
     ]
+    if table.default_only_crashed:
+        lines.append("the default crashed in every one of its rows; a night begins with it, so it is taken to run here")
     return lines + ([f"{table.outside} rows are off the menu and were left out"] if table.outside else [])
 
 

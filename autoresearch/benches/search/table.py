@@ -52,6 +52,12 @@ class Table:
     def crashes(self) -> int:
         return sum(row.value is None for row in self.rows)
 
+    @property
+    def default_only_crashed(self) -> bool:
+        """Whether the table has the default, and no value of it."""
+        values = [row.value for row in self.rows if row.cfg == self.menu.defaults]
+        return bool(values) and all(value is None for value in values)
+
 
 def read_table(path: Path, menu: TableMenu | None) -> Table:
     """Raises ``CorpusError`` naming file, row and value, and ``ConfigError`` where the menu is in no file or in two."""

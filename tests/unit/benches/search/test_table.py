@@ -17,6 +17,14 @@ def test_values_crashes_and_repeats_are_read(read, measured):
     assert table.rows[0].cfg == measured[0]["cfg"]
 
 
+def test_a_default_that_has_no_value_is_known(read, measured):
+    default = {"rate": 0.01, "width": 4, "depth": 3, "kind": "a"}
+    without = [row for row in measured if row["cfg"] != default]
+    assert not read(without).default_only_crashed
+    assert read([*without, {"cfg": default, "value": None}]).default_only_crashed
+    assert not read([*without, {"cfg": default, "value": None}, {"cfg": default, "value": 1.0}]).default_only_crashed
+
+
 def test_csv_says_the_same(read, measured):
     lines = ["rate,width,depth,kind,value"]
     for row in measured:
