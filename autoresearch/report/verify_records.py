@@ -55,7 +55,9 @@ def check_records(record: Event, run: Trajectory, closed: Closed) -> Difference 
         return None
     for name, recorded, expected in _checks(record, run, run.meta, closed):
         if recorded != expected:
-            return Difference(_iteration_of(record, run), f"{record.stage}.{name}", recorded, expected)
+            return Difference(
+                _iteration_of(record, run), f"{getattr(record, 'stage', 'record')}.{name}", recorded, expected
+            )
     return None
 
 
