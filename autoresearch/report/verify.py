@@ -12,6 +12,7 @@ from autoresearch.core.metric import Metric, loss_of
 from autoresearch.core.records import Baseline, DecisionRule, Evaluated, Event, Meta, Race, StoppedEarly
 from autoresearch.core.trajectory import Totals, Trajectory
 from autoresearch.report.difference import Difference as Difference
+from autoresearch.report.verify_records import Closed, check_records
 from autoresearch.report.verify_side import check_race, check_side_trial
 from autoresearch.report.verify_stops import check_stop
 from autoresearch.report.verify_trials import check_enough, check_needed
@@ -27,7 +28,7 @@ class Verification:
 
 def verify(records: Iterable[Event]) -> Verification:
     """Fold the records; before each decision is added, decide again. Raises ``ValueError`` without a meta record."""
-    trajectory, checked = Totals(), 0
+    trajectory, checked, closed = Totals(), 0, Closed()
     for record in records:
         trajectory.aim(record)
         difference = check_needed(record, trajectory) or check_stop(record, trajectory)
@@ -41,9 +42,11 @@ def verify(records: Iterable[Event]) -> Verification:
         elif isinstance(record, Race):
             difference = difference or check_race(record, trajectory)
             checked += 1
+        difference = difference or check_records(record, trajectory, closed)
         if difference:
             return Verification(checked, difference)
         trajectory.add(record)
+        closed.add(record)
     return Verification(checked, None)
 
 

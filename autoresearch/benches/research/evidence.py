@@ -57,7 +57,7 @@ class Outcome:
     nominee: Paper | None
     is_nominee_known: bool
     seen: tuple[Paper, ...]
-    unseen_results: int  # results whose papers are not recorded
+    unseen_results: int  # results whose papers are not recorded; 1 where the turns are not
     indexed: tuple[bool | None, ...] | None  # of each gold paper
     ranks: tuple[int | None, ...] | None
     ended_by: str | None
@@ -89,11 +89,16 @@ def read_outcome(trial: BenchTrial) -> Outcome:
         nominee=_paper(nominee) if nominee else None,
         is_nominee_known=raw is not None and "nominee" in evidence,
         seen=tuple(_paper(item) for turn in turns for item in turn.get("papers") or ()),
-        unseen_results=unrecorded,
+        unseen_results=unrecorded + lacks_turns(trial),
         indexed=tuple(probed["indexed"]) if "indexed" in probed else None,
         ranks=tuple(probed["ranks"]) if "ranks" in probed else None,
         ended_by=evidence.get("ended_by"),
     )
+
+
+def lacks_turns(trial: BenchTrial) -> bool:
+    """Whether an attempt that cannot have ended so without a turn has none: they are not recorded."""
+    return not trial.turns and trial.status in ("finished", "max_turns_reached")
 
 
 def _results_of(turn: Mapping[str, Any]) -> int:

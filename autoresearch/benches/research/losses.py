@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from autoresearch.benches.records import BenchTrial
-from autoresearch.benches.research.evidence import Outcome, is_format_error, is_server_error, searched
+from autoresearch.benches.research.evidence import Outcome, is_format_error, is_server_error, lacks_turns, searched
 from autoresearch.benches.research.papers import Paper
 
 Part = Literal["model", "format", "context", "retrieval", "infrastructure", "model or retrieval", "unknown"]
@@ -44,7 +44,7 @@ LOSSES: dict[Loss, tuple[Part, str]] = {
 
 def find_loss(trial: BenchTrial, outcome: Outcome, place: int, gold: Paper, top_k: int) -> Loss:
     """Why ``gold``, the gold paper at ``place``, was not nominated. ``top_k``: results of a search of the model."""
-    if not trial.turns and trial.status in ("finished", "max_turns_reached"):
+    if lacks_turns(trial):
         return "not recorded"
     is_full = trial.status in ("context_length_exceeded", "max_tokens_reached")
     saw = outcome.saw(gold)

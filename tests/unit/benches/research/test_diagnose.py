@@ -77,6 +77,15 @@ def test_searches_whose_results_are_not_recorded_leave_model_and_retrieval_apart
     assert (found["chain"]["right"], found["chain"]["right_not_seen"]) == (0, 0)
 
 
+@pytest.mark.parametrize("candidates", [[1], [7], []])
+def test_without_its_turns_it_is_not_known_what_an_attempt_saw(candidates: list[int]) -> None:
+    found = one(turns=[], candidates=candidates)
+    assert found["chain"]["seen"] is None
+    assert found["chain"]["right"] == (candidates == [1])
+    assert found["chain"]["right_not_seen"] == (None if candidates == [1] else 0)
+    assert [loss["loss"] for loss in found["losses"]] == ([] if candidates == [1] else ["not recorded"])
+
+
 def test_a_search_without_results_saw_nothing_even_if_papers_are_not_recorded() -> None:
     turn = {"action": "tool", "input_tokens": 9, "output_tokens": 9, "papers_retrieved_this_turn": 0}
     assert one(turns=[turn, FINISH])["losses"][0]["loss"] == "not returned"
