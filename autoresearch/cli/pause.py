@@ -27,14 +27,16 @@ def add(commands: Any) -> None:
 def pause(args: argparse.Namespace) -> int:
     """``autoresearch pause``."""
     from autoresearch.storage.pause_flag import pause as put_flag
-    from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
+    from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY, has_writer
 
     run_dir = _run_dir(args, "pause")
     when = "inside its running trial" if args.now else "after its running trial"
     print(f"{run_dir} {f'pauses {when}' if put_flag(run_dir, args.now) else 'is paused or pausing already'}")
+    undo = f"`{run_command('resume', run_dir)}` removes {PAUSE_FLAG}"
     if not (run_dir / TRAJECTORY).exists():
-        undo = f"`{run_command('resume', run_dir)}` removes {PAUSE_FLAG}"
         print(f"no run has started there yet: its first trial will wait; {undo}")
+    elif not has_writer(run_dir):
+        print(f"nothing runs there now: what is started there next will wait before its first trial; {undo}")
     return 0
 
 

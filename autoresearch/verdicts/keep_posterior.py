@@ -66,7 +66,8 @@ class Changes:
         """The probability that each change is a gain of more than ``bound``; with 0, that it is a gain at all."""
         half = (self.steps[1] - self.steps[0]) / 2
         counts = self.steps > (bound + half * (bound > 0)) - self.excess[:, None]
-        return np.einsum("ij,ij->i", self.probabilities, counts)
+        found: Array = np.einsum("ij,ij->i", self.probabilities, counts)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,27 +7,34 @@ import shlex
 
 import pytest
 
-from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY
+from autoresearch.storage.run_dir import PAUSE_FLAG, TRAJECTORY, hold
 
 
 def test_pause_and_resume_can_be_repeated(cli, finished):
-    said = [cli(command, str(finished))[:2] for command in ("pause", "pause", "resume", "resume")]
-    assert said == [
-        (0, f"{finished} pauses after its running trial\n"),
-        (0, f"{finished} is paused or pausing already\n"),
-        (0, f"{finished} continues\n"),
-        (0, f"{finished} was not paused\n"),
+    said = [cli(command, str(finished)) for command in ("pause", "pause", "resume", "resume")]
+    assert [(code, out.splitlines()[0]) for code, out, _ in said] == [
+        (0, f"{finished} pauses after its running trial"),
+        (0, f"{finished} is paused or pausing already"),
+        (0, f"{finished} continues"),
+        (0, f"{finished} was not paused"),
     ]
+
+
+def test_where_nothing_runs_it_is_said_that_the_next_start_waits(cli, finished):
+    told = "nothing runs there now: what is started there next will wait before its first trial; `autoresearch"
+    assert told in cli("pause", str(finished))[1]
+    with hold(finished):
+        assert told not in cli("pause", str(finished))[1]
 
 
 def test_pause_now_makes_a_waiting_pause_immediate(cli, finished):
     flag = finished / PAUSE_FLAG
-    said = [cli("pause", *words, str(finished))[:2] for words in ([], ["--now"], ["--now"], [])]
-    assert said == [
-        (0, f"{finished} pauses after its running trial\n"),
-        (0, f"{finished} pauses inside its running trial\n"),
-        (0, f"{finished} is paused or pausing already\n"),
-        (0, f"{finished} is paused or pausing already\n"),
+    said = [cli("pause", *words, str(finished)) for words in ([], ["--now"], ["--now"], [])]
+    assert [(code, out.splitlines()[0]) for code, out, _ in said] == [
+        (0, f"{finished} pauses after its running trial"),
+        (0, f"{finished} pauses inside its running trial"),
+        (0, f"{finished} is paused or pausing already"),
+        (0, f"{finished} is paused or pausing already"),
     ]
     assert flag.read_text() == "now\n"
     cli("resume", str(finished))
