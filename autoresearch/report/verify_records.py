@@ -55,9 +55,8 @@ def check_records(record: Event, run: Trajectory, closed: Closed) -> Difference 
         return None
     for name, recorded, expected in _checks(record, run, run.meta, closed):
         if recorded != expected:
-            return Difference(
-                _iteration_of(record, run), f"{getattr(record, 'stage', 'record')}.{name}", recorded, expected
-            )
+            field_name = f"{getattr(record, 'stage', 'record')}.{name}"
+            return Difference(_iteration_of(record, run), field_name, recorded, expected, "the records before it")
     return None
 
 

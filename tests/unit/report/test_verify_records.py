@@ -67,6 +67,7 @@ def test_a_record_that_contradicts_those_before_it_is_found(whole: list[Any], wh
     found = verify([*whole[:at], whole[at].model_copy(update=forge(whole[at])), *whole[at + 1 :]]).difference
     assert found is not None
     assert found.field == name
+    assert "; the records before it give " in str(found)
 
 
 @pytest.mark.parametrize("kind", [Proposed, TrialStarted, TrialEnded, Baseline, Evaluated])
