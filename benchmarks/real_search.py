@@ -140,6 +140,7 @@ def report(trials: FreshTrials, baseline: Cfg, handed: Sequence[Handed], fresh: 
                     "difference": fmean(pairs) if pairs and name != "joint" else None,
                     "interval": bootstrap_interval(pairs) if pairs and name != "joint" else None,
                     "p": sign_flip_test(pairs, draws=20_000) if len(pairs) > 1 and name != "joint" else None,
+                    "by_seed": own,
                 }
             )
     return {"baseline": fmean(base) if base else None, "complete": complete, "rows": rows}

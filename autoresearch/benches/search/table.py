@@ -167,6 +167,8 @@ def _build(entries: Iterable[Any], given: TableMenu) -> Table:
         where = f"row {number}"
         if not isinstance(entry, Mapping) or not isinstance(entry.get("cfg"), Mapping) or "value" not in entry:
             raise _BadTable(f"{where}: an object with cfg and value is expected, not {show(entry)}")
+        if absent := [name for name in given.names if name not in entry["cfg"]]:
+            raise _BadTable(f"{where}: cfg has no {absent[0] if absent[0] in menu.knobs else show(absent[0])}")
         cfg = _read_cfg(given.read(entry["cfg"]), menu, where, fixed)
         value = _number(entry["value"], f"{where}: value")
         flops = _number(entry.get("flops"), f"{where}: flops")
@@ -187,8 +189,6 @@ def _read_cfg(given: Mapping[str, Any], menu: Menu, where: str, fixed: dict[str,
     cfg: dict[str, int | float | str] = {}
     is_outside = False
     for name, knob in menu.knobs.items():
-        if name not in given:
-            raise _BadTable(f"{where}: cfg has no {name}")
         value = _typed(knob, given[name])
         accepted, why = knob.accept(value)
         if accepted is None and not _is_of_type(knob, value):

@@ -70,6 +70,13 @@ def test_a_field_with_the_new_name_of_a_knob_does_not_replace_its_value(write):
     assert {row.cfg["lr"] for row in read_table(table, read_menu(path)).rows} == {0.25}
 
 
+def test_a_missing_field_is_named_as_the_file_spells_it(write):
+    knob = {"type": "float", "low": 0.0, "high": 1.0, "default": 0.5}
+    table, path = write([{"cfg": {"lr": 0.25}, "value": 1.0}] * 20, {"knobs": {"lr": knob, "LR": knob}})
+    with pytest.raises(CorpusError, match="row 1: cfg has no 'LR'"):
+        read_table(table, read_menu(path))
+
+
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
