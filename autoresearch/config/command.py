@@ -160,6 +160,10 @@ class CommandSettings(Section):
                 raise ValueError(f"{what}_constant needs config = 'constants'")
         if self.script is not None and self.config != "constants":
             raise ValueError("script needs config = 'constants'")
+        names_file = any("{config}" in word for word in self.argv or ())
+        if self.argv and names_file != (self.config == "file"):
+            what = "needs config = 'file'" if names_file else "is missing, by which the script finds its file"
+            raise ValueError(f"{{config}} in argv {what}")
         return self
 
     @property

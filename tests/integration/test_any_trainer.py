@@ -113,11 +113,14 @@ def test_a_run_is_not_continued_with_another_script(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"command.argv": ["./nothing"]}, r"command\.argv: \./nothing is not found"),
-        ({"command.argv": ["./fit.py"]}, r"is not executable by this user"),
+        ({"command.argv": ["./nothing", "{config}"]}, r"command\.argv: \./nothing is not found"),
+        ({"command.argv": ["./fit.py", "{config}"]}, r"is not executable by this user"),
         ({"command.cwd": "/nowhere"}, r"command\.cwd = /nowhere is not a directory"),
         ({"command.files": ["*.cu"]}, r"command\.files: \*\.cu matches no file"),
-        ({"command.config": "constants"}, r"N_ESTIMATORS: the script has no such constant"),
+        (
+            {"command.config": "constants", "command.argv": [*PYTHON, "fit.py"]},
+            r"N_ESTIMATORS: the script has no such constant",
+        ),
         (
             {"budget.kind": "seconds", "command.progress_pattern": r"iter (?P<step>\d+)"},
             r"progress_pattern counts steps, and budget\.kind = 'seconds'",

@@ -56,7 +56,7 @@ def hand_over(
         case "flags":
             extra = [*(word for knob, value in cfg.items() for word in flag_words(settings.flag, knob, value)), *extra]
         case "env":
-            env |= {variable_name(settings.variable, knob): format_value(value) for knob, value in cfg.items()}
+            env |= _variables(settings.variable, cfg)
         case "file":
             places["config"] = str(_write_file(settings.format, cfg, folder))
         case "constants":
@@ -76,6 +76,14 @@ def flag_words(template: Sequence[str], knob: str, value: KnobValue) -> list[str
 def variable_name(template: str, knob: str) -> str:
     """The name of one knob's variable."""
     return _filled([template], {"knob": knob, "KNOB": knob.upper()})[0]
+
+
+def _variables(template: str, cfg: Cfg) -> dict[str, str]:
+    """The variables of all knobs. Raises ``HandoverError`` for one that would replace what programs need, as PATH."""
+    found = {variable_name(template, knob): format_value(value) for knob, value in cfg.items()}
+    if needed := [name for name in found if any(fnmatch.fnmatchcase(name, p) for p in ALWAYS_PASSED)]:
+        raise HandoverError(f"variable {needed[0]} is one that programs need; with command.variable knobs get others")
+    return found
 
 
 def format_value(value: KnobValue) -> str:

@@ -22,6 +22,8 @@ from autoresearch.errors import ConfigError
         ({"progress_pattern": "(a)(b)(c)"}, "one group or two"),
         ({"metric_pattern": "(a)", "metric_file": "a.json"}, "exclude each other"),
         ({"metric": "val_bpb", "direction": "higher"}, "bits per byte, of which less is better"),
+        ({"argv": ["p"], "config": "file"}, r"\{config\} in argv is missing"),
+        ({"argv": ["p", "{config}"]}, r"\{config\} in argv needs config = 'file'"),
         ({"flag": "--{name}={value}"}, r"\{name\} is unknown"),
         ({"flag": "--{knob}"}, r"\{value\} is missing"),
         ({"seed_flag": "--seed"}, r"names no \{seed\}"),

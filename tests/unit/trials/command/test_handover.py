@@ -68,6 +68,9 @@ def test_what_cannot_be_handed_over_is_named(tmp_path: Path) -> None:
         handed(tmp_path, argv=["python3", "-m", "pkg"], config="constants")
     with pytest.raises(HandoverError, match=r"a\.py and b\.py are scripts: name one"):
         handed(tmp_path, argv=["a.py", "b.py"], config="constants")
+    with pytest.raises(HandoverError, match="variable PATH is one that programs need"):
+        handed(tmp_path, {"path": 3}, config="env")
+    assert handed(tmp_path, {"path": 3}, config="env", variable="X_{KNOB}").env["X_PATH"] == "3"
     (tmp_path / "t.py").unlink()
     settings = CommandSettings.model_validate({"argv": ["t.py"], "cwd": str(tmp_path), "config": "constants"})
     assert "No such file" in check_constants(settings, ["lr"])
