@@ -203,9 +203,9 @@ def _has_text(message: object) -> bool:
 
 
 def _require_reply(value: object) -> Mapping[str, Any]:
-    """The object that a server replied with. Text, and a list of errors, are errors in its place."""
+    """The object that a server replied with. Text and a list of errors in its place are quoted."""
     if isinstance(value, str) and value.strip():
-        raise ReportedError(_replace_surrogates(value[:MAX_TEXT_CHARS]), 500)
+        raise MalformedResponse(_replace_surrogates(value[:MAX_TEXT_CHARS]))  # which its words may call an error
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
         _raise_reported_error(value[0])
     return _require_object(value, "the response")

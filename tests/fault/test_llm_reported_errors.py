@@ -43,7 +43,7 @@ REPORTED = {
     ),
     "FastAPI's list": (answers({"detail": [{"loc": ["body"], "msg": "no such field"}]}), End.SERVER_ERROR),
     "FastAPI's object": (answers({"detail": {"error": "worker died"}}), End.SERVER_ERROR),
-    "JSON text": (sends(b'"upstream connect error"'), End.SERVER_ERROR),
+    "JSON text": (answers(OOM), End.SERVER_ERROR),
     "another API's reply": (answers({"message": {"content": GOOD}, "done": True}), End.MALFORMED_RESPONSE),
     "HTML": (sends(b"<html>Welcome</html>"), End.MALFORMED_RESPONSE),
     "no choices": (answers({"choices": []}), End.MALFORMED_RESPONSE),

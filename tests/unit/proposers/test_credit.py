@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoresearch.core.iterations import Iterations
-from autoresearch.core.open_work import OpenIteration
 from autoresearch.core.ports import Reply
 from autoresearch.core.records import ProposalRecord, Proposed
 from autoresearch.core.results import Result
@@ -141,9 +140,7 @@ def test_a_turn_of_the_model_that_is_still_open_counts():
         source = hybrid.propose(run, []).source
         turns += [n] if source == "nim" else []
         proposal = ProposalRecord(knob="lr", new_value=float(n), reason="a hunch")
-        run.parked[n] = OpenIteration(
-            proposed=Proposed.model_construct(iter=n, source=source, proposal=proposal, attempts=())
-        )
+        run.proposals[n] = Proposed.model_construct(iter=n, source=source, proposal=proposal, attempts=())
     assert turns == [4]
 
 

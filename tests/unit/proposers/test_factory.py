@@ -19,7 +19,6 @@ import pytest
 
 from autoresearch.cli import main
 from autoresearch.config.settings import Settings
-from autoresearch.core.open_work import OpenIteration
 from autoresearch.core.ports import Proposer
 from autoresearch.core.records import Evaluated, Event, IterationRecord, Proposed, Started
 from autoresearch.core.trajectory import Trajectory
@@ -420,8 +419,6 @@ class TestInARun:
 
 
 def test_the_prompts_budget_counts_the_open_iterations_of_a_parallel_run_as_used(make_settings) -> None:
-    run = Trajectory(
-        parallel=True, highest_iter=6, parked={4: OpenIteration(proposed=Proposed.model_construct(iter=4))}
-    )
+    run = Trajectory(parallel=True, highest_iter=6, proposals={4: Proposed.model_construct(iter=4)})
     assert run.next_iter == 4
     assert budget_left(make_settings(iters=10), run) == "4 of 10 iterations"

@@ -55,7 +55,7 @@ def knob_and_value(draw) -> tuple:
         low, high = sorted((draw(st.integers(-(10**6), 10**6)), draw(st.integers(-(10**6), 10**6))))
         return IntKnob("k", low, high, low), draw(st.integers(low, high))
     floats = st.floats(1e-12, 1e12) if kind == "log" else st.floats(-1e12, 1e12)
-    low, high = sorted((draw(floats), draw(floats)))
+    low, high = sorted((draw(floats) + 0.0, draw(floats) + 0.0))  # without a negative zero
     return FloatKnob("k", low, high, low, kind == "log"), draw(st.floats(low, high))
 
 

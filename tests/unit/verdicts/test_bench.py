@@ -11,7 +11,7 @@ HIGH = (0.67, 0.95)
 
 
 def heavy():
-    return resampled(relative_residuals(parse_repeats(heavy_repeats().splitlines()))), 0.014
+    return resampled(relative_residuals(parse_repeats(heavy_repeats()))), 0.014
 
 
 def cells_of(rule, *args, **options):
