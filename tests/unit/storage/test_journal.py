@@ -210,8 +210,9 @@ class TestDamage:
             flipped = bytearray(middle)
             flipped[bit // 8] ^= 1 << bit % 8
             path.write_bytes(first + flipped + last)
-            with pytest.raises(JournalDamaged, match="line 2 "):
+            with pytest.raises(JournalDamaged, match="line 2 ") as refusal:
                 read(path)
+            assert str(path) in str(refusal.value)
 
     def test_a_line_in_the_middle(self, tmp_path: Path) -> None:
         first, middle, last = written(tmp_path / "j")

@@ -319,6 +319,16 @@ class TestChangedByOthers:
         again = refusal(lambda: journal.append(SECOND))
         assert again.what == f"{path} accepts no more records: it was removed or moved away"
 
+    def test_it_is_kept_and_named_where_older_ones_cannot_be_removed(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = journal_of(path, FIRST)
+        path.unlink()
+        fail(monkeypatch, "listdir", errno.EIO)
+        what = refusal(lambda: journal.append(SECOND)).what
+        (aside,) = path.parent.glob("j.unplaced-*")
+        assert what == f"{path} was removed or moved away; the record to be written is kept in {aside.name}"
+
     def test_a_check_between_two_records_keeps_none(self, path: Path) -> None:
         journal = journal_of(path, FIRST)
         journal.check()
