@@ -82,7 +82,7 @@ class RemoteExecutor:
                 break
             self._handle_ready(TICK_S, ignore_progress)
         if not self._workers and not self.aborted():
-            why = "; ".join(self._refused.values()) or "no node has what one trial needs"
+            why = "; ".join(sorted(self._refused.values())) or "no node has what one trial needs"
             raise ConfigError(f"no node of the cluster can run a trial: {why}", hint="see docs/parallel.md, Ray")
 
     def submit(self, order: TrialOrder) -> int:
@@ -273,7 +273,7 @@ class RemoteExecutor:
         if any(worker.is_ready for worker in self._workers):
             self._had_worker_at = self._clock()
         elif self._clock() - self._had_worker_at > WITHOUT_WORKER_S:
-            why = "; ".join(self._refused.values())
+            why = "; ".join(sorted(self._refused.values()))
             raise TrialServerError(
                 f"for {WITHOUT_WORKER_S:.0f} s no node of the cluster could run a trial{': ' if why else ''}{why}",
                 hint="look at the cluster (ray status); the same command continues the run",
