@@ -11,17 +11,16 @@ taken from ``search_tasks``, so that what was tuned there is tried on something 
 
 from __future__ import annotations
 
-import argparse
 import json
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from autoresearch.core.values import Cfg
 from autoresearch.proposers.cube import Array, Cube, value_at
-from rails import parse_menu
+from benchmarks.search_tasks import Rows, write_task
+from rails import Menu, parse_menu
 
 KNOBS: dict[str, dict[str, object]] = {
     "n_layer": {"type": "int", "low": 2, "high": 16},
@@ -145,7 +144,7 @@ def _cube(start: Array) -> Cube:
     return Cube(parse_menu({"version": 1, "knobs": entries}))
 
 
-def draw_rows(task: GptTask, count: int, seed: int) -> list[dict[str, object]]:
+def draw_rows(task: GptTask, count: int, seed: int) -> Rows:
     """Half of them random, half near the default or on the way to the optimum; some are repeated."""
     rng = np.random.default_rng([seed, 5])
     own = task.cube.places([task.baseline])[0]
@@ -163,17 +162,11 @@ def draw_rows(task: GptTask, count: int, seed: int) -> list[dict[str, object]]:
     return [{"cfg": cfg, "value": task.draw(cfg, 10_000 + number)} for number, cfg in enumerate(cfgs)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seed", type=int)
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--rows", type=int, default=1500)
-    args = parser.parse_args()
-    task = draw_task(args.seed)
-    args.directory.mkdir(parents=True, exist_ok=True)
-    (args.directory / "table.json").write_text(json.dumps(draw_rows(task, args.rows, args.seed)))
-    (args.directory / "menu.json").write_text(json.dumps(dict(task.cube.menu.source)))
+def draw(seed: int, rows: int) -> tuple[Rows, Menu]:
+    """The table of the task of ``seed``, and its menu."""
+    task = draw_task(seed)
+    return draw_rows(task, rows, seed), task.cube.menu
 
 
 if __name__ == "__main__":
-    main()
+    write_task(__doc__, 1500, draw)

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from autoresearch.proposers.cube import Array, Cube
-from rails import Config, parse_menu
+from rails import Config, Menu, parse_menu
+
+Rows = list[dict[str, object]]
 
 CHOICES = {
     "aspect": [32, 48, 64, 80, 96, 128],
@@ -107,7 +110,7 @@ def _half_space(rng: np.random.Generator, own: Array, optimum: Array) -> tuple[A
     return knobs, weights, inside + 0.22 * (float(np.maximum(weights, 0).sum()) - inside)
 
 
-def draw_rows(task: Task, count: int, rng: np.random.Generator) -> list[dict[str, object]]:
+def draw_rows(task: Task, count: int, rng: np.random.Generator) -> Rows:
     knobs = len(task.optimum)
     own = task.cube.places([task.cube.menu.defaults])[0]
     places = [rng.random(knobs) for _ in range(count // 2)]
@@ -121,18 +124,24 @@ def draw_rows(task: Task, count: int, rng: np.random.Generator) -> list[dict[str
     return [{"cfg": cfg, "value": task.draw(cfg, rng)} for cfg in cfgs]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def write_task(description: str | None, rows: int, draw: Callable[[int, int], tuple[Rows, Menu]]) -> None:
+    """Write the table and the menu of the task that the command line names. ``draw`` takes its seed and its rows."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seed", type=int)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--rows", type=int, default=rows)
     args = parser.parse_args()
-    task = draw_task(args.seed)
+    table, menu = draw(args.seed, args.rows)
     args.directory.mkdir(parents=True, exist_ok=True)
-    rows = draw_rows(task, args.rows, np.random.default_rng([args.seed, 1]))
-    (args.directory / "table.json").write_text(json.dumps(rows))
-    (args.directory / "menu.json").write_text(json.dumps(dict(task.cube.menu.source)))
+    (args.directory / "table.json").write_text(json.dumps(table))
+    (args.directory / "menu.json").write_text(json.dumps(dict(menu.source)))
+
+
+def draw(seed: int, rows: int) -> tuple[Rows, Menu]:
+    """The table of the task of ``seed``, and its menu."""
+    task = draw_task(seed)
+    return draw_rows(task, rows, np.random.default_rng([seed, 1])), task.cube.menu
 
 
 if __name__ == "__main__":
-    main()
+    write_task(__doc__, 2000, draw)

@@ -58,9 +58,7 @@ def real_backend(
     refuse_unfit_workers(settings)
     if settings.trainer == "command":
         return TrialBackend(**command_backend(settings, policy, run_dir, aborted, observer))
-    refuse_clocks_of_several_ranks(settings)
-    refuse_missing_executor(settings)
-    refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, run_dir))
+    refuse_unusable(settings, run_dir)
     path = prepare_corpus(settings, run_dir, observer)
     inputs = Inputs(aborted)
     corpus, span = open_corpus(settings, policy, path, observer.preparing, inputs)
@@ -73,8 +71,7 @@ def real_backend(
         estimator = build_estimator(settings, policy, device, corpus, span)
         vault = choose_vault(settings, policy, corpus, observer.notify)
         spec = baseline_spec(settings, policy, str(path.resolve()), span, device, vault)
-        cannot_compile = settings.compile == "auto" and estimator.unsupported(policy.baseline)
-        wanted = "off" if cannot_compile else settings.compile
+        wanted = "off" if settings.compile == "auto" and estimator.unsupported(policy.baseline) else settings.compile
         most = server.most_bytes if isinstance(server, SlurmWorkers) else spare_bytes()
         capped = spec.model_copy(update={"memory_limit_bytes": most})
         compiled = decide_compiled(wanted, capped, corpus.vocab, device, runner, deadline_s, observer.notify)
@@ -111,6 +108,13 @@ def real_backend(
         server.close()  # it starts again for what is measured outside of the loop: races, promotions
         return replace(backend, **ray_fields(settings, run_dir, trial, device, corpus, observer.notify))
     return with_workers(backend, trial, server, device, settings, run_dir) if has_workers(settings) else backend
+
+
+def refuse_unusable(settings: Settings, run_dir: Path) -> None:
+    """Raise ``ConfigError`` or ``MissingPackage`` for what cannot run here, before anything is prepared or started."""
+    refuse_clocks_of_several_ranks(settings)
+    refuse_missing_executor(settings)
+    refuse_missing_trainer(settings, prepares_corpus=needs_preparation(settings, run_dir))
 
 
 def start_measuring(

@@ -45,14 +45,14 @@ def open_corpus(
 
 
 def choose_vault(settings: Settings, policy: Policy, corpus: Corpus, notify: Callable[[str], None]) -> Span | None:
-    """The span of the test split that the vault scores, or ``None`` where there is no vault; why not is reported."""
+    """The span of the test split that the vault scores; ``None``, and the reason is reported, without a vault."""
     if policy.rule.kind != "sequential" or settings.decision.vault == "off":
         return None
     wanted = int(VAULT_SHARE * settings.eval.bytes)
     try:
         return choose_span(corpus.vault(), corpus.token_bytes, longest_context(policy), wanted, "test")
     except (CorpusError, OSError, ValueError) as e:  # ValueError: an empty file cannot be mapped
-        notify(f"there is no vault, so keeps are not checked on text that did not choose them: {e}")
+        notify(f"there is no vault, so keeps are not checked on the test split: {e}")
         return None
 
 

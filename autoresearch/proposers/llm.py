@@ -151,7 +151,7 @@ class LlmProposer:
         )
 
     def _answer_in_calls(self, answer: Answer) -> Answer:
-        """Take the arguments of tool calls for the text where there is no text and they hold a proposal.
+        """Use the arguments of tool calls as the text of an answer without text, if they hold a proposal.
 
         No tool is offered: a server that parses calls moves a reply with their markup into the field of calls.
         """

@@ -1,4 +1,4 @@
-"""The menu of somebody else's table: any names of knobs, and choices that this program's own menu does not have.
+"""The menu of a foreign table: any names of knobs, and choices that this program's own menu does not have.
 
 The rails take names of lower-case letters, digits and ``_``, and choices that are whole numbers or strings. A table may
 have ``MATRIX_LR``, ``optim.beta1``, choices such as 0.1, 0.2 and 0.5, and true and false: names are respelled, and such
@@ -46,7 +46,7 @@ class TableMenu:
         return self.menu.knobs.get(self.names.get(name, ""))
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """A configuration of the file in the menu's names and values. A field that is no knob never passes for one."""
+        """A configuration of the file in the menu's names and values. A field that is not a knob stays apart."""
         knobs = {self.names[name]: self._value(name, value) for name, value in given.items() if name in self.names}
         others = {name: value for name, value in given.items() if name not in self.names}
         return knobs | {f"{name} (a field)" if name in self.menu.knobs else name: v for name, v in others.items()}
@@ -128,7 +128,7 @@ def _rank(name: str, entry: Mapping[str, Any], choices: tuple[float, ...]) -> di
 
 
 def _respell_rule(entry: Any, names: Mapping[str, str], ranked: Mapping[str, Any]) -> Any:
-    """The rule with the menu's names; what is no rule is left for ``parse_menu`` to refuse."""
+    """The rule with the menu's names; what is not a rule is left for ``parse_menu`` to refuse."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("rule"), str):
         return entry
     used = {name for name in names if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", entry["rule"])}

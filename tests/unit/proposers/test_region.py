@@ -40,7 +40,7 @@ def test_the_region_shrinks_grows_and_restarts():
     lengths = [length([1.0] * n) for n in range(100)]
     assert min(lengths) >= MIN_LENGTH
     assert START_LENGTH in lengths[SHRINK_AFTER:]
-    assert length([float("nan")] * SHRINK_AFTER) < START_LENGTH  # a crash is no improvement
+    assert length([float("nan")] * SHRINK_AFTER) < START_LENGTH  # a crash is not an improvement
     assert length([float("nan")] * SHRINK_AFTER, own=False) == START_LENGTH  # of a model: not this region's
     assert length([-1.0, -2.0], own=False) > START_LENGTH
 
@@ -77,7 +77,7 @@ def test_the_more_fails_the_safer_the_candidates():
 
 
 def test_what_was_known_is_counted_in_candidates_with_the_baseline():
-    """Results without a candidate are no rows; without a number everything before it was known."""
+    """Results without a candidate are not rows; without a number everything before it was known."""
 
     def tried(n, known=None):
         return Result(n, "evaluated", "trust-region", "lr", 1e-3 * n, 1.0, 0.01, trials=1, known=known)

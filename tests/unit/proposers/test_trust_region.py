@@ -231,7 +231,7 @@ def test_ordinary_values_are_left_as_they_are():
 
 
 def test_proposals_from_the_same_results_share_a_model_and_others_do_not():
-    """Several workers ask one after the other; what is pending is no result."""
+    """Several workers ask one after the other; what is pending is not a result."""
     results = [measured(n, {"lr": 3e-4 * (1 + n / 10)}, 0.001 * n) for n in range(1, 9)]
     one, trajectory = proposer(), trajectory_of(results)
     first = one.belief(trajectory)
